@@ -1,0 +1,75 @@
+# Everything starts here and needs only Python 3.11 or newer with venv: `make` alone lists the targets.
+#
+# One environment serves all: `make demo` adds what the product needs and removes nothing (--inexact), `make test` and
+# `make lint` bring it to exactly the lock, development tools included. So they can run in any order and side by side
+# without taking packages from under each other; two environments would cost twice the disk and the set-up time.
+
+PYTHON ?= python3
+ARGS ?=
+UV_VERSION := 0.13.9
+UV := .uv/$(UV_VERSION)/uv
+
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# Without a home, uv would not know where to keep its cache.
+ifeq ($(strip $(HOME)),)
+export UV_CACHE_DIR ?= .uv/cache
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint protos bench-telemetry clean environment environment-dev
+
+help: ## List the targets.
+	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-16s %s\n' "$$name" "$$text"; done
+
+demo: environment ## Set everything up, run the platform under load, write out/demo/report.html.
+	@exec .venv/bin/plumb demo $(ARGS)
+
+up: environment ## Start the platform and leave it running until Ctrl-C.
+	@exec .venv/bin/plumb up $(ARGS)
+
+test: environment-dev ## Run all tests; ARGS="-k name" for some.
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+lint: environment-dev ## Check style, types, import contracts and protos; change nothing.
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/python -m mypy
+	.venv/bin/lint-imports
+	.venv/bin/python protos/generate.py --lint
+	.venv/bin/python protos/generate.py --check
+	bash -n .ci/run
+
+protos: environment-dev ## Generate protos/gen from the .proto files.
+	@.venv/bin/python protos/generate.py
+
+bench-telemetry: environment ## Measure what telemetry costs: CPU a request with and without it.
+	@exec .venv/bin/python -m observability.lab.bench_telemetry $(ARGS)
+
+clean: ## Remove what make made: environments, caches and out/.
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out
+	find services observability tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A sync with nothing to do takes a tenth of a second, so that it runs each time and no stamp can lie. The interpreter
+# is chosen when .venv is made and then stays: another PYTHON must not rebuild it under a running platform.
+environment environment-dev: $(UV)
+	@if [ -x .venv/bin/python ]; then quiet=--quiet; else \
+		quiet=; export UV_PYTHON="$(PYTHON)"; echo 'Setting up the Python environment in .venv, once.'; fi; \
+	case $@ in environment) $(UV) sync $$quiet --locked --no-dev --inexact;; *) $(UV) sync $$quiet --locked;; esac
+
+# uv is one binary: it is fetched aside and moved into place whole, since two makes may run at once.
+$(UV):
+	@"$(PYTHON)" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Plumbline needs Python 3.11 or newer with its venv module; "$(PYTHON)" is not that.' >&2; \
+		echo '  Debian, Ubuntu: apt-get install python3 python3-venv' >&2; \
+		echo '  Fedora: dnf install python3     macOS: brew install python' >&2; \
+		echo 'Or name another one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@echo 'Fetching uv $(UV_VERSION).'
+	@mkdir -p $(@D); draft=.uv/draft.$$$$; trap 'rm -rf "$$draft"' EXIT; \
+	"$(PYTHON)" -m venv "$$draft" && \
+	"$$draft/bin/python" -m pip --quiet --disable-pip-version-check --no-input install \
+		--only-binary :all: uv==$(UV_VERSION) && mv -f "$$draft/bin/uv" $@

@@ -1,0 +1,1 @@
+"""Everything that looks at the platform: its telemetry library, the lab, the command line."""

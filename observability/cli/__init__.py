@@ -1,0 +1,21 @@
+"""`plumb`, the command line: one file a command, registered here."""
+
+import typer
+
+from observability.cli import up
+
+main = typer.Typer(
+    name="plumb",
+    help="Run a fully observed shop on this machine, load it, and measure where its time goes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@main.callback()
+def plumb() -> None:
+    """Keeps the commands' names in the command line even while there is only one."""
+
+
+main.command("up")(up.up)

@@ -1,0 +1,115 @@
+"""`plumb up`: which addresses does a platform that runs until Ctrl-C have?"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.local.endpoints import Endpoints, Mode, remove_stale
+from services.local.errors import LocalError
+from services.local.plan import PlatformOptions
+from services.local.platform import Platform
+from services.local.signals import Interrupted, run_interruptible
+
+AfterStart = Callable[[Endpoints], Awaitable[None]]
+DEFAULT_PORT_BASE = 8400
+DEFAULT_FOLDER = Path("out/up")
+
+
+def up(
+    mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
+    port_base: Annotated[
+        int,
+        typer.Option(
+            help="First of seven ports: REST edge +0, order gRPC +1, inventory gRPC +2, order or monolith admin +3, "
+            "inventory admin +4, OTLP receiver +5, PostgreSQL +6.",
+        ),
+    ] = DEFAULT_PORT_BASE,
+    endpoints: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the addresses (0600: it holds passwords). Default: out/up/PORT_BASE.json."),
+    ] = None,
+) -> None:
+    """Start the platform and leave it running until Ctrl-C.
+
+    PostgreSQL is embedded; set PLUMB_POSTGRES_DSN to use a server of your own instead. Exit status: 0 after Ctrl-C or
+    SIGTERM once it runs, 1 when something failed, 130 or 143 when it was interrupted while starting.
+    """
+    options = PlatformOptions(run_directory=DEFAULT_FOLDER / str(port_base), mode=mode, port_base=port_base)
+    command = UpCommand(options, endpoints_path=endpoints or DEFAULT_FOLDER / f"{port_base}.json", after_start=None)
+    raise typer.Exit(command.run())
+
+
+class UpCommand:
+    """One run of `plumb up`; `after_start` is awaited when the platform answers, before its addresses are printed."""
+
+    def __init__(self, options: PlatformOptions, *, endpoints_path: Path, after_start: AfterStart | None) -> None:
+        self._options = options
+        self._endpoints_path = endpoints_path
+        self._after_start = after_start
+        self._console = Console(highlight=False)
+        self._started = False
+
+    def run(self) -> int:
+        """Runs until a signal or a failure; returns the exit status."""
+        errors = Console(stderr=True, highlight=False)
+        try:
+            run_interruptible(self._run, again=lambda: self._say("already stopping; this takes a few seconds"))
+        except LocalError as error:
+            errors.print(f"plumb up: {error}", markup=False, soft_wrap=True)
+            return 1
+        except Interrupted as interruption:
+            self._say("stopped")
+            return 0 if self._started else 128 + interruption.number
+        return 0
+
+    async def _run(self) -> None:
+        remove_stale(DEFAULT_FOLDER)
+        async with Platform.start(self._options, progress=self._say) as platform:
+            if self._after_start is not None:
+                await platform.unless_failure(self._after(platform.endpoints, self._after_start))
+            platform.endpoints.save(self._endpoints_path)
+            try:
+                self._started = True
+                self._show(platform.endpoints)
+                raise await platform.failure()
+            finally:
+                self._endpoints_path.unlink(missing_ok=True)
+
+    @staticmethod
+    async def _after(endpoints: Endpoints, after_start: AfterStart) -> None:
+        await after_start(endpoints)
+
+    def _say(self, message: str) -> None:
+        self._console.print(message, markup=False, soft_wrap=True)
+
+    def _show(self, endpoints: Endpoints) -> None:
+        """Prints the addresses and a first thing to try."""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, value in _addresses(endpoints, self._endpoints_path):
+            table.add_row(name, value, style="bold" if name == "REST edge" else None)
+        self._say("")
+        self._console.print(table, soft_wrap=True)
+        self._say("\nTry it:")
+        self._say(
+            f"  curl -sS http://{endpoints.edge_http}/orders -H 'Content-Type: application/json' \\\n"
+            "    -H 'X-Customer-Id: 6f1d8b1e-3c1c-4a52-9f0e-2f6c1f0a7b11' -H 'Idempotency-Key: first-order' \\\n"
+            '    -d \'{"lines": [{"sku": "85123A", "quantity": 2}]}\''
+        )
+        self._say("\nCtrl-C stops everything.")
+
+
+def _addresses(endpoints: Endpoints, endpoints_path: Path) -> list[tuple[str, str]]:
+    return [
+        ("REST edge", f"http://{endpoints.edge_http}/docs"),
+        ("order gRPC", endpoints.order_grpc),
+        ("inventory gRPC", endpoints.inventory_grpc),
+        *((f"{name} metrics", f"http://{address}/metrics") for name, address in endpoints.admin.items()),
+        ("OTLP receiver", f"http://{endpoints.otlp_http}/v1/traces"),
+        ("logs", str(Path(endpoints.run_directory) / "logs")),
+        ("traces", endpoints.traces_directory),
+        ("addresses and passwords", f"{endpoints_path} (readable by you only)"),
+    ]

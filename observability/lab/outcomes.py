@@ -1,0 +1,69 @@
+"""What came of one order? Tells a stored rejection from an error, and an error from no answer at all."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+
+import orjson
+
+_REJECTION_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
+
+
+class OutcomeKind(StrEnum):
+    """How one order ended, as far as its sender knows."""
+
+    CONFIRMED = "confirmed"
+    PENDING = "pending"
+    REJECTED = "rejected"
+    ERROR = "error"
+    TRANSPORT = "transport"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request's end on the wire: a status and a body, or the name of the failure that left it without an answer."""
+
+    status: int | None = None
+    body: bytes = b""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one order ended: the kind, a reason for all but confirmed and pending, and its id when it was stored."""
+
+    kind: OutcomeKind
+    reason: str = ""
+    order_id: str | None = None
+
+
+def classify(exchange: Exchange) -> Outcome:
+    """Name the outcome of an exchange.
+
+    A 404 or 409 is a rejection when it names the order that was stored as rejected; else it is an error like the rest.
+    """
+    if exchange.status is None:
+        return Outcome(OutcomeKind.TRANSPORT, exchange.failure)
+    document = _document(exchange.body)
+    order_id, reason = _text(document, "order_id"), _text(document, "reason")
+    state = _text(document, "state")
+    if exchange.status == HTTPStatus.CREATED and state == "CONFIRMED":
+        return Outcome(OutcomeKind.CONFIRMED, order_id=order_id)
+    if exchange.status == HTTPStatus.ACCEPTED and state == "PENDING":
+        return Outcome(OutcomeKind.PENDING, order_id=order_id)
+    if exchange.status in _REJECTION_STATUSES and order_id and reason:
+        return Outcome(OutcomeKind.REJECTED, reason, order_id)
+    return Outcome(OutcomeKind.ERROR, reason or f"HTTP_{exchange.status}", order_id)
+
+
+def _document(body: bytes) -> dict[str, object]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _text(document: dict[str, object], name: str) -> str | None:
+    value = document.get(name)
+    return value if isinstance(value, str) else None

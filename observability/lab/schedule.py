@@ -1,0 +1,77 @@
+"""Which orders are sent when? The whole plan of a run, computed before its first request from a seed alone."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+
+from observability.lab.demand import draw_order, draw_quantity
+from observability.lab.errors import LoadUsageError
+from observability.lab.orders import Basket, OrderLine, PlannedOrder, planned_order, stream
+
+MAXIMUM_ORDERS = 500_000
+_CUSTOMERS = 1_000
+_CUSTOMER_NAMESPACE = uuid.UUID("6f2b8c1e-5f0d-5d0b-9f5e-0d8c2f0a4a11")
+
+
+def plan_orders(
+    *, rate_per_second: float, duration_seconds: float, seed: int, baskets: Sequence[Basket] | None = None
+) -> list[PlannedOrder]:
+    """Plan an open loop: Poisson arrivals over the duration, each a basket drawn from the file's or from the model.
+
+    Baskets of a file are drawn at random with replacement, so that a short run too sees all sizes. The same arguments
+    give the same plan. Raises LoadUsageError for a rate or duration that is not positive, or more than 500,000 orders.
+    """
+    _check_size(rate_per_second, duration_seconds)
+    arrivals = list(_arrivals(rate_per_second, duration_seconds, seed))
+    if not arrivals:
+        raise LoadUsageError("the schedule has no order in it: raise --rate or --duration")
+    choice = stream(seed, "choice")
+    drawn = None if baskets is None else [choice.choice(baskets) for _ in arrivals]
+    return _orders(arrivals, seed=seed, baskets=drawn)
+
+
+def plan_requests(*, requests: int, seed: int, baskets: Sequence[Basket] | None = None) -> list[PlannedOrder]:
+    """Plan a closed loop: the baskets in their order, from the first again when they run out; all due at once.
+
+    Raises LoadUsageError when `requests` is not 1 to 500,000.
+    """
+    if not 1 <= requests <= MAXIMUM_ORDERS:
+        raise LoadUsageError(f"--requests must be 1 to {MAXIMUM_ORDERS:,}, not {requests:,}")
+    repeated = None if baskets is None else [baskets[index % len(baskets)] for index in range(requests)]
+    return _orders([0.0] * requests, seed=seed, baskets=repeated)
+
+
+def _orders(arrivals: list[float], *, seed: int, baskets: Sequence[Basket] | None) -> list[PlannedOrder]:
+    demand, customers = stream(seed, "demand"), stream(seed, "customers")
+    return [
+        planned_order(
+            index=index,
+            intended_seconds=intended_seconds,
+            customer_id=_customer_id(customers.randrange(_CUSTOMERS)),
+            lines=draw_order(demand)
+            if baskets is None
+            else tuple(OrderLine(line.sku, line.quantity or draw_quantity(demand)) for line in baskets[index]),
+        )
+        for index, intended_seconds in enumerate(arrivals)
+    ]
+
+
+def _arrivals(rate_per_second: float, duration_seconds: float, seed: int) -> Iterator[float]:
+    gaps = stream(seed, "arrivals")
+    at_seconds = gaps.expovariate(rate_per_second)
+    while at_seconds < duration_seconds:
+        yield at_seconds
+        at_seconds += gaps.expovariate(rate_per_second)
+
+
+def _customer_id(number: int) -> str:
+    return str(uuid.uuid5(_CUSTOMER_NAMESPACE, f"customer-{number}"))
+
+
+def _check_size(rate_per_second: float, duration_seconds: float) -> None:
+    if not 0 < rate_per_second < float("inf"):
+        raise LoadUsageError(f"--rate must be above 0 orders a second, not {rate_per_second:g}")
+    if not 0 < duration_seconds < float("inf"):
+        raise LoadUsageError(f"--duration must be above 0 seconds, not {duration_seconds:g}")
+    if rate_per_second * duration_seconds > MAXIMUM_ORDERS:
+        planned = rate_per_second * duration_seconds
+        raise LoadUsageError(f"{planned:,.0f} orders are too many for one run: plan at most {MAXIMUM_ORDERS:,}")

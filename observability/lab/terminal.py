@@ -1,0 +1,109 @@
+"""How does a run look in a terminal: while it goes on, and at its end?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from observability.lab.figures import Latencies
+from observability.lab.gates import GateStatus
+from observability.lab.options import Progress
+from observability.lab.result import LoadResult, LoadSummary
+from observability.lab.run import OnProgress
+
+_PLAIN_LINE_EVERY_SECONDS = 5.0
+_GATE_COLOURS = {GateStatus.PASSED: "green", GateStatus.FAILED: "red", GateStatus.NOT_CHECKED: "yellow"}
+
+
+@contextmanager
+def showing_progress(console: Console) -> Iterator[OnProgress]:
+    """Show a bar in a terminal, and a line every five seconds elsewhere.
+
+    It is drawn when the run reports, on the run's own loop: a thread that draws would take the interpreter from it.
+    """
+    if not console.is_terminal:
+        yield _plain_lines(console)
+        return
+    columns = (TextColumn("orders"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[waiting]} waiting"))
+    with ProgressBar(*columns, TimeElapsedColumn(), console=console, auto_refresh=False) as bar:
+        task = bar.add_task("orders", total=None, waiting=0)
+
+        def draw(progress: Progress) -> None:
+            waiting = progress.sent - progress.done
+            bar.update(task, total=progress.scheduled, completed=progress.done, waiting=waiting, refresh=True)
+
+        yield draw
+
+
+def print_result(console: Console, result: LoadResult) -> None:
+    """Print a run's counts, latencies, gates and verdict."""
+    summary = result.summary()
+    console.print(_counts(result, summary))
+    console.print(_latency_table(summary))
+    if result.loop == "closed":
+        console.print("Closed loop: latency is from each order's own sending, so waiting for a turn is in no figure.")
+    for gate in result.gates:
+        colour = _GATE_COLOURS[gate.status]
+        console.print(f"  [{colour}]{gate.status.value:11}[/] {escape(gate.name)}: {escape(gate.sentence)}")
+    console.print(_host_line(result), style="dim", highlight=False)
+    if not result.valid:
+        console.print(f"[bold red]INVALID[/]: {escape('; '.join(result.invalid_because))}")
+
+
+def _plain_lines(console: Console) -> OnProgress:
+    due_seconds = _PLAIN_LINE_EVERY_SECONDS
+
+    def line(progress: Progress) -> None:
+        nonlocal due_seconds
+        if progress.elapsed_seconds >= due_seconds:
+            due_seconds = progress.elapsed_seconds + _PLAIN_LINE_EVERY_SECONDS
+            console.print(f"{progress.done:,} of {progress.scheduled:,} orders after {progress.elapsed_seconds:.0f} s")
+
+    return line
+
+
+def _counts(result: LoadResult, summary: LoadSummary) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("orders scheduled", f"{summary.scheduled:,}")
+    table.add_row("sent", f"{summary.sent:,}")
+    table.add_row("confirmed", f"{summary.confirmed:,}")
+    if summary.pending:
+        table.add_row("pending", f"{summary.pending:,}")
+    for what, reasons in (
+        ("rejected", summary.rejected_by_reason),
+        ("[red]error[/]", summary.errors_by_reason),
+        ("[red]no answer[/]", summary.transport_errors_by_reason),
+    ):
+        for reason, count in reasons.items():
+            table.add_row(f"{what} {escape(reason)}", f"{count:,}")
+    table.add_row("answered a second", f"{summary.throughput_per_second:.1f}")
+    table.add_row("elapsed", f"{result.elapsed_seconds:.1f} s")
+    return table
+
+
+def _latency_table(summary: LoadSummary) -> Table:
+    table = Table("latency from intended send time", "orders", "p50 ms", "p95 ms", "p99 ms", "max ms", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows: list[tuple[str, Latencies | None]] = [("all", summary.latency), *summary.latency_by_outcome.items()]
+    for name, row in [*rows, ("send lag", summary.send_lag)]:
+        if row is not None:
+            figures = (row.p50, row.p95, row.p99, row.maximum)
+            table.add_row(name, f"{row.count:,}", *(f"{seconds * 1e3:.2f}" for seconds in figures))
+    return table
+
+
+def _host_line(result: LoadResult) -> str:
+    host = result.host
+    known = [
+        ("generator waited for its core", host.generator_wait_seconds),
+        *((f"{name} waited for a core", seconds) for name, seconds in host.service_wait_seconds.items()),
+        ("stolen by the hypervisor", host.steal_seconds),
+    ]
+    return ", ".join(f"{what} {seconds:.2f} s" for what, seconds in known if seconds is not None)

@@ -1,0 +1,127 @@
+"""What does the receiver answer over HTTP? POST /v1/traces, GET /metrics, GET /livez, as one small ASGI callable."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import structlog
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from starlette.types import Receive, Scope, Send
+
+from observability.receiver.body import Disconnected, read_body
+from observability.receiver.counts import Counts
+from observability.receiver.refusals import Refused, too_large
+from observability.receiver.settings import ReceiverSettings
+from observability.receiver.sink import Sink
+
+TRACES_PATH = "/v1/traces"
+_PROTOBUF = "application/x-protobuf"
+_TEXT = "text/plain; charset=utf-8"
+# google.rpc.Code, as OTLP asks for in the body of a refusal.
+_RPC_CODES = {HTTPStatus.BAD_REQUEST: 3, HTTPStatus.REQUEST_ENTITY_TOO_LARGE: 8, HTTPStatus.REQUEST_TIMEOUT: 4}
+_UNAVAILABLE = 14
+_COME_BACK_SECONDS = b"1"
+
+
+class ReceiverApp:
+    """The ASGI application; `sink` and `counts` belong to it for its lifetime."""
+
+    def __init__(
+        self,
+        *,
+        settings: ReceiverSettings,
+        sink: Sink,
+        counts: Counts,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._counts = counts
+        self._log = log
+        self._pending = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        match scope["path"], scope["method"]:
+            case "/v1/traces", "POST":
+                await self._export(dict(scope["headers"]), receive, send)
+            case "/livez", "GET" | "HEAD":
+                await _respond(send, HTTPStatus.OK, b"ok\n")
+            case "/metrics", "GET" | "HEAD":
+                await _respond(send, HTTPStatus.OK, self._counts.render(), content_type=self._counts.content_type)
+            case ("/v1/traces" | "/livez" | "/metrics") as path, _:
+                allow = b"POST" if path == TRACES_PATH else b"GET, HEAD"
+                await _respond(
+                    send, HTTPStatus.METHOD_NOT_ALLOWED, b"method not allowed\n", headers=[(b"allow", allow)]
+                )
+            case _:
+                await _respond(send, HTTPStatus.NOT_FOUND, b"not found; traces go to POST /v1/traces\n")
+
+    async def _export(self, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+        self._pending += 1
+        try:
+            await self._take(headers, receive)
+        except Refused as refusal:
+            self._counts.requests.labels(str(refusal.status.value)).inc()
+            self._log.warning("receiver.request_refused", status=refusal.status.value, why=str(refusal))
+            await _refuse(send, refusal, headers)
+        except Disconnected:
+            self._counts.requests.labels("disconnected").inc()
+        else:
+            self._counts.requests.labels("200").inc()
+            body = ExportTraceServiceResponse().SerializeToString()
+            await _respond(send, HTTPStatus.OK, body, content_type=_PROTOBUF)
+        finally:
+            self._pending -= 1
+
+    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> None:
+        limit_bytes = self._settings.maximum_body_bytes
+        if self._pending > self._settings.maximum_pending_requests:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once")
+        compressed = _check_encodings(headers)
+        if int(headers.get(b"content-length", b"0")) > limit_bytes:
+            raise too_large(limit_bytes, what="body")
+        timeout_seconds = self._settings.body_timeout_seconds
+        body = await read_body(receive, limit_bytes=limit_bytes, timeout_seconds=timeout_seconds)
+        await self._sink.put(body, compressed=compressed)
+
+
+def _check_encodings(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether the body is compressed; raises Refused (415) for what is neither protobuf nor gzip or plain."""
+    if not _is_protobuf(headers):
+        sentence = f"the content type must be {_PROTOBUF}; OTLP over JSON or gRPC is not taken here"
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        sentence = f"the content encoding must be gzip or identity, not {encoding!r}"
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
+    return encoding == "gzip"
+
+
+def _is_protobuf(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower() == _PROTOBUF
+
+
+async def _refuse(send: Send, refusal: Refused, headers: Mapping[bytes, bytes]) -> None:
+    """Answer a refusal: a sender of protobuf gets a google.rpc.Status, as OTLP says, and anyone else the sentence."""
+    retry = refusal.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT}
+    extra = [(b"retry-after", _COME_BACK_SECONDS)] if retry else []
+    if _is_protobuf(headers):
+        code = _RPC_CODES.get(refusal.status, _UNAVAILABLE if retry else 3)
+        body = Status(code=code, message=str(refusal)).SerializeToString()
+        await _respond(send, refusal.status, body, content_type=_PROTOBUF, headers=extra)
+    else:
+        await _respond(send, refusal.status, f"{refusal}\n".encode(), headers=extra)
+
+
+async def _respond(
+    send: Send,
+    status: HTTPStatus,
+    body: bytes,
+    *,
+    content_type: str = _TEXT,
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> None:
+    sent = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode()), *(headers or [])]
+    await send({"type": "http.response.start", "status": status.value, "headers": sent})
+    await send({"type": "http.response.body", "body": body})

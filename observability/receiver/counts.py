@@ -1,0 +1,25 @@
+"""What has the receiver taken and refused? Its own metrics, on its own registry."""
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+
+class Counts:
+    """Counters of one receiver, rendered as Prometheus text."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "receiver_requests", "Export requests by the status of the answer.", ("status",), registry=self._registry
+        )
+        self.spans = Counter("receiver_spans_written", "Spans written to files.", registry=self._registry)
+        self.bytes = Counter("receiver_written_bytes", "Bytes of OTLP/JSON written.", registry=self._registry)
+        self.removed_files = Counter(
+            "receiver_removed_files", "Rotated files removed to keep the bound.", registry=self._registry
+        )
+
+    def render(self) -> bytes:
+        """Render all counters."""
+        return generate_latest(self._registry)

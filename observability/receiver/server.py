@@ -1,0 +1,114 @@
+"""How does the receiver's process come up, say so, and go down without losing what it was sent?"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from observability.receiver.app import ReceiverApp
+from observability.receiver.counts import Counts
+from observability.receiver.rotating_file import RotatingFile
+from observability.receiver.settings import ReceiverSettings
+from observability.receiver.sink import Sink
+
+_BACKLOG = 128
+
+
+class CannotStart(Exception):
+    """The receiver cannot start; the message says plainly why and what to do."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has one owner of signals, and that is `serve` below."""
+
+    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as usual, then tell."""
+        await super().startup(sockets=sockets)
+        self._on_started()
+
+
+async def serve(settings: ReceiverSettings, *, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Receive until SIGTERM or SIGINT, then finish requests in flight and flush; raises CannotStart."""
+    listener = _listen(settings)
+    counts = Counts()
+    sink = Sink(_open_file(settings), counts=counts, maximum_body_bytes=settings.maximum_body_bytes)
+    address = _address(listener)
+
+    def on_started() -> None:
+        if settings.ready_file is not None:
+            _write_ready_file(settings.ready_file, address)
+        log.info("receiver.started", http=address, directory=str(settings.directory))
+
+    server = _Server(
+        uvicorn.Config(
+            ReceiverApp(settings=settings, sink=sink, counts=counts, log=log),
+            interface="asgi3",
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=settings.stop_timeout_seconds,
+        ),
+        on_started=on_started,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        sink.close()
+    log.info("receiver.stopped")
+
+
+def _listen(settings: ReceiverSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {settings.listen}: {error.strerror}; choose RECEIVER_LISTEN") from error
+
+
+def _open_file(settings: ReceiverSettings) -> RotatingFile:
+    try:
+        return RotatingFile(
+            settings.directory,
+            maximum_file_bytes=settings.maximum_file_bytes,
+            maximum_files=settings.maximum_files,
+        )
+    except OSError as error:
+        raise CannotStart(
+            f"cannot write in {settings.directory}: {error.strerror}; choose a RECEIVER_DIRECTORY that you may write"
+        ) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _write_ready_file(path: Path, address: str) -> None:
+    """Write the address in one step; raises CannotStart."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        fresh.write_text(json.dumps({"http": address}))
+        fresh.replace(path)
+    except OSError as error:
+        raise CannotStart(f"cannot write the ready file {path}: {error.strerror}") from error

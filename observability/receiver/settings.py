@@ -1,0 +1,73 @@
+"""Which settings does the receiver read from RECEIVER_* variables?"""
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class ReceiverSettings(BaseSettings):
+    """The receiver's settings, each from the variable RECEIVER_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="RECEIVER_", frozen=True)
+
+    listen: str = Field(default="127.0.0.1:4318", description="Address as host:port; port 0 takes a free one.")
+    directory: Path = Field(description="Folder for traces.jsonl and its rotated predecessors.")
+    ready_file: Path | None = Field(
+        default=None, description="File that gets the address as JSON once requests are answered."
+    )
+    remote_allowed: bool = Field(
+        default=False, description="Listen beyond this machine, without TLS or authentication."
+    )
+    maximum_body_bytes: int = Field(
+        default=16 * MEBIBYTE, ge=1, description="Largest body in bytes, as sent and again after decompression."
+    )
+    maximum_pending_requests: int = Field(
+        default=64, ge=1, description="Requests being received or written at once; more are told to come back (503)."
+    )
+    body_timeout_seconds: float = Field(default=10.0, gt=0, description="Seconds a client has to send its whole body.")
+    maximum_file_bytes: int = Field(
+        default=64 * MEBIBYTE,
+        ge=1,
+        description="Bytes at which a file is rotated; one larger request is still kept whole.",
+    )
+    maximum_files: int = Field(
+        default=8, ge=1, description="Files kept, the current one included; older ones are removed."
+    )
+    stop_timeout_seconds: int = Field(default=5, ge=1, description="Seconds for requests in flight after SIGTERM.")
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"must be host:port with a port of 0 to 65535, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _stays_on_this_machine(self) -> "ReceiverSettings":
+        if not self.remote_allowed and not _is_loopback(self.host):
+            raise ValueError(f"listening on {self.host} is not local; set RECEIVER_REMOTE_ALLOWED=true if you mean it")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host part of `listen`, without the brackets of IPv6."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The runtime telemetry library: the only part of `observability` that services import."""

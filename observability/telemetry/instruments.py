@@ -1,0 +1,75 @@
+"""How is a value recorded? Thin instruments over prometheus-client: children bound once, the trace as exemplar."""
+
+from collections.abc import Callable, Sequence
+
+from opentelemetry import trace
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# One set of bounds for every duration, so that quantiles of two layers can be compared bucket by bucket.
+DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def current_exemplar() -> dict[str, str] | None:
+    """Return the exemplar labels of the current span, or None when it is not sampled."""
+    span_context = trace.get_current_span().get_span_context()
+    if not span_context.trace_flags.sampled:
+        return None
+    return {"trace_id": trace.format_trace_id(span_context.trace_id)}
+
+
+class Seconds:
+    """A histogram of durations in seconds; `enabled=False` records nothing."""
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
+    ) -> None:
+        buckets = DURATION_BUCKETS_SECONDS
+        self._histogram = Histogram(name, documentation, labels, registry=registry, buckets=buckets)
+        self._children: dict[tuple[str, ...], Histogram] = {}
+        self._enabled = enabled
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        """Record one duration under these label values, with the current trace as its exemplar."""
+        if self._enabled:
+            self.child(*labels).observe(seconds, current_exemplar())
+
+    def child(self, *labels: str) -> Histogram:
+        """Return the series of these label values, made at 0 the first time."""
+        if labels not in self._children:
+            self._children[labels] = self._histogram.labels(*labels) if labels else self._histogram
+        return self._children[labels]
+
+
+class Count:
+    """A counter; its name ends in `_total` on the wire."""
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
+    ) -> None:
+        self._counter = Counter(name, documentation, labels, registry=registry)
+        self._enabled = enabled
+
+    def add(self, amount: float, *labels: str) -> None:
+        """Add an amount of at least 0; adding 0 makes the series exist."""
+        if self._enabled:
+            (self._counter.labels(*labels) if labels else self._counter).inc(amount)
+
+
+class Level:
+    """A gauge, set by its owner or read by a function at each scrape."""
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
+    ) -> None:
+        self._gauge = Gauge(name, documentation, labels, registry=registry)
+        self._enabled = enabled
+
+    def add(self, amount: float, *labels: str) -> None:
+        """Move the level by an amount, which may be negative."""
+        if self._enabled:
+            self._gauge.labels(*labels).inc(amount)
+
+    def read_from(self, function: Callable[[], float], *labels: str) -> None:
+        """Ask `function` for the level at each scrape."""
+        if self._enabled:
+            self._gauge.labels(*labels).set_function(function)

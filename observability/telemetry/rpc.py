@@ -1,0 +1,76 @@
+"""How did an RPC go, seen from each end? One span and one duration sample on the client, one of each on the server."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from opentelemetry.propagate import extract, inject
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from observability.telemetry.telemetry import Telemetry
+
+# The server statuses that are the server's fault (semantic conventions for gRPC); the others are the caller's to mend.
+SERVER_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+
+
+@dataclass(slots=True)
+class Call:
+    """One RPC under way; the call site sets `status_code` to the name of the gRPC status before it ends."""
+
+    status_code: str = "CANCELLED"
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def server_call(telemetry: Telemetry, method: str, metadata: Mapping[str, str]) -> Iterator[Call]:
+    """Observe one RPC on the server; `method` is `package.Service/Method`, `metadata` carries the caller's trace."""
+    metrics, context = telemetry.metrics, telemetry.context
+    call, started = Call(), perf_counter()
+    attributes = {"rpc.system.name": "grpc", "rpc.method": method, "shop.context": context}
+    with telemetry.tracer.start_as_current_span(
+        method,
+        context=extract(metadata),
+        kind=SpanKind.SERVER,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        metrics.rpc_server_active_calls.add(1, context)
+        try:
+            yield call
+        finally:
+            metrics.rpc_server_active_calls.add(-1, context)
+            finish(span, call, failed=call.status_code in SERVER_FAULTS)
+            metrics.rpc_server_call_duration.observe(perf_counter() - started, context, method, call.status_code)
+
+
+@contextmanager
+def client_call(telemetry: Telemetry, method: str, *, address: str, port: int) -> Iterator[Call]:
+    """Observe one RPC on the client; the call site sends `metadata`, which carries the trace."""
+    call, started = Call(), perf_counter()
+    attributes: dict[str, str | int] = {
+        "rpc.system.name": "grpc",
+        "rpc.method": method,
+        "server.address": address,
+        "server.port": port,
+        "shop.context": telemetry.context,
+    }
+    with telemetry.tracer.start_as_current_span(
+        method, kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        inject(call.metadata)
+        try:
+            yield call
+        finally:
+            finish(span, call, failed=call.status_code != "OK")
+            labels = (telemetry.context, method, call.status_code)
+            telemetry.metrics.rpc_client_call_duration.observe(perf_counter() - started, *labels)
+
+
+def finish(span: Span, call: Call, *, failed: bool) -> None:
+    """Write the call's status on its span."""
+    span.set_attribute("rpc.response.status_code", call.status_code)
+    if failed:
+        span.set_attribute("error.type", call.status_code)
+        span.set_status(Status(StatusCode.ERROR))

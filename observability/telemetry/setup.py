@@ -1,0 +1,90 @@
+"""Where is the SDK set up? Here, once a process; everything else sees `Telemetry` values and the OpenTelemetry API."""
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from uuid import uuid4
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from prometheus_client import CollectorRegistry, Info
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from structlog.typing import FilteringBoundLogger
+
+from observability.telemetry.logs import make_logger, take_over_library_logs
+from observability.telemetry.metrics import Metrics
+from observability.telemetry.process import add_process_collectors
+from observability.telemetry.spans import CountingBatchProcessor, make_exporter
+from observability.telemetry.telemetry import Telemetry
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One process's telemetry: it gives each context its part, renders `/metrics`, and is shut down last."""
+
+    provider: TracerProvider
+    metrics: Metrics
+    log: FilteringBoundLogger
+
+    def for_context(self, context: str) -> Telemetry:
+        """Return the call sites' view for one context."""
+        tracer = self.provider.get_tracer("plumbline", VERSION)
+        return Telemetry(context, tracer, self.metrics, self.log.bind(context=context))
+
+    def render_metrics(self) -> tuple[bytes, str]:
+        """Return all metrics in OpenMetrics text with exemplars, and its content type."""
+        body: bytes = generate_latest(self.metrics.registry)  # type: ignore[no-untyped-call]  # has no annotations
+        return body, CONTENT_TYPE_LATEST
+
+    def shut_down(self, *, timeout_seconds: float) -> bool:
+        """Flush and stop, in a thread that is left behind when time is up: the SDK's own flush keeps no limit.
+
+        Returns whether everything was handed over or dropped in time.
+        """
+        flushing = threading.Thread(target=self.provider.shutdown, name="telemetry-shutdown", daemon=True)
+        flushing.start()
+        flushing.join(timeout_seconds)
+        return not flushing.is_alive()
+
+
+def start(service_name: str, *, log_level: str, processor: SpanProcessor | None = None) -> Runtime:
+    """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own span processor.
+
+    Raises ValueError for a value of a variable that cannot be honoured.
+    """
+    # Read by FastAPI's instrumentation when it starts: without it the span attributes have their old names.
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    enabled = os.environ.get("OTEL_METRICS_EXPORTER", "prometheus") != "none"
+    metrics = Metrics(registry=CollectorRegistry(), enabled=enabled)
+    log = make_logger(service_name=service_name, level=logging.getLevelNamesMapping()[log_level.upper()])
+    take_over_library_logs(log)
+    resource = make_resource(service_name)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    if processor is None and (exporter := make_exporter()):
+        processor = CountingBatchProcessor(exporter, metrics=metrics)
+    if processor:
+        provider.add_span_processor(processor)
+    if enabled:
+        add_process_collectors(metrics.registry)
+        attributes = {key.replace(".", "_"): str(value) for key, value in resource.attributes.items()}
+        Info("target", "The resource this process describes.", registry=metrics.registry).info(attributes)
+    return Runtime(provider, metrics, log)
+
+
+def make_resource(service_name: str) -> Resource:
+    """Return what this process is; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win."""
+    defaults = Resource(
+        {
+            "service.name": service_name,
+            "service.namespace": "shop",
+            "service.version": VERSION,
+            "service.instance.id": str(uuid4()),
+            "deployment.environment.name": "local",
+        }
+    )
+    given = Resource.create().attributes
+    unnamed = {key for key in ("service.name",) if str(given.get(key, "")).startswith("unknown_service")}
+    return defaults.merge(Resource({key: value for key, value in given.items() if key not in unnamed}))

@@ -1,0 +1,1 @@
+"""Generated from the .proto files of shop.order: make protos."""

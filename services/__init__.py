@@ -1,0 +1,1 @@
+"""The shop: contexts of one shape, the mechanisms they share, and the ways to run them."""

@@ -1,0 +1,1 @@
+"""The REST edge: what a customer's browser or script talks to."""

@@ -1,0 +1,115 @@
+"""How does an error become an answer? All are mapped here, once, to problem+json."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from observability.telemetry.telemetry import Telemetry
+from services.edge.caller import CallerUnknown
+from services.edge.schemas import FieldProblem, Problem, ShortageBody
+from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
+from services.order import api
+
+MEDIA_TYPE = "application/problem+json"
+STATUSES = {
+    Kind.INVALID: HTTPStatus.BAD_REQUEST,
+    Kind.REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Kind.PRECONDITION: HTTPStatus.CONFLICT,
+    Kind.CONFLICT: HTTPStatus.CONFLICT,
+    Kind.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.DEADLINE: HTTPStatus.GATEWAY_TIMEOUT,
+    Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of error answers, all of them problems."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def answer(status: HTTPStatus, reason: str, detail: str, **data: Any) -> JSONResponse:
+    """Return a problem+json answer; data that is None is left out."""
+    kind = f"urn:shop:problem:{reason.lower().replace('_', '-')}"
+    problem = Problem(type=kind, title=status.phrase, status=status, detail=detail, reason=reason, **data)
+    return JSONResponse(problem.model_dump(mode="json", exclude_none=True), status, media_type=MEDIA_TYPE)
+
+
+def data_of(error: ServiceError) -> dict[str, Any]:
+    """Return what an error carries, under the names of Problem."""
+    match error:
+        case InvalidField():
+            problem = FieldProblem(field=error.field, reason=error.reason, description=error.description)
+            return {"errors": [problem]}
+        case api.OutOfStock():
+            return {"order_id": error.order_id, "shortages": [ShortageBody.of(short) for short in error.shortages]}
+    # The other errors carry plain values, under the same names as Problem.
+    carried = ("error_id", "order_id", "rejection_reason", "skus")
+    return {name: getattr(error, name) for name in carried if hasattr(error, name)}
+
+
+def from_service(_request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that a context stated."""
+    assert isinstance(error, ServiceError)
+    response = answer(STATUSES[error.kind], error.reason, str(error), **data_of(error))
+    if isinstance(error, Overloaded | Unavailable):
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+    return response
+
+
+def from_caller(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer a request that does not say who calls."""
+    detail = "The X-Customer-Id header must hold the calling customer's UUID."
+    response = answer(HTTPStatus.UNAUTHORIZED, "CALLER_UNKNOWN", detail)
+    response.headers["WWW-Authenticate"] = "ApiKey"
+    return response
+
+
+def from_validation(_request: Request, error: Exception) -> JSONResponse:
+    """Answer a request that the schema refuses, field by field, and a body that is no JSON."""
+    assert isinstance(error, RequestValidationError)
+    problems = [field_problem(found["loc"], found["msg"]) for found in error.errors()]
+    return answer(HTTPStatus.BAD_REQUEST, problems[0].reason, "The request is not as the schema says.", errors=problems)
+
+
+def field_problem(location: Iterable[str | int], message: str) -> FieldProblem:
+    """Return a problem with a field, named as `lines[3].quantity`; its reason is that of its last name."""
+    where, *path = location
+    names = [name for name in path if isinstance(name, str)]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    if where == "body" and not names:  # the body as a whole, or a place in text that is no JSON
+        return FieldProblem(field="body", reason="INVALID_BODY", description=message)
+    reason = f"INVALID_{names[-1].upper().replace('-', '_')}"
+    return FieldProblem(field=field, reason=reason, description=message)
+
+
+def from_http(_request: Request, error: Exception) -> JSONResponse:
+    """Answer an unknown path, a method that a path does not have, a body that cannot be read."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    response = answer(status, status.name, status.description or status.phrase)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def install(application: FastAPI, telemetry: Telemetry) -> None:
+    """Give an application its error answers."""
+
+    def from_bug(_request: Request, error: Exception) -> JSONResponse:
+        error_id = str(uuid4())
+        telemetry.log.error("edge.bug_found", error_id=error_id, exc_info=error)
+        return from_service(_request, Internal(error_id))
+
+    application.add_exception_handler(ServiceError, from_service)
+    application.add_exception_handler(CallerUnknown, from_caller)
+    application.add_exception_handler(RequestValidationError, from_validation)
+    application.add_exception_handler(HTTPException, from_http)
+    application.add_exception_handler(Exception, from_bug)

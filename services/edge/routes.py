@@ -1,0 +1,75 @@
+"""Which requests does the edge answer? Four, each one call of the order api."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+
+from services.edge.caller import CallerId, CustomerNotFound
+from services.edge.problems import documented
+from services.edge.schemas import OrderBody, OrderPageBody, PlaceOrderBody
+from services.kernel.fields import REQUEST_ID
+from services.order import api
+
+router = APIRouter()
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=f"^{REQUEST_ID.pattern}$",
+        max_length=64,
+        description="Yours, unique for each thing you want done; repeat it to repeat the request safely.",
+    ),
+]
+
+
+def orders_of(request: Request) -> api.OrderService:
+    """Return the order service that the application was made with."""
+    orders: api.OrderService = request.app.state.orders
+    return orders
+
+
+@router.post(
+    "/orders",
+    status_code=status.HTTP_201_CREATED,
+    response_model=OrderBody,
+    responses=documented(400, 401, 404, 409, 422, 500, 503, 504)
+    | {202: {"model": OrderBody, "description": "Kept; its end is not known yet: read it at Location."}},
+)
+async def place_order(
+    body: PlaceOrderBody, caller: CallerId, key: IdempotencyKey, request: Request, response: Response
+) -> OrderBody:
+    """Place an order. 409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order that was kept and rejected."""
+    lines = tuple(api.OrderLine(line.sku, line.quantity) for line in body.lines)
+    order = await orders_of(request).place_order(api.PlaceOrder(key, caller, lines))
+    response.headers["Location"] = f"/orders/{order.order_id}"
+    if order.state is api.OrderState.PENDING:
+        response.status_code = status.HTTP_202_ACCEPTED
+    return OrderBody.of(order)
+
+
+@router.get("/orders/{order_id}", responses=documented(400, 401, 404, 500, 503, 504))
+async def get_order(order_id: UUID, caller: CallerId, request: Request) -> OrderBody:
+    """Read one of your orders."""
+    return OrderBody.of(await orders_of(request).get_order(api.GetOrder(caller, order_id)))
+
+
+@router.get("/customers/{customer_id}/orders", responses=documented(400, 401, 404, 500, 503, 504))
+async def list_orders(
+    customer_id: UUID,
+    caller: CallerId,
+    request: Request,
+    page_size: Annotated[int, Query(ge=1, le=api.MAX_PAGE_SIZE)] = api.DEFAULT_PAGE_SIZE,
+    page_token: Annotated[str, Query(max_length=400)] = "",
+) -> OrderPageBody:
+    """Read a page of your orders, newest first."""
+    if customer_id != caller:
+        raise CustomerNotFound
+    return OrderPageBody.of(await orders_of(request).list_orders(api.ListOrders(customer_id, page_size, page_token)))
+
+
+@router.post("/orders/{order_id}/cancel", responses=documented(400, 401, 404, 409, 422, 500, 503, 504))
+async def cancel_order(order_id: UUID, caller: CallerId, key: IdempotencyKey, request: Request) -> OrderBody:
+    """Cancel one of your orders; its stock goes back on the shelf."""
+    return OrderBody.of(await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id)))

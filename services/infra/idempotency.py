@@ -1,0 +1,47 @@
+"""Has this request come before? A key and a digest, inserted in the transaction of the effect.
+
+The naive version looks the key up first and inserts it after the effect: two calls at once then both take effect.
+"""
+
+from hashlib import sha256
+from uuid import UUID
+
+import orjson
+
+from services.infra.postgres import Transaction
+from services.infra.postgres_errors import LockTimeout
+from services.kernel.errors import IdempotencyInProgress, RequestIdReused
+
+
+def digest(command: object) -> bytes:
+    """Return the SHA-256 of a command dataclass in canonical form: its type and its fields in order."""
+    # asyncpg's UUIDs are a subclass that orjson does not know; as text they are the same.
+    return sha256(type(command).__name__.encode() + orjson.dumps(command, default=str)).digest()
+
+
+async def claim(
+    transaction: Transaction, *, scope: str, request_id: str, command: object, resource_id: UUID
+) -> UUID | None:
+    """Insert the key; return None when it is new, else the resource id of the first call with it.
+
+    A second call waits here until the first has committed. Raises RequestIdReused when the content differs, and
+    IdempotencyInProgress when the first call holds the key for longer than the role's lock_timeout.
+    """
+    body = digest(command)
+    # Purpose: one row a key, for ever; the second of two calls at once waits for the first.
+    insert = """
+        INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (scope, request_id) DO NOTHING RETURNING resource_id"""
+    try:
+        inserted = await transaction.fetch("INSERT idempotency_keys", insert, scope, request_id, body, resource_id)
+    except LockTimeout as error:
+        raise IdempotencyInProgress from error
+    if inserted:
+        return None
+    # Purpose: what the first call with this key was about.
+    select = "SELECT digest, resource_id FROM idempotency_keys WHERE scope = $1 AND request_id = $2"
+    (first,) = await transaction.fetch("SELECT idempotency_keys", select, scope, request_id)
+    if first["digest"] != body:
+        raise RequestIdReused
+    found: UUID = first["resource_id"]
+    return found

@@ -1,0 +1,104 @@
+"""How does a process begin and end? One owner of signals: start all, say ready, wait, drain, stop all, exit 0."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+import orjson
+import stamina.instrumentation
+from structlog.typing import FilteringBoundLogger
+
+from observability.telemetry import setup
+from observability.telemetry.process import watch_process
+from services.infra.admin import Readiness
+from services.infra.migrations import MigrationChanged
+from services.infra.settings import BadSettings, RunnableSettings
+
+
+class Server(Protocol):
+    """Something that serves on an address."""
+
+    async def start(self) -> dict[str, str]:
+        """Serve, and return {name: host:port}. Raises OSError when the address is taken."""
+
+    async def announce_drain(self) -> None:
+        """Tell whoever asks to go elsewhere; what comes is still answered."""
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Refuse what is new, let what is in flight end within the grace."""
+
+
+async def serve(
+    servers: Sequence[Server], *, readiness: Readiness, settings: RunnableSettings, log: FilteringBoundLogger
+) -> None:
+    """Start the servers in order, wait for SIGTERM or SIGINT, drain, and stop them in reverse order."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    started: list[Server] = []
+    addresses: dict[str, str] = {}
+    try:
+        for server in servers:
+            addresses |= await server.start()
+            started.append(server)
+        readiness.serving = True
+        write_ready_file(settings.ready_file, addresses)
+        log.info("process.started", **addresses)
+        await stopping.wait()
+        readiness.serving = False
+        log.info("process.drain_started", delay_seconds=settings.drain_delay_seconds)
+        for server in servers:
+            await server.announce_drain()
+        await asyncio.sleep(settings.drain_delay_seconds)
+    finally:
+        for server in reversed(started):
+            await server.stop(grace_seconds=settings.drain_grace_seconds)
+    log.info("process.drained")
+
+
+def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
+    """Write the addresses as JSON, all at once, so that a reader never sees half of them."""
+    if path:
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.write_bytes(orjson.dumps(addresses))
+        draft.replace(path)
+
+
+def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
+    """Run a process's body with its telemetry around it; flush the last spans within a bound."""
+    runtime = setup.start(name, log_level=settings.log_level)
+    # stamina's own hooks would print in another format and count in another registry.
+    stamina.instrumentation.set_on_retry_hooks([])
+    try:
+        asyncio.run(watched(runtime, body))
+    finally:
+        if not runtime.shut_down(timeout_seconds=settings.telemetry_flush_seconds):
+            runtime.log.warning("process.spans_left_behind", waited_seconds=settings.telemetry_flush_seconds)
+
+
+async def watched(runtime: setup.Runtime, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
+    """Run the body beside the watch over the process."""
+    watching = asyncio.create_task(watch_process(runtime.metrics), name="watch-process")
+    try:
+        await body(runtime)
+    finally:
+        watching.cancel()
+
+
+def main(name: str, command: Callable[[list[str]], None]) -> None:
+    """Run a command line; end with one plain line on standard error where a person can mend the cause."""
+    try:
+        command(sys.argv[1:])
+    except BadSettings as error:
+        sys.exit(f"{name}: bad settings: {error}")
+    except MigrationChanged as error:
+        sys.exit(f"{name}: migration {error} was applied with another text; write a new migration instead")
+    except asyncpg.PostgresError as error:
+        sys.exit(f"{name}: the database refused: {error}; check its DSN, and that `{name} migrate` has run")
+    except OSError as error:  # TimeoutError is one of them, and has no text
+        sys.exit(f"{name}: {str(error) or 'timed out'}; check that the database is up, and that the address is free")

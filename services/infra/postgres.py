@@ -1,0 +1,153 @@
+"""How does a statement reach PostgreSQL? Through a bounded pool, within the deadline, named in spans and metrics."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Self, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from observability.telemetry.database import DatabaseTelemetry, Statement
+from observability.telemetry.telemetry import Telemetry
+from services.infra import deadline
+from services.infra.postgres_errors import RETRY_AFTER_SECONDS, translated
+from services.kernel.errors import DeadlineExceeded, Overloaded, Unavailable
+
+# A caller that waited this long for a connection is told to come back: a longer queue only adds latency.
+ACQUIRE_SECONDS = 1.0
+ROLLBACK_SECONDS = 1.0
+CONNECT_SECONDS = 5.0
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+
+async def keep_session(_connection: object) -> None:
+    """Reset nothing: no session state is ever made, and asyncpg's reset query would double a statement's cost."""
+
+
+def time_left_seconds() -> float:
+    """Return the seconds a statement may take. Raises DeadlineExceeded when there are none."""
+    if (seconds := deadline.remaining_seconds()) <= 0:
+        raise DeadlineExceeded
+    return seconds
+
+
+class Transaction:
+    """Statements on one connection. Each raises the kernel's errors; a `summary` names it in spans and metrics."""
+
+    def __init__(self, connection: Connection, telemetry: DatabaseTelemetry) -> None:
+        self._connection = connection
+        self._telemetry = telemetry
+
+    async def fetch(self, summary: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run one statement within the deadline and return its rows."""
+        with self._telemetry.statement(summary) as statement, translated():
+            rows = await self._connection.fetch(sql, *arguments, timeout=time_left_seconds())
+            statement.returned(len(rows))
+            return rows
+
+    async def execute(self, summary: str, sql: str, *arguments: object) -> int:
+        """Run one INSERT, UPDATE or DELETE within the deadline and return the number of rows it changed."""
+        with self._telemetry.statement(summary), translated():
+            tag: str = await self._connection.execute(sql, *arguments, timeout=time_left_seconds())
+            return int(tag.rsplit(" ", 1)[-1])
+
+    async def begin(self, statement: Statement, waited_seconds: float) -> None:
+        """Run BEGIN; its span began before the wait for the connection, and says how long that was."""
+        statement.acquired(waited_seconds)
+        with translated():
+            await self._connection.execute("BEGIN", timeout=time_left_seconds())
+
+    async def commit(self) -> None:
+        """Run COMMIT: the one statement that waits for the disk. After Unavailable its outcome is unknown."""
+        with self._telemetry.statement("COMMIT"), translated():
+            await self._connection.execute("COMMIT", timeout=time_left_seconds())
+
+    async def roll_back(self) -> None:
+        """Run ROLLBACK, past the deadline too; a lost connection has nothing to roll back."""
+        if not self._connection.is_closed():
+            with self._telemetry.statement("ROLLBACK"), translated():
+                await self._connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
+
+
+class Database:
+    """One context's database. Every wait is bounded; errors are Overloaded, Unavailable, DeadlineExceeded, or bugs."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", telemetry: DatabaseTelemetry) -> None:
+        self._pool = pool
+        self._telemetry = telemetry
+        telemetry.watch_pool(size=pool.get_size, idle=pool.get_idle_size, limit=pool.get_max_size)
+
+    @classmethod
+    async def open(cls, dsn: str, *, pool_size: int, telemetry: Telemetry) -> Self:
+        """Connect once, so that a wrong DSN fails here. Raises OSError, TimeoutError or asyncpg.PostgresError."""
+        where = urlsplit(dsn)
+        pool = await asyncpg.create_pool(
+            dsn, min_size=1, max_size=pool_size, timeout=CONNECT_SECONDS, reset=keep_session
+        )
+        namespace, address = where.path.lstrip("/"), where.hostname or "localhost"
+        return cls(pool, DatabaseTelemetry(telemetry, namespace, address, where.port or 5432))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run a block in one READ COMMITTED transaction; an error in it, a cancellation too, rolls it back."""
+        with self._telemetry.statement("BEGIN") as statement:
+            connection, waited_seconds = await self._acquire()
+            try:
+                transaction = Transaction(connection, self._telemetry)
+                await transaction.begin(statement, waited_seconds)
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+        with self._telemetry.connection_in_use():
+            try:
+                yield transaction
+                await transaction.commit()
+            except BaseException:
+                await transaction.roll_back()
+                raise
+            finally:
+                await self._pool.release(connection)
+
+    async def fetch(self, summary: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run one statement outside a transaction and return its rows; for reads."""
+        with self._telemetry.statement(summary) as statement:
+            connection, waited_seconds = await self._acquire()
+            try:
+                statement.acquired(waited_seconds)
+                with translated(), self._telemetry.connection_in_use():
+                    rows = await connection.fetch(sql, *arguments, timeout=time_left_seconds())
+                statement.returned(len(rows))
+                return rows
+            finally:
+                await self._pool.release(connection)
+
+    async def ping(self) -> None:
+        """Raise Unavailable, Overloaded or DeadlineExceeded when the database does not answer."""
+        await self.fetch("SELECT 1", "SELECT 1")
+
+    async def close(self, *, timeout_seconds: float) -> None:
+        """Wait for the connections in use, then close; terminate them when time is up."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _acquire(self) -> tuple[Connection, float]:
+        """Return a connection and the seconds waited for it. Raises Overloaded when all stay in use, or Unavailable."""
+        started = perf_counter()
+        limit_seconds = min(ACQUIRE_SECONDS, time_left_seconds())
+        with self._telemetry.connection_pending():
+            try:
+                connection = await self._pool.acquire(timeout=limit_seconds)
+            except TimeoutError as error:
+                self._telemetry.connection_timed_out()
+                # The pool may also be waiting for a server that does not answer.
+                is_full = self._pool.get_size() - self._pool.get_idle_size() >= self._pool.get_max_size()
+                raise (Overloaded if is_full else Unavailable)(RETRY_AFTER_SECONDS) from error
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise Unavailable(RETRY_AFTER_SECONDS) from error
+        return connection, perf_counter() - started

@@ -1,0 +1,45 @@
+"""What does an error of the driver mean to a caller? What is not named here is a bug and passes as it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from services.kernel.errors import DeadlineExceeded, Overloaded, Unavailable
+
+RETRY_AFTER_SECONDS = 1.0
+
+
+class LockTimeout(Overloaded):
+    """Somebody held a row for longer than lock_timeout; nothing was done."""
+
+
+class TransactionAborted(Overloaded):
+    """PostgreSQL ended the transaction for another one's sake; nothing was done."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the kernel's errors for the driver's.
+
+    Unavailable does not say whether the statement took effect: a connection lost during COMMIT leaves that open.
+    """
+    try:
+        yield
+    except asyncpg.LockNotAvailableError as error:
+        raise LockTimeout(RETRY_AFTER_SECONDS) from error
+    except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+        raise TransactionAborted(RETRY_AFTER_SECONDS) from error
+    except asyncpg.InsufficientResourcesError as error:
+        raise Overloaded(RETRY_AFTER_SECONDS) from error
+    except (TimeoutError, asyncpg.QueryCanceledError) as error:
+        raise DeadlineExceeded from error
+    except asyncpg.DataError:  # an InterfaceError by birth, yet it speaks of our arguments: a bug
+        raise
+    except (
+        OSError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InterfaceError,
+    ) as error:
+        raise Unavailable(RETRY_AFTER_SECONDS) from error

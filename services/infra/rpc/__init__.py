@@ -1,0 +1,1 @@
+"""The two ends of a gRPC call, and how errors cross it."""

@@ -1,0 +1,130 @@
+"""How does an RPC reach a context? One place parses, sets the deadline, observes, and turns errors into statuses."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from observability.telemetry.rpc import Call, server_call
+from observability.telemetry.telemetry import Telemetry
+from services.infra import deadline
+from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
+from services.infra.settings import Address
+from services.kernel.errors import Internal, InvalidField, ServiceError
+
+MAX_MESSAGE_BYTES = 256 * 1024
+# One process has one database pool; far more calls than connections only wait for each other.
+MAX_CONCURRENT_CALLS = 512
+
+Method: TypeAlias = Callable[[Any], Awaitable[Message]]
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a taken port must fail, not be shared
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+)
+
+
+class UnaryMethod:
+    """One RPC's call site: from bytes to bytes."""
+
+    def __init__(
+        self, method: Method, descriptor: MethodDescriptor, *, telemetry: Telemetry, errors: ErrorTranslation
+    ) -> None:
+        self._method = method
+        self._request_type = GetMessageClass(descriptor.input_type)
+        self._name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
+        self._telemetry = telemetry
+        self._errors = errors
+
+    async def answer(self, payload: bytes, context: Context) -> bytes:
+        """Answer one call. gRPC cancels it at its deadline, so every await in it may be the last."""
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        time_remaining: float | None = context.time_remaining()
+        seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
+        with server_call(self._telemetry, self._name, metadata) as call, deadline.within(seconds):
+            try:
+                response = await self._method(self._parse(payload))
+                call.status_code = "OK"
+                return response.SerializeToString()
+            except ServiceError as error:
+                failure = error
+            except Exception as bug:  # noqa: BLE001  # the boundary: logged with its stack, answered as INTERNAL
+                failure = self._report(bug)
+            return await self._abort(call, context, failure)
+
+    def _parse(self, payload: bytes) -> Message:
+        try:
+            return self._request_type.FromString(payload)
+        except DecodeError as error:
+            raise InvalidField("", "INVALID_MESSAGE", "is not the message that this RPC takes") from error
+
+    def _report(self, bug: Exception) -> Internal:
+        error_id = str(uuid4())
+        self._telemetry.log.error("rpc.bug_found", rpc_method=self._name, error_id=error_id, exc_info=bug)
+        return Internal(error_id)
+
+    async def _abort(self, call: Call, context: Context, error: ServiceError) -> bytes:
+        code = CODES[error.kind]
+        call.status_code = code.name
+        details = self._errors.to_status(error).SerializeToString()
+        await context.abort(code, str(error), trailing_metadata=((DETAILS_KEY, details),))
+        raise AssertionError("abort raises")
+
+
+class RpcServer:
+    """Serves contexts over gRPC with health and reflection; satisfies `lifecycle.Server`."""
+
+    def __init__(self, *, name: str, listen: Address) -> None:
+        self._name = name
+        self._listen = listen
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
+        self._health = health.aio.HealthServicer()
+        self._services: list[str] = []
+
+    def add(
+        self,
+        service: ServiceDescriptor,
+        methods: Mapping[str, Method],
+        *,
+        telemetry: Telemetry,
+        errors: ErrorTranslation,
+    ) -> None:
+        """Register a service. Raises ValueError unless there is a method for each RPC of its proto."""
+        if set(methods) != set(service.methods_by_name):
+            raise ValueError(f"{service.full_name} has {sorted(service.methods_by_name)}, got {sorted(methods)}")
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        for name, method in methods.items():
+            unary = UnaryMethod(method, service.methods_by_name[name], telemetry=telemetry, errors=errors)
+            handlers[name] = grpc.unary_unary_rpc_method_handler(unary.answer)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+        self._services.append(service.full_name)
+
+    async def start(self) -> dict[str, str]:
+        """Listen, serve, and return {name: host:port}. Raises OSError when the address is taken."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+        try:
+            port = self._server.add_insecure_port(str(self._listen))
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._listen}: the port is taken, or the host is not ours") from error
+        await self._server.start()
+        for service in ["", *self._services]:
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        return {self._name: str(Address(self._listen.host, port))}
+
+    async def announce_drain(self) -> None:
+        """Tell health checkers to go elsewhere; calls are still answered."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Refuse new calls as UNAVAILABLE, let calls in flight end within the grace, then close."""
+        await self._server.stop(grace_seconds)

@@ -1,0 +1,96 @@
+"""What does a runnable need to be told? Environment variables, validated, each with a sentence and a unit."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, NamedTuple, Self, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BadSettings(Exception):
+    """The environment does not describe a runnable; the message names each variable and what is wrong with it."""
+
+
+class Address(NamedTuple):
+    """A host and a port; port 0 asks the system for a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return host:port."""
+        return f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Return the address in `host:port`. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("must be host:port")
+    return Address(host.strip("[]"), int(port))
+
+
+def check_address(text: str) -> str:
+    """Return the text when it is an address, for use as a validator."""
+    parse_address(text)
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+ListenAddress = Annotated[str, AfterValidator(check_address)]
+
+
+class RunnableSettings(BaseSettings):
+    """What every runnable is told. Secrets are SecretStr, which no repr, log line or error message shows."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    admin_listen: ListenAddress = Field("127.0.0.1:0", description="host:port of /metrics, /livez and /readyz.")
+    ready_file: Path | None = Field(None, description="Written with the real addresses, as JSON, when serving.")
+    log_level: str = Field(
+        "info",
+        validation_alias="LOG_LEVEL",
+        pattern="(?i)^(debug|info|warning|error)$",
+        description="Least severe log event to write: debug, info, warning or error.",
+    )
+    drain_delay_seconds: float = Field(
+        0.5, ge=0, le=60, description="Seconds between saying not ready and refusing calls, for balancers to notice."
+    )
+    drain_grace_seconds: float = Field(10.0, ge=0, le=300, description="Most seconds that calls in flight get to end.")
+    telemetry_flush_seconds: float = Field(2.0, ge=0, le=30, description="Most seconds for the last spans to leave.")
+    allow_insecure_bind: bool = Field(
+        False,
+        validation_alias="ALLOW_INSECURE_BIND",
+        description="Listen on a host that others can reach although there is no TLS.",
+    )
+
+    @model_validator(mode="after")
+    def _refuse_insecure_bind(self) -> Self:
+        for name, value in self:
+            if name.endswith("_listen") and not self.allow_insecure_bind and not is_loopback(parse_address(value).host):
+                raise ValueError(
+                    f"{name}: {value} can be reached from other machines and there is no TLS;"
+                    " listen on 127.0.0.1, or set ALLOW_INSECURE_BIND=true"
+                )
+        return self
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def read_settings(kind: type[Settings]) -> Settings:
+    """Read settings from the environment. Raises BadSettings naming every variable that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "").upper()
+        lines = [f"{prefix}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise BadSettings("; ".join(lines)) from error

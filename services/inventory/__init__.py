@@ -1,0 +1,1 @@
+"""The inventory context: items, prices, stock and the reservations on it."""

@@ -1,0 +1,1 @@
+"""How inventory keeps its state."""

@@ -1,0 +1,177 @@
+"""How is stock kept in PostgreSQL? A constant number of statements a command; items always locked in order."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from services.infra.idempotency import claim
+from services.infra.postgres import Database, Transaction
+from services.inventory.adapters.rows import level_of, locked_reservation_of, reservation_of, shortages_to_json
+from services.inventory.api import Delivery, Reservation, ReservationState, ReservationVoided, StockLevel
+from services.inventory.application.ports import LockedReservation
+from services.inventory.domain.reservation import SET_ASIDE, Decision, Movement, Step
+from services.kernel.errors import RequestIdReused
+from services.kernel.money import Money
+
+NO_RESOURCE = UUID(int=0)
+
+
+class PostgresStock:
+    """Satisfies `ports.Stock`. `reservation_ttl_seconds` is how long stock stays set aside."""
+
+    def __init__(self, *, database: Database, reservation_ttl_seconds: float) -> None:
+        self._database = database
+        self._reservation_ttl_seconds = reservation_ttl_seconds
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["PostgresStockTransaction"]:
+        """Run a block in one transaction."""
+        async with self._database.transaction() as transaction:
+            yield PostgresStockTransaction(transaction, self._reservation_ttl_seconds)
+
+    async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
+        """Return the levels as of now."""
+        # Purpose: a read that locks nothing.
+        select = "SELECT sku, on_hand, reserved, currency_code, unit_price_minor FROM items WHERE sku = ANY($1)"
+        rows = await self._database.fetch("SELECT items", select, skus)
+        return {row["sku"]: level_of(row) for row in rows}
+
+
+class PostgresStockTransaction:
+    """Satisfies `ports.StockTransaction`."""
+
+    def __init__(self, transaction: Transaction, reservation_ttl_seconds: float) -> None:
+        self._transaction = transaction
+        self._reservation_ttl_seconds = reservation_ttl_seconds
+
+    async def claim(self, command: object, request_id: str) -> bool:
+        """Take the request id; False when the command came before."""
+        found = await claim(
+            self._transaction, scope="", request_id=request_id, command=command, resource_id=NO_RESOURCE
+        )
+        return found is None
+
+    async def lock_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
+        """Lock the items in order of SKU. Without the order, reservations of shared SKUs deadlock each other."""
+        select = """
+            SELECT sku, on_hand, reserved, currency_code, unit_price_minor FROM items
+            WHERE sku = ANY($1) ORDER BY sku FOR NO KEY UPDATE"""
+        rows = await self._transaction.fetch("SELECT items FOR UPDATE", select, skus)
+        return {row["sku"]: level_of(row) for row in rows}
+
+    async def lock_reservation(self, reservation_id: UUID) -> LockedReservation | None:
+        """Lock a reservation and read its lines in one statement."""
+        # Purpose: a step is decided on a state that cannot change under it, by this database's clock.
+        select = """
+            SELECT r.*, l.*, now() AS now FROM reservations r, LATERAL (
+                SELECT array_agg(sku ORDER BY line_number) AS skus,
+                    array_agg(quantity ORDER BY line_number) AS quantities,
+                    array_agg(currency_code ORDER BY line_number) AS currencies,
+                    array_agg(unit_price_minor ORDER BY line_number) AS prices
+                FROM reservation_lines WHERE reservation_id = $1) l
+            WHERE r.reservation_id = $1 FOR NO KEY UPDATE OF r"""
+        rows = await self._transaction.fetch("SELECT reservations FOR UPDATE", select, reservation_id)
+        return locked_reservation_of(rows[0]) if rows else None
+
+    async def add(self, decision: Decision) -> Reservation:
+        """Store the decision; set its lines aside when it is to reserve."""
+        held = decision.state is ReservationState.PENDING
+        # Purpose: the reservation's row; a tombstone or another request may have taken the id.
+        insert = """
+            INSERT INTO reservations (reservation_id, state, shortages, unknown_skus, expire_time)
+            VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() + $6 * interval '1 second' END)
+            ON CONFLICT (reservation_id) DO NOTHING RETURNING create_time, expire_time"""
+        shortages, ttl = shortages_to_json(decision.shortages), self._reservation_ttl_seconds
+        arguments = (decision.reservation_id, decision.state.value, shortages, decision.unknown_skus, held, ttl)
+        rows = await self._transaction.fetch("INSERT reservations", insert, *arguments)
+        if not rows:
+            raise await self._why_taken(decision.reservation_id)
+        await self._add_lines(decision)
+        reservation = reservation_of(decision, rows[0])
+        if held:
+            await self._move(reservation, SET_ASIDE)
+        return reservation
+
+    async def void(self, reservation_id: UUID) -> Reservation | None:
+        """Store a tombstone."""
+        # Purpose: a ReserveStock that comes later must find that it was released.
+        insert = """
+            INSERT INTO reservations (reservation_id, state) VALUES ($1, 'VOIDED')
+            ON CONFLICT (reservation_id) DO NOTHING RETURNING create_time"""
+        rows = await self._transaction.fetch("INSERT reservations", insert, reservation_id)
+        if not rows:
+            return None
+        return Reservation(reservation_id, ReservationState.VOIDED, (), rows[0]["create_time"], None)
+
+    async def take(self, reservation: Reservation, step: Step) -> Reservation:
+        """Change the state of a locked reservation, and move its lines."""
+        # Purpose: each state is entered once, since the row is locked.
+        update = "UPDATE reservations SET state = $2, update_time = now() WHERE reservation_id = $1"
+        await self._transaction.execute("UPDATE reservations", update, reservation.reservation_id, step.state.value)
+        if step.movement:
+            await self.lock_levels(tuple(line.sku for line in reservation.lines))
+            await self._move(reservation, step.movement)
+        return Reservation(
+            reservation.reservation_id, step.state, reservation.lines, reservation.create_time, reservation.expire_time
+        )
+
+    async def deliver(self, deliveries: tuple[Delivery, ...], prices: Mapping[str, Money], cause: str) -> None:
+        """Add units and items, in order of SKU, and write them in the ledger."""
+        ordered = sorted(deliveries, key=lambda delivery: delivery.sku)
+        skus, quantities = [line.sku for line in ordered], [line.quantity for line in ordered]
+        # Purpose: known items grow, new ones begin; the price is the latest.
+        upsert = """
+            INSERT INTO items (sku, on_hand, currency_code, unit_price_minor)
+            SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[])
+            ON CONFLICT (sku) DO UPDATE SET on_hand = items.on_hand + excluded.on_hand,
+                currency_code = excluded.currency_code, unit_price_minor = excluded.unit_price_minor"""
+        currencies = [prices[sku].currency_code for sku in skus]
+        minor_units = [prices[sku].minor_units for sku in skus]
+        await self._transaction.execute("INSERT items", upsert, skus, quantities, currencies, minor_units)
+        await self._write_ledger("RESTOCKED", skus, quantities, cause)
+
+    async def _add_lines(self, decision: Decision) -> None:
+        # Purpose: all lines in one statement.
+        insert = """
+            INSERT INTO reservation_lines (reservation_id, line_number, sku, quantity, currency_code, unit_price_minor)
+            SELECT $1, row_number, sku, quantity, currency_code, unit_price_minor
+            FROM unnest($2::text[], $3::int[], $4::text[], $5::bigint[])
+                WITH ORDINALITY AS line (sku, quantity, currency_code, unit_price_minor, row_number)"""
+        lines = decision.lines
+        await self._transaction.execute(
+            "INSERT reservation_lines",
+            insert,
+            decision.reservation_id,
+            [line.sku for line in lines],
+            [line.quantity for line in lines],
+            [line.unit_price and line.unit_price.currency_code for line in lines],
+            [line.unit_price and line.unit_price.minor_units for line in lines],
+        )
+
+    async def _move(self, reservation: Reservation, movement: Movement) -> None:
+        skus = [line.sku for line in reservation.lines]
+        quantities = [line.quantity for line in reservation.lines]
+        # Purpose: all items in one statement, each guarded by its own condition; one that fails it is not counted.
+        update = """
+            UPDATE items SET on_hand = on_hand + line.quantity * $3, reserved = reserved + line.quantity * $4
+            FROM unnest($1::text[], $2::bigint[]) AS line (sku, quantity)
+            WHERE items.sku = line.sku AND reserved + line.quantity * $4 BETWEEN 0 AND on_hand + line.quantity * $3"""
+        changed = await self._transaction.execute(
+            "UPDATE items", update, skus, quantities, movement.on_hand, movement.reserved
+        )
+        if changed != len(skus):
+            raise AssertionError(f"{len(skus) - changed} locked items could not move: the stock does not add up")
+        if movement.ledger_kind:
+            await self._write_ledger(movement.ledger_kind, skus, quantities, str(reservation.reservation_id))
+
+    async def _write_ledger(self, kind: str, skus: list[str], quantities: list[int], cause: str) -> None:
+        # Purpose: what on_hand must add up to, never changed afterwards.
+        insert = """
+            INSERT INTO stock_ledger (sku, kind, quantity, cause)
+            SELECT sku, $1, quantity, $4 FROM unnest($2::text[], $3::bigint[]) AS line (sku, quantity)"""
+        await self._transaction.execute("INSERT stock_ledger", insert, kind, skus, quantities, cause)
+
+    async def _why_taken(self, reservation_id: UUID) -> ReservationVoided | RequestIdReused:
+        taken = await self.lock_reservation(reservation_id)
+        voided = taken is not None and taken.reservation.state is ReservationState.VOIDED
+        return ReservationVoided(reservation_id) if voided else RequestIdReused()

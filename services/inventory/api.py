@@ -1,0 +1,252 @@
+"""What can other contexts ask of inventory? Its commands, queries, views and errors, and the protocol that answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+from uuid import UUID
+
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.fields import REQUEST_ID, check_range, check_skus, check_text
+from services.kernel.money import Money
+
+MAX_LINES = 1_500
+MAX_QUANTITY = 10_000
+MAX_DELIVERY = 1_000_000
+MAX_UNIT_PRICE_MINOR = 10_000_000
+
+
+class ReservationState(Enum):
+    """Where a reservation is in its life; the drawing is in the proto."""
+
+    PENDING = "PENDING"
+    CONFIRMED = "CONFIRMED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+    RETURNED = "RETURNED"
+    REJECTED = "REJECTED"
+    VOIDED = "VOIDED"
+
+
+@dataclass(frozen=True, slots=True)
+class StockLine:
+    """A wish for `quantity` units of one SKU."""
+
+    sku: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Units that arrived; the price is needed the first time a SKU comes, and replaces the price later."""
+
+    sku: str
+    quantity: int
+    unit_price: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedLine:
+    """A line of a reservation; no price when it never held stock."""
+
+    sku: str
+    quantity: int
+    unit_price: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Stock set aside for, or sold to, one order."""
+
+    reservation_id: UUID
+    state: ReservationState
+    lines: tuple[ReservedLine, ...]
+    create_time: datetime
+    expire_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StockLevel:
+    """One SKU's units on the shelf, how many of them are reserved, and the price of one."""
+
+    sku: str
+    on_hand: int
+    reserved: int
+    unit_price: Money
+
+    @property
+    def available(self) -> int:
+        """Units that can be reserved."""
+        return self.on_hand - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A SKU of which less is available than requested, in units."""
+
+    sku: str
+    requested: int
+    available: int
+
+
+def check_lines(lines: tuple[StockLine, ...]) -> None:
+    """Raise InvalidField unless the lines are 1 to 1,500, each SKU well formed and once, each quantity in bounds."""
+    check_skus("lines", [line.sku for line in lines], most=MAX_LINES)
+    for index, line in enumerate(lines):
+        check_range(f"lines[{index}].quantity", line.quantity, low=1, high=MAX_QUANTITY, reason="INVALID_QUANTITY")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAvailability:
+    """Could these lines be reserved now?"""
+
+    lines: tuple[StockLine, ...]
+
+    def __post_init__(self) -> None:
+        check_lines(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveStock:
+    """Set all lines aside, or none."""
+
+    request_id: str
+    reservation_id: UUID
+    lines: tuple[StockLine, ...]
+
+    def __post_init__(self) -> None:
+        check_text("request_id", self.request_id, REQUEST_ID, reason="INVALID_REQUEST_ID")
+        check_lines(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationCommand:
+    """What the commands on an existing reservation have in common."""
+
+    request_id: str
+    reservation_id: UUID
+
+    def __post_init__(self) -> None:
+        check_text("request_id", self.request_id, REQUEST_ID, reason="INVALID_REQUEST_ID")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmReservation(ReservationCommand):
+    """Sell what the reservation holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReservation(ReservationCommand):
+    """Give back what the reservation holds; before it exists, void it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnStock(ReservationCommand):
+    """Put the goods of a confirmed reservation back on the shelf."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetStock:
+    """Read the levels of some SKUs."""
+
+    skus: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_skus("skus", self.skus, most=MAX_LINES, member="")
+
+
+@dataclass(frozen=True, slots=True)
+class Restock:
+    """Bring goods."""
+
+    request_id: str
+    lines: tuple[Delivery, ...]
+
+    def __post_init__(self) -> None:
+        check_text("request_id", self.request_id, REQUEST_ID, reason="INVALID_REQUEST_ID")
+        check_skus("lines", [line.sku for line in self.lines], most=MAX_LINES)
+        for index, line in enumerate(self.lines):
+            path = f"lines[{index}]"
+            check_range(f"{path}.quantity", line.quantity, low=0, high=MAX_DELIVERY, reason="INVALID_QUANTITY")
+            if line.unit_price:
+                minor, most = line.unit_price.minor_units, MAX_UNIT_PRICE_MINOR
+                check_range(f"{path}.unit_price", minor, low=0, high=most, reason="INVALID_UNIT_PRICE")
+
+
+class InventoryError(ServiceError):
+    """The base of inventory's own errors."""
+
+
+@dataclass
+class OutOfStock(InventoryError):
+    """Some SKUs are short; nothing was reserved."""
+
+    kind, reason = Kind.PRECONDITION, "OUT_OF_STOCK"
+    reservation_id: UUID
+    shortages: tuple[Shortage, ...]
+
+
+@dataclass
+class SkuNotFound(InventoryError):
+    """Some SKUs are not in the catalogue."""
+
+    kind, reason = Kind.NOT_FOUND, "SKU_NOT_FOUND"
+    skus: tuple[str, ...]
+
+
+@dataclass
+class ReservationNotFound(InventoryError):
+    """The reservation does not exist."""
+
+    kind, reason = Kind.NOT_FOUND, "RESERVATION_NOT_FOUND"
+    reservation_id: UUID
+
+
+@dataclass
+class ReservationExpired(InventoryError):
+    """The reservation expired before it was confirmed."""
+
+    kind, reason = Kind.PRECONDITION, "RESERVATION_EXPIRED"
+    reservation_id: UUID
+
+
+@dataclass
+class ReservationVoided(InventoryError):
+    """The reservation was released before it was made."""
+
+    kind, reason = Kind.PRECONDITION, "RESERVATION_VOIDED"
+    reservation_id: UUID
+
+
+@dataclass
+class ReservationStateConflict(InventoryError):
+    """The reservation is in a state that does not allow this."""
+
+    kind, reason = Kind.PRECONDITION, "RESERVATION_STATE_CONFLICT"
+    reservation_id: UUID
+    state: ReservationState
+
+
+class InventoryService(Protocol):
+    """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
+
+    async def check_availability(self, query: CheckAvailability, /) -> tuple[Shortage, ...]:
+        """Return the lines that could not be reserved now. Raises SkuNotFound."""
+
+    async def reserve_stock(self, command: ReserveStock, /) -> Reservation:
+        """Reserve all or nothing. Raises OutOfStock, SkuNotFound, ReservationVoided, ReservationStateConflict."""
+
+    async def confirm_reservation(self, command: ConfirmReservation, /) -> Reservation:
+        """Sell. Raises ReservationNotFound, ReservationExpired, ReservationVoided, ReservationStateConflict."""
+
+    async def release_reservation(self, command: ReleaseReservation, /) -> Reservation:
+        """Give back or void. Raises ReservationStateConflict when it was confirmed."""
+
+    async def return_stock(self, command: ReturnStock, /) -> Reservation:
+        """Bring back. Raises ReservationNotFound, ReservationStateConflict."""
+
+    async def get_stock(self, query: GetStock, /) -> tuple[StockLevel, ...]:
+        """Return one level a SKU, in order. Raises SkuNotFound."""
+
+    async def restock(self, command: Restock, /) -> tuple[StockLevel, ...]:
+        """Add stock, return the new levels. Raises SkuNotFound."""

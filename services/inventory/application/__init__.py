@@ -1,0 +1,1 @@
+"""The use cases of inventory, and what they need."""

@@ -1,0 +1,1 @@
+"""What changes stock: one file a use case."""

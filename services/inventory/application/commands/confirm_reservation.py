@@ -1,0 +1,32 @@
+"""Sell what a reservation holds."""
+
+from services.inventory.api import (
+    ConfirmReservation,
+    Reservation,
+    ReservationExpired,
+    ReservationNotFound,
+    ReservationState,
+)
+from services.inventory.application.ports import Stock
+from services.inventory.domain.reservation import confirm
+
+
+class ConfirmReservationHandler:
+    """Sells a reservation in time; one that comes too late is expired, which is kept, and refused."""
+
+    def __init__(self, *, stock: Stock) -> None:
+        self._stock = stock
+
+    async def __call__(self, command: ConfirmReservation) -> Reservation:
+        """Return it CONFIRMED. Raises ReservationNotFound, -Expired, -Voided, -StateConflict."""
+        async with self._stock.transaction() as transaction:
+            await transaction.claim(command, command.request_id)
+            locked = await transaction.lock_reservation(command.reservation_id)
+            if locked is None:
+                raise ReservationNotFound(command.reservation_id)
+            reservation = locked.reservation
+            if step := confirm(reservation, now=locked.now):
+                reservation = await transaction.take(reservation, step)
+        if reservation.state is ReservationState.EXPIRED:
+            raise ReservationExpired(reservation.reservation_id)
+        return reservation

@@ -1,0 +1,24 @@
+"""The application object: seven use cases that together satisfy `api.InventoryService`."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from services.inventory import api
+
+Command = TypeVar("Command")
+Result = TypeVar("Result")
+UseCase: TypeAlias = Callable[[Command], Coroutine[Any, Any, Result]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryApplication:
+    """What runs in the process; the gRPC client is its twin in another."""
+
+    check_availability: UseCase[api.CheckAvailability, tuple[api.Shortage, ...]]
+    reserve_stock: UseCase[api.ReserveStock, api.Reservation]
+    confirm_reservation: UseCase[api.ConfirmReservation, api.Reservation]
+    release_reservation: UseCase[api.ReleaseReservation, api.Reservation]
+    return_stock: UseCase[api.ReturnStock, api.Reservation]
+    get_stock: UseCase[api.GetStock, tuple[api.StockLevel, ...]]
+    restock: UseCase[api.Restock, tuple[api.StockLevel, ...]]

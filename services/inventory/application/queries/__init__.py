@@ -1,0 +1,1 @@
+"""What reads stock: one file a use case."""

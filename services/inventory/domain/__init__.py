@@ -1,0 +1,1 @@
+"""The rules of stock and reservations: synchronous, deterministic."""

@@ -1,0 +1,1 @@
+"""Inventory over gRPC: server, client, and the translation between proto and api."""

@@ -1,0 +1,72 @@
+"""Inventory as a gRPC service: each RPC is one call of the api, translated."""
+
+from collections.abc import Mapping
+
+from shop.inventory.v1 import inventory_service_pb2 as pb
+
+from services.infra.rpc.fields import uuid_from_text
+from services.infra.rpc.server import Method
+from services.inventory import api
+from services.inventory.rpc import translate
+
+SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]
+
+
+class InventoryServicer:
+    """Answers RPCs from an `api.InventoryService`."""
+
+    def __init__(self, inventory: api.InventoryService) -> None:
+        self._inventory = inventory
+
+    def methods(self) -> Mapping[str, Method]:
+        """Return the method of each RPC."""
+        return {
+            "CheckAvailability": self.check_availability,
+            "ReserveStock": self.reserve_stock,
+            "ConfirmReservation": self.confirm_reservation,
+            "ReleaseReservation": self.release_reservation,
+            "ReturnStock": self.return_stock,
+            "GetStock": self.get_stock,
+            "Restock": self.restock,
+        }
+
+    async def check_availability(self, request: pb.CheckAvailabilityRequest) -> pb.CheckAvailabilityResponse:
+        """Answer CheckAvailability."""
+        query = api.CheckAvailability(translate.stock_lines_from_proto(list(request.lines)))
+        shortages = await self._inventory.check_availability(query)
+        return pb.CheckAvailabilityResponse(shortages=map(translate.shortage_to_proto, shortages))
+
+    async def reserve_stock(self, request: pb.ReserveStockRequest) -> pb.ReserveStockResponse:
+        """Answer ReserveStock."""
+        reservation = await self._inventory.reserve_stock(translate.reserve_from_proto(request))
+        return pb.ReserveStockResponse(reservation=translate.reservation_to_proto(reservation))
+
+    async def confirm_reservation(self, request: pb.ConfirmReservationRequest) -> pb.ConfirmReservationResponse:
+        """Answer ConfirmReservation."""
+        reservation_id = uuid_from_text("reservation_id", request.reservation_id)
+        command = api.ConfirmReservation(request.request_id, reservation_id)
+        reservation = await self._inventory.confirm_reservation(command)
+        return pb.ConfirmReservationResponse(reservation=translate.reservation_to_proto(reservation))
+
+    async def release_reservation(self, request: pb.ReleaseReservationRequest) -> pb.ReleaseReservationResponse:
+        """Answer ReleaseReservation."""
+        reservation_id = uuid_from_text("reservation_id", request.reservation_id)
+        command = api.ReleaseReservation(request.request_id, reservation_id)
+        reservation = await self._inventory.release_reservation(command)
+        return pb.ReleaseReservationResponse(reservation=translate.reservation_to_proto(reservation))
+
+    async def return_stock(self, request: pb.ReturnStockRequest) -> pb.ReturnStockResponse:
+        """Answer ReturnStock."""
+        reservation_id = uuid_from_text("reservation_id", request.reservation_id)
+        reservation = await self._inventory.return_stock(api.ReturnStock(request.request_id, reservation_id))
+        return pb.ReturnStockResponse(reservation=translate.reservation_to_proto(reservation))
+
+    async def get_stock(self, request: pb.GetStockRequest) -> pb.GetStockResponse:
+        """Answer GetStock."""
+        levels = await self._inventory.get_stock(api.GetStock(tuple(request.skus)))
+        return pb.GetStockResponse(levels=map(translate.level_to_proto, levels))
+
+    async def restock(self, request: pb.RestockRequest) -> pb.RestockResponse:
+        """Answer Restock."""
+        levels = await self._inventory.restock(translate.restock_from_proto(request))
+        return pb.RestockResponse(levels=map(translate.level_to_proto, levels))

@@ -1,0 +1,19 @@
+"""What does inventory need to be told?"""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.infra.settings import ListenAddress, RunnableSettings
+
+
+class InventorySettings(RunnableSettings):
+    """Read from INVENTORY_* variables."""
+
+    model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "INVENTORY_"})
+
+    database_dsn: SecretStr = Field(description="postgresql:// address of inventory's own database.")
+    database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
+    grpc_listen: ListenAddress = Field("127.0.0.1:50052", description="host:port of the gRPC service.")
+    reservation_ttl_seconds: float = Field(
+        300, gt=0, le=86_400, description="Seconds that stock stays set aside unless confirmed or released."
+    )

@@ -1,0 +1,1 @@
+"""Values that two contexts share. Standard library only."""

@@ -1,0 +1,33 @@
+"""Is a request field within its bounds? If not, the error names the field."""
+
+import re
+from collections.abc import Collection
+
+from services.kernel.errors import InvalidField
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+SKU = re.compile(r"[A-Z0-9][A-Z0-9 _./-]{0,63}")
+
+
+def check_range(field: str, value: int, *, low: int, high: int, reason: str) -> None:
+    """Raise InvalidField unless low <= value <= high."""
+    if not low <= value <= high:
+        raise InvalidField(field, reason, f"must be {low} to {high}, is {value}")
+
+
+def check_text(field: str, value: str, pattern: re.Pattern[str], *, reason: str) -> None:
+    """Raise InvalidField unless the whole text matches the pattern."""
+    if not pattern.fullmatch(value):
+        raise InvalidField(field, reason, f"must match {pattern.pattern}")
+
+
+def check_skus(field: str, skus: Collection[str], *, most: int, member: str = ".sku") -> None:
+    """Raise InvalidField unless there are 1 to `most` SKUs, each well formed and once, at `field[i]member`."""
+    check_range(field, len(skus), low=1, high=most, reason=f"INVALID_{field.upper()}")
+    seen: set[str] = set()
+    for index, sku in enumerate(skus):
+        path = f"{field}[{index}]{member}"
+        check_text(path, sku, SKU, reason="INVALID_SKU")
+        if sku in seen:
+            raise InvalidField(path, "DUPLICATE_SKU", "stands in the request more than once")
+        seen.add(sku)

@@ -1,0 +1,195 @@
+"""What keeps a child process from outliving the supervisor that asked for it?
+
+The supervisor runs `python -I -S guard.py SPEC` for each child. The guard holds one end of a socket whose other end
+only the supervisor has. When that end closes (the supervisor ended, even by SIGKILL), when it says `stop`, or on
+SIGTERM, the guard stops the child, within bounds, and ends with the child's status. Standard library only: it starts in
+a few hundredths of a second and cannot break with the environment it guards. SPEC is JSON and holds no secret:
+
+    {"command": [...], "control_fd": 5, "supervisor_pid": 1, "stop": [["SIGTERM", 15], ["SIGKILL", 5]],
+     "death_signal": "SIGKILL", "cpus": [0, 1] | null, "unprivileged_folder": "/tmp/..." | null}
+
+Lines it writes to the socket: {"started": pid}, then {"exited": status, "killed": bool}; status -9 means SIGKILL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWUSER = 0x10000000
+NOBODY = 65534
+PARENT_CHECK_SECONDS = 1.0
+ORPHAN_GRACE_SECONDS = 3.0
+LINUX = sys.platform == "linux"
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (*STOPPING, signal.SIGCHLD)
+
+
+class Guard:
+    """One child, the socket to the supervisor, and the pipe that wakes the guard on a signal."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.spec = spec
+        self.control = socket.socket(fileno=spec["control_fd"])
+        os.set_inheritable(self.control.fileno(), False)
+        self.stop_requested = False
+        self.status: int | None = None
+        self.wakeup, wakeup_write = os.pipe()
+        os.set_blocking(self.wakeup, False)
+        os.set_blocking(wakeup_write, False)
+        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        for number in STOPPING:
+            signal.signal(number, self.request_stop)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self.child = 0
+
+    def request_stop(self, number: int, frame: FrameType | None) -> None:
+        """Remembers that a signal asked the guard to stop its child."""
+        self.stop_requested = True
+
+    def run(self) -> int:
+        """Starts the child, stays until it ends or is to be stopped; returns its status (-N: killed by signal N)."""
+        if self.spec["cpus"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.spec["cpus"])
+        if self.spec["unprivileged_folder"]:
+            become_unprivileged(Path(self.spec["unprivileged_folder"]))
+        if LINUX:
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.child = spawn(self.spec["command"], death_signal=signal.Signals[self.spec["death_signal"]])
+        self.report({"started": self.child})
+        while self.status is None and not self.stop_requested:
+            self.wait(PARENT_CHECK_SECONDS, watch_supervisor=True)
+        last_signal = self.stop_child()
+        self.sweep_orphans()
+        status = self.status if self.status is not None else -signal.SIGKILL
+        self.report({"exited": status, "killed": last_signal == "SIGKILL"})
+        return status
+
+    def wait(self, timeout_seconds: float, *, watch_supervisor: bool) -> None:
+        """Waits for a signal, a word of the supervisor or the time limit, then collects children that ended."""
+        sources = [self.control.fileno(), self.wakeup] if watch_supervisor else [self.wakeup]
+        ready, _, _ = select.select(sources, [], [], timeout_seconds)
+        if self.wakeup in ready:
+            os.read(self.wakeup, 4096)
+        # Whatever the supervisor says means stop; an empty read means that it is gone. The parent is checked too, for a
+        # copy of the supervisor's end that some forked process may hold.
+        if self.control.fileno() in ready or os.getppid() != self.spec["supervisor_pid"]:
+            self.stop_requested = True
+        self.collect()
+
+    def collect(self) -> bool:
+        """Collects every child that ended, adopted ones included; true when none is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid == 0:
+                return False
+            if pid == self.child:
+                self.status = os.waitstatus_to_exitcode(status)
+
+    def stop_child(self) -> str | None:
+        """Sends the stop signals one after the other, each with its time to take effect; returns the last one sent."""
+        last_signal: str | None = None
+        for name, grace_seconds in self.spec["stop"]:
+            if self.status is not None:
+                break
+            last_signal = name
+            os.kill(self.child, signal.Signals[name])
+            self.wait_for_child(grace_seconds)
+        return last_signal
+
+    def wait_for_child(self, limit_seconds: float) -> None:
+        """Waits until the child ended or the limit is over, whatever anybody says meanwhile."""
+        deadline = time.monotonic() + limit_seconds
+        while self.status is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self.wait(left, watch_supervisor=False)
+
+    def sweep_orphans(self) -> None:
+        """Gives what the child left behind a moment to end by itself, then kills it."""
+        deadline = time.monotonic() + ORPHAN_GRACE_SECONDS
+        while not self.collect() and (left := deadline - time.monotonic()) > 0:
+            self.wait(min(left, 0.2), watch_supervisor=False)
+        if LINUX:
+            for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        self.collect()
+
+    def report(self, message: dict[str, object]) -> None:
+        """Writes one line to the supervisor; a supervisor that is gone needs none."""
+        try:
+            self.control.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self.stop_requested = True
+
+
+def spawn(command: list[str], *, death_signal: signal.Signals) -> int:
+    """Starts `command` in its own session and returns its pid; on Linux it gets `death_signal` when the guard dies."""
+    guard_pid = os.getpid()
+    # A signal between fork and exec would be swallowed by the guard's own handler: it stays pending until there is none.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    pid = os.fork()
+    if pid != 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return pid
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (*HANDLED, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.setsid()
+        if LINUX:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if os.getppid() != guard_pid:
+            os._exit(1)
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"cannot run {command[0]}: {error.strerror}\n")
+        sys.stderr.flush()
+    os._exit(127)
+
+
+def become_unprivileged(folder: Path) -> None:
+    """Makes this process one that PostgreSQL agrees to run in: it refuses uid 0, and uids without a name.
+
+    In a user namespace of its own, files of the user who started it stay its own. Where the kernel or a container
+    forbids one, root really becomes `nobody`, and `folder` with what is in it becomes nobody's.
+    """
+    user_id, group_id = os.geteuid(), os.getegid()
+    if LINUX and ctypes.CDLL(None).unshare(CLONE_NEWUSER) == 0:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{NOBODY} {user_id} 1")
+        Path("/proc/self/gid_map").write_text(f"{NOBODY} {group_id} 1")
+        return
+    if user_id != 0:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def main() -> int:
+    """Runs the guard; the exit status is the child's, 128 + N when signal N killed it."""
+    status = Guard(json.loads(sys.argv[1])).run()
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

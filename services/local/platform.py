@@ -1,0 +1,46 @@
+"""How does the whole platform start, stay watched and stop, as one thing?
+
+async with Platform.start(PlatformOptions(run_directory=Path("out/demo/1"))) as platform:
+    ... platform.endpoints ...
+    raise await platform.failure()     # only when a process ended by itself
+"""
+
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from services.local.endpoints import Endpoints
+from services.local.errors import ProcessFailed
+from services.local.plan import PlatformOptions
+from services.local.startup import Progress, Startup, silent
+from services.local.watch import Watch
+
+T = TypeVar("T")
+
+
+class Platform:
+    """The running platform."""
+
+    def __init__(self, *, endpoints: Endpoints, watch: Watch) -> None:
+        self.endpoints = endpoints
+        self._watch = watch
+
+    async def failure(self) -> ProcessFailed:
+        """Waits, without a bound, until a process of the platform ends by itself and returns the error to raise."""
+        return await self._watch.failure()
+
+    async def unless_failure(self, step: Coroutine[Any, Any, T]) -> T:
+        """Runs `step` as long as the platform stands; raises ProcessFailed when a process ends meanwhile."""
+        return await self._watch.unless_failure(step)
+
+    @staticmethod
+    @asynccontextmanager
+    async def start(options: PlatformOptions, *, progress: Progress = silent) -> AsyncIterator["Platform"]:
+        """Starts everything and stops everything at the end, whatever happens in between; raises LocalError.
+
+        `progress` is told, in short sentences, what was started, what is stopped and what had to be killed.
+        """
+        watch = Watch()
+        async with AsyncExitStack() as stack:
+            startup = Startup(options, progress=progress, watch=watch, stack=stack)
+            yield Platform(endpoints=await startup.run(), watch=watch)

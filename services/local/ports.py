@@ -1,0 +1,62 @@
+"""Which address does each part of the platform listen on, and is it free?"""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from services.local.errors import PortTaken
+
+HOST = "127.0.0.1"
+PURPOSES = (
+    "REST edge",
+    "order gRPC",
+    "inventory gRPC",
+    "order admin",
+    "inventory admin",
+    "OTLP receiver",
+    "PostgreSQL",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The port of each part; 0 lets the process choose a free one."""
+
+    edge_http: int = 0
+    order_grpc: int = 0
+    inventory_grpc: int = 0
+    order_admin: int = 0
+    inventory_admin: int = 0
+    otlp_http: int = 0
+    postgres: int = 0
+
+
+def documented_ports(port_base: int) -> Ports:
+    """The ports from `port_base` on, in the documented order; raises PortTaken when one is used or not allowed."""
+    if not 1 <= port_base <= 65535 - len(PURPOSES) + 1:
+        raise PortTaken(f"--port-base {port_base} is out of range: choose 1024 to {65535 - len(PURPOSES) + 1}.")
+    for offset, purpose in enumerate(PURPOSES):
+        _require_free(port_base + offset, purpose=purpose)
+    return Ports(*(port_base + offset for offset in range(len(PURPOSES))))
+
+
+def _require_free(port: int, *, purpose: str) -> None:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "is taken by another process" if taken else f"cannot be used ({error.strerror})"
+        raise PortTaken(
+            f"port {port} ({purpose}) {reason}. Stop that process, or choose other ports with --port-base "
+            f"({len(PURPOSES)} in a row are used)."
+        ) from error
+
+
+def free_port() -> int:
+    """A port that is free at this moment; another process may take it, so the user of it tries again."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,26 @@
+"""How does a role get its password without the server ever seeing it?
+
+`CREATE ROLE ... PASSWORD 'secret'` would leave the secret in the server's log and in pg_stat_statements; the SCRAM
+verifier of RFC 5803, which is what the server stores anyway, may be read there by anyone.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+ITERATIONS = 4096
+
+
+def scram_verifier(password: str, *, salt: bytes | None = None) -> str:
+    """The SCRAM-SHA-256 verifier of an ASCII `password`, in PostgreSQL's form."""
+    salt = salt or secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    stored_key = hashlib.sha256(client_key).digest()
+    return f"SCRAM-SHA-256${ITERATIONS}:{_text(salt)}${_text(stored_key)}:{_text(server_key)}"
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")

@@ -1,0 +1,1 @@
+"""The modular monolith: one process, all contexts, calls in process."""

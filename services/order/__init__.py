@@ -1,0 +1,1 @@
+"""The order context: takes orders and brings each to an end."""

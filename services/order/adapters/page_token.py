@@ -1,0 +1,28 @@
+"""Where does the next page begin? An opaque token, bound to the list it came from."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from services.kernel.errors import InvalidField
+
+
+def encode_page_token(create_time: datetime, order_id: UUID, customer_id: UUID) -> str:
+    """Return the token that stands after this order in this customer's list."""
+    return urlsafe_b64encode(orjson.dumps([create_time, str(order_id), str(customer_id)])).decode()
+
+
+def decode_page_token(token: str, customer_id: UUID) -> tuple[datetime, UUID] | None:
+    """Return where the page begins; None for the first. Raises InvalidField for a token of another list."""
+    if not token:
+        return None
+    try:
+        create_time, order_id, bound_to = orjson.loads(urlsafe_b64decode(token.encode()))
+        place = datetime.fromisoformat(create_time), UUID(order_id), UUID(bound_to)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidField("page_token", "INVALID_PAGE_TOKEN", "is not a token that ListOrders gave") from error
+    if place[2] != customer_id or place[0].tzinfo is None:
+        raise InvalidField("page_token", "INVALID_PAGE_TOKEN", "belongs to another list")
+    return place[0], place[1]

@@ -1,0 +1,52 @@
+"""Place an order: keep it, then bring it to its end while the customer waits."""
+
+from services.kernel.clock import Clock, NewId
+from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
+from services.order import api
+from services.order.api import OrderRejected, OrderState, OutOfStock, PlaceOrder, SkuNotFound
+from services.order.application.ports import Orders
+from services.order.application.settle_order import SettleOrder
+from services.order.application.views import view
+from services.order.domain.order import Order
+
+
+class PlaceOrderHandler:
+    """An order is PENDING before any stock is touched; whoever finds it so can settle it."""
+
+    def __init__(self, *, orders: Orders, settle: SettleOrder, clock: Clock, new_id: NewId) -> None:
+        self._orders = orders
+        self._settle = settle
+        self._clock = clock
+        self._new_id = new_id
+
+    async def __call__(self, command: PlaceOrder) -> api.Order:
+        """Return the order CONFIRMED, or PENDING when its end is not known in time."""
+        order = await self._orders.add(self._new_order(command), command)
+        if order.state is OrderState.PENDING:
+            order = await self._settle_in_time(order)
+        refuse_rejected(order)
+        return view(order)
+
+    def _new_order(self, command: PlaceOrder) -> Order:
+        return Order.place(
+            order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
+        )
+
+    async def _settle_in_time(self, order: Order) -> Order:
+        try:
+            return await self._settle(order)
+        except (DeadlineExceeded, Internal, Overloaded, Unavailable):
+            return order  # kept, with its end unknown: the customer reads it later, or repeats
+
+
+def refuse_rejected(order: Order) -> None:
+    """Raise what an order was rejected for, the same on every repeat."""
+    if order.rejection is None:
+        return
+    match order.rejection.reason:
+        case "OUT_OF_STOCK":
+            raise OutOfStock(order.order_id, order.rejection.shortages)
+        case "SKU_NOT_FOUND":
+            raise SkuNotFound(order.order_id, order.rejection.skus)
+        case reason:
+            raise OrderRejected(order.order_id, reason)

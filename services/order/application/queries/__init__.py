@@ -1,0 +1,1 @@
+"""What reads orders: one file a use case."""

@@ -1,0 +1,46 @@
+"""Orders as a gRPC service: each RPC is one call of the api, translated."""
+
+from collections.abc import Mapping
+
+from shop.order.v1 import order_service_pb2 as pb
+
+from services.infra.rpc.server import Method
+from services.order import api
+from services.order.rpc import translate
+
+SERVICE = pb.DESCRIPTOR.services_by_name["OrderService"]
+
+
+class OrderServicer:
+    """Answers RPCs from an `api.OrderService`."""
+
+    def __init__(self, orders: api.OrderService) -> None:
+        self._orders = orders
+
+    def methods(self) -> Mapping[str, Method]:
+        """Return the method of each RPC."""
+        return {
+            "PlaceOrder": self.place_order,
+            "GetOrder": self.get_order,
+            "CancelOrder": self.cancel_order,
+            "ListOrders": self.list_orders,
+        }
+
+    async def place_order(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResponse:
+        """Answer PlaceOrder."""
+        order = await self._orders.place_order(translate.place_from_proto(request))
+        return pb.PlaceOrderResponse(order=translate.order_to_proto(order))
+
+    async def get_order(self, request: pb.GetOrderRequest) -> pb.GetOrderResponse:
+        """Answer GetOrder."""
+        order = await self._orders.get_order(translate.get_from_proto(request))
+        return pb.GetOrderResponse(order=translate.order_to_proto(order))
+
+    async def cancel_order(self, request: pb.CancelOrderRequest) -> pb.CancelOrderResponse:
+        """Answer CancelOrder."""
+        order = await self._orders.cancel_order(translate.cancel_from_proto(request))
+        return pb.CancelOrderResponse(order=translate.order_to_proto(order))
+
+    async def list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        """Answer ListOrders."""
+        return translate.page_to_proto(await self._orders.list_orders(translate.list_from_proto(request)))

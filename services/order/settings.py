@@ -1,0 +1,24 @@
+"""What do orders need to be told?"""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.infra.settings import ListenAddress, RunnableSettings
+
+
+class OrderContextSettings(RunnableSettings):
+    """What the context needs wherever inventory is. Read from ORDER_* variables."""
+
+    model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "ORDER_"})
+
+    database_dsn: SecretStr = Field(description="postgresql:// address of the orders' own database.")
+    database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
+    grpc_listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC service.")
+    http_listen: ListenAddress = Field("127.0.0.1:8080", description="host:port of the REST edge.")
+    request_deadline_seconds: float = Field(2.0, gt=0.3, le=60, description="Most seconds an HTTP request may take.")
+
+
+class OrderSettings(OrderContextSettings):
+    """What the order process needs beside: where inventory is."""
+
+    inventory_target: ListenAddress = Field("127.0.0.1:50052", description="host:port of inventory's gRPC service.")

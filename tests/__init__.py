@@ -1,0 +1,1 @@
+"""What must hold: each test states one fact."""

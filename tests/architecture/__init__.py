@@ -1,0 +1,1 @@
+"""Do the rules of the house hold, and would the linters see it if they did not?"""

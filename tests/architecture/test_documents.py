@@ -1,0 +1,77 @@
+"""Does every target, command, option and path that the documents name exist?"""
+
+import re
+from typing import TypeAlias
+
+import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from observability.cli import main
+from tests.architecture import documents
+
+PlumbCommand: TypeAlias = TyperCommand | TyperGroup
+
+TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
+
+
+def test_documents_name_the_main_commands() -> None:
+    """The tests below would pass on empty documents."""
+    named = {command.words[0] for command in documents.commands("make") if command.words}
+    assert {"demo", "test", "lint", "up"} <= named
+
+
+@pytest.mark.parametrize("command", sorted(set(documents.commands("make")), key=repr), ids=str)
+def test_make_target_exists(command: documents.Command) -> None:
+    targets = TARGET.findall((documents.ROOT / "Makefile").read_text())
+    assert set(command.words) <= set(targets), command.document
+
+
+@pytest.mark.parametrize("command", sorted(set(documents.commands("plumb")), key=repr), ids=str)
+def test_plumb_command_and_its_options_exist(command: documents.Command) -> None:
+    assert set(command.options) <= options_of(find(plumb(), command.words)), command.document
+
+
+def test_every_option_that_stands_alone_belongs_to_some_command() -> None:
+    known = set().union(*(options_of(command) for command in tree(plumb())))
+    unknown = {option for option in documents.lone_options() if option[1] not in known}
+    assert not unknown
+
+
+def test_every_path_exists() -> None:
+    missing = [f"{document}: {path}" for document, path in documents.paths() if not documents.exists(path)]
+    assert not missing, "\n".join(missing)
+
+
+def plumb() -> PlumbCommand:
+    """Return the command line itself, as typer built it."""
+    command = typer.main.get_command(main)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
+def find(command: PlumbCommand, words: tuple[str, ...]) -> PlumbCommand:
+    """Follow the words down the tree of commands; further words are a command's arguments."""
+    for word in words:
+        if not isinstance(command, TyperGroup):
+            break
+        children = {child.name: child for child in below(command)}
+        assert word in children, f"plumb has no command {word}"
+        command = children[word]
+    return command
+
+
+def tree(command: PlumbCommand) -> list[PlumbCommand]:
+    """Return the command and all below it."""
+    return [command, *(descendant for child in below(command) for descendant in tree(child))]
+
+
+def below(command: PlumbCommand) -> list[PlumbCommand]:
+    """Return the command's own commands."""
+    children = command.commands.values() if isinstance(command, TyperGroup) else []
+    return [child for child in children if isinstance(child, TyperCommand | TyperGroup)]
+
+
+def options_of(command: PlumbCommand) -> set[str]:
+    """Return the command's options, --help among them."""
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}

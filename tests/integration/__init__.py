@@ -1,0 +1,1 @@
+"""Facts about the real thing: processes, databases, sockets."""

@@ -1,0 +1,1 @@
+"""Facts about the local supervisor with real processes and a real PostgreSQL."""

@@ -1,0 +1,52 @@
+"""Scratch folders, marked processes and platforms of stand-ins."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.local.plan import MODULES, PlatformOptions
+from services.local.scratch import Scratch
+from tests.integration.local.traces import VARIABLE, Marked
+
+STAND_IN = "tests.integration.local.stand_in"
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Iterator[Marked]:
+    """A marker for child processes; what a failed test left is killed."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    marked = Marked(temporary=folder)
+    yield marked
+    for process in marked.processes():
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+
+
+@pytest.fixture
+def marked_here(marked: Marked, monkeypatch: pytest.MonkeyPatch) -> Marked:
+    """The marker in our own environment, for what is started from within the test."""
+    monkeypatch.setenv(VARIABLE, marked.marker)
+    monkeypatch.setattr("tempfile.tempdir", str(marked.temporary))
+    monkeypatch.delenv("PLUMB_POSTGRES_DSN", raising=False)
+    return marked
+
+
+@pytest.fixture
+async def scratch(tmp_path: Path) -> AsyncIterator[Scratch]:
+    """A run's folder."""
+    scratch = Scratch(parent=tmp_path)
+    yield scratch
+    await scratch.close()
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> PlatformOptions:
+    """A platform on free ports in which every service is a stand-in."""
+    return PlatformOptions(run_directory=tmp_path / "run", modules=dict.fromkeys(MODULES, STAND_IN))

@@ -1,0 +1,115 @@
+"""A server that somebody else runs, given by PLUMB_POSTGRES_DSN: used, left as it was, or plainly refused."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from services.local.databases import Databases
+from services.local.errors import DatabaseUnavailable
+from services.local.plan import PlatformOptions, base_environment
+from services.local.platform import Platform
+from services.local.ports import free_port
+from services.local.postgres import PostgresStart, start_postgres
+from services.local.scratch import Scratch
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+OWN = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'plumb%'"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A server with a role that may create databases and roles but is no superuser."""
+    folder = tmp_path_factory.mktemp("given")
+    async with AsyncExitStack() as stack:
+        scratch = Scratch(parent=folder)
+        stack.push_async_callback(scratch.close)
+        start = PostgresStart(scratch=scratch, log_path=folder / "postgres.log", environment=base_environment())
+        server = await start_postgres(start, stack=stack)
+        await execute(server.admin_dsn, "CREATE ROLE owner LOGIN CREATEDB CREATEROLE PASSWORD 'p'")
+        yield f"postgresql://owner:p@127.0.0.1:{server.port}/postgres"
+
+
+async def execute(dsn: str, statement: str) -> None:
+    """Runs one statement."""
+    connection = await asyncpg.connect(dsn, timeout=10)
+    await connection.execute(statement)
+    await connection.close(timeout=10)
+
+
+async def ask(dsn: str, question: str) -> object:
+    """The single value that a query returns."""
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close(timeout=10)
+
+
+async def test_the_given_server_is_used_instead_of_an_embedded_one(
+    admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
+    async with Platform.start(options) as platform:
+        assert platform.endpoints.postgres_pid is None
+        name = await ask(platform.endpoints.databases["order"], "SELECT current_user = current_database()")
+        assert name is True
+
+
+async def test_the_databases_of_a_run_are_its_own(
+    admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
+    async with Platform.start(options) as platform:
+        order, inventory = (platform.endpoints.databases[name] for name in ("order", "inventory"))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ask(order.rpartition("/")[0] + "/" + inventory.rpartition("/")[2], "SELECT 1")
+
+
+async def test_nothing_remains_on_the_given_server(
+    admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
+    async with Platform.start(options):
+        assert await ask(admin_dsn, OWN) == 2
+    assert await ask(admin_dsn, OWN) == 0
+    assert await ask(admin_dsn, "SELECT count(*) FROM pg_database WHERE datname LIKE 'plumb%'") == 0
+
+
+async def test_what_a_cut_off_run_left_is_dropped_and_what_lives_is_kept(admin_dsn: str) -> None:
+    living = Databases(admin_dsn=admin_dsn, prefix="plumb_living_")
+    gone = Databases(admin_dsn=admin_dsn, prefix="plumb_gone_")
+    for run in (living, gone):
+        await run.create(["order"])
+    owner = await ask(admin_dsn, "SELECT shobj_description('plumb_gone_order'::regrole, 'pg_authid')")
+    assert isinstance(owner, str)
+    of_another_process = json.dumps({**json.loads(owner), "token": "an earlier process"})
+    await execute(admin_dsn, f"COMMENT ON ROLE plumb_gone_order IS '{of_another_process}'")
+    assert await living.drop_stale() == ["plumb_gone_order"]
+    assert await ask(admin_dsn, OWN) == 1
+    await living.drop(["plumb_living_order"])
+
+
+async def test_an_unreachable_server_is_named_without_its_password() -> None:
+    port = free_port()
+    with pytest.raises(DatabaseUnavailable, match=f"cannot use PostgreSQL at 127.0.0.1:{port}: ") as refused:
+        await Databases(admin_dsn=f"postgresql://owner:secret@127.0.0.1:{port}/postgres").create(["order"])
+    assert "secret" not in str(refused.value)
+    assert "PLUMB_POSTGRES_DSN" in str(refused.value)
+
+
+@pytest.mark.parametrize("dsn", ["owner:secret@host", "postgresql://owner:secret@host:port/postgres"])
+async def test_an_address_of_another_form_is_refused_without_quoting_it(dsn: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as refused:
+        await Databases(admin_dsn=dsn).create(["order"])
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_role_that_may_not_create_databases_is_told_so(admin_dsn: str) -> None:
+    await execute(admin_dsn, "CREATE ROLE plain LOGIN PASSWORD 'p'")
+    with pytest.raises(DatabaseUnavailable, match="needs CREATEDB and CREATEROLE"):
+        await Databases(admin_dsn=admin_dsn.replace("owner:", "plain:"), prefix="plumb_x_").create(["order"])
+    await execute(admin_dsn, "DROP ROLE plain")

@@ -1,0 +1,164 @@
+"""`plumb up` ends cleanly, whenever and however it is ended, and says plainly why it cannot start."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from services.local.endpoints import Endpoints, newest_running
+from services.local.errors import PortTaken
+from services.local.ports import HOST, documented_ports, free_port
+from tests.integration.local.traces import Marked
+
+READY = "Ctrl-C stops everything."
+# A moment in each part of the start, by the line that is printed when it begins.
+MOMENTS = ("starting PostgreSQL", "PostgreSQL answers", "starting receiver", "starting inventory", "starting order")
+
+
+@pytest.fixture(autouse=True)
+def no_given_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUMB_POSTGRES_DSN", raising=False)
+
+
+@pytest.fixture
+def port_base() -> int:
+    """The first of seven free ports in a row."""
+    while True:
+        try:
+            base = free_port()
+            documented_ports(base)
+        except PortTaken:
+            continue
+        return base
+
+
+@contextmanager
+def up(port_base: int, marked: Marked, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """`plumb up` as a child; killed should the test fail."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.local.up_with_stand_ins", str(port_base), str(folder)],
+        env=marked.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Reads the output up to the line with these words."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    assert process.stderr is not None
+    pytest.fail(f"it never said {words!r}: {process.stderr.read()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_once_it_runs_a_signal_ends_it_with_success(
+    number: signal.Signals, port_base: int, marked: Marked, tmp_path: Path
+) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, READY)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 0
+    assert marked.leftovers() == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_interrupted_while_it_starts_it_leaves_nothing(
+    moment: str, port_base: int, marked: Marked, tmp_path: Path
+) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, moment)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+    assert marked.leftovers() == []
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS, READY])
+def test_killed_at_any_moment_it_leaves_nothing(moment: str, port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, moment)
+        process.kill()
+    assert marked.leftovers() == []
+
+
+def test_a_second_interruption_does_not_break_the_clearing_up(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, READY)
+        process.send_signal(signal.SIGINT)
+        read_until(process, "stopping order")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert marked.leftovers() == []
+
+
+def test_an_interruption_of_the_whole_terminal_leaves_nothing(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    """Ctrl-C reaches every process of the terminal's foreground group, not the supervisor alone."""
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, "PostgreSQL answers")
+        for member in [child for child in marked.processes() if os.getpgid(child.pid) == os.getpgid(process.pid)]:
+            os.kill(member.pid, signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+    assert marked.leftovers() == []
+
+
+def test_readers_find_the_one_that_runs(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, READY)
+        found = newest_running(tmp_path / "up")
+        assert found is not None
+        assert found.supervisor_pid == process.pid
+        assert stat.S_IMODE((tmp_path / "up" / f"{port_base}.json").stat().st_mode) == 0o600
+
+
+def test_the_endpoints_file_is_gone_at_the_end(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, READY)
+        process.terminate()
+        process.wait(timeout=30)
+    assert not (tmp_path / "up" / f"{port_base}.json").exists()
+
+
+def test_a_killed_child_ends_it_with_a_plain_message(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with up(port_base, marked, tmp_path / "up") as process:
+        read_until(process, READY)
+        pid = Endpoints.load(tmp_path / "up" / f"{port_base}.json").service_pids["inventory"]
+        os.kill(pid, signal.SIGKILL)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert errors.startswith(f"plumb up: inventory (process {pid}) was killed by SIGKILL. Its last lines")
+    assert marked.leftovers() == []
+
+
+def test_a_taken_port_is_named_and_nothing_is_started(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, port_base + 6))
+        taken.listen()
+        with up(port_base, marked, tmp_path / "up") as process:
+            output, errors = process.communicate(timeout=30)
+            assert process.returncode == 1
+            assert f"port {port_base + 6} (PostgreSQL) is taken" in errors
+            assert "starting" not in output
+
+
+def test_a_folder_that_cannot_be_written_is_named(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with up(port_base, marked, tmp_path / "file" / "up") as process:
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert errors.startswith("plumb up: cannot write in ")
+        assert len(errors.splitlines()) == 1

@@ -1,0 +1,22 @@
+"""`plumb up` with stand-ins for the services: python -m tests.integration.local.up_with_stand_ins PORT_BASE FOLDER."""
+
+import sys
+from pathlib import Path
+
+from observability.cli.up import UpCommand
+from services.local.plan import MODULES, PlatformOptions
+
+
+def main() -> int:
+    """Runs the command as the command line would."""
+    port_base, folder = int(sys.argv[1]), Path(sys.argv[2])
+    options = PlatformOptions(
+        run_directory=folder / str(port_base),
+        port_base=port_base,
+        modules=dict.fromkeys(MODULES, "tests.integration.local.stand_in"),
+    )
+    return UpCommand(options, endpoints_path=folder / f"{port_base}.json", after_start=None).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The receiver, as a real process and by its parts."""

@@ -1,0 +1,130 @@
+"""What the receiver does not take is refused with a sentence, and hurts nothing."""
+
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.rpc.status_pb2 import Status
+
+from tests.integration.receiver.conftest import RunningReceiver, StartReceiver
+from tests.integration.receiver.http import GZIPPED, PROTOBUF, ask, export
+from tests.integration.receiver.requests import request_of
+
+_LIMIT = 10_000
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "says"),
+    [
+        pytest.param(400, PROTOBUF, b"\xff\xff", "not an ExportTraceServiceRequest", id="not protobuf"),
+        pytest.param(400, GZIPPED, b"plain", "not valid gzip", id="not gzip"),
+        pytest.param(400, GZIPPED, b"", "ends before its end", id="empty gzip"),
+        pytest.param(400, GZIPPED, gzip.compress(b"x" * 900)[:-9], "ends before its end", id="cut gzip"),
+        pytest.param(413, PROTOBUF, b"x" * (_LIMIT + 1), "larger than 10,000 bytes", id="large"),
+        pytest.param(413, GZIPPED, gzip.compress(bytes(100 * _LIMIT)), "decompressed body is larger", id="gzip bomb"),
+        pytest.param(415, {"Content-Type": "application/json"}, b"{}", "application/x-protobuf", id="json"),
+        pytest.param(415, {**PROTOBUF, "Content-Encoding": "br"}, b"", "gzip or identity, not 'br'", id="brotli"),
+    ],
+)
+def test_a_bad_export_is_refused_with_its_reason(
+    start_receiver: StartReceiver, status: int, headers: dict[str, str], body: bytes, says: str
+) -> None:
+    receiver = start_receiver(maximum_body_bytes=_LIMIT)
+    answer = export(receiver.address, body, headers)
+    assert answer.status == status
+    if answer.headers["content-type"] == "application/x-protobuf":
+        assert says in Status.FromString(answer.body).message
+    else:
+        assert says in answer.body.decode()
+    assert receiver.lines() == []
+
+
+def test_a_span_without_a_whole_id_is_refused(receiver: RunningReceiver) -> None:
+    request = request_of("one")
+    request.resource_spans[0].scope_spans[0].spans[0].span_id = b"short"
+    answer = export(receiver.address, request.SerializeToString())
+    assert (answer.status, receiver.lines()) == (400, [])
+
+
+def test_the_bound_holds_without_a_content_length(start_receiver: StartReceiver) -> None:
+    receiver = start_receiver(maximum_body_bytes=_LIMIT)
+    host, _, port = receiver.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        chunk = b"%x\r\n%s\r\n" % (_LIMIT + 1, b"x" * (_LIMIT + 1))
+        connection.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunk
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_does_not_come_is_given_up(start_receiver: StartReceiver) -> None:
+    receiver = start_receiver(body_timeout_seconds=0.1)
+    host, _, port = receiver.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/traces", 405), ("POST", "/livez", 405), ("POST", "/v1/logs", 404), ("GET", "/", 404)],
+)
+def test_other_paths_and_methods_are_answered_plainly(
+    receiver: RunningReceiver, method: str, path: str, status: int
+) -> None:
+    assert ask(receiver.address, method, path).status == status
+
+
+def test_a_full_disk_costs_no_whole_line_and_invites_to_come_back(start_receiver: StartReceiver) -> None:
+    prlimit = shutil.which("prlimit")
+    if prlimit is None:
+        pytest.skip("prlimit of util-linux is not here")
+    receiver = start_receiver(prefix=(prlimit, "--fsize=2000"))
+    body = request_of("one", padding="x" * 600).SerializeToString()
+    answers = [export(receiver.address, body) for _ in range(4)]
+    assert [answer.status for answer in answers] == [200, 200, 503, 503]
+    assert answers[-1].headers["retry-after"] == "1"
+    assert len(receiver.lines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "RECEIVER_DIRECTORY"),
+        ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_LISTEN": "nowhere"}, "must be host:port"),
+        ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_LISTEN": "0.0.0.0:0"}, "is not local"),
+        ({"RECEIVER_DIRECTORY": "/dev/null/traces", "RECEIVER_LISTEN": "127.0.0.1:0"}, "cannot write in"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line(tmp_path: Path, settings: dict[str, str], says: str) -> None:
+    ended = _run(tmp_path, settings)
+    assert ended.returncode != 0
+    assert says in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_line(receiver: RunningReceiver, tmp_path: Path) -> None:
+    ended = _run(tmp_path, {"RECEIVER_DIRECTORY": "other", "RECEIVER_LISTEN": receiver.address})
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert f"cannot listen on {receiver.address}" in ended.stderr
+
+
+def _run(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **settings, "PYTHONPATH": str(Path.cwd())}
+    return subprocess.run(
+        [sys.executable, "-m", "observability.receiver"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )

@@ -1,0 +1,1 @@
+"""Facts about the parts of the local supervisor, without a platform."""

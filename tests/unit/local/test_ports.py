@@ -1,0 +1,47 @@
+"""The documented ports, and what is said when one cannot be had."""
+
+import socket
+
+import pytest
+
+from services.local.errors import PortTaken
+from services.local.ports import HOST, Ports, documented_ports, free_port
+
+
+def free_row_of_ports() -> int:
+    """The first of seven free ports in a row."""
+    while True:
+        try:
+            base = free_port()
+            documented_ports(base)
+        except PortTaken:
+            continue
+        return base
+
+
+def test_the_ports_follow_the_base_in_the_documented_order() -> None:
+    base = free_row_of_ports()
+    assert documented_ports(base) == Ports(
+        edge_http=base,
+        order_grpc=base + 1,
+        inventory_grpc=base + 2,
+        order_admin=base + 3,
+        inventory_admin=base + 4,
+        otlp_http=base + 5,
+        postgres=base + 6,
+    )
+
+
+def test_a_taken_port_is_named_with_its_purpose_and_the_way_out() -> None:
+    base = free_row_of_ports()
+    with socket.socket() as taken:
+        taken.bind((HOST, base + 2))
+        taken.listen()
+        with pytest.raises(PortTaken, match=rf"port {base + 2} \(inventory gRPC\) is taken .* --port-base"):
+            documented_ports(base)
+
+
+@pytest.mark.parametrize("base", [-1, 0, 65530, 70000])
+def test_a_base_out_of_range_is_refused(base: int) -> None:
+    with pytest.raises(PortTaken, match="out of range"):
+        documented_ports(base)
