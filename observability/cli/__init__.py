@@ -2,7 +2,7 @@
 
 import typer
 
-from observability.cli import up
+from observability.cli import load, up
 
 main = typer.Typer(
     name="plumb",
@@ -19,3 +19,4 @@ def plumb() -> None:
 
 
 main.command("up")(up.up)
+main.command("load")(load.load)

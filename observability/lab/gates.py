@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from observability.lab.figures import quantile
+from observability.analysis.quantiles import quantile
 from observability.lab.in_flight import InFlightSample
 from observability.lab.run import RequestRecord
 

@@ -14,7 +14,9 @@ from observability.lab.orders import stream
 from observability.lab.run import Run
 
 _GAUGE = "http_server_active_requests"
-_PERIOD_SECONDS = 0.25
+# A sample costs the server time that its customers wait for: the longer it took, the longer the pause, within bounds.
+_PAUSE_PER_ANSWER = 40.0
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.25
 _SAMPLE_TIMEOUT_SECONDS = 2.0
 
 
@@ -28,9 +30,10 @@ class InFlightSample:
 
 @asynccontextmanager
 async def sampling_in_flight(run: Run, options: LoadOptions) -> AsyncIterator[list[InFlightSample]]:
-    """Sample the server's gauge about four times a second, at irregular moments, into the list that is yielded.
+    """Sample the server's gauge 4 to 20 times a second, at irregular moments, into the list that is yielded.
 
-    Without an admin address the list stays empty. A sample that fails or takes over two seconds is left out.
+    Only the gauge is asked for, which a server may ignore. Without an admin address the list stays empty. A sample that
+    fails or takes over two seconds is left out.
     """
     samples: list[InFlightSample] = []
     if options.admin_address is None:
@@ -51,17 +54,24 @@ async def sampling_in_flight(run: Run, options: LoadOptions) -> AsyncIterator[li
 async def _sample(
     run: Run, session: aiohttp.ClientSession, url: str, samples: list[InFlightSample], moments: random.Random
 ) -> None:
+    pause_seconds = _LONGEST_PAUSE_SECONDS
     while True:
-        await asyncio.sleep(_PERIOD_SECONDS * moments.uniform(0.7, 1.3))
+        await asyncio.sleep(pause_seconds * moments.uniform(0.7, 1.3))
         # Requests sent after this moment reach the server behind this question, and are not yet counted there.
         at_seconds = run.now_seconds()
-        try:
-            async with session.get(url) as response:
-                requests = gauge_total(await response.text(), _GAUGE) if response.ok else None
-        except (aiohttp.ClientError, TimeoutError):
-            continue
+        requests = await _ask(session, url)
         if requests is not None:
             samples.append(InFlightSample(at_seconds, requests))
+        pause_seconds = _PAUSE_PER_ANSWER * (run.now_seconds() - at_seconds)
+        pause_seconds = min(max(pause_seconds, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+
+
+async def _ask(session: aiohttp.ClientSession, url: str) -> float | None:
+    try:
+        async with session.get(url) as response:
+            return gauge_total(await response.text(), _GAUGE) if response.ok else None
+    except (aiohttp.ClientError, TimeoutError):
+        return None
 
 
 def gauge_total(exposition: str, name: str) -> float | None:

@@ -86,7 +86,7 @@ async def _measure(
         options=options,
         scheduled=len(plan),
         records=tuple(run.records),
-        gates=_gates(run, options, samples, use, elapsed_seconds) if loop == "open" and run.records else (),
+        gates=_gates(run, options, samples, use, elapsed_seconds) if loop == "open" and run.stop_signal is None else (),
         host=use,
         started_at_unix_seconds=run.started_at_unix_seconds,
         elapsed_seconds=elapsed_seconds,

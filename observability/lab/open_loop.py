@@ -46,12 +46,15 @@ async def _wait_until(run: Run, due_seconds: float) -> None:
     remaining_seconds = due_seconds - run.now_seconds()
     if remaining_seconds > _YIELD_SECONDS:
         await _sleep_or_stop(run, remaining_seconds - _YIELD_SECONDS)
-    while run.now_seconds() < due_seconds and not run.stop.is_set():
+    while True:
+        # At least once, even when the order is overdue: a generator that catches up must still read its answers.
         before = time.perf_counter()
         await asyncio.sleep(0)
         took_seconds = time.perf_counter() - before
         if took_seconds < _IDLE_YIELD_SECONDS:
             run.idle_yield_seconds += took_seconds
+        if run.now_seconds() >= due_seconds or run.stop.is_set():
+            return
 
 
 async def _sleep_or_stop(run: Run, seconds: float) -> None:

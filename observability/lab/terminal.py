@@ -43,15 +43,19 @@ def print_result(console: Console, result: LoadResult) -> None:
     """Print a run's counts, latencies, gates and verdict."""
     summary = result.summary()
     console.print(_counts(result, summary))
-    console.print(_latency_table(summary))
+    console.print(_latency_table(result, summary))
     if result.loop == "closed":
-        console.print("Closed loop: latency is from each order's own sending, so waiting for a turn is in no figure.")
+        console.print("Closed loop: the time that an order waits for its turn is in no figure.")
     for gate in result.gates:
         colour = _GATE_COLOURS[gate.status]
-        console.print(f"  [{colour}]{gate.status.value:11}[/] {escape(gate.name)}: {escape(gate.sentence)}")
-    console.print(_host_line(result), style="dim", highlight=False)
+        console.print(
+            f"  [{colour}]{gate.status.value:11}[/] {escape(gate.name)}: {escape(gate.sentence)}", soft_wrap=True
+        )
+    console.print(_host_line(result), style="dim", highlight=False, soft_wrap=True)
     if not result.valid:
-        console.print(f"[bold red]INVALID[/]: {escape('; '.join(result.invalid_because))}")
+        console.print(
+            f"[bold red]INVALID[/]: {escape('; '.join(result.invalid_because))}", soft_wrap=True, highlight=False
+        )
 
 
 def _plain_lines(console: Console) -> OnProgress:
@@ -87,12 +91,15 @@ def _counts(result: LoadResult, summary: LoadSummary) -> Table:
     return table
 
 
-def _latency_table(summary: LoadSummary) -> Table:
-    table = Table("latency from intended send time", "orders", "p50 ms", "p95 ms", "p99 ms", "max ms", box=None)
+def _latency_table(result: LoadResult, summary: LoadSummary) -> Table:
+    origin = "intended send time" if result.loop == "open" else "sending"
+    table = Table(f"latency from {origin}", "orders", "p50 ms", "p95 ms", "p99 ms", "max ms", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     rows: list[tuple[str, Latencies | None]] = [("all", summary.latency), *summary.latency_by_outcome.items()]
-    for name, row in [*rows, ("send lag", summary.send_lag)]:
+    if result.loop == "open":
+        rows.append(("send lag", summary.send_lag))
+    for name, row in rows:
         if row is not None:
             figures = (row.p50, row.p95, row.p99, row.maximum)
             table.add_row(name, f"{row.count:,}", *(f"{seconds * 1e3:.2f}" for seconds in figures))

@@ -13,6 +13,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+# What is recorded when the client left before an answer began.
+NO_STATUS = "499"
 
 
 class HttpMetrics:
@@ -28,7 +30,7 @@ class HttpMetrics:
             await self._application(scope, receive, send)
             return
         metrics, context = self._telemetry.metrics, self._telemetry.context
-        started, status = perf_counter(), "499"  # what is recorded when the client left before an answer began
+        started, status = perf_counter(), NO_STATUS
 
         async def observe_status(message: Message) -> None:
             nonlocal status
@@ -39,6 +41,10 @@ class HttpMetrics:
         metrics.http_server_active_requests.add(1, context)
         try:
             await self._application(scope, receive, observe_status)
+        except Exception:
+            if status == NO_STATUS:  # whoever stands outside answers a bug
+                status = "500"
+            raise
         finally:
             metrics.http_server_active_requests.add(-1, context)
             method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"

@@ -37,9 +37,9 @@ class HeaderCaller:
     """Believes the X-Customer-Id header."""
 
     def identify(self, request: Request) -> UUID:
-        """Return the id in the header. Raises CallerUnknown when it is absent or no UUID."""
+        """Return the id in the header. Raises CallerUnknown when it is absent, no UUID, or there more than once."""
         try:
-            return UUID(request.headers.get("x-customer-id", ""))
+            return UUID(",".join(request.headers.getlist("x-customer-id")))
         except ValueError as error:
             raise CallerUnknown from error
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from observability.telemetry.telemetry import Telemetry
 from services.edge.caller import CallerUnknown
+from services.edge.limits import MAX_BODY_BYTES, BodyTooLarge
 from services.edge.schemas import FieldProblem, Problem, ShortageBody
 from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
 from services.order import api
@@ -28,12 +29,6 @@ STATUSES = {
     Kind.DEADLINE: HTTPStatus.GATEWAY_TIMEOUT,
     Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of error answers, all of them problems."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def answer(status: HTTPStatus, reason: str, detail: str, **data: Any) -> JSONResponse:
@@ -74,8 +69,11 @@ def from_caller(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def from_validation(_request: Request, error: Exception) -> JSONResponse:
-    """Answer a request that the schema refuses, field by field, and a body that is no JSON."""
+    """Answer a request that the schema refuses, field by field, and a body that is no JSON or is not said to be."""
     assert isinstance(error, RequestValidationError)
+    if isinstance(error.body, bytes):  # FastAPI parses what is called JSON, and nothing else
+        detail = "Send the body as Content-Type: application/json."
+        return answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
     problems = [field_problem(found["loc"], found["msg"]) for found in error.errors()]
     return answer(HTTPStatus.BAD_REQUEST, problems[0].reason, "The request is not as the schema says.", errors=problems)
 
@@ -92,10 +90,17 @@ def field_problem(location: Iterable[str | int], message: str) -> FieldProblem:
 
 
 def from_http(_request: Request, error: Exception) -> JSONResponse:
-    """Answer an unknown path, a method that a path does not have, a body that cannot be read."""
+    """Answer an unknown path, a method that a path does not have, a body that is too large or cannot be read."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    response = answer(status, status.name, status.description or status.phrase)
+    match error:
+        case BodyTooLarge():
+            response = answer(status, "BODY_TOO_LARGE", f"The body has more than {MAX_BODY_BYTES} bytes.")
+        case HTTPException(status_code=HTTPStatus.BAD_REQUEST):  # FastAPI could not make JSON of it
+            problem = FieldProblem(field="body", reason="INVALID_BODY", description="cannot be read as JSON")
+            response = answer(status, problem.reason, "The body is not JSON in UTF-8.", errors=[problem])
+        case _:
+            response = answer(status, status.name, status.description or status.phrase)
     response.headers.update(error.headers or {})
     return response
 

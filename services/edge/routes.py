@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response, status
 
 from services.edge.caller import CallerId, CustomerNotFound
-from services.edge.problems import documented
+from services.edge.openapi import AFTER_PLACING, LOCATION, NEXT_PAGE, errors, operation_id
 from services.edge.schemas import OrderBody, OrderPageBody, PlaceOrderBody
 from services.kernel.fields import REQUEST_ID
 from services.order import api
 
-router = APIRouter()
+router = APIRouter(generate_unique_id_function=operation_id)
 
 IdempotencyKey = Annotated[
     str,
@@ -34,8 +34,16 @@ def orders_of(request: Request) -> api.OrderService:
     "/orders",
     status_code=status.HTTP_201_CREATED,
     response_model=OrderBody,
-    responses=documented(400, 401, 404, 409, 422, 500, 503, 504)
-    | {202: {"model": OrderBody, "description": "Kept; its end is not known yet: read it at Location."}},
+    responses={
+        201: {"description": "Sold.", "headers": LOCATION, "links": AFTER_PLACING},
+        202: {
+            "model": OrderBody,
+            "description": "Kept; its end is not known yet: read it at Location.",
+            "headers": LOCATION,
+            "links": AFTER_PLACING,
+        },
+        **errors(400, 401, 404, 409, 413, 415, 422, 500, 503, 504),
+    },
 )
 async def place_order(
     body: PlaceOrderBody, caller: CallerId, key: IdempotencyKey, request: Request, response: Response
@@ -49,13 +57,16 @@ async def place_order(
     return OrderBody.of(order)
 
 
-@router.get("/orders/{order_id}", responses=documented(400, 401, 404, 500, 503, 504))
+@router.get("/orders/{order_id}", responses=errors(400, 401, 404, 500, 503, 504))
 async def get_order(order_id: UUID, caller: CallerId, request: Request) -> OrderBody:
     """Read one of your orders."""
     return OrderBody.of(await orders_of(request).get_order(api.GetOrder(caller, order_id)))
 
 
-@router.get("/customers/{customer_id}/orders", responses=documented(400, 401, 404, 500, 503, 504))
+@router.get(
+    "/customers/{customer_id}/orders",
+    responses={200: {"links": NEXT_PAGE}, **errors(400, 401, 404, 500, 503, 504)},
+)
 async def list_orders(
     customer_id: UUID,
     caller: CallerId,
@@ -69,7 +80,7 @@ async def list_orders(
     return OrderPageBody.of(await orders_of(request).list_orders(api.ListOrders(customer_id, page_size, page_token)))
 
 
-@router.post("/orders/{order_id}/cancel", responses=documented(400, 401, 404, 409, 422, 500, 503, 504))
+@router.post("/orders/{order_id}/cancel", responses=errors(400, 401, 404, 409, 422, 500, 503, 504))
 async def cancel_order(order_id: UUID, caller: CallerId, key: IdempotencyKey, request: Request) -> OrderBody:
     """Cancel one of your orders; its stock goes back on the shelf."""
     return OrderBody.of(await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id)))

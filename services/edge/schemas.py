@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.kernel.fields import SKU
 from services.kernel.money import Money
@@ -13,6 +13,11 @@ from services.order import api
 State = Literal["PENDING", "CONFIRMED", "REJECTED", "CANCELLED"]
 # JSON Schema searches where the kernel matches whole texts, so the pattern is anchored here.
 SKU_PATTERN = f"^{SKU.pattern}$"
+
+
+def integer_of(value: object) -> object:
+    """Return the integer that a whole number such as 2.0 is: JSON has one kind of number, however it is written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Body(BaseModel):
@@ -25,7 +30,7 @@ class OrderLineBody(Body):
     """A wish for some units of one SKU."""
 
     sku: str = Field(pattern=SKU_PATTERN, max_length=64, examples=["85123A"])
-    quantity: int = Field(ge=1, le=api.MAX_QUANTITY, description="Units.")
+    quantity: Annotated[int, BeforeValidator(integer_of)] = Field(ge=1, le=api.MAX_QUANTITY, description="Units.")
 
 
 class PlaceOrderBody(Body):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 from observability.telemetry.http import Receive, Scope, Send
 from observability.telemetry.setup import Runtime
@@ -42,15 +43,16 @@ class AdminApplication:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
-            status, content_type, body = await self._answer(scope["path"])
+            status, content_type, body = await self._answer(scope["path"], scope["query_string"])
             headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, path: str) -> tuple[int, str, bytes]:
+    async def _answer(self, path: str, query: bytes) -> tuple[int, str, bytes]:
         match path:
             case "/metrics":
-                body, content_type = self._runtime.render_metrics()
+                names = parse_qs(query.decode("latin-1")).get("name[]", [])
+                body, content_type = self._runtime.render_metrics(names)
                 return 200, content_type, body
             case "/livez":
                 return 200, "text/plain", b"ok\n"

@@ -108,7 +108,7 @@ class Databases:
             ) from error
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseUnavailable(
-                f"cannot use PostgreSQL at {_place(self.admin_dsn)}: {str(error) or type(error).__name__}. "
+                f"cannot use PostgreSQL at {_place(self.admin_dsn)}: {_reason(error)}. "
                 "Start that server and check the address in PLUMB_POSTGRES_DSN, or unset it to use the embedded one."
             ) from error
 
@@ -144,3 +144,14 @@ def _is_left_over(comment: str | None) -> bool:
 def _machine() -> str:
     """This machine's name, as it can stand in a quoted text."""
     return platform.node().replace("'", "")
+
+
+def _reason(error: Exception) -> str:
+    """Why a connection failed, in the words of a person rather than of a library."""
+    match error:
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError():
+            return f"no answer within {CONNECT_SECONDS:.0f} s"
+        case _:
+            return str(error) or type(error).__name__

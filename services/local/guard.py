@@ -141,7 +141,7 @@ class Guard:
 def spawn(command: list[str], *, death_signal: signal.Signals) -> int:
     """Starts `command` in its own session and returns its pid; on Linux it gets `death_signal` when the guard dies."""
     guard_pid = os.getpid()
-    # A signal between fork and exec would be swallowed by the guard's own handler: it stays pending until there is none.
+    # Between fork and exec, the guard's own handler would swallow a signal: it stays pending until there is none.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     pid = os.fork()
     if pid != 0:

@@ -33,7 +33,7 @@ class Ports:
 
 def documented_ports(port_base: int) -> Ports:
     """The ports from `port_base` on, in the documented order; raises PortTaken when one is used or not allowed."""
-    if not 1 <= port_base <= 65535 - len(PURPOSES) + 1:
+    if not 1024 <= port_base <= 65535 - len(PURPOSES) + 1:
         raise PortTaken(f"--port-base {port_base} is out of range: choose 1024 to {65535 - len(PURPOSES) + 1}.")
     for offset, purpose in enumerate(PURPOSES):
         _require_free(port_base + offset, purpose=purpose)

@@ -26,8 +26,8 @@ def test_clean_tree_keeps_every_contract(tree: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_clean_tree_passes_ruff(tree: Path) -> None:
-    result = run(tree, "ruff", "check", "--no-cache")
+def test_clean_tree_has_no_folder_without_init(tree: Path) -> None:
+    result = run(tree, "ruff", "check", "--no-cache", "--select", "INP001")
     assert result.returncode == 0, result.stdout
 
 

@@ -35,6 +35,10 @@ GIVEN_BACK = Movement(on_hand=0, reserved=-1)
 BROUGHT_BACK = Movement(on_hand=+1, reserved=0, ledger_kind="RETURNED")
 
 
+# What was returned is held no more: an order that finds it so was cancelled, and must not become a sale.
+HELD = frozenset({ReservationState.PENDING, ReservationState.CONFIRMED})
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A change of state with the movement it makes; a Movement of None leaves the stock alone."""
@@ -86,15 +90,15 @@ def check_held(reservation: Reservation, unknown_skus: tuple[str, ...], shortage
         raise SkuNotFound(unknown_skus)
     if shortages:
         raise OutOfStock(reservation.reservation_id, shortages)
-    if reservation.state in {ReservationState.PENDING, ReservationState.CONFIRMED, ReservationState.RETURNED}:
+    if reservation.state in HELD:
         return reservation
     raise ended(reservation)
 
 
 def confirm(reservation: Reservation, *, now: datetime) -> Step | None:
-    """Return the step that sells, or that expires what came too late; None when it was sold already."""
+    """Return the step that sells, or that expires what came too late; None when it is sold already."""
     match reservation.state:
-        case ReservationState.CONFIRMED | ReservationState.RETURNED:
+        case ReservationState.CONFIRMED:
             return None
         case ReservationState.PENDING if reservation.expire_time and now >= reservation.expire_time:
             return Step(ReservationState.EXPIRED, GIVEN_BACK)

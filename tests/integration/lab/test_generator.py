@@ -1,8 +1,8 @@
 """Does the generator measure what a customer of a stalling shop would feel?
 
 The edge stalls for the first 0.2 s of each 0.5 s. Of orders that are due evenly over time, a share (0.2 - x) / 0.5
-waits longer than x: the 90th, 95th and 99th percentiles are 0.150, 0.175 and 0.195 s. A thousand orders give the 95th to
-about 2 % by chance; the tolerance is 10 %.
+waits longer than x: the 95th and 99th percentiles are 0.175 and 0.195 s. A thousand orders give the 95th to about 2 %
+by chance; the tolerance is 10 %.
 """
 
 import pytest

@@ -6,8 +6,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import asyncpg
-import psutil
 import pytest
 
 from services.local.errors import FolderUnusable, LocalError, ProcessFailed
@@ -31,37 +29,10 @@ async def failing_start(options: PlatformOptions) -> str:
     return str(failed.value)
 
 
-async def test_every_service_is_a_process_of_its_own(options: PlatformOptions) -> None:
-    async with Platform.start(options) as platform:
-        assert sorted(platform.endpoints.service_pids) == ["inventory", "order", "receiver"]
-        command_lines = [psutil.Process(pid).cmdline() for pid in platform.endpoints.service_pids.values()]
-        assert all("tests.integration.local.stand_in" in words for words in command_lines)
-
-
 async def test_the_monolith_is_one_process_with_both_contexts(options: PlatformOptions) -> None:
     async with Platform.start(replace(options, mode="monolith")) as platform:
         assert sorted(platform.endpoints.service_pids) == ["monolith", "receiver"]
         assert list(platform.endpoints.admin) == ["monolith"]
-
-
-async def test_the_addresses_are_those_the_processes_wrote(options: PlatformOptions) -> None:
-    async with Platform.start(options) as platform:
-        assert platform.endpoints.order_grpc == "127.0.0.1:40001"
-        assert platform.endpoints.edge_http == "127.0.0.1:40002"
-        assert platform.endpoints.admin == {"order": "127.0.0.1:40003", "inventory": "127.0.0.1:40002"}
-
-
-async def test_the_databases_answer_at_the_addresses_given(options: PlatformOptions) -> None:
-    async with Platform.start(options) as platform:
-        connection = await asyncpg.connect(platform.endpoints.databases["order"], timeout=10)
-        assert await connection.fetchval("SELECT current_database()") == "order"
-        await connection.close()
-
-
-async def test_each_context_is_migrated_before_it_serves(options: PlatformOptions) -> None:
-    async with Platform.start(options):
-        assert "['migrate']" in log_of(options, "order-migrate")
-        assert "['migrate']" in log_of(options, "inventory-migrate")
 
 
 async def test_an_end_leaves_no_process_and_no_folder(options: PlatformOptions, marked_here: Marked) -> None:
@@ -164,34 +135,3 @@ async def test_a_start_from_a_run_folder_used_before_begins_afresh(options: Plat
     (options.traces_directory / "traces.jsonl").write_text("old")
     async with Platform.start(options):
         assert list(options.traces_directory.iterdir()) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a processor")
-async def test_all_processes_share_the_processors_given(options: PlatformOptions) -> None:
-    chosen = frozenset({min(os.sched_getaffinity(0))})
-    async with Platform.start(replace(options, cpus=chosen)) as platform:
-        assert platform.endpoints.postgres_pid is not None
-        for pid in (*platform.endpoints.service_pids.values(), platform.endpoints.postgres_pid):
-            assert os.sched_getaffinity(pid) == chosen
-
-
-async def test_extra_variables_reach_the_process_they_are_for(options: PlatformOptions) -> None:
-    extra = {"*": {"EVERYONE": "1"}, "order": {"ONLY_ORDER": "1"}}
-    async with Platform.start(replace(options, environment=extra)) as platform:
-        pids = platform.endpoints.service_pids
-        assert "EVERYONE" in psutil.Process(pids["receiver"]).environ()
-        assert "ONLY_ORDER" in psutil.Process(pids["order"]).environ()
-        assert "ONLY_ORDER" not in psutil.Process(pids["inventory"]).environ()
-
-
-async def test_services_send_their_spans_to_the_receiver(options: PlatformOptions) -> None:
-    async with Platform.start(options) as platform:
-        environment = psutil.Process(platform.endpoints.service_pids["order"]).environ()
-        assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://{platform.endpoints.otlp_http}"
-
-
-async def test_a_service_knows_no_database_but_its_own(options: PlatformOptions) -> None:
-    async with Platform.start(options) as platform:
-        environment = psutil.Process(platform.endpoints.service_pids["order"]).environ()
-        dsns = {name for name, value in environment.items() if value.startswith("postgresql://")}
-        assert dsns == {"ORDER_DATABASE_DSN"}

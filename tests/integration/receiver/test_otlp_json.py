@@ -93,7 +93,7 @@ def test_any_request_can_be_read_back_from_its_line(request: ExportTraceServiceR
     assert read_back.SerializeToString(deterministic=True) == request.SerializeToString(deterministic=True)
 
 
-def _with_base64_ids(value: object) -> Any:  # noqa: ANN401 - ParseDict takes what JSON is
+def _with_base64_ids(value: object) -> Any:
     if isinstance(value, list):
         return [_with_base64_ids(each) for each in value]
     if not isinstance(value, dict):

@@ -31,7 +31,7 @@ class CancelOrderHandler:
             return view(order)
         order.check_cancellable()
         await self._give_back(order)
-        return view(await self._keep(order.cancel(at=self._clock())))
+        return view(await self._keep(order))
 
     async def _give_back(self, order: Order) -> None:
         if order.state is OrderState.PENDING:
@@ -44,12 +44,17 @@ class CancelOrderHandler:
         bring_back = inventory.ReturnStock(f"{order.order_id}:return", order.order_id)
         await self._until_known(partial(self._inventory.return_stock, bring_back))
 
-    async def _keep(self, cancelled: Order) -> Order:
+    async def _keep(self, order: Order) -> Order:
+        cancelled = order.cancel(at=self._clock())
         try:
             await self._orders.save(cancelled)
         except VersionConflict:
-            first = await self._orders.get(cancelled.order_id, cancelled.customer_id)
-            if first.state is not OrderState.CANCELLED:
+            first = await self._orders.get(order.order_id, order.customer_id)
+            if first.state is OrderState.CANCELLED:
+                return first
+            if first.state is order.state:
                 raise
-            return first
+            # It was settled meanwhile; its stock is back all the same, so it is cancelled from where it is now.
+            cancelled = first.cancel(at=self._clock())
+            await self._orders.save(cancelled)
         return cancelled

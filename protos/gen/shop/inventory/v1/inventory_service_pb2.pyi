@@ -430,7 +430,7 @@ class ConfirmReservationResponse(_message.Message):
     RESERVATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reservation(self) -> Global___Reservation:
-        """The reservation, CONFIRMED (or RETURNED, when a repeat comes after ReturnStock)."""
+        """The reservation, CONFIRMED."""
 
     def __init__(
         self,

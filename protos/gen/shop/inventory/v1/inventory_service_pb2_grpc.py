@@ -123,7 +123,7 @@ class InventoryServiceServicer:
     def ConfirmReservation(self, request, context):
         """ConfirmReservation sells what is reserved. Idempotent by request_id, and by the reservation's state.
         NOT_FOUND / RESERVATION_NOT_FOUND; FAILED_PRECONDITION / RESERVATION_EXPIRED, RESERVATION_VOIDED or
-        RESERVATION_STATE_CONFLICT.
+        RESERVATION_STATE_CONFLICT, also when the goods were returned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,7 @@ class InventoryServiceStub:
     ConfirmReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ConfirmReservationRequest, _inventory_service_pb2.ConfirmReservationResponse]
     """ConfirmReservation sells what is reserved. Idempotent by request_id, and by the reservation's state.
     NOT_FOUND / RESERVATION_NOT_FOUND; FAILED_PRECONDITION / RESERVATION_EXPIRED, RESERVATION_VOIDED or
-    RESERVATION_STATE_CONFLICT.
+    RESERVATION_STATE_CONFLICT, also when the goods were returned.
     """
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ReleaseReservationRequest, _inventory_service_pb2.ReleaseReservationResponse]
     """ReleaseReservation gives back what is reserved; before the reservation exists, it voids it. Idempotent by request_id,
@@ -109,7 +109,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ConfirmReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ConfirmReservationRequest, _inventory_service_pb2.ConfirmReservationResponse]  # type: ignore[assignment]
     """ConfirmReservation sells what is reserved. Idempotent by request_id, and by the reservation's state.
     NOT_FOUND / RESERVATION_NOT_FOUND; FAILED_PRECONDITION / RESERVATION_EXPIRED, RESERVATION_VOIDED or
-    RESERVATION_STATE_CONFLICT.
+    RESERVATION_STATE_CONFLICT, also when the goods were returned.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ReleaseReservationRequest, _inventory_service_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
     """ReleaseReservation gives back what is reserved; before the reservation exists, it voids it. Idempotent by request_id,
@@ -173,7 +173,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inventory_service_pb2.ConfirmReservationResponse, _abc.Awaitable[_inventory_service_pb2.ConfirmReservationResponse]]:
         """ConfirmReservation sells what is reserved. Idempotent by request_id, and by the reservation's state.
         NOT_FOUND / RESERVATION_NOT_FOUND; FAILED_PRECONDITION / RESERVATION_EXPIRED, RESERVATION_VOIDED or
-        RESERVATION_STATE_CONFLICT.
+        RESERVATION_STATE_CONFLICT, also when the goods were returned.
         """
 
     @_abc_1.abstractmethod

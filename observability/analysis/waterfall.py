@@ -1,0 +1,105 @@
+"""How does a trace look on one time line? Rows with bars, for a terminal or a page."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from observability.analysis.spans import Span
+from observability.analysis.trees import Node
+
+_FULL = "█"
+# Waiting for children: the bar is there, but the time is theirs.
+_PALE = "░"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the time line; both in shares (0 to 1) of the root's duration."""
+
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One span of a waterfall; times in nanoseconds, the offset from the root's start.
+
+    Self time is the span's duration without the time in which any of its children ran; `own` are its stretches.
+    """
+
+    depth: int
+    span: Span
+    offset_nanoseconds: int
+    duration_nanoseconds: int
+    self_nanoseconds: int
+    bar: Segment
+    own: tuple[Segment, ...]
+
+
+def flatten(root: Node) -> list[Row]:
+    """Give a row for each span, parents before their children. What lies outside the root's time is cut off its bar."""
+    rows: list[Row] = []
+    stack = [(root, 0)]
+    while stack:
+        node, depth = stack.pop()
+        rows.append(_row(node, depth, root.span))
+        stack.extend((child, depth + 1) for child in reversed(node.children))
+    return rows
+
+
+def self_nanoseconds(node: Node) -> int:
+    """Give the time in which the span ran and none of its children did."""
+    return sum(end - start for start, end in _own_stretches(node))
+
+
+def bar_text(bar: Segment, own: Sequence[Segment], columns: int) -> str:
+    """Draw a row's bar with block characters: solid for self time, pale where children ran; at least one mark."""
+    stretches = [(each.start * columns, (each.start + each.width) * columns) for each in own]
+    first = min(int(bar.start * columns), columns - 1)
+    last = max(first + 1, round((bar.start + bar.width) * columns))
+    return " " * first + "".join(_FULL if _mostly_own(cell, stretches) else _PALE for cell in range(first, last))
+
+
+def _row(node: Node, depth: int, root: Span) -> Row:
+    span = node.span
+    own = _own_stretches(node)
+    return Row(
+        depth=depth,
+        span=span,
+        offset_nanoseconds=span.start_nanoseconds - root.start_nanoseconds,
+        duration_nanoseconds=span.duration_nanoseconds,
+        self_nanoseconds=sum(end - start for start, end in own),
+        bar=_segment(span.start_nanoseconds, span.start_nanoseconds + span.duration_nanoseconds, root),
+        own=tuple(_segment(start, end, root) for start, end in own),
+    )
+
+
+def _own_stretches(node: Node) -> list[tuple[int, int]]:
+    """The span's time less the union of its children's times, as (start, end)."""
+    stretches = []
+    at = node.span.start_nanoseconds
+    end = at + node.span.duration_nanoseconds
+    for child in sorted(node.children, key=lambda child: child.span.start_nanoseconds):
+        child_start = min(child.span.start_nanoseconds, end)
+        if child_start > at:
+            stretches.append((at, child_start))
+        at = max(at, child.span.start_nanoseconds + child.span.duration_nanoseconds)
+    if at < end:
+        stretches.append((at, end))
+    return stretches
+
+
+def _segment(start: int, end: int, root: Span) -> Segment:
+    whole = root.duration_nanoseconds
+    if not whole:
+        return Segment(0.0, 0.0)
+    first, last = (min(max((each - root.start_nanoseconds) / whole, 0.0), 1.0) for each in (start, end))
+    return Segment(first, last - first)
+
+
+def _mostly_own(cell: int, own: Sequence[tuple[float, float]]) -> bool:
+    return sum(_overlap(cell, stretch) for stretch in own) >= 0.5
+
+
+def _overlap(cell: int, stretch: Iterable[float]) -> float:
+    start, end = stretch
+    return max(0.0, min(end, cell + 1) - max(start, cell))

@@ -1,0 +1,1 @@
+"""`plumb demo`: the platform under load on this machine, from nothing to a report, and everything stopped again."""

@@ -1,0 +1,65 @@
+"""On what machine, and with what versions, was this measured? Nothing here names the machine or its user."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from observability.lab.demo.options import DemoError
+from observability.lab.host import HostUse
+
+_TIMEOUT_SECONDS = 5.0
+
+
+async def describe_environment(*, database_dsn: str, platform_cpus: frozenset[int] | None) -> dict[str, str]:
+    """Describe machine and versions, by name; raises DemoError when the database does not answer."""
+    return {
+        "Plumbline": version("plumbline"),
+        "Python": platform.python_version(),
+        "PostgreSQL": await _postgres_version(database_dsn),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": _processor(),
+        "processors": _processors(platform_cpus),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+    }
+
+
+def describe_host_use(use: HostUse) -> dict[str, str]:
+    """Describe what kept the processes from running during the load, by name; what is unknown is left out."""
+    waits = {"generator": use.generator_wait_seconds, **use.service_wait_seconds}
+    waited = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in waits.items() if seconds is not None)
+    described = {"ready but without a core": waited} if waited else {}
+    if use.steal_seconds is not None:
+        described["taken by the hypervisor"] = f"{use.steal_seconds:.2f} s of processor time"
+    described["load average at the end"] = f"{use.load_average_1_minute:.1f} (1 minute)"
+    return described
+
+
+async def _postgres_version(dsn: str) -> str:
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_SECONDS)
+        try:
+            return str(await connection.fetchval("SHOW server_version", timeout=_TIMEOUT_SECONDS))
+        finally:
+            await connection.close(timeout=_TIMEOUT_SECONDS)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise DemoError(f"the database does not answer: {error}") from error
+
+
+def _processors(platform_cpus: frozenset[int] | None) -> str:
+    if platform_cpus is None:
+        return f"{os.cpu_count()}, shared by the platform and the load generator"
+    return f"{os.cpu_count()}; platform on {', '.join(map(str, sorted(platform_cpus)))}, load generator on another"
+
+
+def _processor() -> str:
+    """Name the processor's model where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())

@@ -1,0 +1,115 @@
+"""How do the files and figures that a run left behind become its result?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from observability.analysis.otlp import read_spans
+from observability.analysis.quantiles import quantile, quantile_interval
+from observability.analysis.trees import build_traces
+from observability.lab.demo.checks import Recorded, check_traces
+from observability.lab.demo.environment import describe_host_use
+from observability.lab.demo.load import Load
+from observability.lab.demo.options import DemoError, DemoOptions
+from observability.lab.demo.red import red_tables
+from observability.lab.demo.scrapes import ScrapePair
+from observability.lab.demo.waterfalls import choose_waterfalls
+from observability.lab.report.result import (
+    DemoResult,
+    GateFigure,
+    Orders,
+    Phases,
+    Points,
+    QuantileFigure,
+)
+from observability.lab.run import RequestRecord
+
+_QUANTILES = (0.50, 0.95, 0.99)
+# PostgreSQL writes no JSON, and the receiver's own log knows no traces.
+_LOGS_WITHOUT_TRACES = frozenset({"postgres", "receiver"})
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen while the platform ran, and where it wrote the rest; `logs` are paths by process."""
+
+    run_id: str
+    load: Load
+    scrapes: ScrapePair
+    stocking_calls: int
+    expected_rejections: int
+    environment: Mapping[str, str]
+    traces_directory: Path
+    logs: Mapping[str, Path]
+
+
+def make_result(options: DemoOptions, observation: Observation, phases: Phases) -> DemoResult:
+    """Read traces and logs, after everything has stopped, and put all figures together; raises DemoError."""
+    load = observation.load
+    try:
+        recorded = _read(observation)
+        integrity = check_traces(recorded)
+    except OSError as error:
+        raise DemoError(f"cannot read what the run wrote: {error}") from error
+    return DemoResult(
+        run_id=observation.run_id,
+        started_at=datetime.fromtimestamp(round(load.started_at_unix_seconds), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        mode=options.mode,
+        rate_per_second=options.rate_per_second,
+        duration_seconds=options.duration_seconds,
+        seed=options.seed,
+        environment={**observation.environment, **describe_host_use(load.host)},
+        phases=phases,
+        orders=_orders(load, observation.expected_rejections),
+        quantiles=_quantiles(load.requests),
+        points=_points(load.requests),
+        invalid_because=load.invalid_because,
+        gates=tuple(GateFigure(gate.name, gate.status.value, gate.sentence) for gate in load.gates),
+        tables=red_tables(observation.scrapes, elapsed_seconds=load.elapsed_seconds),
+        waterfalls=choose_waterfalls(recorded.forest.traces, load.requests),
+        integrity=integrity,
+    )
+
+
+def _read(observation: Observation) -> Recorded:
+    read = read_spans(sorted(observation.traces_directory.glob("*.jsonl")))
+    return Recorded(
+        read=read,
+        forest=build_traces(read.spans),
+        scrapes=observation.scrapes,
+        log_paths=[path for name, path in observation.logs.items() if name not in _LOGS_WITHOUT_TRACES],
+        requests=observation.load.requests,
+        stocking_calls=observation.stocking_calls,
+    )
+
+
+def _orders(load: Load, expected_rejections: int) -> Orders:
+    summary = load.summary
+    return Orders(
+        scheduled=summary.scheduled,
+        sent=summary.sent,
+        confirmed=summary.confirmed,
+        pending=summary.pending,
+        rejected=summary.rejected_by_reason,
+        errors=summary.errors_by_reason,
+        unanswered=summary.transport_errors_by_reason,
+        expected_rejections=expected_rejections,
+        throughput_per_second=summary.throughput_per_second,
+    )
+
+
+def _quantiles(requests: tuple[RequestRecord, ...]) -> tuple[QuantileFigure, ...]:
+    ordered = sorted(record.latency_seconds for record in requests)
+    intervals = [(q, quantile_interval(ordered, q)) for q in _QUANTILES]
+    return tuple(QuantileFigure(q, quantile(ordered, q), each.low, each.high) for q, each in intervals)
+
+
+def _points(requests: tuple[RequestRecord, ...]) -> Points:
+    """Give the orders as they were due; microseconds are enough for a plot."""
+    ordered = sorted(requests, key=lambda record: record.index)
+    return Points(
+        at_seconds=tuple(round(record.intended_seconds, 6) for record in ordered),
+        latency_seconds=tuple(round(record.latency_seconds, 6) for record in ordered),
+        outcome=tuple(record.outcome.value for record in ordered),
+    )

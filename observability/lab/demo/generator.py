@@ -1,0 +1,69 @@
+"""`python -m observability.lab.demo.generator`: sends the load of a demo from a process, and a core, of its own.
+
+Reads one line of JSON, a GeneratorTask, from its standard input, and writes progress to its standard output as lines
+of JSON. When its standard input ends, whoever wanted the load is gone: then it stops.
+"""
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+from pydantic import TypeAdapter
+
+from observability.lab.errors import LoadError
+from observability.lab.measure import run_open
+from observability.lab.options import LoadOptions, Progress
+from observability.lab.result import write_result
+from observability.lab.schedule import plan_orders
+
+_EXIT_SIGNAL_BASE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorTask:
+    """What to send, and where to write the LoadResult."""
+
+    options: LoadOptions
+    rate_per_second: float
+    duration_seconds: float
+    result_path: Path
+
+    def to_json_line(self) -> bytes:
+        """Encode the task for the generator's standard input."""
+        return orjson.dumps(asdict(self), default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def main() -> int:
+    """Do one task and return the exit status; a failure is one line on standard error."""
+    task = TypeAdapter(GeneratorTask).validate_json(sys.stdin.buffer.readline())
+    plan = plan_orders(
+        rate_per_second=task.rate_per_second, duration_seconds=task.duration_seconds, seed=task.options.seed
+    )
+    threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
+    try:
+        result = run_open(plan, task.options, on_progress=_report)
+        write_result(result, task.result_path)
+    except LoadError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0 if result.stop_signal is None else _EXIT_SIGNAL_BASE + result.stop_signal
+
+
+def _report(progress: Progress) -> None:
+    sys.stdout.buffer.write(orjson.dumps(progress, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def _stop_with_the_reader() -> None:
+    # Unbuffered: at exit Python could not take a buffered reader's lock from a thread that waits in it.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What can be asked of a demo?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from observability.lab.errors import LoadUsageError
+from services.local.endpoints import Mode
+
+# All spans of a demo are read into memory to check that none is missing: about 20 kB an order.
+MAXIMUM_ORDERS = 20_000
+OUT_OF_STOCK_SHARE = 0.10
+
+
+class DemoError(Exception):
+    """The demo could not be finished; the message is one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """The options of `plumb demo`; `output` is the folder of all demos' runs."""
+
+    rate_per_second: float
+    duration_seconds: float
+    seed: int
+    mode: Mode
+    output: Path
+
+    def check(self) -> None:
+        """Raise LoadUsageError when the demo would be too long to keep all its traces; `plumb load` takes more."""
+        planned = self.rate_per_second * self.duration_seconds
+        if planned > MAXIMUM_ORDERS:
+            raise LoadUsageError(
+                f"{planned:,.0f} orders are more than the {MAXIMUM_ORDERS:,} of which a demo can keep every trace;"
+                " use `plumb up` and `plumb load` for longer runs"
+            )

@@ -1,0 +1,147 @@
+"""How does a demo go? Start, stock, load, stop, read, report: in this order, and each told as it happens."""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from observability.lab.catalogue import StockPlan, plan_stock
+from observability.lab.demo.environment import describe_environment
+from observability.lab.demo.evidence import Observation, make_result
+from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
+from observability.lab.demo.generator import GeneratorTask
+from observability.lab.demo.load import Load, run_load
+from observability.lab.demo.options import OUT_OF_STOCK_SHARE, DemoOptions
+from observability.lab.demo.scrapes import ScrapePair, scrape_all, scrape_when_quiet
+from observability.lab.host import default_cpu, usable_cpus
+from observability.lab.options import LoadOptions
+from observability.lab.report.page import render
+from observability.lab.report.result import DemoResult, Phases
+from observability.lab.schedule import plan_orders
+from observability.lab.stocking import stock_shop
+from observability.lab.terminal import showing_progress
+from services.local.endpoints import Endpoints
+from services.local.plan import PlatformOptions
+from services.local.platform import Platform
+
+# Enough for every span of the largest demo: none may be rotated away.
+_RECEIVER_FILES = "64"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A demo's result, and the files it wrote; `latest` is where the newest report always is."""
+
+    result: DemoResult
+    directory: Path
+    report: Path
+    latest: Path
+
+
+class Demo:
+    """One run of `plumb demo`."""
+
+    def __init__(self, options: DemoOptions, *, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._began = time.monotonic()
+        self._cpu = default_cpu()
+
+    async def run(self) -> Finished:
+        """Run to the end; raises LocalError, LoadError or DemoError. When cancelled, everything is stopped first."""
+        self._options.check()
+        directory = make_run_directory(self._options.output)
+        try:
+            plan = await asyncio.to_thread(self._plan_stock)
+            observation, phases = await self._observe(directory, plan)
+            self._say("reading traces and logs")
+            result = await asyncio.to_thread(make_result, self._options, observation, phases)
+        except asyncio.CancelledError:
+            remove_run_directory(directory)
+            raise
+        return self._write(result, directory)
+
+    def _plan_stock(self) -> StockPlan:
+        options = self._options
+        self._say(f"planning {options.rate_per_second:g} orders a second for {options.duration_seconds:g} s")
+        orders = plan_orders(
+            rate_per_second=options.rate_per_second, duration_seconds=options.duration_seconds, seed=options.seed
+        )
+        return plan_stock(orders, out_of_stock_share=OUT_OF_STOCK_SHARE, seed=options.seed)
+
+    async def _observe(self, directory: Path, plan: StockPlan) -> tuple[Observation, Phases]:
+        """Run the platform for as long as there is something to see."""
+        platform_cpus = None if self._cpu is None else usable_cpus() - {self._cpu}
+        platform_options = PlatformOptions(
+            run_directory=directory,
+            mode=self._options.mode,
+            cpus=platform_cpus,
+            environment={"receiver": {"RECEIVER_MAXIMUM_FILES": _RECEIVER_FILES}},
+        )
+        async with Platform.start(platform_options, progress=self._say) as platform:
+            endpoints = platform.endpoints
+            environment = await describe_environment(
+                database_dsn=endpoints.databases["order"], platform_cpus=platform_cpus
+            )
+            calls = await platform.unless_failure(self._stock(endpoints, plan))
+            set_up = time.monotonic()
+            load, scrapes = await platform.unless_failure(self._load(endpoints, plan, directory))
+            loaded = time.monotonic()
+        phases = Phases(set_up - self._began, loaded - set_up, time.monotonic() - loaded)
+        observation = Observation(
+            run_id=directory.name,
+            load=load,
+            scrapes=scrapes,
+            stocking_calls=calls,
+            expected_rejections=plan.expected_rejections,
+            environment=environment,
+            traces_directory=Path(endpoints.traces_directory),
+            logs={name: Path(path) for name, path in endpoints.logs.items()},
+        )
+        return observation, phases
+
+    async def _stock(self, endpoints: Endpoints, plan: StockPlan) -> int:
+        self._say(f"stocking {len(plan.deliveries):,} SKUs, {len(plan.scarce_skus):,} of them scarcely")
+        return await stock_shop(endpoints.inventory_grpc, plan.deliveries, request_id_prefix="demo")
+
+    async def _load(self, endpoints: Endpoints, plan: StockPlan, directory: Path) -> tuple[Load, ScrapePair]:
+        before = await scrape_all(endpoints.admin)
+        self._say(f"placing {plan.orders:,} orders; about {plan.expected_rejections:,} will find a SKU sold out")
+        with showing_progress(self._console) as on_progress:
+            log_path = directory / "logs" / "load.log"
+            load = await run_load(self._task(endpoints, directory), log_path=log_path, on_progress=on_progress)
+        return load, ScrapePair(before, await scrape_when_quiet(endpoints.admin))
+
+    def _task(self, endpoints: Endpoints, directory: Path) -> GeneratorTask:
+        options = LoadOptions(
+            target=endpoints.edge_http,
+            seed=self._options.seed,
+            run_nonce=secrets.token_hex(4),
+            rate_per_second=self._options.rate_per_second,
+            duration_seconds=self._options.duration_seconds,
+            admin_address=endpoints.admin.get("order") or endpoints.admin["monolith"],
+            service_pids=dict(endpoints.service_pids),
+            cpu=self._cpu,
+        )
+        return GeneratorTask(
+            options=options,
+            rate_per_second=self._options.rate_per_second,
+            duration_seconds=self._options.duration_seconds,
+            result_path=directory / "load.json",
+        )
+
+    def _write(self, result: DemoResult, directory: Path) -> Finished:
+        """Write result and report, and the report once more as the latest one."""
+        page = render(result).encode()
+        report, latest = directory / "report.html", self._options.output / "report.html"
+        write_whole(directory / "result.json", result.to_json())
+        write_whole(report, page)
+        write_whole(latest, page)
+        return Finished(result, directory, report, latest)
+
+    def _say(self, sentence: str) -> None:
+        seconds = time.monotonic() - self._began
+        self._console.print(f"{seconds:6.1f} s  {sentence}", markup=False, highlight=False, soft_wrap=True)

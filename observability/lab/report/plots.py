@@ -1,0 +1,81 @@
+"""What do the plots have in common: their frame, the outcomes' colours, and the milliseconds they show?"""
+
+from dataclasses import dataclass
+
+from observability.lab.report.result import Points
+from observability.lab.report.scales import LogScale, log_scale
+
+_LEAST_MILLISECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A plot's size and the margins around what it draws, in pixels."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    @property
+    def x_first(self) -> int:
+        """Where the drawing begins on the left."""
+        return self.left
+
+    @property
+    def x_last(self) -> int:
+        """Where the drawing ends on the right."""
+        return self.width - self.right
+
+    @property
+    def y_first(self) -> int:
+        """Where the drawing begins at the bottom."""
+        return self.height - self.bottom
+
+    @property
+    def y_last(self) -> int:
+        """Where the drawing ends at the top."""
+        return self.top
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeStyle:
+    """How the orders that ended in one way are drawn, and how the legend calls them."""
+
+    outcome: str
+    label: str
+    colour: str
+    cross: bool
+
+
+# Drawn in this order, the rare ones on top. Crosses and dots differ for those who see no colours.
+OUTCOME_STYLES = (
+    OutcomeStyle("confirmed", "confirmed", "#2b6cb0", cross=False),
+    OutcomeStyle("rejected", "rejected", "#dd6b20", cross=True),
+    OutcomeStyle("pending", "pending", "#805ad5", cross=True),
+    OutcomeStyle("error", "error", "#c53030", cross=True),
+    OutcomeStyle("transport", "no answer", "#1a202c", cross=True),
+)
+
+
+def styles_of(points: Points) -> list[OutcomeStyle]:
+    """Give the styles of the outcomes that occur."""
+    return [style for style in OUTCOME_STYLES if style.outcome in set(points.outcome)]
+
+
+def shown_milliseconds(seconds: float) -> float:
+    """Give a latency in milliseconds as a logarithmic axis can show it."""
+    return max(seconds * 1e3, _LEAST_MILLISECONDS)
+
+
+def latency_scale(points: Points, *, first: float, last: float) -> LogScale:
+    """Make the axis of all latencies, in milliseconds."""
+    shown = [shown_milliseconds(seconds) for seconds in points.latency_seconds]
+    return log_scale(min(shown), max(shown), first=first, last=last)
+
+
+def position(pixels: float) -> str:
+    """Write a position as short as its tenth of a pixel needs."""
+    return f"{pixels:.1f}".removesuffix(".0")

@@ -1,0 +1,190 @@
+"""What did a demo measure? All that its report shows, as plain values that go to JSON and back.
+
+Times are seconds, counts are whole numbers; dictionaries map a name or reason to a count.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from observability.analysis.waterfall import Segment
+
+FORMAT = "plumbline-demo/1"
+
+Mode = Literal["services", "monolith"]
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How long the parts of a demo took: until the shop was stocked, under load, and until everything had ended."""
+
+    set_up_seconds: float
+    load_seconds: float
+    stop_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What became of the orders; `expected_rejections` is how many the plan put out of stock."""
+
+    scheduled: int
+    sent: int
+    confirmed: int
+    pending: int
+    rejected: dict[str, int]
+    errors: dict[str, int]
+    unanswered: dict[str, int]
+    expected_rejections: int
+    throughput_per_second: float
+
+    @property
+    def rejections(self) -> int:
+        """Orders rejected, for whatever reason."""
+        return sum(self.rejected.values())
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileFigure:
+    """A quantile of the latency from the intended send time and its 95 % interval (None: too few orders for it)."""
+
+    q: float
+    seconds: float
+    low_seconds: float | None
+    high_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Each order in three columns of equal length: when it was due, its latency, how it ended."""
+
+    at_seconds: tuple[float, ...]
+    latency_seconds: tuple[float, ...]
+    outcome: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GateFigure:
+    """One check of the load generator; `status` is passed, failed or not checked."""
+
+    name: str
+    status: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedRow:
+    """One operation. `errors` are all that did not end well, `faults` those that are the platform's own fault.
+
+    Quantiles are estimates from histogram buckets.
+    """
+
+    component: str
+    name: str
+    count: int
+    rate_per_second: float
+    errors: int
+    faults: int
+    p50_seconds: float | None
+    p95_seconds: float | None
+    outcomes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RedTable:
+    """Operations of one kind; `key` is stable, `title` is for people."""
+
+    key: str
+    title: str
+    rows: tuple[RedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallRow:
+    """One span; `component` gives it its colour, `own` is where it ran and none of its children did."""
+
+    depth: int
+    name: str
+    kind: str
+    component: str
+    failed: bool
+    offset_seconds: float
+    duration_seconds: float
+    self_seconds: float
+    bar: Segment
+    own: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The trace of one order; `latency_seconds` is what its customer saw, `duration_seconds` what the server did."""
+
+    title: str
+    trace_id: str
+    order_id: str
+    outcome: str
+    lines: int
+    latency_seconds: float
+    duration_seconds: float
+    rows: tuple[WaterfallRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that must hold of the traces, with the counts in a sentence."""
+
+    sentence: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """Whether the traces are complete and lead where they should; `traces` counts them by root name."""
+
+    spans: int
+    traces: dict[str, int]
+    checks: tuple[Check, ...]
+
+    @property
+    def broken(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """All that a demo measured."""
+
+    run_id: str
+    started_at: str
+    mode: Mode
+    rate_per_second: float
+    duration_seconds: float
+    seed: int
+    environment: dict[str, str]
+    phases: Phases
+    orders: Orders
+    quantiles: tuple[QuantileFigure, ...]
+    points: Points
+    invalid_because: tuple[str, ...]
+    gates: tuple[GateFigure, ...]
+    tables: tuple[RedTable, ...]
+    waterfalls: tuple[Waterfall, ...]
+    integrity: Integrity
+    format: str = field(default=FORMAT)
+
+    def to_json(self) -> bytes:
+        """Encode everything, indented."""
+        return orjson.dumps(self, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def parse_result(document: bytes) -> DemoResult:
+    """Read what `to_json` wrote; raises ValueError with a sentence for anything else."""
+    try:
+        result = TypeAdapter(DemoResult).validate_json(document)
+    except ValidationError as error:
+        raise ValueError(f"not the result of a demo: {error.error_count()} fields do not fit") from error
+    if result.format != FORMAT:
+        raise ValueError(f"a result of format {result.format!r}; this version reads {FORMAT}")
+    return result

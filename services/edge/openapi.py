@@ -1,0 +1,82 @@
+"""What does the OpenAPI document say that the routes' code does not? Error answers, headers, and where to go next."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from services.edge.problems import MEDIA_TYPE
+from services.edge.schemas import Problem
+
+Answers = dict[int | str, dict[str, Any]]
+
+
+def header(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI entry of a header that an answer always has."""
+    return {"description": description, "required": True, "schema": schema}
+
+
+ERROR_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": header("The scheme asked for.", {"type": "string"})},
+    HTTPStatus.SERVICE_UNAVAILABLE: {
+        "Retry-After": header("Seconds to wait before a repeat.", {"type": "integer", "minimum": 1})
+    },
+}
+LOCATION = {
+    "Location": header("Where the order can be read.", {"type": "string", "pattern": "^/orders/[0-9a-f-]{36}$"})
+}
+# What a reader can do with an order just placed, and a tester too, who would have to guess ids otherwise.
+AFTER_PLACING = {
+    "get": {"operationId": "get_order", "parameters": {"order_id": "$response.body#/order_id"}},
+    "cancel": {"operationId": "cancel_order", "parameters": {"order_id": "$response.body#/order_id"}},
+    "list": {"operationId": "list_orders", "parameters": {"customer_id": "$response.body#/customer_id"}},
+}
+NEXT_PAGE = {
+    "next": {
+        "operationId": "list_orders",
+        "parameters": {
+            "customer_id": "$request.path.customer_id",
+            "page_token": "$response.body#/next_page_token",
+        },
+    }
+}
+
+
+def errors(*statuses: int) -> Answers:
+    """Return the OpenAPI entries of error answers, all of them problems."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": content,
+            "headers": ERROR_HEADERS.get(HTTPStatus(status), {}),
+        }
+        for status in statuses
+    }
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name by which links speak of a route: that of its function."""
+    return route.name
+
+
+def complete(application: FastAPI) -> None:
+    """Put Problem in the OpenAPI document, and take out FastAPI's own validation error, which is never sent."""
+    generate: Callable[[], dict[str, Any]] = application.openapi
+
+    def completed() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schemas["Problem"].pop("$defs", {})
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    del operation["responses"]["422"]
+        return document
+
+    application.openapi = completed  # type: ignore[method-assign]  # FastAPI documents this way to extend it

@@ -1,0 +1,158 @@
+"""The shop under test: the same contexts on a real PostgreSQL, called in process or over gRPC."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID, uuid4
+
+import asyncpg
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from observability.telemetry import setup
+from services.infra.postgres import Database
+from services.infra.rpc.client import open_channel
+from services.infra.rpc.server import RpcServer
+from services.infra.settings import Address
+from services.inventory import api as inventory_api
+from services.inventory.bootstrap import bootstrap_inventory
+from services.inventory.rpc import server as inventory_rpc
+from services.inventory.rpc.client import InventoryClient
+from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
+from services.kernel.money import Money
+from services.order import api as order_api
+from services.order.bootstrap import bootstrap_order
+from services.order.rpc import server as order_rpc
+from services.order.rpc.client import OrderClient
+from services.order.rpc.translate import ERRORS as ORDER_ERRORS
+
+Mode = Literal["in_process", "grpc"]
+LOOPBACK = Address("127.0.0.1", 0)
+POOL_SIZE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What a test sees: the two apis, however they are reached, and what they leave behind."""
+
+    mode: Mode
+    orders: order_api.OrderService
+    inventory: inventory_api.InventoryService
+    order_database: Database
+    inventory_database: Database
+    order_dsn: str
+    inventory_dsn: str
+    runtime: setup.Runtime
+    spans: InMemorySpanExporter
+
+    def finished(self, name: str) -> list[ReadableSpan]:
+        """Return the finished spans of a name."""
+        return [span for span in self.spans.get_finished_spans() if span.name == name]
+
+    def samples(self, metric: str, **labels: str) -> float:
+        """Return the number of samples of a histogram under exactly these labels."""
+        return self.runtime.metrics.registry.get_sample_value(f"{metric}_count", labels) or 0.0
+
+
+@asynccontextmanager
+async def open_shop(mode: Mode, *, order_dsn: str, inventory_dsn: str) -> AsyncIterator[Shop]:
+    """Run the shop for the time of a block."""
+    spans = InMemorySpanExporter()
+    runtime = setup.start("contract", log_level="error", processor=SimpleSpanProcessor(spans))
+    telemetry = {context: runtime.for_context(context) for context in ("order", "inventory", "test")}
+    async with AsyncExitStack() as stack:
+        databases = {}
+        for context, dsn in (("order", order_dsn), ("inventory", inventory_dsn)):
+            database = await Database.open(dsn, pool_size=POOL_SIZE, telemetry=telemetry[context])
+            stack.push_async_callback(database.close, timeout_seconds=5)
+            databases[context] = database
+        inventory: inventory_api.InventoryService = bootstrap_inventory(
+            database=databases["inventory"], telemetry=telemetry["inventory"], reservation_ttl_seconds=60
+        )
+        if mode == "grpc":
+            methods = inventory_rpc.InventoryServicer(inventory).methods()
+            server = RpcServer(name="grpc", listen=LOOPBACK)
+            server.add(inventory_rpc.SERVICE, methods, telemetry=telemetry["inventory"], errors=INVENTORY_ERRORS)
+            target = await serve(server, stack)
+            channel = await stack.enter_async_context(open_channel(target))
+            inventory = InventoryClient(channel, target=target, telemetry=telemetry["order"])
+        orders: order_api.OrderService = bootstrap_order(
+            database=databases["order"], inventory=inventory, telemetry=telemetry["order"]
+        )
+        if mode == "grpc":
+            server = RpcServer(name="grpc", listen=LOOPBACK)
+            server.add(
+                order_rpc.SERVICE,
+                order_rpc.OrderServicer(orders).methods(),
+                telemetry=telemetry["order"],
+                errors=ORDER_ERRORS,
+            )
+            target = await serve(server, stack)
+            channel = await stack.enter_async_context(open_channel(target))
+            orders = OrderClient(channel, target=target, telemetry=telemetry["test"])
+        yield Shop(
+            mode=mode,
+            orders=orders,
+            inventory=inventory,
+            order_database=databases["order"],
+            inventory_database=databases["inventory"],
+            order_dsn=order_dsn,
+            inventory_dsn=inventory_dsn,
+            runtime=runtime,
+            spans=spans,
+        )
+
+
+async def serve(server: RpcServer, stack: AsyncExitStack) -> str:
+    """Start a server for the life of the stack; return its host:port."""
+    target = (await server.start())["grpc"]
+    stack.push_async_callback(server.stop, grace_seconds=1)
+    return target
+
+
+def gbp(minor_units: int) -> Money:
+    """Return an amount in pence."""
+    return Money("GBP", minor_units)
+
+
+async def stock(shop: Shop, **quantities: int) -> None:
+    """Bring goods, each SKU at 2.50."""
+    lines = tuple(inventory_api.Delivery(sku, quantity, gbp(250)) for sku, quantity in quantities.items())
+    await shop.inventory.restock(inventory_api.Restock(request_id(), lines))
+
+
+async def available(shop: Shop, sku: str) -> int:
+    """Return the units of a SKU that can be reserved."""
+    (level,) = await shop.inventory.get_stock(inventory_api.GetStock((sku,)))
+    return level.available
+
+
+def request_id() -> str:
+    """Return a fresh request id."""
+    return uuid4().hex
+
+
+def reserve(reservation_id: UUID | None = None, **quantities: int) -> inventory_api.ReserveStock:
+    """Return a command to reserve units of some SKUs."""
+    lines = tuple(inventory_api.StockLine(sku, quantity) for sku, quantity in quantities.items())
+    return inventory_api.ReserveStock(request_id(), reservation_id or uuid4(), lines)
+
+
+def place(customer_id: UUID | None = None, **quantities: int) -> order_api.PlaceOrder:
+    """Return a command to order units of some SKUs."""
+    lines = tuple(order_api.OrderLine(sku, quantity) for sku, quantity in quantities.items())
+    return order_api.PlaceOrder(request_id(), customer_id or uuid4(), lines)
+
+
+@asynccontextmanager
+async def holding(dsn: str, statement: str, *arguments: object) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Hold what a statement locks, in a transaction of another connection, for the time of a block."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(statement, *arguments)
+            yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,216 @@
+"""What orders promise, however they are called."""
+
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.infra import deadline
+from services.inventory.api import Delivery, Restock
+from services.kernel.errors import InvalidField, RequestIdReused
+from services.order.api import (
+    CancelOrder,
+    GetOrder,
+    ListOrders,
+    Order,
+    OrderLine,
+    OrderNotCancellable,
+    OrderNotFound,
+    OrderRejected,
+    OrderState,
+    OutOfStock,
+    PricedLine,
+    Rejection,
+    Shortage,
+    SkuNotFound,
+)
+from tests.contract.shop import Shop, available, gbp, place, request_id, stock
+
+
+async def read(shop: Shop, order_id: UUID, customer_id: UUID) -> Order:
+    """Read an order."""
+    return await shop.orders.get_order(GetOrder(customer_id, order_id))
+
+
+async def test_an_order_that_can_be_met_is_confirmed(shop: Shop) -> None:
+    """It carries inventory's prices and their total, and reads back as it was answered."""
+    await stock(shop, A=5, B=5)
+    command = place(A=2, B=1)
+    order = await shop.orders.place_order(command)
+    assert order.state is OrderState.CONFIRMED
+    assert order.lines == (PricedLine("A", 2, gbp(250)), PricedLine("B", 1, gbp(250)))
+    assert order.total == gbp(750)
+    assert (order.rejection, order.version, order.customer_id) == (None, 2, command.customer_id)
+    assert await read(shop, order.order_id, command.customer_id) == order
+    assert await available(shop, "A") == 3
+
+
+async def test_short_stock_makes_a_stored_rejected_order(shop: Shop) -> None:
+    """The error names the order and every short SKU; the order keeps them."""
+    await stock(shop, A=1, B=9)
+    command = place(A=2, B=1)
+    with pytest.raises(OutOfStock) as caught:
+        await shop.orders.place_order(command)
+    assert caught.value.shortages == (Shortage("A", 2, 1),)
+    order = await read(shop, caught.value.order_id, command.customer_id)
+    assert (order.state, order.total) == (OrderState.REJECTED, None)
+    assert order.rejection == Rejection("OUT_OF_STOCK", shortages=(Shortage("A", 2, 1),))
+    assert await available(shop, "B") == 9
+
+
+async def test_unknown_skus_make_a_stored_rejected_order(shop: Shop) -> None:
+    """The error names the order and every unknown SKU."""
+    command = place(X=1, Y=1)
+    with pytest.raises(SkuNotFound) as caught:
+        await shop.orders.place_order(command)
+    assert caught.value.skus == ("X", "Y")
+    order = await read(shop, caught.value.order_id, command.customer_id)
+    assert order.rejection == Rejection("SKU_NOT_FOUND", skus=("X", "Y"))
+
+
+async def test_an_order_above_the_most_it_may_cost_gives_its_stock_back(shop: Shop) -> None:
+    """The reservation is compensated, the order kept as rejected."""
+    await shop.inventory.restock(Restock(request_id(), (Delivery("GOLD", 10_000, gbp(10_000_000)),)))
+    with pytest.raises(OrderRejected) as caught:
+        await shop.orders.place_order(place(GOLD=11))
+    assert caught.value == OrderRejected(caught.value.order_id, "ORDER_TOTAL_EXCEEDED")
+    assert await available(shop, "GOLD") == 10_000
+
+
+async def test_a_repeat_returns_the_first_order(shop: Shop) -> None:
+    """The stock is sold once."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    assert await shop.orders.place_order(command) == await shop.orders.place_order(command)
+    assert await available(shop, "A") == 3
+
+
+async def test_a_repeat_of_a_rejected_order_is_rejected_alike(shop: Shop) -> None:
+    """The same order id, the same shortages, although there is stock now."""
+    await stock(shop, A=1)
+    command = place(A=2)
+    with pytest.raises(OutOfStock) as first:
+        await shop.orders.place_order(command)
+    await stock(shop, A=9)
+    with pytest.raises(OutOfStock) as second:
+        await shop.orders.place_order(command)
+    assert second.value == first.value
+
+
+async def test_a_request_id_with_other_content_is_refused(shop: Shop) -> None:
+    """Another order, or a cancellation, under the same key."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order = await shop.orders.place_order(command)
+    with pytest.raises(RequestIdReused):
+        await shop.orders.place_order(replace(command, lines=(OrderLine("A", 3),)))
+    with pytest.raises(RequestIdReused):
+        await shop.orders.cancel_order(CancelOrder(command.request_id, command.customer_id, order.order_id))
+
+
+async def test_request_ids_belong_to_a_customer(shop: Shop) -> None:
+    """Two customers may choose the same one."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    mine = await shop.orders.place_order(command)
+    theirs = await shop.orders.place_order(replace(command, customer_id=uuid4()))
+    assert mine.order_id != theirs.order_id
+
+
+async def test_another_customers_order_is_not_found(shop: Shop) -> None:
+    """Neither to read nor to cancel."""
+    await stock(shop, A=5)
+    order = await shop.orders.place_order(place(A=2))
+    with pytest.raises(OrderNotFound) as caught:
+        await read(shop, order.order_id, uuid4())
+    assert caught.value == OrderNotFound(order.order_id)
+    with pytest.raises(OrderNotFound):
+        await shop.orders.cancel_order(CancelOrder(request_id(), uuid4(), order.order_id))
+
+
+async def test_cancelling_a_confirmed_order_returns_its_stock(shop: Shop) -> None:
+    """Once, also when it is repeated under the same or another request id."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order = await shop.orders.place_order(command)
+    cancel = CancelOrder(request_id(), command.customer_id, order.order_id)
+    cancelled = await shop.orders.cancel_order(cancel)
+    assert (cancelled.state, cancelled.version) == (OrderState.CANCELLED, 3)
+    assert await shop.orders.cancel_order(cancel) == cancelled
+    assert await shop.orders.cancel_order(replace(cancel, request_id=request_id())) == cancelled
+    assert await available(shop, "A") == 5
+
+
+async def test_a_rejected_order_is_not_cancelled(shop: Shop) -> None:
+    """There is nothing to give back."""
+    command = place(X=1)
+    with pytest.raises(SkuNotFound) as rejected:
+        await shop.orders.place_order(command)
+    with pytest.raises(OrderNotCancellable) as caught:
+        await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, rejected.value.order_id))
+    assert caught.value == OrderNotCancellable(rejected.value.order_id)
+
+
+async def test_an_order_is_kept_pending_while_inventory_is_away_and_a_repeat_finishes_it(shop: Shop) -> None:
+    """PENDING is stored before stock is touched; the repeat drives the same order to its end."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    connection = await asyncpg.connect(shop.inventory_dsn)
+    try:
+        await connection.execute("ALTER TABLE items RENAME TO items_away")
+        with deadline.within(1.0):
+            pending = await shop.orders.place_order(command)
+        assert (pending.state, pending.total) == (OrderState.PENDING, None)
+    finally:
+        await connection.execute("ALTER TABLE items_away RENAME TO items")
+        await connection.close()
+    finished = await shop.orders.place_order(command)
+    assert (finished.order_id, finished.state) == (pending.order_id, OrderState.CONFIRMED)
+    assert await available(shop, "A") == 3
+
+
+async def test_cancelling_a_pending_order_releases_what_it_may_hold(shop: Shop) -> None:
+    """A repeat of the order then finds it cancelled, and no stock is held."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    connection = await asyncpg.connect(shop.inventory_dsn)
+    try:
+        await connection.execute("ALTER TABLE items RENAME TO items_away")
+        with deadline.within(1.0):
+            pending = await shop.orders.place_order(command)
+    finally:
+        await connection.execute("ALTER TABLE items_away RENAME TO items")
+        await connection.close()
+    cancelled = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, pending.order_id))
+    assert cancelled.state is OrderState.CANCELLED
+    assert (await shop.orders.place_order(command)).state is OrderState.CANCELLED
+    assert await available(shop, "A") == 5
+
+
+async def test_a_customers_orders_come_newest_first_page_by_page(shop: Shop) -> None:
+    """Keyset pages hold each order once; the last has no token."""
+    await stock(shop, A=50)
+    customer_id = uuid4()
+    placed = [(await shop.orders.place_order(place(customer_id, A=1))).order_id for _ in range(5)]
+    await shop.orders.place_order(place(A=1))
+    listed, token = [], ""
+    for expected in (2, 2, 1):
+        page = await shop.orders.list_orders(ListOrders(customer_id, 2, token))
+        assert len(page.orders) == expected
+        listed += [order.order_id for order in page.orders]
+        token = page.next_page_token
+    assert (listed, token) == (placed[::-1], "")
+
+
+async def test_a_page_token_is_bound_to_its_list(shop: Shop) -> None:
+    """Another customer's token, and one that is none, name the field."""
+    await stock(shop, A=50)
+    customer_id = uuid4()
+    for _ in range(2):
+        await shop.orders.place_order(place(customer_id, A=1))
+    token = (await shop.orders.list_orders(ListOrders(customer_id, 1))).next_page_token
+    for query in (ListOrders(uuid4(), 1, token), ListOrders(customer_id, 1, "none")):
+        with pytest.raises(InvalidField) as caught:
+            await shop.orders.list_orders(query)
+        assert (caught.value.field, caught.value.reason) == ("page_token", "INVALID_PAGE_TOKEN")

@@ -1,0 +1,30 @@
+"""The real services under the supervisor, in both modes."""
+
+import asyncio
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from services.local.endpoints import Mode
+from services.local.plan import PlatformOptions
+from services.local.platform import Platform
+from tests.integration.local.traces import Marked
+
+
+def readiness_of(address: str) -> int:
+    """The status that an admin port answers."""
+    with urllib.request.urlopen(f"http://{address}/readyz", timeout=10) as answer:
+        status: int = answer.status
+        return status
+
+
+@pytest.mark.parametrize("mode", ["services", "monolith"])
+async def test_they_get_ready_and_stop_by_themselves(mode: Mode, tmp_path: Path, marked_here: Marked) -> None:
+    said: list[str] = []
+    options = PlatformOptions(run_directory=tmp_path / "run", mode=mode)
+    async with Platform.start(options, progress=said.append) as platform:
+        addresses = platform.endpoints.admin.values()
+        assert {await asyncio.to_thread(readiness_of, address) for address in addresses} == {200}
+    assert [words for words in said if "killed" in words] == []
+    assert marked_here.leftovers() == []

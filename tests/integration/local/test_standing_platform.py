@@ -1,0 +1,95 @@
+"""What is true while the platform stands, looked at on one platform of stand-ins."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import asyncpg
+import psutil
+import pytest
+import pytest_asyncio
+
+from services.local.endpoints import Endpoints
+from services.local.plan import MODULES, PlatformOptions
+from services.local.platform import Platform
+from tests.integration.local.conftest import STAND_IN
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PROCESSOR = frozenset({min(os.sched_getaffinity(0))}) if hasattr(os, "sched_getaffinity") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A running platform and how it was started."""
+
+    options: PlatformOptions
+    endpoints: Endpoints
+
+    def log_of(self, name: str) -> str:
+        """What a process wrote."""
+        return (self.options.logs_directory / f"{name}.log").read_text()
+
+    def environment_of(self, name: str) -> dict[str, str]:
+        """The environment that a service runs in."""
+        return psutil.Process(self.endpoints.service_pids[name]).environ()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
+    options = PlatformOptions(
+        run_directory=tmp_path_factory.mktemp("run"),
+        modules=dict.fromkeys(MODULES, STAND_IN),
+        environment={"*": {"EVERYONE": "1"}, "order": {"ONLY_ORDER": "1"}},
+        cpus=PROCESSOR,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
+        async with Platform.start(options) as platform:
+            yield Standing(options=options, endpoints=platform.endpoints)
+
+
+async def test_every_service_is_a_process_of_its_own(standing: Standing) -> None:
+    assert sorted(standing.endpoints.service_pids) == ["inventory", "order", "receiver"]
+    command_lines = [psutil.Process(pid).cmdline() for pid in standing.endpoints.service_pids.values()]
+    assert all(STAND_IN in words for words in command_lines)
+
+
+async def test_the_addresses_are_those_the_processes_wrote(standing: Standing) -> None:
+    assert standing.endpoints.order_grpc == "127.0.0.1:40001"
+    assert standing.endpoints.edge_http == "127.0.0.1:40002"
+    assert standing.endpoints.admin == {"order": "127.0.0.1:40003", "inventory": "127.0.0.1:40002"}
+
+
+async def test_the_databases_answer_at_the_addresses_given(standing: Standing) -> None:
+    connection = await asyncpg.connect(standing.endpoints.databases["order"], timeout=10)
+    assert await connection.fetchval("SELECT current_database()") == "order"
+    await connection.close()
+
+
+@pytest.mark.parametrize("context", ["order", "inventory"])
+async def test_each_context_is_migrated_before_it_serves(context: str, standing: Standing) -> None:
+    assert "['migrate']" in standing.log_of(f"{context}-migrate")
+
+
+@pytest.mark.skipif(PROCESSOR is None, reason="this system binds no process to a processor")
+async def test_all_processes_share_the_processors_given(standing: Standing) -> None:
+    assert standing.endpoints.postgres_pid is not None
+    for pid in (*standing.endpoints.service_pids.values(), standing.endpoints.postgres_pid):
+        assert frozenset(os.sched_getaffinity(pid)) == PROCESSOR
+
+
+async def test_extra_variables_reach_the_process_they_are_for(standing: Standing) -> None:
+    assert "EVERYONE" in standing.environment_of("receiver")
+    assert "ONLY_ORDER" in standing.environment_of("order")
+    assert "ONLY_ORDER" not in standing.environment_of("inventory")
+
+
+async def test_services_send_their_spans_to_the_receiver(standing: Standing) -> None:
+    endpoint = standing.environment_of("order")["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert endpoint == f"http://{standing.endpoints.otlp_http}"
+
+
+async def test_a_service_knows_no_database_but_its_own(standing: Standing) -> None:
+    environment = standing.environment_of("order")
+    dsns = {name for name, value in environment.items() if value.startswith("postgresql://")}
+    assert dsns == {"ORDER_DATABASE_DSN"}

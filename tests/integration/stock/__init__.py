@@ -1,0 +1,1 @@
+"""Stock under many hands, on a real PostgreSQL."""

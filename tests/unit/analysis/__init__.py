@@ -1,0 +1,1 @@
+"""Facts about the pure functions over spans and samples."""

@@ -1,0 +1,1 @@
+"""Facts about the report: its figures, its plots, its page."""
