@@ -1,6 +1,6 @@
 """How does a trace look on one time line? Rows with bars, for a terminal or a page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from observability.analysis.spans import Span
@@ -53,10 +53,12 @@ def self_nanoseconds(node: Node) -> int:
 
 def bar_text(bar: Segment, own: Sequence[Segment], columns: int) -> str:
     """Draw a row's bar with block characters: solid for self time, pale where children ran; at least one mark."""
-    stretches = [(each.start * columns, (each.start + each.width) * columns) for each in own]
-    first = min(int(bar.start * columns), columns - 1)
-    last = max(first + 1, round((bar.start + bar.width) * columns))
-    return " " * first + "".join(_FULL if _mostly_own(cell, stretches) else _PALE for cell in range(first, last))
+    own_cells = [_cells(each, columns) for each in own]
+    start, end = _cells(bar, columns)
+    first = min(int(start), columns - 1)
+    last = max(first + 1, round(end))
+    marks = (_mark(cell, (start, end), own_cells) for cell in range(first, last))
+    return " " * first + "".join(marks)
 
 
 def _row(node: Node, depth: int, root: Span) -> Row:
@@ -96,10 +98,16 @@ def _segment(start: int, end: int, root: Span) -> Segment:
     return Segment(first, last - first)
 
 
-def _mostly_own(cell: int, own: Sequence[tuple[float, float]]) -> bool:
-    return sum(_overlap(cell, stretch) for stretch in own) >= 0.5
+def _cells(segment: Segment, columns: int) -> tuple[float, float]:
+    return segment.start * columns, (segment.start + segment.width) * columns
 
 
-def _overlap(cell: int, stretch: Iterable[float]) -> float:
+def _mark(cell: int, bar: tuple[float, float], own: Sequence[tuple[float, float]]) -> str:
+    """Solid when at least half of what the bar has of this cell is self time."""
+    self_share = sum(_overlap(cell, stretch) for stretch in own)
+    return _FULL if self_share >= 0.5 * _overlap(cell, bar) else _PALE
+
+
+def _overlap(cell: int, stretch: tuple[float, float]) -> float:
     start, end = stretch
     return max(0.0, min(end, cell + 1) - max(start, cell))

@@ -36,7 +36,7 @@ class Runtime:
         return Telemetry(context, tracer, self.metrics, self.log.bind(context=context))
 
     def render_metrics(self, names: Collection[str] = ()) -> tuple[bytes, str]:
-        """Return the metrics of these names, all without names, in OpenMetrics text with exemplars; and its content type."""
+        """Return the metrics of these names, or all, in OpenMetrics text with exemplars, and its content type."""
         registry = self.metrics.registry
         # All of them take milliseconds of the event loop; whoever samples one gauge many times a second asks for that.
         chosen = registry.restricted_registry(names) if names else registry

@@ -42,7 +42,7 @@ def orders_of(request: Request) -> api.OrderService:
             "headers": LOCATION,
             "links": AFTER_PLACING,
         },
-        **errors(400, 401, 404, 409, 413, 415, 422, 500, 503, 504),
+        **errors(400, 401, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     },
 )
 async def place_order(

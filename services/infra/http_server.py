@@ -1,6 +1,7 @@
 """How is an ASGI application served beside gRPC in one event loop? uvicorn, without its own idea of signals."""
 
 import asyncio
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 START_SECONDS = 5.0
 BACKLOG = 512
+# A connection that is accepted takes some rounds of the loop until its request is read; ten are ample, and in their
+# time whoever has just connected can still send.
+READ_ROUNDS = 10
+READ_ROUND_SECONDS = 0.02
+ACCEPT_ROUNDS = 1_000
 
 
 class QuietServer(uvicorn.Server):
@@ -29,6 +35,27 @@ class QuietServer(uvicorn.Server):
         """Start to listen, and say so."""
         await super().startup(sockets)
         self.listening.set()
+
+    def close_connections_when_answered(self) -> None:
+        """Say `Connection: close` in every answer from now on."""
+        header = (b"connection", b"close")
+        self.config.encoded_headers.append(header)  # from which uvicorn makes its default headers once a second
+        self.server_state.default_headers.append(header)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, read what has arrived by then, and only then let uvicorn close what is idle.
+
+        Left to itself uvicorn loses the connections that the kernel accepted and the requests that nobody read yet.
+        """
+        for _ in range(ACCEPT_ROUNDS):
+            if not select.select(sockets or [], [], [], 0)[0]:
+                break
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for _ in range(READ_ROUNDS):
+            await asyncio.sleep(READ_ROUND_SECONDS)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -59,6 +86,8 @@ class HttpServer:
             access_log=False,
             server_header=False,
             backlog=BACKLOG,
+            # A connection that paused reading hands the context of one request, trace and deadline, to the next.
+            reset_contextvars=True,
         )
         self._server = QuietServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name=f"http-{self._name}")
@@ -68,7 +97,9 @@ class HttpServer:
         return {self._name: str(Address(host, port))}
 
     async def announce_drain(self) -> None:
-        """Do nothing: whoever balances HTTP asks /readyz."""
+        """Ask clients to come back on new connections, which go elsewhere; whoever balances them asks /readyz."""
+        if self._server:
+            self._server.close_connections_when_answered()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Accept no more, let requests in flight end within the grace, then return."""

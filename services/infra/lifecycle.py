@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import asyncpg
 import orjson
-import stamina.instrumentation
 from structlog.typing import FilteringBoundLogger
 
 from observability.telemetry import setup
@@ -72,8 +71,6 @@ def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
 def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
     """Run a process's body with its telemetry around it; flush the last spans within a bound."""
     runtime = setup.start(name, log_level=settings.log_level)
-    # stamina's own hooks would print in another format and count in another registry.
-    stamina.instrumentation.set_on_retry_hooks([])
     try:
         asyncio.run(watched(runtime, body))
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import stamina
+from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from services.infra import deadline
 from services.kernel.errors import Kind, ServiceError
@@ -12,9 +12,11 @@ Result = TypeVar("Result")
 
 # INTERNAL belongs here: a bug after the commit and one before it look alike to the caller.
 UNKNOWN = frozenset({Kind.OVERLOADED, Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
+FIRST_WAIT_SECONDS = 0.05
+LONGEST_WAIT_SECONDS = 0.5
 
 
-def is_unknown(error: Exception) -> bool:
+def is_unknown(error: BaseException) -> bool:
     """Say whether a mutating call that ended like this may still have taken effect, or may on a repeat."""
     return isinstance(error, ServiceError) and error.kind in UNKNOWN
 
@@ -22,18 +24,14 @@ def is_unknown(error: Exception) -> bool:
 async def until_known(call: Callable[[], Awaitable[Result]]) -> Result:
     """Repeat an idempotent call, with full jitter, until its outcome is known or the deadline is near.
 
-    Raises the last error when it is not known in time; business errors are outcomes and pass at once.
+    Raises the last error when it is not known in time; business errors are outcomes and pass at once. Time is kept
+    back, so that the caller can still answer that the end is not known.
     """
-    time_left = deadline.remaining_seconds() - 2 * deadline.MARGIN_SECONDS
-    retries = stamina.retry_context(
-        on=is_unknown,
-        attempts=10,
-        timeout=max(0.0, time_left),
-        wait_initial=0.05,
-        wait_max=0.5,
-        wait_jitter=0.05,
-    )
-    async for attempt in retries:
-        with attempt:
-            return await call()
-    raise AssertionError("stamina ends with a result or raises")
+    with deadline.within(deadline.remaining_seconds() - deadline.MARGIN_SECONDS):
+        retries = AsyncRetrying(
+            retry=retry_if_exception(is_unknown),
+            stop=stop_before_delay(deadline.remaining_seconds()),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+            reraise=True,
+        )
+        return await retries(call)

@@ -25,6 +25,7 @@ def print_demo(console: Console, result: DemoResult) -> None:
     for table in result.tables:
         if table.key in _TABLES:
             console.print(_red(table))
+    console.print("Errors count orders that ran out of stock; red ones are the platform's own fault.", style="dim")
     colours = component_colours(result.waterfalls)
     for waterfall in result.waterfalls:
         _print_waterfall(console, waterfall, colours)
@@ -57,6 +58,7 @@ def _orders(result: DemoResult) -> Table:
 
 def _red(table: RedTable) -> Table:
     drawn = Table(table.title, "count", "rate 1/s", "errors", "p50 ms", "p95 ms", box=None, pad_edge=False)
+    drawn.columns[0].no_wrap = True
     for column in drawn.columns[1:]:
         column.justify = "right"
     for row in table.rows:
@@ -77,6 +79,7 @@ def _print_waterfall(console: Console, waterfall: Waterfall, colours: dict[str, 
         f"\n[bold]{escape(waterfall.title)}[/]: {words.duration(waterfall.latency_seconds)}, {waterfall.lines} lines,"
         f" trace {waterfall.trace_id}",
         highlight=False,
+        soft_wrap=True,
     )
     columns = console.width - _NAME_COLUMNS - _FIGURES_COLUMNS
     columns = min(max(columns, _FEWEST_BAR_COLUMNS), _MOST_BAR_COLUMNS)
@@ -106,7 +109,13 @@ def _print_checks(console: Console, result: DemoResult) -> None:
         console.print(f"{mark} {escape(check.sentence)}", highlight=False, soft_wrap=True)
     for gate in result.gates:
         if gate.status != "passed":
-            console.print(f"[yellow]{gate.status}[/] {escape(gate.name)}: {escape(gate.sentence)}", highlight=False)
+            console.print(
+                f"[yellow]{gate.status}[/] {escape(gate.name)}: {escape(gate.sentence)}",
+                highlight=False,
+                soft_wrap=True,
+            )
     if result.invalid_because:
         reasons = escape("; ".join(result.invalid_because))
-        console.print(f"[bold red]INVALID[/], these latencies must not be used: {reasons}", highlight=False)
+        console.print(
+            f"[bold red]INVALID[/], these latencies must not be used: {reasons}", highlight=False, soft_wrap=True
+        )

@@ -49,6 +49,11 @@ def test_a_bar_is_solid_where_the_time_is_its_own() -> None:
     assert [bar_text(row.bar, row.own, 10) for row in rows] == ["██░░░░████", "  ████"]
 
 
+def test_the_bar_of_a_short_leaf_is_solid_however_little_of_a_cell_it_fills() -> None:
+    rows = _rows([span("root", end=100), span("leaf", "root", start=42, end=43)])
+    assert bar_text(rows[1].bar, rows[1].own, 10) == "    █"
+
+
 def _rows(spans: list[Span]) -> list[Row]:
     [trace] = build_traces(spans).traces
     return flatten(_only(trace.roots))

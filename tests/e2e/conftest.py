@@ -1,0 +1,36 @@
+"""One running shop for the whole session, and single services beside it for the tests that break something."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from services.local.endpoints import Endpoints
+from services.local.plan import PlatformOptions
+from services.local.platform import Platform
+from tests.e2e.services import Services
+from tests.e2e.stock import fill_shelves
+
+# Spans leave soon after they end, so that a test need not wait seconds for what a receiver got.
+SPANS_LEAVE_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoints]:
+    """The platform in services mode on free ports, its shelves filled; no test may stop or break it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
+        options = PlatformOptions(
+            run_directory=tmp_path_factory.mktemp("shop"), environment={"*": SPANS_LEAVE_SOON}
+        )
+        async with Platform.start(options) as platform:
+            await fill_shelves(platform.endpoints.inventory_grpc)
+            yield platform.endpoints
+
+
+@pytest.fixture
+def services(shop: Endpoints, tmp_path: Path) -> Iterator[Services]:
+    """Starts single services on the shop's databases; kills at the end what still runs."""
+    with Services.beside(shop, folder=tmp_path, environment=SPANS_LEAVE_SOON) as services:
+        yield services

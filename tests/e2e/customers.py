@@ -1,0 +1,45 @@
+"""What does a customer do? Places orders over HTTP and reads every answer to its end."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+
+from tests.e2e.stock import PLENTY
+
+CUSTOMER = "6f2b54ae-5f0e-4c3a-9d0a-0f5c2d6e7b81"
+# Far above the edge's own deadline of 2 s, so that a late answer is an answer and a lost one is not.
+ANSWER_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Customer:
+    """Calls one edge."""
+
+    def __init__(self, session: aiohttp.ClientSession, edge: str) -> None:
+        self._session = session
+        self._edge = edge
+
+    async def request(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] = {}) -> Answer:  # noqa: B006
+        """Send one request as the customer and read the answer."""
+        url = f"http://{self._edge}{path}"
+        headers = {"X-Customer-Id": CUSTOMER, **headers}
+        async with self._session.request(method, url, json=json, headers=headers) as response:
+            return Answer(response.status, response.headers, await response.json(content_type=None))
+
+    async def place(self, *skus: str, quantity: int = 1, key: str | None = None) -> Answer:
+        """Place an order of these SKUs."""
+        lines = [{"sku": sku, "quantity": quantity} for sku in skus or PLENTY[:2]]
+        return await self.request("POST", "/orders", json={"lines": lines}, headers={"Idempotency-Key": key or str(uuid4())})

@@ -1,0 +1,112 @@
+"""Single services as real processes on the shop's databases, to be stopped, starved and lied to."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.local.endpoints import Endpoints
+from services.local.plan import (
+    MODULES,
+    base_environment,
+    inventory_settings,
+    monolith_settings,
+    order_settings,
+)
+from services.local.ports import Ports
+
+READY_SECONDS = 30.0
+# Above the drain delay, grace and telemetry flush of any service, which add up to under 15 s.
+EXIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One running process: its addresses by name, and its log."""
+
+    process: subprocess.Popen[bytes]
+    addresses: Mapping[str, str]
+    log_path: Path
+
+    def stop(self) -> int:
+        """Ask it to end, as an orchestrator does; return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(EXIT_SECONDS)
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Everything it wrote, of which each line must be JSON."""
+        return [json.loads(line) for line in self.log_path.read_text().splitlines()]
+
+    def events(self) -> list[str]:
+        """The names of the log events, in order."""
+        return [line["event"] for line in self.log_lines()]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Starts services with the settings that the platform would give them."""
+
+    shop: Endpoints
+    folder: Path
+    environment: Mapping[str, str]
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def beside(cls, shop: Endpoints, *, folder: Path, environment: Mapping[str, str]) -> Iterator["Services"]:
+        """Give a starter of services; kill at the end what still runs."""
+        services = cls(shop, folder, {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{shop.otlp_http}", **environment})
+        try:
+            yield services
+        finally:
+            for process in services.started:
+                process.kill()
+                process.wait()
+
+    def order(self, *, inventory_target: str | None = None, **environment: str) -> Service:
+        """Start an order service, of the shop's inventory if no other is given."""
+        settings = order_settings(
+            ports=Ports(),
+            dsn=self.shop.databases["order"],
+            ready_file=self._ready_file(),
+            inventory_target=inventory_target or self.shop.inventory_grpc,
+        )
+        return self._start("order", {**settings, **environment})
+
+    def inventory(self, *, port: int = 0) -> Service:
+        """Start an inventory service."""
+        settings = inventory_settings(
+            ports=Ports(inventory_grpc=port), dsn=self.shop.databases["inventory"], ready_file=self._ready_file()
+        )
+        return self._start("inventory", settings)
+
+    def monolith(self) -> Service:
+        """Start the whole shop as one process."""
+        settings = monolith_settings(ports=Ports(), databases=self.shop.databases, ready_file=self._ready_file())
+        return self._start("monolith", settings)
+
+    def _ready_file(self) -> Path:
+        return self.folder / f"ready-{len(self.started)}.json"
+
+    def _start(self, name: str, settings: Mapping[str, str]) -> Service:
+        ready_file, log_path = self._ready_file(), self.folder / f"{name}-{len(self.started)}.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", MODULES[name], "serve"],
+                env={**base_environment(), **self.environment, **settings},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.started.append(process)
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready_file.exists():
+            assert process.poll() is None, log_path.read_text()
+            assert time.monotonic() < deadline, f"{name} was not ready in time"
+            time.sleep(0.02)
+        return Service(process, json.loads(ready_file.read_text()), log_path)
