@@ -2,7 +2,7 @@
 
 import typer
 
-from observability.cli import load, up
+from observability.cli import demo, load, up
 
 main = typer.Typer(
     name="plumb",
@@ -13,10 +13,6 @@ main = typer.Typer(
 )
 
 
-@main.callback()
-def plumb() -> None:
-    """Keeps the commands' names in the command line even while there is only one."""
-
-
+main.command("demo")(demo.demo)
 main.command("up")(up.up)
 main.command("load")(load.load)

@@ -21,9 +21,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoi
     """The platform in services mode on free ports, its shelves filled; no test may stop or break it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
-        options = PlatformOptions(
-            run_directory=tmp_path_factory.mktemp("shop"), environment={"*": SPANS_LEAVE_SOON}
-        )
+        options = PlatformOptions(run_directory=tmp_path_factory.mktemp("shop"), environment={"*": SPANS_LEAVE_SOON})
         async with Platform.start(options) as platform:
             await fill_shelves(platform.endpoints.inventory_grpc)
             yield platform.endpoints

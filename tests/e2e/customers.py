@@ -1,9 +1,7 @@
 """What does a customer do? Places orders over HTTP and reads every answer to its end."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -32,7 +30,7 @@ class Customer:
         self._session = session
         self._edge = edge
 
-    async def request(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] = {}) -> Answer:  # noqa: B006
+    async def request(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] = {}) -> Answer:
         """Send one request as the customer and read the answer."""
         url = f"http://{self._edge}{path}"
         headers = {"X-Customer-Id": CUSTOMER, **headers}
@@ -42,4 +40,6 @@ class Customer:
     async def place(self, *skus: str, quantity: int = 1, key: str | None = None) -> Answer:
         """Place an order of these SKUs."""
         lines = [{"sku": sku, "quantity": quantity} for sku in skus or PLENTY[:2]]
-        return await self.request("POST", "/orders", json={"lines": lines}, headers={"Idempotency-Key": key or str(uuid4())})
+        return await self.request(
+            "POST", "/orders", json={"lines": lines}, headers={"Idempotency-Key": key or str(uuid4())}
+        )

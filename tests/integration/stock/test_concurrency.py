@@ -45,7 +45,7 @@ async def test_workers_on_hot_skus_never_deadlock(shop: Shop) -> None:
     async def work(seed: int) -> None:
         chance = random.Random(seed)
         for _ in range(40):
-            command = reserve(**{sku: chance.randint(1, 3) for sku in chance.sample(HOT_SKUS, 10)})
+            command = reserve(None, **{sku: chance.randint(1, 3) for sku in chance.sample(HOT_SKUS, 10)})
             await shop.inventory.reserve_stock(command)
             if chance.random() < 0.3:
                 await shop.inventory.release_reservation(ReleaseReservation(request_id(), command.reservation_id))
@@ -135,7 +135,7 @@ async def test_the_statements_of_a_reservation_do_not_grow_with_its_lines(shop: 
     counts = []
     for lines in (1, 30, 1_500):
         before = await statements(shop)
-        await shop.inventory.reserve_stock(reserve(**dict.fromkeys(skus[:lines], 1)))
+        await shop.inventory.reserve_stock(reserve(None, **dict.fromkeys(skus[:lines], 1)))
         counts.append(await statements(shop) - before)
     assert len(set(counts)) == 1
 
