@@ -36,7 +36,7 @@ class OrderLineBody(Body):
 class PlaceOrderBody(Body):
     """An order: each SKU once; prices come from inventory."""
 
-    lines: list[OrderLineBody] = Field(min_length=1, max_length=api.MAX_LINES)
+    lines: list[OrderLineBody] = Field(min_length=1, max_length=api.MAX_LINES, json_schema_extra={"uniqueItems": True})
 
 
 class MoneyBody(Body):

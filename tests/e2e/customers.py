@@ -30,10 +30,12 @@ class Customer:
         self._session = session
         self._edge = edge
 
-    async def request(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] = {}) -> Answer:
+    async def request(
+        self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Send one request as the customer and read the answer."""
         url = f"http://{self._edge}{path}"
-        headers = {"X-Customer-Id": CUSTOMER, **headers}
+        headers = {"X-Customer-Id": CUSTOMER, **(headers or {})}
         async with self._session.request(method, url, json=json, headers=headers) as response:
             return Answer(response.status, response.headers, await response.json(content_type=None))
 
