@@ -1,0 +1,73 @@
+"""Does SIGTERM lose anything? Customers keep ordering while a process is told to end."""
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from services.local.endpoints import Endpoints
+from tests.e2e.customers import ANSWER_SECONDS, Customer
+from tests.e2e.services import Services
+
+CUSTOMERS = 8
+ORDERS_BEFORE = 40
+
+
+async def order_until_refused(customer: Customer, statuses: list[int]) -> None:
+    """Place orders until the edge accepts no connection, noting each answer; a request without one is a failure."""
+    while True:
+        try:
+            statuses.append((await customer.place()).status)
+        except aiohttp.ClientConnectorError:
+            return  # nobody listens any more: no request was sent
+
+
+@pytest.mark.parametrize("mode", ["order", "monolith"])
+async def test_sigterm_fails_no_request_in_flight(services: Services, mode: str) -> None:
+    """Every request that was sent is answered 201, and the process exits 0."""
+    service = services.order() if mode == "order" else services.monolith()
+    statuses: list[int] = []
+    # A connection for each request: on a kept one, a request and the server's closing may cross on the way.
+    connector = aiohttp.TCPConnector(force_close=True)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        customers = [
+            asyncio.create_task(order_until_refused(Customer(session, service.addresses["http"]), statuses))
+            for _ in range(CUSTOMERS)
+        ]
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while len(statuses) < ORDERS_BEFORE:
+                await asyncio.sleep(0.01)
+        status = await asyncio.to_thread(service.stop)
+        await asyncio.gather(*customers)
+    assert status == 0
+    assert set(statuses) == {201}
+    assert service.events()[-1] == "process.drained"
+
+
+async def test_orders_survive_the_end_of_inventory(services: Services, shop: Endpoints) -> None:
+    """While inventory ends, orders are confirmed or kept; a repeat with inventory back confirms each of them."""
+    inventory = services.inventory()
+    target = inventory.addresses["grpc"]
+    order = services.order(inventory_target=target)
+    keys = [str(uuid4()) for _ in range(30)]
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:
+        customer = Customer(session, order.addresses["http"])
+        answers = [asyncio.create_task(customer.place(key=key)) for key in keys[:15]]
+        stopping = asyncio.create_task(asyncio.to_thread(inventory.stop))
+        answers += [asyncio.create_task(customer.place(key=key)) for key in keys[15:]]
+        statuses = {(await answer).status for answer in answers}
+        assert await stopping == 0
+        assert statuses <= {201, 202}
+        services.inventory(port=int(target.rpartition(":")[2]))
+        repeats = [await customer.place(key=key) for key in keys]
+    assert {repeat.status for repeat in repeats} == {201}
+
+
+def test_a_log_is_json_to_its_last_line(services: Services, tmp_path: Path) -> None:
+    """Start to exit, every line parses."""
+    service = services.order()
+    assert service.stop() == 0
+    assert service.events()[0] == "process.started"
