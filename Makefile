@@ -48,7 +48,7 @@ protos: environment-dev ## Generate protos/gen from the .proto files.
 	@.venv/bin/python protos/generate.py
 
 bench-telemetry: environment ## Measure what telemetry costs: CPU a request with and without it.
-	@exec .venv/bin/python -m observability.lab.bench_telemetry $(ARGS)
+	@exec .venv/bin/plumb bench-telemetry $(ARGS)
 
 clean: ## Remove what make made: environments, caches and out/.
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out

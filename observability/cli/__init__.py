@@ -2,7 +2,7 @@
 
 import typer
 
-from observability.cli import demo, load, up
+from observability.cli import bench_telemetry, demo, load, up
 
 main = typer.Typer(
     name="plumb",
@@ -16,3 +16,4 @@ main = typer.Typer(
 main.command("demo")(demo.demo)
 main.command("up")(up.up)
 main.command("load")(load.load)
+main.command("bench-telemetry")(bench_telemetry.bench_telemetry)

@@ -13,12 +13,13 @@ BEGINNING_OF_TOKEN = "WyI"  # what a JSON list that begins with a text looks lik
 
 
 @schemathesis.hook
-def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, **_: Any) -> None:
+def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], **_: Any) -> None:
     """Make the SKUs of a valid order distinct, and the list that is read the caller's own."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if isinstance(case.body, dict) and isinstance(lines := case.body.get("lines"), list):
-        case.body["lines"] = list({line["sku"]: line for line in lines}.values())
+        distinct: dict[Any, Any] = {line["sku"]: line for line in lines if isinstance(line, dict)}
+        case.body["lines"] = list(distinct.values())
     if "customer_id" in case.path_parameters:
         case.path_parameters["customer_id"] = CUSTOMER
         # An opaque token cannot be invented: only one that a page gave, and a link carried here, stays.

@@ -1,8 +1,8 @@
 """What if traces have nowhere to go? Requests do not notice, the loss is counted, the process ends in time."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import aiohttp
 import pytest
@@ -33,13 +33,15 @@ def black_hole() -> Iterator[int]:
 async def counter(session: aiohttp.ClientSession, service: Service, name: str, error_type: str) -> float:
     """Return the value of a counter on the service's /metrics."""
     async with session.get(f"http://{service.addresses['admin']}/metrics") as response:
-        families = text_string_to_metric_families(await response.text())
+        families = text_string_to_metric_families(await response.text())  # type: ignore[no-untyped-call]  # untyped
     samples = [sample for family in families for sample in family.samples if sample.name == name]
-    return sum(sample.value for sample in samples if sample.labels["error_type"] == error_type)
+    return sum(float(sample.value) for sample in samples if sample.labels["error_type"] == error_type)
 
 
 @pytest.mark.parametrize("endpoint", [absent, black_hole])
-async def test_a_dead_endpoint_breaks_nothing(services: Services, endpoint: type[absent]) -> None:
+async def test_a_dead_endpoint_breaks_nothing(
+    services: Services, endpoint: Callable[[], AbstractContextManager[int]]
+) -> None:
     """All orders are confirmed; no span is exported; SIGTERM still ends the process with 0."""
     with endpoint() as port:
         service = services.order(
