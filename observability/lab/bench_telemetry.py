@@ -1,7 +1,7 @@
 """What does telemetry cost a request? CPU of the services with each part on and off, in alternating blocks of one run.
 
-One platform a variant stands ready; in each round every variant serves the same orders, their turns drawn anew.
-A block's CPU is user and system time of the order and inventory processes, until the last span has reached the receiver.
+One platform a variant stands ready; in each round each serves the same orders, and their turns are drawn anew.
+A block's CPU is user and system time of the order and inventory processes, until their last span is received.
 """
 
 import asyncio

@@ -1,0 +1,201 @@
+"""How can an order end? Every ending of PlaceOrder and CancelOrder, with fakes for what is outside."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.inventory import api as inventory_api
+from services.kernel.clock import utc_now
+from services.kernel.errors import Unavailable
+from services.kernel.money import Money
+from services.order.api import (
+    CancelOrder,
+    Order,
+    OrderLine,
+    OrderNotCancellable,
+    OrderRejected,
+    OrderState,
+    OutOfStock,
+    PlaceOrder,
+    Shortage,
+    SkuNotFound,
+)
+from services.order.application.commands.cancel_order import CancelOrderHandler
+from services.order.application.commands.place_order import PlaceOrderHandler
+from services.order.application.settle_order import SettleOrder
+from tests.fakes.inventory import FakeInventory
+from tests.fakes.orders import FakeOrders
+
+Result = TypeVar("Result")
+RESERVATION = uuid4()
+
+
+async def once(call: Callable[[], Awaitable[Result]]) -> Result:
+    """Satisfies UntilKnown without repeating."""
+    return await call()
+
+
+class Shop:
+    """The two handlers over fakes."""
+
+    def __init__(self, inventory: FakeInventory | None = None) -> None:
+        self.orders = FakeOrders()
+        self.inventory = inventory or FakeInventory()
+        settle = SettleOrder(orders=self.orders, inventory=self.inventory, until_known=once, clock=utc_now)
+        self._place = PlaceOrderHandler(orders=self.orders, settle=settle, clock=utc_now, new_id=uuid4)
+        self._cancel = CancelOrderHandler(orders=self.orders, inventory=self.inventory, until_known=once, clock=utc_now)
+        self.command = PlaceOrder("place", uuid4(), (OrderLine("A", 2), OrderLine("B", 1)))
+
+    async def place(self) -> Order:
+        """Place the one order of the test, or repeat it."""
+        return await self._place(self.command)
+
+    async def cancel(self, order_id: UUID) -> Order:
+        """Cancel it."""
+        return await self._cancel(CancelOrder("cancel", self.command.customer_id, order_id))
+
+    def state(self) -> OrderState:
+        """Return the state of the one order."""
+        (order,) = self.orders.orders.values()
+        return order.state
+
+
+async def test_a_met_order_is_reserved_then_confirmed() -> None:
+    """In this order, once each."""
+    shop = Shop()
+    order = await shop.place()
+    assert (order.state, order.total) == (OrderState.CONFIRMED, Money("GBP", 750))
+    assert shop.inventory.calls == ["reserve", "confirm"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (inventory_api.OutOfStock(RESERVATION, (inventory_api.Shortage("A", 2, 1),)), OutOfStock),
+        (inventory_api.SkuNotFound(("A",)), SkuNotFound),
+        (inventory_api.ReservationVoided(RESERVATION), OrderRejected),
+        (inventory_api.ReservationStateConflict(RESERVATION, inventory_api.ReservationState.RELEASED), OrderRejected),
+    ],
+)
+async def test_a_refused_reservation_rejects_the_order(failure: Exception, expected: type[Exception]) -> None:
+    """Stored as REJECTED; nothing is confirmed."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [failure]
+    with pytest.raises(expected):
+        await shop.place()
+    assert shop.state() is OrderState.REJECTED
+    assert shop.inventory.calls == ["reserve"]
+
+
+async def test_the_shortages_are_inventorys_own() -> None:
+    """SKU, requested and available pass through."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [inventory_api.OutOfStock(RESERVATION, (inventory_api.Shortage("A", 2, 1),))]
+    with pytest.raises(OutOfStock) as caught:
+        await shop.place()
+    assert caught.value.shortages == (Shortage("A", 2, 1),)
+
+
+async def test_an_expired_reservation_rejects_the_order() -> None:
+    """The reason is kept."""
+    shop = Shop()
+    shop.inventory.failures["confirm"] = [inventory_api.ReservationExpired(RESERVATION)]
+    with pytest.raises(OrderRejected) as caught:
+        await shop.place()
+    assert caught.value.rejection_reason == "RESERVATION_EXPIRED"
+
+
+@pytest.mark.parametrize(
+    ("inventory", "reason"),
+    [
+        (FakeInventory(lambda sku: Money("GBP" if sku == "A" else "EUR", 1)), "CURRENCY_MISMATCH"),
+        (FakeInventory(Money("GBP", 50_000_000)), "ORDER_TOTAL_EXCEEDED"),
+    ],
+)
+async def test_what_cannot_be_sold_is_released(inventory: FakeInventory, reason: str) -> None:
+    """The reservation is compensated before the order is rejected."""
+    shop = Shop(inventory)
+    with pytest.raises(OrderRejected) as caught:
+        await shop.place()
+    assert caught.value.rejection_reason == reason
+    assert shop.inventory.calls == ["reserve", "release"]
+
+
+@pytest.mark.parametrize("call", ["reserve", "confirm"])
+async def test_an_unknown_outcome_leaves_the_order_pending_and_a_repeat_ends_it(call: str) -> None:
+    """The repeat drives the same order; its steps have the same ids."""
+    shop = Shop()
+    shop.inventory.failures[call] = [Unavailable(1.0)]
+    pending = await shop.place()
+    assert pending.state is OrderState.PENDING
+    finished = await shop.place()
+    assert (finished.order_id, finished.state) == (pending.order_id, OrderState.CONFIRMED)
+
+
+async def test_a_repeat_of_a_finished_order_asks_inventory_nothing() -> None:
+    """The stored order is the answer."""
+    shop = Shop()
+    first = await shop.place()
+    assert await shop.place() == first
+    assert shop.inventory.calls == ["reserve", "confirm"]
+
+
+async def test_cancelling_a_sale_returns_its_stock() -> None:
+    """Once: the second cancellation finds it cancelled."""
+    shop = Shop()
+    order = await shop.place()
+    assert (await shop.cancel(order.order_id)).state is OrderState.CANCELLED
+    assert (await shop.cancel(order.order_id)).state is OrderState.CANCELLED
+    assert shop.inventory.calls == ["reserve", "confirm", "return"]
+
+
+async def test_cancelling_a_pending_order_releases() -> None:
+    """Whatever it may hold."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [Unavailable(1.0)]
+    order = await shop.place()
+    await shop.cancel(order.order_id)
+    assert shop.inventory.calls == ["reserve", "release"]
+    assert shop.state() is OrderState.CANCELLED
+
+
+async def test_cancelling_what_was_sold_meanwhile_returns_it() -> None:
+    """Inventory says that it is confirmed although the order is still PENDING here."""
+    shop = Shop()
+    shop.inventory.failures["confirm"] = [Unavailable(1.0)]
+    order = await shop.place()
+    sold = inventory_api.ReservationStateConflict(order.order_id, inventory_api.ReservationState.CONFIRMED)
+    shop.inventory.failures["release"] = [sold]
+    assert (await shop.cancel(order.order_id)).state is OrderState.CANCELLED
+    assert shop.inventory.calls[-2:] == ["release", "return"]
+
+
+async def test_a_cancellation_that_loses_to_the_sale_cancels_from_there() -> None:
+    """Its stock is back, so the order must not stay CONFIRMED."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [Unavailable(1.0)]
+    order = await shop.place()
+    settle_meanwhile = shop.inventory.release_reservation
+
+    async def release(command: inventory_api.ReleaseReservation) -> inventory_api.Reservation:
+        answer = await settle_meanwhile(command)
+        stored = shop.orders.orders[order.order_id]
+        shop.orders.orders[order.order_id] = stored.confirm(at=utc_now())
+        return answer
+
+    shop.inventory.release_reservation = release  # type: ignore[method-assign]  # the sale happens within the release
+    cancelled = await shop.cancel(order.order_id)
+    assert (cancelled.state, cancelled.version) == (OrderState.CANCELLED, 3)
+
+
+async def test_a_rejected_order_is_not_cancelled() -> None:
+    """And nothing is given back."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [inventory_api.SkuNotFound(("A",))]
+    with pytest.raises(SkuNotFound) as rejected:
+        await shop.place()
+    with pytest.raises(OrderNotCancellable):
+        await shop.cancel(rejected.value.order_id)
+    assert shop.inventory.calls == ["reserve"]
