@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import BinaryIO
 
 import orjson
 import structlog
@@ -23,10 +24,10 @@ def to_json(value: object, **_: object) -> bytes:
     return orjson.dumps(value, default=str)
 
 
-def make_logger(*, service_name: str, level: int) -> FilteringBoundLogger:
+def make_logger(*, service_name: str, level: int, stream: BinaryIO | None = None) -> FilteringBoundLogger:
     """Return the process's logger. It writes bytes to standard output: the stdlib bridge is three times dearer."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.BytesLogger(sys.stdout.buffer),
+        structlog.BytesLogger(stream or sys.stdout.buffer),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

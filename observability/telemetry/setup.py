@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import BinaryIO
 from uuid import uuid4
 
 from opentelemetry.sdk.resources import Resource
@@ -54,8 +55,10 @@ class Runtime:
         return not flushing.is_alive()
 
 
-def start(service_name: str, *, log_level: str, processor: SpanProcessor | None = None) -> Runtime:
-    """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own span processor.
+def start(
+    service_name: str, *, log_level: str, processor: SpanProcessor | None = None, log_stream: BinaryIO | None = None
+) -> Runtime:
+    """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own span processor and log stream.
 
     Raises ValueError for a value of a variable that cannot be honoured.
     """
@@ -63,7 +66,8 @@ def start(service_name: str, *, log_level: str, processor: SpanProcessor | None 
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     enabled = os.environ.get("OTEL_METRICS_EXPORTER", "prometheus") != "none"
     metrics = Metrics(registry=CollectorRegistry(), enabled=enabled)
-    log = make_logger(service_name=service_name, level=logging.getLevelNamesMapping()[log_level.upper()])
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    log = make_logger(service_name=service_name, level=level, stream=log_stream)
     take_over_library_logs(log)
     resource = make_resource(service_name)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -26,6 +27,12 @@ def spans() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def runtime(spans: InMemorySpanExporter) -> setup.Runtime:
-    """A runtime of the test's own: own registry, own provider."""
-    return setup.start("test", log_level="info", processor=SimpleSpanProcessor(spans))
+def logs() -> BytesIO:
+    """Where log lines go."""
+    return BytesIO()
+
+
+@pytest.fixture
+def runtime(spans: InMemorySpanExporter, logs: BytesIO) -> setup.Runtime:
+    """A runtime of the test's own: own registry, own provider, own log."""
+    return setup.start("test", log_level="info", processor=SimpleSpanProcessor(spans), log_stream=logs)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from io import BytesIO
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -17,9 +18,7 @@ def sample(runtime: Runtime, outcome: str) -> float | None:
     return runtime.metrics.registry.get_sample_value("shop_use_case_duration_seconds_count", labels)
 
 
-async def test_a_result_is_ok(
-    capfdbinary: pytest.CaptureFixture[bytes], runtime: Runtime, spans: InMemorySpanExporter
-) -> None:
+async def test_a_result_is_ok(runtime: Runtime, spans: InMemorySpanExporter, logs: BytesIO) -> None:
     """The result passes through; the log line carries the ids of the span."""
 
     async def greet(name: str) -> str:
@@ -29,7 +28,7 @@ async def test_a_result_is_ok(
     (span,) = spans.get_finished_spans()
     assert (span.name, (span.attributes or {})["shop.outcome"]) == ("shop.greet", "ok")
     assert sample(runtime, "ok") == 1
-    line = json.loads(capfdbinary.readouterr().out)
+    line = json.loads(logs.getvalue())
     assert span.context is not None
     assert line["event"] == "shop.use_case_completed"
     assert line["trace_id"] == f"{span.context.trace_id:032x}"
@@ -48,7 +47,7 @@ async def test_an_expected_error_is_an_outcome(runtime: Runtime, spans: InMemory
 
 
 async def test_a_bug_becomes_internal_under_an_error_id(
-    capfdbinary: pytest.CaptureFixture[bytes], runtime: Runtime, spans: InMemorySpanExporter
+    runtime: Runtime, spans: InMemorySpanExporter, logs: BytesIO
 ) -> None:
     """The log has the stack under the same id; the caller sees the id alone."""
 
@@ -57,7 +56,7 @@ async def test_a_bug_becomes_internal_under_an_error_id(
 
     with pytest.raises(Internal) as caught:
         await use_case(runtime.for_context("shop"), "greet", greet, unexpected=Internal)("you")
-    found = json.loads(capfdbinary.readouterr().out.splitlines()[0])
+    found = json.loads(logs.getvalue().splitlines()[0])
     assert (found["event"], found["error_id"]) == ("shop.bug_found", caught.value.error_id)
     assert "KeyError" in found["exception"]
     assert "secret" not in str(caught.value)
