@@ -58,7 +58,7 @@ class Runtime:
 def start(
     service_name: str, *, log_level: str, processor: SpanProcessor | None = None, log_stream: BinaryIO | None = None
 ) -> Runtime:
-    """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own span processor and log stream.
+    """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own processor and stream.
 
     Raises ValueError for a value of a variable that cannot be honoured.
     """
