@@ -8,6 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.lab.catalogue import ample_stock
+from observability.lab.demand import SKU_COUNT, sku_of_rank
+from observability.lab.errors import LoadError
+from observability.lab.stocking import stock_shop
 from services.local.endpoints import Endpoints, Mode, remove_stale
 from services.local.errors import LocalError
 from services.local.plan import PlatformOptions
@@ -39,8 +43,15 @@ def up(
     SIGTERM once it runs, 1 when something failed, 130 or 143 when it was interrupted while starting.
     """
     options = PlatformOptions(run_directory=DEFAULT_FOLDER / str(port_base), mode=mode, port_base=port_base)
-    command = UpCommand(options, endpoints_path=endpoints or DEFAULT_FOLDER / f"{port_base}.json", after_start=None)
+    path = endpoints or DEFAULT_FOLDER / f"{port_base}.json"
+    command = UpCommand(options, endpoints_path=path, after_start=stock_catalogue)
     raise typer.Exit(command.run())
+
+
+async def stock_catalogue(endpoints: Endpoints) -> None:
+    """Fill the shelves with every SKU that the demand model knows, so that there is something to order."""
+    skus = (sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
+    await stock_shop(endpoints.inventory_grpc, ample_stock(skus), request_id_prefix="catalogue")
 
 
 class UpCommand:
@@ -58,7 +69,7 @@ class UpCommand:
         errors = Console(stderr=True, highlight=False)
         try:
             run_interruptible(self._run, again=lambda: self._say("already stopping; this takes a few seconds"))
-        except LocalError as error:
+        except (LocalError, LoadError) as error:
             errors.print(f"plumb up: {error}", markup=False, soft_wrap=True)
             return 1
         except Interrupted as interruption:
@@ -97,7 +108,7 @@ class UpCommand:
         self._say(
             f"  curl -sS http://{endpoints.edge_http}/orders -H 'Content-Type: application/json' \\\n"
             "    -H 'X-Customer-Id: 6f1d8b1e-3c1c-4a52-9f0e-2f6c1f0a7b11' -H 'Idempotency-Key: first-order' \\\n"
-            '    -d \'{"lines": [{"sku": "85123A", "quantity": 2}]}\''
+            '    -d \'{"lines": [{"sku": "10001", "quantity": 2}]}\''
         )
         self._say("\nCtrl-C stops everything.")
 
