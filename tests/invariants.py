@@ -9,6 +9,10 @@ import asyncpg
 
 from services.local.endpoints import Endpoints
 
+CONFIRMED = """
+    (SELECT reservation_id::text, sku, quantity::bigint FROM reservation_lines JOIN reservations USING (reservation_id)
+    WHERE state IN ('CONFIRMED', 'RETURNED'))"""
+SOLD = "(SELECT cause, sku, quantity FROM stock_ledger WHERE kind = 'SOLD')"
 INVENTORY = {
     "on_hand is what the ledger adds up to": """
         SELECT sku FROM items LEFT JOIN (
@@ -21,10 +25,8 @@ INVENTORY = {
             WHERE state = 'PENDING' GROUP BY sku) pending USING (sku)
         WHERE reserved <> coalesce(held, 0)""",
     "nothing is oversold": "SELECT sku FROM items WHERE available < 0 OR on_hand <> available + reserved",
-    "what was sold is what was confirmed": """
-        SELECT reservation_id FROM reservations r WHERE state IN ('CONFIRMED', 'RETURNED') AND EXISTS (
-            SELECT sku, quantity FROM reservation_lines WHERE reservation_id = r.reservation_id EXCEPT ALL
-            SELECT sku, quantity FROM stock_ledger WHERE kind = 'SOLD' AND cause = r.reservation_id::text)""",
+    "what was confirmed was sold": f"{CONFIRMED} EXCEPT ALL {SOLD}",
+    "what was sold was confirmed": f"{SOLD} EXCEPT ALL {CONFIRMED}",
 }
 ORDER = {
     "every order has reached its end": "SELECT order_id FROM orders WHERE state = 'PENDING'",
