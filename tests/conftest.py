@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -14,3 +15,12 @@ def hang_up_heard() -> Iterator[None]:
     inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, inherited)
+
+
+@pytest.fixture(autouse=True)
+def root_logger_restored() -> Iterator[None]:
+    """Give the root logger back to pytest after a test whose telemetry took it over."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)

@@ -1,7 +1,6 @@
 """Every test of the contract runs twice: in process, and over gRPC."""
 
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,15 +12,6 @@ def mode(request: pytest.FixtureRequest) -> Mode:
     """The way of calling."""
     found: Mode = request.param
     return found
-
-
-@pytest.fixture(autouse=True)
-def root_logger_restored() -> Iterator[None]:
-    """Give the root logger back to pytest after a test whose telemetry took it over."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.fixture

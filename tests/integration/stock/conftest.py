@@ -1,20 +1,10 @@
 """Inventory in process, on empty databases."""
 
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.contract.shop import Shop, open_shop
-
-
-@pytest.fixture(autouse=True)
-def root_logger_restored() -> Iterator[None]:
-    """Give the root logger back to pytest after a test whose telemetry took it over."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.fixture
