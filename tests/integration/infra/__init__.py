@@ -1,0 +1,1 @@
+"""Mechanisms on a real PostgreSQL."""

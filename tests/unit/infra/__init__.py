@@ -1,0 +1,1 @@
+"""Mechanisms that need nothing but themselves."""
