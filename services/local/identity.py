@@ -26,7 +26,7 @@ def _linux_token(pid: int) -> str | None:
     try:
         statistics = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between the opening and the reading
         return None
     # The process name in parentheses may hold spaces; field 22, the start time, is the 20th after it.
     return f"{boot}:{statistics.rpartition(')')[2].split()[19]}"

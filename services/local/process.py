@@ -110,13 +110,16 @@ class GuardedProcess:
         """Follows what the guard says until it ends; a guard that ends without a word was killed itself."""
         loop = asyncio.get_running_loop()
         buffered = b""
-        while chunk := await self._receive(loop):
-            *lines, buffered = (buffered + chunk).split(b"\n")
-            for line in lines:
-                self._hear(json.loads(line))
-        status = await asyncio.to_thread(self._guard.wait)
-        if not self._exited.done():
-            self._exited.set_result(Exit(status=status, killed=False))
+        try:
+            while chunk := await self._receive(loop):
+                *lines, buffered = (buffered + chunk).split(b"\n")
+                for line in lines:
+                    self._hear(json.loads(line))
+        finally:
+            # Also when a disk is full and nothing can be recorded: who waits for the end must get it.
+            status = await asyncio.to_thread(self._guard.wait)
+            if not self._exited.done():
+                self._exited.set_result(Exit(status=status, killed=False))
 
     async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
         try:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-import threading
+import time
 from pathlib import Path
 
 KEYS = {
@@ -28,12 +28,13 @@ def main() -> int:
         return 7
     if sys.argv[1:] == ["migrate"]:
         return 0
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: None if fault == "stubborn" else stopped.set())
+    # Not a threading.Event: a handler that runs while the same thread is inside wait() would wait for its lock forever.
+    received: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     if fault != "hang":
         write_ready_file()
-    while not stopped.wait(0.1):
-        pass
+    while not received or fault == "stubborn":
+        time.sleep(0.1)
     return 0
 
 

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from services.local.identity import is_same_process, start_token
 
@@ -31,3 +34,13 @@ def test_a_process_that_ended_uncollected_has_no_token() -> None:
     assert start_token(child.pid) is None
     child.wait()
     child.stdout.close()
+
+
+def test_a_process_that_ends_while_it_is_looked_at_does_not_fail_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux answers the read, not the opening, with ESRCH: it hung one interrupted start in some hundreds."""
+
+    def ended(path: Path) -> str:
+        raise ProcessLookupError(path)
+
+    monkeypatch.setattr(Path, "read_text", ended)
+    assert start_token(os.getpid()) is not None
