@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL for the whole session, with both contexts' databases migrated; emptied before each test."""
+"""One embedded PostgreSQL for the whole session, with every database of the shop migrated; emptied before each test."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -15,13 +15,21 @@ from services.local.databases import Databases
 from services.local.postgres import PostgresStart, start_postgres
 from services.local.scratch import Scratch
 
-MIGRATIONS = Path(__file__).parents[1] / "services"
-CONTEXTS = ("order", "inventory")
+SERVICES = Path(__file__).parents[1] / "services"
+CONSUMER = SERVICES / "infra/messaging/consumer_migrations"
+# The folders of migrations of each database, in order.
+MIGRATIONS = {
+    "order": (SERVICES / "order/migrations",),
+    "order_read": (CONSUMER, SERVICES / "order/read_migrations"),
+    "inventory": (SERVICES / "inventory/migrations",),
+    "notification": (CONSUMER, SERVICES / "notification/migrations"),
+    "event_log": (SERVICES / "infra/messaging/log_migrations",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server: its administrator's address, and each context's own."""
+    """A running server: its administrator's address, and that of each database by name."""
 
     admin_dsn: str
     dsns: Mapping[str, str]
@@ -37,10 +45,11 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         start = PostgresStart(scratch=scratch, log_path=logs / "postgres.log", environment=os.environ)
         server = await start_postgres(start, stack=stack)
         databases = Databases(server.admin_dsn)
-        dsns = await databases.create(CONTEXTS)
-        await databases.prepare_own_server(CONTEXTS)
-        for context, dsn in dsns.items():
-            await migrate(dsn, MIGRATIONS / context / "migrations")
+        dsns = await databases.create(list(MIGRATIONS))
+        await databases.prepare_own_server(list(MIGRATIONS))
+        for name, dsn in dsns.items():
+            for folder in MIGRATIONS[name]:
+                await migrate(dsn, folder)
         yield PostgresServer(server.admin_dsn, dsns)
 
 
@@ -58,7 +67,7 @@ def inventory_dsn(postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 async def clean_databases(postgres_server: PostgresServer) -> None:
-    """Both databases, empty but for their schema."""
+    """Every database, empty but for its schema."""
     for dsn in postgres_server.dsns.values():
         await empty(dsn)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from observability.analysis.spans import Attribute, Span, SpanKind, SpanStatus, without_duplicates
+from observability.analysis.spans import Attribute, Link, Span, SpanKind, SpanStatus, without_duplicates
 
 Json = dict[str, Any]
 
@@ -83,7 +83,12 @@ def _span(document: Json, service: str) -> Span:
         end_nanoseconds=int(document.get("endTimeUnixNano", 0)),
         attributes=_attributes(document),
         status=SpanStatus(document.get("status", {}).get("code", 0)),
+        links=tuple(_link(each) for each in document.get("links", ())),
     )
+
+
+def _link(document: Json) -> Link:
+    return Link(trace_id=_id(document["traceId"], digits=32), span_id=_id(document["spanId"], digits=16))
 
 
 def _id(text: str, *, digits: int) -> str:

@@ -27,6 +27,14 @@ class SpanStatus(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A span that another points to without being called by it; ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """One operation: ids in lower-case hex (no parent: empty), times in nanoseconds since the Unix epoch."""
 
@@ -40,6 +48,7 @@ class Span:
     end_nanoseconds: int
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     status: SpanStatus = SpanStatus.UNSET
+    links: tuple[Link, ...] = ()
 
     @property
     def duration_nanoseconds(self) -> int:

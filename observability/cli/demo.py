@@ -10,7 +10,7 @@ from observability.lab.demo.options import DemoError, DemoOptions
 from observability.lab.demo.run import Demo, Finished
 from observability.lab.errors import LoadError
 from observability.lab.report.terminal import print_demo
-from services.local.endpoints import Mode
+from services.local.endpoints import Bus, Mode
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
@@ -25,6 +25,9 @@ def demo(
     duration: Annotated[float, typer.Option(help="Seconds during which orders become due.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Fixes arrivals, baskets, customers and which SKUs are scarce.")] = 1,
     mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
+    bus: Annotated[
+        Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
+    ] = "postgres",
     output: Annotated[Path, typer.Option(help="Each run gets a folder in here.")] = Path("out/demo"),
 ) -> None:
     """Start the platform, place orders at a steady rate, show what was measured, and stop everything.
@@ -35,7 +38,7 @@ def demo(
     Exit codes: 0 done (a report may still call its latencies INVALID), 1 something failed or the traces do not add up,
     130 interrupted.
     """
-    options = DemoOptions(rate_per_second=rate, duration_seconds=duration, seed=seed, mode=mode, output=output)
+    options = DemoOptions(rate_per_second=rate, duration_seconds=duration, seed=seed, mode=mode, bus=bus, output=output)
     raise typer.Exit(_run(options, Console()))
 
 

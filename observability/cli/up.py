@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -12,7 +13,7 @@ from observability.lab.catalogue import ample_stock
 from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.errors import LoadError
 from observability.lab.stocking import stock_shop
-from services.local.endpoints import Endpoints, Mode, remove_stale
+from services.local.endpoints import Bus, Endpoints, Mode, remove_stale
 from services.local.errors import LocalError
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
@@ -25,11 +26,14 @@ DEFAULT_FOLDER = Path("out/up")
 
 def up(
     mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
+    bus: Annotated[
+        Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
+    ] = "postgres",
     port_base: Annotated[
         int,
         typer.Option(
-            help="First of seven ports: REST edge +0, order gRPC +1, inventory gRPC +2, order or monolith admin +3, "
-            "inventory admin +4, OTLP receiver +5, PostgreSQL +6.",
+            help="First of nine ports: REST edge +0, order gRPC +1, inventory gRPC +2, order or monolith admin +3, "
+            "inventory admin +4, OTLP receiver +5, PostgreSQL +6, notification admin +7, NATS +8.",
         ),
     ] = DEFAULT_PORT_BASE,
     endpoints: Annotated[
@@ -42,7 +46,8 @@ def up(
     PostgreSQL is embedded; set PLUMB_POSTGRES_DSN to use a server of your own instead. Exit status: 0 after Ctrl-C or
     SIGTERM once it runs, 1 when something failed, 130 or 143 when it was interrupted while starting.
     """
-    options = PlatformOptions(run_directory=DEFAULT_FOLDER / str(port_base), mode=mode, port_base=port_base)
+    run_directory = DEFAULT_FOLDER / str(port_base)
+    options = PlatformOptions(run_directory=run_directory, mode=mode, bus=bus, port_base=port_base)
     path = endpoints or DEFAULT_FOLDER / f"{port_base}.json"
     command = UpCommand(options, endpoints_path=path, after_start=stock_catalogue)
     raise typer.Exit(command.run())
@@ -120,6 +125,8 @@ def _addresses(endpoints: Endpoints, endpoints_path: Path) -> list[tuple[str, st
         ("inventory gRPC", endpoints.inventory_grpc),
         *((f"{name} metrics", f"http://{address}/metrics") for name, address in endpoints.admin.items()),
         ("OTLP receiver", f"http://{endpoints.otlp_http}/v1/traces"),
+        ("events", f"{endpoints.bus} at {urlsplit(endpoints.event_log_url).netloc.rpartition('@')[2]}"),
+        ("confirmations", endpoints.notifications_directory),
         ("logs", str(Path(endpoints.run_directory) / "logs")),
         ("traces", endpoints.traces_directory),
         ("addresses and passwords", f"{endpoints_path} (readable by you only)"),

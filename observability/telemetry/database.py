@@ -16,6 +16,7 @@ class Statement:
     """One statement under way; `waited_seconds` is the part of it that was the wait for a connection."""
 
     telemetry: Telemetry
+    pool: str
     span: Span
     waited_seconds: float = 0.0
 
@@ -23,7 +24,8 @@ class Statement:
         """Note the wait for a connection that came before this statement."""
         self.waited_seconds = waited_seconds
         self.span.set_attribute("db.client.connection.wait_time", waited_seconds)
-        self.telemetry.metrics.db_client_connection_wait_time.observe(waited_seconds, self.telemetry.context)
+        wait_time = self.telemetry.metrics.db_client_connection_wait_time
+        wait_time.observe(waited_seconds, self.telemetry.context, self.pool)
 
     def returned(self, rows: int) -> None:
         """Note the number of rows."""
@@ -32,9 +34,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTelemetry:
-    """The call sites of one database; `namespace` is its name, `address` and `port` where its server listens."""
+    """The call sites of one database; `namespace` is its name, `address` and `port` where its server listens.
+
+    `pool` is a name from code for its connection pool.
+    """
 
     telemetry: Telemetry
+    pool: str
     namespace: str
     address: str
     port: int
@@ -47,7 +53,7 @@ class DatabaseTelemetry:
         """
         started, error_type = perf_counter(), ""
         with self._span(summary) as span:
-            statement = Statement(self.telemetry, span)
+            statement = Statement(self.telemetry, self.pool, span)
             try:
                 yield statement
             except BaseException as error:  # a cancelled statement ended too; it is recorded and passes
@@ -68,29 +74,29 @@ class DatabaseTelemetry:
             yield
         finally:
             seconds = perf_counter() - started
-            self.telemetry.metrics.db_client_connection_use_time.observe(seconds, self.telemetry.context)
+            self.telemetry.metrics.db_client_connection_use_time.observe(seconds, self.telemetry.context, self.pool)
 
     @contextmanager
     def connection_pending(self) -> Iterator[None]:
         """Count a caller as waiting for a connection."""
         pending = self.telemetry.metrics.db_client_connection_pending_requests
-        pending.add(1, self.telemetry.context)
+        pending.add(1, self.telemetry.context, self.pool)
         try:
             yield
         finally:
-            pending.add(-1, self.telemetry.context)
+            pending.add(-1, self.telemetry.context, self.pool)
 
     def connection_timed_out(self) -> None:
         """Count a wait for a connection that was given up."""
-        self.telemetry.metrics.db_client_connection_timeouts.add(1, self.telemetry.context)
+        self.telemetry.metrics.db_client_connection_timeouts.add(1, self.telemetry.context, self.pool)
 
     def watch_pool(self, *, size: Callable[[], int], idle: Callable[[], int], limit: Callable[[], int]) -> None:
         """Publish the pool's connections by state, and its limit, read at each scrape."""
-        metrics, context = self.telemetry.metrics, self.telemetry.context
-        metrics.db_client_connection_timeouts.add(0, context)
-        metrics.db_client_connection_max.read_from(limit, context)
-        metrics.db_client_connection_count.read_from(idle, context, "idle")
-        metrics.db_client_connection_count.read_from(lambda: size() - idle(), context, "used")
+        metrics, labels = self.telemetry.metrics, (self.telemetry.context, self.pool)
+        metrics.db_client_connection_timeouts.add(0, *labels)
+        metrics.db_client_connection_max.read_from(limit, *labels)
+        metrics.db_client_connection_count.read_from(idle, *labels, "idle")
+        metrics.db_client_connection_count.read_from(lambda: size() - idle(), *labels, "used")
 
     @contextmanager
     def _span(self, summary: str) -> Iterator[Span]:

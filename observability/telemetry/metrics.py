@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from observability.telemetry.instruments import Count, Level, Seconds
 
+# A context may have several pools, one a database.
+POOL = ("context", "db_client_connection_pool_name")
+
 
 class Metrics:
     """The catalogue, bound to one registry; a process has one. `enabled=False` records nothing."""
@@ -23,6 +26,8 @@ class Metrics:
         self._add_rpc()
         self._add_database()
         self._add_process()
+        self._add_events()
+        self._add_shop()
         self.use_case_duration = self._seconds(
             "shop_use_case_duration_seconds",
             "Use cases carried out; outcome is ok, an error's reason, INTERNAL or CANCELLED.",
@@ -61,22 +66,22 @@ class Metrics:
             ("context", "db_query_summary", "error_type"),
         )
         self.db_client_connection_wait_time = self._seconds(
-            "db_client_connection_wait_time_seconds", "Waits for a connection of the pool.", ("context",)
+            "db_client_connection_wait_time_seconds", "Waits for a connection of the pool.", POOL
         )
         self.db_client_connection_use_time = self._seconds(
-            "db_client_connection_use_time_seconds", "Connections held, from the pool and back.", ("context",)
+            "db_client_connection_use_time_seconds", "Connections held, from the pool and back.", POOL
         )
         self.db_client_connection_count = self._level(
-            "db_client_connection_count", "Connections of the pool by state, idle or used.", ("context", "state")
+            "db_client_connection_count", "Connections of the pool by state, idle or used.", (*POOL, "state")
         )
         self.db_client_connection_max = self._level(
-            "db_client_connection_max", "Most connections the pool may open.", ("context",)
+            "db_client_connection_max", "Most connections the pool may open.", POOL
         )
         self.db_client_connection_pending_requests = self._level(
-            "db_client_connection_pending_requests", "Callers waiting for a connection now.", ("context",)
+            "db_client_connection_pending_requests", "Callers waiting for a connection now.", POOL
         )
         self.db_client_connection_timeouts = self._count(
-            "db_client_connection_timeouts", "Waits for a connection that were given up.", ("context",)
+            "db_client_connection_timeouts", "Waits for a connection that were given up.", POOL
         )
 
     def _add_process(self) -> None:
@@ -94,3 +99,61 @@ class Metrics:
             "Spans handed to the collector; error_type is empty, or export_failed when they were lost.",
             ("error_type",),
         )
+
+    def _add_events(self) -> None:
+        self.outbox_depth = self._level("shop_outbox_events", "Stored events that are not published yet.", ("context",))
+        self.outbox_oldest_age = self._level(
+            "shop_outbox_oldest_age_seconds", "How long the oldest unpublished event has waited.", ("context",)
+        )
+        self.relay_leader = self._level("shop_relay_leader", "1 where this process's relay holds the lease.", ("context",))
+        self.relay_epoch = self._level("shop_relay_epoch", "The epoch of the lease, 0 without it.", ("context",))
+        self.relay_published = self._count("shop_relay_published_events", "Events appended to the log.", ("context",))
+        self.relay_fenced = self._count(
+            "shop_relay_fenced", "Leases lost to another relay while this one was at work.", ("context",)
+        )
+        self.relay_republished = self._count(
+            "shop_relay_republished_events", "Events published again because the log had lost some.", ("context",)
+        )
+        self.consumer_lag_events = self._level(
+            "shop_consumer_lag_events", "Events in the log that are not consumed yet.", ("context", "consumer")
+        )
+        self.consumer_lag_seconds = self._level(
+            "shop_consumer_lag_seconds", "Age of the oldest event that is not consumed yet.", ("context", "consumer")
+        )
+        self.event_dwell = self._seconds(
+            "shop_event_dwell_seconds", "From an event's storing to its effect in a consumer.", ("context", "consumer")
+        )
+        self.consumer_duplicates = self._count(
+            "shop_consumer_duplicates", "Events that came again and had no effect.", ("context", "consumer")
+        )
+        self.consumer_rewinds = self._count(
+            "shop_consumer_rewinds", "Returns to the beginning of a log that is another.", ("context", "consumer")
+        )
+        self.dead_letters = self._count(
+            "shop_dead_letters", "Events parked for a person to look at.", ("context", "consumer")
+        )
+        self.worker_failures = self._count(
+            "shop_worker_failures", "Steps of background work that failed and are repeated.", ("context", "worker")
+        )
+
+    def _add_shop(self) -> None:
+        self.sagas = self._level("shop_sagas", "Orders on their way to their end.", ("context",))
+        self.saga_oldest_age = self._level(
+            "shop_saga_oldest_age_seconds", "Age of the oldest order on its way to its end.", ("context",)
+        )
+        self.saga_settled = self._count(
+            "shop_sagas_settled", "Orders that the driver brought to their end, by that end.", ("context", "state")
+        )
+        self.saga_compensations = self._count(
+            "shop_saga_compensations", "Orders whose stock was given back, released or returned.", ("context",)
+        )
+        self.reservations_pending = self._level(
+            "shop_reservations_pending", "Reservations that hold stock and are not sold yet.", ("context",)
+        )
+        self.reservations_expired = self._count(
+            "shop_reservations_expired", "Reservations whose time was over.", ("context",)
+        )
+        self.notifications_pending = self._level(
+            "shop_notifications_pending", "Notifications recorded and not sent yet.", ("context",)
+        )
+        self.notifications_sent = self._count("shop_notifications_sent", "Notifications sent.", ("context",))

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from opentelemetry.trace import Span, Status, StatusCode
 
+from observability.telemetry.links import link_to
 from observability.telemetry.telemetry import Telemetry
 
 Command = TypeVar("Command")
@@ -20,18 +21,22 @@ def use_case(
     *,
     unexpected: Callable[[str], Exception],
     identity: tuple[str, str] | None = None,
+    origin: Callable[[Command], str] | None = None,
 ) -> Callable[[Command], Coroutine[Any, Any, Result]]:
     """Wrap a handler so that every run of it is seen.
 
     An error with a `reason` is an expected outcome and passes as it is. Any other exception is a bug: it is logged with
     its stack under a new error id and becomes `unexpected(error_id)`. `identity` is a span attribute and the field it
-    is read from, of the result or of the expected error, such as ("shop.order.id", "order_id").
+    is read from, of the result or of the expected error, such as ("shop.order.id", "order_id"). `origin` returns the
+    traceparent of the span that a command comes from when nobody waits for its result: it is linked.
     """
     run = UseCaseRun(telemetry, name, unexpected, identity)
 
     async def observed(command: Command) -> Result:
+        link = link_to(origin(command)) if origin else None
         with telemetry.tracer.start_as_current_span(
             f"{telemetry.context}.{name}",
+            links=[link] if link else [],
             attributes={"shop.context": telemetry.context, "shop.use_case": name},
             record_exception=False,
             set_status_on_exception=False,

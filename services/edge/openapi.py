@@ -24,14 +24,26 @@ ERROR_HEADERS = {
         "Retry-After": header("Seconds to wait before a repeat.", {"type": "integer", "minimum": 1})
     },
 }
+CONSISTENCY_TOKEN = {
+    "Consistency-Token": header(
+        "For the list of orders, which then holds the order as it is here, or as it became later.", {"type": "string"}
+    )
+}
 LOCATION = {
-    "Location": header("Where the order can be read.", {"type": "string", "pattern": "^/orders/[0-9a-f-]{36}$"})
+    "Location": header("Where the order can be read.", {"type": "string", "pattern": "^/orders/[0-9a-f-]{36}$"}),
+    **CONSISTENCY_TOKEN,
 }
 # What a reader can do with an order just placed, and a tester too, who would have to guess ids otherwise.
 AFTER_PLACING = {
     "get": {"operationId": "get_order", "parameters": {"order_id": "$response.body#/order_id"}},
     "cancel": {"operationId": "cancel_order", "parameters": {"order_id": "$response.body#/order_id"}},
-    "list": {"operationId": "list_orders", "parameters": {"customer_id": "$response.body#/customer_id"}},
+    "list": {
+        "operationId": "list_orders",
+        "parameters": {
+            "customer_id": "$response.body#/customer_id",
+            "consistency_token": "$response.header.Consistency-Token",
+        },
+    },
 }
 NEXT_PAGE = {
     "next": {

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response, status
 
 from services.edge.caller import CallerId, CustomerNotFound
-from services.edge.openapi import AFTER_PLACING, LOCATION, NEXT_PAGE, errors, operation_id
+from services.edge.openapi import AFTER_PLACING, CONSISTENCY_TOKEN, LOCATION, NEXT_PAGE, errors, operation_id
 from services.edge.schemas import OrderBody, OrderPageBody, PlaceOrderBody
 from services.kernel.fields import REQUEST_ID
 from services.order import api
@@ -28,6 +28,12 @@ def orders_of(request: Request) -> api.OrderService:
     """Return the order service that the application was made with."""
     orders: api.OrderService = request.app.state.orders
     return orders
+
+
+def answer(order: api.Order, response: Response) -> OrderBody:
+    """Return the body of an order, and say in a header what a list must hold to be no older."""
+    response.headers["Consistency-Token"] = order.consistency_token
+    return OrderBody.of(order)
 
 
 @router.post(
@@ -54,13 +60,16 @@ async def place_order(
     response.headers["Location"] = f"/orders/{order.order_id}"
     if order.state is api.OrderState.PENDING:
         response.status_code = status.HTTP_202_ACCEPTED
-    return OrderBody.of(order)
+    return answer(order, response)
 
 
-@router.get("/orders/{order_id}", responses=errors(400, 401, 404, 500, 503, 504))
-async def get_order(order_id: UUID, caller: CallerId, request: Request) -> OrderBody:
+@router.get(
+    "/orders/{order_id}",
+    responses={200: {"headers": CONSISTENCY_TOKEN}, **errors(400, 401, 404, 500, 503, 504)},
+)
+async def get_order(order_id: UUID, caller: CallerId, request: Request, response: Response) -> OrderBody:
     """Read one of your orders."""
-    return OrderBody.of(await orders_of(request).get_order(api.GetOrder(caller, order_id)))
+    return answer(await orders_of(request).get_order(api.GetOrder(caller, order_id)), response)
 
 
 @router.get(
@@ -73,14 +82,23 @@ async def list_orders(
     request: Request,
     page_size: Annotated[int, Query(ge=1, le=api.MAX_PAGE_SIZE)] = api.DEFAULT_PAGE_SIZE,
     page_token: Annotated[str, Query(max_length=400)] = "",
+    consistency_token: Annotated[
+        str, Query(max_length=200, description="Consistency-Token of an order of yours: the list is then no older.")
+    ] = "",
 ) -> OrderPageBody:
-    """Read a page of your orders, newest first."""
+    """Read a page of your orders, newest first; 503 READ_MODEL_BEHIND when it would be older than your token says."""
     if customer_id != caller:
         raise CustomerNotFound
-    return OrderPageBody.of(await orders_of(request).list_orders(api.ListOrders(customer_id, page_size, page_token)))
+    query = api.ListOrders(customer_id, page_size, page_token, consistency_token)
+    return OrderPageBody.of(await orders_of(request).list_orders(query))
 
 
-@router.post("/orders/{order_id}/cancel", responses=errors(400, 401, 404, 409, 422, 500, 503, 504))
-async def cancel_order(order_id: UUID, caller: CallerId, key: IdempotencyKey, request: Request) -> OrderBody:
+@router.post(
+    "/orders/{order_id}/cancel",
+    responses={200: {"headers": CONSISTENCY_TOKEN}, **errors(400, 401, 404, 409, 422, 500, 503, 504)},
+)
+async def cancel_order(
+    order_id: UUID, caller: CallerId, key: IdempotencyKey, request: Request, response: Response
+) -> OrderBody:
     """Cancel one of your orders; its stock goes back on the shelf."""
-    return OrderBody.of(await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id)))
+    return answer(await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id)), response)

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from observability.telemetry import setup
 from observability.telemetry.process import watch_process
 from services.infra.admin import Readiness
+from services.infra.crash_points import crash_points
 from services.infra.migrations import MigrationChanged
 from services.infra.settings import BadSettings, RunnableSettings
 
@@ -70,6 +71,7 @@ def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
 
 def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
     """Run a process's body with its telemetry around it; flush the last spans within a bound."""
+    crash_points.arm(os.environ)
     runtime = setup.start(name, log_level=settings.log_level)
     try:
         asyncio.run(watched(runtime, body))

@@ -12,6 +12,7 @@ import asyncpg
 from observability.telemetry.database import DatabaseTelemetry, Statement
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
+from services.infra.crash_points import crash_points
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS, translated
 from services.kernel.errors import DeadlineExceeded, Overloaded, Unavailable
 
@@ -35,9 +36,13 @@ def time_left_seconds() -> float:
 
 
 class Transaction:
-    """Statements on one connection. Each raises the kernel's errors; a `summary` names it in spans and metrics."""
+    """Statements on one connection. Each raises the kernel's errors; a `summary` names it in spans and metrics.
 
-    def __init__(self, connection: Connection, telemetry: DatabaseTelemetry) -> None:
+    `name` says what the transaction is for: the crash points around its COMMIT are called after it.
+    """
+
+    def __init__(self, connection: Connection, telemetry: DatabaseTelemetry, name: str) -> None:
+        self.name = name
         self._connection = connection
         self._telemetry = telemetry
 
@@ -62,8 +67,10 @@ class Transaction:
 
     async def commit(self) -> None:
         """Run COMMIT: the one statement that waits for the disk. After Unavailable its outcome is unknown."""
+        crash_points.reached(f"{self.name}.before_commit")
         with self._telemetry.statement("COMMIT"), translated():
             await self._connection.execute("COMMIT", timeout=time_left_seconds())
+        crash_points.reached(f"{self.name}.after_commit")
 
     async def roll_back(self) -> None:
         """Run ROLLBACK, past the deadline too; a lost connection has nothing to roll back."""
@@ -81,22 +88,27 @@ class Database:
         telemetry.watch_pool(size=pool.get_size, idle=pool.get_idle_size, limit=pool.get_max_size)
 
     @classmethod
-    async def open(cls, dsn: str, *, pool_size: int, telemetry: Telemetry) -> Self:
-        """Connect once, so that a wrong DSN fails here. Raises OSError, TimeoutError or asyncpg.PostgresError."""
+    async def open(cls, dsn: str, *, pool_size: int, telemetry: Telemetry, name: str | None = None) -> Self:
+        """Connect once, so that a wrong DSN fails here. Raises OSError, TimeoutError or asyncpg.PostgresError.
+
+        `name` tells the pools of one context apart in metrics; a context's own database has the context's name.
+        """
         where = urlsplit(dsn)
         pool = await asyncpg.create_pool(
             dsn, min_size=1, max_size=pool_size, timeout=CONNECT_SECONDS, reset=keep_session
         )
         namespace, address = where.path.lstrip("/"), where.hostname or "localhost"
-        return cls(pool, DatabaseTelemetry(telemetry, namespace, address, where.port or 5432))
+        return cls(
+            pool, DatabaseTelemetry(telemetry, name or telemetry.context, namespace, address, where.port or 5432)
+        )
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, name: str) -> AsyncIterator[Transaction]:
         """Run a block in one READ COMMITTED transaction; an error in it, a cancellation too, rolls it back."""
         with self._telemetry.statement("BEGIN") as statement:
             connection, waited_seconds = await self._acquire()
             try:
-                transaction = Transaction(connection, self._telemetry)
+                transaction = Transaction(connection, self._telemetry, name)
                 await transaction.begin(statement, waited_seconds)
             except BaseException:
                 await self._pool.release(connection)

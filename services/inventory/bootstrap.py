@@ -1,13 +1,16 @@
 """The composition root of inventory: the only place that knows its concrete adapters."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
 from services.infra.postgres import Database
+from services.infra.worker import Worker
 from services.inventory.adapters.postgres import PostgresStock
 from services.inventory.application.commands.confirm_reservation import ConfirmReservationHandler
+from services.inventory.application.commands.expire_reservation import ExpireReservationHandler
 from services.inventory.application.commands.release_reservation import ReleaseReservationHandler
 from services.inventory.application.commands.reserve_stock import ReserveStockHandler
 from services.inventory.application.commands.restock import RestockHandler
@@ -15,15 +18,34 @@ from services.inventory.application.commands.return_stock import ReturnStockHand
 from services.inventory.application.inventory import InventoryApplication
 from services.inventory.application.queries.check_availability import CheckAvailabilityHandler
 from services.inventory.application.queries.get_stock import GetStockHandler
+from services.inventory.sweeper import Sweeper
 from services.kernel.errors import Internal
 
 Command = TypeVar("Command")
 Result = TypeVar("Result")
 
+SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryParts:
+    """What runs in the process: what answers calls, and what nobody waits for.
+
+    `sweeper` has the worker's step, for whoever takes it by hand.
+    """
+
+    application: InventoryApplication
+    workers: tuple[Worker, ...]
+    sweeper: Sweeper
+
 
 def bootstrap_inventory(
-    *, database: Database, telemetry: Telemetry, reservation_ttl_seconds: float
-) -> InventoryApplication:
+    *,
+    database: Database,
+    telemetry: Telemetry,
+    reservation_ttl_seconds: float,
+    sweep_seconds: float = SWEEP_SECONDS,
+) -> InventoryParts:
     """Return inventory on a database; every use case is observed."""
     stock = PostgresStock(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
 
@@ -33,7 +55,7 @@ def bootstrap_inventory(
         identity = ("shop.reservation.id", "reservation_id")
         return use_case(telemetry, name, handler, unexpected=Internal, identity=identity)
 
-    return InventoryApplication(
+    application = InventoryApplication(
         check_availability=observed("check_availability", CheckAvailabilityHandler(stock=stock)),
         reserve_stock=observed("reserve_stock", ReserveStockHandler(stock=stock)),
         confirm_reservation=observed("confirm_reservation", ConfirmReservationHandler(stock=stock)),
@@ -41,4 +63,9 @@ def bootstrap_inventory(
         return_stock=observed("return_stock", ReturnStockHandler(stock=stock)),
         get_stock=observed("get_stock", GetStockHandler(stock=stock)),
         restock=observed("restock", RestockHandler(stock=stock)),
+    )
+    expire = ExpireReservationHandler(stock=stock)
+    sweeper = Sweeper(stock=stock, expire=expire, sweep_seconds=sweep_seconds, telemetry=telemetry)
+    return InventoryParts(
+        application=application, workers=(Worker("sweeper", sweeper.step, telemetry=telemetry),), sweeper=sweeper
     )

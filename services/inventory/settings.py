@@ -15,5 +15,10 @@ class InventorySettings(RunnableSettings):
     database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
     grpc_listen: ListenAddress = Field("127.0.0.1:50052", description="host:port of the gRPC service.")
     reservation_ttl_seconds: float = Field(
-        300, gt=0, le=86_400, description="Seconds that stock stays set aside unless confirmed or released."
+        300,
+        gt=0,
+        le=86_400,
+        description="Seconds that stock stays set aside unless confirmed or released; more than twice what an order "
+        "may be on its way, which is 120.",
     )
+    sweep_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between looks for expired reservations.")

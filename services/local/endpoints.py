@@ -12,14 +12,19 @@ from services.local.errors import FolderUnusable
 from services.local.identity import is_same_process
 
 Mode = Literal["services", "monolith"]
+Bus = Literal["postgres", "nats"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Addresses as host:port, process numbers, and paths of one running platform. `databases` holds passwords."""
+    """Addresses as host:port, process numbers, and paths of one running platform.
+
+    `databases` and `event_log_url` hold passwords. `postgres_pid` is that of the start: a restart brings another.
+    """
 
     run_id: str
     mode: Mode
+    bus: Bus
     supervisor_pid: int
     supervisor_token: str
     edge_http: str
@@ -28,10 +33,13 @@ class Endpoints:
     admin: Mapping[str, str]
     otlp_http: str
     databases: Mapping[str, str] = field(repr=False)
+    event_log_url: str = field(repr=False)
+    event_log_allow_unsafe_sync: bool
     postgres_pid: int | None
     service_pids: Mapping[str, int]
     run_directory: str
     traces_directory: str
+    notifications_directory: str
     logs: Mapping[str, str]
 
     def save(self, path: Path) -> None:

@@ -5,26 +5,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.local.endpoints import Mode
+from services.local.endpoints import Bus, Mode
 from services.local.ports import HOST, Ports
 
 MODULES = {
     "receiver": "observability.receiver",
     "inventory": "services.inventory",
     "order": "services.order",
+    "notification": "services.notification",
     "monolith": "services.monolith",
 }
-CONTEXTS = ("order", "inventory")
+# One role each; the read model and the log of events are databases of their own, since each can be lost and rebuilt.
+DATABASES = ("order", "order_read", "inventory", "notification", "event_log")
 # Settings meant for one process must not reach the others from the shell that `plumb` was started in.
-OWN_PREFIXES = ("ORDER_", "INVENTORY_", "RECEIVER_", "OTEL_EXPORTER_OTLP_", "PLUMB_", "PG")
+OWN_PREFIXES = ("ORDER_", "INVENTORY_", "NOTIFICATION_", "RECEIVER_", "OTEL_EXPORTER_OTLP_", "PLUMB_", "PG")
+# It has one admin port and one ready file, those of order, and calls inventory without a wire.
+UNUSED_BY_MONOLITH = frozenset(
+    {
+        "ORDER_INVENTORY_TARGET",
+        "INVENTORY_ADMIN_LISTEN",
+        "INVENTORY_READY_FILE",
+        "NOTIFICATION_ADMIN_LISTEN",
+        "NOTIFICATION_READY_FILE",
+    }
+)
 LOCAL_HOSTS = "127.0.0.1,localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class EventLogAddress:
+    """Where events are published to, and whether that may be a log that can lose acknowledged ones in a power cut."""
+
+    url: str = field(repr=False)
+    allow_unsafe_sync: bool
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The settings of a service whose variables have this prefix."""
+        return {
+            f"{prefix}_EVENT_LOG_URL": self.url,
+            f"{prefix}_EVENT_LOG_ALLOW_UNSAFE_SYNC": str(self.allow_unsafe_sync).lower(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformOptions:
     """How to run the platform.
 
-    `port_base` None takes free ports. `environment` gives extra variables by process name (order, inventory, monolith,
+    `bus` is where events are published: to a database of PostgreSQL or to a NATS server of our own. `port_base` None
+    takes free ports. `environment` gives extra variables by process name (order, inventory, notification, monolith,
     receiver; "*" means each). `cpus` are the processors that all processes of the platform share; None means any.
     `modules` replaces the module that a process runs, by process name. A service has `start_timeout_seconds` to be
     ready and, told to stop, `stop_timeout_seconds` to drain before it is killed.
@@ -32,6 +60,7 @@ class PlatformOptions:
 
     run_directory: Path
     mode: Mode = "services"
+    bus: Bus = "postgres"
     port_base: int | None = None
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cpus: frozenset[int] | None = None
@@ -48,6 +77,11 @@ class PlatformOptions:
     def traces_directory(self) -> Path:
         """Where the receiver writes spans."""
         return self.run_directory / "traces"
+
+    @property
+    def notifications_directory(self) -> Path:
+        """Where confirmations go, one file each: there is no mail server here."""
+        return self.run_directory / "notifications"
 
     def module(self, name: str) -> str:
         """The Python module of a process."""
@@ -85,10 +119,26 @@ def inventory_settings(*, ports: Ports, dsn: str, ready_file: Path) -> dict[str,
     }
 
 
-def order_settings(*, ports: Ports, dsn: str, ready_file: Path, inventory_target: str) -> dict[str, str]:
+def order_stores(*, databases: Mapping[str, str], event_log: EventLogAddress) -> dict[str, str]:
+    """Where the order service keeps what it knows; all that its migrations need."""
+    return {
+        "ORDER_DATABASE_DSN": databases["order"],
+        "ORDER_READ_DATABASE_DSN": databases["order_read"],
+        **event_log.settings("ORDER"),
+    }
+
+
+def order_settings(
+    *,
+    ports: Ports,
+    databases: Mapping[str, str],
+    event_log: EventLogAddress,
+    ready_file: Path,
+    inventory_target: str,
+) -> dict[str, str]:
     """The order service's settings."""
     return {
-        "ORDER_DATABASE_DSN": dsn,
+        **order_stores(databases=databases, event_log=event_log),
         "ORDER_GRPC_LISTEN": _listen(ports.order_grpc),
         "ORDER_HTTP_LISTEN": _listen(ports.edge_http),
         "ORDER_ADMIN_LISTEN": _listen(ports.order_admin),
@@ -97,12 +147,46 @@ def order_settings(*, ports: Ports, dsn: str, ready_file: Path, inventory_target
     }
 
 
-def monolith_settings(*, ports: Ports, databases: Mapping[str, str], ready_file: Path) -> dict[str, str]:
-    """The monolith's settings: both services', with one admin port and one ready file."""
-    order = order_settings(ports=ports, dsn=databases["order"], ready_file=ready_file, inventory_target="")
-    inventory = inventory_settings(ports=ports, dsn=databases["inventory"], ready_file=ready_file)
-    unused = {"ORDER_INVENTORY_TARGET", "INVENTORY_ADMIN_LISTEN", "INVENTORY_READY_FILE"}
-    return {name: value for name, value in {**order, **inventory}.items() if name not in unused}
+def notification_stores(*, dsn: str, event_log: EventLogAddress) -> dict[str, str]:
+    """Where the notification service keeps what it knows; all that its migrations need."""
+    return {"NOTIFICATION_DATABASE_DSN": dsn, **event_log.settings("NOTIFICATION")}
+
+
+def notification_settings(
+    *, ports: Ports, dsn: str, event_log: EventLogAddress, ready_file: Path, outbox_folder: Path
+) -> dict[str, str]:
+    """The notification service's settings: its mail goes to a folder."""
+    return {
+        **notification_stores(dsn=dsn, event_log=event_log),
+        "NOTIFICATION_ADMIN_LISTEN": _listen(ports.notification_admin),
+        "NOTIFICATION_READY_FILE": str(ready_file),
+        "NOTIFICATION_OUTBOX_FOLDER": str(outbox_folder.resolve()),
+    }
+
+
+def monolith_settings(
+    *,
+    ports: Ports,
+    databases: Mapping[str, str],
+    event_log: EventLogAddress,
+    ready_file: Path,
+    outbox_folder: Path,
+) -> dict[str, str]:
+    """The monolith's settings: all services', with one admin port and one ready file."""
+    settings = {
+        **order_settings(
+            ports=ports, databases=databases, event_log=event_log, ready_file=ready_file, inventory_target=""
+        ),
+        **inventory_settings(ports=ports, dsn=databases["inventory"], ready_file=ready_file),
+        **notification_settings(
+            ports=ports,
+            dsn=databases["notification"],
+            event_log=event_log,
+            ready_file=ready_file,
+            outbox_folder=outbox_folder,
+        ),
+    }
+    return {name: value for name, value in settings.items() if name not in UNUSED_BY_MONOLITH}
 
 
 def _listen(port: int) -> str:

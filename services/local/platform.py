@@ -6,13 +6,15 @@ async with Platform.start(PlatformOptions(run_directory=Path("out/demo/1"))) as 
 """
 
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from services.local.endpoints import Endpoints
 from services.local.errors import ProcessFailed
+from services.local.foundation import Foundation
+from services.local.launcher import Progress, silent
 from services.local.plan import PlatformOptions
-from services.local.startup import Progress, Startup, silent
+from services.local.startup import Startup
 from services.local.watch import Watch
 
 T = TypeVar("T")
@@ -40,7 +42,5 @@ class Platform:
 
         `progress` is told, in short sentences, what was started, what is stopped and what had to be killed.
         """
-        watch = Watch()
-        async with AsyncExitStack() as stack:
-            startup = Startup(options, progress=progress, watch=watch, stack=stack)
-            yield Platform(endpoints=await startup.run(), watch=watch)
+        async with Foundation.start(options, progress=progress) as foundation:
+            yield Platform(endpoints=await Startup(foundation).run(), watch=foundation.watch)

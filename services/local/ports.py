@@ -15,6 +15,8 @@ PURPOSES = (
     "inventory admin",
     "OTLP receiver",
     "PostgreSQL",
+    "notification admin",
+    "NATS",
 )
 
 
@@ -29,6 +31,8 @@ class Ports:
     inventory_admin: int = 0
     otlp_http: int = 0
     postgres: int = 0
+    notification_admin: int = 0
+    nats: int = 0
 
 
 def documented_ports(port_base: int) -> Ports:

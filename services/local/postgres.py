@@ -4,25 +4,32 @@ import asyncio
 import os
 import pwd
 import secrets
+import signal
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from services.local.errors import DatabaseUnavailable, PortTaken
 from services.local.ports import HOST, free_port
 from services.local.postgres_binaries import PostgresBinaries, find_postgres_binaries
 from services.local.process import Command, GuardedProcess
 from services.local.scratch import Scratch
+from services.local.watch import Watch
 
 SUPERUSER = "postgres"
 INITDB_SECONDS = 60.0
 START_SECONDS = 30.0
 POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
+PORT_PAUSE_SECONDS = 0.2
+RESTART_STOP_SECONDS = 15.0
 # Fast shutdown, then immediate (which still removes shared memory), then the hard way.
 STOP = (("SIGINT", 15.0), ("SIGQUIT", 5.0), ("SIGKILL", 5.0))
+# An orderly end that cuts sessions off, and one without a checkpoint, from which the server recovers as after a crash.
+RESTARTS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # Durability stays real: fsync, synchronous_commit and full_page_writes keep their defaults.
 SETTINGS = {
     "listen_addresses": HOST,
@@ -36,15 +43,6 @@ SETTINGS = {
     # In the data folder rather than in /dev/shm, where a kill would leave it behind and containers have little.
     "dynamic_shared_memory_type": "mmap",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedPostgres:
-    """A running server of our own and the address of its superuser."""
-
-    process: GuardedProcess
-    port: int
-    admin_dsn: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,31 +75,69 @@ class PostgresStart:
         )
 
 
-async def start_postgres(start: PostgresStart, *, stack: AsyncExitStack) -> EmbeddedPostgres:
-    """Makes a data folder, starts a server on it and waits until it is ready; `stack` stops it.
+class EmbeddedPostgres:
+    """A running server of our own: the process that serves now, its port, and the address of its superuser."""
+
+    def __init__(
+        self, start: PostgresStart, process: GuardedProcess, *, port: int, password: str, watch: Watch
+    ) -> None:
+        self.process = process
+        self.port = port
+        self.admin_dsn = f"postgresql://{SUPERUSER}:{password}@{HOST}:{port}/postgres?sslmode=disable"
+        self._start = start
+        self._watch = watch
+
+    async def restart(self, *, how: Literal["fast", "immediate"] = "fast") -> None:
+        """Ends the server and starts it again, on the same port and data; the watch does not take that for a failure.
+
+        "immediate" is a crash for the server, without the loss of what the system had cached. Raises PortTaken,
+        DatabaseUnavailable, ProcessFailed.
+        """
+        await self.process.end_by(RESTARTS[how], limit_seconds=RESTART_STOP_SECONDS)
+        for _ in range(PORT_ATTEMPTS):
+            self.process = _launch(self._start, self.port)
+            if await _is_ready(self._start, self.process):
+                self._watch.add(self.process)
+                return
+            # A client of ours that tries to connect may have got just this port as its own end, for a moment.
+            await asyncio.sleep(PORT_PAUSE_SECONDS)
+        raise PortTaken(f"port {self.port} (PostgreSQL) was taken by another process during the restart.")
+
+    async def stop(self) -> None:
+        """Stops the process that serves now."""
+        await self.process.stop()
+
+
+async def start_postgres(
+    start: PostgresStart, *, stack: AsyncExitStack, watch: Watch | None = None
+) -> EmbeddedPostgres:
+    """Makes a data folder, starts a server on it and waits until it is ready; `stack` stops it, `watch` misses it.
 
     Raises DatabaseUnavailable, PortTaken, ProcessFailed.
     """
-    binaries = find_postgres_binaries()
+    watch = watch or Watch()
     password = secrets.token_hex(24)
     start.folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
         # Should PostgreSQL have to run as `nobody`, it passes through the run's folder to its own.
         start.scratch.folder.chmod(0o711)
-    await _initialise(start, binaries=binaries, password=password)
+    await _initialise(start, binaries=find_postgres_binaries(), password=password)
     for _ in range(PORT_ATTEMPTS):
         port = start.port or free_port()
-        process = GuardedProcess(
-            start.command("postgres", *_server_arguments(start, binaries, port)), scratch=start.scratch
-        )
-        stack.push_async_callback(process.stop)
-        await process.started()
-        admin_dsn = f"postgresql://{SUPERUSER}:{password}@{HOST}:{port}/postgres?sslmode=disable"
+        process = _launch(start, port)
+        server = EmbeddedPostgres(start, process, port=port, password=password, watch=watch)
+        stack.push_async_callback(server.stop)
         if await _is_ready(start, process):
-            return EmbeddedPostgres(process=process, port=port, admin_dsn=admin_dsn)
+            watch.add(process)
+            return server
         if start.port:
             raise PortTaken(f"port {port} (PostgreSQL) is taken. Choose other ports with --port-base.")
     raise DatabaseUnavailable(f"PostgreSQL found no free port in {PORT_ATTEMPTS} attempts; start again.")
+
+
+def _launch(start: PostgresStart, port: int) -> GuardedProcess:
+    binaries = find_postgres_binaries()
+    return GuardedProcess(start.command("postgres", *_server_arguments(start, binaries, port)), scratch=start.scratch)
 
 
 async def _initialise(start: PostgresStart, *, binaries: PostgresBinaries, password: str) -> None:
@@ -143,9 +179,10 @@ async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
 
     The server's own file is asked rather than the port: behind that, somebody else's server may answer.
     """
+    pid = await process.started()
     deadline = time.monotonic() + START_SECONDS
     while not process.ended:
-        if _own_status(start.folder / "data" / "postmaster.pid") == "ready":
+        if _own_status(start.folder / "data" / "postmaster.pid", pid) == "ready":
             return True
         if time.monotonic() > deadline:
             raise DatabaseUnavailable(f"PostgreSQL was not ready within {START_SECONDS:.0f} s.{process.tail()}")
@@ -155,13 +192,13 @@ async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
     raise process.failure(await process.exited())
 
 
-def _own_status(pid_file: Path) -> str:
-    """The eighth line of postmaster.pid: starting, ready, stopping; "" before there is one."""
+def _own_status(pid_file: Path, pid: int) -> str:
+    """The eighth line of postmaster.pid: starting, ready, stopping; "" before there is one of this process."""
     try:
         lines = pid_file.read_text().splitlines()
     except FileNotFoundError:
         return ""
-    return lines[7].strip() if len(lines) > 7 else ""
+    return lines[7].strip() if len(lines) > 7 and lines[0] == str(pid) else ""
 
 
 def _must_change_user() -> bool:

@@ -56,12 +56,17 @@ class Exit:
 
 
 class GuardedProcess:
-    """A child under a guard (guard.py), so that it never outlives this process."""
+    """A child under a guard (guard.py), so that it never outlives this process.
+
+    `end_wanted` is true from the moment on that we asked for its end, so that nobody takes it for a failure.
+    """
 
     def __init__(self, command: Command, *, scratch: Scratch) -> None:
         """Starts the guard at once, without a point at which a cancellation could lose it; raises FolderUnusable."""
         self.command = command
         self.pid = 0
+        self.end_wanted = False
+        self._log_start = _size(command.log_path)
         self._scratch = scratch
         ours, theirs = socket.socketpair()
         try:
@@ -153,8 +158,17 @@ class GuardedProcess:
         """Waits, without a bound of its own, until the child ended and says how."""
         return await asyncio.shield(self._exited)
 
+    async def end_by(self, number: signal.Signals, *, limit_seconds: float) -> Exit:
+        """Sends the child this one signal and waits for its end; stops it the usual way when the limit is over."""
+        self.end_wanted = True
+        if not self._exited.done():
+            os.kill(await self.started(), number)
+            await asyncio.wait({self._exited}, timeout=limit_seconds)
+        return await self.stop()
+
     async def stop(self) -> Exit:
         """Stops the child with its signals, within their bounds, and says how it ended; may be called again."""
+        self.end_wanted = True
         if not self._exited.done():
             with contextlib.suppress(ConnectionError):
                 self._control.send(b"stop\n")
@@ -173,10 +187,10 @@ class GuardedProcess:
         return ProcessFailed(f"{self.command.name} (process {self.pid}) {result.describe()}.{self.tail()}")
 
     def tail(self) -> str:
-        """The last lines of the log, with its path, as an ending of a message."""
+        """The last lines that it wrote to the log, with its path, as an ending of a message."""
         try:
             with self.command.log_path.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
                 lines = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
         except FileNotFoundError:
             return ""
@@ -186,5 +200,10 @@ class GuardedProcess:
 
 
 def _open_log(path: Path) -> BinaryIO:
+    """The log, to be written on: a process that is started again goes on where the one before it ended."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("wb")
+    return path.open("ab")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -12,7 +12,10 @@ EXPLANATION_SECONDS = 0.5
 
 
 class Watch:
-    """The processes that must live; whatever waits for something waits for their death too."""
+    """The processes that must live; whatever waits for something waits for their death too.
+
+    A process whose end was asked for, to start it again, is not missed.
+    """
 
     def __init__(self) -> None:
         self._processes: list[GuardedProcess] = []
@@ -20,14 +23,16 @@ class Watch:
 
     def add(self, process: GuardedProcess) -> None:
         """From now on this process must live."""
-        self._processes.append(process)
-        self._changed.set()
+        self._processes = [known for known in self._processes if not known.end_wanted] + [process]
+        # A fresh one each time: who listens to it has the processes of before, and misses no change.
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def failure(self) -> ProcessFailed:
-        """Waits, without a bound, until one of the processes ended and returns what there is to say about it."""
+        """Waits, without a bound, until one of the processes ended unasked and returns what there is to say of it."""
         while True:
-            self._changed.clear()
-            ends = {asyncio.ensure_future(process.exited()): process for process in self._processes}
+            watched = [process for process in self._processes if not (process.ended and process.end_wanted)]
+            ends = {asyncio.ensure_future(process.exited()): process for process in watched}
             change = asyncio.ensure_future(self._changed.wait())
             try:
                 done, _ = await asyncio.wait({*ends, change}, return_when=asyncio.FIRST_COMPLETED)
@@ -35,7 +40,7 @@ class Watch:
                 for waiter in (*ends, change):
                     waiter.cancel()
             for waiter, process in ends.items():
-                if waiter in done:
+                if waiter in done and not process.end_wanted:
                     return process.failure(waiter.result())
 
     async def unless_failure(self, step: Coroutine[Any, Any, T]) -> T:

@@ -6,9 +6,10 @@ from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import Kind, ServiceError, Unavailable
 from services.kernel.fields import REQUEST_ID, check_range, check_skus, check_text
 from services.kernel.money import Money
+from services.order.consistency_token import OrderVersion, encode_consistency_token
 
 MAX_LINES = 1_500
 MAX_QUANTITY = 10_000
@@ -74,6 +75,11 @@ class Order:
     update_time: datetime
     version: int
 
+    @property
+    def consistency_token(self) -> str:
+        """What to give to ListOrders, so that the list holds the order as it is here, or as it became later."""
+        return encode_consistency_token(OrderVersion(self.customer_id, self.order_id, self.version))
+
 
 @dataclass(frozen=True, slots=True)
 class OrderSummary:
@@ -92,6 +98,20 @@ class OrderPage:
 
     orders: tuple[OrderSummary, ...]
     next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSnapshot:
+    """An order right after one of its events, as far as a list of orders is concerned."""
+
+    order_id: UUID
+    customer_id: UUID
+    version: int
+    state: OrderState
+    line_count: int
+    total: Money | None
+    create_time: datetime
+    update_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +151,12 @@ class GetOrder:
 
 @dataclass(frozen=True, slots=True)
 class ListOrders:
-    """Read a page of this customer's orders."""
+    """Read a page of this customer's orders; with a consistency token, not before it holds what the token says."""
 
     customer_id: UUID
     page_size: int = DEFAULT_PAGE_SIZE
     page_token: str = ""
+    consistency_token: str = ""
 
     def __post_init__(self) -> None:
         check_range("page_size", self.page_size, low=1, high=MAX_PAGE_SIZE, reason="INVALID_PAGE_SIZE")
@@ -196,6 +217,20 @@ class VersionConflict(OrderError):
     order_id: UUID
 
 
+class ReadModelBehind(OrderError, Unavailable):
+    """The list of orders does not hold your last change yet."""
+
+    reason = "READ_MODEL_BEHIND"
+
+
+@dataclass
+class EventNotUnderstood(OrderError):
+    """The event's payload is not what its type promises."""
+
+    kind, reason = Kind.INVALID, "EVENT_NOT_UNDERSTOOD"
+    event_id: UUID
+
+
 class OrderService(Protocol):
     """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
 
@@ -209,4 +244,4 @@ class OrderService(Protocol):
         """Return the order CANCELLED. Raises OrderNotFound, OrderNotCancellable, VersionConflict."""
 
     async def list_orders(self, query: ListOrders, /) -> OrderPage:
-        """Return a page, newest first. Raises InvalidField for a page token of another list."""
+        """Return a page, newest first. Raises InvalidField for a token of another list, and ReadModelBehind."""

@@ -1,50 +1,135 @@
 """The composition root of orders: the only place that knows its concrete adapters."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
+from observability.telemetry.messaging import ConsumerTelemetry, RelayTelemetry, sent
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
+from services.infra.messaging.consumer import Consumer, Handle
+from services.infra.messaging.log import EventLog
+from services.infra.messaging.outbox import Outbox
+from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
 from services.infra.retry import until_known
+from services.infra.worker import Worker
 from services.inventory.api import InventoryService
-from services.kernel.clock import Clock, utc_now
+from services.kernel.clock import Clock, NewId, utc_now
 from services.kernel.errors import Internal
+from services.order.adapters.history import History
 from services.order.adapters.postgres import PostgresOrders
+from services.order.adapters.sagas import PostgresSagas
+from services.order.adapters.summaries import PostgresSummaries, project
 from services.order.application.commands.cancel_order import CancelOrderHandler
+from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
 from services.order.application.orders import OrderApplication
+from services.order.application.ports import Saga
 from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
+from services.order.consumers.order_summaries import CONSUMER, OrderEvents
+from services.order.driver import SagaDriver
+from services.order.publishing import DESTINATION, message_of
 
 Command = TypeVar("Command")
 Result = TypeVar("Result")
+
+GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderParts:
+    """What runs in the process: what answers calls, and what nobody waits for.
+
+    `relay`, `driver` and `consumer` have the workers' steps, for whoever takes them by hand.
+    """
+
+    application: OrderApplication
+    workers: tuple[Worker, ...]
+    relay: Relay
+    driver: SagaDriver
+    consumer: Consumer
 
 
 def bootstrap_order(
     *,
     database: Database,
+    read_database: Database,
+    log: EventLog,
     inventory: InventoryService,
     telemetry: Telemetry,
+    grace_seconds: float = GRACE_SECONDS,
     clock: Clock = utc_now,
-    new_id: Callable[[], UUID] = uuid4,
-) -> OrderApplication:
-    """Return orders on a database, with an inventory in this process or another; every use case is observed."""
-    orders = PostgresOrders(database=database)
-    settle = SettleOrder(orders=orders, inventory=inventory, until_known=until_known, clock=clock)
-    place = PlaceOrderHandler(orders=orders, settle=settle, clock=clock, new_id=new_id)
-    cancel = CancelOrderHandler(orders=orders, inventory=inventory, until_known=until_known, clock=clock)
+    new_id: NewId = uuid4,
+) -> OrderParts:
+    """Return orders on two databases and an event log, with an inventory in this process or another.
+
+    Every use case is observed. A request has `grace_seconds` to settle its order before the saga driver helps.
+    """
+    context, compensations = telemetry.context, telemetry.metrics.saga_compensations
+    compensations.add(0, context)
+    history = History(
+        sent=lambda event_type: sent(telemetry, destination=DESTINATION, event_type=event_type),
+        grace_seconds=grace_seconds,
+    )
+    orders = PostgresOrders(database=database, history=history)
+    settle = SettleOrder(
+        orders=orders,
+        inventory=inventory,
+        until_known=until_known,
+        clock=clock,
+        compensated=lambda: compensations.add(1, context),
+    )
 
     def observed(
-        name: str, handler: Callable[[Command], Awaitable[Result]]
+        name: str,
+        handler: Callable[[Command], Awaitable[Result]],
+        *,
+        origin: Callable[[Command], str] | None = None,
     ) -> Callable[[Command], Coroutine[Any, Any, Result]]:
-        return use_case(telemetry, name, handler, unexpected=Internal, identity=("shop.order.id", "order_id"))
+        identity = ("shop.order.id", "order_id")
+        return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
-    return OrderApplication(
-        place_order=observed("place_order", place),
+    application = OrderApplication(
+        place_order=observed(
+            "place_order", PlaceOrderHandler(orders=orders, settle=settle, clock=clock, new_id=new_id)
+        ),
         get_order=observed("get_order", GetOrderHandler(orders=orders)),
-        cancel_order=observed("cancel_order", cancel),
-        list_orders=observed("list_orders", ListOrdersHandler(orders=orders)),
+        cancel_order=observed("cancel_order", CancelOrderHandler(orders=orders, settle=settle, clock=clock)),
+        list_orders=observed("list_orders", ListOrdersHandler(summaries=PostgresSummaries(database=read_database))),
     )
+    finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
+    driver = SagaDriver(
+        sagas=PostgresSagas(database=database, lease_seconds=2 * grace_seconds),
+        finish=finish,
+        attempt_seconds=grace_seconds,
+        telemetry=telemetry,
+    )
+    relay = Relay(outbox=Outbox(database=database, to_message=message_of), log=log, telemetry=RelayTelemetry(telemetry))
+    consumer = projection(read_database, log, telemetry)
+    workers = (
+        Worker("relay", relay.step, telemetry=telemetry, at_end=relay.give_up),
+        Worker("saga-driver", driver.step, telemetry=telemetry),
+        Worker("order-summaries", consumer.step, telemetry=telemetry),
+    )
+    return OrderParts(application=application, workers=workers, relay=relay, driver=driver, consumer=consumer)
+
+
+def projection(read_database: Database, log: EventLog, telemetry: Telemetry) -> Consumer:
+    """Return the consumer that keeps the read model."""
+    handle: Handle = OrderEvents(project=project)
+    return Consumer(
+        CONSUMER,
+        database=read_database,
+        log=log,
+        handle=handle,
+        telemetry=ConsumerTelemetry(telemetry, consumer=CONSUMER, destination=DESTINATION),
+    )
+
+
+def traceparent_of(saga: Saga) -> str:
+    """Return where a saga comes from."""
+    return saga.traceparent

@@ -13,6 +13,15 @@ class OrderContextSettings(RunnableSettings):
 
     database_dsn: SecretStr = Field(description="postgresql:// address of the orders' own database.")
     database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
+    read_database_dsn: SecretStr = Field(description="postgresql:// address of the read model's own database.")
+    read_database_pool_size: int = Field(4, ge=2, le=100, description="Most connections to the read model's database.")
+    event_log_url: SecretStr = Field(description="postgresql:// or nats:// address of the event log to publish to.")
+    event_log_allow_unsafe_sync: bool = Field(
+        False, description="Accept an event log that may lose acknowledged events in a power cut."
+    )
+    saga_grace_seconds: float = Field(
+        5.0, gt=0, le=60, description="Seconds that a request has to settle its order before the saga driver helps."
+    )
     grpc_listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC service.")
     http_listen: ListenAddress = Field("127.0.0.1:8080", description="host:port of the REST edge.")
     request_deadline_seconds: float = Field(2.0, gt=0.3, le=60, description="Most seconds an HTTP request may take.")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contract.shop import Mode, Shop, open_shop
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(params=["in_process", "grpc"])
@@ -15,7 +16,7 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 
 @pytest.fixture
-async def shop(mode: Mode, order_dsn: str, inventory_dsn: str, clean_databases: None) -> AsyncIterator[Shop]:
+async def shop(mode: Mode, postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
     """A shop on empty databases."""
-    async with open_shop(mode, order_dsn=order_dsn, inventory_dsn=inventory_dsn) as opened:
+    async with open_shop(mode, postgres_server.dsns) as opened:
         yield opened

@@ -1,6 +1,6 @@
 """The shop under test: the same contexts on a real PostgreSQL, called in process or over gRPC."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +12,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from observability.telemetry import setup
+from services.infra.messaging.log import EventLog
+from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
@@ -21,16 +23,28 @@ from services.inventory.bootstrap import bootstrap_inventory
 from services.inventory.rpc import server as inventory_rpc
 from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
+from services.inventory.sweeper import Sweeper
 from services.kernel.money import Money
+from services.notification.bootstrap import NotificationParts, bootstrap_notification
 from services.order import api as order_api
-from services.order.bootstrap import bootstrap_order
+from services.order.bootstrap import OrderParts, bootstrap_order
 from services.order.rpc import server as order_rpc
 from services.order.rpc.client import OrderClient
 from services.order.rpc.translate import ERRORS as ORDER_ERRORS
+from tests.fakes.sender import FakeSender
 
 Mode = Literal["in_process", "grpc"]
 LOOPBACK = Address("127.0.0.1", 0)
 POOL_SIZE = 4
+GRACE_SECONDS = 5.0
+# The context of each database.
+DATABASES = {
+    "order": "order",
+    "order_read": "order",
+    "event_log": "order",
+    "inventory": "inventory",
+    "notification": "notification",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +54,56 @@ class Shop:
     mode: Mode
     orders: order_api.OrderService
     inventory: inventory_api.InventoryService
-    order_database: Database
-    inventory_database: Database
-    order_dsn: str
-    inventory_dsn: str
+    parts: OrderParts
+    sweeper: Sweeper
+    notification: NotificationParts
+    sender: FakeSender
+    log: EventLog
+    databases: Mapping[str, Database]
+    dsns: Mapping[str, str]
     runtime: setup.Runtime
     spans: InMemorySpanExporter
+
+    @property
+    def order_database(self) -> Database:
+        """The pool of the orders' database."""
+        return self.databases["order"]
+
+    @property
+    def order_dsn(self) -> str:
+        """The address of the orders' database."""
+        return self.dsns["order"]
+
+    @property
+    def inventory_dsn(self) -> str:
+        """The address of inventory's database."""
+        return self.dsns["inventory"]
+
+    async def catch_up(self) -> None:
+        """Publish every stored event, bring the read model up to the last, and send every confirmation."""
+        while await self.parts.relay.step() == 0.0:
+            pass
+        await self._consume("order_read", self.parts.consumer.step)
+        await self._consume("notification", self.notification.consume)
+        while await self.notification.send() == 0.0:
+            pass
+
+    async def settle(self) -> None:
+        """Let time pass: every saga is due, and driven until no order is on its way."""
+        select = "SELECT count(*) AS left FROM sagas"
+        while (await self.databases["order"].fetch("SELECT", select))[0]["left"]:
+            async with self.databases["order"].transaction("test") as transaction:
+                await transaction.execute("UPDATE", "UPDATE sagas SET due_time = now()")
+            await self.parts.driver.step()
+
+    async def _consume(self, database: str, step: Callable[[], Awaitable[float]]) -> None:
+        """Take a consumer's steps until it has read the whole log."""
+        select = "SELECT incarnation, position FROM consumer_cursors"
+        state = await self.log.state()
+        while [tuple(row) for row in await self.databases[database].fetch("SELECT", select)] != [
+            (state.incarnation, state.head)
+        ]:
+            await step()
 
     def finished(self, name: str) -> list[ReadableSpan]:
         """Return the finished spans of a name."""
@@ -57,20 +115,22 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(mode: Mode, *, order_dsn: str, inventory_dsn: str) -> AsyncIterator[Shop]:
-    """Run the shop for the time of a block."""
+async def open_shop(mode: Mode, dsns: Mapping[str, str]) -> AsyncIterator[Shop]:
+    """Run the shop for the time of a block. Its workers rest: `catch_up` takes their steps."""
     spans = InMemorySpanExporter()
     runtime = setup.start("contract", log_level="error", processor=SimpleSpanProcessor(spans))
-    telemetry = {context: runtime.for_context(context) for context in ("order", "inventory", "test")}
+    contexts = ("order", "inventory", "notification", "test")
+    telemetry = {context: runtime.for_context(context) for context in contexts}
     async with AsyncExitStack() as stack:
         databases = {}
-        for context, dsn in (("order", order_dsn), ("inventory", inventory_dsn)):
-            database = await Database.open(dsn, pool_size=POOL_SIZE, telemetry=telemetry[context])
+        for name, context in DATABASES.items():
+            database = await Database.open(dsns[name], pool_size=POOL_SIZE, telemetry=telemetry[context], name=name)
             stack.push_async_callback(database.close, timeout_seconds=5)
-            databases[context] = database
-        inventory: inventory_api.InventoryService = bootstrap_inventory(
+            databases[name] = database
+        stock_parts = bootstrap_inventory(
             database=databases["inventory"], telemetry=telemetry["inventory"], reservation_ttl_seconds=60
         )
+        inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":
             methods = inventory_rpc.InventoryServicer(inventory).methods()
             server = RpcServer(name="grpc", listen=LOOPBACK)
@@ -78,8 +138,19 @@ async def open_shop(mode: Mode, *, order_dsn: str, inventory_dsn: str) -> AsyncI
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
             inventory = InventoryClient(channel, target=target, telemetry=telemetry["order"])
-        orders: order_api.OrderService = bootstrap_order(
-            database=databases["order"], inventory=inventory, telemetry=telemetry["order"]
+        log = PostgresLog(database=databases["event_log"])
+        parts = bootstrap_order(
+            database=databases["order"],
+            read_database=databases["order_read"],
+            log=log,
+            inventory=inventory,
+            telemetry=telemetry["order"],
+            grace_seconds=GRACE_SECONDS,
+        )
+        orders: order_api.OrderService = parts.application
+        sender = FakeSender()
+        notification = bootstrap_notification(
+            database=databases["notification"], log=log, sender=sender, telemetry=telemetry["notification"]
         )
         if mode == "grpc":
             server = RpcServer(name="grpc", listen=LOOPBACK)
@@ -96,10 +167,13 @@ async def open_shop(mode: Mode, *, order_dsn: str, inventory_dsn: str) -> AsyncI
             mode=mode,
             orders=orders,
             inventory=inventory,
-            order_database=databases["order"],
-            inventory_database=databases["inventory"],
-            order_dsn=order_dsn,
-            inventory_dsn=inventory_dsn,
+            parts=parts,
+            sweeper=stock_parts.sweeper,
+            notification=notification,
+            sender=sender,
+            log=log,
+            databases=databases,
+            dsns=dsns,
             runtime=runtime,
             spans=spans,
         )

@@ -41,6 +41,9 @@ Situation = Callable[[Shop], Awaitable[tuple[ServiceError, ServiceError]]]
 CLAIM = """
     INSERT INTO idempotency_keys (scope, request_id, digest, resource_id)
     VALUES ($1, $2, '', '00000000-0000-0000-0000-000000000000')"""
+NEXT_EVENT = """
+    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
+    VALUES ($1, $2, 'order.cancelled', 1, '{}', '{}', now())"""
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError:
@@ -71,12 +74,12 @@ async def not_enough_stock(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def optimistic_lock_lost(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """The order changes between a cancellation's read and its write."""
+    """Another event takes the version that a cancellation would have, and whoever stored it does not say more."""
     await stock(shop, A=1)
     command = place(A=1)
     order = await shop.orders.place_order(command)
     cancel = CancelOrder(request_id(), command.customer_id, order.order_id)
-    async with holding(shop.order_dsn, "UPDATE orders SET version = version + 1") as other:
+    async with holding(shop.order_dsn, NEXT_EVENT, order.order_id, order.version + 1) as other:
         cancelling = asyncio.create_task(error_of(shop.orders.cancel_order(cancel)))
         await somebody_waits(other)
     return await cancelling, VersionConflict(order.order_id)
@@ -112,7 +115,7 @@ async def overload(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """Every connection of the pool is in use for longer than a caller waits."""
     async with AsyncExitStack() as stack:
         for _ in range(POOL_SIZE):
-            await stack.enter_async_context(shop.order_database.transaction())
+            await stack.enter_async_context(shop.order_database.transaction("test"))
         return await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4()))), Overloaded(1.0)
 
 

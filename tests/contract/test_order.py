@@ -1,14 +1,18 @@
 """What orders promise, however they are called."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from shop.order.v1 import order_service_pb2 as pb
+from shop.order.v1.order_events_pb2 import OrderEvent
 
 from services.infra import deadline
 from services.inventory.api import Delivery, Restock
-from services.kernel.errors import InvalidField, RequestIdReused
+from services.kernel.errors import InvalidField, RequestIdReused, ServiceError
 from services.order.api import (
     CancelOrder,
     GetOrder,
@@ -136,7 +140,7 @@ async def test_cancelling_a_confirmed_order_returns_its_stock(shop: Shop) -> Non
     order = await shop.orders.place_order(command)
     cancel = CancelOrder(request_id(), command.customer_id, order.order_id)
     cancelled = await shop.orders.cancel_order(cancel)
-    assert (cancelled.state, cancelled.version) == (OrderState.CANCELLED, 3)
+    assert (cancelled.state, cancelled.version) == (OrderState.CANCELLED, 4)
     assert await shop.orders.cancel_order(cancel) == cancelled
     assert await shop.orders.cancel_order(replace(cancel, request_id=request_id())) == cancelled
     assert await available(shop, "A") == 5
@@ -156,15 +160,10 @@ async def test_an_order_is_kept_pending_while_inventory_is_away_and_a_repeat_fin
     """PENDING is stored before stock is touched; the repeat drives the same order to its end."""
     await stock(shop, A=5)
     command = place(A=2)
-    connection = await asyncpg.connect(shop.inventory_dsn)
-    try:
-        await connection.execute("ALTER TABLE items RENAME TO items_away")
+    async with inventory_away(shop):
         with deadline.within(1.0):
             pending = await shop.orders.place_order(command)
-        assert (pending.state, pending.total) == (OrderState.PENDING, None)
-    finally:
-        await connection.execute("ALTER TABLE items_away RENAME TO items")
-        await connection.close()
+    assert (pending.state, pending.total) == (OrderState.PENDING, None)
     finished = await shop.orders.place_order(command)
     assert (finished.order_id, finished.state) == (pending.order_id, OrderState.CONFIRMED)
     assert await available(shop, "A") == 3
@@ -174,14 +173,9 @@ async def test_cancelling_a_pending_order_releases_what_it_may_hold(shop: Shop) 
     """A repeat of the order then finds it cancelled, and no stock is held."""
     await stock(shop, A=5)
     command = place(A=2)
-    connection = await asyncpg.connect(shop.inventory_dsn)
-    try:
-        await connection.execute("ALTER TABLE items RENAME TO items_away")
+    async with inventory_away(shop):
         with deadline.within(1.0):
             pending = await shop.orders.place_order(command)
-    finally:
-        await connection.execute("ALTER TABLE items_away RENAME TO items")
-        await connection.close()
     cancelled = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, pending.order_id))
     assert cancelled.state is OrderState.CANCELLED
     assert (await shop.orders.place_order(command)).state is OrderState.CANCELLED
@@ -194,6 +188,7 @@ async def test_a_customers_orders_come_newest_first_page_by_page(shop: Shop) -> 
     customer_id = uuid4()
     placed = [(await shop.orders.place_order(place(customer_id, A=1))).order_id for _ in range(5)]
     await shop.orders.place_order(place(A=1))
+    await shop.catch_up()
     listed, token = [], ""
     for expected in (2, 2, 1):
         page = await shop.orders.list_orders(ListOrders(customer_id, 2, token))
@@ -209,8 +204,88 @@ async def test_a_page_token_is_bound_to_its_list(shop: Shop) -> None:
     customer_id = uuid4()
     for _ in range(2):
         await shop.orders.place_order(place(customer_id, A=1))
+    await shop.catch_up()
     token = (await shop.orders.list_orders(ListOrders(customer_id, 1))).next_page_token
     for query in (ListOrders(uuid4(), 1, token), ListOrders(customer_id, 1, "none")):
         with pytest.raises(InvalidField) as caught:
             await shop.orders.list_orders(query)
         assert (caught.value.field, caught.value.reason) == ("page_token", "INVALID_PAGE_TOKEN")
+
+
+async def test_a_cancellation_that_inventory_could_not_answer_is_finished_by_the_driver(shop: Shop) -> None:
+    """The wish is stored first; the customer who does not repeat gets what was asked for all the same."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order = await shop.orders.place_order(command)
+    async with inventory_away(shop):
+        with deadline.within(1.0), pytest.raises(ServiceError):
+            await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
+    await finish(shop)
+    assert (await read(shop, order.order_id, command.customer_id)).state is OrderState.CANCELLED
+    assert await available(shop, "A") == 5
+
+
+async def test_an_order_that_was_left_pending_is_finished_by_the_driver(shop: Shop) -> None:
+    """Nobody repeats the request."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    async with inventory_away(shop):
+        with deadline.within(1.0):
+            pending = await shop.orders.place_order(command)
+    await finish(shop)
+    assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.CONFIRMED
+    assert await available(shop, "A") == 3
+
+
+async def test_the_driver_leaves_a_young_order_to_its_request(shop: Shop) -> None:
+    """Until its grace is over."""
+    await stock(shop, A=5)
+    async with inventory_away(shop):
+        with deadline.within(1.0):
+            pending = await shop.orders.place_order(command := place(A=2))
+    await shop.parts.driver.step()
+    assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
+
+
+async def test_every_step_of_an_order_is_published_once_and_in_order(shop: Shop) -> None:
+    """With the order as it was right after the step, for consumers that know nothing else of it."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order = await shop.orders.place_order(command)
+    await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
+    await shop.catch_up()
+    batch = await shop.log.read(after=0, limit=10, wait_seconds=0)
+    events = [OrderEvent.FromString(delivery.message.data) for delivery in batch.deliveries]
+    assert [(event.type, event.aggregate_version, event.state) for event in events] == [
+        ("order.placed", 1, pb.ORDER_STATE_PENDING),
+        ("order.completed", 2, pb.ORDER_STATE_CONFIRMED),
+        ("order.cancellation_requested", 3, pb.ORDER_STATE_CONFIRMED),
+        ("order.cancelled", 4, pb.ORDER_STATE_CANCELLED),
+    ]
+    assert {(event.aggregate_id, event.customer_id, event.line_count) for event in events} == {
+        (str(order.order_id), str(command.customer_id), 1)
+    }
+    assert [event.HasField("total") for event in events] == [False, True, True, True]
+
+
+@asynccontextmanager
+async def inventory_away(shop: Shop) -> AsyncIterator[None]:
+    """Let inventory fail for the time of a block."""
+    connection = await asyncpg.connect(shop.inventory_dsn)
+    try:
+        await connection.execute("ALTER TABLE items RENAME TO items_away")
+        yield
+    finally:
+        await connection.execute("ALTER TABLE items_away RENAME TO items")
+        await connection.close()
+
+
+async def finish(shop: Shop) -> None:
+    """Let the grace of every saga be over, and the driver do its work."""
+    connection = await asyncpg.connect(shop.order_dsn)
+    try:
+        await connection.execute("UPDATE sagas SET due_time = now()")
+        await shop.parts.driver.step()
+        assert await connection.fetchval("SELECT count(*) FROM sagas") == 0
+    finally:
+        await connection.close()

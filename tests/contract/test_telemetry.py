@@ -43,12 +43,12 @@ async def test_the_spans_of_a_placement_are_these(shop: Shop) -> None:
         span.name for span in shop.spans.get_finished_spans() if "db.query.summary" in (span.attributes or {})
     ]
     assert statements == [
-        *("BEGIN", "INSERT idempotency_keys", "INSERT orders", "COMMIT"),
+        *("BEGIN", "INSERT idempotency_keys", "INSERT events", "INSERT orders", "COMMIT"),
         *("BEGIN", "INSERT idempotency_keys", "SELECT items FOR UPDATE", "INSERT reservations"),
         *("INSERT reservation_lines", "UPDATE items", "COMMIT"),
         *("BEGIN", "INSERT idempotency_keys", "SELECT reservations FOR UPDATE", "UPDATE reservations"),
         *("SELECT items FOR UPDATE", "UPDATE items", "INSERT stock_ledger", "COMMIT"),
-        *("BEGIN", "UPDATE orders", "COMMIT"),
+        *("BEGIN", "INSERT events", "UPDATE orders", "COMMIT"),
     ]
     calls = [span.name for span in shop.spans.get_finished_spans() if "rpc.method" in (span.attributes or {})]
     inventory = [
@@ -85,4 +85,4 @@ async def test_begin_carries_the_wait_for_its_connection(shop: Shop) -> None:
     await stock(shop, A=5)
     await shop.orders.place_order(place(A=2))
     assert all("db.client.connection.wait_time" in (span.attributes or {}) for span in shop.finished("BEGIN"))
-    assert shop.samples("db_client_connection_wait_time_seconds", context="order") > 0
+    assert shop.samples("db_client_connection_wait_time_seconds", context="order", db_client_connection_pool_name="order") > 0

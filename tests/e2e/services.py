@@ -14,9 +14,11 @@ from typing import Any
 from services.local.endpoints import Endpoints
 from services.local.plan import (
     MODULES,
+    EventLogAddress,
     base_environment,
     inventory_settings,
     monolith_settings,
+    notification_settings,
     order_settings,
 )
 from services.local.ports import Ports
@@ -73,7 +75,8 @@ class Services:
         """Start an order service, of the shop's inventory if no other is given."""
         settings = order_settings(
             ports=Ports(),
-            dsn=self.shop.databases["order"],
+            databases=self.shop.databases,
+            event_log=self._event_log,
             ready_file=self._ready_file(),
             inventory_target=inventory_target or self.shop.inventory_grpc,
         )
@@ -86,10 +89,31 @@ class Services:
         )
         return self._start("inventory", settings)
 
+    def notification(self) -> Service:
+        """Start a notification service."""
+        settings = notification_settings(
+            ports=Ports(),
+            dsn=self.shop.databases["notification"],
+            event_log=self._event_log,
+            ready_file=self._ready_file(),
+            outbox_folder=Path(self.shop.notifications_directory),
+        )
+        return self._start("notification", settings)
+
     def monolith(self) -> Service:
         """Start the whole shop as one process."""
-        settings = monolith_settings(ports=Ports(), databases=self.shop.databases, ready_file=self._ready_file())
+        settings = monolith_settings(
+            ports=Ports(),
+            databases=self.shop.databases,
+            event_log=self._event_log,
+            ready_file=self._ready_file(),
+            outbox_folder=Path(self.shop.notifications_directory),
+        )
         return self._start("monolith", settings)
+
+    @property
+    def _event_log(self) -> EventLogAddress:
+        return EventLogAddress(self.shop.event_log_url, allow_unsafe_sync=self.shop.event_log_allow_unsafe_sync)
 
     def _ready_file(self) -> Path:
         return self.folder / f"ready-{len(self.started)}.json"

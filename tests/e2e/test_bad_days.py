@@ -1,6 +1,5 @@
 """What does a process say when it cannot start? One plain line, which names the thing, and no secret."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from services.local.endpoints import Endpoints
-from services.local.plan import base_environment
+from services.local.plan import EventLogAddress, base_environment, order_stores
 
 START_SECONDS = 40
 SECRET = "hunter2hunter2"
@@ -17,10 +16,9 @@ NOWHERE = f"postgresql://order:{SECRET}@127.0.0.1:1/order?sslmode=disable"
 
 def start(environment: Mapping[str, str], service: str = "order") -> subprocess.CompletedProcess[str]:
     """Start a service that is expected to end by itself."""
-    clean = {key: value for key, value in base_environment().items() if not key.startswith(("ORDER_", "INVENTORY_"))}
     return subprocess.run(
         [sys.executable, "-m", f"services.{service}", "serve"],
-        env={**clean, "PATH": os.environ["PATH"], **environment},
+        env={**base_environment(), **environment},
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
@@ -28,12 +26,14 @@ def start(environment: Mapping[str, str], service: str = "order") -> subprocess.
     )
 
 
-def test_a_missing_dsn_is_named(shop: Endpoints) -> None:
-    """The variable is in the message."""
-    ended = start({})
+@pytest.mark.parametrize("variable", ["ORDER_DATABASE_DSN", "ORDER_READ_DATABASE_DSN", "ORDER_EVENT_LOG_URL"])
+def test_a_missing_address_is_named(variable: str) -> None:
+    """The variable is in the message, and no other."""
+    ended = start({name: value for name, value in stores().items() if name != variable})
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
-    assert "ORDER_DATABASE_DSN" in ended.stderr
+    assert [name for name in stores() if name in ended.stderr] == [variable]
+    assert SECRET not in ended.stderr + ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_a_missing_dsn_is_named(shop: Endpoints) -> None:
 )
 def test_a_bad_setting_is_named(variable: str, value: str) -> None:
     """The variable is in the message, the DSN is not."""
-    ended = start({"ORDER_DATABASE_DSN": NOWHERE, variable: value})
+    ended = start({**stores(), variable: value})
     assert ended.returncode == 1
     assert variable in ended.stderr
     assert SECRET not in ended.stderr + ended.stdout
 
 
-def test_an_unreachable_database_is_said(shop: Endpoints) -> None:
+def test_an_unreachable_database_is_said() -> None:
     """The line says what to check, without a traceback."""
-    ended = start({"ORDER_DATABASE_DSN": NOWHERE, **ephemeral()})
+    ended = start({**stores(), **ephemeral()})
     assert ended.returncode == 1
     assert "check that the database is up" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -65,7 +65,7 @@ def test_an_unreachable_database_is_said(shop: Endpoints) -> None:
 def test_a_refusing_database_is_said(shop: Endpoints) -> None:
     """A wrong password is told apart from an absent server."""
     dsn = shop.databases["order"].replace("://order:", f"://order:{SECRET}")
-    ended = start({"ORDER_DATABASE_DSN": dsn, **ephemeral()})
+    ended = start({**stores(shop), "ORDER_DATABASE_DSN": dsn, **ephemeral()})
     assert ended.returncode == 1
     assert "the database refused" in ended.stderr
     assert SECRET not in ended.stderr + ended.stdout
@@ -74,8 +74,7 @@ def test_a_refusing_database_is_said(shop: Endpoints) -> None:
 @pytest.mark.parametrize("port", ["ORDER_GRPC_LISTEN", "ORDER_HTTP_LISTEN", "ORDER_ADMIN_LISTEN"])
 def test_a_taken_port_is_said(shop: Endpoints, port: str) -> None:
     """Rather than shared."""
-    environment = {"ORDER_DATABASE_DSN": shop.databases["order"], **ephemeral(), port: shop.edge_http}
-    ended = start(environment)
+    ended = start({**stores(shop), **ephemeral(), port: shop.edge_http})
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert shop.edge_http.rpartition(":")[2] in ended.stderr
@@ -83,10 +82,16 @@ def test_a_taken_port_is_said(shop: Endpoints, port: str) -> None:
 
 def test_a_host_that_others_reach_is_refused(shop: Endpoints) -> None:
     """Unless it is asked for: there is no TLS yet."""
-    environment = {"ORDER_DATABASE_DSN": shop.databases["order"], **ephemeral(), "ORDER_HTTP_LISTEN": "0.0.0.0:0"}
-    ended = start(environment)
+    ended = start({**stores(shop), **ephemeral(), "ORDER_HTTP_LISTEN": "0.0.0.0:0"})
     assert ended.returncode == 1
     assert "ALLOW_INSECURE_BIND" in ended.stderr
+
+
+def stores(shop: Endpoints | None = None) -> dict[str, str]:
+    """Return the databases and the event log of a shop, or of none."""
+    databases = shop.databases if shop else dict.fromkeys(("order", "order_read"), NOWHERE)
+    url = shop.event_log_url if shop else NOWHERE
+    return order_stores(databases=databases, event_log=EventLogAddress(url, allow_unsafe_sync=False))
 
 
 def ephemeral() -> dict[str, str]:

@@ -1,48 +1,60 @@
-"""Orders in a dictionary; satisfies `services.order.application.ports.Orders`."""
+"""Orders in a dictionary, each the fold of its events; satisfies `services.order.application.ports.Orders`."""
 
+from collections import defaultdict
 from uuid import UUID
 
 from services.kernel.errors import RequestIdReused
-from services.order.api import CancelOrder, ListOrders, OrderNotFound, OrderPage, PlaceOrder, VersionConflict
-from services.order.domain.order import Order
+from services.order.api import CancelOrder, OrderNotFound, PlaceOrder, VersionConflict
+from services.order.domain.events import Recorded
+from services.order.domain.order import Change, Order, fold
 
 
 class FakeOrders:
-    """Keeps the latest version of each order and what each request id was first used for."""
+    """Keeps the history of each order and what each request id was first used for."""
 
     def __init__(self) -> None:
-        self.orders: dict[UUID, Order] = {}
-        self._commands: dict[tuple[UUID, str], PlaceOrder | CancelOrder] = {}
-        self._first: dict[tuple[UUID, str], UUID] = {}
+        self.histories: dict[UUID, list[Recorded]] = defaultdict(list)
+        self._commands: dict[tuple[UUID, str], tuple[PlaceOrder | CancelOrder, UUID]] = {}
 
-    async def add(self, order: Order, command: PlaceOrder) -> Order:
+    async def add(self, placed: Change, command: PlaceOrder) -> Order:
         """Store the order, or return the one its request id stored first."""
-        self._take(command)
-        key = (command.customer_id, command.request_id)
-        first_id = self._first.setdefault(key, order.order_id)
-        return self.orders.setdefault(first_id, order)
+        first_id = self._take(command, placed.order.order_id)
+        if first_id == placed.order.order_id:
+            self.append(placed)
+        return await self.get(first_id, command.customer_id)
 
-    async def claim(self, command: CancelOrder) -> None:
-        """Take the request id."""
-        self._take(command)
+    async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
+        """Store the wish with its request id."""
+        is_new = (command.customer_id, command.request_id) not in self._commands
+        if is_new and requested:
+            self.append(requested)
+        self._take(command, command.order_id)
+        return await self.get(command.order_id, command.customer_id)
 
     async def get(self, order_id: UUID, customer_id: UUID) -> Order:
         """Return the customer's order."""
-        order = self.orders.get(order_id)
-        if order is None or order.customer_id != customer_id:
+        if order_id not in self.histories or (order := self.fold(order_id)).customer_id != customer_id:
             raise OrderNotFound(order_id)
         return order
 
-    async def save(self, order: Order) -> None:
-        """Store the next version."""
-        if self.orders[order.order_id].version != order.version - 1:
+    async def save(self, change: Change) -> None:
+        """Store the next event."""
+        self.append(change)
+
+    def append(self, change: Change) -> None:
+        """Store an event, if it is the next of its order."""
+        order, history = change.order, self.histories[change.order.order_id]
+        if order.version != len(history) + 1:
             raise VersionConflict(order.order_id)
-        self.orders[order.order_id] = order
+        history.append(Recorded(order.version, change.event, order.update_time))
 
-    async def page(self, query: ListOrders) -> OrderPage:
-        """Not asked for by the tests that use this fake."""
-        raise NotImplementedError
+    def fold(self, order_id: UUID) -> Order:
+        """Return the order that its events make."""
+        return fold(order_id, self.histories[order_id])
 
-    def _take(self, command: PlaceOrder | CancelOrder) -> None:
-        if self._commands.setdefault((command.customer_id, command.request_id), command) != command:
+    def _take(self, command: PlaceOrder | CancelOrder, resource_id: UUID) -> UUID:
+        key = (command.customer_id, command.request_id)
+        first, first_id = self._commands.setdefault(key, (command, resource_id))
+        if first != command:
             raise RequestIdReused
+        return first_id

@@ -1,5 +1,6 @@
 """Are the traces of a demo complete, and does everything that points at one lead somewhere?"""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,19 @@ import orjson
 from observability.analysis.integrity import Integrity as TraceCounts
 from observability.analysis.integrity import check_integrity, unresolved
 from observability.analysis.otlp import SpansRead
+from observability.analysis.spans import Link, Span, SpanKind, SpanStatus
 from observability.analysis.trees import Forest
+from observability.lab.demo.effects import Aftermath
+from observability.lab.demo.notified import NOTIFIED, ORDER_ROOT, sent_confirmations
 from observability.lab.demo.scrapes import ScrapePair
 from observability.lab.report.result import Check, Integrity
 from observability.lab.run import RequestRecord
 
-_ORDER_ROOT = "POST /orders"
 _STOCKING_ROOT = "shop.inventory.v1.InventoryService/Restock"
+# What nobody waits for has a trace of its own, which links to the one that set it off.
+_BEHIND_THE_ANSWERS = ("process shop.orders", NOTIFIED, "order.finish_order")
+_CONSUMERS = ("notification", "order_summaries")
+_COMPLETED = "order.completed"
 # The only failure of which the sender knows that nothing of the request arrived.
 _NEVER_ARRIVED = "CONNECTION_FAILED"
 _PROCESSED = "otel_sdk_processor_span_processed_total"
@@ -32,6 +39,8 @@ class Recorded:
     log_paths: Sequence[Path]
     requests: Sequence[RequestRecord]
     stocking_calls: int
+    aftermath: Aftermath
+    confirmation_files: int
 
 
 def check_traces(recorded: Recorded) -> Integrity:
@@ -42,6 +51,10 @@ def check_traces(recorded: Recorded) -> Integrity:
         _stocking_check(recorded, counts),
         _trees_check(recorded, counts),
         _spans_check(recorded),
+        _links_check(recorded),
+        _settled_check(recorded),
+        _events_check(recorded),
+        _confirmations_check(recorded),
         _exemplars_check(recorded),
         _logs_check(recorded),
     )
@@ -63,16 +76,18 @@ def log_references(paths: Iterable[Path]) -> Iterator[str]:
 
 def _orders_check(recorded: Recorded, counts: TraceCounts) -> Check:
     accepted = sum(record.reason != _NEVER_ARRIVED for record in recorded.requests)
-    traces = counts.traces_by_root.get(_ORDER_ROOT, 0)
-    sentence = f"{accepted:,} orders reached the edge; {traces:,} traces begin with {_ORDER_ROOT}"
+    traces = counts.traces_by_root.get(ORDER_ROOT, 0)
+    sentence = f"{accepted:,} orders reached the edge; {traces:,} traces begin with {ORDER_ROOT}"
     return Check(sentence, traces == accepted)
 
 
 def _stocking_check(recorded: Recorded, counts: TraceCounts) -> Check:
     calls, traces = recorded.stocking_calls, counts.traces_by_root.get(_STOCKING_ROOT, 0)
-    others = counts.traces - traces - counts.traces_by_root.get(_ORDER_ROOT, 0)
+    behind = sum(counts.traces_by_root.get(name, 0) for name in _BEHIND_THE_ANSWERS)
+    others = counts.traces - traces - counts.traces_by_root.get(ORDER_ROOT, 0) - behind
     sentence = (
-        f"{calls:,} calls stocked the shop; {traces:,} traces begin with Restock, and {others:,} with anything else"
+        f"{calls:,} calls stocked the shop; {traces:,} traces begin with Restock, {behind:,} with what followed the"
+        f" answers, and {others:,} with anything else"
     )
     return Check(sentence, calls == traces and not others)
 
@@ -96,6 +111,63 @@ def _spans_check(recorded: Recorded) -> Check:
         f" {lost:,} lost in export"
     )
     return Check(sentence, ended == written and not dropped and not lost)
+
+
+def _links_check(recorded: Recorded) -> Check:
+    links = [link for span in recorded.read.spans for link in span.links]
+    missing = set(links) - {Link(span.trace_id, span.span_id) for span in recorded.read.spans}
+    sentence = f"{len(links):,} links between spans; {len(missing):,} name a span that was not written"
+    return Check(sentence, bool(links) and not missing)
+
+
+def _settled_check(recorded: Recorded) -> Check:
+    progress, seconds = recorded.aftermath.progress, recorded.aftermath.waited_seconds
+    if progress.settled:
+        return Check(f"{seconds:.1f} s after the last answer everything that the orders set off had happened", True)
+    sentence = (
+        f"{seconds:.0f} s after the last answer {progress.unfinished:,} orders had not come to their end,"
+        f" {progress.unpublished:,} events were not published, {progress.events - progress.projected:,} not in the"
+        f" read model, and {progress.completed - progress.notified:,} customers not notified"
+    )
+    return Check(sentence, False)
+
+
+def _events_check(recorded: Recorded) -> Check:
+    """Compare what the database holds with the spans of whoever stored it and of whoever took it up."""
+    stored = Counter(event.traceparent for event in recorded.aftermath.events)
+    senders = {_traceparent(span) for span in recorded.read.spans if span.kind is SpanKind.PRODUCER}
+    unseen = sum(count for traceparent, count in stored.items() if traceparent not in senders)
+    consumed = _consumed(recorded.read.spans)
+    taken = ", ".join(f"{name} took {count:,}" for name, count in sorted(consumed.items()))
+    sentence = f"{stored.total():,} events are stored, {unseen:,} of them by no span; {taken or 'nobody took any'}"
+    complete = consumed == dict.fromkeys(_CONSUMERS, stored.total())
+    return Check(sentence, complete and not unseen)
+
+
+def _confirmations_check(recorded: Recorded) -> Check:
+    completed = Counter(event.traceparent for event in recorded.aftermath.events if event.type == _COMPLETED)
+    sent = sent_confirmations(recorded.forest)
+    notified = Counter(_traceparent(link) for span in sent for link in span.links)
+    sentence = (
+        f"{completed.total():,} orders were completed; {notified.total():,} confirmations were sent,"
+        f" {(completed & notified).total():,} of them linked to a completion of their own;"
+        f" {recorded.confirmation_files:,} are in the folder"
+    )
+    return Check(sentence, completed == notified and recorded.confirmation_files == completed.total())
+
+
+def _traceparent(span: Span | Link) -> str:
+    return f"00-{span.trace_id}-{span.span_id}-01"
+
+
+def _consumed(spans: Iterable[Span]) -> Counter[str]:
+    """Count the messages of the batches that were processed to their end, by consumer."""
+    counts: Counter[str] = Counter()
+    for span in spans:
+        size = span.attributes.get("messaging.batch.message_count")
+        if span.kind is SpanKind.CONSUMER and span.status is not SpanStatus.ERROR and isinstance(size, int):
+            counts[str(span.attributes.get("messaging.consumer.group.name"))] += size
+    return counts
 
 
 def _exemplars_check(recorded: Recorded) -> Check:

@@ -1,25 +1,30 @@
 """On what machine, and with what versions, was this measured? Nothing here names the machine or its user."""
 
+import asyncio
 import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
+import nats
+import nats.errors
 import psutil
 
 from observability.lab.demo.options import DemoError
 from observability.lab.host import HostUse
+from services.local.endpoints import Endpoints
 
 _TIMEOUT_SECONDS = 5.0
 
 
-async def describe_environment(*, database_dsn: str, platform_cpus: frozenset[int] | None) -> dict[str, str]:
-    """Describe machine and versions, by name; raises DemoError when the database does not answer."""
+async def describe_environment(endpoints: Endpoints, *, platform_cpus: frozenset[int] | None) -> dict[str, str]:
+    """Describe machine and versions, by name; raises DemoError when the database or NATS does not answer."""
     return {
         "Plumbline": version("plumbline"),
         "Python": platform.python_version(),
-        "PostgreSQL": await _postgres_version(database_dsn),
+        "PostgreSQL": await _postgres_version(endpoints.databases["order"]),
+        "events": await _event_log(endpoints),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
         "processors": _processors(platform_cpus),
@@ -47,6 +52,21 @@ async def _postgres_version(dsn: str) -> str:
             await connection.close(timeout=_TIMEOUT_SECONDS)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DemoError(f"the database does not answer: {error}") from error
+
+
+async def _event_log(endpoints: Endpoints) -> str:
+    if endpoints.bus == "postgres":
+        return "in a database of their own"
+    try:
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            client = await nats.connect(endpoints.event_log_url, allow_reconnect=False)
+            try:
+                version = client.connected_server_version
+            finally:
+                await client.close()
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        raise DemoError(f"NATS does not answer: {error}") from error
+    return f"NATS {version}" + (", which does not sync each write" if endpoints.event_log_allow_unsafe_sync else "")
 
 
 def _processors(platform_cpus: frozenset[int] | None) -> str:

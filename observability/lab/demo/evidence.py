@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from observability.analysis.otlp import read_spans
-from observability.analysis.quantiles import quantile, quantile_interval
 from observability.analysis.trees import build_traces
 from observability.lab.demo.checks import Recorded, check_traces
+from observability.lab.demo.effects import Aftermath
 from observability.lab.demo.environment import describe_host_use
 from observability.lab.demo.load import Load
+from observability.lab.demo.notified import effects_of, notifications, quantile_figures
 from observability.lab.demo.options import DemoError, DemoOptions
 from observability.lab.demo.red import red_tables
 from observability.lab.demo.scrapes import ScrapePair
@@ -21,13 +22,11 @@ from observability.lab.report.result import (
     Orders,
     Phases,
     Points,
-    QuantileFigure,
 )
 from observability.lab.run import RequestRecord
 
-_QUANTILES = (0.50, 0.95, 0.99)
-# PostgreSQL writes no JSON, and the receiver's own log knows no traces.
-_LOGS_WITHOUT_TRACES = frozenset({"postgres", "receiver"})
+# PostgreSQL and NATS write no JSON, and the receiver's own log knows no traces.
+_LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "receiver"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,12 @@ class Observation:
     run_id: str
     load: Load
     scrapes: ScrapePair
+    aftermath: Aftermath
     stocking_calls: int
     expected_rejections: int
     environment: Mapping[str, str]
     traces_directory: Path
+    notifications_directory: Path
     logs: Mapping[str, Path]
 
 
@@ -56,13 +57,15 @@ def make_result(options: DemoOptions, observation: Observation, phases: Phases) 
         run_id=observation.run_id,
         started_at=datetime.fromtimestamp(round(load.started_at_unix_seconds), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         mode=options.mode,
+        bus=options.bus,
         rate_per_second=options.rate_per_second,
         duration_seconds=options.duration_seconds,
         seed=options.seed,
         environment={**observation.environment, **describe_host_use(load.host)},
         phases=phases,
         orders=_orders(load, observation.expected_rejections),
-        quantiles=_quantiles(load.requests),
+        quantiles=quantile_figures([record.latency_seconds for record in load.requests]),
+        effects=effects_of(notifications(recorded.forest)),
         points=_points(load.requests),
         invalid_because=load.invalid_because,
         gates=tuple(GateFigure(gate.name, gate.status.value, gate.sentence) for gate in load.gates),
@@ -81,6 +84,8 @@ def _read(observation: Observation) -> Recorded:
         log_paths=[path for name, path in observation.logs.items() if name not in _LOGS_WITHOUT_TRACES],
         requests=observation.load.requests,
         stocking_calls=observation.stocking_calls,
+        aftermath=observation.aftermath,
+        confirmation_files=sum(1 for _ in observation.notifications_directory.glob("*.eml")),
     )
 
 
@@ -97,12 +102,6 @@ def _orders(load: Load, expected_rejections: int) -> Orders:
         expected_rejections=expected_rejections,
         throughput_per_second=summary.throughput_per_second,
     )
-
-
-def _quantiles(requests: tuple[RequestRecord, ...]) -> tuple[QuantileFigure, ...]:
-    ordered = sorted(record.latency_seconds for record in requests)
-    intervals = [(q, quantile_interval(ordered, q)) for q in _QUANTILES]
-    return tuple(QuantileFigure(q, quantile(ordered, q), each.low, each.high) for q, each in intervals)
 
 
 def _points(requests: tuple[RequestRecord, ...]) -> Points:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from observability.lab.errors import LoadUsageError
-from services.local.endpoints import Mode
+from services.local.endpoints import Bus, Mode
 
 # All spans of a demo are read into memory to check that none is missing: about 20 kB an order.
 MAXIMUM_ORDERS = 20_000
@@ -23,6 +23,7 @@ class DemoOptions:
     duration_seconds: float
     seed: int
     mode: Mode
+    bus: Bus
     output: Path
 
     def check(self) -> None:

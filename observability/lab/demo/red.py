@@ -59,6 +59,15 @@ _KINDS = (
         for side in ("server", "client")
     ),
     _Kind(
+        key="events",
+        title="Events, from their storing to their effect",
+        metric="shop_event_dwell_seconds",
+        name_labels=("consumer",),
+        outcome_label=None,
+        is_error=bool,
+        is_fault=bool,
+    ),
+    _Kind(
         key="statements",
         title="Database statements",
         metric="db_client_operation_duration_seconds",

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from observability.lab.catalogue import StockPlan, plan_stock
+from observability.lab.demo.effects import Aftermath, wait_for_effects
 from observability.lab.demo.environment import describe_environment
 from observability.lab.demo.evidence import Observation, make_result
 from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
@@ -78,27 +79,32 @@ class Demo:
         platform_options = PlatformOptions(
             run_directory=directory,
             mode=self._options.mode,
+            bus=self._options.bus,
             cpus=platform_cpus,
             environment={"receiver": {"RECEIVER_MAXIMUM_FILES": _RECEIVER_FILES}},
         )
         async with Platform.start(platform_options, progress=self._say) as platform:
             endpoints = platform.endpoints
-            environment = await describe_environment(
-                database_dsn=endpoints.databases["order"], platform_cpus=platform_cpus
-            )
+            environment = await describe_environment(endpoints, platform_cpus=platform_cpus)
             calls = await platform.unless_failure(self._stock(endpoints, plan))
             set_up = time.monotonic()
-            load, scrapes = await platform.unless_failure(self._load(endpoints, plan, directory))
+            before = await scrape_all(endpoints.admin)
+            load = await platform.unless_failure(self._load(endpoints, plan, directory))
             loaded = time.monotonic()
-        phases = Phases(set_up - self._began, loaded - set_up, time.monotonic() - loaded)
+            aftermath = await platform.unless_failure(self._settle(endpoints))
+            scrapes = ScrapePair(before, await scrape_when_quiet(endpoints.admin))
+            settled = time.monotonic()
+        phases = Phases(set_up - self._began, loaded - set_up, settled - loaded, time.monotonic() - settled)
         observation = Observation(
             run_id=directory.name,
             load=load,
             scrapes=scrapes,
+            aftermath=aftermath,
             stocking_calls=calls,
             expected_rejections=plan.expected_rejections,
             environment=environment,
             traces_directory=Path(endpoints.traces_directory),
+            notifications_directory=Path(endpoints.notifications_directory),
             logs={name: Path(path) for name, path in endpoints.logs.items()},
         )
         return observation, phases
@@ -107,13 +113,15 @@ class Demo:
         self._say(f"stocking {len(plan.deliveries):,} SKUs, {len(plan.scarce_skus):,} of them scarcely")
         return await stock_shop(endpoints.inventory_grpc, plan.deliveries, request_id_prefix="demo")
 
-    async def _load(self, endpoints: Endpoints, plan: StockPlan, directory: Path) -> tuple[Load, ScrapePair]:
-        before = await scrape_all(endpoints.admin)
+    async def _load(self, endpoints: Endpoints, plan: StockPlan, directory: Path) -> Load:
         self._say(f"placing {plan.orders:,} orders; about {plan.expected_rejections:,} will find a SKU sold out")
         with showing_progress(self._console) as on_progress:
             log_path = directory / "logs" / "load.log"
-            load = await run_load(self._task(endpoints, directory), log_path=log_path, on_progress=on_progress)
-        return load, ScrapePair(before, await scrape_when_quiet(endpoints.admin))
+            return await run_load(self._task(endpoints, directory), log_path=log_path, on_progress=on_progress)
+
+    async def _settle(self, endpoints: Endpoints) -> Aftermath:
+        self._say("waiting until all that the orders set off has happened")
+        return await wait_for_effects(endpoints.databases)
 
     def _task(self, endpoints: Endpoints, directory: Path) -> GeneratorTask:
         options = LoadOptions(

@@ -10,6 +10,7 @@ from observability.analysis.openmetrics import Exemplar, HistogramDelta, Scrape,
 from observability.lab.demo.options import DemoError
 
 _ACTIVE_REQUESTS = "http_server_active_requests"
+_SPANS_ENDED = "otel_sdk_processor_span_processed_total"
 _SCRAPE_TIMEOUT_SECONDS = 10.0
 _QUIET_TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.1
@@ -49,13 +50,16 @@ async def scrape_all(admin: Mapping[str, str]) -> Scrapes:
 
 
 async def scrape_when_quiet(admin: Mapping[str, str]) -> Scrapes:
-    """Scrape once no request is in flight any more, or at the latest after 15 s; raises DemoError."""
+    """Scrape once no request is in flight and no span ends any more, or at the latest after 15 s; raises DemoError."""
     deadline = asyncio.get_running_loop().time() + _QUIET_TIMEOUT_SECONDS
+    ended_before = -1.0
     while True:
         scrapes = await scrape_all(admin)
         busy = any(scrape.total(_ACTIVE_REQUESTS) for scrape in scrapes.values())
-        if not busy or asyncio.get_running_loop().time() > deadline:
+        ended = sum(scrape.total(_SPANS_ENDED) for scrape in scrapes.values())
+        if (not busy and ended == ended_before) or asyncio.get_running_loop().time() > deadline:
             return scrapes
+        ended_before = ended
         await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from observability.analysis.trees import Trace
 from observability.analysis.waterfall import Row, flatten
+from observability.lab.demo.notified import ORDER_ROOT
 from observability.lab.outcomes import OutcomeKind
 from observability.lab.report.result import Waterfall, WaterfallRow
 from observability.lab.run import RequestRecord
@@ -16,7 +17,7 @@ _CHOICES = (("A typical order (the median of those confirmed)", 0.50), ("A slow 
 
 def choose_waterfalls(traces: Sequence[Trace], requests: Sequence[RequestRecord]) -> tuple[Waterfall, ...]:
     """Take from the confirmed orders with a whole trace, by their latency, the median and the 99th percentile."""
-    trace_of = {order_id: trace for trace in traces if trace.whole and (order_id := _order_id(trace))}
+    trace_of = {order_id: trace for trace in traces if _begins_with_order(trace) and (order_id := _order_id(trace))}
     confirmed = sorted(
         (each for each in requests if each.outcome is OutcomeKind.CONFIRMED and each.order_id in trace_of),
         key=lambda record: record.latency_seconds,
@@ -25,6 +26,11 @@ def choose_waterfalls(traces: Sequence[Trace], requests: Sequence[RequestRecord]
         return ()
     chosen = [(title, confirmed[round(share * (len(confirmed) - 1))]) for title, share in _CHOICES]
     return tuple(_waterfall(title, record, trace_of[record.order_id or ""]) for title, record in chosen)
+
+
+def _begins_with_order(trace: Trace) -> bool:
+    """Leave out the traces of what followed an answer, which tell of the same order."""
+    return trace.whole and trace.roots[0].span.name == ORDER_ROOT
 
 
 def _order_id(trace: Trace) -> str | None:

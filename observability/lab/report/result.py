@@ -11,17 +11,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from observability.analysis.waterfall import Segment
 
-FORMAT = "plumbline-demo/1"
+FORMAT = "plumbline-demo/2"
 
 Mode = Literal["services", "monolith"]
+Bus = Literal["postgres", "nats"]
 
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """How long the parts of a demo took: until the shop was stocked, under load, and until everything had ended."""
+    """How long the parts of a demo took.
+
+    Until the shop was stocked, under load, until all that the orders had set off had happened, and until the end.
+    """
 
     set_up_seconds: float
     load_seconds: float
+    settle_seconds: float
     stop_seconds: float
 
 
@@ -47,12 +52,21 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class QuantileFigure:
-    """A quantile of the latency from the intended send time and its 95 % interval (None: too few orders for it)."""
+    """A quantile of some durations and its 95 % interval (None: too few of them for it)."""
 
     q: float
     seconds: float
     low_seconds: float | None
     high_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How long something took that no customer waited for; `count` is how often it happened."""
+
+    name: str
+    count: int
+    quantiles: tuple[QuantileFigure, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +168,12 @@ class Integrity:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """All that a demo measured."""
+    """All that a demo measured; `quantiles` are of the latency from the intended send time."""
 
     run_id: str
     started_at: str
     mode: Mode
+    bus: Bus
     rate_per_second: float
     duration_seconds: float
     seed: int
@@ -166,6 +181,7 @@ class DemoResult:
     phases: Phases
     orders: Orders
     quantiles: tuple[QuantileFigure, ...]
+    effects: tuple[Effect, ...]
     points: Points
     invalid_because: tuple[str, ...]
     gates: tuple[GateFigure, ...]

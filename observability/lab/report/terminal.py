@@ -10,7 +10,7 @@ from observability.lab.report import words
 from observability.lab.report.page import component_colours, short_name
 from observability.lab.report.result import DemoResult, RedTable, Waterfall
 
-_TABLES = frozenset({"http", "use_cases", "rpc_server", "rpc_client"})
+_TABLES = frozenset({"http", "use_cases", "rpc_server", "rpc_client", "events"})
 _FEWEST_BAR_COLUMNS = 12
 _MOST_BAR_COLUMNS = 60
 _NAME_COLUMNS = 40
@@ -32,7 +32,8 @@ def print_demo(console: Console, result: DemoResult) -> None:
     _print_checks(console, result)
     phases = result.phases
     console.print(
-        f"set-up {phases.set_up_seconds:.1f} s, load {phases.load_seconds:.1f} s, stop {phases.stop_seconds:.1f} s",
+        f"set-up {phases.set_up_seconds:.1f} s, load {phases.load_seconds:.1f} s, until all effects"
+        f" {phases.settle_seconds:.1f} s, stop {phases.stop_seconds:.1f} s",
         highlight=False,
     )
 
@@ -53,6 +54,8 @@ def _orders(result: DemoResult) -> Table:
     for figure in result.quantiles:
         name = f"latency {words.quantile_name(figure.q)}"
         table.add_row(name, f"{words.duration(figure.seconds)} (95 % interval {words.interval(figure)})")
+    for effect in result.effects:
+        table.add_row(escape(effect.name), f"{words.quantiles(effect)} ({effect.count:,})")
     return table
 
 

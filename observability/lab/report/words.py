@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from observability.lab.report.result import DemoResult, QuantileFigure
+from observability.lab.report.result import DemoResult, Effect, QuantileFigure
 
 
 def milliseconds(seconds: float) -> str:
@@ -29,6 +29,11 @@ def interval(figure: QuantileFigure) -> str:
 def quantile_name(q: float) -> str:
     """Write a quantile's usual name, as p99."""
     return f"p{q * 100:g}"
+
+
+def quantiles(effect: Effect) -> str:
+    """List the quantiles of an effect, each with its unit."""
+    return ", ".join(f"{quantile_name(figure.q)} {duration(figure.seconds)}" for figure in effect.quantiles)
 
 
 def counts(by_name: Mapping[str, int]) -> str:

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from observability.telemetry.rpc import client_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
+from services.infra.crash_points import crash_points
 from services.infra.rpc.errors import ErrorTranslation
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.infra.settings import parse_address
@@ -66,10 +67,12 @@ class RpcClient:
             raise DeadlineExceeded
         host, port = self._address
         with client_call(self._telemetry, f"{self._service}/{name}", address=host, port=port) as call:
+            crash_points.reached(f"{name}.before_call")
             try:
                 response = await stub(request, timeout=timeout_seconds, metadata=tuple(call.metadata.items()))
             except grpc.aio.AioRpcError as error:
                 call.status_code = error.code().name
                 raise self._errors.from_call(error) from error
+            crash_points.reached(f"{name}.after_call")
             call.status_code = "OK"
             return response

@@ -53,6 +53,11 @@ class Details:
                 break
         return detail
 
+    @property
+    def retry_after_seconds(self) -> float:
+        """The seconds that RetryInfo says to wait, 0 without it."""
+        return self.find(RetryInfo).retry_delay.ToMilliseconds() / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorTranslation:
@@ -105,12 +110,11 @@ class ErrorTranslation:
     def _decode_shared(self, info: ErrorInfo, details: Details) -> ServiceError | None:
         if violations := details.find(BadRequest).field_violations:
             return InvalidField(violations[0].field, violations[0].reason, violations[0].description)
-        retry_after_seconds = details.find(RetryInfo).retry_delay.ToMilliseconds() / 1000
         match info.reason:
             case "OVERLOADED":
-                return Overloaded(retry_after_seconds)
+                return Overloaded(details.retry_after_seconds)
             case "DEPENDENCY_UNAVAILABLE":
-                return Unavailable(retry_after_seconds)
+                return Unavailable(details.retry_after_seconds)
             case "INTERNAL":
                 return Internal(info.metadata["error_id"])
         shared = {kind.reason: kind for kind in (RequestIdReused, IdempotencyInProgress, DeadlineExceeded)}

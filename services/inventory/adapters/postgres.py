@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from services.infra.idempotency import claim
@@ -16,6 +17,14 @@ from services.kernel.money import Money
 NO_RESOURCE = UUID(int=0)
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationBacklog:
+    """How many reservations hold stock that is not sold, and how many of them have expired."""
+
+    pending: int
+    due: int
+
+
 class PostgresStock:
     """Satisfies `ports.Stock`. `reservation_ttl_seconds` is how long stock stays set aside."""
 
@@ -24,9 +33,9 @@ class PostgresStock:
         self._reservation_ttl_seconds = reservation_ttl_seconds
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["PostgresStockTransaction"]:
+    async def transaction(self, name: str) -> AsyncIterator["PostgresStockTransaction"]:
         """Run a block in one transaction."""
-        async with self._database.transaction() as transaction:
+        async with self._database.transaction(name) as transaction:
             yield PostgresStockTransaction(transaction, self._reservation_ttl_seconds)
 
     async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
@@ -35,6 +44,15 @@ class PostgresStock:
         select = "SELECT sku, on_hand, reserved, currency_code, unit_price_minor FROM items WHERE sku = ANY($1)"
         rows = await self._database.fetch("SELECT items", select, skus)
         return {row["sku"]: level_of(row) for row in rows}
+
+    async def backlog(self) -> ReservationBacklog:
+        """Count what is PENDING, and of it what is due."""
+        # Purpose: both numbers from the index on what is pending.
+        select = """
+            SELECT count(*) AS pending, count(*) FILTER (WHERE expire_time <= now()) AS due
+            FROM reservations WHERE state = 'PENDING'"""
+        (row,) = await self._database.fetch("SELECT reservations count", select)
+        return ReservationBacklog(**row)
 
 
 class PostgresStockTransaction:
@@ -72,6 +90,16 @@ class PostgresStockTransaction:
             WHERE r.reservation_id = $1 FOR NO KEY UPDATE OF r"""
         rows = await self._transaction.fetch("SELECT reservations FOR UPDATE", select, reservation_id)
         return locked_reservation_of(rows[0]) if rows else None
+
+    async def lock_due(self) -> Reservation | None:
+        """Lock the reservation that expired first, by this database's clock."""
+        # Purpose: any number of sweepers, and none waits for another or for a confirmation under way.
+        select = """
+            SELECT reservation_id FROM reservations WHERE state = 'PENDING' AND expire_time <= now()
+            ORDER BY expire_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"""
+        rows = await self._transaction.fetch("SELECT reservations FOR UPDATE", select)
+        locked = await self.lock_reservation(rows[0]["reservation_id"]) if rows else None
+        return locked.reservation if locked else None
 
     async def add(self, decision: Decision) -> Reservation:
         """Store the decision; set its lines aside when it is to reserve."""

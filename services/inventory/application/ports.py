@@ -34,6 +34,9 @@ class StockTransaction(Protocol):
     async def lock_reservation(self, reservation_id: UUID) -> LockedReservation | None:
         """Lock a reservation; None when there is none."""
 
+    async def lock_due(self) -> Reservation | None:
+        """Lock the PENDING reservation that expired first; skip what others hold; None when none is left."""
+
     async def add(self, decision: Decision) -> Reservation:
         """Store a new reservation and set its lines aside. Raises ReservationVoided, RequestIdReused."""
 
@@ -50,8 +53,8 @@ class StockTransaction(Protocol):
 class Stock(Protocol):
     """The stock: read at once, changed in transactions."""
 
-    def transaction(self) -> AbstractAsyncContextManager[StockTransaction]:
-        """Run a block in one transaction; an error in it undoes it."""
+    def transaction(self, name: str) -> AbstractAsyncContextManager[StockTransaction]:
+        """Run a block in one transaction, named by its use case; an error in it undoes it."""
 
     async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
         """Return the levels as of now; unknown SKUs are left out."""

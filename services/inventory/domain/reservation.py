@@ -107,6 +107,13 @@ def confirm(reservation: Reservation, *, now: datetime) -> Step | None:
     raise ended(reservation)
 
 
+def expire(reservation: Reservation) -> Step:
+    """Return the step that gives back what nobody confirmed in time. Raises ReservationStateConflict."""
+    if reservation.state is not ReservationState.PENDING:
+        raise ReservationStateConflict(reservation.reservation_id, reservation.state)
+    return Step(ReservationState.EXPIRED, GIVEN_BACK)
+
+
 def release(reservation: Reservation) -> Step | None:
     """Return the step that gives back; None when nothing is held."""
     match reservation.state:

@@ -1,7 +1,7 @@
 """Where does the next page begin? An opaque token, bound to the list it came from."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import orjson
@@ -15,14 +15,16 @@ def encode_page_token(create_time: datetime, order_id: UUID, customer_id: UUID) 
 
 
 def decode_page_token(token: str, customer_id: UUID) -> tuple[datetime, UUID] | None:
-    """Return where the page begins; None for the first. Raises InvalidField for a token of another list."""
+    """Return where the page begins, in UTC; None for the first. Raises InvalidField for a token of another list."""
     if not token:
         return None
     try:
-        create_time, order_id, bound_to = orjson.loads(urlsafe_b64decode(token.encode()))
-        place = datetime.fromisoformat(create_time), UUID(order_id), UUID(bound_to)
-    except (ValueError, TypeError, AttributeError) as error:
+        text, order_id, bound_to = orjson.loads(urlsafe_b64decode(token.encode()))
+        create_time = datetime.fromisoformat(text)
+        # A time at the edge of the calendar may be none in UTC.
+        place = create_time.astimezone(UTC), UUID(order_id), UUID(bound_to)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidField("page_token", "INVALID_PAGE_TOKEN", "is not a token that ListOrders gave") from error
-    if place[2] != customer_id or place[0].tzinfo is None:
+    if place[2] != customer_id or create_time.tzinfo is None:
         raise InvalidField("page_token", "INVALID_PAGE_TOKEN", "belongs to another list")
     return place[0], place[1]

@@ -1,65 +1,53 @@
-"""How are orders kept in PostgreSQL? A constant number of statements a use case, whatever the lines."""
+"""How are orders kept in PostgreSQL? Their events, and what these add up to, in one transaction, in few statements."""
 
 from uuid import UUID
 
 from services.infra.idempotency import claim
-from services.infra.postgres import Database
-from services.order.adapters.page_token import decode_page_token, encode_page_token
-from services.order.adapters.rows import order_of, rejection_to_json, summary_of
-from services.order.api import CancelOrder, ListOrders, OrderNotFound, OrderPage, PlaceOrder, VersionConflict
-from services.order.domain.order import Order
+from services.infra.postgres import Database, Transaction
+from services.order.adapters.history import History
+from services.order.adapters.rows import order_of, rejection_to_json
+from services.order.api import CancelOrder, OrderNotFound, PlaceOrder
+from services.order.domain.order import Change, Order
 
 
 class PostgresOrders:
-    """Satisfies `ports.Orders`."""
+    """Satisfies `ports.Orders`. The row in `orders` is there for reading: the events decide."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, history: History) -> None:
         self._database = database
+        self._history = history
 
-    async def add(self, order: Order, command: PlaceOrder) -> Order:
+    async def add(self, placed: Change, command: PlaceOrder) -> Order:
         """Store the order with the command's request id, or return the one that came first with it."""
-        async with self._database.transaction() as transaction:
+        async with self._database.transaction("place_order") as transaction:
             first_id = await claim(
                 transaction,
                 scope=str(command.customer_id),
                 request_id=command.request_id,
                 command=command,
-                resource_id=order.order_id,
+                resource_id=placed.order.order_id,
             )
             if first_id is None:
-                # Purpose: the order and its lines, PENDING, in one statement.
-                insert = """
-                    WITH inserted AS (
-                        INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time)
-                        VALUES ($1, $2, $3, $4, cardinality($7::text[]), $5, $6))
-                    INSERT INTO order_lines (order_id, line_number, sku, quantity)
-                    SELECT $1, row_number, sku, quantity
-                    FROM unnest($7::text[], $8::int[]) WITH ORDINALITY AS line (sku, quantity, row_number)"""
-                await transaction.execute(
-                    "INSERT orders",
-                    insert,
-                    order.order_id,
-                    order.customer_id,
-                    order.state.value,
-                    order.version,
-                    order.create_time,
-                    order.update_time,
-                    [line.sku for line in order.lines],
-                    [line.quantity for line in order.lines],
-                )
-                return order
+                await self._history.append(transaction, placed)
+                await insert_order(transaction, placed.order)
+                return placed.order
         return await self.get(first_id, command.customer_id)
 
-    async def claim(self, command: CancelOrder) -> None:
-        """Take the command's request id in a transaction of its own: the effect is in another database."""
-        async with self._database.transaction() as transaction:
-            await claim(
+    async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
+        """Store the wish with the command's request id, in one transaction."""
+        async with self._database.transaction("request_cancellation") as transaction:
+            first_id = await claim(
                 transaction,
                 scope=str(command.customer_id),
                 request_id=command.request_id,
                 command=command,
                 resource_id=command.order_id,
             )
+            if first_id is None and requested:
+                await self._history.append(transaction, requested)
+                await update_order(transaction, requested.order)
+                return requested.order
+        return await self.get(command.order_id, command.customer_id)
 
     async def get(self, order_id: UUID, customer_id: UUID) -> Order:
         """Return the customer's order; another's is not found."""
@@ -77,49 +65,58 @@ class PostgresOrders:
             raise OrderNotFound(order_id)
         return order_of(rows[0])
 
-    async def save(self, order: Order) -> None:
-        """Store the order's next version with its prices, if the one before is still there."""
-        # Purpose: the state and the prices in one statement, guarded by the version.
-        update = """
-            WITH saved AS (
-                UPDATE orders SET state = $3, version = $2, currency_code = $4, total_minor = $5, rejection = $6,
-                    update_time = $7
-                WHERE order_id = $1 AND version = $2 - 1 RETURNING order_id),
-            priced AS (
-                UPDATE order_lines SET currency_code = $4, unit_price_minor = price
-                FROM saved, unnest($8::bigint[]) WITH ORDINALITY AS line (price, row_number)
-                WHERE order_lines.order_id = saved.order_id AND line_number = row_number
-                    AND unit_price_minor IS DISTINCT FROM price)
-            SELECT order_id FROM saved"""
-        async with self._database.transaction() as transaction:
-            rows = await transaction.fetch(
-                "UPDATE orders",
-                update,
-                order.order_id,
-                order.version,
-                order.state.value,
-                order.total and order.total.currency_code,
-                order.total and order.total.minor_units,
-                rejection_to_json(order.rejection),
-                order.update_time,
-                [line.unit_price and line.unit_price.minor_units for line in order.lines],
-            )
-            if not rows:
-                raise VersionConflict(order.order_id)
+    async def save(self, change: Change) -> None:
+        """Store the order's next event, if it is the next."""
+        async with self._database.transaction("settle_order") as transaction:
+            await self._history.append(transaction, change)
+            await update_order(transaction, change.order)
 
-    async def page(self, query: ListOrders) -> OrderPage:
-        """Return a page by keyset: the cost does not grow with the page's number."""
-        after = decode_page_token(query.page_token, query.customer_id)
-        # Purpose: one page and one row more, which says whether there is a next page.
-        select = """
-            SELECT order_id, state, line_count, currency_code, total_minor, create_time FROM orders
-            WHERE customer_id = $1 AND ($2::timestamptz IS NULL OR (create_time, order_id) < ($2, $3))
-            ORDER BY create_time DESC, order_id DESC LIMIT $4"""
-        create_time, order_id = after or (None, None)
-        rows = await self._database.fetch(
-            "SELECT orders page", select, query.customer_id, create_time, order_id, query.page_size + 1
-        )
-        page = tuple(summary_of(row) for row in rows[: query.page_size])
-        has_more = len(rows) > query.page_size
-        token = encode_page_token(page[-1].create_time, page[-1].order_id, query.customer_id) if has_more else ""
-        return OrderPage(page, token)
+
+async def insert_order(transaction: Transaction, order: Order) -> None:
+    """Store the row of an order that was placed, and its lines."""
+    # Purpose: the order and its lines, PENDING, in one statement.
+    insert = """
+        WITH inserted AS (
+            INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time)
+            VALUES ($1, $2, $3, $4, cardinality($7::text[]), $5, $6))
+        INSERT INTO order_lines (order_id, line_number, sku, quantity)
+        SELECT $1, row_number, sku, quantity
+        FROM unnest($7::text[], $8::int[]) WITH ORDINALITY AS line (sku, quantity, row_number)"""
+    await transaction.execute(
+        "INSERT orders",
+        insert,
+        order.order_id,
+        order.customer_id,
+        order.state.value,
+        order.version,
+        order.create_time,
+        order.update_time,
+        [line.sku for line in order.lines],
+        [line.quantity for line in order.lines],
+    )
+
+
+async def update_order(transaction: Transaction, order: Order) -> None:
+    """Bring the row of an order, and its lines' prices, up to its latest event."""
+    # Purpose: whoever stored the event of this version is alone with the row.
+    update = """
+        WITH saved AS (
+            UPDATE orders SET state = $3, version = $2, currency_code = $4, total_minor = $5, rejection = $6,
+                update_time = $7, cancellation_requested = $8
+            WHERE order_id = $1)
+        UPDATE order_lines SET currency_code = $4, unit_price_minor = price
+        FROM unnest($9::bigint[]) WITH ORDINALITY AS line (price, row_number)
+        WHERE order_id = $1 AND line_number = row_number AND unit_price_minor IS DISTINCT FROM price"""
+    await transaction.execute(
+        "UPDATE orders",
+        update,
+        order.order_id,
+        order.version,
+        order.state.value,
+        order.total and order.total.currency_code,
+        order.total and order.total.minor_units,
+        rejection_to_json(order.rejection),
+        order.update_time,
+        order.cancellation_requested,
+        [line.unit_price and line.unit_price.minor_units for line in order.lines],
+    )

@@ -24,6 +24,7 @@ def order_of(row: asyncpg.Record) -> Order:
         order_id=row["order_id"],
         customer_id=row["customer_id"],
         state=OrderState(row["state"]),
+        cancellation_requested=row["cancellation_requested"],
         lines=lines,
         total=money_of(row["currency_code"], row["total_minor"]),
         rejection=rejection_from_json(row["rejection"]),

@@ -1,32 +1,68 @@
 """What do the use cases need from outside? Protocols; PostgreSQL and retry satisfy them, and fakes in tests."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from services.order.api import CancelOrder, ListOrders, OrderPage, PlaceOrder
-from services.order.domain.order import Order
+from services.order.consistency_token import OrderVersion
+from services.order.domain.order import Change, Order
 
 Result = TypeVar("Result")
 
 
 class Orders(Protocol):
-    """All orders. Any method may raise the kernel's errors."""
+    """All orders, as their events make them. Any method may raise the kernel's errors."""
 
-    async def add(self, order: Order, command: PlaceOrder) -> Order:
+    async def add(self, placed: Change, command: PlaceOrder) -> Order:
         """Store the order with the command's request id; on a repeat return the first one, in its present state.
 
         Raises RequestIdReused, IdempotencyInProgress.
         """
 
-    async def claim(self, command: CancelOrder) -> None:
-        """Take the command's request id, once or again. Raises RequestIdReused, IdempotencyInProgress."""
+    async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
+        """Store the wish, if any, with the command's request id; return the order, on a repeat in its present state.
+
+        Raises RequestIdReused, IdempotencyInProgress, and VersionConflict when the order has changed meanwhile.
+        """
 
     async def get(self, order_id: UUID, customer_id: UUID) -> Order:
         """Return the customer's order. Raises OrderNotFound."""
 
-    async def save(self, order: Order) -> None:
-        """Store the order's next version. Raises VersionConflict when another was stored first."""
+    async def save(self, change: Change) -> None:
+        """Store the order's next event. Raises VersionConflict when another was stored first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """An order that is not at rest, in the hands of one driver until its lease ends.
+
+    `epoch` grows with each claim; `traceparent` is of the span that stored the order's last event.
+    """
+
+    order_id: UUID
+    customer_id: UUID
+    epoch: int
+    attempts: int
+    traceparent: str
+
+
+class Sagas(Protocol):
+    """The orders that are not at rest. Any method may raise the kernel's errors."""
+
+    async def claim(self, limit: int) -> Sequence[Saga]:
+        """Take up to `limit` that are due, the longest due first; skip what others are taking."""
+
+    async def postpone(self, saga: Saga, delay_seconds: float) -> None:
+        """Let it be due again after a delay, unless another driver has claimed it meanwhile."""
+
+
+class Summaries(Protocol):
+    """The customers' lists of orders, which follow the orders' events. Any method may raise the kernel's errors."""
+
+    async def wait_for(self, seen: OrderVersion) -> None:
+        """Return when the customer's list holds the order at that version or a later one. Raises ReadModelBehind."""
 
     async def page(self, query: ListOrders) -> OrderPage:
         """Return a page of the customer's orders, newest first. Raises InvalidField for a bad page token."""

@@ -1,13 +1,14 @@
-"""How does a PENDING order come to its end? Reserve, price, confirm; anyone may repeat any step at any time."""
+"""How does an order come to its end? Reserve, price, confirm, or give back; anyone may repeat any step at any time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from services.inventory import api as inventory
 from services.kernel.clock import Clock
-from services.order.api import OrderState, Rejection, Shortage, VersionConflict
+from services.order.api import Rejection, Shortage, VersionConflict
 from services.order.application.ports import Orders, UntilKnown
-from services.order.domain.order import CannotSell, Order
+from services.order.domain.order import CannotSell, Change, Order
 
 # The order will never be sold: the reservation has ended in another way.
 LOST = (inventory.ReservationExpired, inventory.ReservationVoided, inventory.ReservationStateConflict)
@@ -15,51 +16,74 @@ LOST = (inventory.ReservationExpired, inventory.ReservationVoided, inventory.Res
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleOrder:
-    """Drives one order to its end. The steps' request ids come from the order's id, so a repeat does nothing twice."""
+    """The saga of one order. The steps' request ids come from the order's id, so a repeat does nothing twice.
+
+    Requests run it for their customers' sake, the driver for orders that a dead process left; both at once do no
+    harm: inventory gives both the same answers, and the first end that is stored stands. `compensated` is told each
+    time that stock was given back.
+    """
 
     orders: Orders
     inventory: inventory.InventoryService
     until_known: UntilKnown
     clock: Clock
+    compensated: Callable[[], None]
 
     async def __call__(self, order: Order) -> Order:
-        """Return the order at its end. Raises the kernel's unknown outcomes when time is up: it is then PENDING."""
+        """Return the order at rest. Raises the kernel's unknown outcomes when time is up: it is then as it was."""
+        while not order.is_at_rest:
+            step = self._give_back if order.cancellation_requested else self._sell
+            order = await self._keep(await step(order), before=order)
+        return order
+
+    async def _sell(self, order: Order) -> Change:
         try:
-            settled = await self._sell(order)
+            return await self._reserve_and_confirm(order)
         except inventory.OutOfStock as error:
             shortages = tuple(Shortage(short.sku, short.requested, short.available) for short in error.shortages)
-            settled = order.reject(Rejection(error.reason, shortages=shortages), at=self.clock())
+            rejection = Rejection(error.reason, shortages=shortages)
         except inventory.SkuNotFound as error:
-            settled = order.reject(Rejection(error.reason, skus=error.skus), at=self.clock())
+            rejection = Rejection(error.reason, skus=error.skus)
         except LOST as error:
-            settled = order.reject(Rejection(error.reason), at=self.clock())
-        return await self._keep(settled)
+            rejection = Rejection(error.reason)
+        return order.reject(rejection, at=self.clock())
 
-    async def _sell(self, order: Order) -> Order:
+    async def _reserve_and_confirm(self, order: Order) -> Change:
         lines = tuple(inventory.StockLine(line.sku, line.quantity) for line in order.lines)
         reserve = inventory.ReserveStock(f"{order.order_id}:reserve", order.order_id, lines)
         reservation = await self.until_known(partial(self.inventory.reserve_stock, reserve))
         try:
-            priced = order.price({line.sku: line.unit_price for line in reservation.lines if line.unit_price})
+            sale = order.complete(
+                {line.sku: line.unit_price for line in reservation.lines if line.unit_price}, at=self.clock()
+            )
         except CannotSell as error:
-            await self.until_known(partial(self.inventory.release_reservation, release(order)))
+            await self._release(order)
             return order.reject(error.rejection, at=self.clock())
         confirm = inventory.ConfirmReservation(f"{order.order_id}:confirm", order.order_id)
         await self.until_known(partial(self.inventory.confirm_reservation, confirm))
-        return priced.confirm(at=self.clock())
+        return sale
 
-    async def _keep(self, settled: Order) -> Order:
+    async def _give_back(self, order: Order) -> Change:
         try:
-            await self.orders.save(settled)
+            await self._release(order)
+        except inventory.ReservationStateConflict:  # it was sold, so the goods come back
+            bring_back = inventory.ReturnStock(f"{order.order_id}:return", order.order_id)
+            await self.until_known(partial(self.inventory.return_stock, bring_back))
+            self.compensated()
+        return order.cancel(at=self.clock())
+
+    async def _release(self, order: Order) -> None:
+        release = inventory.ReleaseReservation(f"{order.order_id}:release", order.order_id)
+        await self.until_known(partial(self.inventory.release_reservation, release))
+        self.compensated()
+
+    async def _keep(self, change: Change, *, before: Order) -> Order:
+        try:
+            await self.orders.save(change)
         except VersionConflict:
-            # Another call settled or cancelled it first; inventory gave both the same answer, and the first one stands.
-            first = await self.orders.get(settled.order_id, settled.customer_id)
-            if first.state is OrderState.PENDING:
+            # Another call was first, or the customer asked for the end meanwhile: what is stored says what comes next.
+            current = await self.orders.get(before.order_id, before.customer_id)
+            if current.version == before.version:
                 raise
-            return first
-        return settled
-
-
-def release(order: Order) -> inventory.ReleaseReservation:
-    """Return the command that gives back what the order holds."""
-    return inventory.ReleaseReservation(f"{order.order_id}:release", order.order_id)
+            return current
+        return change.order

@@ -1,13 +1,24 @@
 """What is an order, and what may happen to it? PENDING, then one end; only a sale may still be cancelled."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from operator import add
+from typing import assert_never
 from uuid import UUID
 
 from services.kernel.money import Money
 from services.order.api import OrderLine, OrderNotCancellable, OrderState, PricedLine, Rejection
+from services.order.domain.events import (
+    CancellationRequested,
+    Cancelled,
+    Completed,
+    Event,
+    Placed,
+    Recorded,
+    Rejected,
+)
 
 MAX_TOTAL_MINOR = 100_000_000
 
@@ -22,11 +33,12 @@ class CannotSell(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One customer's order. Every change returns a new value with the next version."""
+    """One customer's order as its events made it; `version` is the number of them."""
 
     order_id: UUID
     customer_id: UUID
     state: OrderState
+    cancellation_requested: bool
     lines: tuple[PricedLine, ...]
     total: Money | None
     rejection: Rejection | None
@@ -35,38 +47,96 @@ class Order:
     version: int
 
     @classmethod
-    def place(cls, *, order_id: UUID, customer_id: UUID, lines: tuple[OrderLine, ...], at: datetime) -> "Order":
-        """Return a new order, PENDING and without prices."""
-        unpriced = tuple(PricedLine(line.sku, line.quantity, None) for line in lines)
-        return cls(order_id, customer_id, OrderState.PENDING, unpriced, None, None, at, at, version=1)
+    def place(cls, *, order_id: UUID, customer_id: UUID, lines: tuple[OrderLine, ...], at: datetime) -> "Change":
+        """Make a new order, PENDING and without prices."""
+        placed = Placed(customer_id, lines)
+        return Change(begin(order_id, placed, at=at), placed)
 
-    def price(self, unit_prices: dict[str, Money]) -> "Order":
-        """Return the order with inventory's prices and its total. Raises CannotSell when they make no sale."""
-        lines = tuple(replace(line, unit_price=unit_prices[line.sku]) for line in self.lines)
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is left to do: it has an end, and nobody asked for another."""
+        if self.cancellation_requested:
+            return self.state is OrderState.CANCELLED
+        return self.state is not OrderState.PENDING
+
+    def complete(self, unit_prices: Mapping[str, Money], *, at: datetime) -> "Change":
+        """Sell at inventory's prices. Raises CannotSell when they make no sale."""
         if len({price.currency_code for price in unit_prices.values()}) > 1:
             raise CannotSell(Rejection("CURRENCY_MISMATCH"))
         total = reduce(add, (unit_prices[line.sku] * line.quantity for line in self.lines))
         if total.minor_units > MAX_TOTAL_MINOR:
             raise CannotSell(Rejection("ORDER_TOTAL_EXCEEDED"))
-        return replace(self, lines=lines, total=total)
+        return self._change(Completed(tuple(unit_prices[line.sku] for line in self.lines), total), at)
 
-    def confirm(self, *, at: datetime) -> "Order":
-        """Return the order as sold."""
-        return self._enter(OrderState.CONFIRMED, at)
+    def reject(self, rejection: Rejection, *, at: datetime) -> "Change":
+        """Refuse it."""
+        return self._change(Rejected(rejection), at)
 
-    def reject(self, rejection: Rejection, *, at: datetime) -> "Order":
-        """Return the order as refused."""
-        return replace(self._enter(OrderState.REJECTED, at), rejection=rejection)
-
-    def cancel(self, *, at: datetime) -> "Order":
-        """Return the order as cancelled. Raises OrderNotCancellable for one that was rejected."""
-        self.check_cancellable()
-        return self._enter(OrderState.CANCELLED, at)
-
-    def check_cancellable(self) -> None:
-        """Raise OrderNotCancellable for an order that was rejected."""
+    def request_cancellation(self, *, at: datetime) -> "Change | None":
+        """Ask for its end; None when that was done before. Raises OrderNotCancellable for one that was rejected."""
         if self.state is OrderState.REJECTED:
             raise OrderNotCancellable(self.order_id)
+        if self.cancellation_requested or self.state is OrderState.CANCELLED:
+            return None
+        return self._change(CancellationRequested(), at)
 
-    def _enter(self, state: OrderState, at: datetime) -> "Order":
-        return replace(self, state=state, update_time=at, version=self.version + 1)
+    def cancel(self, *, at: datetime) -> "Change":
+        """End it, now that it holds no stock."""
+        return self._change(Cancelled(), at)
+
+    def after(self, event: Event, *, at: datetime) -> "Order":
+        """Return the order as it is after one more event."""
+        order = replace(self, update_time=at, version=self.version + 1)
+        match event:
+            case Completed():
+                prices = zip(self.lines, event.unit_prices, strict=True)
+                lines = tuple(replace(line, unit_price=price) for line, price in prices)
+                return replace(order, state=OrderState.CONFIRMED, lines=lines, total=event.total)
+            case Rejected():
+                return replace(order, state=OrderState.REJECTED, rejection=event.rejection)
+            case CancellationRequested():
+                return replace(order, cancellation_requested=True)
+            case Cancelled():
+                return replace(order, state=OrderState.CANCELLED)
+            case Placed():
+                raise ValueError("an order is placed once")
+        assert_never(event)
+
+    def _change(self, event: Event, at: datetime) -> "Change":
+        return Change(self.after(event, at=at), event)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of an order: the event, and the order after it."""
+
+    order: Order
+    event: Event
+
+
+def begin(order_id: UUID, placed: Placed, *, at: datetime) -> Order:
+    """Return the order that its first event makes."""
+    lines = tuple(PricedLine(line.sku, line.quantity, None) for line in placed.lines)
+    return Order(
+        order_id=order_id,
+        customer_id=placed.customer_id,
+        state=OrderState.PENDING,
+        cancellation_requested=False,
+        lines=lines,
+        total=None,
+        rejection=None,
+        create_time=at,
+        update_time=at,
+        version=1,
+    )
+
+
+def fold(order_id: UUID, history: Sequence[Recorded]) -> Order:
+    """Return the order that its whole history makes. Raises ValueError for a history with a gap or a wrong begin."""
+    first = history[0].event
+    if not isinstance(first, Placed) or [step.version for step in history] != list(range(1, len(history) + 1)):
+        raise ValueError(f"the history of order {order_id} is not whole")
+    order = begin(order_id, first, at=history[0].occur_time)
+    for step in history[1:]:
+        order = order.after(step.event, at=step.occur_time)
+    return order

@@ -49,7 +49,10 @@ class OrderClient:
     async def list_orders(self, query: api.ListOrders) -> api.OrderPage:
         """Return a page."""
         request = pb.ListOrdersRequest(
-            customer_id=str(query.customer_id), page_size=query.page_size, page_token=query.page_token
+            customer_id=str(query.customer_id),
+            page_size=query.page_size,
+            page_token=query.page_token,
+            consistency_token=query.consistency_token,
         )
         response = await self._rpc.call("ListOrders", self._stub.ListOrders, request)
         return translate.page_from_proto(response)

@@ -29,17 +29,17 @@ class OrderServicer:
     async def place_order(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResponse:
         """Answer PlaceOrder."""
         order = await self._orders.place_order(translate.place_from_proto(request))
-        return pb.PlaceOrderResponse(order=translate.order_to_proto(order))
+        return pb.PlaceOrderResponse(order=translate.order_to_proto(order), consistency_token=order.consistency_token)
 
     async def get_order(self, request: pb.GetOrderRequest) -> pb.GetOrderResponse:
         """Answer GetOrder."""
         order = await self._orders.get_order(translate.get_from_proto(request))
-        return pb.GetOrderResponse(order=translate.order_to_proto(order))
+        return pb.GetOrderResponse(order=translate.order_to_proto(order), consistency_token=order.consistency_token)
 
     async def cancel_order(self, request: pb.CancelOrderRequest) -> pb.CancelOrderResponse:
         """Answer CancelOrder."""
         order = await self._orders.cancel_order(translate.cancel_from_proto(request))
-        return pb.CancelOrderResponse(order=translate.order_to_proto(order))
+        return pb.CancelOrderResponse(order=translate.order_to_proto(order), consistency_token=order.consistency_token)
 
     async def list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
         """Answer ListOrders."""

@@ -41,7 +41,8 @@ def get_from_proto(request: pb.GetOrderRequest) -> api.GetOrder:
 def list_from_proto(request: pb.ListOrdersRequest) -> api.ListOrders:
     """Return the query; a page size of 0 is the default. Raises InvalidField."""
     customer_id = uuid_from_text("customer_id", request.customer_id)
-    return api.ListOrders(customer_id, request.page_size or api.DEFAULT_PAGE_SIZE, request.page_token)
+    page_size = request.page_size or api.DEFAULT_PAGE_SIZE
+    return api.ListOrders(customer_id, page_size, request.page_token, request.consistency_token)
 
 
 def order_to_proto(order: api.Order) -> pb.Order:
@@ -168,6 +169,8 @@ def decode_error(reason: str, metadata: Mapping[str, str], details: Details) -> 
             return api.SkuNotFound(UUID(unknown.order_id), tuple(unknown.skus))
         case "ORDER_REJECTED":
             return api.OrderRejected(UUID(metadata["order_id"]), metadata["rejection_reason"])
+        case "READ_MODEL_BEHIND":
+            return api.ReadModelBehind(details.retry_after_seconds)
     by_order = {kind.reason: kind for kind in (api.OrderNotFound, api.OrderNotCancellable, api.VersionConflict)}
     return by_order[reason](UUID(metadata["order_id"])) if reason in by_order else None
 

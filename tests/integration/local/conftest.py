@@ -8,11 +8,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.local.nats import nats_server_available
 from services.local.plan import MODULES, PlatformOptions
 from services.local.scratch import Scratch
 from tests.integration.local.traces import VARIABLE, Marked
 
 STAND_IN = "tests.integration.local.stand_in"
+needs_nats = pytest.mark.skipif(
+    not nats_server_available(), reason="there is no nats-server here: what --bus nats does stays unproven"
+)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ KEYS = {
     "RECEIVER": ("http",),
     "INVENTORY": ("grpc", "admin"),
     "ORDER": ("grpc", "http", "admin"),
+    "NOTIFICATION": ("admin",),
     "MONOLITH": ("order_grpc", "inventory_grpc", "http", "admin"),
 }
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from services.local.databases import Databases
 from services.local.errors import DatabaseUnavailable
-from services.local.plan import PlatformOptions, base_environment
+from services.local.plan import DATABASES, PlatformOptions, base_environment
 from services.local.platform import Platform
 from services.local.ports import free_port
 from services.local.postgres import PostgresStart, start_postgres
@@ -74,7 +74,7 @@ async def test_nothing_remains_on_the_given_server(
 ) -> None:
     monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
     async with Platform.start(options):
-        assert await ask(admin_dsn, OWN) == 2
+        assert await ask(admin_dsn, OWN) == len(DATABASES)
     assert await ask(admin_dsn, OWN) == 0
     assert await ask(admin_dsn, "SELECT count(*) FROM pg_database WHERE datname LIKE 'plumb%'") == 0
 

@@ -29,7 +29,7 @@ async def failing_start(options: PlatformOptions) -> str:
     return str(failed.value)
 
 
-async def test_the_monolith_is_one_process_with_both_contexts(options: PlatformOptions) -> None:
+async def test_the_monolith_is_one_process_with_every_context(options: PlatformOptions) -> None:
     async with Platform.start(replace(options, mode="monolith")) as platform:
         assert sorted(platform.endpoints.service_pids) == ["monolith", "receiver"]
         assert list(platform.endpoints.admin) == ["monolith"]
@@ -37,7 +37,7 @@ async def test_the_monolith_is_one_process_with_both_contexts(options: PlatformO
 
 async def test_an_end_leaves_no_process_and_no_folder(options: PlatformOptions, marked_here: Marked) -> None:
     async with Platform.start(options):
-        assert len(marked_here.processes()) > 8
+        assert len(marked_here.processes()) > 10
     assert marked_here.leftovers() == []
 
 
@@ -52,7 +52,8 @@ async def test_it_stops_in_order_and_the_database_last(options: PlatformOptions)
     said: list[str] = []
     async with Platform.start(options, progress=said.append):
         said.clear()
-    assert said == ["stopping order", "stopping inventory", "stopping receiver", "stopping postgres"]
+    services = ["stopping notification", "stopping order", "stopping inventory"]
+    assert said == [*services, "stopping receiver", "stopping postgres"]
 
 
 async def test_a_process_that_had_to_be_killed_is_reported(options: PlatformOptions) -> None:
@@ -63,7 +64,7 @@ async def test_a_process_that_had_to_be_killed_is_reported(options: PlatformOpti
     assert "order did not stop in time and was killed" in said
 
 
-@pytest.mark.parametrize("name", ["receiver", "inventory", "order", "postgres"])
+@pytest.mark.parametrize("name", ["receiver", "inventory", "order", "notification", "postgres"])
 async def test_a_killed_child_is_named(name: str, options: PlatformOptions, marked_here: Marked) -> None:
     async with Platform.start(options) as platform:
         pids: dict[str, int | None] = {**platform.endpoints.service_pids, "postgres": platform.endpoints.postgres_pid}

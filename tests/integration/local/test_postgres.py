@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from services.local.databases import Databases, replace_login
 from services.local.errors import PortTaken
-from services.local.plan import CONTEXTS, base_environment
+from services.local.plan import DATABASES, base_environment
 from services.local.ports import free_port
 from services.local.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from services.local.scratch import Scratch
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server with the databases of the contexts."""
+    """A running server with the databases of the shop."""
 
     postgres: EmbeddedPostgres
     databases: dict[str, str]
@@ -41,8 +41,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         )
         postgres = await start_postgres(start, stack=stack)
         administration = Databases(admin_dsn=postgres.admin_dsn)
-        databases = await administration.create(CONTEXTS)
-        await administration.prepare_own_server(CONTEXTS)
+        databases = await administration.create(DATABASES)
+        await administration.prepare_own_server(DATABASES)
         yield Server(postgres=postgres, databases=databases, log_path=start.log_path)
 
 
@@ -55,18 +55,18 @@ async def ask(dsn: str, question: str) -> object:
         await connection.close(timeout=10)
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
-async def test_a_role_uses_the_database_of_its_name(server: Server, context: str) -> None:
-    answer = await ask(server.databases[context], "SELECT current_user || '@' || current_database()")
-    assert answer == f"{context}@{context}"
+@pytest.mark.parametrize("name", DATABASES)
+async def test_a_role_uses_the_database_of_its_name(server: Server, name: str) -> None:
+    answer = await ask(server.databases[name], "SELECT current_user || '@' || current_database()")
+    assert answer == f"{name}@{name}"
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
-async def test_a_role_owns_its_database(server: Server, context: str) -> None:
-    assert await ask(server.databases[context], "CREATE TABLE own (id int)") is None
+@pytest.mark.parametrize("name", DATABASES)
+async def test_a_role_owns_its_database(server: Server, name: str) -> None:
+    assert await ask(server.databases[name], "CREATE TABLE own (id int)") is None
 
 
-@pytest.mark.parametrize("other", ["inventory", "postgres"])
+@pytest.mark.parametrize("other", ["inventory", "order_read", "event_log", "postgres"])
 async def test_the_order_role_cannot_connect_elsewhere(server: Server, other: str) -> None:
     elsewhere = server.databases["order"].replace("/order?", f"/{other}?")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

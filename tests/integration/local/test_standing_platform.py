@@ -49,7 +49,7 @@ async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[St
 
 
 async def test_every_service_is_a_process_of_its_own(standing: Standing) -> None:
-    assert sorted(standing.endpoints.service_pids) == ["inventory", "order", "receiver"]
+    assert sorted(standing.endpoints.service_pids) == ["inventory", "notification", "order", "receiver"]
     command_lines = [psutil.Process(pid).cmdline() for pid in standing.endpoints.service_pids.values()]
     assert all(STAND_IN in words for words in command_lines)
 
@@ -57,7 +57,11 @@ async def test_every_service_is_a_process_of_its_own(standing: Standing) -> None
 async def test_the_addresses_are_those_the_processes_wrote(standing: Standing) -> None:
     assert standing.endpoints.order_grpc == "127.0.0.1:40001"
     assert standing.endpoints.edge_http == "127.0.0.1:40002"
-    assert standing.endpoints.admin == {"order": "127.0.0.1:40003", "inventory": "127.0.0.1:40002"}
+    assert standing.endpoints.admin == {
+        "order": "127.0.0.1:40003",
+        "inventory": "127.0.0.1:40002",
+        "notification": "127.0.0.1:40001",
+    }
 
 
 async def test_the_databases_answer_at_the_addresses_given(standing: Standing) -> None:
@@ -66,7 +70,7 @@ async def test_the_databases_answer_at_the_addresses_given(standing: Standing) -
     await connection.close()
 
 
-@pytest.mark.parametrize("context", ["order", "inventory"])
+@pytest.mark.parametrize("context", ["order", "inventory", "notification"])
 async def test_each_context_is_migrated_before_it_serves(context: str, standing: Standing) -> None:
     assert "['migrate']" in standing.log_of(f"{context}-migrate")
 
@@ -89,7 +93,25 @@ async def test_services_send_their_spans_to_the_receiver(standing: Standing) -> 
     assert endpoint == f"http://{standing.endpoints.otlp_http}"
 
 
-async def test_a_service_knows_no_database_but_its_own(standing: Standing) -> None:
-    environment = standing.environment_of("order")
-    dsns = {name for name, value in environment.items() if value.startswith("postgresql://")}
-    assert dsns == {"ORDER_DATABASE_DSN"}
+@pytest.mark.parametrize(
+    ("name", "stores"),
+    [
+        ("order", {"ORDER_DATABASE_DSN": "order", "ORDER_READ_DATABASE_DSN": "order_read"}),
+        ("inventory", {"INVENTORY_DATABASE_DSN": "inventory"}),
+        ("notification", {"NOTIFICATION_DATABASE_DSN": "notification"}),
+        ("receiver", {}),
+    ],
+)
+async def test_a_service_knows_no_database_but_its_own_and_the_log(
+    name: str, stores: dict[str, str], standing: Standing
+) -> None:
+    environment = standing.environment_of(name)
+    dsns = {variable: value for variable, value in environment.items() if value.startswith("postgresql://")}
+    log_url = dsns.pop(f"{name.upper()}_EVENT_LOG_URL", None)
+    assert dsns == {variable: standing.endpoints.databases[database] for variable, database in stores.items()}
+    assert log_url == (standing.endpoints.event_log_url if name in ("order", "notification") else None)
+
+
+async def test_confirmations_go_to_the_folder_that_the_endpoints_name(standing: Standing) -> None:
+    folder = standing.environment_of("notification")["NOTIFICATION_OUTBOX_FOLDER"]
+    assert folder == standing.endpoints.notifications_directory == str(standing.options.notifications_directory)

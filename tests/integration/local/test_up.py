@@ -12,14 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from services.local.endpoints import Endpoints, newest_running
+from services.local.endpoints import Bus, Endpoints, newest_running
 from services.local.errors import PortTaken
 from services.local.ports import HOST, documented_ports, free_port
+from tests.integration.local.conftest import needs_nats
 from tests.integration.local.traces import Marked
 
 READY = "Ctrl-C stops everything."
 # A moment in each part of the start, by the line that is printed when it begins.
-MOMENTS = ("starting PostgreSQL", "PostgreSQL answers", "starting receiver", "starting inventory", "starting order")
+MOMENTS = (
+    "starting PostgreSQL",
+    "PostgreSQL answers",
+    "starting receiver",
+    "starting inventory",
+    "starting order",
+    "starting notification",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +37,7 @@ def no_given_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def port_base() -> int:
-    """The first of seven free ports in a row."""
+    """The first of nine free ports in a row."""
     while True:
         try:
             base = free_port()
@@ -40,10 +48,10 @@ def port_base() -> int:
 
 
 @contextmanager
-def up(port_base: int, marked: Marked, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def up(port_base: int, marked: Marked, folder: Path, *, bus: Bus = "postgres") -> Iterator[subprocess.Popen[str]]:
     """`plumb up` as a child; killed should the test fail."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.local.up_with_stand_ins", str(port_base), str(folder)],
+        [sys.executable, "-m", "tests.integration.local.up_with_stand_ins", str(port_base), str(folder), bus],
         env=marked.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,6 +100,26 @@ def test_interrupted_while_it_starts_it_leaves_nothing(
 def test_killed_at_any_moment_it_leaves_nothing(moment: str, port_base: int, marked: Marked, tmp_path: Path) -> None:
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, moment)
+        process.kill()
+    assert marked.leftovers() == []
+
+
+@needs_nats
+@pytest.mark.parametrize("moment", ["starting NATS", "NATS answers"])
+def test_interrupted_while_nats_starts_it_leaves_nothing(
+    moment: str, port_base: int, marked: Marked, tmp_path: Path
+) -> None:
+    with up(port_base, marked, tmp_path / "up", bus="nats") as process:
+        read_until(process, moment)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+    assert marked.leftovers() == []
+
+
+@needs_nats
+def test_killed_with_nats_it_leaves_nothing(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with up(port_base, marked, tmp_path / "up", bus="nats") as process:
+        read_until(process, READY)
         process.kill()
     assert marked.leftovers() == []
 

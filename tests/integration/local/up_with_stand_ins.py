@@ -1,18 +1,22 @@
-"""`plumb up` with stand-ins for the services: python -m tests.integration.local.up_with_stand_ins PORT_BASE FOLDER."""
+"""`plumb up` with stand-ins: python -m tests.integration.local.up_with_stand_ins PORT_BASE FOLDER BUS."""
 
 import sys
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from observability.cli.up import UpCommand
+from services.local.endpoints import Bus
 from services.local.plan import MODULES, PlatformOptions
 
 
 def main() -> int:
     """Runs the command as the command line would."""
-    port_base, folder = int(sys.argv[1]), Path(sys.argv[2])
+    port_base, folder, bus = int(sys.argv[1]), Path(sys.argv[2]), TypeAdapter(Bus).validate_python(sys.argv[3])
     options = PlatformOptions(
         run_directory=folder / str(port_base),
         port_base=port_base,
+        bus=bus,
         modules=dict.fromkeys(MODULES, "tests.integration.local.stand_in"),
     )
     return UpCommand(options, endpoints_path=folder / f"{port_base}.json", after_start=None).run()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from observability.analysis.otlp import read_spans
-from observability.analysis.spans import Span, SpanKind, SpanStatus
+from observability.analysis.spans import Link, Span, SpanKind, SpanStatus
 
 _SPAN: dict[str, Any] = {
     "traceId": "0123456789ABCDEF0123456789abcdef",
@@ -26,6 +26,7 @@ _SPAN: dict[str, Any] = {
         {"key": "nothing"},
     ],
     "status": {"code": 2},
+    "links": [{"traceId": "ABCDEF0123456789abcdef0123456789", "spanId": "00000000000000aa", "flags": 256}],
 }
 
 
@@ -50,6 +51,7 @@ def test_a_span_is_read_with_all_it_says(tmp_path: Path) -> None:
             end_nanoseconds=1_700_000_000_000_000_901,
             attributes={"text": "a", "number": 7, "share": 0.5, "list": [True], "map": {"k": 1}, "nothing": None},
             status=SpanStatus.ERROR,
+            links=(Link("abcdef0123456789abcdef0123456789", "00000000000000aa"),),
         ),
     )
 
@@ -79,6 +81,7 @@ def test_several_files_are_read_and_repeats_counted(tmp_path: Path) -> None:
         '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}',
         line({**_SPAN, "traceId": "short"}),
         line({**_SPAN, "kind": 99}),
+        line({**_SPAN, "links": [{"traceId": _SPAN["traceId"]}]}),
         line({**_SPAN, "startTimeUnixNano": "soon"}),
     ],
 )

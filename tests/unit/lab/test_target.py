@@ -17,6 +17,7 @@ def endpoints(admin: dict[str, str]) -> Endpoints:
     return Endpoints(
         run_id="r",
         mode="services",
+        bus="postgres",
         supervisor_pid=os.getpid(),
         supervisor_token=start_token(os.getpid()) or "",
         edge_http="127.0.0.1:0",
@@ -25,10 +26,13 @@ def endpoints(admin: dict[str, str]) -> Endpoints:
         admin=admin,
         otlp_http="127.0.0.1:5",
         databases={},
+        event_log_url="",
+        event_log_allow_unsafe_sync=False,
         postgres_pid=None,
         service_pids={"order": 7},
         run_directory="run",
         traces_directory="traces",
+        notifications_directory="notifications",
         logs={},
     )
 

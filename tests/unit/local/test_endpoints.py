@@ -20,6 +20,7 @@ def endpoints() -> Endpoints:
     return Endpoints(
         run_id="one",
         mode="services",
+        bus="postgres",
         supervisor_pid=os.getpid(),
         supervisor_token=token,
         edge_http="127.0.0.1:8400",
@@ -28,10 +29,13 @@ def endpoints() -> Endpoints:
         admin={"order": "127.0.0.1:8403", "inventory": "127.0.0.1:8404"},
         otlp_http="127.0.0.1:8405",
         databases={"order": "postgresql://order:secret@127.0.0.1:8406/order"},
+        event_log_url="postgresql://event_log:secret@127.0.0.1:8406/event_log",
+        event_log_allow_unsafe_sync=False,
         postgres_pid=11,
         service_pids={"order": 12},
         run_directory="out/up/8400",
         traces_directory="out/up/8400/traces",
+        notifications_directory="out/up/8400/notifications",
         logs={"order": "out/up/8400/logs/order.log"},
     )
 

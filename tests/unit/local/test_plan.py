@@ -4,27 +4,71 @@ from pathlib import Path
 
 import pytest
 
-from services.local.plan import PlatformOptions, base_environment, monolith_settings
+from services.local.plan import (
+    DATABASES,
+    EventLogAddress,
+    PlatformOptions,
+    base_environment,
+    monolith_settings,
+    order_settings,
+)
 from services.local.ports import Ports
 
-DATABASES = {"order": "postgresql://order", "inventory": "postgresql://inventory"}
+ADDRESSES = {name: f"postgresql://{name}" for name in DATABASES}
+SECRET = "nats://shop:secret@127.0.0.1:8408"
 
 
 def test_the_monolith_has_one_admin_port_one_ready_file_and_no_neighbour() -> None:
-    settings = monolith_settings(ports=Ports(), databases=DATABASES, ready_file=Path("ready"))
+    settings = monolith_settings(
+        ports=Ports(),
+        databases=ADDRESSES,
+        event_log=EventLogAddress("postgresql://event_log", allow_unsafe_sync=False),
+        ready_file=Path("ready"),
+        outbox_folder=Path("notifications"),
+    )
     assert sorted(settings) == [
         "INVENTORY_DATABASE_DSN",
         "INVENTORY_GRPC_LISTEN",
+        "NOTIFICATION_DATABASE_DSN",
+        "NOTIFICATION_EVENT_LOG_ALLOW_UNSAFE_SYNC",
+        "NOTIFICATION_EVENT_LOG_URL",
+        "NOTIFICATION_OUTBOX_FOLDER",
         "ORDER_ADMIN_LISTEN",
         "ORDER_DATABASE_DSN",
+        "ORDER_EVENT_LOG_ALLOW_UNSAFE_SYNC",
+        "ORDER_EVENT_LOG_URL",
         "ORDER_GRPC_LISTEN",
         "ORDER_HTTP_LISTEN",
         "ORDER_READY_FILE",
+        "ORDER_READ_DATABASE_DSN",
     ]
 
 
+@pytest.mark.parametrize(("unsafe", "said"), [(True, "true"), (False, "false")])
+def test_a_service_is_told_whether_its_log_may_lose_what_it_acknowledged(unsafe: bool, said: str) -> None:
+    settings = order_settings(
+        ports=Ports(),
+        databases=ADDRESSES,
+        event_log=EventLogAddress(SECRET, allow_unsafe_sync=unsafe),
+        ready_file=Path("ready"),
+        inventory_target="127.0.0.1:1",
+    )
+    assert settings["ORDER_EVENT_LOG_ALLOW_UNSAFE_SYNC"] == said
+
+
+def test_the_password_of_the_event_log_is_not_in_its_representation() -> None:
+    assert "secret" not in repr(EventLogAddress(SECRET, allow_unsafe_sync=False))
+
+
 @pytest.mark.parametrize(
-    "name", ["ORDER_DATABASE_DSN", "PLUMB_POSTGRES_DSN", "PGPASSWORD", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+    "name",
+    [
+        "ORDER_DATABASE_DSN",
+        "NOTIFICATION_SMTP_HOST",
+        "PLUMB_POSTGRES_DSN",
+        "PGPASSWORD",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ],
 )
 def test_settings_of_the_shell_reach_no_process(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "stray")

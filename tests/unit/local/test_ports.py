@@ -9,7 +9,7 @@ from services.local.ports import HOST, Ports, documented_ports, free_port
 
 
 def free_row_of_ports() -> int:
-    """The first of seven free ports in a row."""
+    """The first of nine free ports in a row."""
     while True:
         try:
             base = free_port()
@@ -29,6 +29,8 @@ def test_the_ports_follow_the_base_in_the_documented_order() -> None:
         inventory_admin=base + 4,
         otlp_http=base + 5,
         postgres=base + 6,
+        notification_admin=base + 7,
+        nats=base + 8,
     )
 
 

@@ -23,7 +23,9 @@ from services.order.api import (
     SkuNotFound,
 )
 from services.order.application.commands.cancel_order import CancelOrderHandler
+from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
+from services.order.application.ports import Saga
 from services.order.application.settle_order import SettleOrder
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.orders import FakeOrders
@@ -43,9 +45,17 @@ class Shop:
     def __init__(self, inventory: FakeInventory | None = None) -> None:
         self.orders = FakeOrders()
         self.inventory = inventory or FakeInventory()
-        settle = SettleOrder(orders=self.orders, inventory=self.inventory, until_known=once, clock=utc_now)
+        self.compensations: list[None] = []
+        settle = SettleOrder(
+            orders=self.orders,
+            inventory=self.inventory,
+            until_known=once,
+            clock=utc_now,
+            compensated=lambda: self.compensations.append(None),
+        )
         self._place = PlaceOrderHandler(orders=self.orders, settle=settle, clock=utc_now, new_id=uuid4)
-        self._cancel = CancelOrderHandler(orders=self.orders, inventory=self.inventory, until_known=once, clock=utc_now)
+        self._cancel = CancelOrderHandler(orders=self.orders, settle=settle, clock=utc_now)
+        self._finish = FinishOrderHandler(orders=self.orders, settle=settle)
         self.command = PlaceOrder("place", uuid4(), (OrderLine("A", 2), OrderLine("B", 1)))
 
     async def place(self) -> Order:
@@ -56,10 +66,15 @@ class Shop:
         """Cancel it."""
         return await self._cancel(CancelOrder("cancel", self.command.customer_id, order_id))
 
+    async def finish(self) -> OrderState:
+        """Let the driver settle the one order; return the state it is in then."""
+        (order_id,) = self.orders.histories
+        return (await self._finish(Saga(order_id, self.command.customer_id, 1, 1, ""))).state
+
     def state(self) -> OrderState:
         """Return the state of the one order."""
-        (order,) = self.orders.orders.values()
-        return order.state
+        (order_id,) = self.orders.histories
+        return self.orders.fold(order_id).state
 
 
 async def test_a_met_order_is_reserved_then_confirmed() -> None:
@@ -146,9 +161,11 @@ async def test_cancelling_a_sale_returns_its_stock() -> None:
     """Once: the second cancellation finds it cancelled."""
     shop = Shop()
     order = await shop.place()
+    shop.inventory.failures["release"] = [sold(order.order_id)]
     assert (await shop.cancel(order.order_id)).state is OrderState.CANCELLED
     assert (await shop.cancel(order.order_id)).state is OrderState.CANCELLED
-    assert shop.inventory.calls == ["reserve", "confirm", "return"]
+    assert shop.inventory.calls == ["reserve", "confirm", "release", "return"]
+    assert len(shop.compensations) == 1
 
 
 async def test_cancelling_a_pending_order_releases() -> None:
@@ -166,28 +183,65 @@ async def test_cancelling_what_was_sold_meanwhile_returns_it() -> None:
     shop = Shop()
     shop.inventory.failures["confirm"] = [Unavailable(1.0)]
     order = await shop.place()
-    sold = inventory_api.ReservationStateConflict(order.order_id, inventory_api.ReservationState.CONFIRMED)
-    shop.inventory.failures["release"] = [sold]
+    shop.inventory.failures["release"] = [sold(order.order_id)]
     assert (await shop.cancel(order.order_id)).state is OrderState.CANCELLED
     assert shop.inventory.calls[-2:] == ["release", "return"]
 
 
-async def test_a_cancellation_that_loses_to_the_sale_cancels_from_there() -> None:
-    """Its stock is back, so the order must not stay CONFIRMED."""
+async def test_a_sale_that_finds_a_cancellation_carries_it_out() -> None:
+    """The customer asked for the end while the order was being confirmed: the goods come back."""
     shop = Shop()
-    shop.inventory.failures["reserve"] = [Unavailable(1.0)]
+    confirm = shop.inventory.confirm_reservation
+
+    async def cancelled_meanwhile(command: inventory_api.ConfirmReservation) -> inventory_api.Reservation:
+        requested = shop.orders.fold(command.reservation_id).request_cancellation(at=utc_now())
+        assert requested is not None
+        shop.orders.append(requested)
+        shop.inventory.failures["release"] = [sold(command.reservation_id)]
+        return await confirm(command)
+
+    shop.inventory.confirm_reservation = cancelled_meanwhile  # type: ignore[method-assign]  # in the midst of the sale
     order = await shop.place()
-    settle_meanwhile = shop.inventory.release_reservation
+    assert (order.state, order.version) == (OrderState.CANCELLED, 3)
+    assert shop.inventory.calls == ["reserve", "confirm", "release", "return"]
 
-    async def release(command: inventory_api.ReleaseReservation) -> inventory_api.Reservation:
-        answer = await settle_meanwhile(command)
-        stored = shop.orders.orders[order.order_id]
-        shop.orders.orders[order.order_id] = stored.confirm(at=utc_now())
-        return answer
 
-    shop.inventory.release_reservation = release  # type: ignore[method-assign]  # the sale happens within the release
-    cancelled = await shop.cancel(order.order_id)
-    assert (cancelled.state, cancelled.version) == (OrderState.CANCELLED, 3)
+async def test_a_sale_that_finds_its_stock_released_is_cancelled_not_rejected() -> None:
+    """The cancellation was stored before it released, so the order has the end its customer asked for."""
+    shop = Shop()
+    reserve = shop.inventory.reserve_stock
+
+    async def released_meanwhile(command: inventory_api.ReserveStock) -> inventory_api.Reservation:
+        await reserve(command)
+        requested = shop.orders.fold(command.reservation_id).request_cancellation(at=utc_now())
+        assert requested is not None
+        shop.orders.append(requested)
+        raise inventory_api.ReservationStateConflict(command.reservation_id, inventory_api.ReservationState.RELEASED)
+
+    shop.inventory.reserve_stock = released_meanwhile  # type: ignore[method-assign]  # in the midst of the sale
+    assert (await shop.place()).state is OrderState.CANCELLED
+
+
+@pytest.mark.parametrize("call", ["release", "return"])
+async def test_a_cancellation_that_was_asked_for_is_finished_by_the_driver(call: str) -> None:
+    """The request ended without knowing: the wish was stored first."""
+    shop = Shop()
+    order = await shop.place()
+    shop.inventory.failures["release"] = [sold(order.order_id)] * 2
+    shop.inventory.failures[call] = [Unavailable(1.0), *shop.inventory.failures.get(call, [])]
+    with pytest.raises(Unavailable):
+        await shop.cancel(order.order_id)
+    assert shop.state() is OrderState.CONFIRMED
+    assert await shop.finish() is OrderState.CANCELLED
+
+
+@pytest.mark.parametrize("call", ["reserve", "confirm"])
+async def test_an_order_that_was_left_pending_is_finished_by_the_driver(call: str) -> None:
+    """Nobody repeats the request."""
+    shop = Shop()
+    shop.inventory.failures[call] = [Unavailable(1.0)]
+    await shop.place()
+    assert await shop.finish() is OrderState.CONFIRMED
 
 
 async def test_a_rejected_order_is_not_cancelled() -> None:
@@ -199,3 +253,8 @@ async def test_a_rejected_order_is_not_cancelled() -> None:
     with pytest.raises(OrderNotCancellable):
         await shop.cancel(rejected.value.order_id)
     assert shop.inventory.calls == ["reserve"]
+
+
+def sold(order_id: UUID) -> inventory_api.ReservationStateConflict:
+    """What inventory says when it is asked to release what was sold."""
+    return inventory_api.ReservationStateConflict(order_id, inventory_api.ReservationState.CONFIRMED)

@@ -19,7 +19,7 @@ class ConfirmReservationHandler:
 
     async def __call__(self, command: ConfirmReservation) -> Reservation:
         """Return it CONFIRMED. Raises ReservationNotFound, -Expired, -Voided, -StateConflict."""
-        async with self._stock.transaction() as transaction:
+        async with self._stock.transaction("confirm_reservation") as transaction:
             await transaction.claim(command, command.request_id)
             locked = await transaction.lock_reservation(command.reservation_id)
             if locked is None:

@@ -13,7 +13,7 @@ class ReleaseReservationHandler:
 
     async def __call__(self, command: ReleaseReservation) -> Reservation:
         """Return it in a state that holds no stock. Raises ReservationStateConflict when it was confirmed."""
-        async with self._stock.transaction() as transaction:
+        async with self._stock.transaction("release_reservation") as transaction:
             await transaction.claim(command, command.request_id)
             found = await self._lock_or_void(transaction, command)
             if isinstance(found, Reservation):

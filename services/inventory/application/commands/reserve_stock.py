@@ -13,7 +13,7 @@ class ReserveStockHandler:
 
     async def __call__(self, command: ReserveStock) -> Reservation:
         """Return the reservation. Raises OutOfStock, SkuNotFound, ReservationVoided, ReservationStateConflict."""
-        async with self._stock.transaction() as transaction:
+        async with self._stock.transaction("reserve_stock") as transaction:
             if not await transaction.claim(command, command.request_id):
                 first = await transaction.lock_reservation(command.reservation_id)
                 assert first is not None, "a claimed ReserveStock has stored its reservation"

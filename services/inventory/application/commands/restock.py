@@ -13,7 +13,7 @@ class RestockHandler:
     async def __call__(self, command: Restock) -> tuple[StockLevel, ...]:
         """Return the new levels in the order of the request. Raises SkuNotFound for a new SKU without a price."""
         skus = tuple(line.sku for line in command.lines)
-        async with self._stock.transaction() as transaction:
+        async with self._stock.transaction("restock") as transaction:
             if await transaction.claim(command, command.request_id):
                 levels = await transaction.lock_levels(skus)
                 prices = {sku: level.unit_price for sku, level in levels.items()}

@@ -13,7 +13,7 @@ class ReturnStockHandler:
 
     async def __call__(self, command: ReturnStock) -> Reservation:
         """Return it RETURNED. Raises ReservationNotFound, ReservationStateConflict."""
-        async with self._stock.transaction() as transaction:
+        async with self._stock.transaction("return_stock") as transaction:
             await transaction.claim(command, command.request_id)
             locked = await transaction.lock_reservation(command.reservation_id)
             if locked is None:

@@ -3,7 +3,7 @@
 from services.kernel.clock import Clock, NewId
 from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
 from services.order import api
-from services.order.api import OrderRejected, OrderState, OutOfStock, PlaceOrder, SkuNotFound
+from services.order.api import OrderRejected, OutOfStock, PlaceOrder, SkuNotFound
 from services.order.application.ports import Orders
 from services.order.application.settle_order import SettleOrder
 from services.order.application.views import view
@@ -21,22 +21,18 @@ class PlaceOrderHandler:
 
     async def __call__(self, command: PlaceOrder) -> api.Order:
         """Return the order CONFIRMED, or PENDING when its end is not known in time."""
-        order = await self._orders.add(self._new_order(command), command)
-        if order.state is OrderState.PENDING:
-            order = await self._settle_in_time(order)
-        refuse_rejected(order)
-        return view(order)
-
-    def _new_order(self, command: PlaceOrder) -> Order:
-        return Order.place(
+        placed = Order.place(
             order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
         )
+        order = await self._settle_in_time(await self._orders.add(placed, command))
+        refuse_rejected(order)
+        return view(order)
 
     async def _settle_in_time(self, order: Order) -> Order:
         try:
             return await self._settle(order)
         except (DeadlineExceeded, Internal, Overloaded, Unavailable):
-            return order  # kept, with its end unknown: the customer reads it later, or repeats
+            return order  # kept, with its end unknown: it is settled later, and the customer reads it then
 
 
 def refuse_rejected(order: Order) -> None:

@@ -110,8 +110,10 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """ListOrders reads a customer's orders, newest first. Reads only. INVALID_ARGUMENT / INVALID_PAGE_SIZE or
-        INVALID_PAGE_TOKEN.
+        """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
+        consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
+        INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
+        when the list did not get there in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,8 +60,10 @@ class OrderServiceStub:
     ABORTED / IDEMPOTENCY_IN_PROGRESS.
     """
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrdersRequest, _order_service_pb2.ListOrdersResponse]
-    """ListOrders reads a customer's orders, newest first. Reads only. INVALID_ARGUMENT / INVALID_PAGE_SIZE or
-    INVALID_PAGE_TOKEN.
+    """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
+    consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
+    INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
+    when the list did not get there in time.
     """
 
 @_typing.type_check_only
@@ -96,8 +98,10 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ABORTED / IDEMPOTENCY_IN_PROGRESS.
     """
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_service_pb2.ListOrdersRequest, _order_service_pb2.ListOrdersResponse]  # type: ignore[assignment]
-    """ListOrders reads a customer's orders, newest first. Reads only. INVALID_ARGUMENT / INVALID_PAGE_SIZE or
-    INVALID_PAGE_TOKEN.
+    """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
+    consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
+    INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
+    when the list did not get there in time.
     """
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -153,8 +157,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.ListOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_service_pb2.ListOrdersResponse, _abc.Awaitable[_order_service_pb2.ListOrdersResponse]]:
-        """ListOrders reads a customer's orders, newest first. Reads only. INVALID_ARGUMENT / INVALID_PAGE_SIZE or
-        INVALID_PAGE_TOKEN.
+        """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
+        consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
+        INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
+        when the list did not get there in time.
         """
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

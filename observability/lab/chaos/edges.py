@@ -1,0 +1,193 @@
+"""How is one request sent, and its answer understood? Over REST or gRPC, once, in the same words."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Protocol
+from uuid import UUID
+
+import aiohttp
+import orjson
+import structlog
+from opentelemetry.trace import NoOpTracer
+from prometheus_client import CollectorRegistry
+
+from observability.lab.chaos.requests import Answer, Cancel, EdgeName, Place, Read, Request
+from observability.telemetry.metrics import Metrics
+from observability.telemetry.telemetry import Telemetry
+from services.infra import deadline
+from services.infra.rpc.client import open_channel
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.money import Money
+from services.order import api
+from services.order.rpc.client import OrderClient
+
+ATTEMPT_SECONDS = 4.0
+# What may be otherwise at the next attempt; everything else is final.
+UNKNOWN_KINDS = frozenset({Kind.CONFLICT, Kind.OVERLOADED, Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
+UNKNOWN_REASONS = frozenset(
+    {
+        "DEADLINE_EXCEEDED",
+        "DEPENDENCY_UNAVAILABLE",
+        "IDEMPOTENCY_IN_PROGRESS",
+        "INTERNAL",
+        "OVERLOADED",
+        "VERSION_CONFLICT",
+    }
+)
+# The refusals that tell of an order which was kept and rejected; others may name an order too.
+REJECTIONS = frozenset({"ORDER_REJECTED", "OUT_OF_STOCK", "SKU_NOT_FOUND"})
+
+
+class Edge(Protocol):
+    """One way into the shop."""
+
+    @property
+    def name(self) -> EdgeName:
+        """Which one."""
+
+    async def ask(self, request: Request) -> Answer:
+        """Send the request once; whatever happens is an answer."""
+
+
+class RestEdge:
+    """The REST edge."""
+
+    name = EdgeName.REST
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session = session
+        self._base = f"http://{address}/orders"
+
+    async def ask(self, request: Request) -> Answer:
+        """Send it."""
+        method, url, body = self._call(request)
+        headers = {"X-Customer-Id": request.customer_id, "Idempotency-Key": request.request_id}
+        try:
+            async with self._session.request(method, url, json=body, headers=headers) as response:
+                return answer_of_response(response.status, await response.read())
+        except TimeoutError:
+            return Answer(known=False, reason="TIMEOUT")
+        except aiohttp.ClientError:
+            return Answer(known=False, reason="CONNECTION_LOST")
+
+    def _call(self, request: Request) -> tuple[str, str, dict[str, Any] | None]:
+        match request:
+            case Place():
+                lines = [{"sku": line.sku, "quantity": line.quantity} for line in request.lines]
+                return "POST", self._base, {"lines": lines}
+            case Cancel():
+                return "POST", f"{self._base}/{request.order_id}/cancel", None
+            case Read():
+                return "GET", f"{self._base}/{request.order_id}", None
+
+
+class GrpcEdge:
+    """The order service's gRPC, by its own client."""
+
+    name = EdgeName.GRPC
+
+    def __init__(self, orders: OrderClient) -> None:
+        self._orders = orders
+
+    async def ask(self, request: Request) -> Answer:
+        """Send it."""
+        try:
+            with deadline.within(ATTEMPT_SECONDS):
+                return answer_of_order(await self._call(request))
+        except ServiceError as error:
+            return answer_of_error(error)
+
+    async def _call(self, request: Request) -> api.Order:
+        customer_id = UUID(request.customer_id)
+        match request:
+            case Place():
+                lines = tuple(api.OrderLine(line.sku, line.quantity) for line in request.lines)
+                return await self._orders.place_order(api.PlaceOrder(request.request_id, customer_id, lines))
+            case Cancel():
+                command = api.CancelOrder(request.request_id, customer_id, UUID(request.order_id))
+                return await self._orders.cancel_order(command)
+            case Read():
+                return await self._orders.get_order(api.GetOrder(customer_id, UUID(request.order_id)))
+
+
+@asynccontextmanager
+async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[Edge, Edge]]:
+    """Open both edges for the life of a block; addresses are host:port."""
+    timeout = aiohttp.ClientTimeout(total=ATTEMPT_SECONDS)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        open_channel(order_grpc) as channel,
+    ):
+        orders = OrderClient(channel, target=order_grpc, telemetry=unobserved())
+        yield RestEdge(session, edge_http), GrpcEdge(orders)
+
+
+def unobserved() -> Telemetry:
+    """Return telemetry for the shop's own clients that records nothing: who is observed is the shop."""
+    metrics = Metrics(registry=CollectorRegistry(), enabled=False)
+    return Telemetry("chaos", NoOpTracer(), metrics, structlog.wrap_logger(structlog.ReturnLogger()))
+
+
+def answer_of_response(status: int, body: bytes) -> Answer:
+    """Understand a REST answer; one that is no JSON object came from nobody we know."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        return Answer(known=False, reason=f"HTTP_{status}")
+    if status < HTTPStatus.BAD_REQUEST:
+        total = document["total"]
+        return Answer(
+            known=True,
+            order_id=document["order_id"],
+            state=document["state"],
+            version=document["version"],
+            detail=detail_of_rejection(document["rejection"]) or detail_of_total(total and Money(**total)),
+        )
+    reason = str(document.get("reason", f"HTTP_{status}"))
+    if reason in REJECTIONS and "order_id" in document:
+        rejection = {"reason": document.get("rejection_reason", reason), **document}
+        return Answer(True, document["order_id"], "REJECTED", reason, detail=detail_of_rejection(rejection))
+    return Answer(known=reason not in UNKNOWN_REASONS, reason=reason)
+
+
+def answer_of_order(order: api.Order) -> Answer:
+    """Understand an order."""
+    detail = detail_of_rejection(as_document(order.rejection)) or detail_of_total(order.total)
+    return Answer(True, str(order.order_id), order.state.value, version=order.version, detail=detail)
+
+
+def answer_of_error(error: ServiceError) -> Answer:
+    """Understand an error: the ones that name an order's rejection tell its state."""
+    match error:
+        case api.OutOfStock():
+            rejection = api.Rejection(error.reason, shortages=error.shortages)
+        case api.SkuNotFound():
+            rejection = api.Rejection(error.reason, skus=error.skus)
+        case api.OrderRejected():
+            rejection = api.Rejection(error.rejection_reason)
+        case _:
+            return Answer(known=error.kind not in UNKNOWN_KINDS, reason=error.reason)
+    detail = detail_of_rejection(as_document(rejection))
+    return Answer(True, str(error.order_id), "REJECTED", error.reason, detail=detail)
+
+
+def as_document(rejection: api.Rejection | None) -> Mapping[str, Any] | None:
+    """Return a rejection as its JSON."""
+    document: Mapping[str, Any] | None = orjson.loads(orjson.dumps(rejection))
+    return document
+
+
+def detail_of_total(total: Money | None) -> str:
+    """Say a total so that it can be compared."""
+    return f"{total.currency_code} {total.minor_units}" if total else ""
+
+
+def detail_of_rejection(rejection: Mapping[str, Any] | None) -> str:
+    """Say why an order was rejected, so that it can be compared; "" for one that was not."""
+    if rejection is None:
+        return ""
+    shortages = (f"{each['sku']} {each['available']}<{each['requested']}" for each in rejection.get("shortages") or ())
+    return " ".join((rejection["reason"], *sorted(shortages), *sorted(rejection.get("skus") or ())))

@@ -1,0 +1,212 @@
+"""What does a campaign break? A whole platform on this machine, each process of which it may start, stop and kill."""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from observability.lab.chaos.edges import Edge, open_edges, unobserved
+from observability.lab.chaos.errors import ChaosError
+from observability.lab.chaos.program import Life, Program
+from services.infra.rpc.client import open_channel
+from services.inventory.rpc.client import InventoryClient
+from services.local.endpoints import Bus, Mode
+from services.local.errors import PortTaken
+from services.local.foundation import Foundation
+from services.local.plan import (
+    MODULES,
+    PlatformOptions,
+    inventory_settings,
+    monolith_settings,
+    notification_settings,
+    order_settings,
+)
+from services.local.ports import HOST, PURPOSES, Ports, documented_ports
+
+# Below the range from which the system takes the ports of outgoing connections: a process that is started again must
+# find its port free.
+PORTS = range(12_000, 30_000, 20)
+PORT_ATTEMPTS = 50
+READY_SECONDS = 20.0
+POLL_SECONDS = 0.005
+STOP_SECONDS = 20.0
+PROCESSES: Mapping[Mode, tuple[str, ...]] = {
+    "services": ("inventory", "order", "notification"),
+    "monolith": ("monolith",),
+}
+# A second one of the same program, for campaigns in which two compete.
+SECOND_ORDER = "order-2"
+# The shop's own times, shortened so that expiry and recovery happen within a round.
+QUICK = {
+    "OTEL_SDK_DISABLED": "true",
+    "ORDER_SAGA_GRACE_SECONDS": "0.5",
+    "INVENTORY_RESERVATION_TTL_SECONDS": "3",
+    "INVENTORY_SWEEP_SECONDS": "0.3",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HouseOptions:
+    """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes."""
+
+    folder: Path
+    mode: Mode
+    bus: Bus
+    environment: Mapping[str, str]
+
+
+class House:
+    """The platform without anybody who would start a dead process again; `processes` are the names it may run."""
+
+    def __init__(self, options: HouseOptions, foundation: Foundation, programs: Mapping[str, Program]) -> None:
+        self.options = options
+        self.foundation = foundation
+        self.lives: dict[str, Life] = {}
+        self._programs = programs
+        self._starts = 0
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(options: HouseOptions, *, second_order: bool = False) -> AsyncIterator["House"]:
+        """Lay the foundation and prepare the programs; none runs yet. Raises LocalError, ChaosError."""
+        async with AsyncExitStack() as stack:
+            names = (*PROCESSES[options.mode], *((SECOND_ORDER,) if second_order else ()))
+            modules = [MODULES[name.partition("-")[0]] for name in names]
+            platform = PlatformOptions(
+                run_directory=options.folder, mode=options.mode, bus=options.bus, port_base=free_port_base()
+            )
+            foundation = await stack.enter_async_context(Foundation.start(platform))
+            preparing = [stack.enter_async_context(Program.prepare(module)) for module in modules]
+            programs = await asyncio.gather(*preparing)
+            house = House(options, foundation, dict(zip(names, programs, strict=True)))
+            stack.push_async_callback(house.kill_all)
+            yield house
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The names of the processes it may run."""
+        return tuple(self._programs)
+
+    @property
+    def ports(self) -> Ports:
+        """Where everything listens."""
+        return self.foundation.ports
+
+    async def start(self, name: str, **environment: str) -> Life:
+        """Start a process with extra variables; it is not ready yet. Raises ChaosError."""
+        self._starts += 1
+        self._ready_file(name).unlink(missing_ok=True)
+        log_path = self.options.folder / "logs" / f"{name}.log"
+        everything = {**self.foundation.environment, **self._settings(name), **self.options.environment, **environment}
+        self.lives[name] = life = await self._programs[name].start(everything, log_path=log_path)
+        return life
+
+    async def start_ready(self, name: str, **environment: str) -> Life:
+        """Start a process and wait until it serves. Raises ChaosError when it ends first or takes too long."""
+        life = await self.start(name, **environment)
+        if not await self.is_ready(name, life):
+            raise ChaosError(f"{name} ended with status {life.status} while it started; see {self.log_path(name)}")
+        return life
+
+    async def is_ready(self, name: str, life: Life) -> bool:
+        """Wait until a process serves; False when it ends first. Raises ChaosError when it takes too long."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not self._ready_file(name).exists():
+                    if life.is_over:
+                        return False
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise ChaosError(f"{name} did not serve within {READY_SECONDS:.0f} s; see {self.log_path(name)}") from error
+        return True
+
+    async def start_all(self) -> None:
+        """Start whatever does not run, and wait until it serves."""
+        asleep = [name for name in self._programs if name not in self.lives or self.lives[name].is_over]
+        await asyncio.gather(*(self.start_ready(name) for name in asleep))
+
+    async def stop(self, name: str) -> None:
+        """Ask a process to drain and end. Raises ChaosError when it does not."""
+        self.lives[name].send(signal.SIGTERM)
+        if not await self.lives[name].ended_within(STOP_SECONDS):
+            raise ChaosError(f"{name} did not drain within {STOP_SECONDS:.0f} s; see {self.log_path(name)}")
+
+    async def kill_all(self) -> None:
+        """Kill whatever runs."""
+        for life in self.lives.values():
+            life.send(signal.SIGKILL)
+            await life.ended_within(STOP_SECONDS)
+
+    def log_path(self, name: str) -> Path:
+        """Where a process writes, all its lives one after the other."""
+        return self.options.folder / "logs" / f"{name}.log"
+
+    def admin_address(self, name: str) -> str:
+        """The host:port of a process's metrics."""
+        address: str = json.loads(self._ready_file(name).read_bytes())["admin"]
+        return address
+
+    @asynccontextmanager
+    async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
+        """Open the public edges for the life of a block."""
+        edge_http, order_grpc = f"{HOST}:{self.ports.edge_http}", f"{HOST}:{self.ports.order_grpc}"
+        async with open_edges(edge_http=edge_http, order_grpc=order_grpc) as edges:
+            yield edges
+
+    @asynccontextmanager
+    async def stock(self) -> AsyncIterator[InventoryClient]:
+        """Open inventory's own edge for the life of a block."""
+        target = f"{HOST}:{self.ports.inventory_grpc}"
+        async with open_channel(target) as channel:
+            yield InventoryClient(channel, target=target, telemetry=unobserved())
+
+    def _ready_file(self, name: str) -> Path:
+        return self.options.folder / f"ready-{name}.json"
+
+    def _settings(self, name: str) -> dict[str, str]:
+        foundation, ready_file = self.foundation, self._ready_file(name)
+        databases, event_log = foundation.databases, foundation.event_log
+        ports = replace(self.ports, edge_http=0, order_grpc=0, order_admin=0) if name == SECOND_ORDER else self.ports
+        outbox_folder = foundation.options.notifications_directory
+        match name.partition("-")[0]:
+            case "inventory":
+                return inventory_settings(ports=ports, dsn=databases["inventory"], ready_file=ready_file)
+            case "order":
+                return order_settings(
+                    ports=ports,
+                    databases=databases,
+                    event_log=event_log,
+                    ready_file=ready_file,
+                    inventory_target=f"{HOST}:{ports.inventory_grpc}",
+                )
+            case "notification":
+                return notification_settings(
+                    ports=ports,
+                    dsn=databases["notification"],
+                    event_log=event_log,
+                    ready_file=ready_file,
+                    outbox_folder=outbox_folder,
+                )
+        return monolith_settings(
+            ports=ports,
+            databases=databases,
+            event_log=event_log,
+            ready_file=ready_file,
+            outbox_folder=outbox_folder,
+        )
+
+
+def free_port_base() -> int:
+    """Return the first of as many free ports as the platform uses. Raises PortTaken when none is found."""
+    for _ in range(PORT_ATTEMPTS):
+        base = random.choice(PORTS)
+        try:
+            documented_ports(base)
+        except PortTaken:
+            continue
+        return base
+    raise PortTaken(f"no {len(PURPOSES)} free ports in a row were found in {PORT_ATTEMPTS} attempts")

@@ -1,0 +1,55 @@
+"""What has the shop kept of all that it was asked? Read from its databases when everything is quiet."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import orjson
+
+from observability.lab.chaos.edges import detail_of_rejection, detail_of_total
+from observability.lab.chaos.history import Delivered
+from observability.lab.chaos.requests import KeptOrder, Line
+from services.kernel.money import Money
+
+_TIMEOUT_SECONDS = 30.0
+
+
+async def read_orders(order_dsn: str) -> list[KeptOrder]:
+    """Return every order, with the ids of the requests it is kept under."""
+    # Purpose: one row an order.
+    select = """
+        SELECT order_id, customer_id, state, version, currency_code, total_minor, rejection,
+            (SELECT array_agg(sku ORDER BY line_number) FROM order_lines l WHERE l.order_id = o.order_id) AS skus,
+            (SELECT array_agg(quantity ORDER BY line_number) FROM order_lines l WHERE l.order_id = o.order_id) AS units,
+            (SELECT array_agg(request_id) FROM idempotency_keys WHERE resource_id = order_id) AS keys
+        FROM orders o"""
+    return [_order_of(row) for row in await _fetch(order_dsn, select)]
+
+
+async def read_deliveries(inventory_dsn: str) -> list[Delivered]:
+    """Return what was delivered, by the ledger."""
+    # Purpose: every delivery, under the id of the request that brought it.
+    select = "SELECT cause, sku, quantity FROM stock_ledger WHERE kind = 'RESTOCKED'"
+    rows = await _fetch(inventory_dsn, select)
+    return [Delivered(row["cause"], row["sku"], row["quantity"]) for row in rows]
+
+
+async def _fetch(dsn: str, select: str) -> Sequence[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_SECONDS)
+    try:
+        return await connection.fetch(select, timeout=_TIMEOUT_SECONDS)
+    finally:
+        await connection.close(timeout=_TIMEOUT_SECONDS)
+
+
+def _order_of(row: asyncpg.Record) -> KeptOrder:
+    total = None if row["total_minor"] is None else Money(row["currency_code"], row["total_minor"])
+    rejection = None if row["rejection"] is None else orjson.loads(row["rejection"])
+    return KeptOrder(
+        order_id=str(row["order_id"]),
+        customer_id=str(row["customer_id"]),
+        state=row["state"],
+        version=row["version"],
+        lines=tuple(Line(sku, units) for sku, units in zip(row["skus"], row["units"], strict=True)),
+        detail=detail_of_rejection(rejection) or detail_of_total(total),
+        keys=frozenset(row["keys"] or ()),
+    )

@@ -1,0 +1,91 @@
+"""At which points can each process be killed? Around every commit, call, publication and sending, by name.
+
+The names are those that services/infra/crash_points.py passes under the campaign's load: tests compare this list with
+the code and with a census of a run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from services.local.endpoints import Bus, Mode
+
+
+class Provocation(Enum):
+    """What must be done to a process that serves, beside the load, so that it comes by a point."""
+
+    NONE = "the load does"
+    WIPE_LOG = "the event log is emptied: it is another one afterwards"
+    TRUNCATE_LOG = "the event log loses its last events: it is the same one afterwards"
+    DRAIN = "the process is told to end"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place where a process may be killed; a kill comes at a passage from the first to `most_passages`."""
+
+    name: str
+    most_passages: int = 3
+    provocation: Provocation = Provocation.NONE
+
+
+def commits(*names: str, most_passages: int = 3, provocation: Provocation = Provocation.NONE) -> tuple[Point, ...]:
+    """Return the points before and after the COMMIT of each transaction."""
+    return tuple(
+        Point(f"{name}.{when}_commit", most_passages, provocation) for name in names for when in ("before", "after")
+    )
+
+
+def calls(*names: str) -> tuple[Point, ...]:
+    """Return the points before and after each call to another process."""
+    return tuple(Point(f"{name}.{when}_call") for name in names for when in ("before", "after"))
+
+
+INVENTORY = commits("inventory")
+ORDERS = (
+    *commits("place_order", "settle_order", "request_cancellation"),
+    *commits("claim_sagas", most_passages=2),
+)
+CALLS_TO_INVENTORY = calls("ReserveStock", "ConfirmReservation", "ReleaseReservation", "ReturnStock")
+RELAY = (
+    *commits("relay.take_lease", "relay.mark_published", most_passages=2),
+    Point("relay.before_append"),
+    Point("relay.after_append"),
+    Point("event_log.appended"),
+    *commits("relay.give_up_lease", most_passages=1, provocation=Provocation.DRAIN),
+    *commits("relay.publish_all_again", most_passages=1, provocation=Provocation.WIPE_LOG),
+)
+POSTGRES_LOG = (
+    *commits("event_log.append"),
+    *commits("event_log.begin", most_passages=1, provocation=Provocation.WIPE_LOG),
+    *commits("event_log.reset", most_passages=1, provocation=Provocation.TRUNCATE_LOG),
+)
+SUMMARIES = (
+    *commits("consume.order_summaries"),
+    *commits("rewind.order_summaries", most_passages=1, provocation=Provocation.WIPE_LOG),
+)
+NOTIFICATION = (
+    *commits("consume.notification", "notification.send"),
+    *commits("rewind.notification", most_passages=1, provocation=Provocation.WIPE_LOG),
+    Point("notification.before_send"),
+    Point("notification.after_send"),
+)
+
+# Points that no campaign brings about, each with the reason.
+OUTSIDE: Mapping[str, str] = {
+    "park.order_summaries": "an event that cannot be consumed, which the shop never writes",
+    "park.notification": "an event that cannot be consumed, which the shop never writes",
+    "dead_letters.replay": "a tool that a person runs",
+}
+
+
+def points_of(mode: Mode, bus: Bus) -> dict[str, tuple[Point, ...]]:
+    """Return the points of each process; the order process holds the relay and the read model's consumer."""
+    publishing = (*RELAY, *(POSTGRES_LOG if bus == "postgres" else ()), *SUMMARIES)
+    if mode == "monolith":
+        return {"monolith": (*INVENTORY, *ORDERS, *publishing, *NOTIFICATION)}
+    return {
+        "inventory": INVENTORY,
+        "order": (*ORDERS, *CALLS_TO_INVENTORY, *publishing),
+        "notification": NOTIFICATION,
+    }

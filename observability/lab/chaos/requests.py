@@ -1,0 +1,90 @@
+"""What is asked of the shop, and what comes back? The same words for both edges, so that answers can be compared."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class EdgeName(StrEnum):
+    """The two public ways into the shop."""
+
+    REST = "rest"
+    GRPC = "grpc"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A wish for `quantity` units of one SKU."""
+
+    sku: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Sell these lines to this customer."""
+
+    request_id: str
+    customer_id: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End this order of this customer."""
+
+    request_id: str
+    customer_id: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Show this order of this customer; the request id only names the wish in the history."""
+
+    request_id: str
+    customer_id: str
+    order_id: str
+
+
+Request: TypeAlias = Place | Cancel | Read
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one attempt brought: an order's state, a refusal that is final, or nothing that is known.
+
+    `state` is empty unless the answer tells one; `reason` is why it was refused or is not known. `detail` holds what a
+    repeat must tell again word by word: the total of a sale, the shortages of a rejection.
+    """
+
+    known: bool
+    order_id: str = ""
+    state: str = ""
+    reason: str = ""
+    version: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One attempt: what was asked, by which edge, when in seconds of the round, and what came back."""
+
+    request: Request
+    edge: EdgeName
+    sent_seconds: float
+    answered_seconds: float
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOrder:
+    """An order as the database has it when everything is quiet; `keys` are the ids of the requests it is kept under."""
+
+    order_id: str
+    customer_id: str
+    state: str
+    version: int
+    lines: tuple[Line, ...]
+    detail: str
+    keys: frozenset[str]

@@ -1,0 +1,158 @@
+"""What happened to an event on its way? PRODUCER spans where it is stored, CONSUMER spans linked to them, dwell time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from opentelemetry import trace
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from observability.telemetry.telemetry import Telemetry
+
+# The SDK keeps at most 128 links a span.
+MOST_LINKS = 100
+PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class Event(Protocol):
+    """What telemetry reads of a message."""
+
+    @property
+    def type(self) -> str:
+        """Such as order.completed."""
+
+    @property
+    def occur_time(self) -> datetime:
+        """When it was stored."""
+
+    @property
+    def traceparent(self) -> str:
+        """The span that stored it."""
+
+
+def sent(telemetry: Telemetry, *, destination: str, event_type: str) -> str:
+    """Record that an event is stored for publishing, in the current trace; return the traceparent to send along."""
+    attributes = {
+        "messaging.destination.name": destination,
+        "messaging.operation.name": "send",
+        "shop.event.type": event_type,
+        "shop.context": telemetry.context,
+    }
+    carrier: dict[str, str] = {}
+    with telemetry.tracer.start_as_current_span(f"send {destination}", kind=SpanKind.PRODUCER, attributes=attributes):
+        PROPAGATOR.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+class RelayTelemetry:
+    """The call sites of one relay."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._depth, self._age_seconds, self._leading, self._epoch = 0.0, 0.0, 0.0, 0.0
+        metrics, context = telemetry.metrics, telemetry.context
+        metrics.outbox_depth.read_from(lambda: self._depth, context)
+        metrics.outbox_oldest_age.read_from(lambda: self._age_seconds, context)
+        metrics.relay_leader.read_from(lambda: self._leading, context)
+        metrics.relay_epoch.read_from(lambda: self._epoch, context)
+        for count in (metrics.relay_published, metrics.relay_fenced, metrics.relay_republished):
+            count.add(0, context)
+
+    def leads(self, leading: bool, epoch: int) -> None:
+        """Note whether this relay holds the lease, and its epoch."""
+        self._leading, self._epoch = float(leading), float(epoch)
+
+    def fenced(self) -> None:
+        """Count a lease that was lost to another."""
+        self._leading = 0.0
+        self._telemetry.metrics.relay_fenced.add(1, self._telemetry.context)
+        self._telemetry.log.warning(f"{self._telemetry.context}.relay_fenced")
+
+    def backlog(self, depth: int, age_seconds: float) -> None:
+        """Note how many events wait, and how long the oldest has."""
+        self._depth, self._age_seconds = float(depth), age_seconds
+
+    def published(self, events: int) -> None:
+        """Count published events."""
+        self._telemetry.metrics.relay_published.add(events, self._telemetry.context)
+
+    def log_was_lost(self, events: int) -> None:
+        """Count events that are published again since the log had lost some."""
+        self._telemetry.metrics.relay_republished.add(events, self._telemetry.context)
+        self._telemetry.log.warning(f"{self._telemetry.context}.event_log_lost", republished=events)
+
+
+class ConsumerTelemetry:
+    """The call sites of one consumer."""
+
+    def __init__(self, telemetry: Telemetry, *, consumer: str, destination: str) -> None:
+        self._telemetry = telemetry
+        self._consumer = consumer
+        self._destination = destination
+        self._lag_events = 0.0
+        self._waiting_since: datetime | None = None
+        metrics, context = telemetry.metrics, telemetry.context
+        metrics.consumer_lag_events.read_from(lambda: self._lag_events, context, consumer)
+        metrics.consumer_lag_seconds.read_from(self._lag_seconds, context, consumer)
+        for count in (metrics.consumer_duplicates, metrics.dead_letters, metrics.consumer_rewinds):
+            count.add(0, context, consumer)
+        metrics.event_dwell.child(context, consumer)
+
+    def lag(self, events: int, waiting_since: datetime | None) -> None:
+        """Note how many events are not consumed, and when the oldest known of them was stored."""
+        self._lag_events, self._waiting_since = float(events), waiting_since
+
+    @contextmanager
+    def processing(self, messages: Sequence[Event]) -> Iterator[None]:
+        """Observe one batch: a span of its own, linked to the spans that stored its events."""
+        attributes: dict[str, str | int] = {
+            "messaging.destination.name": self._destination,
+            "messaging.operation.name": "process",
+            "messaging.consumer.group.name": self._consumer,
+            "messaging.batch.message_count": len(messages),
+            "shop.context": self._telemetry.context,
+        }
+        with self._telemetry.tracer.start_as_current_span(
+            f"process {self._destination}",
+            kind=SpanKind.CONSUMER,
+            attributes=attributes,
+            links=[link for message in messages[:MOST_LINKS] if (link := link_to(message.traceparent))],
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except BaseException as error:  # a cancelled batch ended too; it is recorded and passes
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+
+    def processed(self, messages: Sequence[Event], new: int) -> None:
+        """Record how long each event was on its way, and count the ones that had come before."""
+        metrics, context = self._telemetry.metrics, self._telemetry.context
+        metrics.consumer_duplicates.add(len(messages) - new, context, self._consumer)
+        now = datetime.now(UTC)
+        for message in messages:
+            seconds = max(0.0, (now - message.occur_time).total_seconds())
+            metrics.event_dwell.observe(seconds, context, self._consumer)
+
+    def parked(self, messages: int) -> None:
+        """Count dead letters."""
+        self._telemetry.metrics.dead_letters.add(messages, self._telemetry.context, self._consumer)
+
+    def rewound(self) -> None:
+        """Count a return to the beginning of another log."""
+        self._telemetry.metrics.consumer_rewinds.add(1, self._telemetry.context, self._consumer)
+
+    def _lag_seconds(self) -> float:
+        if self._waiting_since is None:
+            return 0.0
+        return max(0.0, (datetime.now(UTC) - self._waiting_since).total_seconds())
+
+
+def link_to(traceparent: str) -> Link | None:
+    """Return a link to the span of a traceparent; None when there is none."""
+    context = trace.get_current_span(PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
+    return Link(context) if context.is_valid else None

@@ -1,0 +1,1 @@
+"""How events leave one context and reach the others: outbox, relay, log, consumer."""

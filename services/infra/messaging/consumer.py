@@ -1,0 +1,129 @@
+"""How does an event take effect once? The effect and the place in the log are saved in one transaction.
+
+The naive version acknowledges before the effect and loses it when it dies between the two, or after it and repeats it.
+Whatever comes twice all the same (a rebuilt log comes from its beginning) the handler's own keys refuse.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from observability.telemetry.messaging import ConsumerTelemetry
+from services.infra.messaging.dead_letters import DeadLetters
+from services.infra.messaging.log import EventLog
+from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.postgres import Database, Transaction
+from services.infra.retry import is_unknown
+
+BATCH_SIZE = 200
+ATTEMPTS = 5
+READ_WAIT_SECONDS = 0.5
+
+# Takes effect in the transaction and returns how many of the messages were new; raises for a poison message.
+Handle = Callable[[Transaction, Sequence[Message]], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a consumer stands in which log."""
+
+    incarnation: str
+    position: int
+
+
+class Consumer:
+    """One consumer of one log; `step` is a worker's step. Replicas take turns: the cursor moves for one of them."""
+
+    def __init__(
+        self, name: str, *, database: Database, log: EventLog, handle: Handle, telemetry: ConsumerTelemetry
+    ) -> None:
+        self._name = name
+        self._database = database
+        self._log = log
+        self._handle = handle
+        self._telemetry = telemetry
+        self._dead_letters = DeadLetters(name, database=database)
+        self._batch_size = BATCH_SIZE
+        self._failures = 0
+
+    async def step(self) -> float:
+        """Consume one batch. Transient errors pass to the worker, which backs off; so does a poison message at first.
+
+        A batch that fails is read again one by one, so that only the poison message itself is parked.
+        """
+        cursor = await self._cursor()
+        batch = await self._log.read(after=cursor.position, limit=self._batch_size, wait_seconds=READ_WAIT_SECONDS)
+        if batch.state.incarnation != cursor.incarnation or batch.state.head < cursor.position:
+            await self._rewind(batch.state)
+            return 0.0
+        self._telemetry.lag(batch.state.head - cursor.position, _oldest(batch))
+        if batch.deliveries:
+            await self._consume(cursor, batch.deliveries)
+            left = batch.state.head - batch.deliveries[-1].position
+            self._telemetry.lag(left, None if left == 0 else batch.deliveries[-1].message.occur_time)
+        return 0.0
+
+    async def _consume(self, cursor: Cursor, deliveries: tuple[Delivery, ...]) -> None:
+        try:
+            await self._apply(cursor, deliveries)
+        except Exception as error:
+            if is_unknown(error):
+                raise
+            self._failures += 1
+            if self._batch_size > 1:
+                self._batch_size = 1
+                self._failures = 0
+            elif self._failures >= ATTEMPTS:
+                await self._park(cursor, deliveries[0], error)
+                return
+            raise
+        self._failures = 0
+        self._batch_size = min(BATCH_SIZE, self._batch_size * 2)
+
+    async def _apply(self, cursor: Cursor, deliveries: tuple[Delivery, ...]) -> None:
+        messages = [delivery.message for delivery in deliveries]
+        with self._telemetry.processing(messages):
+            async with self._database.transaction(f"consume.{self._name}") as transaction:
+                if not await self._move(transaction, cursor, deliveries[-1].position):
+                    return
+                blocked = await self._dead_letters.blocked(transaction, {m.aggregate_id for m in messages})
+                live = [message for message in messages if message.aggregate_id not in blocked]
+                for message in messages:
+                    if message.aggregate_id in blocked:
+                        await self._dead_letters.park(transaction, message, reason="BEHIND_ANOTHER")
+                new = await self._handle(transaction, live)
+        self._telemetry.processed(live, new)
+        self._telemetry.parked(len(messages) - len(live))
+
+    async def _park(self, cursor: Cursor, delivery: Delivery, error: Exception) -> None:
+        """Give up on one message, for a person to look at; what comes after it in its aggregate waits there too."""
+        async with self._database.transaction(f"park.{self._name}") as transaction:
+            if await self._move(transaction, cursor, delivery.position):
+                reason = getattr(error, "reason", type(error).__name__)
+                await self._dead_letters.park(transaction, delivery.message, reason=reason)
+        self._telemetry.parked(1)
+        self._failures = 0
+
+    async def _cursor(self) -> Cursor:
+        select = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $1"
+        rows = await self._database.fetch("SELECT consumer_cursors", select, self._name)
+        return Cursor(rows[0]["incarnation"], rows[0]["position"]) if rows else Cursor("", 0)
+
+    async def _move(self, transaction: Transaction, cursor: Cursor, position: int) -> bool:
+        # Purpose: only from where we read; a replica that was there first has moved it.
+        update = "UPDATE consumer_cursors SET position = $4 WHERE consumer = $1 AND incarnation = $2 AND position = $3"
+        arguments = (self._name, cursor.incarnation, cursor.position, position)
+        return await transaction.execute("UPDATE consumer_cursors", update, *arguments) == 1
+
+    async def _rewind(self, log: LogState) -> None:
+        """Begin at the beginning of a log that is new to us."""
+        # Purpose: whatever was consumed from another log comes again and is refused by the handler's keys.
+        upsert = """
+            INSERT INTO consumer_cursors (consumer, incarnation, position) VALUES ($1, $2, 0)
+            ON CONFLICT (consumer) DO UPDATE SET incarnation = $2, position = 0"""
+        async with self._database.transaction(f"rewind.{self._name}") as transaction:
+            await transaction.execute("INSERT consumer_cursors", upsert, self._name, log.incarnation)
+        self._telemetry.rewound()
+
+
+def _oldest(batch: Batch) -> "object | None":
+    return batch.deliveries[0].message.occur_time if batch.deliveries else None

@@ -1,0 +1,289 @@
+"""How is a log of events kept in NATS JetStream? One stream; each event says which one it comes after.
+
+Fencing: JetStream refuses an event whose Nats-Expected-Last-Sequence or -Msg-Id is not the stream's last, so nothing
+comes between an append and what it knows. Whoever is refused looks at the log's end again, where each event has the
+epoch of its relay. The refusal also keeps order within a batch that is sent in one go: an event whose predecessor was
+refused is refused too. What JetStream promises, and what not: docs/decisions/0011-nats-jetstream-as-a-log.md.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Self
+from uuid import UUID
+
+import nats.errors
+from nats.aio.client import Client, ServerVersion
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header, PubAck, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+
+from services.infra import deadline
+from services.infra.crash_points import crash_points
+from services.infra.messaging.log import Fenced
+from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.postgres_errors import RETRY_AFTER_SECONDS
+from services.kernel.errors import Unavailable
+
+STREAM = "SHOP_EVENTS"
+SUBJECTS = "shop.events."
+# The server remembers event ids for this long; repeats of older ones are found among the last TAIL events.
+DUPLICATE_WINDOW_SECONDS = 600.0
+TAIL = 1000
+
+CONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = 1
+PING_SECONDS = 5
+REQUEST_SECONDS = 2
+OPERATION_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
+POLL_SECONDS = 0.1
+# A reader deletes its consumer; one that died is forgotten by the server after this long.
+CONSUMER_SECONDS = 5.0
+
+TYPE = "Shop-Event-Type"
+AGGREGATE_ID = "Shop-Aggregate-Id"
+AGGREGATE_VERSION = "Shop-Aggregate-Version"
+OCCUR_TIME = "Shop-Occur-Time"
+EPOCH = "Shop-Relay-Epoch"
+TRACEPARENT = "traceparent"
+
+EXPECTED_LAST_MSG_ID = "Nats-Expected-Last-Msg-Id"
+WRONG_LAST_MSG_ID = 10070
+WRONG_LAST_SEQUENCE = 10071
+
+
+class UnsafeSync(Exception):
+    """The server may acknowledge events that are not on its disk yet."""
+
+    def __init__(self, version: ServerVersion) -> None:
+        can_sync = (version.major, version.minor) >= (2, 10)
+        remedy = (
+            "Set `sync_interval: always` in its jetstream block and, since it does not tell its clients, say that you "
+            "did with allow_unsafe_sync"
+            if can_sync
+            else "It has no setting to change that: use nats-server 2.10 or newer, or PostgreSQL, or accept the loss "
+            "with allow_unsafe_sync"
+        )
+        super().__init__(
+            f"nats-server {version.major}.{version.minor}.{version.patch} acknowledges events before they are on its "
+            "disk, unless told otherwise: a power cut or a crash of the machine, though no kill of the server, may "
+            f"lose the last two minutes. {remedy}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tip:
+    """The log's end as one relay knows it: where it is, whose event is there, and which events came before."""
+
+    epoch: int
+    position: int
+    event_id: UUID | None = None
+    tail: frozenset[str] = frozenset()
+
+
+class NatsLog:
+    """Satisfies `log.EventLog`, on a stream of its own."""
+
+    def __init__(self, connection: Client) -> None:
+        self._connection = connection
+        self._stream = connection.jetstream(timeout=REQUEST_SECONDS)
+        self._tip: _Tip | None = None
+        self._appending = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, url: str, *, allow_unsafe_sync: bool = False) -> Self:
+        """Connect once, so that a wrong address fails here. Raises Unavailable, UnsafeSync unless that is allowed."""
+        connection = Client()
+        try:
+            async with _bounded(CONNECT_SECONDS):
+                await connection.connect(
+                    url,
+                    error_cb=_kept_by_the_client,
+                    connect_timeout=REQUEST_SECONDS,
+                    reconnect_time_wait=RECONNECT_SECONDS,
+                    max_reconnect_attempts=-1,
+                    ping_interval=PING_SECONDS,
+                    pending_size=0,  # Without a connection a call fails at once, and nothing of it is sent later.
+                )
+        except BaseException:
+            await connection.close()
+            raise
+        if not allow_unsafe_sync:
+            version = connection.connected_server_version
+            await connection.close()
+            raise UnsafeSync(version)
+        return cls(connection)
+
+    async def append(self, messages: Sequence[Message], *, epoch: int) -> LogState:
+        """Append what is new, all in one go; after a refusal what is left, with the log's end looked at again."""
+        async with _bounded(OPERATION_SECONDS), self._appending:
+            left = list(messages)
+            while True:
+                tip = self._tip if self._tip and self._tip.epoch == epoch else await self._look(epoch)
+                left = [message for message in left if str(message.event_id) not in tip.tail]
+                kept, self._tip = await self._publish(left, tip)
+                left = left[kept:]
+                if not left:
+                    break
+                if not kept:
+                    self._tip = None
+            state = await self._state()
+        crash_points.reached("event_log.appended")
+        return state
+
+    async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
+        """Return what comes after a position; poll while there is nothing."""
+        ends = monotonic() + wait_seconds
+        async with _bounded(wait_seconds + OPERATION_SECONDS):
+            state = await self._state()
+            while state.head <= after and monotonic() < ends:
+                await asyncio.sleep(POLL_SECONDS)
+                state = await self._state()
+            if state.head <= after:
+                return Batch(state, ())
+            deliveries = tuple(_delivery_of(message) for message in await self._fetch(after, limit))
+            # Read last: ahead of the deliveries, never behind them, and of another incarnation if they might be.
+            return Batch(await self._state(), deliveries)
+
+    async def state(self) -> LogState:
+        """Return the stream's state; one that is missing is created."""
+        async with _bounded(OPERATION_SECONDS):
+            return await self._state()
+
+    async def reset(self) -> None:
+        """Delete the stream and create another."""
+        async with _bounded(OPERATION_SECONDS):
+            await self._state()
+            await self._stream.delete_stream(STREAM)
+            await self._state()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        async with _bounded(CLOSE_SECONDS):
+            await self._connection.close()
+
+    async def _state(self) -> LogState:
+        try:
+            found = await self._stream.stream_info(STREAM)
+        except NotFoundError:
+            found = await self._stream.add_stream(
+                StreamConfig(
+                    name=STREAM,
+                    subjects=[f"{SUBJECTS}>"],
+                    storage=StorageType.FILE,
+                    duplicate_window=DUPLICATE_WINDOW_SECONDS,
+                )
+            )
+        return LogState(f"{found.created}", found.state.last_seq, found.state.messages)
+
+    async def _look(self, epoch: int) -> _Tip:
+        """Return the log's end. Raises Fenced when a relay of a higher epoch put it there."""
+        state = await self._state()
+        tail = [_headers_of(message) for message in await self._fetch(max(0, state.head - TAIL), TAIL)]
+        if tail and int(tail[-1][EPOCH]) > epoch:
+            raise Fenced
+        return _Tip(epoch, state.head, tail=frozenset(headers[Header.MSG_ID] for headers in tail))
+
+    async def _publish(self, messages: Sequence[Message], tip: _Tip) -> tuple[int, _Tip]:
+        """Send the messages in one go; return how many of them, from the first on, the log holds, and its new end."""
+        answers = await self._send(messages, tip)
+        for place, (message, answer) in enumerate(zip(messages, answers, strict=True)):
+            if isinstance(answer, BaseException):
+                if isinstance(answer, APIError) and answer.err_code in {WRONG_LAST_MSG_ID, WRONG_LAST_SEQUENCE}:
+                    return place, tip
+                raise answer
+            if not answer.duplicate:
+                tip = _Tip(tip.epoch, answer.seq, message.event_id, tip.tail)
+        return len(messages), tip
+
+    async def _send(self, messages: Sequence[Message], tip: _Tip) -> list[PubAck | BaseException]:
+        answers: list[asyncio.Future[PubAck]] = []
+        before = tip.event_id
+        try:
+            for position, message in enumerate(messages, tip.position):
+                headers = _envelope(message, tip.epoch) | {Header.EXPECTED_LAST_SEQUENCE.value: str(position)}
+                if before is not None:
+                    headers[EXPECTED_LAST_MSG_ID] = str(before)
+                before = message.event_id
+                answers.append(await self._stream.publish_async(SUBJECTS + message.type, message.data, headers=headers))
+            return await asyncio.gather(*answers, return_exceptions=True)
+        finally:
+            # One that is never answered would keep its place in the client's queue.
+            for answer in answers:
+                answer.cancel()
+
+    async def _fetch(self, after: int, limit: int) -> list[Msg]:
+        """Return the messages after a position, with a consumer that lives for one read and so has no state to lose."""
+        consumer = await self._stream.add_consumer(
+            STREAM,
+            ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=after + 1,
+                ack_policy=AckPolicy.NONE,
+                inactive_threshold=CONSUMER_SECONDS,
+                mem_storage=True,
+            ),
+        )
+        wanted = min(limit, consumer.num_pending or 0)
+        messages: list[Msg] = []
+        if wanted:
+            subscription = await self._stream.pull_subscribe_bind(stream=STREAM, name=consumer.name)
+            try:
+                messages = await subscription.fetch(wanted, timeout=REQUEST_SECONDS)
+            finally:
+                await subscription.unsubscribe()
+        await self._stream.delete_consumer(STREAM, consumer.name)
+        # A connection that was lost in between may have taken some along.
+        if [message.metadata.sequence.consumer for message in messages] != list(range(1, wanted + 1)):
+            raise nats.errors.TimeoutError
+        return messages
+
+
+@asynccontextmanager
+async def _bounded(seconds: float) -> AsyncIterator[None]:
+    """Give the block so much time, or what the deadline leaves; raise Unavailable for the client's errors."""
+    try:
+        async with asyncio.timeout(min(seconds, deadline.remaining_seconds())):
+            yield
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        raise Unavailable(RETRY_AFTER_SECONDS) from error
+
+
+async def _kept_by_the_client(_error: Exception) -> None:
+    """Log nothing: the call that needs the connection raises Unavailable, and its caller records that."""
+
+
+def _envelope(message: Message, epoch: int) -> dict[str, str]:
+    return {
+        Header.MSG_ID.value: str(message.event_id),
+        TYPE: message.type,
+        AGGREGATE_ID: str(message.aggregate_id),
+        AGGREGATE_VERSION: str(message.aggregate_version),
+        OCCUR_TIME: message.occur_time.isoformat(),
+        TRACEPARENT: message.traceparent,
+        EPOCH: str(epoch),
+    }
+
+
+def _headers_of(message: Msg) -> dict[str, str]:
+    return message.headers or {}
+
+
+def _delivery_of(message: Msg) -> Delivery:
+    headers = _headers_of(message)
+    return Delivery(
+        message.metadata.sequence.stream,
+        Message(
+            event_id=UUID(headers[Header.MSG_ID]),
+            type=headers[TYPE],
+            aggregate_id=UUID(headers[AGGREGATE_ID]),
+            aggregate_version=int(headers[AGGREGATE_VERSION]),
+            occur_time=datetime.fromisoformat(headers[OCCUR_TIME]),
+            traceparent=headers[TRACEPARENT],
+            data=message.data,
+        ),
+    )

@@ -1,0 +1,128 @@
+"""How is a log of events kept in PostgreSQL? One writer at a time under the head's row, fenced by epoch, dense."""
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+
+import asyncpg
+
+from services.infra.crash_points import crash_points
+from services.infra.messaging.log import Fenced
+from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.postgres import Database, Transaction
+
+# NOTIFY in the business transaction would cost it half its throughput; a poll costs one index look-up.
+POLL_SECONDS = 0.1
+
+
+class PostgresLog:
+    """Satisfies `log.EventLog`, on a database of its own."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def append(self, messages: Sequence[Message], *, epoch: int) -> LogState:
+        """Append what is new; the head's row makes one append wait for the other."""
+        async with self._database.transaction("event_log.append") as transaction:
+            await self._lock_head(transaction, epoch)
+            # Purpose: dense positions for the messages that are not there yet; only we can append until the commit.
+            insert = """
+                WITH fresh AS (
+                    SELECT message.*, row_number() OVER (ORDER BY place) AS step
+                    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[],
+                        $7::bytea[]) WITH ORDINALITY AS message (event_id, type, aggregate_id, aggregate_version,
+                        occur_time, traceparent, data, place)
+                    WHERE NOT EXISTS (SELECT FROM event_log WHERE event_log.event_id = message.event_id)),
+                appended AS (
+                    INSERT INTO event_log (position, event_id, type, aggregate_id, aggregate_version, occur_time,
+                        traceparent, data)
+                    SELECT head.position + step, event_id, type, aggregate_id, aggregate_version, occur_time,
+                        traceparent, data
+                    FROM fresh, event_log_head head RETURNING position)
+                UPDATE event_log_head SET epoch = $8, position = position + (SELECT count(*) FROM appended)
+                RETURNING incarnation, position"""
+            (head,) = await transaction.fetch("INSERT event_log", insert, *_columns(messages), epoch)
+        crash_points.reached("event_log.appended")
+        return _state_of(head)
+
+    async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
+        """Return what comes after a position; poll while there is nothing."""
+        ends = monotonic() + wait_seconds
+        while not (rows := await self._read(after, limit)) and monotonic() < ends:
+            await asyncio.sleep(POLL_SECONDS)
+        # The head is read last: it may be ahead of the deliveries, never behind them.
+        state = await self.state()
+        return Batch(state, tuple(_delivery_of(row) for row in rows))
+
+    async def state(self) -> LogState:
+        """Return the head; a log that was wiped is given a new one."""
+        # Purpose: one row, dense positions: the head is also the count.
+        select = "SELECT incarnation, position FROM event_log_head"
+        rows = await self._database.fetch("SELECT event_log_head", select)
+        if not rows:
+            await self._begin()
+            rows = await self._database.fetch("SELECT event_log_head", select)
+        return _state_of(rows[0])
+
+    async def reset(self) -> None:
+        """Empty the log; the new head row has another incarnation."""
+        async with self._database.transaction("event_log.reset") as transaction:
+            await transaction.execute("DELETE event_log_head", "DELETE FROM event_log_head")
+            await transaction.execute("DELETE event_log", "DELETE FROM event_log")
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._database.close(timeout_seconds=1)
+
+    async def _lock_head(self, transaction: Transaction, epoch: int) -> None:
+        # Purpose: one append after the other, and none by a relay that has lost its lease.
+        select = "SELECT epoch FROM event_log_head FOR UPDATE"
+        rows = await transaction.fetch("SELECT event_log_head FOR UPDATE", select)
+        if not rows:
+            await transaction.execute("INSERT event_log_head", "INSERT INTO event_log_head DEFAULT VALUES")
+        elif rows[0]["epoch"] > epoch:
+            raise Fenced
+
+    async def _begin(self) -> None:
+        async with self._database.transaction("event_log.begin") as transaction:
+            insert = "INSERT INTO event_log_head DEFAULT VALUES ON CONFLICT DO NOTHING"
+            await transaction.execute("INSERT event_log_head", insert)
+
+    async def _read(self, after: int, limit: int) -> list[asyncpg.Record]:
+        # Purpose: the next messages, by primary key.
+        select = "SELECT * FROM event_log WHERE position > $1 ORDER BY position LIMIT $2"
+        return await self._database.fetch("SELECT event_log", select, after, limit)
+
+
+def _columns(messages: Sequence[Message]) -> tuple[list[object], ...]:
+    """Return the messages as one list a column, in the order of the INSERT."""
+    return (
+        [message.event_id for message in messages],
+        [message.type for message in messages],
+        [message.aggregate_id for message in messages],
+        [message.aggregate_version for message in messages],
+        [message.occur_time for message in messages],
+        [message.traceparent for message in messages],
+        [message.data for message in messages],
+    )
+
+
+def _state_of(row: asyncpg.Record) -> LogState:
+    return LogState(row["incarnation"], row["position"], row["position"])
+
+
+def _delivery_of(row: asyncpg.Record) -> Delivery:
+    return Delivery(row["position"], message_of(row))
+
+
+def message_of(row: asyncpg.Record) -> Message:
+    """Return the message in a row that has its columns."""
+    return Message(
+        event_id=row["event_id"],
+        type=row["type"],
+        aggregate_id=row["aggregate_id"],
+        aggregate_version=row["aggregate_version"],
+        occur_time=row["occur_time"],
+        traceparent=row["traceparent"],
+        data=row["data"],
+    )

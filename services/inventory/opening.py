@@ -1,0 +1,35 @@
+"""How does inventory come up in a process? Its database is opened, and closed with the stack."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from observability.telemetry.telemetry import Telemetry
+from services.infra.admin import Check
+from services.infra.migrations import migrate
+from services.infra.postgres import Database
+from services.inventory.bootstrap import InventoryParts, bootstrap_inventory
+from services.inventory.settings import InventorySettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def open_inventory(
+    settings: InventorySettings, *, telemetry: Telemetry, stack: AsyncExitStack
+) -> tuple[InventoryParts, Mapping[str, Check]]:
+    """Return inventory, and what must answer for it to be ready."""
+    dsn = settings.database_dsn.get_secret_value()
+    database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
+    stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    parts = bootstrap_inventory(
+        database=database,
+        telemetry=telemetry,
+        reservation_ttl_seconds=settings.reservation_ttl_seconds,
+        sweep_seconds=settings.sweep_seconds,
+    )
+    return parts, {"inventory database": database.ping}
+
+
+async def migrate_inventory(settings: InventorySettings) -> None:
+    """Bring the database up to date."""
+    await migrate(settings.database_dsn.get_secret_value(), MIGRATIONS)

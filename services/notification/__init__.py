@@ -1,0 +1,1 @@
+"""The notification context: what customers are told about their orders."""

@@ -1,0 +1,39 @@
+"""Runs notification: `python -m services.notification serve`, or `migrate` to update its database's schema."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from observability.telemetry.setup import Runtime
+from services.infra import lifecycle
+from services.infra.admin import AdminApplication, Readiness
+from services.infra.http_server import HttpServer
+from services.infra.settings import parse_address, read_settings
+from services.notification.opening import migrate_notification, open_notification
+from services.notification.settings import NotificationSettings
+
+
+async def serve(settings: NotificationSettings, runtime: Runtime) -> None:
+    """Consume and send until a signal, then drain."""
+    telemetry = runtime.for_context("notification")
+    async with AsyncExitStack() as stack:
+        parts, checks = await open_notification(settings, telemetry=telemetry, stack=stack)
+        readiness = Readiness(checks)
+        admin_application = AdminApplication(runtime=runtime, readiness=readiness)
+        admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.admin_listen))
+        await lifecycle.serve([admin, *parts.workers], readiness=readiness, settings=settings, log=telemetry.log)
+
+
+def command(arguments: list[str]) -> None:
+    """Run one of the two commands."""
+    settings = read_settings(NotificationSettings)
+    match arguments:
+        case ["migrate"]:
+            asyncio.run(migrate_notification(settings))
+        case ["serve"]:
+            lifecycle.run("notification", settings, lambda runtime: serve(settings, runtime))
+        case _:
+            raise SystemExit("usage: python -m services.notification serve|migrate")
+
+
+if __name__ == "__main__":
+    lifecycle.main("notification", command)

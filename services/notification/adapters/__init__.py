@@ -1,0 +1,1 @@
+"""How notifications are kept, and how they leave."""

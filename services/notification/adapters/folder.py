@@ -1,0 +1,52 @@
+"""How does a confirmation leave without a mail server? As a file that any mail reader opens, named by its event."""
+
+import asyncio
+import os
+from email.policy import SMTP
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from services.notification.adapters.mail import Addresses, mail_of
+from services.notification.api import ConfirmationNotSent, Notification
+from services.notification.application.ports import SEND_SECONDS
+
+
+class FolderSender:
+    """Satisfies `ports.Sender` by `<event_id>.eml` files, readable by their owner only.
+
+    Sending again writes the same bytes to the same name: at least once looks like once. What is there is whole, and
+    survives a power cut; a process that is killed while it writes may leave a `.draft`.
+    """
+
+    def __init__(self, folder: Path, *, addresses: Addresses) -> None:
+        self._folder = folder
+        self._addresses = addresses
+
+    async def send(self, notification: Notification) -> None:
+        """Write the file. Raises ConfirmationNotSent."""
+        content = mail_of(notification, self._addresses).as_bytes(policy=SMTP)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await asyncio.to_thread(write_durably, self._folder / f"{notification.event_id}.eml", content)
+        except OSError as error:  # TimeoutError is one of them
+            raise ConfirmationNotSent(type(error).__name__) from error
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Put a whole file in its place, on the disk. Raises OSError, and then leaves nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: an attempt that was given up may still be writing.
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".draft", delete=False) as draft:
+        try:
+            draft.write(content)
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).replace(path)
+        except OSError:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""The use cases of notification, and what they need."""

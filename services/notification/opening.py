@@ -1,0 +1,40 @@
+"""How does notification come up in a process? Its database and the event log are opened, and closed with the stack."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from observability.telemetry.telemetry import Telemetry
+from services.infra.admin import Check
+from services.infra.messaging.open_log import open_log
+from services.infra.migrations import migrate
+from services.infra.postgres import Database
+from services.notification.bootstrap import NotificationParts, bootstrap_notification, make_sender
+from services.notification.settings import NotificationSettings
+
+SERVICES = Path(__file__).parents[1]
+MIGRATIONS = (SERVICES / "infra/messaging/consumer_migrations", SERVICES / "notification/migrations")
+
+
+async def open_notification(
+    settings: NotificationSettings, *, telemetry: Telemetry, stack: AsyncExitStack
+) -> tuple[NotificationParts, Mapping[str, Check]]:
+    """Return notification, and what must answer for it to be ready."""
+    sender = make_sender(settings)
+    dsn = settings.database_dsn.get_secret_value()
+    database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
+    stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    log = await open_log(
+        settings.event_log_url.get_secret_value(),
+        telemetry=telemetry,
+        allow_unsafe_sync=settings.event_log_allow_unsafe_sync,
+    )
+    stack.push_async_callback(log.close)
+    parts = bootstrap_notification(database=database, log=log, sender=sender, telemetry=telemetry)
+    return parts, {"notification database": database.ping}
+
+
+async def migrate_notification(settings: NotificationSettings) -> None:
+    """Bring the database up to date: the consumer's tables, then notification's own."""
+    for folder in MIGRATIONS:
+        await migrate(settings.database_dsn.get_secret_value(), folder)

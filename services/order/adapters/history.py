@@ -1,0 +1,63 @@
+"""How does an order's next event get stored? With its outbox row and its saga, in the caller's transaction."""
+
+from collections.abc import Callable
+
+import orjson
+
+from services.infra.postgres import Transaction
+from services.order.adapters.event_rows import StoredEvent, store
+from services.order.api import VersionConflict
+from services.order.domain.order import Change, Order
+
+# Records that an event of this type is stored, and returns the traceparent to send along.
+Sent = Callable[[str], str]
+
+
+class History:
+    """Writes `events`, `outbox` and `sagas`. `grace_seconds` is how long a request has before the driver helps."""
+
+    def __init__(self, *, sent: Sent, grace_seconds: float) -> None:
+        self._sent = sent
+        self._grace_seconds = grace_seconds
+
+    async def append(self, transaction: Transaction, change: Change) -> None:
+        """Store an event, to be published; its order has a saga until it is at rest. Raises VersionConflict."""
+        # Purpose: whoever stores a version first wins, and only then is anything else written.
+        insert = """
+            WITH stored AS (
+                INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
+                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (stream_id, version) DO NOTHING
+                RETURNING stream_id, version),
+            queued AS (INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored),
+            begun AS (
+                INSERT INTO sagas (order_id, due_time)
+                SELECT stream_id, clock_timestamp() + $9 * interval '1 second' FROM stored WHERE NOT $8
+                ON CONFLICT (order_id) DO UPDATE SET due_time = excluded.due_time),
+            ended AS (DELETE FROM sagas USING stored WHERE order_id = stream_id AND $8)
+            SELECT version FROM stored"""
+        order, event = change.order, store(change.event)
+        arguments = (
+            order.order_id,
+            order.version,
+            event.type,
+            event.schema_version,
+            event.data,
+            self._meta(order, event),
+            order.update_time,
+            order.is_at_rest,
+            self._grace_seconds,
+        )
+        if not await transaction.fetch("INSERT events", insert, *arguments):
+            raise VersionConflict(order.order_id)
+
+    def _meta(self, order: Order, event: StoredEvent) -> str:
+        meta: dict[str, object] = {
+            "traceparent": self._sent(event.type),
+            "customer_id": str(order.customer_id),
+            "create_time": order.create_time,
+            "line_count": len(order.lines),
+            "state": order.state.value,
+        }
+        if order.total:
+            meta |= {"currency_code": order.total.currency_code, "total_minor": order.total.minor_units}
+        return orjson.dumps(meta).decode()

@@ -1,0 +1,101 @@
+"""How are the customers' lists of orders kept? One row an order, as its latest event left it."""
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+
+from services.infra import deadline
+from services.infra.postgres import Database, Transaction
+from services.order.adapters.page_token import decode_page_token, encode_page_token
+from services.order.adapters.rows import summary_of
+from services.order.api import ListOrders, OrderPage, OrderSnapshot, ReadModelBehind
+from services.order.consistency_token import OrderVersion
+
+TABLE = "order_summaries"
+# A customer's last change is usually in the list within a tenth of a second.
+MOST_WAIT_SECONDS = 2.0
+FIRST_POLL_SECONDS = 0.01
+LONGEST_POLL_SECONDS = 0.2
+RETRY_AFTER_SECONDS = 1.0
+
+
+class PostgresSummaries:
+    """Satisfies `ports.Summaries`, on the read model's database."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def wait_for(self, seen: OrderVersion) -> None:
+        """Look again and again, as long as there is time to answer: a NOTIFY would cost the writer more."""
+        ends = monotonic() + min(MOST_WAIT_SECONDS, deadline.remaining_seconds() - deadline.MARGIN_SECONDS)
+        poll_seconds = FIRST_POLL_SECONDS
+        while not await self._holds(seen):
+            if monotonic() + poll_seconds > ends:
+                raise ReadModelBehind(RETRY_AFTER_SECONDS)
+            await asyncio.sleep(poll_seconds)
+            poll_seconds = min(2 * poll_seconds, LONGEST_POLL_SECONDS)
+
+    async def page(self, query: ListOrders) -> OrderPage:
+        """Return a page by keyset: the cost does not grow with the page's number."""
+        after = decode_page_token(query.page_token, query.customer_id)
+        # Purpose: one page and one row more, which says whether there is a next page.
+        select = """
+            SELECT order_id, state, line_count, currency_code, total_minor, create_time FROM order_summaries
+            WHERE customer_id = $1 AND ($2::timestamptz IS NULL OR (create_time, order_id) < ($2, $3))
+            ORDER BY create_time DESC, order_id DESC LIMIT $4"""
+        create_time, order_id = after or (None, None)
+        rows = await self._database.fetch(
+            "SELECT order_summaries page", select, query.customer_id, create_time, order_id, query.page_size + 1
+        )
+        page = tuple(summary_of(row) for row in rows[: query.page_size])
+        has_more = len(rows) > query.page_size
+        token = encode_page_token(page[-1].create_time, page[-1].order_id, query.customer_id) if has_more else ""
+        return OrderPage(page, token)
+
+    async def _holds(self, seen: OrderVersion) -> bool:
+        # Purpose: by primary key; another customer's order is never there, so a made-up token tells nothing.
+        select = "SELECT FROM order_summaries WHERE order_id = $1 AND customer_id = $2 AND version >= $3"
+        arguments = (seen.order_id, seen.customer_id, seen.version)
+        return bool(await self._database.fetch("SELECT order_summaries version", select, *arguments))
+
+
+async def project(transaction: Transaction, snapshots: Sequence[OrderSnapshot], *, table: str = TABLE) -> int:
+    """Bring the list up to these snapshots, in any order; return how many were newer than what it held before."""
+    # Purpose: of the snapshots of one order only the latest counts, and only when the row is older.
+    upsert = f"""
+        WITH snapshot AS (
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::bigint[],
+                $8::timestamptz[], $9::timestamptz[]) AS snapshot (order_id, customer_id, version, state, line_count,
+                currency_code, total_minor, create_time, update_time)),
+        held AS (SELECT order_id, version FROM {table} WHERE order_id = ANY($1)),
+        upserted AS (
+            INSERT INTO {table} AS kept (order_id, customer_id, version, state, line_count, currency_code, total_minor,
+                create_time, update_time)
+            SELECT DISTINCT ON (order_id) * FROM snapshot ORDER BY order_id, version DESC
+            ON CONFLICT (order_id) DO UPDATE SET customer_id = excluded.customer_id, version = excluded.version,
+                state = excluded.state, line_count = excluded.line_count, currency_code = excluded.currency_code,
+                total_minor = excluded.total_minor, create_time = excluded.create_time,
+                update_time = excluded.update_time
+            WHERE kept.version < excluded.version)
+        SELECT count(DISTINCT (order_id, snapshot.version)) AS newer FROM snapshot LEFT JOIN held USING (order_id)
+        WHERE snapshot.version > coalesce(held.version, 0)"""  # noqa: S608  # the table is one of two constants
+    if not snapshots:
+        return 0
+    (row,) = await transaction.fetch(f"UPSERT {table}", upsert, *_columns(snapshots))
+    newer: int = row["newer"]
+    return newer
+
+
+def _columns(snapshots: Sequence[OrderSnapshot]) -> tuple[list[object], ...]:
+    """Return the snapshots as one list a column, in the order of the INSERT."""
+    return (
+        [snapshot.order_id for snapshot in snapshots],
+        [snapshot.customer_id for snapshot in snapshots],
+        [snapshot.version for snapshot in snapshots],
+        [snapshot.state.value for snapshot in snapshots],
+        [snapshot.line_count for snapshot in snapshots],
+        [snapshot.total and snapshot.total.currency_code for snapshot in snapshots],
+        [snapshot.total and snapshot.total.minor_units for snapshot in snapshots],
+        [snapshot.create_time for snapshot in snapshots],
+        [snapshot.update_time for snapshot in snapshots],
+    )

@@ -1,0 +1,1 @@
+"""What the order context hears of its own events."""

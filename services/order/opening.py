@@ -1,0 +1,64 @@
+"""How do orders come up in a process? Their databases and the event log are opened, and closed with the stack."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from observability.telemetry.telemetry import Telemetry
+from services.infra.admin import Check
+from services.infra.messaging.open_log import open_log
+from services.infra.migrations import migrate
+from services.infra.postgres import Database
+from services.inventory.api import InventoryService
+from services.order.bootstrap import OrderParts, bootstrap_order
+from services.order.settings import OrderContextSettings
+
+SERVICES = Path(__file__).parents[1]
+MIGRATIONS = (SERVICES / "order/migrations",)
+READ_MIGRATIONS = (SERVICES / "infra/messaging/consumer_migrations", SERVICES / "order/read_migrations")
+LOG_MIGRATIONS = (SERVICES / "infra/messaging/log_migrations",)
+
+
+async def open_order(
+    settings: OrderContextSettings, *, inventory: InventoryService, telemetry: Telemetry, stack: AsyncExitStack
+) -> tuple[OrderParts, Mapping[str, Check]]:
+    """Return orders, and what must answer for them to be ready.
+
+    The read model and the log may be away: orders are then still taken, and their events wait in the outbox.
+    """
+    open_database = partial(Database.open, telemetry=telemetry)
+    database = await open_database(settings.database_dsn.get_secret_value(), pool_size=settings.database_pool_size)
+    stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    read_database = await open_database(
+        settings.read_database_dsn.get_secret_value(), pool_size=settings.read_database_pool_size, name="order_read"
+    )
+    stack.push_async_callback(read_database.close, timeout_seconds=settings.drain_grace_seconds)
+    log = await open_log(
+        settings.event_log_url.get_secret_value(),
+        telemetry=telemetry,
+        allow_unsafe_sync=settings.event_log_allow_unsafe_sync,
+    )
+    stack.push_async_callback(log.close)
+    parts = bootstrap_order(
+        database=database,
+        read_database=read_database,
+        log=log,
+        inventory=inventory,
+        telemetry=telemetry,
+        grace_seconds=settings.saga_grace_seconds,
+    )
+    return parts, {"order database": database.ping}
+
+
+async def migrate_order(settings: OrderContextSettings) -> None:
+    """Bring the orders' databases up to date, and the event log's when that is PostgreSQL."""
+    log_url = settings.event_log_url.get_secret_value()
+    for dsn, folders in (
+        (settings.database_dsn.get_secret_value(), MIGRATIONS),
+        (settings.read_database_dsn.get_secret_value(), READ_MIGRATIONS),
+        (log_url, LOG_MIGRATIONS if urlsplit(log_url).scheme.startswith("postgres") else ()),
+    ):
+        for folder in folders:
+            await migrate(dsn, folder)

@@ -1,0 +1,16 @@
+"""How does a defect get into a test run? `pytest -p tests.defects.plugin` with SHOP_DEFECT=NAME puts it back first."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.defects.catalogue import DEFECTS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def defect_put_back() -> Iterator[None]:
+    """The defect, for the whole session."""
+    with pytest.MonkeyPatch.context() as patch:
+        DEFECTS[os.environ["SHOP_DEFECT"]].put_back(patch)
+        yield

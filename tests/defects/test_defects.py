@@ -1,0 +1,41 @@
+"""Is each naive version caught by the test that is there for it? The test passes without the defect and fails with it."""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.defects.catalogue import DEFECTS, Defect
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120.0
+TESTS_FAILED = 1
+
+
+@pytest.mark.timeout(2 * SECONDS)
+@pytest.mark.parametrize("defect", DEFECTS.values(), ids=list(DEFECTS))
+async def test_a_naive_version_is_caught(defect: Defect) -> None:
+    """By an assertion, and not because the naive version does not run at all."""
+    command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "tests.defects.plugin", "-p", "no:cacheprovider")
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        defect.caught_by,
+        cwd=ROOT,
+        env={**os.environ, "SHOP_DEFECT": defect.name},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            output = (await process.communicate())[0].decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == TESTS_FAILED, output
+    assert re.search(r"\b1 failed", output), output
+    assert " error" not in output.splitlines()[-1], output
+    assert defect.shows_in in output, output

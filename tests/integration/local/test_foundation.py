@@ -1,0 +1,178 @@
+"""What the shop stands on, broken on purpose: PostgreSQL restarted, NATS killed and wiped."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import asyncpg
+import nats
+import pytest
+import pytest_asyncio
+
+from services.local.broker import Broker
+from services.local.endpoints import Bus
+from services.local.errors import LocalError
+from services.local.foundation import Foundation
+from services.local.plan import MODULES, PlatformOptions
+from services.local.postgres import EmbeddedPostgres
+from tests.integration.local.conftest import STAND_IN, needs_nats
+from tests.integration.local.traces import Marked
+
+SUBJECT = "kept"
+RECOVERY = "automatic recovery in progress"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def ask(dsn: str, question: str) -> object:
+    """The single value that a query returns."""
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        return await connection.fetchval(question, timeout=10)
+    finally:
+        await connection.close(timeout=10)
+
+
+async def publish(url: str) -> int:
+    """Publishes one message to a stream, which is made if need be; returns how many it holds now."""
+    client = await nats.connect(url, connect_timeout=10)
+    try:
+        stream = client.jetstream()
+        await stream.add_stream(name=SUBJECT, subjects=[SUBJECT])
+        acknowledgement = await stream.publish(SUBJECT, b"one")
+        return acknowledgement.seq
+    finally:
+        await client.close()
+
+
+async def foundation_in(folder: Path, *, bus: Bus) -> AsyncIterator[Foundation]:
+    """A foundation whose services are stand-ins."""
+    options = PlatformOptions(run_directory=folder, bus=bus, modules=dict.fromkeys(MODULES, STAND_IN))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
+        async with Foundation.start(options) as foundation:
+            yield foundation
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def foundation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Foundation]:
+    async for foundation in foundation_in(tmp_path_factory.mktemp("run"), bus="postgres"):
+        yield foundation
+
+
+@pytest.fixture
+def postgres(foundation: Foundation) -> EmbeddedPostgres:
+    assert foundation.postgres is not None
+    return foundation.postgres
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def foundation_with_nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Foundation]:
+    async for foundation in foundation_in(tmp_path_factory.mktemp("run"), bus="nats"):
+        yield foundation
+
+
+@pytest.fixture
+def broker(foundation_with_nats: Foundation) -> Broker:
+    assert foundation_with_nats.nats is not None
+    return foundation_with_nats.nats
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+async def test_a_restart_keeps_what_was_committed_and_the_address(
+    foundation: Foundation, postgres: EmbeddedPostgres, how: Literal["fast", "immediate"]
+) -> None:
+    order = foundation.databases["order"]
+    await ask(order, f"CREATE TABLE {how} (id int)")
+    before = await ask(order, "SELECT pg_postmaster_start_time()")
+    await postgres.restart(how=how)
+    assert await ask(order, f"SELECT count(*) FROM {how}") == 0
+    assert await ask(order, "SELECT pg_postmaster_start_time()") != before
+
+
+@pytest.mark.parametrize(("how", "recoveries"), [("fast", 0), ("immediate", 1)])
+async def test_after_an_immediate_end_alone_the_server_has_to_recover(
+    postgres: EmbeddedPostgres, how: Literal["fast", "immediate"], recoveries: int
+) -> None:
+    log_path = postgres.process.command.log_path
+    before = log_path.read_text().count(RECOVERY)
+    await postgres.restart(how=how)
+    assert log_path.read_text().count(RECOVERY) - before == recoveries
+
+
+async def test_a_restart_is_no_failure(foundation: Foundation, postgres: EmbeddedPostgres) -> None:
+    failing = asyncio.ensure_future(foundation.watch.failure())
+    await foundation.watch.unless_failure(postgres.restart(how="immediate"))
+    await foundation.watch.unless_failure(postgres.restart(how="fast"))
+    assert not failing.done()
+    failing.cancel()
+
+
+async def test_a_restarted_server_is_missed_when_it_dies(options: PlatformOptions, marked_here: Marked) -> None:
+    async with Foundation.start(options) as foundation:
+        assert foundation.postgres is not None
+        await foundation.postgres.restart(how="fast")
+        pid = foundation.postgres.process.pid
+        os.kill(pid, signal.SIGKILL)
+        failure = await asyncio.wait_for(foundation.watch.failure(), 30)
+    assert f"postgres (process {pid}) was killed by SIGKILL" in str(failure)
+    assert marked_here.leftovers() == []
+
+
+@needs_nats
+async def test_with_nats_events_go_to_it(foundation_with_nats: Foundation, broker: Broker) -> None:
+    assert foundation_with_nats.event_log.url == broker.url
+    assert foundation_with_nats.event_log.allow_unsafe_sync is not broker.syncs_always
+
+
+@needs_nats
+async def test_nats_killed_comes_back_at_its_address_with_its_streams(
+    foundation_with_nats: Foundation, broker: Broker
+) -> None:
+    url, before = broker.url, await publish(broker.url)
+    await foundation_with_nats.watch.unless_failure(broker.kill_and_restart())
+    assert broker.url == url
+    assert await publish(url) == before + 1
+
+
+@needs_nats
+async def test_nats_wiped_comes_back_at_its_address_without_its_streams(
+    foundation_with_nats: Foundation, broker: Broker
+) -> None:
+    url = broker.url
+    await publish(url)
+    await foundation_with_nats.watch.unless_failure(broker.wipe())
+    assert broker.url == url
+    assert await publish(url) == 1
+
+
+@needs_nats
+async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
+    options: PlatformOptions, marked_here: Marked
+) -> None:
+    said: list[str] = []
+    async with Foundation.start(replace(options, bus="nats"), progress=said.append) as foundation:
+        assert foundation.nats is not None
+        assert foundation.postgres is not None
+        await foundation.nats.kill_and_restart()
+        await foundation.postgres.restart(how="fast")
+        said.clear()
+    assert said == ["stopping receiver", "stopping nats-server", "stopping postgres"]
+    assert marked_here.leftovers() == []
+
+
+@pytest.mark.usefixtures("marked_here")
+async def test_without_a_nats_server_nothing_is_started_and_the_way_out_is_named(
+    options: PlatformOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.local.nats.SEARCHED", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[str] = []
+    with pytest.raises(LocalError, match=r"there is no nats-server here\. Install it .*--bus postgres"):
+        async with Foundation.start(replace(options, bus="nats"), progress=said.append):
+            pytest.fail("it started")
+    assert said == []

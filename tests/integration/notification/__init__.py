@@ -1,0 +1,1 @@
+"""Notification from an event to an e-mail, on a real PostgreSQL."""

@@ -1,0 +1,227 @@
+"""Does the shop agree with a model of a few lines, whatever is cut off, repeated, delayed, expired or wiped?
+
+The model knows what was delivered and what each request was answered. Requests and workers are cut off at any of their
+awaits; inventory's commands come again long after they had their effect; cursors go back; the log is lost.
+"""
+
+import asyncio
+from collections import Counter
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from services.inventory import api as inventory_api
+from services.kernel.errors import ServiceError
+from services.order.api import CancelOrder, GetOrder, Order, OrderNotCancellable, OrderState, OutOfStock, PlaceOrder
+from tests.cancelling import is_cancelled_at
+from tests.contract.shop import Shop, open_shop, place, request_id, reserve, stock
+from tests.integration.order.conftest import assert_sound
+from tests.postgres import PostgresServer, empty
+
+SKUS = ("A", "B", "C")
+WISHES = st.dictionaries(st.sampled_from(SKUS), st.integers(1, 4), min_size=1)
+WAITS = st.integers(1, 60)
+
+
+class ShopMachine(RuleBasedStateMachine):
+    """The real shop beside what it must amount to."""
+
+    server: PostgresServer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.delivered: Counter[str] = Counter()
+        self.placed: dict[str, PlaceOrder] = {}
+        self.answers: dict[str, UUID] = {}
+        self.cancelled: set[str] = set()
+        self.opening: AbstractAsyncContextManager[Shop]
+
+    @initialize()
+    def open(self) -> None:
+        """Begin with an empty shop."""
+        self.loop.run_until_complete(self._open())
+
+    async def _open(self) -> None:
+        for dsn in self.server.dsns.values():
+            await empty(dsn)
+        self.opening = open_shop("in_process", self.server.dsns)
+        self.shop = await self.opening.__aenter__()
+        await self._deliver("A", 5)
+
+    async def _deliver(self, sku: str, quantity: int) -> None:
+        await stock(self.shop, **{sku: quantity})
+        self.delivered[sku] += quantity
+
+    @rule(sku=st.sampled_from(SKUS), quantity=st.integers(1, 5))
+    def deliver(self, sku: str, quantity: int) -> None:
+        """Goods come."""
+        self.loop.run_until_complete(self._deliver(sku, quantity))
+
+    @rule(wishes=WISHES)
+    def place(self, wishes: dict[str, int]) -> None:
+        """A customer orders."""
+        command = place(None, **wishes)
+        self.placed[command.request_id] = command
+        self.loop.run_until_complete(self._place(command))
+
+    @rule(wishes=WISHES, wait=WAITS)
+    def place_and_go_away(self, wishes: dict[str, int], wait: int) -> None:
+        """A customer orders, and the request is cut off."""
+        command = place(None, **wishes)
+        self.placed[command.request_id] = command
+        self.loop.run_until_complete(is_cancelled_at(wait, self._place(command)))
+
+    @precondition(lambda self: self.placed)
+    @rule(data=st.data())
+    def place_again(self, data: st.DataObject) -> None:
+        """A request comes again."""
+        self.loop.run_until_complete(self._place(self._one_of(data)))
+
+    @precondition(lambda self: self.answers)
+    @rule(data=st.data(), wait=WAITS | st.none())
+    def cancel(self, data: st.DataObject, wait: int | None) -> None:
+        """A customer changes their mind; the request may be cut off."""
+        command = self._one_of(data, answered=True)
+        cancelling = self._cancel(command)
+        self.loop.run_until_complete(is_cancelled_at(wait, cancelling) if wait else cancelling)
+
+    @precondition(lambda self: self.answers)
+    @rule(data=st.data(), step=st.sampled_from(("reserve", "confirm", "release_late", "return")))
+    def say_it_again_to_inventory(self, data: st.DataObject, step: str) -> None:
+        """A command of an order that has come to its end arrives once more, late."""
+        self.loop.run_until_complete(self._say_again(self._one_of(data, answered=True), step))
+
+    @rule(wait=WAITS | st.none(), name=st.sampled_from(("driver", "relay", "projection", "notification", "sending")))
+    def work(self, wait: int | None, name: str) -> None:
+        """A worker takes a step; it may be cut off."""
+        self.loop.run_until_complete(self._work(name, wait))
+
+    @rule()
+    def time_passes(self) -> None:
+        """Every saga is due, and whatever is reserved has expired."""
+        self.loop.run_until_complete(self._let_time_pass())
+
+    @rule(database=st.sampled_from(("order_read", "notification")))
+    def deliver_again(self, database: str) -> None:
+        """A consumer goes back to the beginning."""
+        self.loop.run_until_complete(self._execute(database, "UPDATE consumer_cursors SET position = 0"))
+
+    @rule()
+    def lose_the_log(self) -> None:
+        """The broker is wiped."""
+        self.loop.run_until_complete(self.shop.log.reset())
+
+    def teardown(self) -> None:
+        """Come to rest; compare."""
+        if hasattr(self, "shop"):
+            self.loop.run_until_complete(self._compare())
+            self.loop.run_until_complete(self.opening.__aexit__(None, None, None))
+        self.loop.close()
+
+    async def _compare(self) -> None:
+        await assert_sound(self.shop)
+        sold: Counter[str] = Counter()
+        for request, order_id in self.answers.items():
+            command = self.placed[request]
+            order = await self.shop.orders.get_order(GetOrder(command.customer_id, order_id))
+            assert order.state is not OrderState.PENDING
+            if request in self.cancelled:
+                assert order.state is OrderState.CANCELLED
+            if order.state is OrderState.CONFIRMED:
+                sold.update({line.sku: line.quantity for line in order.lines})
+        unanswered = [command for request, command in self.placed.items() if request not in self.answers]
+        for command in unanswered:
+            if (order := await self._place(command)) and order.state is OrderState.CONFIRMED:
+                sold.update({line.sku: line.quantity for line in order.lines})
+        for level in await self.shop.inventory.get_stock(inventory_api.GetStock(tuple(self.delivered))):
+            assert (level.on_hand, level.reserved) == (self.delivered[level.sku] - sold[level.sku], 0)
+
+    async def _place(self, command: PlaceOrder) -> Order | None:
+        order = None
+        try:
+            order = await self.shop.orders.place_order(command)
+            order_id = order.order_id
+        except ServiceError as error:
+            order_id = error.order_id  # type: ignore[attr-defined]  # every rejection names its order
+        assert self.answers.setdefault(command.request_id, order_id) == order_id
+        return order
+
+    async def _cancel(self, command: PlaceOrder) -> None:
+        order_id = self.answers[command.request_id]
+        try:
+            await self.shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order_id))
+        except OrderNotCancellable:
+            return
+        self.cancelled.add(command.request_id)
+
+    async def _say_again(self, command: PlaceOrder, step: str) -> None:
+        order_id, inventory = self.answers[command.request_id], self.shop.inventory
+        order = await self.shop.orders.get_order(GetOrder(command.customer_id, order_id))
+        if order.state is OrderState.PENDING or order.state is OrderState.CONFIRMED and step == "return":
+            return  # its own steps are not over, or this would be no repeat
+        lines = tuple(inventory_api.StockLine(line.sku, line.quantity) for line in command.lines)
+        calls: dict[str, Any] = {
+            "reserve": (inventory.reserve_stock, inventory_api.ReserveStock(f"{order_id}:reserve", order_id, lines)),
+            "confirm": (inventory.confirm_reservation, inventory_api.ConfirmReservation(f"{order_id}:confirm", order_id)),
+            "release_late": (inventory.release_reservation, inventory_api.ReleaseReservation(request_id(), order_id)),
+            "return": (inventory.return_stock, inventory_api.ReturnStock(f"{order_id}:return", order_id)),
+        }
+        call, again = calls[step]
+        try:
+            await call(again)
+        except ServiceError:
+            return  # refused, as it may be
+
+    async def _work(self, name: str, wait: int | None) -> None:
+        steps = {
+            "driver": self.shop.parts.driver.step,
+            "relay": self.shop.parts.relay.step,
+            "projection": self.shop.parts.consumer.step,
+            "notification": self.shop.notification.consume,
+            "sending": self.shop.notification.send,
+        }
+
+        async def step() -> None:
+            await steps[name]()
+
+        if wait:
+            await is_cancelled_at(wait, step())
+        else:
+            await step()
+
+    async def _let_time_pass(self) -> None:
+        await self._execute("order", "UPDATE sagas SET due_time = now()")
+        await self._execute("inventory", "UPDATE reservations SET expire_time = now() WHERE state = 'PENDING'")
+        await self.shop.sweeper.step()
+        await self.shop.parts.driver.step()
+
+    async def _execute(self, database: str, statement: str) -> None:
+        async with self.shop.databases[database].transaction("test") as transaction:
+            await transaction.execute("UPDATE", statement)
+
+    def _one_of(self, data: st.DataObject, *, answered: bool = False) -> PlaceOrder:
+        return self.placed[data.draw(st.sampled_from(sorted(self.answers if answered else self.placed)))]
+
+
+@pytest.mark.timeout(300)
+def test_the_shop_agrees_with_its_model(postgres_server: PostgresServer) -> None:
+    """Twenty-five lives of up to thirty steps each, other ones in every run."""
+    ShopMachine.server = postgres_server
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # has no annotations
+        ShopMachine,
+        settings=settings(
+            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The words of notification, and when it tries again."""

@@ -1,0 +1,49 @@
+"""A demo's result as JSON, as a page and in a terminal."""
+
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from observability.lab.report.page import render
+from observability.lab.report.result import DemoResult, parse_result
+from observability.lab.report.terminal import print_demo
+from tests.unit.report.sample import broken_result, sample_result
+
+
+def printed(result: DemoResult) -> str:
+    """What the terminal shows."""
+    console = Console(width=120, record=True, quiet=False, file=None)
+    with console.capture() as capture:
+        print_demo(console, result)
+    return capture.get()
+
+
+@pytest.mark.parametrize("result", [sample_result(), broken_result()], ids=["whole", "broken"])
+def test_a_result_goes_to_json_and_back(result: DemoResult) -> None:
+    assert parse_result(result.to_json()) == result
+
+
+def test_a_result_of_another_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="plumbline-demo/1"):
+        parse_result(replace(sample_result(), format="plumbline-demo/1").to_json())
+
+
+@pytest.mark.parametrize(("bus", "words"), [("postgres", "events in PostgreSQL"), ("nats", "events in NATS")])
+def test_the_page_says_where_events_were_published(bus: str, words: str) -> None:
+    assert words in render(replace(sample_result(), bus=bus))
+
+
+def test_the_time_to_effect_is_on_the_page_and_in_the_terminal() -> None:
+    result = sample_result()
+    assert "placed to notified" in render(result)
+    assert "placed to notified" in printed(result)
+
+
+def test_a_run_without_any_confirmation_has_a_page_too() -> None:
+    assert "No confirmation was sent." in render(replace(sample_result(), effects=()))
+
+
+def test_what_is_broken_is_at_the_top_of_the_page() -> None:
+    page = render(broken_result())
+    assert page.index("The traces do not add up") < page.index("How long customers waited")
