@@ -40,6 +40,25 @@ def find_target(*, edge: str | None, inventory: str | None, endpoints_path: Path
     )
 
 
+def running_platform(endpoints_path: Path | None) -> Endpoints:
+    """Return the addresses in a file, or of the newest running `plumb up`. Raises LoadError, LoadUsageError."""
+    found = newest_running(UP_DIRECTORY) if endpoints_path is None else _read(endpoints_path)
+    if found is None:
+        raise LoadError("no platform is running: start one with `plumb up`, or name its endpoints file")
+    return found
+
+
+def find_endpoints(path: Path | None) -> Endpoints:
+    """Find the platform of an endpoints file, or without one the newest running `plumb up`.
+
+    Raises LoadUsageError when the file cannot be used, LoadError when no platform is running.
+    """
+    found = newest_running(UP_DIRECTORY) if path is None else _read(path)
+    if found is None:
+        raise LoadError("no platform is running: start one with `plumb up`, or name its file with --endpoints PATH")
+    return found
+
+
 def _read(path: Path) -> Endpoints:
     try:
         return Endpoints.load(path)

@@ -151,7 +151,10 @@ class Metrics:
             "shop_reservations_pending", "Reservations that hold stock and are not sold yet.", ("context",)
         )
         self.reservations_expired = self._count(
-            "shop_reservations_expired", "Reservations whose time was over.", ("context",)
+            "shop_reservations_expired", "Reservations whose time was over, given back by the sweeper.", ("context",)
+        )
+        self.invariant_violations = self._level(
+            "shop_invariant_violations", "Rows that break an invariant, when the context last looked.", ("context",)
         )
         self.notifications_pending = self._level(
             "shop_notifications_pending", "Notifications recorded and not sent yet.", ("context",)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from opentelemetry.trace import Tracer
+import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
+from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from observability.telemetry.metrics import Metrics
@@ -16,3 +18,9 @@ class Telemetry:
     tracer: Tracer
     metrics: Metrics
     log: FilteringBoundLogger
+
+
+def unobserved(context: str) -> Telemetry:
+    """Return instruments that record nothing, for a command that uses a service's mechanisms and is no service."""
+    metrics = Metrics(registry=CollectorRegistry(), enabled=False)
+    return Telemetry(context, NoOpTracer(), metrics, structlog.wrap_logger(structlog.ReturnLogger()))

@@ -1,6 +1,6 @@
 """What can an operator ask a process? /livez, /readyz and /metrics, on a port of their own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -18,7 +18,7 @@ Check = Callable[[], Awaitable[None]]
 class Readiness:
     """Whether the process wants traffic: it serves, it does not drain, and what it needs answers."""
 
-    checks: dict[str, Check] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
     serving: bool = False
 
     async def failures(self) -> list[str]:

@@ -107,11 +107,14 @@ class Database:
         """Run a block in one READ COMMITTED transaction; an error in it, a cancellation too, rolls it back."""
         with self._telemetry.statement("BEGIN") as statement:
             connection, waited_seconds = await self._acquire()
+            transaction = Transaction(connection, self._telemetry, name)
             try:
-                transaction = Transaction(connection, self._telemetry, name)
                 await transaction.begin(statement, waited_seconds)
             except BaseException:
-                await self._pool.release(connection)
+                try:
+                    await transaction.roll_back()  # a BEGIN that was cut off may have begun
+                finally:
+                    await self._pool.release(connection)
                 raise
         with self._telemetry.connection_in_use():
             try:

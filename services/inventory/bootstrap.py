@@ -18,6 +18,7 @@ from services.inventory.application.commands.return_stock import ReturnStockHand
 from services.inventory.application.inventory import InventoryApplication
 from services.inventory.application.queries.check_availability import CheckAvailabilityHandler
 from services.inventory.application.queries.get_stock import GetStockHandler
+from services.inventory.self_check import SelfCheck
 from services.inventory.sweeper import Sweeper
 from services.kernel.errors import Internal
 
@@ -64,8 +65,10 @@ def bootstrap_inventory(
         get_stock=observed("get_stock", GetStockHandler(stock=stock)),
         restock=observed("restock", RestockHandler(stock=stock)),
     )
-    expire = ExpireReservationHandler(stock=stock)
+    expire = observed("expire_reservation", ExpireReservationHandler(stock=stock))
     sweeper = Sweeper(stock=stock, expire=expire, sweep_seconds=sweep_seconds, telemetry=telemetry)
-    return InventoryParts(
-        application=application, workers=(Worker("sweeper", sweeper.step, telemetry=telemetry),), sweeper=sweeper
+    workers = (
+        Worker("sweeper", sweeper.step, telemetry=telemetry),
+        Worker("self-check", SelfCheck(stock=stock, telemetry=telemetry).step, telemetry=telemetry),
     )
+    return InventoryParts(application=application, workers=workers, sweeper=sweeper)

@@ -18,7 +18,7 @@ class InventorySettings(RunnableSettings):
         300,
         gt=0,
         le=86_400,
-        description="Seconds that stock stays set aside unless confirmed or released; more than twice what an order "
-        "may be on its way, which is 120.",
+        description="Seconds that stock stays set aside unless confirmed or released. Keep it above twice the time "
+        "that an order may be on its way: one is tried again after at most 60 s, and 120 s are worth an alert.",
     )
     sweep_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between looks for expired reservations.")

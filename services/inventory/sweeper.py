@@ -1,22 +1,28 @@
 """Who gives back what was reserved and never confirmed? The sweeper, a worker of every inventory process."""
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from observability.telemetry.telemetry import Telemetry
-from services.inventory.adapters.postgres import PostgresStock, ReservationBacklog
+from services.inventory.adapters.postgres import DueReservation, PostgresStock, ReservationBacklog
 from services.inventory.api import Reservation
+from services.kernel.errors import Internal
 
 BATCH_SIZE = 100
 
 
 class Sweeper:
-    """Expires reservations that are due, every `sweep_seconds`. Its spans appear only when something has expired."""
+    """Expires reservations that are due, every `sweep_seconds`. Its spans appear only when something is.
+
+    `expire` takes one reservation and raises Internal, which it has recorded, where the stock does not add up. Such a
+    one is tried again in each round, and holds up no other.
+    """
 
     def __init__(
         self,
         *,
         stock: PostgresStock,
-        expire: Callable[[], Awaitable[Reservation | None]],
+        expire: Callable[[UUID], Awaitable[Reservation | None]],
         sweep_seconds: float,
         telemetry: Telemetry,
     ) -> None:
@@ -25,6 +31,7 @@ class Sweeper:
         self._sweep_seconds = sweep_seconds
         self._telemetry = telemetry
         self._backlog = ReservationBacklog(0, 0)
+        self._after: DueReservation | None = None
         telemetry.metrics.reservations_pending.read_from(lambda: float(self._backlog.pending), telemetry.context)
         telemetry.metrics.reservations_expired.add(0, telemetry.context)
 
@@ -34,11 +41,22 @@ class Sweeper:
         if not self._backlog.due:
             return self._sweep_seconds
         with self._telemetry.tracer.start_as_current_span(f"{self._telemetry.context}.sweep"):
-            for _ in range(BATCH_SIZE):
-                reservation = await self._expire()
-                if reservation is None:
-                    return self._sweep_seconds
-                self._telemetry.metrics.reservations_expired.add(1, self._telemetry.context)
-                event = f"{self._telemetry.context}.reservation_expired"
-                self._telemetry.log.info(event, reservation_id=str(reservation.reservation_id))
-        return 0.0
+            due = await self._stock.read_due(after=self._after, limit=BATCH_SIZE)
+            for reservation in due:
+                await self._expire_one(reservation.reservation_id)
+        is_last = len(due) < BATCH_SIZE
+        self._after = None if is_last else due[-1]
+        return self._sweep_seconds if is_last else 0.0
+
+    async def _expire_one(self, reservation_id: UUID) -> None:
+        telemetry = self._telemetry
+        try:
+            expired = await self._expire(reservation_id)
+        except Internal as error:
+            event = f"{telemetry.context}.reservation_not_expired"
+            telemetry.log.warning(event, reservation_id=str(reservation_id), error_id=error.error_id)
+            return
+        if expired:
+            telemetry.metrics.reservations_expired.add(1, telemetry.context)
+            event = f"{telemetry.context}.reservation_expired"
+            telemetry.log.info(event, reservation_id=str(reservation_id))

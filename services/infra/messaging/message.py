@@ -1,5 +1,6 @@
 """What travels: one event of one aggregate, as bytes with an envelope."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -41,3 +42,11 @@ class Batch:
 
     state: LogState
     deliveries: tuple[Delivery, ...]
+
+
+def without_repeats(messages: Iterable[Message]) -> list[Message]:
+    """Return the messages in order, of each event the first."""
+    first: dict[UUID, Message] = {}
+    for message in messages:
+        first.setdefault(message.event_id, message)
+    return list(first.values())

@@ -7,8 +7,9 @@ from time import monotonic
 import asyncpg
 
 from services.infra.crash_points import crash_points
-from services.infra.messaging.log import Fenced
-from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.messaging.log import Fenced, Replaced
+from services.infra.messaging.message import Batch, Delivery, LogState, Message, without_repeats
+from services.infra.messaging.rows import columns_of, message_of
 from services.infra.postgres import Database, Transaction
 
 # NOTIFY in the business transaction would cost it half its throughput; a poll costs one index look-up.
@@ -21,10 +22,11 @@ class PostgresLog:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
-    async def append(self, messages: Sequence[Message], *, epoch: int) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
         """Append what is new; the head's row makes one append wait for the other."""
         async with self._database.transaction("event_log.append") as transaction:
-            await self._lock_head(transaction, epoch)
+            if await self._lock_head(transaction, epoch) != incarnation:
+                raise Replaced
             # Purpose: dense positions for the messages that are not there yet; only we can append until the commit.
             insert = """
                 WITH fresh AS (
@@ -40,8 +42,9 @@ class PostgresLog:
                         traceparent, data
                     FROM fresh, event_log_head head RETURNING position)
                 UPDATE event_log_head SET epoch = $8, position = position + (SELECT count(*) FROM appended)
-                RETURNING incarnation, position"""
-            (head,) = await transaction.fetch("INSERT event_log", insert, *_columns(messages), epoch)
+                RETURNING incarnation, position, position AS count"""
+            columns = columns_of(without_repeats(messages))
+            (head,) = await transaction.fetch("INSERT event_log", insert, *columns, epoch)
         crash_points.reached("event_log.appended")
         return _state_of(head)
 
@@ -52,39 +55,48 @@ class PostgresLog:
             await asyncio.sleep(POLL_SECONDS)
         # The head is read last: it may be ahead of the deliveries, never behind them.
         state = await self.state()
-        return Batch(state, tuple(_delivery_of(row) for row in rows))
+        return Batch(state, tuple(Delivery(row["position"], message_of(row)) for row in rows))
 
     async def state(self) -> LogState:
         """Return the head; a log that was wiped is given a new one."""
-        # Purpose: one row, dense positions: the head is also the count.
-        select = "SELECT incarnation, position FROM event_log_head"
+        # Purpose: positions are dense, so the first and the last tell the count; rows that are gone show in it.
+        select = """
+            SELECT incarnation, position, coalesce(
+                (SELECT max(position) FROM event_log) - (SELECT min(position) FROM event_log) + 1, 0) AS count
+            FROM event_log_head"""
         rows = await self._database.fetch("SELECT event_log_head", select)
         if not rows:
             await self._begin()
             rows = await self._database.fetch("SELECT event_log_head", select)
         return _state_of(rows[0])
 
-    async def reset(self) -> None:
-        """Empty the log; the new head row has another incarnation."""
+    async def reset(self, *, epoch: int | None = None) -> None:
+        """Empty the log; its head keeps the epoch and gets another incarnation."""
         async with self._database.transaction("event_log.reset") as transaction:
-            await transaction.execute("DELETE event_log_head", "DELETE FROM event_log_head")
-            await transaction.execute("DELETE event_log", "DELETE FROM event_log")
+            await self._lock_head(transaction, epoch)
+            update = """
+                UPDATE event_log_head SET incarnation = gen_random_uuid()::text, position = 0,
+                    epoch = coalesce($1, epoch)"""
+            await transaction.execute("UPDATE event_log_head", update, epoch)
+            await transaction.fetch("TRUNCATE event_log", "TRUNCATE event_log")
 
     async def close(self) -> None:
         """Close the pool."""
         await self._database.close(timeout_seconds=1)
 
-    async def _lock_head(self, transaction: Transaction, epoch: int) -> None:
+    async def _lock_head(self, transaction: Transaction, epoch: int | None) -> str | None:
+        """Return which log this is, None when it is not begun. Raises Fenced."""
         # Purpose: one append after the other, and none by a relay that has lost its lease.
-        select = "SELECT epoch FROM event_log_head FOR UPDATE"
+        select = "SELECT incarnation, epoch FROM event_log_head FOR UPDATE"
         rows = await transaction.fetch("SELECT event_log_head FOR UPDATE", select)
-        if not rows:
-            await transaction.execute("INSERT event_log_head", "INSERT INTO event_log_head DEFAULT VALUES")
-        elif rows[0]["epoch"] > epoch:
-            raise Fenced
+        if rows and epoch is not None and rows[0]["epoch"] > epoch:
+            raise Fenced(rows[0]["epoch"])
+        return rows[0]["incarnation"] if rows else None
 
     async def _begin(self) -> None:
         async with self._database.transaction("event_log.begin") as transaction:
+            # Purpose: whatever stands in a log without a head belongs to none.
+            await transaction.execute("DELETE event_log", "DELETE FROM event_log")
             insert = "INSERT INTO event_log_head DEFAULT VALUES ON CONFLICT DO NOTHING"
             await transaction.execute("INSERT event_log_head", insert)
 
@@ -94,35 +106,5 @@ class PostgresLog:
         return await self._database.fetch("SELECT event_log", select, after, limit)
 
 
-def _columns(messages: Sequence[Message]) -> tuple[list[object], ...]:
-    """Return the messages as one list a column, in the order of the INSERT."""
-    return (
-        [message.event_id for message in messages],
-        [message.type for message in messages],
-        [message.aggregate_id for message in messages],
-        [message.aggregate_version for message in messages],
-        [message.occur_time for message in messages],
-        [message.traceparent for message in messages],
-        [message.data for message in messages],
-    )
-
-
 def _state_of(row: asyncpg.Record) -> LogState:
-    return LogState(row["incarnation"], row["position"], row["position"])
-
-
-def _delivery_of(row: asyncpg.Record) -> Delivery:
-    return Delivery(row["position"], message_of(row))
-
-
-def message_of(row: asyncpg.Record) -> Message:
-    """Return the message in a row that has its columns."""
-    return Message(
-        event_id=row["event_id"],
-        type=row["type"],
-        aggregate_id=row["aggregate_id"],
-        aggregate_version=row["aggregate_version"],
-        occur_time=row["occur_time"],
-        traceparent=row["traceparent"],
-        data=row["data"],
-    )
+    return LogState(row["incarnation"], row["position"], row["count"])

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from services.infra.idempotency import claim
@@ -23,6 +24,14 @@ class ReservationBacklog:
 
     pending: int
     due: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueReservation:
+    """A reservation whose time was over when it was looked for, by the key that it is looked for with."""
+
+    expire_time: datetime
+    reservation_id: UUID
 
 
 class PostgresStock:
@@ -53,6 +62,30 @@ class PostgresStock:
             FROM reservations WHERE state = 'PENDING'"""
         (row,) = await self._database.fetch("SELECT reservations count", select)
         return ReservationBacklog(**row)
+
+    async def read_due(self, *, after: DueReservation | None, limit: int) -> list[DueReservation]:
+        """Return what has expired, the oldest first, from behind the one given."""
+        # Purpose: a page of the index on what is pending; nothing is locked yet.
+        select = """
+            SELECT expire_time, reservation_id FROM reservations
+            WHERE state = 'PENDING' AND expire_time <= now()
+                AND ($1::timestamptz IS NULL OR (expire_time, reservation_id) > ($1, $2))
+            ORDER BY expire_time, reservation_id LIMIT $3"""
+        expire_time, reservation_id = (after.expire_time, after.reservation_id) if after else (None, None)
+        rows = await self._database.fetch("SELECT reservations due", select, expire_time, reservation_id, limit)
+        return [DueReservation(**row) for row in rows]
+
+    async def count_violations(self) -> int:
+        """Return of how many items the reserved units are not those that PENDING reservations hold."""
+        # Purpose: one statement sees one moment; it reads what is pending and the items, not the past.
+        select = """
+            SELECT count(*) FROM (SELECT sku, reserved FROM items WHERE reserved > 0) item FULL JOIN (
+                SELECT sku, sum(quantity) AS held FROM reservations JOIN reservation_lines USING (reservation_id)
+                WHERE state = 'PENDING' GROUP BY sku) pending USING (sku)
+            WHERE coalesce(reserved, 0) <> coalesce(held, 0)"""
+        (row,) = await self._database.fetch("SELECT items violations", select)
+        count: int = row["count"]
+        return count
 
 
 class PostgresStockTransaction:
@@ -91,14 +124,15 @@ class PostgresStockTransaction:
         rows = await self._transaction.fetch("SELECT reservations FOR UPDATE", select, reservation_id)
         return locked_reservation_of(rows[0]) if rows else None
 
-    async def lock_due(self) -> Reservation | None:
-        """Lock the reservation that expired first, by this database's clock."""
+    async def lock_due(self, reservation_id: UUID) -> Reservation | None:
+        """Lock a reservation if it has expired, by this database's clock, and nobody is at it."""
         # Purpose: any number of sweepers, and none waits for another or for a confirmation under way.
         select = """
-            SELECT reservation_id FROM reservations WHERE state = 'PENDING' AND expire_time <= now()
-            ORDER BY expire_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"""
-        rows = await self._transaction.fetch("SELECT reservations FOR UPDATE", select)
-        locked = await self.lock_reservation(rows[0]["reservation_id"]) if rows else None
+            SELECT FROM reservations WHERE reservation_id = $1 AND state = 'PENDING' AND expire_time <= now()
+            FOR NO KEY UPDATE SKIP LOCKED"""
+        if not await self._transaction.fetch("SELECT reservations FOR UPDATE", select, reservation_id):
+            return None
+        locked = await self.lock_reservation(reservation_id)
         return locked.reservation if locked else None
 
     async def add(self, decision: Decision) -> Reservation:
@@ -200,6 +234,7 @@ class PostgresStockTransaction:
         await self._transaction.execute("INSERT stock_ledger", insert, kind, skus, quantities, cause)
 
     async def _why_taken(self, reservation_id: UUID) -> ReservationVoided | RequestIdReused:
-        taken = await self.lock_reservation(reservation_id)
-        voided = taken is not None and taken.reservation.state is ReservationState.VOIDED
-        return ReservationVoided(reservation_id) if voided else RequestIdReused()
+        # Purpose: a tombstone is one for ever, and so is what is none: nothing need be locked.
+        select = "SELECT state FROM reservations WHERE reservation_id = $1"
+        (taken,) = await self._transaction.fetch("SELECT reservations", select, reservation_id)
+        return ReservationVoided(reservation_id) if taken["state"] == "VOIDED" else RequestIdReused()

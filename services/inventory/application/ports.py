@@ -34,8 +34,8 @@ class StockTransaction(Protocol):
     async def lock_reservation(self, reservation_id: UUID) -> LockedReservation | None:
         """Lock a reservation; None when there is none."""
 
-    async def lock_due(self) -> Reservation | None:
-        """Lock the PENDING reservation that expired first; skip what others hold; None when none is left."""
+    async def lock_due(self, reservation_id: UUID) -> Reservation | None:
+        """Lock a PENDING reservation that has expired; None when it is not so any more, or another holds it."""
 
     async def add(self, decision: Decision) -> Reservation:
         """Store a new reservation and set its lines aside. Raises ReservationVoided, RequestIdReused."""

@@ -174,7 +174,10 @@ class ShopMachine(RuleBasedStateMachine):
         lines = tuple(inventory_api.StockLine(line.sku, line.quantity) for line in command.lines)
         calls: dict[str, Any] = {
             "reserve": (inventory.reserve_stock, inventory_api.ReserveStock(f"{order_id}:reserve", order_id, lines)),
-            "confirm": (inventory.confirm_reservation, inventory_api.ConfirmReservation(f"{order_id}:confirm", order_id)),
+            "confirm": (
+                inventory.confirm_reservation,
+                inventory_api.ConfirmReservation(f"{order_id}:confirm", order_id),
+            ),
             "release_late": (inventory.release_reservation, inventory_api.ReleaseReservation(request_id(), order_id)),
             "return": (inventory.return_stock, inventory_api.ReturnStock(f"{order_id}:return", order_id)),
         }

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contract.shop import Shop, open_shop
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture
-async def shop(order_dsn: str, inventory_dsn: str, clean_databases: None) -> AsyncIterator[Shop]:
+async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
     """A shop in one process."""
-    async with open_shop("in_process", order_dsn=order_dsn, inventory_dsn=inventory_dsn) as opened:
+    async with open_shop("in_process", postgres_server.dsns) as opened:
         yield opened

@@ -12,15 +12,10 @@ from services.inventory.api import ConfirmReservation, OutOfStock, ReleaseReserv
 from services.kernel.errors import ServiceError
 from services.order.api import CancelOrder, GetOrder, OrderError, OrderState
 from tests.contract.shop import Shop, available, place, request_id, reserve, stock
-from tests.invariants import INVENTORY, broken, violations
+from tests.soundness import stock_violations, violations
 
 WORKERS = 8
 HOT_SKUS = [f"HOT{index:02d}" for index in range(30)]
-
-
-async def holds(shop: Shop) -> list[str]:
-    """Return what does not add up."""
-    return await violations(order_dsn=shop.order_dsn, inventory_dsn=shop.inventory_dsn)
 
 
 async def deadlocks(shop: Shop) -> int:
@@ -56,7 +51,7 @@ async def test_workers_on_hot_skus_never_deadlock(shop: Shop) -> None:
 
     await asyncio.gather(*(work(seed) for seed in range(WORKERS)))
     assert await deadlocks(shop) == before
-    assert await broken(shop.inventory_dsn, INVENTORY) == []
+    assert await stock_violations(shop.inventory_dsn) == []
 
 
 async def test_a_storm_on_one_sku_sells_exactly_its_stock(shop: Shop) -> None:
@@ -72,7 +67,7 @@ async def test_a_storm_on_one_sku_sells_exactly_its_stock(shop: Shop) -> None:
     outcomes = Counter(await asyncio.gather(*(buy() for _ in range(60))))
     assert outcomes == {"CONFIRMED": 25, "OUT_OF_STOCK": 35}
     assert await available(shop, "HOT") == 0
-    assert await holds(shop) == []
+    assert await violations(shop) == []
 
 
 async def test_one_order_repeated_at_once_is_placed_once(shop: Shop) -> None:
@@ -82,7 +77,7 @@ async def test_one_order_repeated_at_once_is_placed_once(shop: Shop) -> None:
     orders = await asyncio.gather(*(shop.orders.place_order(command) for _ in range(20)))
     assert len({order.order_id for order in orders}) == 1
     assert await available(shop, "A") == 98
-    assert await holds(shop) == []
+    assert await violations(shop) == []
 
 
 async def test_a_cancellation_racing_the_order_leaves_no_stock_behind(shop: Shop) -> None:
@@ -111,7 +106,7 @@ async def test_a_cancellation_racing_the_order_leaves_no_stock_behind(shop: Shop
 
     for attempt in range(20):
         await race(attempt * 0.0005)
-    assert await holds(shop) == []
+    assert await violations(shop) == []
 
 
 async def statements(shop: Shop) -> int:

@@ -1,5 +1,7 @@
 """Give back what a reservation holds whose time is over."""
 
+from uuid import UUID
+
 from services.inventory.api import Reservation
 from services.inventory.application.ports import Stock
 from services.inventory.domain.reservation import expire
@@ -11,8 +13,8 @@ class ExpireReservationHandler:
     def __init__(self, *, stock: Stock) -> None:
         self._stock = stock
 
-    async def __call__(self) -> Reservation | None:
-        """Return the reservation that was expired; None when no more is due, or others are at it."""
+    async def __call__(self, reservation_id: UUID) -> Reservation | None:
+        """Return it EXPIRED; None when it left PENDING meanwhile, or somebody else is at it."""
         async with self._stock.transaction("expire_reservation") as transaction:
-            due = await transaction.lock_due()
+            due = await transaction.lock_due(reservation_id)
             return await transaction.take(due, expire(due)) if due else None

@@ -1,0 +1,91 @@
+"""`plumb verify`: does the running platform keep what it promises?"""
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from observability.lab.errors import LoadError
+from observability.lab.target import find_endpoints
+from observability.lab.verify.quiet import DEAD_LETTERS, NotQuiet, wait_for_quiet
+from observability.lab.verify.target import Check, Verdict, VerifyTarget
+from observability.lab.verify.verify import verify as verify_target
+from services.kernel.errors import ServiceError
+from services.local.endpoints import Endpoints
+
+_EXIT_VIOLATED = 1
+_EXIT_FAILED = 2
+
+
+def verify(
+    *,
+    endpoints: Annotated[Path | None, typer.Option(help="Endpoints file; by default the newest running one.")] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Most seconds to wait until nothing is in flight; 0: check under load.")
+    ] = 30.0,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the verdict here.")] = None,
+) -> None:
+    """Check the invariants I1 to I8 over the databases and the event log of a running platform.
+
+    Waits until nothing is in flight: then everything must have come to its end. With --wait 0 it asks for what holds at
+    every moment, also under load, and says what it left out.
+
+    Exit codes: 0 all hold, 1 something is violated, 2 the platform could not be asked or did not come to rest.
+    """
+    try:
+        verdict = asyncio.run(_verify(find_endpoints(endpoints), wait))
+        if json_path:
+            json_path.write_text(json.dumps({"holds": verdict.holds, **asdict(verdict)}, indent=2) + "\n")
+    except (LoadError, ServiceError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        typer.echo(f"plumb verify: {str(error) or type(error).__name__}", err=True)
+        raise typer.Exit(_EXIT_FAILED) from error
+    show(verdict, Console(highlight=False))
+    raise typer.Exit(0 if verdict.holds else _EXIT_VIOLATED)
+
+
+async def _verify(platform: Endpoints, wait_seconds: float) -> Verdict:
+    target = VerifyTarget(
+        databases=platform.databases,
+        event_log_url=platform.event_log_url,
+        event_log_allow_unsafe_sync=platform.event_log_allow_unsafe_sync,
+        notifications_directory=Path(platform.notifications_directory),
+        quiet=wait_seconds > 0,
+    )
+    if target.quiet:
+        try:
+            await wait_for_quiet(target, timeout_seconds=wait_seconds)
+        except NotQuiet as error:
+            if error.left.keys() != {DEAD_LETTERS}:  # these are told one by one
+                raise
+    return await verify_target(target)
+
+
+def show(verdict: Verdict, console: Console) -> None:
+    """Print each invariant with what it counted, then every violation that is told, then what was left out."""
+    table = Table("", "invariant", "counted", "violations", box=None, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for check in verdict.checks:
+        colour = "red" if check.violation_count else "green"
+        figures = (f"{check.counted:,}", f"[{colour}]{check.violation_count:,}[/]")
+        table.add_row(check.name, escape(check.sentence), *figures)
+    console.print(table)
+    for check in verdict.checks:
+        show_violations(check, console)
+    if left_out := [f"{check.name} {check.skipped}" for check in verdict.checks if check.skipped]:
+        console.print("Not asked of a shop under load:", *left_out, sep="\n  ", markup=False, soft_wrap=True)
+
+
+def show_violations(check: Check, console: Console) -> None:
+    """Print the violations of one invariant that are told, and how many more there are."""
+    for violation in check.violations:
+        console.print(f"{check.name}: {violation}", markup=False, soft_wrap=True)
+    if more := check.violation_count - len(check.violations):
+        console.print(f"{check.name}: and {more:,} more")

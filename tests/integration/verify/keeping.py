@@ -1,0 +1,56 @@
+"""How does a database come back to what it was before a test tampered with it? Every row is kept, and put back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations'"
+COLUMNS = """
+    SELECT column_name FROM information_schema.columns
+    WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER' ORDER BY ordinal_position"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's columns and rows."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[object, ...]]
+
+
+async def keep(dsn: str) -> Mapping[str, Table]:
+    """Return all rows of a database."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        kept = {}
+        for (name,) in await connection.fetch(TABLES):
+            columns = tuple(column for (column,) in await connection.fetch(COLUMNS, name))
+            rows = await connection.fetch(f'SELECT {", ".join(columns)} FROM "{name}"')
+            kept[name] = Table(columns, [tuple(row) for row in rows])
+        return kept
+    finally:
+        await connection.close()
+
+
+async def put_back(dsn: str, kept: Mapping[str, Table]) -> None:
+    """Let a database have these rows and no others."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"TRUNCATE {', '.join(kept)}")
+            for name, table in kept.items():
+                await connection.copy_records_to_table(name, records=table.rows, columns=table.columns)
+    finally:
+        await connection.close()
+
+
+async def tamper(dsn: str, *statements: str) -> None:
+    """Change rows behind the shop's back; at least one must change by each statement."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            tag = await connection.execute(statement)
+            assert tag.startswith("ALTER") or not tag.endswith(" 0"), statement
+    finally:
+        await connection.close()

@@ -1,0 +1,26 @@
+"""Is a shop under test sound? Its violations, as the product's own checker sees them."""
+
+from observability.lab.verify.reading import snapshot
+from observability.lab.verify.stock import check_stock
+from observability.lab.verify.target import VerifyTarget
+from observability.lab.verify.verify import verify
+from tests.contract.shop import Shop
+
+
+def target_of(shop: Shop, *, quiet: bool = True) -> VerifyTarget:
+    """Return the shop as something to verify."""
+    return VerifyTarget(databases=shop.dsns, event_log_url=shop.dsns["event_log"], quiet=quiet)
+
+
+async def violations(shop: Shop) -> list[str]:
+    """Bring the shop to rest; return what is wrong then. An empty list is the answer to hope for."""
+    await shop.settle()
+    await shop.catch_up()
+    return (await verify(target_of(shop))).sentences()
+
+
+async def stock_violations(inventory_dsn: str) -> list[str]:
+    """Return what is wrong within inventory alone, where reservations may be PENDING and of no order."""
+    async with snapshot(inventory_dsn) as inventory:
+        tallies = await check_stock(inventory, quiet=False)
+    return [sentence for tally in tallies for sentence in tally.check().violations]
