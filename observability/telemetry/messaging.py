@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
-from opentelemetry import trace
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from observability.telemetry.links import PROPAGATOR, link_to
 from observability.telemetry.telemetry import Telemetry
 
 # The SDK keeps at most 128 links a span.
 MOST_LINKS = 100
-PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Event(Protocol):
@@ -60,7 +58,7 @@ class RelayTelemetry:
         for count in (metrics.relay_published, metrics.relay_fenced, metrics.relay_republished):
             count.add(0, context)
 
-    def leads(self, leading: bool, epoch: int) -> None:
+    def leads(self, *, leading: bool, epoch: int) -> None:
         """Note whether this relay holds the lease, and its epoch."""
         self._leading, self._epoch = float(leading), float(epoch)
 
@@ -150,9 +148,3 @@ class ConsumerTelemetry:
         if self._waiting_since is None:
             return 0.0
         return max(0.0, (datetime.now(UTC) - self._waiting_since).total_seconds())
-
-
-def link_to(traceparent: str) -> Link | None:
-    """Return a link to the span of a traceparent; None when there is none."""
-    context = trace.get_current_span(PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
-    return Link(context) if context.is_valid else None

@@ -105,7 +105,9 @@ class Metrics:
         self.outbox_oldest_age = self._level(
             "shop_outbox_oldest_age_seconds", "How long the oldest unpublished event has waited.", ("context",)
         )
-        self.relay_leader = self._level("shop_relay_leader", "1 where this process's relay holds the lease.", ("context",))
+        self.relay_leader = self._level(
+            "shop_relay_leader", "1 where this process's relay holds the lease.", ("context",)
+        )
         self.relay_epoch = self._level("shop_relay_epoch", "The epoch of the lease, 0 without it.", ("context",))
         self.relay_published = self._count("shop_relay_published_events", "Events appended to the log.", ("context",))
         self.relay_fenced = self._count(

@@ -7,7 +7,8 @@ from random import SystemRandom
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from observability.telemetry.messaging import ConsumerTelemetry, link_to
+from observability.telemetry.links import link_to
+from observability.telemetry.messaging import ConsumerTelemetry
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import UseCaseRun
 from services.infra.crash_points import crash_points

@@ -85,4 +85,7 @@ async def test_begin_carries_the_wait_for_its_connection(shop: Shop) -> None:
     await stock(shop, A=5)
     await shop.orders.place_order(place(A=2))
     assert all("db.client.connection.wait_time" in (span.attributes or {}) for span in shop.finished("BEGIN"))
-    assert shop.samples("db_client_connection_wait_time_seconds", context="order", db_client_connection_pool_name="order") > 0
+    assert (
+        shop.samples("db_client_connection_wait_time_seconds", context="order", db_client_connection_pool_name="order")
+        > 0
+    )

@@ -8,13 +8,9 @@ from uuid import UUID
 
 import aiohttp
 import orjson
-import structlog
-from opentelemetry.trace import NoOpTracer
-from prometheus_client import CollectorRegistry
 
 from observability.lab.chaos.requests import Answer, Cancel, EdgeName, Place, Read, Request
-from observability.telemetry.metrics import Metrics
-from observability.telemetry.telemetry import Telemetry
+from observability.telemetry.telemetry import unobserved
 from services.infra import deadline
 from services.infra.rpc.client import open_channel
 from services.kernel.errors import Kind, ServiceError
@@ -119,14 +115,8 @@ async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[
         aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,
     ):
-        orders = OrderClient(channel, target=order_grpc, telemetry=unobserved())
+        orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"))
         yield RestEdge(session, edge_http), GrpcEdge(orders)
-
-
-def unobserved() -> Telemetry:
-    """Return telemetry for the shop's own clients that records nothing: who is observed is the shop."""
-    metrics = Metrics(registry=CollectorRegistry(), enabled=False)
-    return Telemetry("chaos", NoOpTracer(), metrics, structlog.wrap_logger(structlog.ReturnLogger()))
 
 
 def answer_of_response(status: int, body: bytes) -> Answer:
@@ -148,7 +138,7 @@ def answer_of_response(status: int, body: bytes) -> Answer:
         )
     reason = str(document.get("reason", f"HTTP_{status}"))
     if reason in REJECTIONS and "order_id" in document:
-        rejection = {"reason": document.get("rejection_reason", reason), **document}
+        rejection = {**document, "reason": document.get("rejection_reason", reason)}
         return Answer(True, document["order_id"], "REJECTED", reason, detail=detail_of_rejection(rejection))
     return Answer(known=reason not in UNKNOWN_REASONS, reason=reason)
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 import orjson
 
@@ -26,6 +27,8 @@ class History:
     exchanges: list[Exchange] = field(default_factory=list)
     deliveries: list[Delivered] = field(default_factory=list)
     noise: Counter[str] = field(default_factory=Counter)
+    # The reservations that were made for no order.
+    noise_ids: set[UUID] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
 
     def seconds(self) -> float:

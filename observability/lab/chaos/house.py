@@ -9,9 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from observability.lab.chaos.edges import Edge, open_edges, unobserved
+import asyncpg
+
+from observability.lab.chaos.edges import Edge, open_edges
 from observability.lab.chaos.errors import ChaosError
 from observability.lab.chaos.program import Life, Program
+from observability.lab.verify.target import VerifyTarget
+from observability.telemetry.telemetry import unobserved
 from services.infra.rpc.client import open_channel
 from services.inventory.rpc.client import InventoryClient
 from services.local.endpoints import Bus, Mode
@@ -34,6 +38,7 @@ PORT_ATTEMPTS = 50
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.005
 STOP_SECONDS = 20.0
+CONNECT_SECONDS = 10.0
 PROCESSES: Mapping[Mode, tuple[str, ...]] = {
     "services": ("inventory", "order", "notification"),
     "monolith": ("monolith",),
@@ -135,11 +140,16 @@ class House:
         if not await self.lives[name].ended_within(STOP_SECONDS):
             raise ChaosError(f"{name} did not drain within {STOP_SECONDS:.0f} s; see {self.log_path(name)}")
 
+    async def kill(self, name: str) -> None:
+        """Kill a process if it runs."""
+        if name in self.lives:
+            self.lives[name].send(signal.SIGKILL)
+            await self.lives[name].ended_within(STOP_SECONDS)
+
     async def kill_all(self) -> None:
         """Kill whatever runs."""
-        for life in self.lives.values():
-            life.send(signal.SIGKILL)
-            await life.ended_within(STOP_SECONDS)
+        for name in self.lives:
+            await self.kill(name)
 
     def log_path(self, name: str) -> Path:
         """Where a process writes, all its lives one after the other."""
@@ -149,6 +159,56 @@ class House:
         """The host:port of a process's metrics."""
         address: str = json.loads(self._ready_file(name).read_bytes())["admin"]
         return address
+
+    def verify_target(self) -> VerifyTarget:
+        """What is to be verified when it is quiet."""
+        event_log = self.foundation.event_log
+        return VerifyTarget(
+            databases=self.foundation.databases,
+            event_log_url=event_log.url,
+            event_log_allow_unsafe_sync=event_log.allow_unsafe_sync,
+            notifications_directory=self.foundation.options.notifications_directory,
+        )
+
+    async def wipe_log(self) -> None:
+        """Take everything from the event log: afterwards it is another one. Raises LocalError."""
+        if self.foundation.nats is not None:
+            await self.foundation.nats.wipe()
+        else:
+            # The head first, as whoever appends locks it: the other way round, one would wait for the other.
+            await self.execute("event_log", "DELETE FROM event_log_head; DELETE FROM event_log")
+
+    async def truncate_log(self, events: int) -> None:
+        """Take the last events from an event log in PostgreSQL, as restoring an older backup of it does."""
+        # Purpose: a head and rows that agree with each other, and with nothing that was acknowledged since.
+        delete = "DELETE FROM event_log WHERE position > (SELECT max(position) FROM event_log) - $1"
+        update = "UPDATE event_log_head SET position = coalesce((SELECT max(position) FROM event_log), 0)"
+        async with self._connected("event_log") as connection, connection.transaction():
+            await connection.execute("SELECT FROM event_log_head FOR UPDATE")
+            await connection.execute(delete, events)
+            await connection.execute(update)
+
+    async def end_lease(self) -> None:
+        """Let the next relay begin at once: what held the lease is dead, and its time would only be waited for."""
+        await self.execute("order", "UPDATE relay SET lease_end_time = '-infinity'")
+
+    async def execute(self, database: str, sql: str, *arguments: object) -> None:
+        """Run a statement in one of the shop's databases."""
+        async with self._connected(database) as connection:
+            await connection.execute(sql, *arguments)
+
+    async def fetch_number(self, database: str, sql: str, *arguments: object) -> int:
+        """Read one number from one of the shop's databases."""
+        async with self._connected(database) as connection:
+            return int(await connection.fetchval(sql, *arguments))
+
+    @asynccontextmanager
+    async def _connected(self, database: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        connection = await asyncpg.connect(self.foundation.databases[database], timeout=CONNECT_SECONDS)
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
 
     @asynccontextmanager
     async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
@@ -162,7 +222,7 @@ class House:
         """Open inventory's own edge for the life of a block."""
         target = f"{HOST}:{self.ports.inventory_grpc}"
         async with open_channel(target) as channel:
-            yield InventoryClient(channel, target=target, telemetry=unobserved())
+            yield InventoryClient(channel, target=target, telemetry=unobserved("chaos"))
 
     def _ready_file(self, name: str) -> Path:
         return self.options.folder / f"ready-{name}.json"

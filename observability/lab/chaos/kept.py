@@ -1,6 +1,7 @@
 """What has the shop kept of all that it was asked? Read from its databases when everything is quiet."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -33,10 +34,18 @@ async def read_deliveries(inventory_dsn: str) -> list[Delivered]:
     return [Delivered(row["cause"], row["sku"], row["quantity"]) for row in rows]
 
 
-async def _fetch(dsn: str, select: str) -> Sequence[asyncpg.Record]:
+async def read_noise(inventory_dsn: str, reservation_ids: Collection[UUID]) -> dict[str, str]:
+    """Return those of the reservations that are there, by id, each with its state."""
+    # Purpose: what was set aside for no order, to be told from what an order lost.
+    select = "SELECT reservation_id, state FROM reservations WHERE reservation_id = ANY($1)"
+    rows = await _fetch(inventory_dsn, select, list(reservation_ids))
+    return {str(row["reservation_id"]): row["state"] for row in rows}
+
+
+async def _fetch(dsn: str, select: str, *arguments: object) -> Sequence[asyncpg.Record]:
     connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_SECONDS)
     try:
-        return await connection.fetch(select, timeout=_TIMEOUT_SECONDS)
+        return await connection.fetch(select, *arguments, timeout=_TIMEOUT_SECONDS)
     finally:
         await connection.close(timeout=_TIMEOUT_SECONDS)
 

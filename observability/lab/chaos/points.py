@@ -41,7 +41,10 @@ def calls(*names: str) -> tuple[Point, ...]:
     return tuple(Point(f"{name}.{when}_call") for name in names for when in ("before", "after"))
 
 
-INVENTORY = commits("inventory")
+INVENTORY = (
+    *commits("reserve_stock", "confirm_reservation", "release_reservation", "return_stock", "expire_reservation"),
+    *commits("restock", most_passages=1),
+)
 ORDERS = (
     *commits("place_order", "settle_order", "request_cancellation"),
     *commits("claim_sagas", most_passages=2),
@@ -53,11 +56,12 @@ RELAY = (
     Point("relay.after_append"),
     Point("event_log.appended"),
     *commits("relay.give_up_lease", most_passages=1, provocation=Provocation.DRAIN),
-    *commits("relay.publish_all_again", most_passages=1, provocation=Provocation.WIPE_LOG),
+    *commits("relay.republish", "relay.end_republish", most_passages=1, provocation=Provocation.WIPE_LOG),
 )
+# Whoever looks first at a log that was emptied begins another: the relay, or a consumer.
+EMPTY_POSTGRES_LOG = commits("event_log.begin", most_passages=1, provocation=Provocation.WIPE_LOG)
 POSTGRES_LOG = (
     *commits("event_log.append"),
-    *commits("event_log.begin", most_passages=1, provocation=Provocation.WIPE_LOG),
     *commits("event_log.reset", most_passages=1, provocation=Provocation.TRUNCATE_LOG),
 )
 SUMMARIES = (
@@ -76,16 +80,20 @@ OUTSIDE: Mapping[str, str] = {
     "park.order_summaries": "an event that cannot be consumed, which the shop never writes",
     "park.notification": "an event that cannot be consumed, which the shop never writes",
     "dead_letters.replay": "a tool that a person runs",
+    "rebuild.begin": "a tool that a person runs",
+    "rebuild.take": "a tool that a person runs",
+    "rebuild.swap": "a tool that a person runs",
 }
 
 
 def points_of(mode: Mode, bus: Bus) -> dict[str, tuple[Point, ...]]:
     """Return the points of each process; the order process holds the relay and the read model's consumer."""
-    publishing = (*RELAY, *(POSTGRES_LOG if bus == "postgres" else ()), *SUMMARIES)
+    publishing, reading = (POSTGRES_LOG, EMPTY_POSTGRES_LOG) if bus == "postgres" else ((), ())
+    orders = (*ORDERS, *RELAY, *publishing, *SUMMARIES, *reading)
     if mode == "monolith":
-        return {"monolith": (*INVENTORY, *ORDERS, *publishing, *NOTIFICATION)}
+        return {"monolith": (*INVENTORY, *orders, *NOTIFICATION)}
     return {
         "inventory": INVENTORY,
-        "order": (*ORDERS, *CALLS_TO_INVENTORY, *publishing),
-        "notification": NOTIFICATION,
+        "order": (*orders, *CALLS_TO_INVENTORY),
+        "notification": (*NOTIFICATION, *reading),
     }

@@ -7,7 +7,8 @@ What a client wishes comes from the seed; when it comes to it depends on how the
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -29,10 +30,16 @@ NO_SKU = "NOWHERE"
 FIRST_DELIVERY = 40
 TOO_MANY = 5_000
 UNIT_PRICE = Money("GBP", 255)
+# It can be reserved, but with other goods it makes no sale: its price is in another currency.
+FOREIGN_SKU = "ABROAD"
+FOREIGN_PRICE = Money("EUR", 300)
 # An order that is cancelled, read or repeated is one of its customer's last few: the ones that are still under way.
 REMEMBERED = 12
 CALL_SECONDS = 3.0
 PAUSE_SECONDS = (0.03, 0.25)
+# Some take so long to ask again that the shop must have finished their order by itself.
+PATIENT_SHARE = 0.25
+PATIENT_SECONDS = (1.0, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +70,25 @@ class Traffic:
 
     async def stock_up(self) -> None:
         """Bring the first goods, with their prices."""
-        await self._deliver(f"first-{self._options.seed}", dict.fromkeys(SKUS, FIRST_DELIVERY))
+        await self._deliver(f"first-{self._options.seed}", dict.fromkeys((*SKUS, FOREIGN_SKU), FIRST_DELIVERY))
 
     async def run(self) -> None:
         """Ask, all clients at once."""
         async with asyncio.TaskGroup() as clients:
             for number in range(self._options.clients):
                 clients.create_task(self._client(number), name=f"client-{number}")
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        """Ask for the time of a block, then until every outcome is known."""
+        running = asyncio.create_task(self.run(), name="traffic")
+        try:
+            yield
+            self.stop()
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
 
     def stop(self) -> None:
         """Wish for nothing more; what was begun has a while to become known."""
@@ -128,11 +147,13 @@ class Traffic:
             self._history.record(request, edge.name, sent_seconds, answer)
             if answer.known or self._is_over():
                 return answer
-            await asyncio.sleep(self._pauses.uniform(*PAUSE_SECONDS))
+            patient = self._pauses.random() < PATIENT_SHARE and not self._stopping.is_set()
+            await asyncio.sleep(self._pauses.uniform(*(PATIENT_SECONDS if patient else PAUSE_SECONDS)))
 
     async def _reserve(self, generator: random.Random, _customer_id: str, key: str) -> None:
         """Set stock aside for no order, and give it back: in time, never, or before it was set aside."""
         reservation_id = UUID(int=generator.getrandbits(128), version=4)
+        self._history.noise_ids.add(reservation_id)
         lines = tuple(inventory.StockLine(line.sku, line.quantity) for line in draw_lines(generator))
         reserve = inventory.ReserveStock(f"noise-{key}:reserve", reservation_id, lines)
         release = inventory.ReleaseReservation(f"noise-{key}:release", reservation_id)
@@ -151,7 +172,10 @@ class Traffic:
         await self._deliver(f"restock-{key}", {sku: generator.randint(10, 40) for sku in skus})
 
     async def _deliver(self, request_id: str, quantities: dict[str, int]) -> None:
-        lines = tuple(inventory.Delivery(sku, quantity, UNIT_PRICE) for sku, quantity in quantities.items())
+        prices = {FOREIGN_SKU: FOREIGN_PRICE}
+        lines = tuple(
+            inventory.Delivery(sku, quantity, prices.get(sku, UNIT_PRICE)) for sku, quantity in quantities.items()
+        )
         command = inventory.Restock(request_id, lines)
         # Kept before it is known: one whose outcome stays unknown shows as a delivery that is missing.
         self._history.deliveries.extend(Delivered(request_id, sku, number) for sku, number in quantities.items())
@@ -176,7 +200,7 @@ class Traffic:
 
 
 def draw_lines(generator: random.Random) -> tuple[Line, ...]:
-    """Draw what somebody wants: mostly a little of what is there, now and then too much, or what nobody sells."""
+    """Draw what somebody wants: mostly a little of what is there, now and then too much, or what cannot be sold."""
     skus = generator.sample(SKUS, generator.choices((1, 2, 3), weights=(5, 3, 2))[0])
     lines = [Line(sku, generator.randint(1, 3)) for sku in skus]
     chance = generator.random()
@@ -184,4 +208,6 @@ def draw_lines(generator: random.Random) -> tuple[Line, ...]:
         lines.append(Line(NO_SKU, 1))
     elif chance < 0.08:
         lines[0] = Line(lines[0].sku, TOO_MANY)
+    elif chance < 0.14:
+        lines.append(Line(FOREIGN_SKU, 1))
     return tuple(lines)

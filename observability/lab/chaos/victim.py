@@ -15,7 +15,8 @@ from observability.lab.chaos.program import Life
 from observability.lab.chaos.schedule import Strike
 
 # A point that the load has not brought about by then is given up: the process is killed wherever it is.
-POINT_SECONDS = 15.0
+POINT_SECONDS = 10.0
+AGAIN_SECONDS = 2.0
 KILL_SECONDS = 10.0
 
 How = Literal["point", "random", "missed"]
@@ -46,7 +47,7 @@ class Victim:
         *,
         house: House,
         provocations: Mapping[Provocation, Provoke],
-        on_death: Callable[[Death], Awaitable[None]],
+        on_death: Callable[[Death], None],
     ) -> None:
         self._name = name
         self._strikes = deque(strikes)
@@ -60,11 +61,12 @@ class Victim:
 
         Raises EndedByItself, ChaosError.
         """
+        await self._house.kill(self._name)
         missed: set[str] = set()
         while self._strikes:
             strike = self._strikes.popleft()
             death = await self._die(strike)
-            await self._on_death(death)
+            self._on_death(death)
             if death.how == "missed" and strike.point is not None and strike.point.name not in missed:
                 missed.add(strike.point.name)
                 self._strikes.append(replace(strike, passage=1))
@@ -72,15 +74,26 @@ class Victim:
 
     async def _die(self, strike: Strike) -> Death:
         self._log.unlink(missing_ok=True)
+        await self._house.end_lease()
         life = await self._house.start(self._name, **census(self._house, self._name), **self._arming(strike))
         if strike.point is None:
             await life.ended_within(strike.after_seconds)
             return Death(self._name, "", 1, await self._finish(life, "random"))
-        if strike.point.provocation is not Provocation.NONE and await self._house.is_ready(self._name, life):
-            await self._provocations[strike.point.provocation](life)
-        await life.ended_within(POINT_SECONDS)
+        await self._wait(life, strike.point.provocation)
         how = await self._finish(life, "missed", drained=strike.point.provocation is Provocation.DRAIN)
         return Death(self._name, strike.point.name, strike.passage, how)
+
+    async def _wait(self, life: Life, provocation: Provocation) -> None:
+        """Wait for the end that the point brings; what must be done for it is done again, if somebody else got there."""
+        try:
+            async with asyncio.timeout(POINT_SECONDS):
+                if provocation is not Provocation.NONE and await self._house.is_ready(self._name, life):
+                    while not life.is_over:
+                        await self._provocations[provocation](life)
+                        await life.ended_within(AGAIN_SECONDS)
+                await life.ended_within(POINT_SECONDS)
+        except TimeoutError:
+            return
 
     async def _finish(self, life: Life, otherwise: How, *, drained: bool = False) -> How:
         """See the process dead, by SIGKILL of ours if it is still there; say whether its point killed it."""

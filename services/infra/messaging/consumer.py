@@ -6,6 +6,7 @@ Whatever comes twice all the same (a rebuilt log comes from its beginning) the h
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from observability.telemetry.messaging import ConsumerTelemetry
 from services.infra.messaging.dead_letters import DeadLetters
@@ -125,5 +126,5 @@ class Consumer:
         self._telemetry.rewound()
 
 
-def _oldest(batch: Batch) -> "object | None":
+def _oldest(batch: Batch) -> datetime | None:
     return batch.deliveries[0].message.occur_time if batch.deliveries else None

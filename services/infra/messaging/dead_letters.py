@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.infra.messaging.message import Message
-from services.infra.messaging.postgres_log import message_of
+from services.infra.messaging.rows import message_of
 from services.infra.postgres import Database, Transaction
 
 REPLAY_LIMIT = 10_000

@@ -23,8 +23,8 @@ from nats.js.errors import APIError, NotFoundError
 
 from services.infra import deadline
 from services.infra.crash_points import crash_points
-from services.infra.messaging.log import Fenced
-from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.messaging.log import Fenced, Replaced
+from services.infra.messaging.message import Batch, Delivery, LogState, Message, without_repeats
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS
 from services.kernel.errors import Unavailable
 
@@ -80,6 +80,7 @@ class _Tip:
     """The log's end as one relay knows it: where it is, whose event is there, and which events came before."""
 
     epoch: int
+    incarnation: str
     position: int
     event_id: UUID | None = None
     tail: frozenset[str] = frozenset()
@@ -118,12 +119,15 @@ class NatsLog:
             raise UnsafeSync(version)
         return cls(connection)
 
-    async def append(self, messages: Sequence[Message], *, epoch: int) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
         """Append what is new, all in one go; after a refusal what is left, with the log's end looked at again."""
         async with _bounded(OPERATION_SECONDS), self._appending:
-            left = list(messages)
+            left = without_repeats(messages)
             while True:
                 tip = self._tip if self._tip and self._tip.epoch == epoch else await self._look(epoch)
+                if tip.incarnation != incarnation:
+                    self._tip = None
+                    raise Replaced
                 left = [message for message in left if str(message.event_id) not in tip.tail]
                 kept, self._tip = await self._publish(left, tip)
                 left = left[kept:]
@@ -132,6 +136,9 @@ class NatsLog:
                 if not kept:
                     self._tip = None
             state = await self._state()
+            if state.incarnation != incarnation:
+                self._tip = None
+                raise Replaced
         crash_points.reached("event_log.appended")
         return state
 
@@ -154,10 +161,14 @@ class NatsLog:
         async with _bounded(OPERATION_SECONDS):
             return await self._state()
 
-    async def reset(self) -> None:
+    async def reset(self, *, epoch: int | None = None) -> None:
         """Delete the stream and create another."""
-        async with _bounded(OPERATION_SECONDS):
-            await self._state()
+        async with _bounded(OPERATION_SECONDS), self._appending:
+            self._tip = None
+            if epoch is None:
+                await self._state()
+            else:
+                await self._look(epoch)
             await self._stream.delete_stream(STREAM)
             await self._state()
 
@@ -185,8 +196,8 @@ class NatsLog:
         state = await self._state()
         tail = [_headers_of(message) for message in await self._fetch(max(0, state.head - TAIL), TAIL)]
         if tail and int(tail[-1][EPOCH]) > epoch:
-            raise Fenced
-        return _Tip(epoch, state.head, tail=frozenset(headers[Header.MSG_ID] for headers in tail))
+            raise Fenced(int(tail[-1][EPOCH]))
+        return _Tip(epoch, state.incarnation, state.head, tail=frozenset(headers[Header.MSG_ID] for headers in tail))
 
     async def _publish(self, messages: Sequence[Message], tip: _Tip) -> tuple[int, _Tip]:
         """Send the messages in one go; return how many of them, from the first on, the log holds, and its new end."""
@@ -197,7 +208,7 @@ class NatsLog:
                     return place, tip
                 raise answer
             if not answer.duplicate:
-                tip = _Tip(tip.epoch, answer.seq, message.event_id, tip.tail)
+                tip = _Tip(tip.epoch, tip.incarnation, answer.seq, message.event_id, tip.tail)
         return len(messages), tip
 
     async def _send(self, messages: Sequence[Message], tip: _Tip) -> list[PubAck | BaseException]:

@@ -6,6 +6,7 @@ other way round it announces an order that was never stored.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 
@@ -16,18 +17,26 @@ from services.infra.postgres import Database
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to publish until it ends; a new holder has a higher epoch. What the log held when we last looked."""
+    """The right to publish until it ends; a new holder has a higher epoch. And what was published under it and before.
+
+    While a log is filled again, `republish_after` is the sequence that was reached and `republish_to` the one to end
+    with.
+    """
 
     epoch: int
     log_incarnation: str | None
     published_count: int
+    republish_after: int | None
+    republish_to: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Unpublished:
-    """An event that waits for the relay."""
+class Stored:
+    """An event as it stands in `events`, and as it is published."""
 
-    outbox_id: int
+    stream_id: UUID
+    version: int
+    sequence: int
     message: Message
 
 
@@ -38,17 +47,18 @@ class Outbox:
         self._database = database
         self._to_message = to_message
 
-    async def take_lease(self, holder: str, seconds: float) -> Lease | None:
-        """Take or renew the lease; None while another holds it."""
+    async def take_lease(self, holder: str, seconds: float, *, above_epoch: int = 0) -> Lease | None:
+        """Take or renew the lease; None while another holds it. Its epoch is higher than `above_epoch`."""
         # Purpose: one relay at a time, and a number that tells a later one from an earlier one.
-        upsert = """
-            INSERT INTO relay (holder, lease_end_time) VALUES ($1, clock_timestamp() + $2 * interval '1 second')
-            ON CONFLICT (only_row) DO UPDATE SET epoch = relay.epoch + (relay.holder <> $1)::int, holder = $1,
-                lease_end_time = excluded.lease_end_time
-            WHERE relay.holder = $1 OR relay.lease_end_time < clock_timestamp()
-            RETURNING epoch, log_incarnation, published_count"""
+        upsert = f"""
+            INSERT INTO relay (holder, epoch, lease_end_time)
+            VALUES ($1, $3 + 1, clock_timestamp() + $2 * interval '1 second')
+            ON CONFLICT (only_row) DO UPDATE SET holder = excluded.holder, lease_end_time = excluded.lease_end_time,
+                epoch = greatest(relay.epoch + (relay.holder <> excluded.holder)::int, excluded.epoch)
+            WHERE relay.holder = excluded.holder OR relay.lease_end_time < clock_timestamp()
+            RETURNING {LEASE}"""
         async with self._database.transaction("relay.take_lease") as transaction:
-            rows = await transaction.fetch("INSERT relay", upsert, holder, seconds)
+            rows = await transaction.fetch("INSERT relay", upsert, holder, seconds, above_epoch)
         return Lease(**rows[0]) if rows else None
 
     async def give_up_lease(self, holder: str) -> None:
@@ -57,39 +67,64 @@ class Outbox:
         async with self._database.transaction("relay.give_up_lease") as transaction:
             await transaction.execute("UPDATE relay", update, holder)
 
-    async def unpublished(self, limit: int) -> list[Unpublished]:
+    async def unpublished(self, limit: int) -> list[Stored]:
         """Return the oldest events that are not published. Events of one aggregate come in order of version."""
         # Purpose: a version is inserted only after the one before has committed, so outbox_id keeps their order.
         select = """
-            SELECT outbox_id, events.* FROM outbox JOIN events USING (stream_id, version)
+            SELECT events.* FROM outbox JOIN events USING (stream_id, version)
             ORDER BY outbox_id LIMIT $1"""
         rows = await self._database.fetch("SELECT outbox", select, limit)
-        return [Unpublished(row["outbox_id"], self._to_message(row)) for row in rows]
+        return [self._stored(row) for row in rows]
 
-    async def mark_published(self, outbox_ids: Sequence[int], *, epoch: int, log: LogState) -> None:
-        """Take the rows out, and keep which log has them. Raises Fenced when the lease went to another."""
-        # Purpose: the fence and the deletion in one statement.
+    async def to_republish(self, lease: Lease, limit: int) -> list[Stored]:
+        """Return the next stored events of the range that is published again, in order.
+
+        One that commits behind our back, below what was reached, is still in the outbox and comes from there; so does
+        what its aggregate stores after it, which has a sequence beyond the range.
+        """
+        # Purpose: in the order of storing, which keeps the order within each aggregate.
+        select = "SELECT * FROM events WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3"
+        arguments = (lease.republish_after, lease.republish_to, limit)
+        return [self._stored(row) for row in await self._database.fetch("SELECT events", select, *arguments)]
+
+    async def mark_published(
+        self, events: Sequence[Stored], *, lease: Lease, log: LogState, reached: int | None = None
+    ) -> Lease:
+        """Take the events out of the outbox, count them, and keep which log has them.
+
+        `reached` is how far a log that is filled again has come, None when it is full or was never empty. Raises Fenced
+        when the lease went to another, or when these events were marked before.
+        """
+        # Purpose: the fence, and each event counted once, even if an earlier mark committed and nobody heard of it.
+        update = f"""
+            UPDATE relay SET published_count = published_count + $3, log_incarnation = $4, republish_after = $5,
+                republish_to = CASE WHEN $5::bigint IS NULL THEN NULL ELSE republish_to END
+            WHERE epoch = $1 AND republish_after IS NOT DISTINCT FROM $2 RETURNING {LEASE}"""
+        # Purpose: by key, since an event that is published again may be there or not.
         delete = """
-            WITH fence AS (
-                UPDATE relay SET published_count = published_count + cardinality($1::bigint[]), log_incarnation = $3
-                WHERE epoch = $2 RETURNING 1),
-            published AS (DELETE FROM outbox USING fence WHERE outbox_id = ANY($1))
-            SELECT 1 FROM fence"""
+            DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS event (stream_id, version)
+            WHERE outbox.stream_id = event.stream_id AND outbox.version = event.version"""
+        arguments = (lease.epoch, lease.republish_after, len(events), log.incarnation, reached)
+        keys = [event.stream_id for event in events], [event.version for event in events]
         async with self._database.transaction("relay.mark_published") as transaction:
-            if not await transaction.fetch("DELETE outbox", delete, outbox_ids, epoch, log.incarnation):
+            rows = await transaction.fetch("UPDATE relay", update, *arguments)
+            if not rows:
                 raise Fenced
+            await transaction.execute("DELETE outbox", delete, *keys)
+        return Lease(**rows[0])
 
-    async def publish_all_again(self, *, epoch: int, log: LogState) -> int:
-        """Put every stored event back into the outbox, for a log that lost some; return how many."""
-        async with self._database.transaction("relay.publish_all_again") as transaction:
-            # Purpose: from now on nothing counts as published.
-            update = "UPDATE relay SET published_count = 0, log_incarnation = $2 WHERE epoch = $1"
-            if not await transaction.execute("UPDATE relay", update, epoch, log.incarnation):
+    async def begin_republish(self, *, lease: Lease, log: LogState) -> Lease:
+        """Note that everything stored so far is to be published again, to a log that is empty. Raises Fenced."""
+        # Purpose: from now on nothing counts as published; what is stored from now on comes from the outbox.
+        update = f"""
+            UPDATE relay SET published_count = 0, log_incarnation = $2, republish_after = 0,
+                republish_to = (SELECT coalesce(max(sequence), 0) FROM events)
+            WHERE epoch = $1 RETURNING {LEASE}"""
+        async with self._database.transaction("relay.begin_republish") as transaction:
+            rows = await transaction.fetch("UPDATE relay", update, lease.epoch, log.incarnation)
+            if not rows:
                 raise Fenced
-            await transaction.execute("DELETE outbox", "DELETE FROM outbox")
-            # Purpose: in the order in which they were stored, which keeps the order within each aggregate.
-            insert = "INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM events ORDER BY sequence"
-            return await transaction.execute("INSERT outbox", insert)
+        return Lease(**rows[0])
 
     async def backlog(self) -> tuple[int, float]:
         """Return how many events wait, and for how many seconds the oldest has."""
@@ -100,3 +135,12 @@ class Outbox:
                 FROM outbox JOIN events USING (stream_id, version) ORDER BY outbox_id LIMIT 1), 0) AS age"""
         (row,) = await self._database.fetch("SELECT outbox depth", select)
         return row["depth"], max(0.0, row["age"])
+
+    def _stored(self, row: asyncpg.Record) -> Stored:
+        return Stored(row["stream_id"], row["version"], row["sequence"], self._to_message(row))
+
+
+# The columns of Lease, by its names.
+LEASE = (
+    "relay.epoch, relay.log_incarnation, relay.published_count, relay.republish_after, relay.republish_to"
+)

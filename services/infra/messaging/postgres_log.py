@@ -95,10 +95,10 @@ class PostgresLog:
 
     async def _begin(self) -> None:
         async with self._database.transaction("event_log.begin") as transaction:
-            # Purpose: whatever stands in a log without a head belongs to none.
-            await transaction.execute("DELETE event_log", "DELETE FROM event_log")
             insert = "INSERT INTO event_log_head DEFAULT VALUES ON CONFLICT DO NOTHING"
-            await transaction.execute("INSERT event_log_head", insert)
+            if await transaction.execute("INSERT event_log_head", insert):
+                # Purpose: what stands in a log without a head belongs to none; nothing is appended before we commit.
+                await transaction.execute("DELETE event_log", "DELETE FROM event_log")
 
     async def _read(self, after: int, limit: int) -> list[asyncpg.Record]:
         # Purpose: the next messages, by primary key.

@@ -4,19 +4,20 @@ A relay that is paused holds a stale batch when it wakes. Its lease has gone to 
 refuses what comes with the lower one.
 """
 
+from dataclasses import replace
 from time import monotonic
 from uuid import uuid4
 
 from observability.telemetry.messaging import RelayTelemetry
 from services.infra.crash_points import crash_points
-from services.infra.messaging.log import EventLog, Fenced
-from services.infra.messaging.message import LogState
+from services.infra.messaging.log import EventLog, Fenced, Replaced
 from services.infra.messaging.outbox import Lease, Outbox, Unpublished
 
 BATCH_SIZE = 500
 LEASE_SECONDS = 5.0
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.1
 RECONCILE_SECONDS = 5.0
+MEASURE_SECONDS = 1.0
 
 
 class Relay:
@@ -33,6 +34,7 @@ class Relay:
         self._lease: Lease | None = None
         self._renew_at = 0.0
         self._reconcile_at = 0.0
+        self._measure_at = 0.0
 
     async def step(self) -> float:
         """Publish one batch as the leader; return the seconds to wait before the next step."""
@@ -40,12 +42,18 @@ class Relay:
             lease = await self._lead()
             if lease is None:
                 return self._lease_seconds / 2
-            if monotonic() >= self._reconcile_at:
-                await self._reconcile(lease, await self._log.state())
-            waiting = await self._outbox.unpublished(BATCH_SIZE)
+            if lease.log_incarnation is None or monotonic() >= self._reconcile_at:
+                lease = await self._reconcile(lease)
+            waiting = await self._outbox.unpublished(lease, BATCH_SIZE)
             if waiting:
-                await self._publish(lease, waiting)
-            self._telemetry.backlog(*await self._outbox.backlog())
+                self._lease = await self._publish(lease, waiting)
+            elif lease.republish_to is not None:
+                self._lease = await self._outbox.end_republish(lease=lease)
+                return 0.0
+            await self._measure()
+        except Replaced:
+            self._reconcile_at = 0.0
+            return 0.0
         except Fenced:
             self._resign()
             return self._lease_seconds / 2
@@ -54,7 +62,8 @@ class Relay:
     async def give_up(self) -> None:
         """Let another relay begin at once."""
         if self._lease is not None:
-            self._resign()
+            self._lease = None
+            self._telemetry.leads(leading=False, epoch=0)
             await self._outbox.give_up_lease(self._holder)
 
     async def _lead(self) -> Lease | None:
@@ -64,34 +73,40 @@ class Relay:
             self._renew_at = began + self._lease_seconds / 2
             if self._lease and (before is None or before.epoch != self._lease.epoch):
                 self._reconcile_at = 0.0
-            self._telemetry.leads(self._lease is not None, self._lease.epoch if self._lease else 0)
+            self._telemetry.leads(leading=self._lease is not None, epoch=self._lease.epoch if self._lease else 0)
         return self._lease
 
     def _resign(self) -> None:
         self._lease = None
         self._telemetry.fenced()
 
-    async def _publish(self, lease: Lease, waiting: list[Unpublished]) -> None:
+    async def _publish(self, lease: Lease, waiting: list[Unpublished]) -> Lease:
         crash_points.reached("relay.before_append")
-        state = await self._log.append([event.message for event in waiting], epoch=lease.epoch)
+        messages = [event.message for event in waiting]
+        state = await self._log.append(messages, epoch=lease.epoch, incarnation=lease.log_incarnation or "")
         crash_points.reached("relay.after_append")
-        if state.incarnation != (lease.log_incarnation or state.incarnation):
-            await self._reconcile(lease, state)
-            return
-        await self._outbox.mark_published([event.outbox_id for event in waiting], epoch=lease.epoch, log=state)
-        self._lease = Lease(lease.epoch, state.incarnation, lease.published_count + len(waiting))
+        lease = await self._outbox.mark_published(waiting, lease=lease, log=state)
         self._telemetry.published(len(waiting))
+        return lease
 
-    async def _reconcile(self, lease: Lease, state: LogState) -> None:
-        """Publish everything again when the log is another one, or has lost some of what it acknowledged."""
+    async def _reconcile(self, lease: Lease) -> Lease:
+        """Compare the log with what we published; publish all again when it is another one, or has lost a part."""
         self._reconcile_at = monotonic() + RECONCILE_SECONDS
+        state = await self._log.state()
         if lease.log_incarnation is None:
-            return
-        lost = state.incarnation != lease.log_incarnation or state.count < lease.published_count
-        if not lost:
-            return
+            self._lease = replace(lease, log_incarnation=state.incarnation)
+            return self._lease
         if state.incarnation == lease.log_incarnation:
-            await self._log.reset()
+            if state.count >= lease.published_count:
+                return lease
+            await self._log.reset(epoch=lease.epoch)
             state = await self._log.state()
-        self._telemetry.log_was_lost(await self._outbox.publish_all_again(epoch=lease.epoch, log=state))
-        self._lease = Lease(lease.epoch, state.incarnation, 0)
+        self._lease, events = await self._outbox.republish(lease=lease, log=state)
+        self._telemetry.log_was_lost(events)
+        return self._lease
+
+    async def _measure(self) -> None:
+        """Publish the gauges' values once a second: counting a deep outbox takes time."""
+        if monotonic() >= self._measure_at:
+            self._measure_at = monotonic() + MEASURE_SECONDS
+            self._telemetry.backlog(*await self._outbox.backlog())

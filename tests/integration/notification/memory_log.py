@@ -13,7 +13,7 @@ class MemoryLog:
         self.messages: list[Message] = []
         self.incarnation = str(uuid4())
 
-    async def append(self, messages: Sequence[Message], *, epoch: int) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
         """Keep the messages."""
         self.messages.extend(messages)
         return await self.state()
@@ -28,7 +28,7 @@ class MemoryLog:
         """Return what the list holds."""
         return LogState(self.incarnation, len(self.messages), len(self.messages))
 
-    async def reset(self) -> None:
+    async def reset(self, *, epoch: int | None = None) -> None:
         """Begin anew, with nothing."""
         self.messages.clear()
         self.incarnation = str(uuid4())

@@ -143,8 +143,9 @@ class ShopMachine(RuleBasedStateMachine):
                 sold.update({line.sku: line.quantity for line in order.lines})
         unanswered = [command for request, command in self.placed.items() if request not in self.answers]
         for command in unanswered:
-            if (order := await self._place(command)) and order.state is OrderState.CONFIRMED:
-                sold.update({line.sku: line.quantity for line in order.lines})
+            placed = await self._place(command)
+            if placed and placed.state is OrderState.CONFIRMED:
+                sold.update({line.sku: line.quantity for line in placed.lines})
         for level in await self.shop.inventory.get_stock(inventory_api.GetStock(tuple(self.delivered))):
             assert (level.on_hand, level.reserved) == (self.delivered[level.sku] - sold[level.sku], 0)
 

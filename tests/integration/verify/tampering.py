@@ -389,7 +389,7 @@ PROJECTIONS = (
     ),
 )
 EFFECTS = (
-    unfinished(
+    tampering(
         "a customer not told", "notification", f"DELETE FROM notifications WHERE event_id = {TOLD}", "I8", "not told"
     ),
     tampering(

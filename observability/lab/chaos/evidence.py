@@ -1,0 +1,24 @@
+"""What is left of a shop in which something was wrong? Every table of every database, as CSV files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+
+_TIMEOUT_SECONDS = 60.0
+
+
+async def keep_databases(databases: Mapping[str, str], folder: Path) -> None:
+    """Write each table of each database to FOLDER/DATABASE/TABLE.csv."""
+    for name, dsn in databases.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_SECONDS)
+        try:
+            rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            for (table,) in rows:
+                path = folder / name / f"{table}.csv"
+                await connection.copy_from_table(
+                    table, output=path, format="csv", header=True, timeout=_TIMEOUT_SECONDS
+                )
+        finally:
+            await connection.close(timeout=_TIMEOUT_SECONDS)
