@@ -54,7 +54,7 @@ def rebuild(
     raise typer.Exit(_rebuild(endpoints, anew=anew, force=force))
 
 
-def _rebuild(path: Path | None, *, anew: bool, force: bool) -> int:
+def _rebuild(path: Path | None, *, anew: bool, force: bool) -> int:  # noqa: PLR0911  # an exit code for each end
     bar = Progress(
         TextColumn("events read"),
         BarColumn(),
@@ -83,7 +83,7 @@ def _rebuild(path: Path | None, *, anew: bool, force: bool) -> int:
             _EXIT_FAILED,
         )
     except (ServiceError, OSError, asyncpg.PostgresError) as error:
-        return _fail(f"not swapped: {error or type(error).__name__} Give the command again to go on", _EXIT_FAILED)
+        return _fail(f"not swapped: {str(error) or type(error).__name__} Give the command again to go on", _EXIT_FAILED)
     _show(rebuilt, Console(highlight=False))
     return 0
 

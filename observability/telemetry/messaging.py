@@ -1,9 +1,10 @@
-"""What happened to an event on its way? PRODUCER spans where it is stored, CONSUMER spans linked to them, dwell time."""
+"""What happened to an event on its way? PRODUCER spans where it is stored, CONSUMER ones linked to them, dwell time."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import UUID
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -16,6 +17,10 @@ MOST_LINKS = 100
 
 class Event(Protocol):
     """What telemetry reads of a message."""
+
+    @property
+    def event_id(self) -> UUID:
+        """Which event it is."""
 
     @property
     def type(self) -> str:
@@ -64,22 +69,23 @@ class RelayTelemetry:
 
     def fenced(self) -> None:
         """Count a lease that was lost to another."""
-        self._leading = 0.0
+        self.leads(leading=False, epoch=0)
         self._telemetry.metrics.relay_fenced.add(1, self._telemetry.context)
-        self._telemetry.log.warning(f"{self._telemetry.context}.relay_fenced")
+        self._telemetry.log.warning("messaging.relay_fenced")
 
     def backlog(self, depth: int, age_seconds: float) -> None:
         """Note how many events wait, and how long the oldest has."""
         self._depth, self._age_seconds = float(depth), age_seconds
 
-    def published(self, events: int) -> None:
-        """Count published events."""
+    def published(self, events: int, *, again: bool) -> None:
+        """Count published events; `again` says that the log had lost them."""
         self._telemetry.metrics.relay_published.add(events, self._telemetry.context)
+        if again:
+            self._telemetry.metrics.relay_republished.add(events, self._telemetry.context)
 
-    def log_was_lost(self, events: int) -> None:
-        """Count events that are published again since the log had lost some."""
-        self._telemetry.metrics.relay_republished.add(events, self._telemetry.context)
-        self._telemetry.log.warning(f"{self._telemetry.context}.event_log_lost", republished=events)
+    def log_was_lost(self) -> None:
+        """Record that the log lacks what it acknowledged, so that everything is published again."""
+        self._telemetry.log.warning("messaging.event_log_lost")
 
 
 class ConsumerTelemetry:
@@ -135,6 +141,18 @@ class ConsumerTelemetry:
         for message in messages:
             seconds = max(0.0, (now - message.occur_time).total_seconds())
             metrics.event_dwell.observe(seconds, context, self._consumer)
+
+    def gave_up(self, message: Event, *, reason: str, error: Exception) -> None:
+        """Record that a message was parked for its own sake; the log line has the stack."""
+        self.parked(1)
+        self._telemetry.log.error(
+            "messaging.event_parked",
+            consumer=self._consumer,
+            event_id=str(message.event_id),
+            event_type=message.type,
+            error_type=reason,
+            exc_info=error,
+        )
 
     def parked(self, messages: int) -> None:
         """Count dead letters."""

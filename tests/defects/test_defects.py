@@ -1,4 +1,4 @@
-"""Is each naive version caught by the test that is there for it? The test passes without the defect and fails with it."""
+"""Is each naive version caught by the test that is there for it? It passes without the defect and fails with it."""
 
 import asyncio
 import os

@@ -42,8 +42,8 @@ class Edge(Protocol):
     def name(self) -> EdgeName:
         """Which one."""
 
-    async def ask(self, request: Request) -> Answer:
-        """Send the request once; whatever happens is an answer."""
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+        """Send the request once and wait for so long; whatever happens is an answer."""
 
 
 class RestEdge:
@@ -55,12 +55,13 @@ class RestEdge:
         self._session = session
         self._base = f"http://{address}/orders"
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
         """Send it."""
+        timeout = aiohttp.ClientTimeout(total=seconds)
         method, url, body = self._call(request)
         headers = {"X-Customer-Id": request.customer_id, "Idempotency-Key": request.request_id}
         try:
-            async with self._session.request(method, url, json=body, headers=headers) as response:
+            async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as response:
                 return answer_of_response(response.status, await response.read())
         except TimeoutError:
             return Answer(known=False, reason="TIMEOUT")
@@ -86,10 +87,10 @@ class GrpcEdge:
     def __init__(self, orders: OrderClient) -> None:
         self._orders = orders
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
         """Send it."""
         try:
-            with deadline.within(ATTEMPT_SECONDS):
+            with deadline.within(seconds):
                 return answer_of_order(await self._call(request))
         except ServiceError as error:
             return answer_of_error(error)
@@ -110,9 +111,8 @@ class GrpcEdge:
 @asynccontextmanager
 async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[Edge, Edge]]:
     """Open both edges for the life of a block; addresses are host:port."""
-    timeout = aiohttp.ClientTimeout(total=ATTEMPT_SECONDS)
     async with (
-        aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,
     ):
         orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"))

@@ -18,6 +18,7 @@ class Provocation(Enum):
     WIPE_LOG = "the event log is emptied: it is another one afterwards"
     TRUNCATE_LOG = "the event log loses its last events: it is the same one afterwards"
     DRAIN = "the process is told to end"
+    PAUSE_INVENTORY = "the inventory process stands still for longer than anybody waits for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,15 @@ ORDERS = (
     *commits("claim_sagas", most_passages=2),
 )
 CALLS_TO_INVENTORY = calls("ReserveStock", "ConfirmReservation", "ReleaseReservation", "ReturnStock")
+# An attempt of the saga driver fails only where inventory can be away.
+POSTPONED = commits("postpone_saga", most_passages=1, provocation=Provocation.PAUSE_INVENTORY)
 RELAY = (
     *commits("relay.take_lease", "relay.mark_published", most_passages=2),
     Point("relay.before_append"),
     Point("relay.after_append"),
     Point("event_log.appended"),
     *commits("relay.give_up_lease", most_passages=1, provocation=Provocation.DRAIN),
-    *commits("relay.republish", "relay.end_republish", most_passages=1, provocation=Provocation.WIPE_LOG),
+    *commits("relay.republish", most_passages=1, provocation=Provocation.WIPE_LOG),
 )
 # Whoever looks first at a log that was emptied begins another: the relay, or a consumer.
 EMPTY_POSTGRES_LOG = commits("event_log.begin", most_passages=1, provocation=Provocation.WIPE_LOG)
@@ -94,6 +97,6 @@ def points_of(mode: Mode, bus: Bus) -> dict[str, tuple[Point, ...]]:
         return {"monolith": (*INVENTORY, *orders, *NOTIFICATION)}
     return {
         "inventory": INVENTORY,
-        "order": (*orders, *CALLS_TO_INVENTORY),
+        "order": (*orders, *CALLS_TO_INVENTORY, *POSTPONED),
         "notification": (*NOTIFICATION, *reading),
     }

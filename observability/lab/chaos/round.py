@@ -1,6 +1,7 @@
 """How does one round of kills go? A fresh platform under load, its processes die as planned, then all is examined."""
 
 import asyncio
+import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -21,6 +22,8 @@ from services.local.endpoints import Bus, Mode
 
 # An event log that loses its end loses so many events.
 LOST_EVENTS = 5
+# Longer than a call to inventory and an attempt of the saga driver.
+PAUSE_SECONDS = 2.0
 
 OnDeath = Callable[[Death], None]
 
@@ -177,7 +180,18 @@ def provocations_of(house: House) -> Mapping[Provocation, Provoke]:
     async def truncate(_life: Life) -> None:
         await house.truncate_log(LOST_EVENTS)
 
-    return {Provocation.WIPE_LOG: wipe, Provocation.TRUNCATE_LOG: truncate, Provocation.DRAIN: send_drain}
+    async def pause(_life: Life) -> None:
+        inventory = house.lives["inventory"]
+        inventory.send(signal.SIGSTOP)
+        await asyncio.sleep(PAUSE_SECONDS)
+        inventory.send(signal.SIGCONT)
+
+    return {
+        Provocation.WIPE_LOG: wipe,
+        Provocation.TRUNCATE_LOG: truncate,
+        Provocation.DRAIN: send_drain,
+        Provocation.PAUSE_INVENTORY: pause,
+    }
 
 
 def unlisted(folder: Path, points: Mapping[str, tuple[Point, ...]]) -> list[str]:

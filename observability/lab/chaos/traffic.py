@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from observability.lab.chaos.edges import UNKNOWN_KINDS, Edge
+from observability.lab.chaos.edges import ATTEMPT_SECONDS, UNKNOWN_KINDS, Edge
 from observability.lab.chaos.history import Delivered, History
 from observability.lab.chaos.requests import Answer, Cancel, Line, Place, Read, Request
 from observability.lab.orders import stream
@@ -37,7 +37,9 @@ FOREIGN_PRICE = Money("EUR", 300)
 REMEMBERED = 12
 CALL_SECONDS = 3.0
 PAUSE_SECONDS = (0.03, 0.25)
-# Some take so long to ask again that the shop must have finished their order by itself.
+# Some go away before they are answered, and some ask again so late that the shop has to finish by itself.
+HURRIED_SHARE = 0.15
+HURRIED_SECONDS = (0.11, 0.14)  # the client itself keeps a tenth back
 PATIENT_SHARE = 0.25
 PATIENT_SECONDS = (1.0, 2.5)
 
@@ -141,9 +143,11 @@ class Traffic:
 
     async def _until_known(self, request: Request, edge: Edge) -> Answer:
         """Repeat under the same id, by the same edge, until there is an answer or the time to finish is over."""
+        seconds = self._pauses.uniform(*HURRIED_SECONDS) if self._pauses.random() < HURRIED_SHARE else ATTEMPT_SECONDS
         while True:
             sent_seconds = self._history.seconds()
-            answer = await edge.ask(request)
+            answer = await edge.ask(request, seconds=seconds)
+            seconds = ATTEMPT_SECONDS
             self._history.record(request, edge.name, sent_seconds, answer)
             if answer.known or self._is_over():
                 return answer

@@ -15,8 +15,8 @@ from observability.lab.chaos.program import Life
 from observability.lab.chaos.schedule import Strike
 
 # A point that the load has not brought about by then is given up: the process is killed wherever it is.
-POINT_SECONDS = 10.0
-AGAIN_SECONDS = 2.0
+POINT_SECONDS = 12.0
+AGAIN_SECONDS = 4.0
 KILL_SECONDS = 10.0
 
 How = Literal["point", "random", "missed"]
@@ -84,7 +84,7 @@ class Victim:
         return Death(self._name, strike.point.name, strike.passage, how)
 
     async def _wait(self, life: Life, provocation: Provocation) -> None:
-        """Wait for the end that the point brings; what must be done for it is done again, if somebody else got there."""
+        """Wait for the end that the point brings; what must be done for it is done again."""
         try:
             async with asyncio.timeout(POINT_SECONDS):
                 if provocation is not Provocation.NONE and await self._house.is_ready(self._name, life):

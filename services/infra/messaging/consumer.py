@@ -12,8 +12,8 @@ from observability.telemetry.messaging import ConsumerTelemetry
 from services.infra.messaging.dead_letters import DeadLetters
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.messaging.poison import is_poison
 from services.infra.postgres import Database, Transaction
-from services.infra.retry import is_unknown
 
 BATCH_SIZE = 200
 ATTEMPTS = 5
@@ -44,6 +44,8 @@ class Consumer:
         self._telemetry = telemetry
         self._dead_letters = DeadLetters(name, database=database)
         self._batch_size = BATCH_SIZE
+        # Where the message stands that failed last, and how often it has.
+        self._stuck_at: Cursor | None = None
         self._failures = 0
 
     async def step(self) -> float:
@@ -67,18 +69,20 @@ class Consumer:
         try:
             await self._apply(cursor, deliveries)
         except Exception as error:
-            if is_unknown(error):
+            if not is_poison(error):
                 raise
-            self._failures += 1
-            if self._batch_size > 1:
+            if len(deliveries) > 1:
                 self._batch_size = 1
-                self._failures = 0
-            elif self._failures >= ATTEMPTS:
-                await self._park(cursor, deliveries[0], error)
-                return
-            raise
-        self._failures = 0
+                raise
+            if not self._is_hopeless(cursor):
+                raise
+            await self._park(cursor, deliveries[0], error)
         self._batch_size = min(BATCH_SIZE, self._batch_size * 2)
+
+    def _is_hopeless(self, cursor: Cursor) -> bool:
+        self._failures = self._failures + 1 if cursor == self._stuck_at else 1
+        self._stuck_at = cursor
+        return self._failures >= ATTEMPTS
 
     async def _apply(self, cursor: Cursor, deliveries: tuple[Delivery, ...]) -> None:
         messages = [delivery.message for delivery in deliveries]
@@ -91,18 +95,18 @@ class Consumer:
                 for message in messages:
                     if message.aggregate_id in blocked:
                         await self._dead_letters.park(transaction, message, reason="BEHIND_ANOTHER")
-                new = await self._handle(transaction, live)
-        self._telemetry.processed(live, new)
+                new = await self._handle(transaction, live) if live else 0
+            self._telemetry.processed(live, new)
         self._telemetry.parked(len(messages) - len(live))
 
     async def _park(self, cursor: Cursor, delivery: Delivery, error: Exception) -> None:
         """Give up on one message, for a person to look at; what comes after it in its aggregate waits there too."""
+        reason = getattr(error, "reason", type(error).__name__)
         async with self._database.transaction(f"park.{self._name}") as transaction:
-            if await self._move(transaction, cursor, delivery.position):
-                reason = getattr(error, "reason", type(error).__name__)
-                await self._dead_letters.park(transaction, delivery.message, reason=reason)
-        self._telemetry.parked(1)
-        self._failures = 0
+            if not await self._move(transaction, cursor, delivery.position):
+                return
+            await self._dead_letters.park(transaction, delivery.message, reason=reason)
+        self._telemetry.gave_up(delivery.message, reason=reason, error=error)
 
     async def _cursor(self) -> Cursor:
         select = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $1"

@@ -6,10 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from services.infra.messaging.message import Message
+from services.infra.messaging.poison import is_poison
 from services.infra.messaging.rows import message_of
 from services.infra.postgres import Database, Transaction
-
-REPLAY_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +18,15 @@ class DeadLetter:
     message: Message
     reason: str
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How many messages were consumed, how many are still parked, and the message that each failure stopped at."""
+
+    replayed: int
+    still_parked: int
+    failures: tuple[tuple[Message, Exception], ...]
 
 
 class DeadLetters:
@@ -68,14 +76,48 @@ class DeadLetters:
         count: int = row["count"]
         return count
 
-    async def replay(self, handle: Callable[[Transaction, Sequence[Message]], Awaitable[int]]) -> int:
-        """Consume the parked messages, each aggregate in order; return how many. The first failure passes."""
-        # Purpose: by aggregate, then version.
-        select = "SELECT * FROM dead_letters WHERE consumer = $1 ORDER BY aggregate_id, aggregate_version LIMIT $2"
-        rows = await self._database.fetch("SELECT dead_letters", select, self._consumer, REPLAY_LIMIT)
-        for row in rows:
+    async def replay(self, handle: Callable[[Transaction, Sequence[Message]], Awaitable[int]]) -> Replay:
+        """Consume what is parked, each aggregate in order until it is empty or one of its messages fails.
+
+        A transient error passes at once: the other aggregates would meet it too.
+        """
+        replayed = 0
+        failures: list[tuple[Message, Exception]] = []
+        select = "SELECT DISTINCT aggregate_id FROM dead_letters WHERE consumer = $1"
+        for row in await self._database.fetch("SELECT dead_letters", select, self._consumer):
+            outcome: bool | tuple[Message, Exception] = True
+            while outcome is True:
+                outcome = await self._replay_next(row["aggregate_id"], handle)
+                replayed += outcome is True
+            if isinstance(outcome, tuple):
+                failures.append(outcome)
+        return Replay(replayed, await self.count(), tuple(failures))
+
+    async def _replay_next(
+        self, aggregate_id: UUID, handle: Callable[[Transaction, Sequence[Message]], Awaitable[int]]
+    ) -> bool | tuple[Message, Exception]:
+        """Consume the first message of an aggregate; False when there is none, or how it failed."""
+        message: Message | None = None
+        try:
             async with self._database.transaction("dead_letters.replay") as transaction:
-                delete = "DELETE FROM dead_letters WHERE consumer = $1 AND event_id = $2"
-                if await transaction.execute("DELETE dead_letters", delete, self._consumer, row["event_id"]):
-                    await handle(transaction, [message_of(row)])
-        return len(rows)
+                message = await self._take_first(transaction, aggregate_id)
+                if message:
+                    await handle(transaction, [message])
+        except Exception as error:
+            if message is None or not is_poison(error):
+                raise
+            return message, error
+        return message is not None
+
+    async def _take_first(self, transaction: Transaction, aggregate_id: UUID) -> Message | None:
+        # Purpose: no consumer and no other replay is at work until we commit. So whoever finds this aggregate's letters
+        # gone comes after their effects, and whoever parks another one does it before we look for the last time.
+        lock = "SELECT FROM consumer_cursors WHERE consumer = $1 FOR UPDATE"
+        await transaction.fetch("SELECT consumer_cursors FOR UPDATE", lock, self._consumer)
+        delete = """
+            DELETE FROM dead_letters WHERE consumer = $1 AND event_id = (
+                SELECT event_id FROM dead_letters WHERE consumer = $1 AND aggregate_id = $2
+                ORDER BY aggregate_version LIMIT 1)
+            RETURNING *"""
+        rows = await transaction.fetch("DELETE dead_letters", delete, self._consumer, aggregate_id)
+        return message_of(rows[0]) if rows else None

@@ -9,7 +9,7 @@ refused is refused too. What JetStream promises, and what not: docs/decisions/00
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 from typing import Self
@@ -26,6 +26,7 @@ from services.infra.crash_points import crash_points
 from services.infra.messaging.log import Fenced, Replaced
 from services.infra.messaging.message import Batch, Delivery, LogState, Message, without_repeats
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS
+from services.infra.settings import BadSettings
 from services.kernel.errors import Unavailable
 
 STREAM = "SHOP_EVENTS"
@@ -56,8 +57,8 @@ WRONG_LAST_MSG_ID = 10070
 WRONG_LAST_SEQUENCE = 10071
 
 
-class UnsafeSync(Exception):
-    """The server may acknowledge events that are not on its disk yet."""
+class UnsafeSync(BadSettings):
+    """The server may acknowledge events that are not on its disk yet, and nobody has said that this is fine."""
 
     def __init__(self, version: ServerVersion) -> None:
         can_sync = (version.major, version.minor) >= (2, 10)
@@ -83,7 +84,12 @@ class _Tip:
     incarnation: str
     position: int
     event_id: UUID | None = None
-    tail: frozenset[str] = frozenset()
+    tail: tuple[str, ...] = ()
+
+    def after(self, answer: PubAck, message: Message) -> "_Tip":
+        """Return the end once a message is there; the server may have forgotten its id before it is repeated."""
+        tail = (*self.tail, str(message.event_id))[-TAIL:]
+        return replace(self, position=answer.seq, event_id=message.event_id, tail=tail)
 
 
 class NatsLog:
@@ -128,7 +134,9 @@ class NatsLog:
                 if tip.incarnation != incarnation:
                     self._tip = None
                     raise Replaced
-                left = [message for message in left if str(message.event_id) not in tip.tail]
+                known = frozenset(tip.tail)
+                left = [message for message in left if str(message.event_id) not in known]
+                self._tip = None  # whoever is cut off here does not know the end
                 kept, self._tip = await self._publish(left, tip)
                 left = left[kept:]
                 if not left:
@@ -197,7 +205,7 @@ class NatsLog:
         tail = [_headers_of(message) for message in await self._fetch(max(0, state.head - TAIL), TAIL)]
         if tail and int(tail[-1][EPOCH]) > epoch:
             raise Fenced(int(tail[-1][EPOCH]))
-        return _Tip(epoch, state.incarnation, state.head, tail=frozenset(headers[Header.MSG_ID] for headers in tail))
+        return _Tip(epoch, state.incarnation, state.head, tail=tuple(headers[Header.MSG_ID] for headers in tail))
 
     async def _publish(self, messages: Sequence[Message], tip: _Tip) -> tuple[int, _Tip]:
         """Send the messages in one go; return how many of them, from the first on, the log holds, and its new end."""
@@ -208,7 +216,7 @@ class NatsLog:
                     return place, tip
                 raise answer
             if not answer.duplicate:
-                tip = _Tip(tip.epoch, tip.incarnation, answer.seq, message.event_id, tip.tail)
+                tip = tip.after(answer, message)
         return len(messages), tip
 
     async def _send(self, messages: Sequence[Message], tip: _Tip) -> list[PubAck | BaseException]:

@@ -50,13 +50,13 @@ class Outbox:
     async def take_lease(self, holder: str, seconds: float, *, above_epoch: int = 0) -> Lease | None:
         """Take or renew the lease; None while another holds it. Its epoch is higher than `above_epoch`."""
         # Purpose: one relay at a time, and a number that tells a later one from an earlier one.
-        upsert = f"""
+        upsert = """
             INSERT INTO relay (holder, epoch, lease_end_time)
             VALUES ($1, $3 + 1, clock_timestamp() + $2 * interval '1 second')
             ON CONFLICT (only_row) DO UPDATE SET holder = excluded.holder, lease_end_time = excluded.lease_end_time,
                 epoch = greatest(relay.epoch + (relay.holder <> excluded.holder)::int, excluded.epoch)
             WHERE relay.holder = excluded.holder OR relay.lease_end_time < clock_timestamp()
-            RETURNING {LEASE}"""
+            RETURNING epoch, log_incarnation, published_count, republish_after, republish_to"""
         async with self._database.transaction("relay.take_lease") as transaction:
             rows = await transaction.fetch("INSERT relay", upsert, holder, seconds, above_epoch)
         return Lease(**rows[0]) if rows else None
@@ -96,10 +96,11 @@ class Outbox:
         when the lease went to another, or when these events were marked before.
         """
         # Purpose: the fence, and each event counted once, even if an earlier mark committed and nobody heard of it.
-        update = f"""
+        update = """
             UPDATE relay SET published_count = published_count + $3, log_incarnation = $4, republish_after = $5,
                 republish_to = CASE WHEN $5::bigint IS NULL THEN NULL ELSE republish_to END
-            WHERE epoch = $1 AND republish_after IS NOT DISTINCT FROM $2 RETURNING {LEASE}"""
+            WHERE epoch = $1 AND republish_after IS NOT DISTINCT FROM $2
+            RETURNING epoch, log_incarnation, published_count, republish_after, republish_to"""
         # Purpose: by key, since an event that is published again may be there or not.
         delete = """
             DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS event (stream_id, version)
@@ -116,11 +117,12 @@ class Outbox:
     async def begin_republish(self, *, lease: Lease, log: LogState) -> Lease:
         """Note that everything stored so far is to be published again, to a log that is empty. Raises Fenced."""
         # Purpose: from now on nothing counts as published; what is stored from now on comes from the outbox.
-        update = f"""
+        update = """
             UPDATE relay SET published_count = 0, log_incarnation = $2, republish_after = 0,
                 republish_to = (SELECT coalesce(max(sequence), 0) FROM events)
-            WHERE epoch = $1 RETURNING {LEASE}"""
-        async with self._database.transaction("relay.begin_republish") as transaction:
+            WHERE epoch = $1
+            RETURNING epoch, log_incarnation, published_count, republish_after, republish_to"""
+        async with self._database.transaction("relay.republish") as transaction:
             rows = await transaction.fetch("UPDATE relay", update, lease.epoch, log.incarnation)
             if not rows:
                 raise Fenced
@@ -138,9 +140,3 @@ class Outbox:
 
     def _stored(self, row: asyncpg.Record) -> Stored:
         return Stored(row["stream_id"], row["version"], row["sequence"], self._to_message(row))
-
-
-# The columns of Lease, by its names.
-LEASE = (
-    "relay.epoch, relay.log_incarnation, relay.published_count, relay.republish_after, relay.republish_to"
-)

@@ -51,7 +51,7 @@ class PostgresLog:
     async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
         """Return what comes after a position; poll while there is nothing."""
         ends = monotonic() + wait_seconds
-        while not (rows := await self._read(after, limit)) and monotonic() < ends:
+        while not (rows := await self._read(after, limit)) and monotonic() < ends:  # noqa: ASYNC110  # others append
             await asyncio.sleep(POLL_SECONDS)
         # The head is read last: it may be ahead of the deliveries, never behind them.
         state = await self.state()

@@ -1,6 +1,6 @@
 """How does an event become a row of `events`, and back? Each type in its latest form; older forms are upcast first.
 
-An event is never rewritten: a form that was stored once is read for ever. tests/unit/order/golden holds one row of each.
+An event is never rewritten: a form that was stored once is read for ever. tests/unit/order/golden has a row of each.
 """
 
 from collections.abc import Callable, Mapping

@@ -26,7 +26,7 @@ from services.notification.adapters.mail import Addresses
 from services.notification.api import ConfirmationNotSent, EventNotUnderstood, Notification
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import CONSUMER, NotificationParts, bootstrap_notification
-from tests.integration.notification.memory_log import MemoryLog
+from tests.fakes.event_log import MemoryLog
 from tests.postgres import PostgresServer, empty
 
 SERVICES = Path(__file__).parents[3] / "services"

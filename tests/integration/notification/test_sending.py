@@ -42,7 +42,7 @@ async def test_what_was_sent_is_not_sent_again(bench: Bench) -> None:
     """Neither by a further step nor by a repeated event."""
     orders = await record(bench)
     await bench.send()
-    bench.log.messages *= 2
+    bench.log.redeliver(*bench.log.messages)
     await bench.consume()
     await bench.send()
     assert bench.sender.asked == orders
@@ -156,7 +156,7 @@ async def test_the_workers_do_it_all_by_themselves(bench: Bench, monkeypatch: py
     monkeypatch.setattr("services.notification.bootstrap.POLL_SECONDS", 3600.0)
     for worker in bench.parts.workers:
         await worker.start()
-    bench.log.messages.append(event())
+    bench.log.redeliver(event())
     connection = await asyncpg.connect(bench.dsn)
     try:
         async with asyncio.timeout(10):

@@ -23,9 +23,9 @@ from hypothesis.stateful import (
 
 from services.inventory import api as inventory_api
 from services.kernel.errors import ServiceError
-from services.order.api import CancelOrder, GetOrder, Order, OrderNotCancellable, OrderState, OutOfStock, PlaceOrder
+from services.order.api import CancelOrder, GetOrder, Order, OrderNotCancellable, OrderState, PlaceOrder
 from tests.cancelling import is_cancelled_at
-from tests.contract.shop import Shop, open_shop, place, request_id, reserve, stock
+from tests.contract.shop import Shop, open_shop, place, request_id, stock
 from tests.integration.order.conftest import assert_sound
 from tests.postgres import PostgresServer, empty
 
@@ -170,7 +170,7 @@ class ShopMachine(RuleBasedStateMachine):
     async def _say_again(self, command: PlaceOrder, step: str) -> None:
         order_id, inventory = self.answers[command.request_id], self.shop.inventory
         order = await self.shop.orders.get_order(GetOrder(command.customer_id, order_id))
-        if order.state is OrderState.PENDING or order.state is OrderState.CONFIRMED and step == "return":
+        if order.state is OrderState.PENDING or (order.state is OrderState.CONFIRMED and step == "return"):
             return  # its own steps are not over, or this would be no repeat
         lines = tuple(inventory_api.StockLine(line.sku, line.quantity) for line in command.lines)
         calls: dict[str, Any] = {
@@ -223,7 +223,7 @@ class ShopMachine(RuleBasedStateMachine):
 def test_the_shop_agrees_with_its_model(postgres_server: PostgresServer) -> None:
     """Twenty-five lives of up to thirty steps each, other ones in every run."""
     ShopMachine.server = postgres_server
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # has no annotations
+    run_state_machine_as_test(
         ShopMachine,
         settings=settings(
             max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)

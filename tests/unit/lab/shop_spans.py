@@ -72,7 +72,10 @@ def span(trace: str, number: str, name: str, *, parent: str = "", end: int = 1, 
 
 def processed(trace: str, number: str, consumer: str, events: Sequence[Span]) -> Span:
     """A batch that a consumer took."""
-    attributes = {"messaging.consumer.group.name": consumer, "messaging.batch.message_count": len(events)}
+    attributes: dict[str, str | int] = {
+        "messaging.consumer.group.name": consumer,
+        "messaging.batch.message_count": len(events),
+    }
     taken = span(trace, number, "process shop.orders", links=events)
     return replace(taken, kind=SpanKind.CONSUMER, attributes=attributes)
 

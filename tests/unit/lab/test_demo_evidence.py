@@ -57,8 +57,10 @@ def failed_at_first(run: Run) -> Run:
         (lambda run: replace(run, spans=[*run.spans, span("8" * 32, "8", "sweep")]), "and 1 with anything else"),
         (
             unfinished,
-            "0 s after the last answer 1 orders had not come to their end, 2 events were not published, 1 not in the"
-            " read model, and 1 customers not notified",
+            (
+                "0 s after the last answer 1 orders had not come to their end, 2 events were not published, 1 not in the"
+                " read model, and 1 customers not notified"
+            ),
         ),
     ],
 )

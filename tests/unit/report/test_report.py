@@ -8,6 +8,7 @@ from rich.console import Console
 from observability.lab.report.page import render
 from observability.lab.report.result import DemoResult, parse_result
 from observability.lab.report.terminal import print_demo
+from services.local.endpoints import Bus
 from tests.unit.report.sample import broken_result, sample_result
 
 
@@ -30,7 +31,7 @@ def test_a_result_of_another_format_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("bus", "words"), [("postgres", "events in PostgreSQL"), ("nats", "events in NATS")])
-def test_the_page_says_where_events_were_published(bus: str, words: str) -> None:
+def test_the_page_says_where_events_were_published(bus: Bus, words: str) -> None:
     assert words in render(replace(sample_result(), bus=bus))
 
 

@@ -1,0 +1,133 @@
+"""Which naive versions are put back, and which test catches each?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from services.infra.messaging.consumer import Consumer, Cursor
+from services.infra.messaging.message import Delivery
+from services.infra.postgres import Database, Transaction
+from services.inventory.adapters.postgres import PostgresStockTransaction
+from services.inventory.adapters.rows import level_of
+from services.inventory.api import Reservation, ReservationState, StockLevel
+from services.inventory.domain.reservation import Movement
+from services.kernel.clock import utc_now
+from services.order.adapters.history import History
+from services.order.adapters.postgres import PostgresOrders
+from services.order.domain.order import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A naive version, the test that catches it, and a text of the failure that shows it was caught for its reason."""
+
+    name: str
+    caught_by: str
+    shows_in: str
+    put_back: Callable[[pytest.MonkeyPatch], None]
+
+
+def no_saga(patch: pytest.MonkeyPatch) -> None:
+    """An order is stored, and who brings it to its end is the request alone."""
+    append = History.append
+
+    async def naive(self: History, transaction: Transaction, change: Change) -> None:
+        await append(self, transaction, change)
+        await transaction.execute("DELETE", "DELETE FROM sagas WHERE order_id = $1", change.order.order_id)
+
+    patch.setattr(History, "append", naive)
+
+
+def dual_write(patch: pytest.MonkeyPatch) -> None:
+    """The event is handed on after the commit that stores it, in a transaction of its own."""
+    append, save = History.append, PostgresOrders.save
+
+    async def without_outbox(self: History, transaction: Transaction, change: Change) -> None:
+        await append(self, transaction, change)
+        await transaction.execute("DELETE", "DELETE FROM outbox WHERE stream_id = $1", change.order.order_id)
+
+    async def then_publish(self: PostgresOrders, change: Change) -> None:
+        await save(self, change)
+        async with self._database.transaction("publish") as transaction:
+            insert = "INSERT INTO outbox (stream_id, version) SELECT $1, generate_series(1, $2) ON CONFLICT DO NOTHING"
+            await transaction.execute("INSERT", insert, change.order.order_id, change.order.version)
+
+    patch.setattr(History, "append", without_outbox)
+    patch.setattr(PostgresOrders, "save", then_publish)
+
+
+def check_then_act(patch: pytest.MonkeyPatch) -> None:
+    """Stock is looked at without a lock, and what it was then is what is counted on."""
+    seen: dict[str, StockLevel] = {}
+
+    async def unlocked(self: PostgresStockTransaction, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
+        select = "SELECT sku, on_hand, reserved, currency_code, unit_price_minor FROM items WHERE sku = ANY($1)"
+        rows = await self._transaction.fetch("SELECT items", select, skus)
+        seen.update({row["sku"]: level_of(row) for row in rows})
+        return {sku: seen[sku] for sku in skus if sku in seen}
+
+    async def overwrite(self: PostgresStockTransaction, reservation: Reservation, movement: Movement) -> None:
+        for line in reservation.lines:
+            level = seen[line.sku]
+            on_hand = level.on_hand + line.quantity * movement.on_hand
+            reserved = level.reserved + line.quantity * movement.reserved
+            update = "UPDATE items SET on_hand = $2, reserved = $3 WHERE sku = $1"
+            await self._transaction.execute("UPDATE items", update, line.sku, max(0, on_hand), max(0, reserved))
+
+    patch.setattr(PostgresStockTransaction, "lock_levels", unlocked)
+    patch.setattr(PostgresStockTransaction, "_move", overwrite)
+
+
+def missing_tombstone(patch: pytest.MonkeyPatch) -> None:
+    """A release that finds no reservation says that all is well, and leaves nothing for the one still on its way."""
+
+    async def forgotten(self: PostgresStockTransaction, reservation_id: UUID) -> Reservation:
+        return Reservation(reservation_id, ReservationState.VOIDED, (), utc_now(), None)
+
+    patch.setattr(PostgresStockTransaction, "void", forgotten)
+
+
+def acknowledged_before_the_effect(patch: pytest.MonkeyPatch) -> None:
+    """The consumer's place is saved first, and the effect follows in a transaction of its own."""
+    transaction = Database.transaction
+
+    async def naive(self: Consumer, cursor: Cursor, deliveries: Sequence[Delivery]) -> None:
+        async with transaction(self._database, "acknowledge") as first:
+            if not await self._move(first, cursor, deliveries[-1].position):
+                return
+        async with transaction(self._database, "effect") as second:
+            await self._handle(second, [delivery.message for delivery in deliveries])
+
+    patch.setattr(Consumer, "_apply", naive)
+
+
+CANCELLATION = "tests/integration/order/test_cancellation.py"
+DEFECTS = {
+    defect.name: defect
+    for defect in (
+        Defect(
+            "no_saga",
+            "tests/contract/test_order.py::test_an_order_that_was_left_pending_is_finished_by_the_driver",
+            "PENDING",
+            no_saga,
+        ),
+        Defect(
+            "dual_write", f"{CANCELLATION}::test_placing_an_order_may_end_at_any_await", "AssertionError", dual_write
+        ),
+        Defect(
+            "check_then_act",
+            "tests/integration/stock/test_concurrency.py::test_a_storm_on_one_sku_sells_exactly_its_stock",
+            "AssertionError",
+            check_then_act,
+        ),
+        Defect("missing_tombstone", "tests/contract/test_inventory.py", "ReservationVoided", missing_tombstone),
+        Defect(
+            "acknowledged_before_the_effect",
+            f"{CANCELLATION}::test_the_workers_may_end_at_any_await",
+            "AssertionError",
+            acknowledged_before_the_effect,
+        ),
+    )
+}

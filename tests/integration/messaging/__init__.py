@@ -1,0 +1,1 @@
+"""How events travel: logs, relay and consumers, on real servers."""

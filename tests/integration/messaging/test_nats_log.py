@@ -1,0 +1,73 @@
+"""What does a log on NATS do when its server dies, forgets, or may lose what it acknowledged?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.infra.messaging import nats_log
+from services.infra.messaging.nats_log import NatsLog, UnsafeSync
+from services.kernel.errors import Unavailable
+from tests.integration.messaging.conftest import Nats, everything, message
+
+
+@pytest.fixture
+async def log(nats_server: Nats) -> AsyncIterator[NatsLog]:
+    """An empty one."""
+    opened = await NatsLog.open(nats_server.server.url, allow_unsafe_sync=True)
+    await opened.reset()
+    yield opened
+    await opened.close()
+
+
+async def test_a_server_that_may_lose_what_it_acknowledged_is_refused(nats_server: Nats) -> None:
+    """Unless that is allowed; the error says what to do."""
+    with pytest.raises(UnsafeSync, match="allow_unsafe_sync"):
+        await NatsLog.open(nats_server.server.url)
+
+
+async def test_what_was_acknowledged_survives_a_kill_of_the_server(nats_server: Nats, log: NatsLog) -> None:
+    """Nothing is lost, and the same client goes on without a repeat; meanwhile it says that the log is away."""
+    messages = [message() for _ in range(20)]
+    state = await log.append(messages[:10], epoch=1, incarnation=(await log.state()).incarnation)
+    await nats_server.kill()
+    try:
+        with pytest.raises(Unavailable):
+            await log.append(messages[10:], epoch=1, incarnation=state.incarnation)
+    finally:
+        await nats_server.start()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                after = await log.append(messages, epoch=1, incarnation=state.incarnation)
+                break
+            except Unavailable:
+                await asyncio.sleep(0.1)
+    assert (after.incarnation, after.count) == (state.incarnation, 20)
+    assert [delivery.message for delivery in await everything(log)] == messages
+
+
+async def test_a_repeat_is_known_after_the_server_has_forgotten_its_id(
+    nats_server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To whoever appended it, and to the next relay, which looks at the log's end."""
+    monkeypatch.setattr(nats_log, "DUPLICATE_WINDOW_SECONDS", 0.1)
+    first = await NatsLog.open(nats_server.server.url, allow_unsafe_sync=True)
+    second = await NatsLog.open(nats_server.server.url, allow_unsafe_sync=True)
+    try:
+        await first.reset()
+        incarnation = (await first.state()).incarnation
+        messages = [message() for _ in range(3)]
+        await first.append(messages, epoch=1, incarnation=incarnation)
+        await asyncio.sleep(0.5)
+        await first.append(messages, epoch=1, incarnation=incarnation)
+        state = await second.append(messages, epoch=2, incarnation=incarnation)
+        assert state.count == 3
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_an_address_without_a_server_fails_at_once() -> None:
+    with pytest.raises(Unavailable):
+        await NatsLog.open("nats://127.0.0.1:1", allow_unsafe_sync=True)

@@ -1,0 +1,1 @@
+"""Parts of the event bus that need no server."""
