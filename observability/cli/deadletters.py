@@ -119,15 +119,11 @@ class ReplayCommand:
         obstacle = ""
         async with open_letters(endpoints, consumer) as letters:
             before = await letters.count()
-            try:
-                # Again, for what was parked behind the others meanwhile.
-                while await letters.replay(PLACES[consumer].handle):
-                    pass
-            except (ServiceError, asyncpg.PostgresError) as error:
-                event_id = getattr(error, "event_id", None)
-                obstacle = f": {getattr(error, 'reason', type(error).__name__)}" + (
-                    f" (event {event_id})" if event_id else ""
-                )
+            # Again, for what was parked behind the others meanwhile.
+            while (replay := await letters.replay(PLACES[consumer].handle)).replayed:
+                pass
+            for message, error in replay.failures:
+                obstacle += f"; event {message.event_id}: {getattr(error, 'reason', type(error).__name__)}"
             left = await letters.count()
         typer.echo(f"{consumer}: {max(0, before - left)} replayed, {left} left{obstacle}")
         return left

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from observability.cli import main
 from services.local.endpoints import Endpoints

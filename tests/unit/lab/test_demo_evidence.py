@@ -58,8 +58,8 @@ def failed_at_first(run: Run) -> Run:
         (
             unfinished,
             (
-                "0 s after the last answer 1 orders had not come to their end, 2 events were not published, 1 not in the"
-                " read model, and 1 customers not notified"
+                "0 s after the last answer 1 orders had not come to their end, 2 events were not published, 1 not in"
+                " the read model, and 1 customers not notified"
             ),
         ),
     ],
