@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint protos bench-telemetry clean environment environment-dev
+.PHONY: help demo up test lint protos chaos bench-telemetry clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -46,6 +46,12 @@ lint: environment-dev ## Check style, types, import contracts and protos; change
 
 protos: environment-dev ## Generate protos/gen from the .proto files.
 	@.venv/bin/python protos/generate.py
+
+chaos: environment ## Kill processes at every durable step, 2,000 times: both modes, both event logs.
+	.venv/bin/plumb chaos kill --mode services --bus postgres --kills 500 $(ARGS)
+	.venv/bin/plumb chaos kill --mode monolith --bus postgres --kills 500 $(ARGS)
+	.venv/bin/plumb chaos kill --mode services --bus nats --kills 500 $(ARGS)
+	.venv/bin/plumb chaos kill --mode monolith --bus nats --kills 500 $(ARGS)
 
 bench-telemetry: environment ## Measure what telemetry costs: CPU a request with and without it.
 	@exec .venv/bin/plumb bench-telemetry $(ARGS)

@@ -112,7 +112,7 @@ class GrpcEdge:
 async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[Edge, Edge]]:
     """Open both edges for the life of a block; addresses are host:port."""
     async with (
-        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,
     ):
         orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"))

@@ -45,9 +45,11 @@ PROCESSES: Mapping[Mode, tuple[str, ...]] = {
 }
 # A second one of the same program, for campaigns in which two compete.
 SECOND_ORDER = "order-2"
+# No spans: what is proven here, the databases and the answers tell.
+PLAIN = {"OTEL_SDK_DISABLED": "true"}
 # The shop's own times, shortened so that expiry and recovery happen within a round.
 QUICK = {
-    "OTEL_SDK_DISABLED": "true",
+    **PLAIN,
     "ORDER_SAGA_GRACE_SECONDS": "0.5",
     "INVENTORY_RESERVATION_TTL_SECONDS": "3",
     "INVENTORY_SWEEP_SECONDS": "0.3",
@@ -197,10 +199,15 @@ class House:
         async with self._connected(database) as connection:
             await connection.execute(sql, *arguments)
 
+    async def fetch(self, database: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Read rows from one of the shop's databases."""
+        async with self._connected(database) as connection:
+            return await connection.fetch(sql, *arguments)
+
     async def fetch_number(self, database: str, sql: str, *arguments: object) -> int:
         """Read one number from one of the shop's databases."""
-        async with self._connected(database) as connection:
-            return int(await connection.fetchval(sql, *arguments))
+        ((number,),) = await self.fetch(database, sql, *arguments)
+        return int(number)
 
     @asynccontextmanager
     async def _connected(self, database: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":

@@ -30,7 +30,10 @@ OnDeath = Callable[[Death], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundOptions:
-    """One round: where, of which campaign, which of its rounds counted from 0, and how many kills."""
+    """One round: where, of which campaign, which of its rounds counted from 0, and how many kills.
+
+    `only` names the points of an extra round, as "PROCESS: POINT": those that nobody has died at yet.
+    """
 
     folder: Path
     mode: Mode
@@ -38,6 +41,7 @@ class RoundOptions:
     seed: int
     number: int
     kills: int
+    only: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +78,11 @@ class Round:
         self._on_death = on_death
         self._points = points_of(options.mode, options.bus)
         self._strikes = plan_round(self._points, seed=options.seed, number=options.number, kills=options.kills)
+        if options.only:
+            self._strikes = {
+                victim: tuple(Strike(point) for point in points if f"{victim}: {point.name}" in options.only)
+                for victim, points in self._points.items()
+            }
         self._deaths: list[Death] = []
         self._history = History()
         self._seed = options.seed * 1_000 + options.number

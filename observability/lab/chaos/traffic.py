@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 CUSTOMERS = 4
 SKUS = tuple(f"HOT{number}" for number in range(6))
 NO_SKU = "NOWHERE"
-FIRST_DELIVERY = 40
+FIRST_DELIVERY = 20
 TOO_MANY = 5_000
 UNIT_PRICE = Money("GBP", 255)
 # It can be reserved, but with other goods it makes no sale: its price is in another currency.
@@ -173,7 +173,7 @@ class Traffic:
 
     async def _restock(self, generator: random.Random, _customer_id: str, key: str) -> None:
         skus = generator.sample(SKUS, generator.randint(1, 2))
-        await self._deliver(f"restock-{key}", {sku: generator.randint(10, 40) for sku in skus})
+        await self._deliver(f"restock-{key}", {sku: generator.randint(3, 12) for sku in skus})
 
     async def _deliver(self, request_id: str, quantities: dict[str, int]) -> None:
         prices = {FOREIGN_SKU: FOREIGN_PRICE}

@@ -3,13 +3,16 @@
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from observability.telemetry import setup
 from services.infra.messaging.log import EventLog
@@ -40,7 +43,7 @@ def message(aggregate_id: UUID | None = None, version: int = 1) -> Message:
 
 
 class Nats:
-    """A server of the session that a test may kill; it comes back at the same place, with its streams."""
+    """A server that a test may kill; it comes back at the same place, with its streams."""
 
     def __init__(self, start: NatsStart, server: EmbeddedNats, stack: AsyncExitStack) -> None:
         self._start = replace(start, port=server.port)
@@ -56,23 +59,36 @@ class Nats:
         self.server = await start_nats(self._start, stack=self._stack)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nats]:
-    """The server, or a skip that says why."""
+@asynccontextmanager
+async def running_nats(folder: Path) -> AsyncIterator[Nats]:
+    """A server, or a skip that says why."""
     if not nats_server_available():
         pytest.skip("there is no nats-server here: the event log on NATS goes untested")
     async with AsyncExitStack() as stack:
         scratch = Scratch()
         stack.push_async_callback(scratch.close)
-        log_path = tmp_path_factory.mktemp("nats") / "nats.log"
-        start = NatsStart(scratch=scratch, log_path=log_path, environment=os.environ)
+        start = NatsStart(scratch=scratch, log_path=folder / "nats.log", environment=os.environ)
         yield Nats(start, await start_nats(start, stack=stack), stack)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedNats]:
+    """The server of the session."""
+    async with running_nats(tmp_path_factory.mktemp("nats")) as nats:
+        yield nats.server
+
+
+@pytest.fixture
+async def mortal_nats(tmp_path: Path) -> AsyncIterator[Nats]:
+    """A server of the test's own, to be killed."""
+    async with running_nats(tmp_path) as nats:
+        yield nats
 
 
 @pytest.fixture
 def runtime() -> setup.Runtime:
     """Telemetry of this test alone."""
-    return setup.start("test", log_level="critical")
+    return setup.start("test", log_level="critical", processor=SimpleSpanProcessor(InMemorySpanExporter()))
 
 
 @pytest.fixture
@@ -108,30 +124,34 @@ class OpenDatabases:
 
 
 @pytest.fixture(params=KINDS)
-async def logs(request: pytest.FixtureRequest) -> AsyncIterator[tuple[EventLog, EventLog]]:
+def logs(request: pytest.FixtureRequest) -> tuple[EventLog, EventLog]:
     """One empty log as two processes have it."""
+    found: tuple[EventLog, EventLog] = request.getfixturevalue(f"{request.param}_logs")
+    return found
+
+
+@pytest.fixture
+def memory_logs() -> tuple[EventLog, EventLog]:
+    """In memory."""
+    log = MemoryLog()
+    return log, log
+
+
+@pytest.fixture
+async def postgres_logs(database_of: OpenDatabases) -> tuple[EventLog, EventLog]:
+    """On PostgreSQL."""
+    return PostgresLog(database=await database_of("event_log")), PostgresLog(database=await database_of("event_log"))
+
+
+@pytest.fixture
+async def nats_logs(nats_server: EmbeddedNats) -> AsyncIterator[tuple[EventLog, EventLog]]:
+    """On NATS."""
     async with AsyncExitStack() as stack:
-        pair = await open_pair(request, stack)
-        await pair[0].reset()
-        yield pair
-
-
-async def open_pair(request: pytest.FixtureRequest, stack: AsyncExitStack) -> tuple[EventLog, EventLog]:
-    """Two clients of one log of the kind that a test is parametrised with."""
-    if request.param == "memory":
-        memory = MemoryLog()
-        return memory, memory
-    if request.param == "postgres":
-        database_of = request.getfixturevalue("database_of")
-        return PostgresLog(database=await database_of("event_log")), PostgresLog(
-            database=await database_of("event_log")
-        )
-    url = request.getfixturevalue("nats_server").server.url
-    first = await NatsLog.open(url, allow_unsafe_sync=True)
-    stack.push_async_callback(first.close)
-    second = await NatsLog.open(url, allow_unsafe_sync=True)
-    stack.push_async_callback(second.close)
-    return first, second
+        logs = [await NatsLog.open(nats_server.url, allow_unsafe_sync=True) for _ in range(2)]
+        for log in logs:
+            stack.push_async_callback(log.close)
+        await logs[0].reset()
+        yield logs[0], logs[1]
 
 
 async def everything(log: EventLog) -> list[Delivery]:

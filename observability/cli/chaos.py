@@ -1,0 +1,205 @@
+"""`plumb chaos`: what if a process dies, stops or forgets at the worst moment?"""
+
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
+from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
+from observability.lab.chaos.errors import ChaosError
+from observability.lab.chaos.pause import PAUSES, PauseOptions, pause
+from observability.lab.chaos.report import Report
+from observability.lab.chaos.scene import Say
+from observability.lab.chaos.servers import Break, ServersOptions, servers
+from observability.lab.chaos.storm import StormOptions, storm
+from observability.lab.chaos.terminal import print_campaign, print_report, showing
+from observability.lab.errors import LoadError
+from services.local.endpoints import Bus, Mode
+from services.local.errors import LocalError
+from services.local.signals import Interrupted, run_interruptible
+
+Result = TypeVar("Result")
+
+_EXIT_VIOLATED = 1
+_EXIT_FAILED = 2
+_EXIT_INCOMPLETE = 3
+_EXIT_SIGNAL_BASE = 128
+
+commands = typer.Typer(
+    help="Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",
+    no_args_is_help=True,
+)
+
+ModeOption = Annotated[Mode, typer.Option(help="Processes of their own, or one.")]
+BusOption = Annotated[Bus, typer.Option(help="Where events are published.")]
+SeedOption = Annotated[int, typer.Option(help="Fixes what is drawn: wishes, victims, points, passages, moments.")]
+OutputOption = Annotated[Path, typer.Option(help="Folder of all campaigns.")]
+TimesOption = Annotated[int, typer.Option(min=1, help="How often it is done.")]
+
+
+@commands.command()
+def kill(
+    *,
+    mode: ModeOption = "services",
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    kills: Annotated[int, typer.Option(min=1, help="How often some process is killed.")] = 200,
+    kills_a_round: Annotated[int, typer.Option(min=3, help="After so many, everything is checked.")] = KILLS_A_ROUND,
+    resume: Annotated[Path | None, typer.Option(help="Folder of a campaign to go on with, as it was begun.")] = None,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Kill processes with SIGKILL under load: at every durable step, and at random moments.
+
+    Each round is a fresh platform: customers place, repeat and cancel orders while its processes die independently of
+    each other; then all is started, comes to rest, and I1 to I8 and everything the customers were told are checked.
+
+    Exit codes: 0 all holds, 1 something is violated (the evidence is kept), 2 it could not be carried out, 3 some point
+    was never reached.
+    """
+    console = Console(highlight=False)
+    if resume is not None:
+        options, directory = _or_fail(lambda: CampaignOptions.read(resume)), resume
+    else:
+        options = CampaignOptions(mode=mode, bus=bus, seed=seed, kills=kills, kills_a_round=kills_a_round)
+        directory = _make_directory(output, f"kill-{mode}-{bus}")
+        options.write(directory)
+    campaign = Campaign(options, directory)
+    with showing(console, campaign) as listener:
+        _run(lambda: campaign.run(listener), console, hint=f"go on with `plumb chaos kill --resume {directory}`")
+    print_campaign(console, campaign)
+    console.print(f"written to {directory / 'result.json'}", markup=False)
+    raise typer.Exit(_EXIT_VIOLATED if campaign.violations else _EXIT_INCOMPLETE if campaign.complaints else 0)
+
+
+@commands.command("storm")
+def storm_command(
+    *,
+    mode: ModeOption = "services",
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    times: TimesOption = 20,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Let 400 customers at once want the last 100 units of one SKU.
+
+    With one unit an order exactly 100 are sold; with one to three, less is left than any refused order wanted.
+    """
+    options = StormOptions(mode=mode, bus=bus, seed=seed, times=times)
+    _campaign(lambda folder, say: storm(options, folder, say), output, f"storm-{mode}-{bus}")
+
+
+@commands.command("duplicates")
+def duplicates_command(
+    *,
+    bus: BusOption = "postgres",
+    deliveries: Annotated[int, typer.Option(min=1, help="How many deliveries must have come before.")] = 100_000,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Send every request three times, and deliver every event again and again: no effect may come twice."""
+    options = DuplicatesOptions(bus=bus, deliveries=deliveries)
+    _campaign(lambda folder, say: duplicates(options, folder, say), output, f"duplicates-{bus}")
+
+
+@commands.command("pause")
+def pause_command(
+    *,
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    most: Annotated[int, typer.Option(min=1, help="Only the first so many pauses.")] = len(PAUSES),
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Stop one of two order processes where it holds a batch, a lock or orders; it goes on when the other took over."""
+    options = PauseOptions(bus=bus, seed=seed, most=most)
+    _campaign(lambda folder, say: pause(options, folder, say), output, f"pause-{bus}")
+
+
+@commands.command("postgres-restart")
+def postgres_restart_command(
+    *,
+    mode: ModeOption = "services",
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    times: TimesOption = 6,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Restart PostgreSQL under load, by turns with a fast and an immediate shutdown, which is a crash for it."""
+    _break("postgres-restart", mode, bus, seed, times, output)
+
+
+@commands.command("broker-wipe")
+def broker_wipe_command(
+    *,
+    mode: ModeOption = "services",
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    times: TimesOption = 4,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Empty the event log under load: it is filled again, every event is delivered again, and nothing shows."""
+    _break("broker-wipe", mode, bus, seed, times, output)
+
+
+@commands.command("broker-kill")
+def broker_kill_command(
+    *,
+    mode: ModeOption = "services",
+    seed: SeedOption = 1,
+    times: TimesOption = 6,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Kill the NATS server under load and start it again on what it had written."""
+    _break("broker-kill", mode, "nats", seed, times, output)
+
+
+def _break(what: Break, mode: Mode, bus: Bus, seed: int, times: int, output: Path) -> None:
+    options = ServersOptions(what=what, mode=mode, bus=bus, seed=seed, times=times)
+    _campaign(lambda folder, say: servers(options, folder, say), output, f"{what}-{mode}-{bus}")
+
+
+def _campaign(carry_out: Callable[[Path, Say], Coroutine[Any, Any, Report]], output: Path, name: str) -> None:
+    """Carry a campaign out, print and write what it found, and exit 1 when something is violated."""
+    console = Console(highlight=False)
+    directory = _make_directory(output, name)
+    began = time.monotonic()
+
+    def say(sentence: str) -> None:
+        console.print(f"{time.monotonic() - began:6.1f} s  {sentence}", markup=False, soft_wrap=True)
+
+    report = _run(lambda: carry_out(directory, say), console)
+    report.figures["seconds"] = round(time.monotonic() - began, 1)
+    write_whole(directory / "result.json", report.as_document())
+    print_report(console, report)
+    console.print(f"written to {directory / 'result.json'}", markup=False)
+    raise typer.Exit(_EXIT_VIOLATED if report.violations else 0)
+
+
+def _run(campaign: Callable[[], Coroutine[Any, Any, Result]], console: Console, *, hint: str = "") -> Result:
+    """Run it until it ends or a signal does; a campaign that cannot be carried out is told apart from a violation."""
+    try:
+        return run_interruptible(campaign, again=lambda: console.print("already stopping"))
+    except (LocalError, LoadError, ChaosError) as error:
+        typer.echo(f"plumb chaos: {error}", err=True)
+        raise typer.Exit(_EXIT_FAILED) from error
+    except Interrupted as interruption:
+        typer.echo(f"plumb chaos: interrupted; everything is stopped{hint and '; '}{hint}", err=True)
+        raise typer.Exit(_EXIT_SIGNAL_BASE + interruption.number) from interruption
+
+
+def _or_fail(step: Callable[[], Result]) -> Result:
+    try:
+        return step()
+    except (ChaosError, OSError) as error:
+        typer.echo(f"plumb chaos: {error}", err=True)
+        raise typer.Exit(_EXIT_FAILED) from error
+
+
+def _make_directory(output: Path, name: str) -> Path:
+    """Make a folder for one campaign, named by what it is and its start in UTC."""
+    directory = output / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    _or_fail(lambda: directory.mkdir(parents=True))
+    return directory

@@ -1,0 +1,80 @@
+"""A consumer whose effects are rows, on a database of its own, for tests that take its steps by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from observability.telemetry import setup
+from observability.telemetry.messaging import ConsumerTelemetry
+from services.infra.messaging.consumer import Consumer
+from services.infra.messaging.dead_letters import DeadLetters
+from services.infra.messaging.message import Message
+from services.infra.postgres import Database, Transaction
+from tests.fakes.event_log import MemoryLog
+
+NAME = "test"
+
+
+@dataclass(slots=True)
+class Bench:
+    """Records each event in the table `effects`, in order; fails for the events in `failures`."""
+
+    database: Database
+    runtime: setup.Runtime
+    log: MemoryLog = field(default_factory=MemoryLog)
+    failures: dict[UUID, Exception] = field(default_factory=dict)
+    asked: list[UUID] = field(default_factory=list)
+
+    async def handle(self, transaction: Transaction, messages: Sequence[Message]) -> int:
+        """Satisfies `Handle`."""
+        new = 0
+        for message in messages:
+            self.asked.append(message.event_id)
+            insert = "INSERT INTO effects VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+            keys = message.event_id, message.aggregate_id, message.aggregate_version
+            new += await transaction.execute("INSERT effects", insert, *keys)
+            if error := self.failures.get(message.event_id):
+                raise error
+        return new
+
+    def consumer(self) -> Consumer:
+        """One more replica."""
+        telemetry = ConsumerTelemetry(self.runtime.for_context("test"), consumer=NAME, destination="test")
+        return Consumer(NAME, database=self.database, log=self.log, handle=self.handle, telemetry=telemetry)
+
+    async def run(self, consumer: Consumer | None = None) -> None:
+        """Take steps until the log is read; what fails is tried again."""
+        consumer = consumer or self.consumer()
+        while await self.position() != (self.log.incarnation, len(self.log.messages)):
+            await self.try_step(consumer)
+
+    async def try_step(self, consumer: Consumer) -> None:
+        """Take a step that may fail as it is told to."""
+        try:
+            await consumer.step()
+        except Exception as error:  # its worker would record it
+            if not any(error is known for known in self.failures.values()):
+                raise
+
+    async def position(self) -> tuple[str, int] | None:
+        """Where the consumer stands."""
+        rows = await self.database.fetch("SELECT", "SELECT incarnation, position FROM consumer_cursors")
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def effects(self) -> list[UUID]:
+        """The events that had an effect, in order."""
+        rows = await self.database.fetch("SELECT", "SELECT event_id FROM effects ORDER BY place")
+        return [row[0] for row in rows]
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What is parked."""
+        return DeadLetters(NAME, database=self.database)
+
+    async def parked(self) -> dict[UUID, str]:
+        """The reasons by event."""
+        return {letter.message.event_id: letter.reason for letter in await self.dead_letters.list(100)}
+
+    def value(self, name: str) -> float | None:
+        """A metric."""
+        return self.runtime.metrics.registry.get_sample_value(name, {"context": "test", "consumer": NAME})

@@ -1,0 +1,283 @@
+"""Is every stored event in the log once and in order, whatever becomes of relays and of the log?"""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from observability.telemetry import setup
+from services.infra.messaging.log import Fenced
+from services.infra.messaging.message import LogState, Message
+from services.infra.messaging.outbox import Outbox, Stored
+from services.infra.messaging.postgres_log import PostgresLog
+from services.infra.worker import Worker
+from services.kernel.errors import Unavailable
+from tests.cancelling import is_cancelled_at
+from tests.integration.messaging.conftest import OpenDatabases, everything
+from tests.integration.messaging.relaying import Store, run
+
+
+@pytest.fixture
+async def store(database_of: OpenDatabases, runtime: setup.Runtime) -> Store:
+    """Without events."""
+    return Store(await database_of("order"), runtime)
+
+
+@pytest.fixture
+async def log(database_of: OpenDatabases) -> PostgresLog:
+    """An empty one."""
+    return PostgresLog(database=await database_of("event_log"))
+
+
+async def published(log: PostgresLog) -> list[UUID]:
+    """The events in the log."""
+    return [delivery.message.event_id for delivery in await everything(log)]
+
+
+class Interrupted:
+    """A log whose process dies right after some appends, before anybody hears of them."""
+
+    def __init__(self, log: PostgresLog, *, after_appends: int) -> None:
+        self.left = after_appends
+        self.log = log
+        self.state, self.read, self.reset, self.close = log.state, log.read, log.reset, log.close
+
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+        """Append; die when it is time."""
+        state = await self.log.append(messages, epoch=epoch, incarnation=incarnation)
+        self.left -= 1
+        if self.left == 0:
+            raise Unavailable(1.0)
+        return state
+
+
+async def test_events_are_published_in_order_and_leave_the_outbox(store: Store, log: PostgresLog) -> None:
+    """In as many batches as it takes; each is counted."""
+    events = await store.store(25) + await store.store(3)
+    await run(store.relay(log))
+    assert await published(log) == events
+    assert (await store.waiting(), (await store.row()).published_count) == (0, 28)
+    assert store.value("shop_relay_published_events_total") == 28
+
+
+async def test_the_first_lease_has_epoch_1_and_each_new_holder_one_more(store: Store) -> None:
+    """Renewing keeps it; while it lasts nobody else gets it."""
+    outbox = store.outbox()
+    epochs = []
+    for holder in ("a", "a", "b", "a"):
+        lease = await outbox.take_lease(holder, 60)
+        epochs.append(lease and lease.epoch)
+    await outbox.give_up_lease("a")
+    taken = await outbox.take_lease("b", 60)
+    assert (epochs, taken and taken.epoch) == ([1, 1, None, 1], 2)
+
+
+async def test_a_relay_that_dies_between_append_and_mark_publishes_nothing_twice(
+    store: Store, log: PostgresLog
+) -> None:
+    """Neither does the next one, nor does it count twice."""
+    events = await store.store(15)
+    with pytest.raises(Unavailable):
+        await run(store.relay(Interrupted(log, after_appends=1)))
+    assert (await store.waiting(), len(await published(log))) == (15, 10)
+    await store.end_leases()
+    await run(store.relay(log))
+    assert await published(log) == events
+    assert (await store.row()).published_count == 15
+
+
+async def test_a_mark_whose_end_nobody_knows_is_not_made_twice(
+    store: Store, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit came through, the answer did not; while the log is filled again, too."""
+    events = await store.store(25)
+    await run(store.relay(log))
+    await log.reset()
+    relay, mark, lost = store.relay(log), Outbox.mark_published, [True]
+
+    async def mark_and_lose(self: Outbox, *arguments: object, **options: object) -> object:
+        lease = await mark(self, *arguments, **options)  # type: ignore[arg-type]
+        if lost:
+            lost.pop()
+            raise Unavailable(1.0)
+        return lease
+
+    monkeypatch.setattr(Outbox, "mark_published", mark_and_lose)
+    await store.end_leases()
+    with pytest.raises(Unavailable):
+        await run(relay)
+    await run(relay)
+    assert await published(log) == events
+    assert (await store.row()).published_count == 25
+
+
+async def test_two_relays_take_turns(store: Store, log: PostgresLog) -> None:
+    """Only one leads; both step at once, and the lease ends between any two steps."""
+    events = await store.store(60)
+    relays = [store.relay(log, lease_seconds=0.0), store.relay(log, lease_seconds=0.0)]
+    while await store.waiting():
+        await asyncio.gather(*(relay.step() for relay in relays))
+    assert await published(log) == events
+    assert (await store.row()).published_count == 60
+
+
+async def test_a_leader_that_was_paused_is_refused_by_the_log(store: Store, log: PostgresLog) -> None:
+    """It wakes with a lease that it believes in; the fence is counted."""
+    await store.store(5)
+    paused, other = store.relay(log), store.relay(log)
+    await paused.step()
+    await store.end_leases()
+    await store.store(5)
+    await other.step()
+    await store.store(5)
+    assert await paused.step() > 0
+    assert (await store.waiting(), len(await published(log))) == (5, 10)
+    assert store.value("shop_relay_fenced_total") == 1
+
+
+async def test_a_stale_mark_is_refused(store: Store, log: PostgresLog) -> None:
+    """And takes nothing out of the outbox."""
+    await store.store(5)
+    outbox = store.outbox()
+    lease = await outbox.take_lease("a", 0)
+    events: list[Stored] = await outbox.unpublished(10)
+    await outbox.take_lease("b", 60)
+    assert lease
+    with pytest.raises(Fenced):
+        await outbox.mark_published(events, lease=lease, log=await log.state())
+    with pytest.raises(Fenced):
+        await outbox.begin_republish(lease=lease, log=await log.state())
+    assert await store.waiting() == 5
+
+
+async def test_a_log_that_is_ahead_of_a_restored_database_does_not_fence_for_ever(
+    store: Store, log: PostgresLog
+) -> None:
+    """The relay takes an epoch beyond the log's."""
+    await store.store(3)
+    await log.append([], epoch=7, incarnation=(await log.state()).incarnation)
+    relay = store.relay(log)
+    await relay.step()
+    await run(relay)
+    assert ((await store.row()).epoch, len(await published(log))) == (8, 3)
+
+
+@pytest.mark.parametrize("wipe", ["DELETE FROM event_log_head", "UPDATE event_log_head SET position = 0"])
+async def test_a_log_that_was_wiped_is_filled_again(
+    store: Store, log: PostgresLog, database_of: OpenDatabases, wipe: str
+) -> None:
+    """From the first event on, with what waited in the outbox, each counted once."""
+    events = await store.store(25)
+    await run(store.relay(log))
+    log_store = Store(await database_of("event_log"), store.runtime)
+    await log_store.execute("DELETE FROM event_log")
+    await log_store.execute(wipe)
+    events += await store.store(5)
+    await store.end_leases()
+    await run(store.relay(log))
+    assert await published(log) == events
+    row = await store.row()
+    assert (await store.waiting(), row.published_count, row.republish_after, row.republish_to) == (0, 30, None, None)
+    assert store.value("shop_relay_republished_events_total") == 30
+
+
+async def test_a_log_that_has_lost_its_last_events_is_filled_again(
+    store: Store, log: PostgresLog, database_of: OpenDatabases
+) -> None:
+    """As another log, so that consumers begin at its beginning."""
+    events = await store.store(25)
+    relay = store.relay(log)
+    await run(relay)
+    before = await log.state()
+    log_store = Store(await database_of("event_log"), store.runtime)
+    await log_store.execute("DELETE FROM event_log WHERE position > 20")
+    events += await store.store(1)
+    await run(relay)
+    assert await published(log) == events
+    assert (await log.state()).incarnation != before.incarnation
+
+
+async def test_filling_again_goes_on_where_it_was_cut_off(store: Store, log: PostgresLog) -> None:
+    """By another relay, also when the first had appended a batch and marked nothing."""
+    events = await store.store(45)
+    await run(store.relay(log))
+    await log.reset()
+    await store.end_leases()
+    with pytest.raises(Unavailable):
+        await run(store.relay(Interrupted(log, after_appends=3)))
+    row = await store.row()
+    assert (row.republish_after is not None, row.published_count) == (True, 20)
+    await store.end_leases()
+    await run(store.relay(log))
+    assert await published(log) == events
+    assert (await store.row()).published_count == 45
+
+
+async def test_an_event_that_commits_behind_a_refill_is_published_once_from_the_outbox(
+    store: Store, log: PostgresLog
+) -> None:
+    """It has a lower sequence than what was published again already; its successor comes after it."""
+    await store.store(15)
+    relay = store.relay(log)
+    await run(relay)
+    await log.reset()
+    late = uuid4()
+    async with store.database.transaction("late") as transaction:
+        insert = """
+            WITH stored AS (
+                INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
+                VALUES ($1, 1, 'order.placed', 1, '{}', '{}', now()) RETURNING stream_id, version)
+            INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored"""
+        await transaction.execute("INSERT", insert, late)
+        await store.store(10)
+        await store.end_leases()
+        refilling = store.relay(log)
+        while (await store.row()).republish_after is None:
+            await refilling.step()
+        await run(refilling)
+    await store.store(1, stream_id=late, first_version=2)
+    await run(refilling)
+    deliveries = [delivery.message for delivery in await everything(log)]
+    assert [message.aggregate_version for message in deliveries if message.aggregate_id == late] == [1, 2]
+    assert (len(deliveries), (await store.row()).published_count) == (27, 27)
+
+
+async def test_a_drained_relay_leaves_its_lease_to_the_next(store: Store, log: PostgresLog) -> None:
+    """At once, rather than when it ends."""
+    relay = store.relay(log, lease_seconds=3600)
+    worker = Worker("relay", relay.step, telemetry=store.runtime.for_context("test"), at_end=relay.give_up)
+    await worker.start()
+    async with asyncio.timeout(10):
+        while store.value("shop_relay_leader") != 1:
+            await asyncio.sleep(0.01)
+    await worker.stop(grace_seconds=5)
+    assert await store.outbox().take_lease("next", 60) is not None
+    assert store.value("shop_relay_leader") == 0
+
+
+async def test_the_gauges_tell_what_waits(store: Store, log: PostgresLog) -> None:
+    """Also where another relay leads."""
+    await store.outbox().take_lease("another", 60)
+    await store.store(3)
+    await store.relay(log).step()
+    assert store.value("shop_outbox_events") == 3
+    assert (store.value("shop_outbox_oldest_age_seconds") or 0) > 0
+    assert (store.value("shop_relay_leader"), store.value("shop_relay_epoch")) == (0, 0)
+
+
+async def test_a_relay_that_is_cancelled_anywhere_loses_and_repeats_nothing(store: Store, log: PostgresLog) -> None:
+    """Each of the places where a step waits, one after the other."""
+    events: list[UUID] = []
+    wait, cancelled = 0, True
+    while cancelled:
+        wait += 1
+        events += await store.store(2)
+        relay = store.relay(log)
+        await store.end_leases()
+        cancelled = await is_cancelled_at(wait, relay.step())
+    await store.end_leases()
+    await run(store.relay(log))
+    assert wait > 10
+    assert await published(log) == events
+    assert (await store.row()).published_count == len(events)
