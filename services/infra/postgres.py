@@ -114,7 +114,7 @@ class Database:
                 try:
                     await transaction.roll_back()  # a BEGIN that was cut off may have begun
                 finally:
-                    await self._pool.release(connection)
+                    await self._release(connection)
                 raise
         with self._telemetry.connection_in_use():
             try:
@@ -124,7 +124,7 @@ class Database:
                 await transaction.roll_back()
                 raise
             finally:
-                await self._pool.release(connection)
+                await self._release(connection)
 
     async def fetch(self, summary: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement outside a transaction and return its rows; for reads."""
@@ -137,7 +137,7 @@ class Database:
                 statement.returned(len(rows))
                 return rows
             finally:
-                await self._pool.release(connection)
+                await self._release(connection)
 
     async def ping(self) -> None:
         """Raise Unavailable, Overloaded or DeadlineExceeded when the database does not answer."""
@@ -150,6 +150,11 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+    async def _release(self, connection: Connection) -> None:
+        """Give a connection back. A statement that was cut off may keep it so long that the pool gives it up."""
+        with translated():
+            await self._pool.release(connection)
 
     async def _acquire(self) -> tuple[Connection, float]:
         """Return a connection and the seconds waited for it. Raises Overloaded when all stay in use, or Unavailable."""

@@ -199,6 +199,33 @@ async def test_a_replay_that_meets_a_database_that_is_away_says_so(bench: Bench)
     assert await bench.dead_letters.count() == 1
 
 
+async def test_a_replay_leaves_nothing_behind_that_is_parked_meanwhile(bench: Bench) -> None:
+    """It waits for a consumer that has seen the aggregate blocked and has not committed yet."""
+    first, second = history(2)
+    bench.failures[first.event_id] = KeyError()
+    bench.log.redeliver(first)
+    await bench.run()
+    bench.failures.clear()
+    entered, released = asyncio.Event(), asyncio.Event()
+
+    async def pause(transaction: Transaction, messages: Sequence[Message]) -> int:
+        entered.set()
+        await released.wait()
+        return await bench.handle(transaction, messages)
+
+    consumer = bench.consumer()
+    consumer._handle = pause
+    bench.log.redeliver(second, message())
+    consuming = asyncio.create_task(consumer.step())
+    await entered.wait()
+    replaying = asyncio.create_task(bench.dead_letters.replay(bench.handle))
+    await asyncio.wait({replaying}, timeout=0.3)  # one that does not wait is through by then
+    released.set()
+    await consuming
+    outcome = await replaying
+    assert (outcome.replayed, await bench.dead_letters.count()) == (2, 0)
+
+
 async def test_nothing_overtakes_a_replay(bench: Bench) -> None:
     """New events of the same order come in while it and another one run; nothing is left behind either."""
     events = history(40)
