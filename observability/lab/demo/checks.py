@@ -157,7 +157,7 @@ def _confirmations_check(recorded: Recorded) -> Check:
 
 
 def _traceparent(span: Span | Link) -> str:
-    return f"00-{span.trace_id}-{span.span_id}-01"
+    return f"00-{span.trace_id}-{span.span_id}"
 
 
 def _consumed(spans: Iterable[Span]) -> Counter[str]:

@@ -22,7 +22,7 @@ Connections = Mapping[str, asyncpg.Connection]
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One row of the orders' events: what happened, and the span that stored it (W3C traceparent)."""
+    """One row of the orders' events: what happened, and the span that stored it (W3C traceparent without its flags)."""
 
     type: str
     traceparent: str
@@ -103,7 +103,7 @@ async def _progress(connections: Connections) -> Progress:
 
 
 async def _stored_events(connections: Connections) -> tuple[StoredEvent, ...]:
-    # Purpose: the span of each event, as the event itself carries it to its consumers.
-    select = "SELECT type, meta->>'traceparent' AS traceparent FROM events"
+    # Purpose: the span of each event, as the event itself carries it to its consumers; the flags say nothing of which.
+    select = "SELECT type, left(meta->>'traceparent', -3) AS traceparent FROM events"
     rows = await connections["order"].fetch(select, timeout=_TIMEOUT_SECONDS)
     return tuple(StoredEvent(row["type"], row["traceparent"]) for row in rows)

@@ -112,4 +112,4 @@ def one_order(*, finished_by_its_request: bool = True) -> Run:
 
 def traceparent(stored: Span) -> str:
     """As the event carries it."""
-    return f"00-{stored.trace_id}-{stored.span_id}-01"
+    return f"00-{stored.trace_id}-{stored.span_id}"
