@@ -40,14 +40,6 @@ def find_target(*, edge: str | None, inventory: str | None, endpoints_path: Path
     )
 
 
-def running_platform(endpoints_path: Path | None) -> Endpoints:
-    """Return the addresses in a file, or of the newest running `plumb up`. Raises LoadError, LoadUsageError."""
-    found = newest_running(UP_DIRECTORY) if endpoints_path is None else _read(endpoints_path)
-    if found is None:
-        raise LoadError("no platform is running: start one with `plumb up`, or name its endpoints file")
-    return found
-
-
 def find_endpoints(path: Path | None) -> Endpoints:
     """Find the platform of an endpoints file, or without one the newest running `plumb up`.
 

@@ -82,13 +82,6 @@ def start(
     return Runtime(provider, metrics, log)
 
 
-def silent_telemetry(context: str) -> Telemetry:
-    """Return telemetry that goes nowhere, for a tool that uses the product's own adapters."""
-    metrics = Metrics(registry=CollectorRegistry(), enabled=False)
-    log = make_logger(service_name=context, level=logging.ERROR)
-    return Telemetry(context, TracerProvider(shutdown_on_exit=False).get_tracer("plumbline", VERSION), metrics, log)
-
-
 def make_resource(service_name: str) -> Resource:
     """Return what this process is; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win."""
     defaults = Resource(

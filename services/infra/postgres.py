@@ -14,7 +14,7 @@ from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.crash_points import crash_points
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS, translated
-from services.kernel.errors import DeadlineExceeded, Overloaded, Unavailable
+from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
 
 # A caller that waited this long for a connection is told to come back: a longer queue only adds latency.
 ACQUIRE_SECONDS = 1.0
@@ -73,10 +73,21 @@ class Transaction:
         crash_points.reached(f"{self.name}.after_commit")
 
     async def roll_back(self) -> None:
-        """Run ROLLBACK, past the deadline too; a lost connection has nothing to roll back."""
-        if not self._connection.is_closed():
+        """Run ROLLBACK, past the deadline too. A connection that cannot is given up, and its server rolls back.
+
+        Its own failure is not raised: whoever rolls back has an error already, and a cancellation must not become
+        another. One that arrives meanwhile passes.
+        """
+        if self._connection.is_closed():
+            return
+        try:
             with self._telemetry.statement("ROLLBACK"), translated():
                 await self._connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
+        except ServiceError:
+            self._connection.terminate()
+        except BaseException:
+            self._connection.terminate()
+            raise
 
 
 class Database:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from random import SystemRandom
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -11,6 +10,7 @@ from observability.telemetry.links import link_to
 from observability.telemetry.messaging import ConsumerTelemetry
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import UseCaseRun
+from services.infra.backoff import full_jitter_seconds
 from services.infra.crash_points import crash_points
 from services.infra.messaging.consumer import Consumer, Handle
 from services.infra.messaging.log import EventLog
@@ -52,7 +52,9 @@ def bootstrap_notification(
     """Return notification on a database, an event log and a sender; every sending is observed."""
     notifications = PostgresNotifications(database=database)
     observed = ObservedSender(sender, telemetry=telemetry, clock=clock)
-    handler = SendConfirmationsHandler(notifications=notifications, sender=observed, chance=SystemRandom().random)
+    handler = SendConfirmationsHandler(
+        notifications=notifications, sender=observed, backoff_seconds=full_jitter_seconds
+    )
     send = SendStep(notifications, handler, telemetry=telemetry)
     handle = OrderEvents(record=record)
     consumer = Consumer(

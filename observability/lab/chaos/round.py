@@ -13,7 +13,7 @@ from observability.lab.chaos.evidence import keep_databases
 from observability.lab.chaos.examination import Examination, examine, keep_evidence
 from observability.lab.chaos.history import History
 from observability.lab.chaos.house import QUICK, House, HouseOptions
-from observability.lab.chaos.points import Point, Provocation, points_of
+from observability.lab.chaos.points import POSTPONED, Point, Provocation, points_of
 from observability.lab.chaos.program import Life
 from observability.lab.chaos.schedule import Strike, plan_round
 from observability.lab.chaos.traffic import Traffic, TrafficOptions
@@ -209,5 +209,5 @@ def unlisted(folder: Path, points: Mapping[str, tuple[Point, ...]]) -> list[str]
     for victim, own in points.items():
         path = census_path(folder, victim)
         passed = set(path.read_text().split()) if path.exists() else set()
-        found += [f"{victim}: {name}" for name in sorted(passed - {point.name for point in own})]
+        found += [f"{victim}: {name}" for name in sorted(passed - {point.name for point in (*own, *POSTPONED)})]
     return found

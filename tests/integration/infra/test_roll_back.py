@@ -1,0 +1,56 @@
+"""What if a transaction cannot even be rolled back? Its connection goes, and the error that ended it stays."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from observability.telemetry.telemetry import unobserved
+from services.infra import postgres
+from services.infra.postgres import Database
+
+
+@pytest.fixture
+async def database(order_dsn: str, clean_databases: None) -> AsyncIterator[Database]:
+    """A pool of one connection, so that what one transaction leaves behind the next one finds."""
+    opened = await Database.open(order_dsn, pool_size=1, telemetry=unobserved("order"))
+    yield opened
+    await opened.close(timeout_seconds=5)
+
+
+async def write_and_fail(database: Database) -> None:
+    """Write a row, then raise LookupError in the same transaction."""
+    insert = "INSERT INTO sagas (order_id, due_time) VALUES (gen_random_uuid(), now())"
+    async with database.transaction("test") as transaction:
+        await transaction.execute("INSERT sagas", insert)
+        raise LookupError
+
+
+async def test_an_error_is_not_hidden_by_a_rollback_that_fails(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing that was written stays, nor is the next one in that transaction."""
+    monkeypatch.setattr(postgres, "ROLLBACK_SECONDS", 0.0)
+    with pytest.raises(LookupError):
+        await write_and_fail(database)
+    assert await database.fetch("SELECT sagas", "SELECT order_id FROM sagas") == []
+
+
+async def test_a_cancellation_stays_one_when_the_rollback_fails(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the task must see that it was cancelled."""
+    monkeypatch.setattr(postgres, "ROLLBACK_SECONDS", 0.0)
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction("test"):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await database.ping()
