@@ -19,6 +19,7 @@ from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, U
 # A caller that waited this long for a connection is told to come back: a longer queue only adds latency.
 ACQUIRE_SECONDS = 1.0
 ROLLBACK_SECONDS = 1.0
+RELEASE_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -163,9 +164,13 @@ class Database:
             self._pool.terminate()
 
     async def _release(self, connection: Connection) -> None:
-        """Give a connection back. A statement that was cut off may keep it so long that the pool gives it up."""
+        """Give a connection back. A statement that was cut off may keep it so long that the pool gives it up.
+
+        The time for that is the connection's own: by default the pool takes what the caller had for getting one, which
+        is next to nothing when its deadline is near.
+        """
         with translated():
-            await self._pool.release(connection)
+            await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
     async def _acquire(self) -> tuple[Connection, float]:
         """Return a connection and the seconds waited for it. Raises Overloaded when all stay in use, or Unavailable."""
