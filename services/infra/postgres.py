@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
@@ -79,16 +79,19 @@ class Transaction:
         Its own failure is not raised: whoever rolls back has an error already, and a cancellation must not become
         another. One that arrives meanwhile passes.
         """
-        if self._connection.is_closed():
-            return
         try:
             with self._telemetry.statement("ROLLBACK"), translated():
                 await self._connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
         except ServiceError:
-            self._connection.terminate()
+            self._give_up()
         except BaseException:
-            self._connection.terminate()
+            self._give_up()
             raise
+
+    def _give_up(self) -> None:
+        # One whose server has ended belongs to the pool again, which says so to whoever touches it.
+        with suppress(asyncpg.InterfaceError):
+            self._connection.terminate()
 
 
 class Database:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from observability.telemetry.telemetry import unobserved
@@ -54,3 +55,29 @@ async def test_a_cancellation_stays_one_when_the_rollback_fails(
     with pytest.raises(asyncio.CancelledError):
         await task
     await database.ping()
+
+
+async def test_an_error_is_not_hidden_by_a_server_that_has_ended(database: Database, order_dsn: str) -> None:
+    """The pool takes such a connection back under its user's hands, and refuses every further word on it."""
+
+    async def work() -> None:
+        async with database.transaction("test") as transaction:
+            (row,) = await transaction.fetch("SELECT pid", "SELECT pg_backend_pid() AS pid")
+            await end_backend(order_dsn, row["pid"])
+            async with asyncio.timeout(5):
+                while database._pool.get_size():  # nothing else tells that the loss was noticed
+                    await asyncio.sleep(0)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await work()
+    await database.ping()
+
+
+async def end_backend(dsn: str, pid: int) -> None:
+    """End the process that serves a connection."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("SELECT pg_terminate_backend($1)", pid)
+    finally:
+        await connection.close()

@@ -11,6 +11,7 @@ from services.infra.messaging.log import Fenced
 from services.infra.messaging.message import LogState, Message
 from services.infra.messaging.outbox import Outbox, Stored
 from services.infra.messaging.postgres_log import PostgresLog
+from services.infra.postgres import Transaction
 from services.infra.worker import Worker
 from services.kernel.errors import Unavailable
 from tests.cancelling import is_cancelled_at
@@ -33,6 +34,16 @@ async def log(database_of: OpenDatabases) -> PostgresLog:
 async def published(log: PostgresLog) -> list[UUID]:
     """The events in the log."""
     return [delivery.message.event_id for delivery in await everything(log)]
+
+
+async def store_in(transaction: Transaction, stream_id: UUID) -> None:
+    """Store the first event of a stream in a transaction that has not committed yet."""
+    insert = """
+        WITH stored AS (
+            INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
+            VALUES ($1, 1, 'order.placed', 1, '{}', '{}', now()) RETURNING stream_id, version)
+        INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored"""
+    await transaction.execute("INSERT", insert, stream_id)
 
 
 class Interrupted:
@@ -59,6 +70,20 @@ async def test_events_are_published_in_order_and_leave_the_outbox(store: Store, 
     assert await published(log) == events
     assert (await store.waiting(), (await store.row()).published_count) == (0, 28)
     assert store.value("shop_relay_published_events_total") == 28
+
+
+async def test_an_event_that_commits_after_its_successors_is_published_all_the_same(
+    store: Store, log: PostgresLog
+) -> None:
+    """It took its sequence first, and what has a higher one was published before it could be seen."""
+    late, relay = uuid4(), store.relay(log)
+    async with store.database.transaction("late") as transaction:
+        await store_in(transaction, late)
+        events = await store.store(5)
+        await run(relay)
+        assert await published(log) == events
+    await run(relay)
+    assert [delivery.message.aggregate_id for delivery in await everything(log)][5:] == [late]
 
 
 async def test_the_first_lease_has_epoch_1_and_each_new_holder_one_more(store: Store) -> None:
@@ -224,12 +249,7 @@ async def test_an_event_that_commits_behind_a_refill_is_published_once_from_the_
     await log.reset()
     late = uuid4()
     async with store.database.transaction("late") as transaction:
-        insert = """
-            WITH stored AS (
-                INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
-                VALUES ($1, 1, 'order.placed', 1, '{}', '{}', now()) RETURNING stream_id, version)
-            INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored"""
-        await transaction.execute("INSERT", insert, late)
+        await store_in(transaction, late)
         await store.store(10)
         await store.end_leases()
         refilling = store.relay(log)

@@ -1,0 +1,70 @@
+"""Is each durable step of the shop in the list of points at which a campaign kills?"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from shop.inventory.v1.inventory_service_pb2 import DESCRIPTOR
+
+from observability.lab.chaos.points import OUTSIDE, points_of
+
+SERVICES = Path(__file__).parents[2] / "services"
+CONSUMERS = ("order_summaries", "notification")
+
+
+def test_every_transaction_is_listed() -> None:
+    """Except those that say why no campaign brings them about."""
+    listed = {point.removesuffix(".before_commit") for point in points() if point.endswith(".before_commit")}
+    assert transactions() == listed | OUTSIDE.keys()
+
+
+def test_every_point_within_a_step_is_listed() -> None:
+    assert literals("reached") == {point for point in points() if not point.endswith(("_commit", "_call"))}
+
+
+def test_every_call_that_changes_inventory_is_listed() -> None:
+    """A change has a request id; restocking is no business of the order service."""
+    methods = DESCRIPTOR.services_by_name["InventoryService"].methods
+    changing = {method.name for method in methods if "request_id" in method.input_type.fields_by_name} - {"Restock"}
+    assert {point.removesuffix(".before_call") for point in points() if point.endswith(".before_call")} == changing
+
+
+def points() -> set[str]:
+    """The names of all points of both modes and buses."""
+    return {
+        point.name
+        for mode in ("services", "monolith")
+        for bus in ("postgres", "nats")
+        for own in points_of(mode, bus).values()
+        for point in own
+    }
+
+
+def transactions() -> set[str]:
+    """The names of all transactions in the code, with each consumer's own."""
+    names = set()
+    for name in literals("transaction"):
+        names |= {name.replace("{}", consumer) for consumer in CONSUMERS} if "{}" in name else {name}
+    return names
+
+
+def literals(method: str) -> set[str]:
+    """The texts that a method is called with anywhere in services; what is filled in is "{}"."""
+    return {
+        text
+        for path in SERVICES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method
+        for argument in node.args[:1]
+        for text in text_of(argument)
+    }
+
+
+def text_of(argument: ast.expr) -> Iterator[str]:
+    """A literal, or one with places to fill in; a name that comes in from outside is looked for where it comes from."""
+    if isinstance(argument, ast.Constant):
+        yield argument.value
+    elif isinstance(argument, ast.JoinedStr):
+        text = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in argument.values)
+        if not text.startswith("{}"):
+            yield text

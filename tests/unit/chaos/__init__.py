@@ -1,0 +1,1 @@
+"""What a campaign of kills draws, keeps and concludes, without a platform."""
