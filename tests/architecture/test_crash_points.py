@@ -63,8 +63,8 @@ def literals(method: str) -> set[str]:
 def text_of(argument: ast.expr) -> Iterator[str]:
     """A literal, or one with places to fill in; a name that comes in from outside is looked for where it comes from."""
     if isinstance(argument, ast.Constant):
-        yield argument.value
+        yield str(argument.value)
     elif isinstance(argument, ast.JoinedStr):
-        text = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in argument.values)
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in argument.values)
         if not text.startswith("{}"):
             yield text

@@ -1,0 +1,1 @@
+"""Short campaigns against real platforms: the long ones are `make chaos`."""
