@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from time import monotonic
 from typing import Self
 from uuid import UUID
@@ -24,7 +23,8 @@ from nats.js.errors import APIError, NotFoundError
 from services.infra import deadline
 from services.infra.crash_points import crash_points
 from services.infra.messaging.log import Fenced, Replaced
-from services.infra.messaging.message import Batch, Delivery, LogState, Message, without_repeats
+from services.infra.messaging.message import Batch, LogState, Message, without_repeats
+from services.infra.messaging.nats_headers import EPOCH, delivery_of, envelope, headers_of
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS
 from services.infra.settings import BadSettings
 from services.kernel.errors import Unavailable
@@ -44,13 +44,6 @@ CLOSE_SECONDS = 1.0
 POLL_SECONDS = 0.1
 # A reader deletes its consumer; one that died is forgotten by the server after this long.
 CONSUMER_SECONDS = 5.0
-
-TYPE = "Shop-Event-Type"
-AGGREGATE_ID = "Shop-Aggregate-Id"
-AGGREGATE_VERSION = "Shop-Aggregate-Version"
-OCCUR_TIME = "Shop-Occur-Time"
-EPOCH = "Shop-Relay-Epoch"
-TRACEPARENT = "traceparent"
 
 EXPECTED_LAST_MSG_ID = "Nats-Expected-Last-Msg-Id"
 WRONG_LAST_MSG_ID = 10070
@@ -160,7 +153,7 @@ class NatsLog:
                 state = await self._state()
             if state.head <= after:
                 return Batch(state, ())
-            deliveries = tuple(_delivery_of(message) for message in await self._fetch(after, limit))
+            deliveries = tuple(delivery_of(message) for message in await self._fetch(after, limit))
             # Read last: ahead of the deliveries, never behind them, and of another incarnation if they might be.
             return Batch(await self._state(), deliveries)
 
@@ -202,7 +195,7 @@ class NatsLog:
     async def _look(self, epoch: int) -> _Tip:
         """Return the log's end. Raises Fenced when a relay of a higher epoch put it there."""
         state = await self._state()
-        tail = [_headers_of(message) for message in await self._fetch(max(0, state.head - TAIL), TAIL)]
+        tail = [headers_of(message) for message in await self._fetch(max(0, state.head - TAIL), TAIL)]
         if tail and int(tail[-1][EPOCH]) > epoch:
             raise Fenced(int(tail[-1][EPOCH]))
         return _Tip(epoch, state.incarnation, state.head, tail=tuple(headers[Header.MSG_ID] for headers in tail))
@@ -224,7 +217,7 @@ class NatsLog:
         sendings: list[Coroutine[None, None, PubAck]] = []
         before = tip.event_id
         for position, message in enumerate(messages, tip.position):
-            headers = _envelope(message, tip.epoch) | {Header.EXPECTED_LAST_SEQUENCE.value: str(position)}
+            headers = envelope(message, tip.epoch) | {Header.EXPECTED_LAST_SEQUENCE.value: str(position)}
             if before is not None:
                 headers[EXPECTED_LAST_MSG_ID] = str(before)
             before = message.event_id
@@ -270,35 +263,3 @@ async def _bounded(seconds: float) -> AsyncIterator[None]:
 
 async def _kept_by_the_client(_error: Exception) -> None:
     """Log nothing: the call that needs the connection raises Unavailable, and its caller records that."""
-
-
-def _envelope(message: Message, epoch: int) -> dict[str, str]:
-    return {
-        Header.MSG_ID.value: str(message.event_id),
-        TYPE: message.type,
-        AGGREGATE_ID: str(message.aggregate_id),
-        AGGREGATE_VERSION: str(message.aggregate_version),
-        OCCUR_TIME: message.occur_time.isoformat(),
-        TRACEPARENT: message.traceparent,
-        EPOCH: str(epoch),
-    }
-
-
-def _headers_of(message: Msg) -> dict[str, str]:
-    return message.headers or {}
-
-
-def _delivery_of(message: Msg) -> Delivery:
-    headers = _headers_of(message)
-    return Delivery(
-        message.metadata.sequence.stream,
-        Message(
-            event_id=UUID(headers[Header.MSG_ID]),
-            type=headers[TYPE],
-            aggregate_id=UUID(headers[AGGREGATE_ID]),
-            aggregate_version=int(headers[AGGREGATE_VERSION]),
-            occur_time=datetime.fromisoformat(headers[OCCUR_TIME]),
-            traceparent=headers[TRACEPARENT],
-            data=message.data,
-        ),
-    )
