@@ -22,6 +22,7 @@ class Broker:
         self._server = server
         self._stack = stack
         self._watch = watch
+        self._changing = asyncio.Lock()
         watch.add(server.process)
 
     @property
@@ -46,14 +47,16 @@ class Broker:
 
     async def kill_and_restart(self) -> None:
         """Ends it by SIGKILL and starts it on what it had written; raises LocalError."""
-        await self.process.end_by(signal.SIGKILL, limit_seconds=KILL_SECONDS)
-        await self._start_again()
+        async with self._changing:
+            await self.process.end_by(signal.SIGKILL, limit_seconds=KILL_SECONDS)
+            await self._start_again()
 
     async def wipe(self) -> None:
-        """Stops it, takes every stream from it and starts it again; raises LocalError."""
-        await self.process.stop()
-        await asyncio.to_thread(shutil.rmtree, self._server.store_directory)
-        await self._start_again()
+        """Stops it, takes every stream from it and starts it again; raises LocalError. Two at once take turns."""
+        async with self._changing:
+            await self.process.stop()
+            await asyncio.to_thread(shutil.rmtree, self._server.store_directory)
+            await self._start_again()
 
     async def _start_again(self) -> None:
         self._server = await start_nats(self._start, stack=self._stack)

@@ -151,6 +151,14 @@ async def test_nats_wiped_comes_back_at_its_address_without_its_streams(
 
 
 @needs_nats
+@needs_nats
+async def test_nats_wiped_by_two_at_once_comes_back_once(foundation_with_nats: Foundation, broker: Broker) -> None:
+    """Neither finds a server half way down, or a folder half gone."""
+    async with asyncio.timeout(30):
+        await foundation_with_nats.watch.unless_failure(asyncio.gather(broker.wipe(), broker.wipe()))
+    assert await publish(broker.url) == 1
+
+
 async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
     options: PlatformOptions, marked_here: Marked
 ) -> None:
