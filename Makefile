@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint protos chaos bench-telemetry clean environment environment-dev
+.PHONY: help demo up test lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -55,6 +55,12 @@ chaos: environment ## Kill processes at every durable step, 2,000 times: both mo
 
 bench-telemetry: environment ## Measure what telemetry costs: CPU a request with and without it.
 	@exec .venv/bin/plumb bench-telemetry $(ARGS)
+
+bench-relay: environment ## Measure how fast the relay publishes, beside the INSERTs alone.
+	@exec .venv/bin/plumb bench-relay $(ARGS)
+
+bench-read-model: environment ## Measure a page of orders at 10 thousand and at 1 million of them.
+	@exec .venv/bin/plumb bench-read-model $(ARGS)
 
 clean: ## Remove what make made: environments, caches and out/.
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out

@@ -2,7 +2,18 @@
 
 import typer
 
-from observability.cli import bench_telemetry, chaos, deadletters, demo, load, projection, up, verify
+from observability.cli import (
+    bench_read_model,
+    bench_relay,
+    bench_telemetry,
+    chaos,
+    deadletters,
+    demo,
+    load,
+    projection,
+    up,
+    verify,
+)
 
 main = typer.Typer(
     name="plumb",
@@ -18,6 +29,8 @@ main.command("up")(up.up)
 main.command("load")(load.load)
 main.command("verify")(verify.verify)
 main.command("bench-telemetry")(bench_telemetry.bench_telemetry)
+main.command("bench-relay")(bench_relay.bench_relay)
+main.command("bench-read-model")(bench_read_model.bench_read_model)
 main.add_typer(chaos.commands, name="chaos")
 main.add_typer(projection.commands, name="projection")
 main.add_typer(deadletters.commands, name="deadletters")

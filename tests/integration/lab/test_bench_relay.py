@@ -1,0 +1,53 @@
+"""Does `plumb bench-relay` measure the real relay beside pgbench, on any machine that has both?"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from observability.cli import main
+from services.infra.messaging.relay import BATCH_SIZE
+
+SHORT = ("bench-relay", "--pairs", "2", "--batches", "1", "--output")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Mapping[str, Any]]:
+    """Run the command once, shortly; give how it ended and what it wrote."""
+    output = tmp_path_factory.mktemp("bench-relay")
+    result = CliRunner().invoke(main, [*SHORT, str(output)])
+    assert result.exit_code == 0, result.output
+    (written,) = output.glob("*/result.json")
+    return result, orjson.loads(written.read_bytes())
+
+
+def test_it_says_how_fast_both_are_and_their_ratio(run: tuple[Result, Mapping[str, Any]]) -> None:
+    output = run[0].output
+    assert "relay / pgbench: " in output
+    assert "INSERT event_log" in output
+
+
+def test_the_file_has_every_pair_and_the_estimates_with_intervals(run: tuple[Result, Mapping[str, Any]]) -> None:
+    document = run[1]
+    assert (len(document["pairs"]), document["events_a_batch"]) == (2, BATCH_SIZE)
+    assert all(pair["relay"] > 0 and pair["pgbench"] > 0 for pair in document["pairs"])
+    for name in ("relay_events_per_second", "pgbench_events_per_second", "relay_over_pgbench"):
+        assert document[name]["low"] <= document[name]["mean"] <= document[name]["high"]
+
+
+def test_the_relays_time_is_split_by_statement(run: tuple[Result, Mapping[str, Any]]) -> None:
+    spent = run[1]["relay_seconds_an_event"]
+    assert spent["order: SELECT outbox"] > 0
+    assert spent["log: INSERT event_log"] > 0
+
+
+def test_without_pgbench_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own programs are there, as in a distribution that packs pgbench apart."""
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "pgbench" and Path(path).exists())
+    result = CliRunner().invoke(main, [*SHORT, str(tmp_path)])
+    assert result.exit_code == 2
+    assert "apt-get install" in result.output
