@@ -42,6 +42,8 @@ lint: environment-dev ## Check style, types, import contracts and protos; change
 	.venv/bin/lint-imports
 	.venv/bin/python protos/generate.py --lint
 	.venv/bin/python protos/generate.py --check
+	.venv/bin/python -m observability.prometheus.build --check
+	.venv/bin/python -m grafana.build --check
 	bash -n .ci/run
 
 protos: environment-dev ## Generate protos/gen from the .proto files.
@@ -64,7 +66,7 @@ bench-read-model: environment ## Measure a page of orders at 10 thousand and at 
 
 clean: ## Remove what make made: environments, caches and out/.
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out
-	find services observability tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
+	find services observability grafana tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A sync with nothing to do takes a tenth of a second, so that it runs each time and no stamp can lie. The interpreter
 # is chosen when .venv is made and then stays: another PYTHON must not rebuild it under a running platform.

@@ -1,0 +1,34 @@
+"""What does the shop wait for? The services it calls, its connection pools, and PostgreSQL."""
+
+from grafana.build.calls import CALL_DURATION, CALL_ERRORS, CALL_RATE
+from grafana.build.panel import Board, Heading, Row
+from grafana.build.pool import POOL_DURATION, POOL_ERRORS, POOL_RATE, POOL_RESOURCES, POOL_SATURATION
+from grafana.build.postgres import (
+    POSTGRES_DURATION,
+    POSTGRES_ERRORS,
+    POSTGRES_RATE,
+    POSTGRES_RESOURCES,
+    POSTGRES_SATURATION,
+)
+from grafana.build.signals import signals, traces
+from grafana.build.statements import STATEMENT_DURATION, STATEMENT_ERRORS, STATEMENT_RATE
+
+SLOW = traces(
+    72,
+    "Requests of an order process",
+    "order",
+    then="the longest trace: its widest span names the call or the statement; a gap before it is a wait.",
+)
+BOARD = Board(
+    "shop-dependencies",
+    "Dependencies",
+    "What does the shop wait for: another service, a connection, or PostgreSQL?",
+    (
+        Row(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE)),
+        Row(Heading.ERRORS, (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS)),
+        Row(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
+        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION)),
+        Row(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
+        signals(SLOW),
+    ),
+)

@@ -1,0 +1,65 @@
+"""What do the committed dashboards ask? Every expression in PromQL, ready to be run: no variable is left in it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DASHBOARDS = Path(__file__).parents[2] / "grafana" / "dashboards"
+# What Grafana puts in for a reader who chose nothing: all processes, and four scrapes of 15 seconds.
+VARIABLES = {"$__rate_interval": "1m", "$instance": ".+", "$job": ".+"}
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One query of one panel; `text` can be sent to Prometheus, `written` is what stands in the dashboard."""
+
+    dashboard: str
+    panel: int
+    title: str
+    text: str
+    written: str
+    legend: str
+    instant: bool
+
+    def __str__(self) -> str:
+        """Return where the expression stands."""
+        return f"{self.dashboard}/{self.panel} {self.title}"
+
+
+def expressions(rate_interval: str = "1m") -> Iterator[Expression]:
+    """Yield every query to Prometheus, with `rate_interval` for `$__rate_interval` and all processes chosen."""
+    variables = {**VARIABLES, "$__rate_interval": rate_interval}
+    for dashboard in dashboards():
+        for panel in panels(dashboard):
+            for target in panel.get("targets", []):
+                if target["datasource"]["type"] == "prometheus":
+                    yield _expression(dashboard, panel, target, variables)
+
+
+def dashboards() -> list[dict[str, Any]]:
+    """Return the committed dashboards."""
+    return [json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))]
+
+
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the panels of a dashboard that show something, without the rows."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def _expression(
+    dashboard: dict[str, Any], panel: dict[str, Any], target: dict[str, Any], variables: dict[str, str]
+) -> Expression:
+    text = target["expr"]
+    for name, value in variables.items():
+        text = text.replace(name, value)
+    return Expression(
+        dashboard=dashboard["uid"],
+        panel=panel["id"],
+        title=panel["title"],
+        text=text,
+        written=target["expr"],
+        legend=target.get("legendFormat", ""),
+        instant=target.get("instant", False),
+    )
