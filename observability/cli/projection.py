@@ -83,7 +83,10 @@ def _rebuild(path: Path | None, *, anew: bool, force: bool) -> int:  # noqa: PLR
             _EXIT_FAILED,
         )
     except (ServiceError, OSError, asyncpg.PostgresError) as error:
-        return _fail(f"not swapped: {str(error) or type(error).__name__} Give the command again to go on", _EXIT_FAILED)
+        return _fail(
+            f"not swapped: {(str(error) or type(error).__name__).rstrip('.')}. Give the command again to go on",
+            _EXIT_FAILED,
+        )
     _show(rebuilt, Console(highlight=False))
     return 0
 

@@ -5,7 +5,7 @@ All that a consumer has, so that in the end it takes the live one's place whole,
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import asyncpg
 
@@ -100,6 +100,7 @@ class SummariesRebuild:
 
         Raises NotYet when the live consumer is further in the same log, or an order would vanish or go back to an older
         state: then the log does not hold everything. `force` swaps nevertheless in the second case.
+        Raises RebuildRunning when the rebuilt list is another rebuild's by now.
         """
         async with self._database.transaction("rebuild.swap") as transaction:
             # Purpose: whoever waits for the table waits behind us, so we do not wait long ourselves.
@@ -113,7 +114,9 @@ class SummariesRebuild:
             parked = await self._hand_over_dead_letters(transaction)
             await exchange_tables(transaction)
             await set_cursor(transaction, self._consumer, cursor)
-            await transaction.execute("DELETE consumer_cursors", DELETE_CURSOR, REBUILD)
+            # Purpose: as in `move`; whoever began another list beside the live one meanwhile has moved it too.
+            if not await transaction.execute("DELETE consumer_cursors", DELETE_CURSOR, REBUILD, *astuple(cursor)):
+                raise RebuildRunning
         return Swap(before, after, parked)
 
     async def _hold_live(self, transaction: Transaction) -> Cursor | None:
@@ -132,7 +135,7 @@ class SummariesRebuild:
         return await transaction.execute("UPDATE dead_letters", update, REBUILD, self._consumer)
 
 
-DELETE_CURSOR = "DELETE FROM consumer_cursors WHERE consumer = $1"
+DELETE_CURSOR = "DELETE FROM consumer_cursors WHERE consumer = $1 AND incarnation = $2 AND position = $3"
 
 
 async def set_cursor(transaction: Transaction, consumer: str, cursor: Cursor) -> None:

@@ -1,0 +1,222 @@
+"""Does a customer who passes the token of an order read that order as it was or later, however the shop is called?"""
+
+import asyncio
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from shop.order.v1 import order_service_pb2 as pb
+
+from services.edge.application import make_edge
+from services.infra import deadline
+from services.infra.http_server import HttpServer
+from services.infra.rpc.errors import Details, status_of
+from services.kernel.errors import InvalidField
+from services.order.adapters import summaries
+from services.order.api import CancelOrder, GetOrder, ListOrders, Order, OrderState, ReadModelBehind
+from services.order.consistency_token import OrderVersion, encode_consistency_token
+from services.order.rpc.client import OrderClient
+from tests.contract.shop import LOOPBACK, Shop, place, request_id, stock
+
+# Far below the time that an answer may take, and above what it takes on a busy machine.
+SHORT_SECONDS = 0.3
+AMPLE_SECONDS = 10.0
+# The statement that looks whether the list is far enough.
+LOOK = "SELECT order_summaries version"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Edge:
+    """The REST edge in front of a shop, as one customer calls it."""
+
+    def __init__(self, session: aiohttp.ClientSession, customer_id: UUID) -> None:
+        self._session = session
+        self._customer_id = customer_id
+
+    async def place(self) -> Answer:
+        """Order one unit."""
+        body = {"lines": [{"sku": "A", "quantity": 1}]}
+        return await self._request("POST", "/orders", json=body, headers={"Idempotency-Key": request_id()})
+
+    async def list(self, **query: str) -> Answer:
+        """List the customer's orders."""
+        return await self._request("GET", f"/customers/{self._customer_id}/orders", params=query)
+
+    async def _request(self, method: str, path: str, **arguments: Any) -> Answer:
+        async with self._session.request(method, path, **arguments) as response:
+            return Answer(response.status, response.headers, await response.json(content_type=None))
+
+
+@asynccontextmanager
+async def opened(shop: Shop) -> AsyncIterator[Edge]:
+    """Serve the edge for the time of a block."""
+    edge = make_edge(
+        orders=shop.orders,
+        telemetry=shop.runtime.for_context("edge"),
+        tracer_provider=shop.runtime.provider,
+        request_deadline_seconds=AMPLE_SECONDS,
+    )
+    server = HttpServer(edge, name="http", listen=LOOPBACK)
+    target, customer_id = (await server.start())["http"], uuid4()
+    try:
+        headers = {"X-Customer-Id": str(customer_id)}
+        async with aiohttp.ClientSession(f"http://{target}", headers=headers) as session:
+            yield Edge(session, customer_id)
+    finally:
+        await server.stop(grace_seconds=1)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a list be waited for a short time only, however much the caller has."""
+    monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", SHORT_SECONDS)
+
+
+async def sell(shop: Shop) -> Order:
+    """Sell one order of which the list knows nothing yet."""
+    await stock(shop, A=1)
+    return await shop.orders.place_order(place(A=1))
+
+
+async def cancel(shop: Shop, order: Order) -> Order:
+    """Cancel it."""
+    return await shop.orders.cancel_order(CancelOrder(request_id(), order.customer_id, order.order_id))
+
+
+async def states(shop: Shop, order: Order, *, token: str = "") -> Mapping[UUID, OrderState]:
+    """Return what the list says of each of the customer's orders."""
+    page = await shop.orders.list_orders(ListOrders(order.customer_id, consistency_token=token))
+    return {summary.order_id: summary.state for summary in page.orders}
+
+
+def malformed(order: Order) -> list[str]:
+    """Tokens that no order of this customer came with."""
+    seen = f"{order.order_id} {order.version} {order.customer_id}"
+    contents = ["", "a b c", seen + " 1", seen.replace(f" {order.version} ", " two "), str(order.order_id)]
+    others = [
+        OrderVersion(uuid4(), order.order_id, 1),
+        *(OrderVersion(order.customer_id, order.order_id, version) for version in (0, -1, 2**63)),
+    ]
+    encoded = [urlsafe_b64encode(content.encode()).decode() for content in contents[1:]]
+    return ["none", "=", "é", *encoded, *map(encode_consistency_token, others)]
+
+
+async def test_whoever_passes_a_token_reads_the_own_write(shop: Shop) -> None:
+    """The list is waited for, whichever answer the token came with."""
+    order = await sell(shop)
+    found, _ = await asyncio.gather(states(shop, order, token=order.consistency_token), shop.catch_up())
+    assert found == {order.order_id: OrderState.CONFIRMED}
+    token = (await cancel(shop, order)).consistency_token
+    found, _ = await asyncio.gather(states(shop, order, token=token), shop.catch_up())
+    assert found == {order.order_id: OrderState.CANCELLED}
+    read = await shop.orders.get_order(GetOrder(order.customer_id, order.order_id))
+    assert await states(shop, order, token=read.consistency_token) == found
+
+
+async def test_an_older_token_is_content_with_a_newer_list(shop: Shop) -> None:
+    """What the order became later is no older than what the customer saw."""
+    order = await sell(shop)
+    await cancel(shop, order)
+    await shop.catch_up()
+    assert await states(shop, order, token=order.consistency_token) == {order.order_id: OrderState.CANCELLED}
+
+
+async def test_a_list_that_stays_behind_is_an_error_before_the_deadline(shop: Shop) -> None:
+    """Never the old list, neither without the order nor with its older state; a caller in a hurry has an answer too."""
+    order = await sell(shop)
+    with deadline.within(1.0), pytest.raises(ReadModelBehind) as caught:
+        await states(shop, order, token=order.consistency_token)
+    assert caught.value == ReadModelBehind(1.0)
+    await shop.catch_up()
+    token = (await cancel(shop, order)).consistency_token
+    with deadline.within(1.0), pytest.raises(ReadModelBehind):
+        await states(shop, order, token=token)
+    await shop.catch_up()
+    assert await states(shop, order, token=token) == {order.order_id: OrderState.CANCELLED}
+
+
+async def test_no_list_is_waited_for_longer_than_the_bound(shop: Shop, impatient: None) -> None:
+    """Also by a caller who has all the time: the server keeps nothing for a consumer that is paused."""
+    order, began = await sell(shop), monotonic()
+    with pytest.raises(ReadModelBehind):
+        await states(shop, order, token=order.consistency_token)
+    # A caller's own bound is 5 s over gRPC, and 10 s in process.
+    assert monotonic() - began < 10 * SHORT_SECONDS
+    assert len(shop.finished(LOOK)) > 1
+
+
+async def test_without_a_token_the_list_is_answered_as_it_is(shop: Shop) -> None:
+    """At once: nobody looks whether it is behind."""
+    order = await sell(shop)
+    assert await states(shop, order) == {}
+    assert shop.finished(LOOK) == []
+
+
+async def test_a_malformed_token_names_its_field(shop: Shop) -> None:
+    """Another customer's is one too; nothing is waited for."""
+    order = await sell(shop)
+    for token in malformed(order):
+        with pytest.raises(InvalidField) as caught:
+            await states(shop, order, token=token)
+        assert (caught.value.field, caught.value.reason) == ("consistency_token", "INVALID_CONSISTENCY_TOKEN"), token
+    assert shop.finished(LOOK) == []
+
+
+@pytest.mark.parametrize("mode", ["grpc"])
+async def test_over_grpc_each_answer_carries_its_token_and_each_error_its_status(shop: Shop, impatient: None) -> None:
+    """UNAVAILABLE with the time to wait, INVALID_ARGUMENT with the field: for a client that is not ours."""
+    assert isinstance(shop.orders, OrderClient)
+    order, stub = await sell(shop), shop.orders._stub
+    got = await stub.GetOrder(pb.GetOrderRequest(order_id=str(order.order_id), customer_id=str(order.customer_id)))
+    assert got.consistency_token == order.consistency_token
+    errors = []
+    for token in (got.consistency_token, "none"):
+        request = pb.ListOrdersRequest(customer_id=str(order.customer_id), page_size=1, consistency_token=token)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListOrders(request)
+        errors.append((caught.value.code(), Details(status_of(caught.value))))
+    (behind, its_details), (invalid, field_details) = errors
+    assert (behind, its_details.find(ErrorInfo).reason) == (grpc.StatusCode.UNAVAILABLE, "READ_MODEL_BEHIND")
+    assert its_details.find(RetryInfo).retry_delay.ToMilliseconds() == 1_000
+    (violation,) = field_details.find(BadRequest).field_violations
+    assert (invalid, violation.field) == (grpc.StatusCode.INVALID_ARGUMENT, "consistency_token")
+
+
+async def test_over_http_the_header_of_an_order_is_the_token_of_the_list(shop: Shop) -> None:
+    """The list waits for it, and answers at once without it."""
+    await stock(shop, A=1)
+    async with opened(shop) as edge:
+        placed = await edge.place()
+        assert (await edge.list()).body["orders"] == []
+        listing = edge.list(consistency_token=placed.headers["Consistency-Token"])
+        found, _ = await asyncio.gather(listing, shop.catch_up())
+    assert (placed.status, found.status) == (201, 200)
+    assert [order["order_id"] for order in found.body["orders"]] == [placed.body["order_id"]]
+
+
+async def test_over_http_a_list_that_stays_behind_is_503_and_a_malformed_token_400(shop: Shop, impatient: None) -> None:
+    """With the seconds to wait, and with the field."""
+    await stock(shop, A=1)
+    async with opened(shop) as edge:
+        token = (await edge.place()).headers["Consistency-Token"]
+        behind, invalid = await edge.list(consistency_token=token), await edge.list(consistency_token="none")
+    assert (behind.status, behind.body["reason"]) == (503, "READ_MODEL_BEHIND")
+    assert behind.headers["Retry-After"] == "1"
+    assert (invalid.status, invalid.body["reason"]) == (400, "INVALID_CONSISTENCY_TOKEN")
+    assert [problem["field"] for problem in invalid.body["errors"]] == ["consistency_token"]
