@@ -94,6 +94,7 @@ class DatabaseTelemetry:
         """Publish the pool's connections by state, and its limit, read at each scrape."""
         metrics, labels = self.telemetry.metrics, (self.telemetry.context, self.pool)
         metrics.db_client_connection_timeouts.add(0, *labels)
+        metrics.db_client_connection_wait_time.child(*labels)
         metrics.db_client_connection_max.read_from(limit, *labels)
         metrics.db_client_connection_count.read_from(idle, *labels, "idle")
         metrics.db_client_connection_count.read_from(lambda: size() - idle(), *labels, "used")

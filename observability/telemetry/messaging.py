@@ -11,6 +11,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from observability.telemetry.links import PROPAGATOR, link_to
 from observability.telemetry.telemetry import Telemetry
 
+# A consumer at work looks at its log at least so often.
+LOOK_SECONDS = 2.0
 # The SDK keeps at most 128 links a span.
 MOST_LINKS = 100
 
@@ -97,6 +99,7 @@ class ConsumerTelemetry:
         self._destination = destination
         self._lag_events = 0.0
         self._waiting_since: datetime | None = None
+        self._looked_at = datetime.now(UTC)
         metrics, context = telemetry.metrics, telemetry.context
         metrics.consumer_lag_events.read_from(lambda: self._lag_events, context, consumer)
         metrics.consumer_lag_seconds.read_from(self._lag_seconds, context, consumer)
@@ -107,6 +110,7 @@ class ConsumerTelemetry:
     def lag(self, events: int, waiting_since: datetime | None) -> None:
         """Note how many events are not consumed, and when the oldest known of them was stored."""
         self._lag_events, self._waiting_since = float(events), waiting_since
+        self._looked_at = datetime.now(UTC)
 
     @contextmanager
     def processing(self, messages: Sequence[Event]) -> Iterator[None]:
@@ -163,6 +167,9 @@ class ConsumerTelemetry:
         self._telemetry.metrics.consumer_rewinds.add(1, self._telemetry.context, self._consumer)
 
     def _lag_seconds(self) -> float:
-        if self._waiting_since is None:
-            return 0.0
-        return max(0.0, (datetime.now(UTC) - self._waiting_since).total_seconds())
+        """Return the age of the oldest waiting event; of our last look, when none was seen: one may have come since."""
+        now = datetime.now(UTC)
+        if self._waiting_since is not None:
+            return max(0.0, (now - self._waiting_since).total_seconds())
+        unseen_seconds = (now - self._looked_at).total_seconds()
+        return unseen_seconds if unseen_seconds > LOOK_SECONDS else 0.0

@@ -88,6 +88,9 @@ class Metrics:
         self.event_loop_lag = self._seconds(
             "shop_event_loop_lag_seconds", "How late the event loop woke a sleeper, sampled ten times a second.", ()
         )
+        self.run_queue_wait = self._count(
+            "shop_run_queue_wait_seconds", "Time that the event loop's thread could run and had no processor.", ()
+        )
         self.gc_pause = self._seconds("shop_gc_pause_seconds", "Garbage collections, each a pause of the process.", ())
         self.spans_processed = self._count(
             "otel_sdk_processor_span_processed",

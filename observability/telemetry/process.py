@@ -1,10 +1,11 @@
-"""Is the process itself the bottleneck? Event-loop lag, garbage-collection pauses, CPU and memory."""
+"""Is the process itself the bottleneck? Event-loop lag, waits for a processor, garbage collections, CPU, memory."""
 
 import asyncio
 import gc
 import platform
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -34,15 +35,37 @@ class GcPauses:
             yield self._noted_seconds.popleft()
 
 
+class RunQueueWait:
+    """Reads how long the calling thread could run and had no processor; 0 where the kernel does not count it."""
+
+    SOURCE = Path("/proc/thread-self/schedstat")
+
+    def __init__(self) -> None:
+        self._seen_seconds = self._read()
+
+    def more_seconds(self) -> float:
+        """Return how much came since the last call."""
+        before, self._seen_seconds = self._seen_seconds, self._read()
+        return max(0.0, self._seen_seconds - before)
+
+    def _read(self) -> float:
+        try:
+            # Nanoseconds on a processor, nanoseconds waiting for one, number of turns.
+            return int(self.SOURCE.read_text().split()[1]) / 1e9
+        except FileNotFoundError:
+            return 0.0
+
+
 async def watch_process(metrics: Metrics) -> None:
-    """Record, until cancelled, how late the loop wakes this task (all else in the loop is as late), and GC pauses."""
-    pauses = GcPauses()
+    """Record, until cancelled, how late the loop wakes this task, as all else in it, and what else held it up."""
+    pauses, run_queue = GcPauses(), RunQueueWait()
     gc.callbacks.append(pauses)
     try:
         while True:
             due = perf_counter() + LOOP_SAMPLE_SECONDS
             await asyncio.sleep(LOOP_SAMPLE_SECONDS)
             metrics.event_loop_lag.observe(max(0.0, perf_counter() - due))
+            metrics.run_queue_wait.add(run_queue.more_seconds())
             for seconds in pauses.drain():
                 metrics.gc_pause.observe(seconds)
     finally:

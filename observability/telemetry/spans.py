@@ -144,6 +144,10 @@ class CountingBatchProcessor(BatchSpanProcessor):
         queue_size = int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "8192"))
         self._pending = PendingSpans(queue_size)
         self._metrics = metrics
+        for error_type in ("", "queue_full"):
+            metrics.spans_processed.add(0, error_type)
+        for error_type in ("", "export_failed"):
+            metrics.spans_exported.add(0, error_type)
         super().__init__(CountingExporter(exporter, metrics=metrics, on_taken=self._pending), max_queue_size=queue_size)
 
     def on_end(self, span: ReadableSpan) -> None:

@@ -1,10 +1,11 @@
 """How is the edge put together? FastAPI with our errors, our limits and telemetry around the four routes."""
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.trace import TracerProvider
 
-from observability.telemetry.http import HttpMetrics
+from observability.telemetry.http import HttpMetrics, begin_at_zero
 from observability.telemetry.telemetry import Telemetry
 from services.edge import openapi, problems
 from services.edge.caller import HeaderCaller
@@ -34,5 +35,18 @@ def make_edge(
     application.add_middleware(BodyLimit)
     application.add_middleware(RequestDeadline, seconds=request_deadline_seconds)
     application.add_middleware(HttpMetrics, telemetry=telemetry)
+    begin_at_zero(telemetry, server_answers())
     FastAPIInstrumentor.instrument_app(application, tracer_provider=tracer_provider, exclude_spans=["receive", "send"])
     return application
+
+
+def server_answers() -> list[tuple[str, str, int]]:
+    """Return method, route and status of every answer that is ours to account for: success, and our own errors."""
+    return [
+        (method, route.path, status)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+        for status in {route.status_code or 200, *map(int, route.responses)}
+        if not 400 <= status < 500  # the customer's own
+    ]

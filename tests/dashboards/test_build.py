@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from grafana.build.__main__ import DASHBOARDS, differing, render
-from tests.dashboards.expressions import dashboards, expressions
+from observability.lab.monitoring.panels import dashboards, expressions
 
 PROMTOOL = shutil.which("promtool")
 

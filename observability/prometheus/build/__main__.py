@@ -1,0 +1,50 @@
+"""Writes what is committed, or says what differs: `python -m observability.prometheus.build [--check]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from observability.prometheus.build.alertmanager import alertmanager_configuration
+from observability.prometheus.build.configuration import compose_configuration
+from observability.prometheus.build.model import Document
+from observability.prometheus.build.rule_files import rule_documents
+
+DIRECTORY = Path(__file__).resolve().parent.parent
+HEADER = "# Made by `python -m observability.prometheus.build`: change it there.\n"
+WIDTH = 118
+
+
+def texts() -> dict[str, str]:
+    """Return the text of every committed file by its name."""
+    documents: dict[str, Document] = {
+        "prometheus.yml": compose_configuration(),
+        "alertmanager.yml": alertmanager_configuration(),
+        **rule_documents(),
+    }
+    return {name: HEADER + yaml.safe_dump(d, sort_keys=False, width=WIDTH) for name, d in documents.items()}
+
+
+def stale_files(directory: Path = DIRECTORY) -> list[str]:
+    """Return the names of files that are not what would be written, or that nobody writes any more."""
+    expected = texts()
+    found = {path.name: path.read_text() for path in directory.glob("*.yml")}
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def main() -> int:
+    """Run the command; 1 when `--check` finds a difference."""
+    parser = argparse.ArgumentParser(prog="python -m observability.prometheus.build")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file differs")
+    if parser.parse_args().check:
+        stale = stale_files()
+        sys.stderr.writelines(f"{name} is not what the build makes\n" for name in stale)
+        return int(bool(stale))
+    for name, text in texts().items():
+        (DIRECTORY / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

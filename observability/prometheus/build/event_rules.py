@@ -1,0 +1,140 @@
+"""What does not come to its end? Events, sagas, reservations, notifications, and the work in the background."""
+
+from observability.prometheus.build import thresholds
+from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.pace import Pace
+from observability.prometheus.build.thresholds import Threshold
+
+AGE = "{{ $value | humanizeDuration }}"
+NUMBER = "{{ $value | humanize }}"
+
+
+def event_groups(pace: Pace) -> list[Group]:
+    """Return the alerts on the way of events, and on what must end."""
+    return [
+        Group("events", [outbox_stalled(), relay_leaderless(), consumer_lagging(), dead_letters_parked(pace)]),
+        Group(
+            "work",
+            [
+                saga_stuck(),
+                reservations_expiring(pace),
+                invariant_violated(),
+                worker_failing(pace),
+                notification_backlog(),
+            ],
+        ),
+    ]
+
+
+def rate(metric: str, labels: str, threshold: Threshold, pace: Pace) -> str:
+    """Return "more of these a second, over all instances, than the threshold"."""
+    return f"sum by ({labels}) (rate({metric}[{pace(threshold.window_seconds)}])) > {threshold.text}"
+
+
+def outbox_stalled() -> Alert:
+    """Return the alert on events that are not published."""
+    return Alert(
+        name="ShopOutboxStalled",
+        expression=f"max by (context) (shop_outbox_oldest_age_seconds) > {thresholds.OUTBOX_STALLED.text}",
+        for_seconds=thresholds.OUTBOX_STALLED.for_seconds,
+        affects="reading",
+        summary="Stored events are not published.",
+        description=f"The oldest unpublished event of {{{{ $labels.context }}}} has waited {AGE}.",
+    )
+
+
+def relay_leaderless() -> Alert:
+    """Return the alert on a database without a relay at work."""
+    return Alert(
+        name="ShopRelayLeaderless",
+        expression=f"sum by (context) (shop_relay_leader) == {thresholds.RELAY_LEADERLESS.text}",
+        for_seconds=thresholds.RELAY_LEADERLESS.for_seconds,
+        affects="reading",
+        summary="No relay holds the lease, so that nothing is published.",
+        description="None of the relays of {{ $labels.context }} leads.",
+    )
+
+
+def consumer_lagging() -> Alert:
+    """Return the alert on a consumer that does not keep up, or does not look at all."""
+    return Alert(
+        name="ShopConsumerLagging",
+        expression=f"max by (context, consumer) (shop_consumer_lag_seconds) > {thresholds.CONSUMER_LAGGING.text}",
+        for_seconds=thresholds.CONSUMER_LAGGING.for_seconds,
+        affects="reading",
+        summary="A consumer is behind the event log.",
+        description=f"{{{{ $labels.consumer }}}} is {AGE} behind.",
+    )
+
+
+def dead_letters_parked(pace: Pace) -> Alert:
+    """Return the alert on events that had no effect: nobody but a person helps."""
+    threshold = thresholds.DEAD_LETTERS_PARKED
+    window = pace(threshold.window_seconds)
+    return Alert(
+        name="ShopDeadLettersParked",
+        expression=f"sum by (context, consumer) (increase(shop_dead_letters_total[{window}])) > {threshold.text}",
+        summary="Events were parked for a person to look at.",
+        description=f"{{{{ $labels.consumer }}}} parked {NUMBER} events.",
+    )
+
+
+def saga_stuck() -> Alert:
+    """Return the alert on an order that does not come to its end."""
+    return Alert(
+        name="ShopSagaStuck",
+        expression=f"max by (context) (shop_saga_oldest_age_seconds) > {thresholds.SAGA_STUCK.text}",
+        for_seconds=thresholds.SAGA_STUCK.for_seconds,
+        affects="placing",
+        summary="An order does not come to its end.",
+        description=f"The oldest order on its way has been for {AGE}.",
+    )
+
+
+def reservations_expiring(pace: Pace) -> Alert:
+    """Return the alert on stock that was set aside for nothing."""
+    threshold = thresholds.RESERVATIONS_EXPIRING
+    return Alert(
+        name="ShopReservationsExpiring",
+        expression=rate("shop_reservations_expired_total", "context", threshold, pace),
+        for_seconds=threshold.for_seconds,
+        affects="placing",
+        summary="Reservations run out in numbers: orders are left half way.",
+        description=f"{NUMBER} reservations a second run out.",
+    )
+
+
+def invariant_violated() -> Alert:
+    """Return the alert on books that do not add up. Nothing mutes it."""
+    return Alert(
+        name="ShopInvariantViolated",
+        expression=f"max by (context) (shop_invariant_violations) > {thresholds.INVARIANT_VIOLATED.text}",
+        for_seconds=thresholds.INVARIANT_VIOLATED.for_seconds,
+        summary="The stock does not add up.",
+        description=f"{NUMBER} rows of {{{{ $labels.context }}}} break an invariant.",
+    )
+
+
+def worker_failing(pace: Pace) -> Alert:
+    """Return the alert on background work that fails again and again."""
+    threshold = thresholds.WORKER_FAILING
+    return Alert(
+        name="ShopWorkerFailing",
+        expression=rate("shop_worker_failures_total", "context, worker", threshold, pace),
+        for_seconds=threshold.for_seconds,
+        affects="reading",
+        summary="A step of background work fails and is repeated.",
+        description=f"{{{{ $labels.worker }}}} of {{{{ $labels.context }}}} fails {NUMBER} times a second.",
+    )
+
+
+def notification_backlog() -> Alert:
+    """Return the alert on customers who wait for their confirmation."""
+    return Alert(
+        name="ShopNotificationBacklog",
+        expression=f"max by (context) (shop_notifications_pending) > {thresholds.NOTIFICATION_BACKLOG.text}",
+        for_seconds=thresholds.NOTIFICATION_BACKLOG.for_seconds,
+        affects="notifying",
+        summary="Confirmations are recorded and not sent.",
+        description=f"{NUMBER} confirmations wait.",
+    )

@@ -1,0 +1,107 @@
+"""What does the shop promise its customers? The service level objectives, and how fast a budget may burn.
+
+A request is bad when the edge answers 5xx, or answers late; 4xx are the customer's own. The read model is bad for as
+long as what it shows is old, or nobody says how old it is.
+"""
+
+from dataclasses import dataclass
+
+from observability.prometheus.build.model import Severity
+from observability.prometheus.build.pace import DAY, HOUR, MINUTE
+
+PLACING = 'http_request_method="POST",http_route="/orders"'
+REQUESTS = "http_server_request_duration_seconds_count"
+BUCKETS = "http_server_request_duration_seconds_bucket"
+
+# A bound of DURATION_BUCKETS_SECONDS: nothing between two bounds can be counted.
+SLOW_SECONDS = 0.5
+# The relay looks ten times a second and the consumer waits at most half of one: this is trouble, not noise.
+STALE_SECONDS = 30.0
+# Requests a second over the long window: below, a handful of errors would be a page.
+LEAST_TRAFFIC = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """A promise. `ratio` is the bad share of a `$window`, recorded as shop:NAME:OPERATION and the window.
+
+    `traffic` is the name and the expression of the rate that the ratio stands on, where it stands on requests.
+    """
+
+    name: str
+    alert: str
+    target: float
+    affects: str
+    operation: str
+    ratio: str
+    traffic: tuple[str, str] | None
+    summary: str
+    description: str
+
+    def recorded(self, window: str) -> str:
+        """Return the name of the series that holds the bad share of a window."""
+        return f"shop:{self.name}:{self.operation}{window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """A speed: `factor` times what would just use up the budget, in the long window and still in the short one."""
+
+    factor: float
+    long_seconds: int
+    short_seconds: int
+    for_seconds: int
+    severity: Severity
+
+
+BURNS = (
+    Burn(14.4, 1 * HOUR, 5 * MINUTE, 2 * MINUTE, "critical"),
+    Burn(6, 6 * HOUR, 30 * MINUTE, 15 * MINUTE, "critical"),
+    Burn(3, 1 * DAY, 2 * HOUR, 1 * HOUR, "warning"),
+    Burn(1, 3 * DAY, 6 * HOUR, 3 * HOUR, "warning"),
+)
+BURN_TEXT = "{{ $value | humanizePercentage }} of the last {{ $labels.long_window }}"
+
+ORDER_ERRORS = Objective(
+    name="order_placement_errors",
+    alert="ShopOrderPlacementErrors",
+    target=0.999,
+    affects="placing",
+    operation="ratio_rate",
+    ratio=f'sum(rate({REQUESTS}{{{PLACING},http_response_status_code=~"5.."}}[$window]))'
+    f" / sum(rate({REQUESTS}{{{PLACING}}}[$window]))",
+    traffic=("order_placement_requests", f"sum(rate({REQUESTS}{{{PLACING}}}[$window]))"),
+    summary="Placing an order fails so often that the error budget will not last.",
+    description=f"{BURN_TEXT}'s POST /orders were answered 5xx; 0.1 % may be.",
+)
+ANSWERED = f'{PLACING},http_response_status_code!~"5.."'
+ORDER_SLOW = Objective(
+    name="order_placement_slow",
+    alert="ShopOrderPlacementSlow",
+    target=0.99,
+    affects="placing",
+    operation="ratio_rate",
+    ratio=f'1 - sum(rate({BUCKETS}{{{ANSWERED},le="{SLOW_SECONDS}"}}[$window]))'
+    f" / sum(rate({REQUESTS}{{{ANSWERED}}}[$window]))",
+    traffic=("order_placement_answers", f"sum(rate({REQUESTS}{{{ANSWERED}}}[$window]))"),
+    summary="Placing an order is slow so often that the latency budget will not last.",
+    description=f"{BURN_TEXT}'s answered POST /orders took longer than {SLOW_SECONDS} s; 1 % may.",
+)
+STALE = "shop:read_model_stale:bool"
+# Where the series is missing though the process that owns it is a target, nobody keeps the read model.
+STALE_NOW = (
+    f'max(shop_consumer_lag_seconds{{consumer="order_summaries"}}) > bool {STALE_SECONDS:g}'
+    ' or group(up{job=~"order|monolith"})'
+)
+READ_MODEL = Objective(
+    name="read_model_stale",
+    alert="ShopReadModelStale",
+    target=0.99,
+    affects="reading",
+    operation="ratio_avg",
+    ratio=f"avg_over_time({STALE}[$window])",
+    traffic=None,
+    summary="The list of orders is old so much of the time that the freshness budget will not last.",
+    description=f"For {BURN_TEXT} the list of orders was older than {STALE_SECONDS:g} s; for 1 % it may be.",
+)
+OBJECTIVES = (ORDER_ERRORS, ORDER_SLOW, READ_MODEL)

@@ -1,0 +1,22 @@
+"""How long is five minutes? As long, or divided by the scale of a drill, so that it takes minutes and not hours."""
+
+from dataclasses import dataclass
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Divides each window, `for` and interval by `scale`; rates, ratios and ages stay what they are."""
+
+    scale: int = 1
+
+    def __call__(self, seconds: int) -> str:
+        """Return the duration as Prometheus writes it, in the largest unit that needs no fraction."""
+        milliseconds = seconds * 1_000 // self.scale
+        unit, size = next((unit, size) for unit, size in UNITS if milliseconds % size == 0)
+        return f"{milliseconds // size}{unit}"

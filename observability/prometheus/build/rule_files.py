@@ -1,0 +1,39 @@
+"""Which rule files are there? Each a name and its groups, at any pace."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from observability.prometheus.build.event_rules import event_groups
+from observability.prometheus.build.meta_rules import meta_groups
+from observability.prometheus.build.model import Document, Group
+from observability.prometheus.build.pace import Pace
+from observability.prometheus.build.saturation_rules import saturation_groups
+from observability.prometheus.build.service_rules import service_groups
+from observability.prometheus.build.slo_rules import slo_groups
+from observability.prometheus.build.telemetry_rules import telemetry_groups
+
+FILES: dict[str, Callable[[Pace], list[Group]]] = {
+    "slo": slo_groups,
+    "services": service_groups,
+    "saturation": saturation_groups,
+    "events": event_groups,
+    "telemetry": telemetry_groups,
+    "meta": meta_groups,
+}
+
+
+def rule_documents(*, scale: int = 1) -> dict[str, Document]:
+    """Return every rule file by its name, NAME.rules.yml."""
+    pace = Pace(scale)
+    return {
+        f"{name}.rules.yml": {"groups": [group.document(pace) for group in groups(pace)]}
+        for name, groups in FILES.items()
+    }
+
+
+def write_rule_files(directory: Path, *, scale: int = 1) -> None:
+    """Write the rule files as JSON, which is YAML, so that whoever runs them needs no YAML library."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, document in rule_documents(scale=scale).items():
+        (directory / name).write_text(json.dumps(document, indent=1))

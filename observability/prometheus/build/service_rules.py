@@ -1,0 +1,32 @@
+"""Is everybody there? A service that does not answer, and one that nobody looks for any more."""
+
+from observability.prometheus.build import thresholds
+from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.pace import Pace
+
+OUR_JOBS = "order|inventory|notification|monolith"
+CONTEXTS = ("order", "inventory", "notification")
+
+
+def service_groups(_pace: Pace) -> list[Group]:
+    """Return the alerts on services down and absent. A page mutes neither: they say where to look."""
+    down = Alert(
+        name="ShopServiceDown",
+        expression=f'up{{job=~"{OUR_JOBS}"}} == {thresholds.SERVICE_DOWN.text}',
+        for_seconds=thresholds.SERVICE_DOWN.for_seconds,
+        summary="A service does not answer on its admin port.",
+        description="{{ $labels.job }} at {{ $labels.instance }} could not be scraped.",
+    )
+    return [Group("services", [down, *map(absent, CONTEXTS)])]
+
+
+def absent(context: str) -> Alert:
+    """Return the alert for a context that no target serves: a target that was lost has no `up` to be 0."""
+    return Alert(
+        name=f"Shop{context.capitalize()}Absent",
+        expression=f'absent(up{{job=~"{context}|monolith"}})',
+        for_seconds=thresholds.SERVICE_ABSENT.for_seconds,
+        labels={"context": context},
+        summary=f"Prometheus has no target that serves the {context} context.",
+        description=f"Neither a job {context} nor a job monolith is scraped: what happens there is unknown.",
+    )

@@ -1,0 +1,77 @@
+"""What do we not see? Spans that a process drops or cannot hand over, and spans that the Collector loses."""
+
+from observability.prometheus.build import thresholds
+from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.pace import Pace
+
+PROCESS = "{{ $labels.job }} at {{ $labels.instance }}"
+A_SECOND = "{{ $value | humanize }} spans a second"
+
+
+def telemetry_groups(pace: Pace) -> list[Group]:
+    """Return the alerts on lost spans, on their way out of a process and through the Collector."""
+    return [
+        Group("sdk", [spans_dropped(pace), span_export_failing(pace)]),
+        Group(
+            "collector",
+            [
+                collector_lost(
+                    "Refused",
+                    "(receiver|processor)_refused_spans",
+                    "The Collector refuses spans: it is short of memory.",
+                    pace,
+                ),
+                collector_lost(
+                    "Failed", "exporter_send_failed_spans", "The Collector cannot hand spans on, and loses them.", pace
+                ),
+                collector_lost(
+                    "Dropped",
+                    "(exporter_enqueue_failed_spans|processor_dropped_spans)",
+                    "The Collector drops spans: a queue is full.",
+                    pace,
+                ),
+            ],
+        ),
+    ]
+
+
+def spans_dropped(pace: Pace) -> Alert:
+    """Return the alert on a full queue."""
+    threshold = thresholds.SPANS_DROPPED
+    metric = 'otel_sdk_processor_span_processed_total{error_type="queue_full"}'
+    return Alert(
+        name="ShopSpansDropped",
+        expression=f"rate({metric}[{pace(threshold.window_seconds)}]) > {threshold.text}",
+        for_seconds=threshold.for_seconds,
+        affects="telemetry",
+        summary="A service drops spans: its queue is full.",
+        description=f"{PROCESS} drops {A_SECOND}.",
+    )
+
+
+def span_export_failing(pace: Pace) -> Alert:
+    """Return the alert on a collector that does not take spans."""
+    threshold = thresholds.SPAN_EXPORT_FAILING
+    metric = 'otel_sdk_exporter_span_exported_total{error_type="export_failed"}'
+    return Alert(
+        name="ShopSpanExportFailing",
+        expression=f"rate({metric}[{pace(threshold.window_seconds)}]) > {threshold.text}",
+        for_seconds=threshold.for_seconds,
+        affects="telemetry",
+        summary="A service cannot hand its spans over, and loses them.",
+        description=f"{PROCESS} loses {A_SECOND}.",
+    )
+
+
+def collector_lost(how: str, metric: str, summary: str, pace: Pace) -> Alert:
+    """Return the alert on one way of losing spans. The Collector's settings say whether names end in `_total`."""
+    threshold = thresholds.COLLECTOR_SPANS_LOST
+    rate = f'rate({{__name__=~"otelcol_{metric}(_total)?"}}[{pace(threshold.window_seconds)}])'
+    return Alert(
+        name=f"ShopCollectorSpans{how}",
+        expression=f"sum by (job, instance) ({rate}) > {threshold.text}",
+        for_seconds=threshold.for_seconds,
+        affects="telemetry",
+        summary=summary,
+        description=f"{PROCESS}: {A_SECOND}.",
+    )

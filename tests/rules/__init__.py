@@ -1,0 +1,1 @@
+"""Are the rules right? Their cases, their mutants, their files and their names."""

@@ -1,0 +1,47 @@
+"""Does each alert fire when it should, and only then?"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.rules.promtool import Cases, all_cases, failing
+from tests.rules.rules import alert_of, alerts, needed_by, rule_file
+
+CASES = all_cases()
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What promtool says of the files of cases that fail, over the rules as they are committed."""
+    folder = tmp_path_factory.mktemp("alerts")
+    tests: dict[Path, str] = {}
+    for cases in CASES:
+        rule = alert_of(cases.alert, dict(cases.select))
+        rules = folder / f"{cases.name}.rules.json"
+        rules.write_text(json.dumps(rule_file([*needed_by(rule), rule])))
+        test = folder / f"{cases.name}.test.json"
+        test.write_text(json.dumps(cases.document(rules)))
+        tests[test] = cases.name
+    return {tests[path]: said for path, said in failing(list(tests)).items()}
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.name)
+def test_an_alert_does_what_its_cases_say(cases: Cases, failures: dict[str, str]) -> None:
+    assert cases.name not in failures, failures.get(cases.name)
+
+
+def test_every_alert_has_cases() -> None:
+    """An alert of which there are several has a file for each."""
+    tested = [alert_of(cases.alert, dict(cases.select)) for cases in CASES]
+    assert [rule["alert"] for rule in alerts() if rule not in tested] == []
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.name)
+def test_every_alert_has_a_case_that_fires(cases: Cases) -> None:
+    assert any(expected != "silent" for case in cases.cases for expected in case["then"].values())
+
+
+@pytest.mark.parametrize("cases", [c for c in CASES if c.alert != "ShopWatchdog"], ids=lambda cases: cases.name)
+def test_every_alert_but_the_watchdog_is_seen_silent(cases: Cases) -> None:
+    assert any(expected == "silent" for case in cases.cases for expected in case["then"].values())

@@ -1,0 +1,105 @@
+"""Do the rules work on a real platform, from a counter's birth to the webhook?"""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from observability.lab.monitoring.servers import MonitoringOptions, missing_programs, monitoring
+from observability.lab.monitoring.webhook import Notice, Webhook, webhook
+from services.local.platform import Platform
+from tests.dashboards.promql import Selector, selectors
+from tests.rules.rules import committed_rules
+from tests.rules.test_names import series_names
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.skipif(bool(missing_programs(alertmanager=True)), reason="needs Prometheus and Alertmanager on PATH"),
+]
+
+OPERATORS: dict[str, Callable[[str, str], bool]] = {
+    "=": lambda value, wanted: value == wanted,
+    "!=": lambda value, wanted: value != wanted,
+    "=~": lambda value, wanted: bool(re.fullmatch(wanted, value)),
+    "!~": lambda value, wanted: not re.fullmatch(wanted, value),
+}
+TARGET_LABELS = {"job", "instance"}
+
+
+def counters_read() -> Iterator[Selector]:
+    """Yield each selector of a rule that takes the rate of a series of ours."""
+    ours = series_names()
+    for rule in committed_rules():
+        for selector in selectors(rule["expr"]):
+            if selector.of_growth and selector.name in ours:
+                yield selector
+
+
+def matches(sample: Sample, selector: Selector) -> bool:
+    """Say whether a selector selects a sample, whatever job and instance it will be given."""
+    return sample.name == selector.name and all(
+        OPERATORS[operator](sample.labels.get(label, ""), value)
+        for label, operator, value in selector.matchers
+        if label not in TARGET_LABELS
+    )
+
+
+async def told(hook: Webhook, alert: str, *, firing: bool, since: float, within_seconds: float) -> Notice:
+    """Wait until the webhook is told; fail when it is not in time."""
+    ends = time.monotonic() + within_seconds
+    while time.monotonic() < ends:
+        if notice := hook.first(alert, firing=firing, since=since):
+            return notice
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{alert}, firing={firing}, was not told; told were {[n.alert for n in hook.notices]}")
+
+
+async def knows_alertmanager(prometheus: str, *, within_seconds: float) -> None:
+    """Wait until Prometheus has somebody to tell: it looks after 5 s, and what fired before is sent a minute later."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(within_seconds):
+        while True:
+            async with session.get(f"http://{prometheus}/api/v1/alertmanagers") as page:
+                if (await page.json())["data"]["activeAlertmanagers"]:
+                    return
+            await asyncio.sleep(0.1)
+
+
+async def test_every_counter_that_a_rule_reads_is_there_before_anything_happened(platform: Platform) -> None:
+    """A counter that is born at 1 has no increase: its first event would be missed."""
+    (admin,) = set(platform.endpoints.admin.values())
+    async with aiohttp.ClientSession() as session, session.get(f"http://{admin}/metrics") as page:
+        text = await page.text()
+    families = text_string_to_metric_families(text)
+    samples = [sample for family in families for sample in family.samples]
+    read = list(counters_read())
+    missing = {selector for selector in read if not any(matches(sample, selector) for sample in samples)}
+    assert read
+    assert missing == set()
+
+
+async def test_a_service_that_stops_is_told_of_and_its_return_too(platform: Platform, tmp_path: Path) -> None:
+    """A stopped process keeps its port open and does not answer; all windows are 60 times shorter."""
+    (admin,) = set(platform.endpoints.admin.values())
+    pid = platform.endpoints.service_pids["monolith"]
+    async with webhook() as hook:
+        options = MonitoringOptions(
+            targets={"monolith": admin}, logs_directory=tmp_path, scale=60, webhook_url=hook.url
+        )
+        async with monitoring(options) as running:
+            await knows_alertmanager(running.prometheus, within_seconds=15)
+            stopped = time.monotonic()
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                down = await told(hook, "ShopServiceDown", firing=True, since=stopped, within_seconds=15)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert (down.receiver, dict(down.labels)["job"]) == ("ticket", "monolith")
+            await told(hook, "ShopServiceDown", firing=False, since=down.seconds, within_seconds=20)

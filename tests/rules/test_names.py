@@ -1,0 +1,134 @@
+"""Do rules, runbooks and README speak of what exists? Metrics, bounds, runbooks and panels."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from observability.telemetry.instruments import DURATION_BUCKETS_SECONDS
+from observability.telemetry.metrics import Metrics
+from tests.rules.rules import RECORDED, alerts, committed_rules
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOKS = ROOT / "observability" / "runbooks"
+DASHBOARDS = ROOT / "grafana" / "dashboards"
+HEADINGS = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"]
+# What others export: the names that our texts may use. Of `process_*` prometheus-client makes ours.
+FOREIGN = {
+    "up",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_notifications_sent_total",
+    "alertmanager_notifications_failed_total",
+    "otelcol_receiver_accepted_spans",
+    "otelcol_receiver_refused_spans",
+    "otelcol_processor_refused_spans",
+    "otelcol_processor_dropped_spans",
+    "otelcol_exporter_send_failed_spans",
+    "otelcol_exporter_enqueue_failed_spans",
+    "otelcol_exporter_queue_size",
+    "otelcol_exporter_queue_capacity",
+}
+# Words in our texts that look like a metric's name and are none.
+NO_METRICS = {"shop_order_id"}
+NAME = re.compile(
+    r"\b(?:shop_|http_server_|rpc_server_|rpc_client_|db_client_|otel_sdk_|otelcol_|process_|prometheus_|alertmanager_)"
+    r"[a-z0-9_]*[a-z0-9]"
+)
+LABELS = re.compile(r"\{[^}]*\}|by \([^)]*\)")
+COLLECTOR = re.compile(r'__name__=~"([^"]*)"')
+ALERTS = {f"{rule['alert']}-{rule['labels'].get('long_window', '')}".rstrip("-"): rule for rule in alerts()}
+
+
+def series_names() -> set[str]:
+    """Return every name that a scrape of the catalogue may show."""
+    metrics = Metrics(registry=CollectorRegistry())
+    suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count", "")}
+    return {family.name + suffix for family in metrics.registry.collect() for suffix in suffixes.get(family.type, ())}
+
+
+def names_in(text: str) -> set[str]:
+    """Return the metrics that a text speaks of; a label is none."""
+    return set(NAME.findall(LABELS.sub("", text))) - NO_METRICS
+
+
+KNOWN = series_names() | FOREIGN
+
+
+@pytest.mark.parametrize("rule", committed_rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_rule_reads_metrics_that_exist(rule: dict[str, str]) -> None:
+    assert names_in(rule["expr"]) <= KNOWN
+
+
+def test_a_rule_on_the_collector_reads_metrics_that_exist() -> None:
+    """All names that the pattern matches are in the list, and it matches some."""
+    patterns = [pattern for rule in alerts() for pattern in COLLECTOR.findall(rule["expr"])]
+    assert len(patterns) == 3
+    for pattern in patterns:
+        assert any(re.fullmatch(pattern, name) for name in FOREIGN), pattern
+
+
+@pytest.mark.parametrize("rule", committed_rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_bucket_is_one_of_the_catalogue(rule: dict[str, str]) -> None:
+    bounds = {str(bound) for bound in DURATION_BUCKETS_SECONDS}
+    assert set(re.findall(r'le="([^"]*)"', rule["expr"])) <= bounds
+
+
+def test_what_rules_read_of_each_other_is_recorded() -> None:
+    recorded = {rule["record"] for rule in committed_rules() if "record" in rule}
+    read = {name for rule in committed_rules() for name in RECORDED.findall(rule["expr"])}
+    assert read == recorded
+
+
+@pytest.mark.parametrize("path", [*sorted(RUNBOOKS.glob("*.md")), ROOT / "README.md"], ids=lambda path: path.stem)
+def test_a_text_speaks_of_metrics_that_exist(path: Path) -> None:
+    assert names_in(path.read_text()) <= KNOWN
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+def test_an_alert_leads_to_its_runbook(alert: dict[str, dict[str, str]]) -> None:
+    url = alert["annotations"]["runbook_url"]
+    assert url == f"https://github.com/plumbline/plumbline/blob/main/observability/runbooks/{alert['alert']}.md"
+    assert (RUNBOOKS / f"{alert['alert']}.md").is_file()
+
+
+def test_every_runbook_has_its_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule["alert"] for rule in alerts()}
+
+
+@pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_a_runbook_says_what_it_is_what_it_does_how_to_look_and_what_to_do(path: Path) -> None:
+    assert [line for line in path.read_text().splitlines() if line.startswith("## ")] == HEADINGS
+
+
+@pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_a_runbook_leads_to_runbooks_that_exist(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        assert (RUNBOOKS / target).is_file(), target
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+def test_an_alert_leads_to_a_panel(alert: dict[str, dict[str, str]]) -> None:
+    panels = {
+        f"/d/{dashboard['uid']}?viewPanel={panel['id']}"
+        for dashboard in map(json.loads, (path.read_text() for path in DASHBOARDS.glob("*.json")))
+        for row in dashboard["panels"]
+        for panel in [row, *row.get("panels", [])]
+    }
+    assert alert["annotations"]["dashboard_url"] in panels
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+def test_an_alert_is_named_and_labelled_as_agreed(alert: dict[str, dict[str, str]]) -> None:
+    assert str(alert["alert"]).startswith("Shop")
+    assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+    assert "{{" not in alert["annotations"]["summary"]
+
+
+def test_only_what_customers_feel_is_a_page() -> None:
+    pages = {rule["alert"] for rule in alerts() if rule["labels"]["severity"] == "critical"}
+    assert pages == {"ShopOrderPlacementErrors", "ShopOrderPlacementSlow", "ShopReadModelStale"}
