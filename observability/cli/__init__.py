@@ -9,6 +9,7 @@ from observability.cli import (
     chaos,
     deadletters,
     demo,
+    drill,
     load,
     projection,
     up,
@@ -28,6 +29,7 @@ main.command("demo")(demo.demo)
 main.command("up")(up.up)
 main.command("load")(load.load)
 main.command("verify")(verify.verify)
+main.command("drill")(drill.drill_command)
 main.command("bench-telemetry")(bench_telemetry.bench_telemetry)
 main.command("bench-relay")(bench_relay.bench_relay)
 main.command("bench-read-model")(bench_read_model.bench_read_model)

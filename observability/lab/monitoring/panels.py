@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DASHBOARDS = Path(__file__).parents[2] / "grafana" / "dashboards"
+DASHBOARDS = Path(__file__).resolve().parents[3] / "grafana" / "dashboards"
 # What Grafana puts in for a reader who chose nothing: all processes, and four scrapes of 15 seconds.
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".+", "$job": ".+"}
 

@@ -1,0 +1,80 @@
+"""What can go wrong in a database? Somebody locks a table, closes a database, or changes a row by hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from observability.lab.drill.scene import Begin, Scene
+
+# What a person wrote to the log by hand; no consumer can read it.
+POISON = """
+    WITH head AS (UPDATE event_log_head SET position = position + 1 RETURNING position)
+    INSERT INTO event_log (position, event_id, type, aggregate_id, aggregate_version, occur_time, traceparent, data)
+    SELECT position, gen_random_uuid(), 'order.completed', gen_random_uuid(), 1, now(), '', '\\xff' FROM head"""
+
+
+def locked(database: str, table: str) -> Begin:
+    """Somebody's transaction holds a lock on a table, as a forgotten ALTER TABLE does."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        async with scene.administering(database) as connection, connection.transaction():
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    return begin
+
+
+def closed(database: str) -> Begin:
+    """A database takes no connections, and those that it had are ended."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        async with scene.administering("postgres") as connection:
+            await connection.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+            try:
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database
+                )
+                yield
+            finally:
+                await connection.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
+
+    return begin
+
+
+@asynccontextmanager
+async def lease_left_behind(scene: Scene) -> AsyncIterator[None]:
+    """A relay that is no more holds the lease for another hour."""
+    async with scene.administering("order") as connection:
+        take = "UPDATE relay SET holder = 'gone', epoch = epoch + 1, lease_end_time = now() + interval '1 hour'"
+        await connection.execute(take)
+        try:
+            yield
+        finally:
+            await connection.execute("UPDATE relay SET lease_end_time = '-infinity' WHERE holder = 'gone'")
+
+
+@asynccontextmanager
+async def stock_changed_by_hand(scene: Scene) -> AsyncIterator[None]:
+    """Somebody corrects a number of the stock, and not the books."""
+    async with scene.administering("inventory") as connection:
+        sku = await connection.fetchval("SELECT min(sku) FROM items")
+        change = "UPDATE items SET on_hand = on_hand + $2 WHERE sku = $1"
+        await connection.execute(change, sku, 1)
+        try:
+            yield
+        finally:
+            await connection.execute(change, sku, -1)
+
+
+@asynccontextmanager
+async def event_nobody_can_read(scene: Scene) -> AsyncIterator[None]:
+    """An event in the log that no consumer understands; afterwards its dead letters are thrown away."""
+    async with scene.administering("event_log") as connection:
+        await connection.execute(POISON)
+    try:
+        yield
+    finally:
+        for database in ("order_read", "notification"):
+            async with scene.administering(database) as connection:
+                await connection.execute("DELETE FROM dead_letters")

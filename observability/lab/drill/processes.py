@@ -1,0 +1,219 @@
+"""What can go wrong with a process? It dies, stands still, stumbles, or is flooded."""
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from observability.lab.drill.scene import Begin, Scene
+from services.inventory.api import ReserveStock, StockLine
+from services.local.ports import HOST
+
+# Asks for so long that whoever is asked needs a core for it.
+FLOOD_CONNECTIONS = 24
+HOGS = 6
+STUMBLE_SECONDS = 0.25
+ABANDONED = 60
+CONNECTIONS = 12_000
+# Below what the server takes of a request line's headers, so that it waits for their end.
+UNFINISHED = b"GET /metrics HTTP/1.1\r\nHost: shop\r\nX-Unfinished: " + b"x" * 48_000
+
+
+def killed(name: str) -> Begin:
+    """It dies and is not started again."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        await scene.house.kill(name)
+        try:
+            yield
+        finally:
+            await scene.house.start_ready(name)
+
+    return begin
+
+
+@asynccontextmanager
+async def receiver_stands_still(scene: Scene) -> AsyncIterator[None]:
+    """Whoever takes the spans takes none, and does not say no."""
+    receiver = scene.house.foundation.launcher.processes["receiver"]
+    os.kill(receiver.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(receiver.pid, signal.SIGCONT)
+
+
+def stumbling(name: str) -> Begin:
+    """It stands still for a quarter of a second, twice a second, as under a hypervisor that gives it no time."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        life = scene.house.lives[name]
+
+        async def stumble() -> None:
+            while True:
+                life.send(signal.SIGSTOP)
+                await asyncio.sleep(STUMBLE_SECONDS)
+                life.send(signal.SIGCONT)
+                await asyncio.sleep(STUMBLE_SECONDS)
+
+        async with _going_on(stumble()):
+            try:
+                yield
+            finally:
+                life.send(signal.SIGCONT)
+
+    return begin
+
+
+def flooded(name: str) -> Begin:
+    """Somebody reads its metrics as fast as it gives them, which needs all of its core."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        async with _asking(f"http://{scene.house.admin_address(name)}/metrics"):
+            yield
+
+    return begin
+
+
+def crowded_out(name: str) -> Begin:
+    """It has work to do, on a core that others fill."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        pid, before = scene.house.lives[name].pid, os.sched_getaffinity(scene.house.lives[name].pid)
+        core = min(before)
+        _pin(pid, {core})
+        async with AsyncExitStack() as stack:
+            for _ in range(HOGS):
+                hog = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass", stdout=DEVNULL)
+                stack.push_async_callback(_end, hog)
+                os.sched_setaffinity(hog.pid, {core})
+            await stack.enter_async_context(_asking(f"http://{scene.house.admin_address(name)}/metrics"))
+            try:
+                yield
+            finally:
+                _pin(pid, before)
+
+    return begin
+
+
+def besieged(name: str) -> Begin:
+    """Thousands of callers begin a request and do not end it; each costs memory."""
+
+    @asynccontextmanager
+    async def begin(scene: Scene) -> AsyncIterator[None]:
+        host, _, port = scene.house.admin_address(name).rpartition(":")
+        writers: list[asyncio.StreamWriter] = []
+
+        async def besiege() -> None:
+            for _ in range(CONNECTIONS):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writers.append(writer)
+                writer.write(UNFINISHED)
+                with suppress(ConnectionError):
+                    await writer.drain()
+
+        async with _going_on(besiege()):
+            try:
+                yield
+            finally:
+                for writer in writers:
+                    writer.transport.abort()
+
+    return begin
+
+
+@asynccontextmanager
+async def lists_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
+    """The table of the lists is locked while customers ask for theirs: all connections of its pool wait."""
+    url = f"http://{HOST}:{scene.house.ports.edge_http}/customers/{{}}/orders"
+    async with scene.administering("order_read") as connection, connection.transaction():
+        await connection.execute("LOCK TABLE order_summaries IN ACCESS EXCLUSIVE MODE")
+        customer = str(uuid.uuid4())
+        async with _asking(url.format(customer), headers={"X-Customer-Id": customer}):
+            yield
+
+
+@asynccontextmanager
+async def reservations_abandoned(scene: Scene) -> AsyncIterator[None]:
+    """Somebody sets stock aside again and again, and neither sells nor releases it."""
+    async with scene.administering("inventory") as connection:
+        sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", 10 * ABANDONED)
+
+    async def abandon() -> None:
+        async with scene.house.stock() as stock:
+            while True:
+                reservation_id = uuid.uuid4()
+                await stock.reserve_stock(ReserveStock(str(reservation_id), reservation_id, (StockLine(sku, 1),)))
+                await asyncio.sleep(1 / ABANDONED * 10)
+
+    async with _going_on(abandon()):
+        yield
+
+
+@asynccontextmanager
+async def mail_folder_gone(scene: Scene) -> AsyncIterator[None]:
+    """Where confirmations go there is a file instead of a folder, as when a mount is missing."""
+    folder = scene.house.foundation.options.notifications_directory
+    aside = folder.with_name(f"{folder.name}.aside")
+    folder.rename(aside)
+    folder.touch()
+    try:
+        yield
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+
+
+@asynccontextmanager
+async def _asking(url: str, headers: dict[str, str] | None = None) -> AsyncIterator[None]:
+    """Ask one address again and again over many connections, for the time of a block; answers are thrown away."""
+    timeout = aiohttp.ClientTimeout(total=10)
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError):  # a refusal is what the fault is about
+                async with session.get(url, headers=headers) as page:
+                    await page.read()
+            await asyncio.sleep(0)
+
+    async with (
+        aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(FLOOD_CONNECTIONS):
+            await stack.enter_async_context(_going_on(ask(session)))
+        yield
+
+
+@asynccontextmanager
+async def _going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let something go on for the time of a block; what it raised by then is raised."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _pin(pid: int, cpus: set[int]) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cpus)
+
+
+async def _end(process: Process) -> None:
+    process.kill()
+    await process.wait()

@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager beside a platform on this machine."""

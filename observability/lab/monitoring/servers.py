@@ -1,0 +1,196 @@
+"""How do Prometheus and Alertmanager run beside a platform? From PATH, on loopback, gone when the block ends."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from observability.prometheus.build.alertmanager import alertmanager_configuration
+from observability.prometheus.build.configuration import local_configuration
+from observability.prometheus.build.model import Document
+from observability.prometheus.build.pace import Pace
+from observability.prometheus.build.rule_files import write_rule_files
+from services.local.errors import LocalError
+from services.local.plan import base_environment
+from services.local.ports import HOST, free_port
+from services.local.process import Command, GuardedProcess
+from services.local.scratch import Scratch
+
+# Debian's name first: another program called `alertmanager` may be anything.
+PROMETHEUS = ("prometheus",)
+ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
+RETENTION = "6h"
+RESEND_SECONDS = 60
+READY_SECONDS = 30.0
+ASK_SECONDS = 1.0
+POLL_SECONDS = 0.05
+STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
+
+
+class MonitoringUnavailable(LocalError):
+    """A program is missing, or did not become ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringOptions:
+    """What is watched and how: host:port by job, where logs go, the pace of the rules (60 is a minute a second).
+
+    `webhook_url` is told of alerts, by an Alertmanager that is started too; None starts none. `port` 0 is any free one.
+    """
+
+    targets: Mapping[str, str]
+    logs_directory: Path
+    scale: int = 1
+    webhook_url: str | None = None
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitoring:
+    """What runs: its addresses as host:port, its processes, and the configuration that Prometheus has."""
+
+    options: MonitoringOptions
+    folder: Path
+    prometheus: str
+    alertmanager: str | None
+    configuration: Document
+    processes: Mapping[str, GuardedProcess] = field(default_factory=dict)
+
+    async def reconfigure(self, configuration: Document) -> None:
+        """Give Prometheus another configuration, and wait until it has read it. Raises MonitoringUnavailable."""
+        before = await self._configured_at()
+        _write(self.folder / "prometheus.json", configuration)
+        os.kill(self.processes["prometheus"].pid, signal.SIGHUP)
+        ends = time.monotonic() + READY_SECONDS
+        while await self._configured_at() == before:
+            if time.monotonic() > ends:
+                raise MonitoringUnavailable(f"Prometheus did not read its new configuration: {self.folder}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _configured_at(self) -> str:
+        """The line of its metrics that says when it read its configuration, and whether that was valid."""
+        async with aiohttp.ClientSession() as session, session.get(f"http://{self.prometheus}/metrics") as page:
+            lines = (await page.text()).splitlines()
+        return next(line for line in lines if line.startswith("prometheus_config_last_reload_success_timestamp"))
+
+
+def missing_programs(*, alertmanager: bool) -> list[str]:
+    """Return which of the programs are not on PATH."""
+    wanted = [PROMETHEUS, ALERTMANAGER] if alertmanager else [PROMETHEUS]
+    return [names[0] for names in wanted if _find(names) is None]
+
+
+@asynccontextmanager
+async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
+    """Run them for the time of a block, from nothing. Raises MonitoringUnavailable, LocalError."""
+    if missing := missing_programs(alertmanager=options.webhook_url is not None):
+        raise MonitoringUnavailable(f"not on PATH: {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
+    async with AsyncExitStack() as stack:
+        scratch = Scratch()
+        stack.push_async_callback(scratch.close)
+        write_rule_files(scratch.folder / "rules", scale=options.scale)
+        alertmanager = await _start_alertmanager(options, scratch, stack) if options.webhook_url else None
+        address = f"{HOST}:{options.port or free_port()}"
+        targets = {**options.targets, "prometheus": address, **({"alertmanager": alertmanager} if alertmanager else {})}
+        configuration = local_configuration(targets, alertmanager, scratch.folder / "rules", options.scale)
+        _write(scratch.folder / "prometheus.json", configuration)
+        processes = {"prometheus": await _start_prometheus(options, scratch, stack, address)}
+        yield Monitoring(
+            options=options,
+            folder=scratch.folder,
+            prometheus=address,
+            alertmanager=alertmanager,
+            configuration=configuration,
+            processes=processes,
+        )
+
+
+async def _start_prometheus(
+    options: MonitoringOptions, scratch: Scratch, stack: AsyncExitStack, address: str
+) -> GuardedProcess:
+    folder = scratch.folder
+    arguments = (
+        f"--config.file={folder / 'prometheus.json'}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--storage.tsdb.retention.time={RETENTION}",
+        f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
+        # Alertmanager is found some seconds after the start: what was told before must be told again soon.
+        f"--rules.alert.resend-delay={Pace(options.scale)(RESEND_SECONDS)}",
+    )
+    return await _start("prometheus", PROMETHEUS, arguments, options, scratch, stack, address)
+
+
+async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stack: AsyncExitStack) -> str:
+    assert options.webhook_url is not None
+    address, path = f"{HOST}:{free_port()}", scratch.folder / "alertmanager.json"
+    _write(
+        path,
+        alertmanager_configuration(webhook_url=options.webhook_url, credentials_file=None, scale=options.scale),
+    )
+    arguments = (
+        f"--config.file={path}",
+        f"--storage.path={scratch.folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    )
+    await _start("alertmanager", ALERTMANAGER, arguments, options, scratch, stack, address)
+    return address
+
+
+async def _start(
+    name: str,
+    programs: tuple[str, ...],
+    arguments: tuple[str, ...],
+    options: MonitoringOptions,
+    scratch: Scratch,
+    stack: AsyncExitStack,
+    address: str,
+) -> GuardedProcess:
+    """Start one and wait until it is ready; `stack` stops it."""
+    command = Command(
+        name=name,
+        arguments=(str(_find(programs)), *arguments),
+        log_path=options.logs_directory / f"{name}.log",
+        environment=base_environment(),
+        stop=STOP,
+    )
+    process = GuardedProcess(command, scratch=scratch)
+    stack.push_async_callback(process.stop)
+    await process.started()
+    ends = time.monotonic() + READY_SECONDS
+    while not await _is_ready(address):
+        if process.ended:
+            raise process.failure(await process.exited())
+        if time.monotonic() > ends:
+            raise MonitoringUnavailable(f"{name} was not ready within {READY_SECONDS:.0f} s.{process.tail()}")
+        await asyncio.sleep(POLL_SECONDS)
+    return process
+
+
+async def _is_ready(address: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{address}/-/ready") as page:
+            return page.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def _find(names: tuple[str, ...]) -> str | None:
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def _write(path: Path, document: Document) -> None:
+    """Write a configuration as JSON, which is YAML, in one step: it may be read at any time."""
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(document, indent=1))
+    draft.replace(path)

@@ -1,0 +1,73 @@
+"""Whom does Alertmanager tell? A server on loopback that writes down each alert's beginning and end."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from services.local.ports import HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One alert in one notification: when it came, on `time.monotonic`, to which receiver, and what it says."""
+
+    seconds: float
+    receiver: str
+    alert: str
+    severity: str
+    firing: bool
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Webhook:
+    """The server: its address, what it was told, and whether it refuses what a receiver sends."""
+
+    url: str = ""
+    notices: list[Notice] = field(default_factory=list)
+    refuses: Callable[[str], bool] = field(default=lambda _receiver: False)
+
+    def first(self, alert: str, *, firing: bool, since: float) -> Notice | None:
+        """Return the first notice since a time that an alert fires, or that it has ended."""
+        return next(
+            (each for each in self.notices if each.seconds >= since and (each.alert, each.firing) == (alert, firing)),
+            None,
+        )
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Answer one notification."""
+        receiver = request.match_info["receiver"]
+        if self.refuses(receiver):
+            return web.Response(status=503)
+        for alert in (await request.json())["alerts"]:
+            labels = alert["labels"]
+            self.notices.append(
+                Notice(
+                    seconds=time.monotonic(),
+                    receiver=receiver,
+                    alert=labels["alertname"],
+                    severity=labels["severity"],
+                    firing=alert["status"] == "firing",
+                    labels=tuple(sorted(labels.items())),
+                )
+            )
+        return web.Response()
+
+
+@asynccontextmanager
+async def webhook() -> AsyncIterator[Webhook]:
+    """Listen for the time of a block."""
+    server = Webhook()
+    application = web.Application()
+    application.router.add_post("/{receiver}", server.take)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, HOST, 0).start()
+        server.url = f"http://{HOST}:{runner.addresses[0][1]}"
+        yield server
+    finally:
+        await runner.cleanup()
