@@ -1,6 +1,7 @@
 """`plumb up`: which addresses does a platform that runs until Ctrl-C have?"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,19 +13,23 @@ from rich.table import Table
 from observability.lab.catalogue import ample_stock
 from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.errors import LoadError
+from observability.lab.monitoring.servers import MonitoringOptions, monitoring, require_programs
 from observability.lab.stocking import stock_shop
 from services.local.endpoints import Bus, Endpoints, Mode, remove_stale
 from services.local.errors import LocalError
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
+from services.local.ports import PURPOSES
 from services.local.signals import Interrupted, run_interruptible
 
 AfterStart = Callable[[Endpoints], Awaitable[None]]
+Watching = Callable[[Endpoints, PlatformOptions], AbstractAsyncContextManager[Mapping[str, str]]]
 DEFAULT_PORT_BASE = 8400
 DEFAULT_FOLDER = Path("out/up")
 
 
 def up(
+    *,
     mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
     bus: Annotated[
         Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
@@ -33,9 +38,17 @@ def up(
         int,
         typer.Option(
             help="First of nine ports: REST edge +0, order gRPC +1, inventory gRPC +2, order or monolith admin +3, "
-            "inventory admin +4, OTLP receiver +5, PostgreSQL +6, notification admin +7, NATS +8.",
+            "inventory admin +4, OTLP receiver +5, PostgreSQL +6, notification admin +7, NATS +8. Prometheus, if asked "
+            "for, has +9.",
         ),
     ] = DEFAULT_PORT_BASE,
+    prometheus: Annotated[
+        bool,
+        typer.Option(
+            "--prometheus",
+            help="Run the `prometheus` on PATH beside it, with our rules, on port +9. Alerts are shown there.",
+        ),
+    ] = False,
     endpoints: Annotated[
         Path | None,
         typer.Option(help="Where to write the addresses (0600: it holds passwords). Default: out/up/PORT_BASE.json."),
@@ -49,7 +62,14 @@ def up(
     run_directory = DEFAULT_FOLDER / str(port_base)
     options = PlatformOptions(run_directory=run_directory, mode=mode, bus=bus, port_base=port_base)
     path = endpoints or DEFAULT_FOLDER / f"{port_base}.json"
-    command = UpCommand(options, endpoints_path=path, after_start=stock_catalogue)
+    if prometheus:
+        _require_prometheus()
+    command = UpCommand(
+        options,
+        endpoints_path=path,
+        after_start=stock_catalogue,
+        watching=watched if prometheus else not_watched,
+    )
     raise typer.Exit(command.run())
 
 
@@ -59,10 +79,40 @@ async def stock_catalogue(endpoints: Endpoints) -> None:
     await stock_shop(endpoints.inventory_grpc, ample_stock(skus), request_id_prefix="catalogue")
 
 
-class UpCommand:
-    """One run of `plumb up`; `after_start` is awaited when the platform answers, before its addresses are printed."""
+@asynccontextmanager
+async def watched(endpoints: Endpoints, options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
+    """Run Prometheus for the time of a block; yield its address by its name. Raises LocalError."""
+    assert options.port_base is not None
+    monitoring_options = MonitoringOptions(
+        targets={**endpoints.admin, "receiver": endpoints.otlp_http},
+        logs_directory=options.logs_directory,
+        port=options.port_base + len(PURPOSES),
+    )
+    async with monitoring(monitoring_options) as running:
+        yield {"Prometheus": f"http://{running.prometheus}/alerts"}
 
-    def __init__(self, options: PlatformOptions, *, endpoints_path: Path, after_start: AfterStart | None) -> None:
+
+@asynccontextmanager
+async def not_watched(_endpoints: Endpoints, _options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
+    """Run nothing."""
+    yield {}
+
+
+class UpCommand:
+    """One run of `plumb up`; `after_start` is awaited when the platform answers, before its addresses are printed.
+
+    What `watching` runs beside the platform gives more addresses to print.
+    """
+
+    def __init__(
+        self,
+        options: PlatformOptions,
+        *,
+        endpoints_path: Path,
+        after_start: AfterStart | None,
+        watching: Watching = not_watched,
+    ) -> None:
+        self._watching = watching
         self._options = options
         self._endpoints_path = endpoints_path
         self._after_start = after_start
@@ -87,13 +137,14 @@ class UpCommand:
         async with Platform.start(self._options, progress=self._say) as platform:
             if self._after_start is not None:
                 await platform.unless_failure(self._after(platform.endpoints, self._after_start))
-            platform.endpoints.save(self._endpoints_path)
-            try:
-                self._started = True
-                self._show(platform.endpoints)
-                raise await platform.failure()
-            finally:
-                self._endpoints_path.unlink(missing_ok=True)
+            async with self._watching(platform.endpoints, self._options) as beside:
+                platform.endpoints.save(self._endpoints_path)
+                try:
+                    self._started = True
+                    self._show(platform.endpoints, beside)
+                    raise await platform.failure()
+                finally:
+                    self._endpoints_path.unlink(missing_ok=True)
 
     @staticmethod
     async def _after(endpoints: Endpoints, after_start: AfterStart) -> None:
@@ -102,10 +153,10 @@ class UpCommand:
     def _say(self, message: str) -> None:
         self._console.print(message, markup=False, soft_wrap=True)
 
-    def _show(self, endpoints: Endpoints) -> None:
+    def _show(self, endpoints: Endpoints, beside: Mapping[str, str]) -> None:
         """Prints the addresses and a first thing to try."""
         table = Table(box=None, show_header=False, pad_edge=False)
-        for name, value in _addresses(endpoints, self._endpoints_path):
+        for name, value in (*_addresses(endpoints, self._endpoints_path), *beside.items()):
             table.add_row(name, value, style="bold" if name == "REST edge" else None)
         self._say("")
         self._console.print(table, soft_wrap=True)
@@ -116,6 +167,15 @@ class UpCommand:
             '    -d \'{"lines": [{"sku": "10001", "quantity": 2}]}\''
         )
         self._say("\nCtrl-C stops everything.")
+
+
+def _require_prometheus() -> None:
+    """End at once, rather than when everything runs, where there is none."""
+    try:
+        require_programs(alertmanager=False)
+    except LocalError as error:
+        typer.echo(f"plumb up: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _addresses(endpoints: Endpoints, endpoints_path: Path) -> list[tuple[str, str]]:

@@ -82,17 +82,18 @@ class Monitoring:
         return next(line for line in lines if line.startswith("prometheus_config_last_reload_success_timestamp"))
 
 
-def missing_programs(*, alertmanager: bool) -> list[str]:
-    """Return which of the programs are not on PATH."""
+def require_programs(*, alertmanager: bool) -> None:
+    """Raise MonitoringUnavailable, with what to install, when a program is not on PATH."""
     wanted = [PROMETHEUS, ALERTMANAGER] if alertmanager else [PROMETHEUS]
-    return [names[0] for names in wanted if _find(names) is None]
+    missing = [names[0] for names in wanted if _find(names) is None]
+    if missing:
+        raise MonitoringUnavailable(f"not on PATH: {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
 
 
 @asynccontextmanager
 async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
     """Run them for the time of a block, from nothing. Raises MonitoringUnavailable, LocalError."""
-    if missing := missing_programs(alertmanager=options.webhook_url is not None):
-        raise MonitoringUnavailable(f"not on PATH: {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
+    require_programs(alertmanager=options.webhook_url is not None)
     async with AsyncExitStack() as stack:
         scratch = Scratch()
         stack.push_async_callback(scratch.close)

@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager as the lab runs them."""

@@ -1,0 +1,1 @@
+"""The alert drill, without a platform."""

@@ -1,0 +1,23 @@
+"""Has every alert a fault that makes it fire, or a reason why not?"""
+
+from typing import Any
+
+from observability.lab.drill.faults import ELSEWHERE, FAULTS
+from observability.prometheus.build.rule_files import rule_documents
+
+
+def test_every_alert_has_one_fault_or_a_reason() -> None:
+    drilled = [fault.alert for fault in FAULTS]
+    assert sorted([*drilled, *ELSEWHERE]) == sorted(alerts())
+
+
+def alerts() -> set[str]:
+    """The names of all alerts."""
+    documents: Any = rule_documents().values()
+    return {
+        rule["alert"]
+        for document in documents
+        for group in document["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
