@@ -29,6 +29,7 @@ PROMETHEUS = ("prometheus",)
 ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
 RETENTION = "6h"
 RESEND_SECONDS = 60
+LOOKBACK_SECONDS = 300
 READY_SECONDS = 30.0
 ASK_SECONDS = 1.0
 POLL_SECONDS = 0.05
@@ -124,6 +125,8 @@ async def _start_prometheus(
         f"--storage.tsdb.retention.time={RETENTION}",
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
+        # How long a value counts that no other follows.
+        f"--query.lookback-delta={Pace(options.scale)(LOOKBACK_SECONDS)}",
         # Alertmanager is found some seconds after the start: what was told before must be told again soon.
         f"--rules.alert.resend-delay={Pace(options.scale)(RESEND_SECONDS)}",
     )
