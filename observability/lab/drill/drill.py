@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ POLL_SECONDS = 0.1
 # An alert that was set off must end within so long of the fault's end: an order's next attempt may be a minute away.
 CLEAR_SECONDS = 180.0
 WELL_SECONDS = 120.0
-LONGEST_LOAD_SECONDS = 3 * 3600.0
+PLAN_SECONDS = 600.0
 
 Say = Callable[[str], None]
 
@@ -164,23 +165,29 @@ async def until_well(prometheus: PrometheusClient, listener: Webhook) -> None:
 
 @asynccontextmanager
 async def under_load(house: House, options: DrillOptions) -> AsyncIterator[None]:
-    """Place orders at a steady rate, open loop, for the time of a block."""
+    """Place orders at a steady rate, open loop, for the time of a block: the same plan again and again."""
     edge = f"{HOST}:{house.ports.edge_http}"
-    plan = plan_orders(
-        rate_per_second=options.rate_per_second, duration_seconds=LONGEST_LOAD_SECONDS, seed=options.seed
-    )
+    plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
     skus = ample_stock(line.sku for order in plan for line in order.lines)
     await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="drill")
-    load_options = LoadOptions(target=edge, seed=options.seed, run_nonce="drill")
-    async with open_client(load_options) as client:
-        run = Run(plan=plan, client=client, on_progress=None)
-        load = asyncio.create_task(drive(run))
-        try:
-            yield
-        finally:
-            run.stop.set()
-            with suppress(asyncio.CancelledError):
-                await load
+    stop = asyncio.Event()
+
+    async def load() -> None:
+        for lap in count():
+            lap_options = LoadOptions(target=edge, seed=options.seed, run_nonce=f"drill-{lap}")
+            async with open_client(lap_options) as client:
+                run = Run(plan=plan, client=client, on_progress=None)
+                run.stop = stop
+                await drive(run)
+            if stop.is_set():
+                return
+
+    going_on = asyncio.create_task(load())
+    try:
+        yield
+    finally:
+        stop.set()
+        await going_on
 
 
 async def seen(
