@@ -34,6 +34,9 @@ def translated() -> Iterator[None]:
         raise Overloaded(RETRY_AFTER_SECONDS) from error
     except (TimeoutError, asyncpg.QueryCanceledError) as error:
         raise DeadlineExceeded from error
+    except asyncpg.InternalClientError as error:
+        # A server that ends says so before it hangs up; what is sent in between finds the protocol in a state of error.
+        raise Unavailable(RETRY_AFTER_SECONDS) from error
     except asyncpg.DataError:  # an InterfaceError by birth, yet it speaks of our arguments: a bug
         raise
     except (
