@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
+.PHONY: help demo up test test-stack lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -32,8 +32,13 @@ demo: environment ## Set everything up, run the platform under load, write out/d
 up: environment ## Start the platform and leave it running until Ctrl-C.
 	@exec .venv/bin/plumb up $(ARGS)
 
+# Two at a time, then those that measure time, alone. No tests of a name (5) are none in one of the two.
 test: environment-dev ## Run all tests; ARGS="-k name" for some.
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -m 'not alone' -n 2 --dist loadfile $(ARGS) || [ $$? -eq 5 ]
+	@.venv/bin/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
+
+test-stack: environment-dev ## Test docker-compose.yml and the Collector with the real programs; builds them once.
+	@exec .venv/bin/python -m pytest tests/stack $(ARGS)
 
 lint: environment-dev ## Check style, types, import contracts and protos; change nothing.
 	.venv/bin/ruff check

@@ -41,24 +41,23 @@ async def chaos(output: Path, *arguments: str) -> dict[str, Any]:
 @needs_nats
 async def test_services_that_are_killed_lose_nothing(tmp_path: Path) -> None:
     """Three processes, with NATS as the log; too few kills for each point to have its turn."""
-    found = await chaos(tmp_path, "kill", "--mode", "services", "--bus", "nats", "--kills", "9", "--seed", "2")
-    assert (found["holds"], found["total_kills"] >= 9) == (True, True)
+    found = await chaos(tmp_path, "kill", "--mode", "services", "--bus", "nats", "--kills", "4", "--seed", "2")
+    assert (found["holds"], found["total_kills"] >= 4) == (True, True)
 
 
 async def test_a_monolith_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    found = await chaos(tmp_path, "kill", "--mode", "monolith", "--kills", "8", "--seed", "2")
-    assert (found["holds"], found["total_kills"] >= 8) == (True, True)
+    found = await chaos(tmp_path, "kill", "--mode", "monolith", "--kills", "4", "--seed", "2")
+    assert (found["holds"], found["total_kills"] >= 4) == (True, True)
 
 
 async def test_a_storm_on_one_sku_sells_exactly_its_stock(tmp_path: Path) -> None:
-    """Once with single units, so that all of them go, and once with up to three."""
-    found = await chaos(tmp_path, "storm", "--times", "2")
+    found = await chaos(tmp_path, "storm", "--times", "1")
     assert found["holds"] is True
 
 
 async def test_requests_and_deliveries_that_come_again_have_no_effect(tmp_path: Path) -> None:
-    found = await chaos(tmp_path, "duplicates", "--deliveries", "3000")
-    assert (found["holds"], found["figures"]["repeated_deliveries"] >= 3000) == (True, True)
+    found = await chaos(tmp_path, "duplicates", "--deliveries", "2000")
+    assert (found["holds"], found["figures"]["repeated_deliveries"] >= 2000) == (True, True)
 
 
 async def test_a_relay_that_stood_still_is_fenced(tmp_path: Path) -> None:
@@ -66,7 +65,8 @@ async def test_a_relay_that_stood_still_is_fenced(tmp_path: Path) -> None:
     assert found["holds"] is True
 
 
-async def test_a_database_that_crashes_under_load_keeps_its_orders(tmp_path: Path) -> None:
+async def test_a_database_that_ends_under_load_keeps_its_orders(tmp_path: Path) -> None:
+    """Once in order, once as in a crash."""
     found = await chaos(tmp_path, "postgres-restart", "--times", "2")
     assert found["holds"] is True
 

@@ -16,6 +16,8 @@ from observability.lab.orders import BasketLine, PlannedOrder
 from observability.lab.schedule import plan_orders, plan_requests
 from tests.integration.lab.conftest import StartEdge
 
+pytestmark = pytest.mark.alone
+
 PERIOD_SECONDS, STALL_SECONDS = 0.5, 0.2
 KNOWN_P95, KNOWN_P99 = 0.175, 0.195
 
