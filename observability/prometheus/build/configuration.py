@@ -20,6 +20,7 @@ COMPOSE_TARGETS = {
     "notification": "notification:9464",
     "postgres": "postgres-exporter:9187",
     "otel-collector": "otel-collector:8888",
+    "span-metrics": "otel-collector:8889",
     "prometheus": "prometheus:9090",
     "alertmanager": "alertmanager:9093",
     "jaeger": "jaeger:8888",

@@ -1,0 +1,52 @@
+"""What may each test of the stack ask for? Time for builds, and a place to say what it measured."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.collector import Collector, collector
+from tests.stack.jaeger import Jaeger, jaeger
+
+# The first test that needs a program waits until it is built.
+SECONDS = 1500
+MEASURED = pytest.StashKey[list[str]]()
+Measured = Callable[[str], None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MEASURED] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[MEASURED]:
+        terminalreporter.section("measured")
+        for line in config.stash[MEASURED]:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """Takes a line that the summary shows."""
+    lines: list[str] = request.config.stash[MEASURED]
+    return lines.append
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
+    """A real Jaeger of this module's own."""
+    with jaeger(tmp_path_factory.mktemp("jaeger")) as running:
+        yield running
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Collector]:
+    """A real Collector with nobody behind it."""
+    with collector(tmp_path) as running:
+        yield running

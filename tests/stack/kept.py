@@ -1,0 +1,31 @@
+"""Where do built programs stay between runs? In a folder each, named after what it was made from."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plumbline"
+DIGITS = 16
+
+
+def kept(name: str, ingredients: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder of `name`, filled by `make` unless the same ingredients filled it before.
+
+    It is filled aside and moved into place whole, so that a run that is cut off, or a second one, leaves no half.
+    """
+    folder = CACHE / f"{name}-{sha256(ingredients.encode()).hexdigest()[:DIGITS]}"
+    if folder.exists():
+        return folder
+    CACHE.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f"{name}-draft-", dir=CACHE))
+    try:
+        make(draft)
+        draft.chmod(0o755)
+        if not folder.exists():
+            draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder

@@ -1,0 +1,90 @@
+"""How does a real program run beside a test? With its output in a file, until it answers, and never longer."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import SystemRandom
+from typing import TypeVar
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+ANSWER_SECONDS = 10.0
+POLL_SECONDS = 0.1
+TAIL_LINES = 12
+HOST = "127.0.0.1"
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, below those that the system gives to connections meanwhile."""
+    for port in SystemRandom().sample(range(20_000, 30_000), 100):
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
+    raise AssertionError("no port is free")
+
+
+def get(url: str) -> bytes:
+    """Return the body of an answer with 2xx; raises OSError, as urllib's errors are."""
+    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
+        return bytes(answer.read())
+
+
+def answers(url: str) -> bool:
+    """Say whether an address answers with 2xx."""
+    try:
+        get(url)
+    except OSError:
+        return False
+    return True
+
+
+def eventually(look: Callable[[], T | None], *, what: str, seconds: float = START_SECONDS) -> T:
+    """Return what `look` finds as soon as it finds something; fails when time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], *, log: Path, ready: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program from when `ready` answers until the block ends; it must then end by itself on SIGTERM."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        eventually(lambda: _alive(process, log) and answers(ready), what=f"{ready} answers")
+        yield process
+        process.terminate()
+        assert process.wait(STOP_SECONDS) == 0, _tail(log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(STOP_SECONDS)
+
+
+def _alive(process: subprocess.Popen[bytes], log: Path) -> bool:
+    if process.poll() is not None:
+        raise AssertionError(f"{process.args!r} ended with {process.returncode}:\n{_tail(log)}")
+    return True
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])

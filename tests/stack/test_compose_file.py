@@ -1,0 +1,164 @@
+"""Does docker-compose.yml keep its promises: bounded, unprivileged, on the loopback, pinned, and no secret in it?"""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.infra.settings import RunnableSettings
+from tests.stack.programs import ROOT, compose, run
+
+TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+FILE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+LIMIT_MEBIBYTES = 2048
+UNITS = {"m": 1, "MiB": 1}
+# They end by themselves: their restart is a start of the whole.
+ONE_SHOT = {"migrate", "databases", "load"}
+OURS = {"order", "inventory", "notification"}
+
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def mebibytes(text: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(m|MiB)", text).groups()  # type: ignore[union-attr]  # a wrong text is a failure
+    return int(number) * UNITS[unit]
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+def test_the_real_compose_finds_it_valid() -> None:
+    assert "order" in run([compose(), "--profile", "load", "config", "--services"], timeout=30, folder=ROOT).split()
+
+
+def test_all_limits_of_memory_together_stay_below_two_gibibytes() -> None:
+    assert sum(mebibytes(service["mem_limit"]) for service in SERVICES.values()) <= LIMIT_MEBIBYTES
+
+
+@each_service
+def test_a_service_is_no_root_and_writes_nowhere_but_in_its_volumes(name: str) -> None:
+    service = SERVICES[name]
+    assert int(service["user"].partition(":")[0]) > 0
+    assert (service["read_only"], service["cap_drop"], service.get("privileged")) == (True, ["ALL"], None)
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@each_service
+def test_a_service_has_an_init_a_bound_for_its_logs_and_one_for_its_processes(name: str) -> None:
+    service = SERVICES[name]
+    assert service["init"] is True
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    assert service["pids_limit"] <= 200
+
+
+@each_service
+def test_a_port_is_published_on_the_loopback_alone(name: str) -> None:
+    ports = SERVICES[name].get("ports", [])
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+@each_service
+def test_an_image_has_a_version_and_a_source(name: str) -> None:
+    image = SERVICES[name]["image"]
+    tag = image.rpartition(":")[2]
+    assert re.search(r"\d+\.\d+", tag)
+    first = TEXT.index(f"image: {image}")
+    assert "# https://github.com/" in TEXT[:first].splitlines()[-2] + TEXT[:first].splitlines()[-3]
+
+
+@each_service
+def test_a_command_is_written_out(name: str) -> None:
+    service = SERVICES[name]
+    assert service["command"]
+    assert "build" in service or service["entrypoint"]
+
+
+@each_service
+def test_a_memory_that_go_manages_stays_below_the_limit(name: str) -> None:
+    environment = SERVICES[name].get("environment", {})
+    if "GOMEMLIMIT" in environment:
+        limit = mebibytes(SERVICES[name]["mem_limit"])
+        assert 0.7 * limit < mebibytes(environment["GOMEMLIMIT"]) < 0.9 * limit
+
+
+def test_each_program_in_go_knows_its_limit() -> None:
+    without = {name for name, service in SERVICES.items() if "GOMEMLIMIT" not in service.get("environment", {})}
+    assert without == {*OURS, *ONE_SHOT, "postgres", "alert-webhook"}
+
+
+@each_service
+def test_no_secret_stands_in_the_environment(name: str) -> None:
+    telling = re.compile("password|secret|token|dsn", re.IGNORECASE)
+    values = {key: str(value) for key, value in SERVICES[name].get("environment", {}).items() if telling.search(key)}
+    assert [key for key, value in values.items() if "/run/secrets/" not in value] == []
+
+
+@each_service
+def test_the_socket_of_docker_is_nobody_s(name: str) -> None:
+    assert "docker.sock" not in str(SERVICES[name].get("volumes", []))
+
+
+@each_service
+def test_a_file_that_is_mounted_exists_and_cannot_be_written(name: str) -> None:
+    mounts = [mount.split(":") for mount in SERVICES[name].get("volumes", []) if mount.startswith("./")]
+    assert [mount for mount in mounts if not (ROOT / mount[0]).exists() or mount[-1] != "ro"] == []
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_service_is_given_longer_to_stop_than_it_needs(name: str) -> None:
+    defaults = {field: info.default for field, info in RunnableSettings.model_fields.items()}
+    drain = sum(defaults[f"{part}_seconds"] for part in ("drain_delay", "drain_grace", "telemetry_flush"))
+    assert seconds(SERVICES[name]["stop_grace_period"]) > 1.5 * drain
+
+
+def test_what_runs_on_says_whether_it_is_healthy_where_its_image_can() -> None:
+    without = {name for name, service in SERVICES.items() if "healthcheck" not in service}
+    assert without == {*ONE_SHOT, "otel-collector", "loki"}
+
+
+def test_each_secret_is_made_by_the_script(tmp_path: Path) -> None:
+    subprocess.run(
+        ["sh", ROOT / "compose/secrets.sh"], env={"SECRETS_FOLDER": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True
+    )
+    assert {path.name for path in tmp_path.iterdir()} == set(FILE["secrets"])
+    assert {len(path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()} == {40}
+
+
+def test_a_second_run_of_the_script_leaves_secrets_as_they_are(tmp_path: Path) -> None:
+    texts = []
+    for _ in range(2):
+        subprocess.run(
+            ["sh", ROOT / "compose/secrets.sh"],
+            env={"SECRETS_FOLDER": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            check=True,
+        )
+        texts.append({path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()})
+    assert texts[0] == texts[1]
+
+
+def test_each_variable_is_in_the_example_with_its_default() -> None:
+    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)}", TEXT))
+    example = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    # The one whose default is to have none: the example shows what else there is.
+    used["COLLECTOR_OVERLAY"] = "config-sampled.yaml"
+    assert example == used
+
+
+def test_the_dockerfile_has_the_same_base(tmp_path: Path) -> None:
+    base = re.search(r"\$\{BASE_IMAGE:-([^}]*)}", TEXT)
+    assert base
+    assert f"ARG BASE_IMAGE={base[1]}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_each_target_of_prometheus_is_a_service() -> None:
+    text = (ROOT / "observability/prometheus/prometheus.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["scrape_configs"]
+    targets = {
+        target.partition(":")[0] for job in jobs for group in job["static_configs"] for target in group["targets"]
+    }
+    assert targets - set(SERVICES) == set()
