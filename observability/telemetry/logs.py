@@ -94,6 +94,10 @@ def copied(stream: BinaryIO, service_name: str) -> BinaryIO:
     return cast(BinaryIO, CopiedStream(stream, Path(folder) / f"{service_name}.jsonl"))
 
 
+# What gRPC says when a caller left in the moment it was answered: no error of ours, and the caller does not hear it.
+LEFT_UNHEARD = "ExecuteBatchError raised in core by servicer method"
+
+
 class LibraryLogs(logging.Handler):
     """Sends the libraries' own log records through our logger, so that a process writes one format."""
 
@@ -104,9 +108,10 @@ class LibraryLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a library's record as one event named `library.logged`."""
         exception = record.exc_info if record.exc_info and record.exc_info[0] else None
-        self._log.log(
-            record.levelno, "library.logged", library=record.name, message=record.getMessage(), exc_info=exception
-        )
+        level, message = record.levelno, record.getMessage()
+        if message.startswith(LEFT_UNHEARD):
+            level, exception = logging.INFO, None
+        self._log.log(level, "library.logged", library=record.name, message=message, exc_info=exception)
 
 
 def take_over_library_logs(log: FilteringBoundLogger) -> None:

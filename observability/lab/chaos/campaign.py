@@ -143,8 +143,7 @@ class Campaign:
         if played < self.options.rounds:
             return True
         # A campaign that is too short to have its turn at each point promises no more than its kills.
-        planned = self.options.rounds * self.options.kills_a_round
-        enough = planned >= sum(map(len, points_of(self.options.mode, self.options.bus).values()))
+        enough = self.options.kills >= sum(map(len, points_of(self.options.mode, self.options.bus).values()))
         return enough and bool(self.unreached()) and played < self.options.rounds + MOST_EXTRA_ROUNDS
 
     async def _play(self, number: int, listener: Listener) -> RoundResult:

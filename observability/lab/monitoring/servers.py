@@ -86,7 +86,7 @@ class Monitoring:
 def require_programs(*, alertmanager: bool) -> None:
     """Raise MonitoringUnavailable, with what to install, when a program is not on PATH."""
     wanted = [PROMETHEUS, ALERTMANAGER] if alertmanager else [PROMETHEUS]
-    missing = [names[0] for names in wanted if _find(names) is None]
+    missing = [names[0] for names in wanted if find_program(names) is None]
     if missing:
         raise MonitoringUnavailable(f"not on PATH: {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
 
@@ -162,7 +162,7 @@ async def _start(
     """Start one and wait until it is ready; `stack` stops it."""
     command = Command(
         name=name,
-        arguments=(str(_find(programs)), *arguments),
+        arguments=(str(find_program(programs)), *arguments),
         log_path=options.logs_directory / f"{name}.log",
         environment=base_environment(),
         stop=STOP,
@@ -189,7 +189,8 @@ async def _is_ready(address: str) -> bool:
         return False
 
 
-def _find(names: tuple[str, ...]) -> str | None:
+def find_program(names: tuple[str, ...]) -> str | None:
+    """Return the path of the first of these programs that is on PATH."""
     return next((found for name in names if (found := shutil.which(name))), None)
 
 

@@ -1,7 +1,6 @@
 """Do Prometheus and Alertmanager come up with our rules, tell whom they should, and read what is changed?"""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,11 +9,18 @@ from typer.testing import CliRunner
 
 from observability.cli import main
 from observability.lab.monitoring.client import PrometheusClient, QueryFailed
-from observability.lab.monitoring.servers import Monitoring, MonitoringOptions, monitoring
+from observability.lab.monitoring.servers import (
+    ALERTMANAGER,
+    PROMETHEUS,
+    Monitoring,
+    MonitoringOptions,
+    find_program,
+    monitoring,
+)
 from observability.lab.monitoring.webhook import Webhook, webhook
 
 needs_prometheus = pytest.mark.skipif(
-    not (shutil.which("prometheus") and shutil.which("prometheus-alertmanager")),
+    not (find_program(PROMETHEUS) and find_program(ALERTMANAGER)),
     reason="there is no prometheus or prometheus-alertmanager here: what they do with our rules stays unproven",
 )
 BOUND_SECONDS = 40.0

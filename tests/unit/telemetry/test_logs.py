@@ -1,12 +1,13 @@
 """Where do log lines go? To the stream always; to a file of bounded size when LOG_FOLDER names its folder."""
 
 import json
+import logging
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from observability.telemetry.logs import CopiedStream, make_logger
+from observability.telemetry.logs import CopiedStream, LibraryLogs, make_logger
 
 # It opens, and takes nothing.
 FULL_DISK = Path("/dev/full")
@@ -55,3 +56,17 @@ def test_a_file_that_fails_costs_no_line_of_the_stream() -> None:
     copied.write(b"two\n")
     one, failure, two = stream.getvalue().splitlines()
     assert (one, json.loads(failure)["event"], two) == (b"one", "log.copy_given_up", b"two")
+
+
+@pytest.mark.parametrize(
+    ("message", "level"),
+    [
+        ("ExecuteBatchError raised in core by servicer method [/shop.order.v1.OrderService/GetOrder]", "info"),
+        ("Unexpected [KeyError] raised by servicer method [/shop.order.v1.OrderService/GetOrder]", "error"),
+    ],
+)
+def test_a_caller_who_left_unheard_is_no_error(message: str, level: str) -> None:
+    stream = BytesIO()
+    log = make_logger(service_name="order", level=20, stream=stream)
+    LibraryLogs(log).emit(logging.LogRecord("grpc", logging.ERROR, "", 0, message, (), None))
+    assert json.loads(stream.getvalue())["level"] == level
