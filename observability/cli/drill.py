@@ -10,8 +10,9 @@ from rich.table import Table
 
 from observability.lab.chaos.campaign import write_whole
 from observability.lab.chaos.errors import ChaosError
-from observability.lab.drill.drill import DrillOptions, DrillResult, drill
+from observability.lab.drill.drill import DrillResult, drill
 from observability.lab.drill.faults import ELSEWHERE, FAULTS
+from observability.lab.drill.stage import DrillOptions
 from observability.lab.errors import LoadError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible

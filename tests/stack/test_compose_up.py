@@ -163,6 +163,12 @@ def test_prometheus_reaches_each_target_that_runs(healthy: Stack) -> None:
     eventually(lambda: not down(), what="all targets are up", seconds=FOUND_SECONDS)
 
 
+def test_postgres_answers_what_the_dashboards_ask(healthy: Stack) -> None:
+    """Through the exporter, in our own words for it."""
+    for query in ("postgres_connections_sessions", "postgres_statements_calls_total"):
+        eventually(lambda query=query: healthy.prometheus(query), what=f"{query} has data", seconds=FOUND_SECONDS)  # type: ignore[misc]  # mypy infers no lambda with a default
+
+
 def test_an_alert_is_told_to_the_webhook(healthy: Stack) -> None:
     """The one that always fires."""
     eventually(

@@ -1,7 +1,10 @@
 """What can go wrong in a database? Somebody locks a table, closes a database, or changes a row by hand."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import asyncpg
 
 from observability.lab.drill.scene import Begin, Scene
 
@@ -78,3 +81,29 @@ async def event_nobody_can_read(scene: Scene) -> AsyncIterator[None]:
         for database in ("order_read", "notification"):
             async with scene.administering(database) as connection:
                 await connection.execute("DELETE FROM dead_letters")
+
+
+@asynccontextmanager
+async def log_emptied(scene: Scene) -> AsyncIterator[None]:
+    """The event log loses everything; it is filled again and read again."""
+    await scene.house.wipe_log()
+    yield
+
+
+@asynccontextmanager
+async def deadlock(scene: Scene) -> AsyncIterator[None]:
+    """Two transactions want two rows in opposite order; the server ends one of them."""
+    update = "UPDATE items SET reserved = reserved WHERE sku = $1"
+    async with scene.administering("inventory") as one, scene.administering("inventory") as other:
+        skus = [row["sku"] for row in await one.fetch("SELECT sku FROM items ORDER BY sku DESC LIMIT 2")]
+        first, second = one.transaction(), other.transaction()
+        await first.start()
+        await second.start()
+        await one.execute(update, skus[0])
+        await other.execute(update, skus[1])
+        outcomes = await asyncio.gather(
+            one.execute(update, skus[1]), other.execute(update, skus[0]), return_exceptions=True
+        )
+        assert any(isinstance(outcome, asyncpg.DeadlockDetectedError) for outcome in outcomes), outcomes
+        await asyncio.gather(first.rollback(), second.rollback())
+        yield

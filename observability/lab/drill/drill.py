@@ -2,51 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import count
-from pathlib import Path
 from typing import Any
 
-from observability.lab.catalogue import ample_stock
-from observability.lab.chaos.house import House, HouseOptions
-from observability.lab.chaos.scene import until
-from observability.lab.client import open_client
 from observability.lab.drill.expressions import Expressions
 from observability.lab.drill.faults import LONGEST_SECONDS, Fault
-from observability.lab.drill.scene import Scene
+from observability.lab.drill.stage import ALWAYS, DrillOptions, Stage
 from observability.lab.monitoring.client import PrometheusClient
-from observability.lab.monitoring.servers import MonitoringOptions, monitoring
-from observability.lab.monitoring.webhook import Notice, Webhook, webhook
-from observability.lab.open_loop import drive
-from observability.lab.options import LoadOptions
-from observability.lab.run import Run
-from observability.lab.schedule import plan_orders
-from observability.lab.stocking import stock_shop
-from services.local.ports import HOST
+from observability.lab.monitoring.webhook import Notice, Webhook
 
-# Stock that is set aside and forgotten comes back within the row.
-SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}
-ALWAYS = "ShopWatchdog"
 POLL_SECONDS = 0.1
 # An alert that was set off must end within so long of the fault's end: an order's next attempt may be a minute away.
 CLEAR_SECONDS = 180.0
-WELL_SECONDS = 120.0
-PLAN_SECONDS = 600.0
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrillOptions:
-    """The pace (60: a minute of the rules is a second), the load in orders a second, and how long all is well first."""
-
-    folder: Path
-    scale: int
-    rate_per_second: float
-    healthy_seconds: float
-    seed: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,31 +58,28 @@ class DrillResult:
 
 
 async def drill(options: DrillOptions, faults: Sequence[Fault], *, quiet_seconds: float, say: Say) -> DrillResult:
-    """Carry the faults out one by one, then watch a healthy platform for a time. Raises LocalError, ChaosError."""
+    """Carry the faults out one by one, then watch a healthy platform for a time. Raises as `Stage.open` does."""
     result = DrillResult({**asdict(options), "folder": str(options.folder)})
     asked = Expressions.of_platform(scale=options.scale)
-    house_options = HouseOptions(folder=options.folder, mode="services", bus="postgres", environment=SETTINGS)
-    async with House.open(house_options) as house, webhook() as listener:
-        await house.start_all()
-        async with under_load(house, options):
-            for fault in faults:
-                row = await one_row(options, fault, house, listener, asked)
-                result.rows.append(row)
-                say(sentence(row))
-            if quiet_seconds:
-                result.healthy = await stay_healthy(options, house, listener, quiet_seconds)
-                say(f"{quiet_seconds:.0f} s of healthy load: {', '.join(result.healthy['fired']) or 'no alert'}")
+    async with Stage.open(options) as stage:
+        for fault in faults:
+            row = await one_row(stage, fault, asked)
+            result.rows.append(row)
+            say(sentence(row))
+        if quiet_seconds:
+            result.healthy = await stay_healthy(stage, quiet_seconds)
+            say(f"{quiet_seconds:.0f} s of healthy load: {', '.join(result.healthy['fired']) or 'no alert'}")
     result.expressions = asked.as_document()
     return result
 
 
-async def one_row(options: DrillOptions, fault: Fault, house: House, listener: Webhook, asked: Expressions) -> Row:
+async def one_row(stage: Stage, fault: Fault, asked: Expressions) -> Row:
     """Start from an empty Prometheus, let all be well for a time, break one thing, and put it right."""
-    row, began = Row(alert=fault.alert, fault=fault.words), time.time()
-    async with watched(options, house, listener) as scene:
+    row, listener, began = Row(alert=fault.alert, fault=fault.words), stage.webhook, time.time()
+    async with stage.watched() as scene:
         well = time.monotonic()
-        await asyncio.sleep(options.healthy_seconds)
-        row.before = sorted(fired(listener, since=well))
+        await asyncio.sleep(stage.options.healthy_seconds)
+        row.before = sorted(stage.fired(since=well))
         broken = time.monotonic()
         async with fault.begin(scene):
             notice = await seen(listener, fault.alert, firing=True, since=0.0 if fault.alert == ALWAYS else broken)
@@ -122,72 +89,29 @@ async def one_row(options: DrillOptions, fault: Fault, house: House, listener: W
         if row.detected_seconds is not None and fault.alert != ALWAYS:
             notice = await seen(listener, fault.alert, firing=False, since=mended, limit_seconds=CLEAR_SECONDS)
             row.cleared_seconds = None if notice is None else round(notice.seconds - mended, 1)
-        row.collateral = sorted(fired(listener, since=broken) - {fault.alert})
+        row.collateral = sorted(stage.fired(since=broken) - {fault.alert})
         await asked.ask(PrometheusClient(scene.monitoring.prometheus), start=began, end=time.time())
     return row
 
 
-async def stay_healthy(options: DrillOptions, house: House, listener: Webhook, seconds: float) -> dict[str, Any]:
+async def stay_healthy(stage: Stage, seconds: float) -> dict[str, Any]:
     """Watch without a fault; return for how long, and what fired."""
-    async with watched(options, house, listener):
+    async with stage.watched():
         well = time.monotonic()
         await asyncio.sleep(seconds)
-        return {"seconds": seconds, "fired": sorted(fired(listener, since=well))}
+        return {"seconds": seconds, "fired": sorted(stage.fired(since=well))}
 
 
-@asynccontextmanager
-async def watched(options: DrillOptions, house: House, listener: Webhook) -> AsyncIterator[Scene]:
-    """Watch the platform with a Prometheus and an Alertmanager that know nothing yet, and tell the webhook."""
-    listener.notices.clear()
-    targets = {name: house.admin_address(name) for name in house.processes} | {"receiver": house.foundation.otlp_http}
-    monitoring_options = MonitoringOptions(
-        targets=targets,
-        logs_directory=options.folder / "logs",
-        scale=options.scale,
-        webhook_url=listener.url,
-    )
-    async with monitoring(monitoring_options) as running:
-        await until_well(PrometheusClient(running.prometheus), listener)
-        yield Scene(house=house, monitoring=running, webhook=listener)
-
-
-async def until_well(prometheus: PrometheusClient, listener: Webhook) -> None:
-    """Wait until every target was scraped and no alert is left of the time before. Raises ChaosError."""
-
-    async def is_well() -> bool:
-        down = await prometheus.instant("count(up) - sum(up)")
-        alerts = {name for name, _ in await prometheus.alerts()}
-        began, ended = (fired(listener, firing=firing) for firing in (True, False))
-        return bool(down) and down[0].values == (0.0,) and alerts == {ALWAYS} and began <= ended
-
-    await until("every target is scraped and no alert is active", is_well, limit_seconds=WELL_SECONDS)
-
-
-@asynccontextmanager
-async def under_load(house: House, options: DrillOptions) -> AsyncIterator[None]:
-    """Place orders at a steady rate, open loop, for the time of a block: the same plan again and again."""
-    edge = f"{HOST}:{house.ports.edge_http}"
-    plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
-    skus = ample_stock(line.sku for order in plan for line in order.lines)
-    await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="drill")
-    stop = asyncio.Event()
-
-    async def load() -> None:
-        for lap in count():
-            lap_options = LoadOptions(target=edge, seed=options.seed, run_nonce=f"drill-{lap}")
-            async with open_client(lap_options) as client:
-                run = Run(plan=plan, client=client, on_progress=None)
-                run.stop = stop
-                await drive(run)
-            if stop.is_set():
-                return
-
-    going_on = asyncio.create_task(load())
-    try:
-        yield
-    finally:
-        stop.set()
-        await going_on
+async def medley(stage: Stage, faults: Sequence[Fault], *, seconds_each: float, say: Say) -> Expressions:
+    """Let one fault follow the other under one Prometheus; return what every expression found meanwhile."""
+    asked, began = Expressions.of_platform(scale=stage.options.scale), time.time()
+    async with stage.watched() as scene:
+        for fault in faults:
+            say(fault.words)
+            async with fault.begin(scene):
+                await asyncio.sleep(seconds_each)
+        await asked.ask(PrometheusClient(scene.monitoring.prometheus), start=began, end=time.time())
+    return asked
 
 
 async def seen(
@@ -200,12 +124,6 @@ async def seen(
         await asyncio.sleep(POLL_SECONDS)
         notice = listener.first(alert, firing=firing, since=since)
     return notice
-
-
-def fired(listener: Webhook, *, since: float = 0.0, firing: bool = True) -> set[str]:
-    """Return the alerts but the one that always fires that were told of since a time, as begun or as ended."""
-    told = {each.alert for each in listener.notices if each.firing is firing and each.seconds >= since}
-    return told - {ALWAYS}
 
 
 def sentence(row: Row) -> str:

@@ -59,7 +59,7 @@ FAULTS = (
         stumbling("notification"),
     ),
     Fault("ShopCpuSaturated", "notification is asked for its metrics without a pause", flooded("notification")),
-    Fault("ShopRunQueueWaiting", "six busy programs share notification's core", crowded_out("notification")),
+    Fault("ShopRunQueueWaiting", "three busy programs share notification's core", crowded_out("notification")),
     Fault("ShopMemoryHigh", "thousands begin a request to notification and do not end it", besieged("notification")),
     Fault("ShopOutboxStalled", "the event log's head is locked", locked("event_log", "event_log_head")),
     Fault("ShopRelayLeaderless", "a relay that is no more holds the lease", lease_left_behind),

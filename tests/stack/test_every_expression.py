@@ -1,0 +1,45 @@
+"""Does every expression of every dashboard and rule find data, and something other than 0 while things go wrong?"""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from observability.lab.drill.databases import deadlock, log_emptied
+from observability.lab.drill.drill import medley
+from observability.lab.drill.faults import FAULTS, Fault
+from observability.lab.drill.stage import DrillOptions, Stage
+from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
+from tests.stack.conftest import Measured
+
+EXCEPTIONS = Path(__file__).parent / "exceptions.yml"
+MOST_EXCEPTIONS = 5
+SECONDS_EACH = 5.0
+# They take long to show, and what they show others show too.
+LEFT_OUT = {"ShopCpuSaturated", "ShopMemoryHigh", "ShopPoolWaiting", "ShopSpanExportFailing", "ShopScrapeFailing"}
+MORE = (
+    Fault("", "the event log is emptied", log_emptied),
+    Fault("", "two transactions lock each other out", deadlock),
+)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(
+    not (find_program(PROMETHEUS) and find_program(ALERTMANAGER)),
+    reason="there is no prometheus or prometheus-alertmanager here: no expression is executed",
+)
+async def test_every_expression_finds_data_and_something(tmp_path: Path, measured: Measured) -> None:
+    """Under load, with one fault after the other; what does not is listed with a reason."""
+    options = DrillOptions(folder=tmp_path, scale=60, rate_per_second=8, healthy_seconds=0, seed=1)
+    faults = [*MORE, *(fault for fault in FAULTS if fault.alert not in LEFT_OUT)]
+    async with Stage.open(options) as stage:
+        asked = await medley(stage, faults, seconds_each=SECONDS_EACH, say=print)
+    exceptions = yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))
+    measured(f"{len(asked.where)} expressions, {len(asked.with_data)} with data, {len(asked.not_zero)} not always 0")
+    for text, reason in exceptions.items():
+        measured(f"nothing for {text}: {reason}")
+    found = asked.as_document()
+    empty = {text: where for where in (*found["without_data"], *found["always_zero"]) for text in [where]}
+    unexplained = [each for each in empty if not any(text in each for text in exceptions)]
+    assert unexplained == []
+    assert len(exceptions) <= MOST_EXCEPTIONS
