@@ -112,7 +112,7 @@ def crowded_out(name: str) -> Begin:
 
 
 def besieged(name: str) -> Begin:
-    """Thousands of callers begin a request and do not end it; each costs memory."""
+    """Thousands of callers begin a request and do not end it; each costs memory, which only a restart gives back."""
 
     @asynccontextmanager
     async def begin(scene: Scene) -> AsyncIterator[None]:
@@ -133,6 +133,8 @@ def besieged(name: str) -> Begin:
             finally:
                 for writer in writers:
                     writer.transport.abort()
+                await scene.house.kill(name)
+                await scene.house.start_ready(name)
 
     return begin
 
