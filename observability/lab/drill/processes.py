@@ -98,7 +98,10 @@ def crowded_out(name: str) -> Begin:
         _pin(pid, {core})
         async with AsyncExitStack() as stack:
             for _ in range(HOGS):
-                hog = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass", stdout=DEVNULL)
+                # Each of a session of its own: the kernel may share a core by sessions.
+                hog = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-c", "while True: pass"), stdout=DEVNULL, start_new_session=True
+                )
                 stack.push_async_callback(_end, hog)
                 os.sched_setaffinity(hog.pid, {core})
             url = f"http://{scene.house.admin_address(name)}/metrics"
