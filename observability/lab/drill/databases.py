@@ -1,12 +1,20 @@
 """What can go wrong in a database? Somebody locks a table, closes a database, or changes a row by hand."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import asyncpg
 
+from observability.lab.catalogue import Delivery
 from observability.lab.drill.scene import Begin, Scene
+from observability.lab.stocking import stock_shop
+from services.local.ports import HOST
+
+LOCKED_SKU = "DRILL-LOCKED"
+ORDER_SECONDS = 15.0
 
 # What a person wrote to the log by hand; no consumer can read it.
 POISON = """
@@ -106,4 +114,21 @@ async def deadlock(scene: Scene) -> AsyncIterator[None]:
         )
         assert any(isinstance(outcome, asyncpg.DeadlockDetectedError) for outcome in outcomes), outcomes
         await asyncio.gather(first.rollback(), second.rollback())
+        yield
+
+
+@asynccontextmanager
+async def one_order_stuck(scene: Scene) -> AsyncIterator[None]:
+    """The row of one SKU stays locked, and somebody has ordered it; all others are served."""
+    ports, customer = scene.house.ports, str(uuid.uuid4())
+    await stock_shop(f"{HOST}:{ports.inventory_grpc}", [Delivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
+    async with scene.administering("inventory") as connection, connection.transaction():
+        await connection.execute("SELECT FROM items WHERE sku = $1 FOR UPDATE", LOCKED_SKU)
+        headers = {"X-Customer-Id": customer, "Idempotency-Key": customer}
+        order = {"lines": [{"sku": LOCKED_SKU, "quantity": 1}]}
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ORDER_SECONDS)) as session,
+            session.post(f"http://{HOST}:{ports.edge_http}/orders", json=order, headers=headers) as page,
+        ):
+            page.raise_for_status()
         yield

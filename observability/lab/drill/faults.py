@@ -7,6 +7,7 @@ from observability.lab.drill.databases import (
     event_nobody_can_read,
     lease_left_behind,
     locked,
+    one_order_stuck,
     stock_changed_by_hand,
 )
 from observability.lab.drill.processes import (
@@ -65,7 +66,7 @@ FAULTS = (
     Fault("ShopRelayLeaderless", "a relay that is no more holds the lease", lease_left_behind),
     Fault("ShopConsumerLagging", "notification's cursor is locked", locked("notification", "consumer_cursors")),
     Fault("ShopDeadLettersParked", "an event that nobody can read stands in the log", event_nobody_can_read),
-    Fault("ShopSagaStuck", "inventory is killed for two minutes", killed("inventory")),
+    Fault("ShopSagaStuck", "the row of one SKU is locked, and somebody has ordered it", one_order_stuck),
     Fault("ShopReservationsExpiring", "stock is set aside and forgotten", reservations_abandoned),
     Fault("ShopInvariantViolated", "one number of the stock is changed by hand", stock_changed_by_hand),
     Fault("ShopWorkerFailing", "the database `notification` takes no connections", closed("notification")),
