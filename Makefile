@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-stack lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
+.PHONY: help demo up test test-stack test-expressions lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -38,7 +38,10 @@ test: environment-dev ## Run all tests; ARGS="-k name" for some.
 	@.venv/bin/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
 
 test-stack: environment-dev ## Test docker-compose.yml and the Collector with the real programs; builds them once.
-	@exec .venv/bin/python -m pytest tests/stack $(ARGS)
+	@exec .venv/bin/python -m pytest tests/stack --ignore=tests/stack/test_every_expression.py $(ARGS)
+
+test-expressions: environment-dev ## Run every query of dashboards and rules on a shop in which one thing after the other breaks.
+	@exec .venv/bin/python -m pytest tests/stack/test_every_expression.py $(ARGS)
 
 lint: environment-dev ## Check style, types, import contracts and protos; change nothing.
 	.venv/bin/ruff check

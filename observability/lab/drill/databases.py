@@ -5,16 +5,15 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
 import asyncpg
 
 from observability.lab.catalogue import Delivery
+from observability.lab.drill.customers import as_customer
 from observability.lab.drill.scene import Begin, Scene
 from observability.lab.stocking import stock_shop
 from services.local.ports import HOST
 
 LOCKED_SKU = "DRILL-LOCKED"
-ORDER_SECONDS = 15.0
 
 # What a person wrote to the log by hand; no consumer can read it.
 POISON = """
@@ -67,10 +66,10 @@ async def lease_left_behind(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def stock_changed_by_hand(scene: Scene) -> AsyncIterator[None]:
-    """Somebody corrects a number of the stock, and not the books."""
+    """Somebody sets a unit of stock aside by hand, for no reservation."""
     async with scene.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT min(sku) FROM items")
-        change = "UPDATE items SET on_hand = on_hand + $2 WHERE sku = $1"
+        change = "UPDATE items SET reserved = reserved + $2 WHERE sku = $1"
         await connection.execute(change, sku, 1)
         try:
             yield
@@ -124,11 +123,8 @@ async def one_order_stuck(scene: Scene) -> AsyncIterator[None]:
     await stock_shop(f"{HOST}:{ports.inventory_grpc}", [Delivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
     async with scene.administering("inventory") as connection, connection.transaction():
         await connection.execute("SELECT FROM items WHERE sku = $1 FOR UPDATE", LOCKED_SKU)
-        headers = {"X-Customer-Id": customer, "Idempotency-Key": customer}
-        order = {"lines": [{"sku": LOCKED_SKU, "quantity": 1}]}
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ORDER_SECONDS)) as session,
-            session.post(f"http://{HOST}:{ports.edge_http}/orders", json=order, headers=headers) as page,
-        ):
-            page.raise_for_status()
+        async with as_customer(scene, customer) as session:
+            order = {"lines": [{"sku": LOCKED_SKU, "quantity": 1}]}
+            async with session.post("/orders", json=order, headers={"Idempotency-Key": customer}) as page:
+                page.raise_for_status()
         yield

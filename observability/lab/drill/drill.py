@@ -102,14 +102,14 @@ async def stay_healthy(stage: Stage, seconds: float) -> dict[str, Any]:
         return {"seconds": seconds, "fired": sorted(stage.fired(since=well))}
 
 
-async def medley(stage: Stage, faults: Sequence[Fault], *, seconds_each: float, say: Say) -> Expressions:
-    """Let one fault follow the other under one Prometheus; return what every expression found meanwhile."""
+async def medley(stage: Stage, faults: Sequence[tuple[Fault, float]], *, say: Say) -> Expressions:
+    """Let faults follow each other, each for so many seconds; return what every expression found meanwhile."""
     asked, began = Expressions.of_platform(scale=stage.options.scale), time.time()
     async with stage.watched() as scene:
-        for fault in faults:
+        for fault, seconds in faults:
             say(fault.words)
             async with fault.begin(scene):
-                await asyncio.sleep(seconds_each)
+                await asyncio.sleep(seconds)
         await asked.ask(PrometheusClient(scene.monitoring.prometheus), start=began, end=time.time())
     return asked
 
