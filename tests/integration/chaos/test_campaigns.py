@@ -16,8 +16,12 @@ SECONDS = 120.0
 pytestmark = pytest.mark.timeout(SECONDS + 30)
 
 
-async def chaos(output: Path, *arguments: str) -> dict[str, Any]:
-    """Run `plumb chaos` to its end; return what it wrote. It must exit 0."""
+# So few kills cannot reach every point, which the command tells by its exit code.
+INCOMPLETE = 3
+
+
+async def chaos(output: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """Run `plumb chaos` to its end; return what it wrote. It must exit with this code."""
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("plumb"),
         *("chaos", *arguments, "--output", str(output)),
@@ -32,7 +36,7 @@ async def chaos(output: Path, *arguments: str) -> dict[str, Any]:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, printed
+    assert process.returncode == code, printed
     (result,) = output.glob("*/result.json")
     document: dict[str, Any] = json.loads(result.read_text())
     return document
@@ -41,12 +45,14 @@ async def chaos(output: Path, *arguments: str) -> dict[str, Any]:
 @needs_nats
 async def test_services_that_are_killed_lose_nothing(tmp_path: Path) -> None:
     """Three processes, with NATS as the log; too few kills for each point to have its turn."""
-    found = await chaos(tmp_path, "kill", "--mode", "services", "--bus", "nats", "--kills", "4", "--seed", "2")
+    found = await chaos(
+        tmp_path, "kill", "--mode", "services", "--bus", "nats", "--kills", "4", "--seed", "2", code=INCOMPLETE
+    )
     assert (found["holds"], found["total_kills"] >= 4) == (True, True)
 
 
 async def test_a_monolith_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    found = await chaos(tmp_path, "kill", "--mode", "monolith", "--kills", "4", "--seed", "2")
+    found = await chaos(tmp_path, "kill", "--mode", "monolith", "--kills", "4", "--seed", "2", code=INCOMPLETE)
     assert (found["holds"], found["total_kills"] >= 4) == (True, True)
 
 
