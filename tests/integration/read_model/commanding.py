@@ -9,7 +9,6 @@ from typing import TypeVar
 from typer.testing import CliRunner, Result
 
 from observability.cli import main
-from services.local.endpoints import Endpoints
 from tests.contract.shop import Shop, open_shop
 
 Found = TypeVar("Found")
@@ -39,30 +38,3 @@ class Platform:
 def plumb(*arguments: str) -> Result:
     """Run a command."""
     return CliRunner(env={"COLUMNS": "250"}).invoke(main, arguments)
-
-
-def write_endpoints(dsns: Mapping[str, str], folder: Path) -> Path:
-    """Write the file that `plumb up` would."""
-    path = folder / "endpoints.json"
-    Endpoints(
-        run_id="test",
-        mode="services",
-        bus="postgres",
-        supervisor_pid=1,
-        supervisor_token="",
-        edge_http="",
-        order_grpc="",
-        inventory_grpc="",
-        admin={},
-        otlp_http="",
-        databases=dsns,
-        event_log_url=dsns["event_log"],
-        event_log_allow_unsafe_sync=False,
-        postgres_pid=None,
-        service_pids={},
-        run_directory="",
-        traces_directory="",
-        notifications_directory="",
-        logs={},
-    ).save(path)
-    return path

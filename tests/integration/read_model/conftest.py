@@ -11,7 +11,8 @@ import pytest
 from services.order.api import CancelOrder, OutOfStock
 from services.order.consumers.order_summaries import CONSUMER
 from tests.contract.shop import Shop, open_shop, place, request_id, stock
-from tests.integration.read_model.commanding import Platform, write_endpoints
+from tests.endpoints import write_endpoints
+from tests.integration.read_model.commanding import Platform
 from tests.postgres import PostgresServer
 
 # What a rebuild that was cut off leaves for the next one.

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from observability.cli import main
-from services.local.endpoints import Endpoints
+from tests.endpoints import write_endpoints
 from tests.integration.verify.conftest import Sound
 from tests.integration.verify.keeping import tamper
 from tests.integration.verify.tampering import SOLD
@@ -18,29 +18,7 @@ from tests.integration.verify.tampering import SOLD
 @pytest.fixture
 def endpoints(sound: Sound, tmp_path: Path) -> Path:
     """The endpoints file of a platform with the shop's databases."""
-    path = tmp_path / "endpoints.json"
-    Endpoints(
-        run_id="test",
-        mode="services",
-        bus="postgres",
-        supervisor_pid=1,
-        supervisor_token="",
-        edge_http="",
-        order_grpc="",
-        inventory_grpc="",
-        admin={},
-        otlp_http="",
-        databases=sound.dsns,
-        event_log_url=sound.dsns["event_log"],
-        event_log_allow_unsafe_sync=False,
-        postgres_pid=None,
-        service_pids={},
-        run_directory="",
-        traces_directory="",
-        notifications_directory=str(tmp_path),
-        logs={},
-    ).save(path)
-    return path
+    return write_endpoints(sound.dsns, tmp_path)
 
 
 async def plumb(*arguments: object) -> Result:
