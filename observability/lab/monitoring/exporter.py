@@ -1,25 +1,16 @@
 """What does PostgreSQL say of itself? An exporter beside a server of our own, with what our dashboards ask."""
 
-import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
-from services.local.errors import LocalError
-from services.local.plan import base_environment
+from observability.lab.monitoring.program import Program
 from services.local.ports import HOST, free_port
-from services.local.process import Command, GuardedProcess
 from services.local.scratch import Scratch
 
 PROGRAM = "prometheus-postgres-exporter"
 QUERIES = Path(__file__).resolve().parents[3] / "grafana" / "postgres_exporter" / "queries.yml"
-READY_SECONDS = 15.0
-ASK_SECONDS = 5.0
-POLL_SECONDS = 0.05
 
 
 @asynccontextmanager
@@ -39,31 +30,16 @@ async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterat
         "--no-collector.database",
         "--no-collector.bgwriter",
     )
-    async with AsyncExitStack() as stack:
-        scratch = Scratch()
-        stack.push_async_callback(scratch.close)
-        command = Command(
-            name="postgres-exporter",
-            arguments=(program, *arguments),
-            log_path=logs_directory / "postgres-exporter.log",
-            environment=base_environment() | {"DATA_SOURCE_NAME": admin_dsn},
-        )
-        process = GuardedProcess(command, scratch=scratch)
-        stack.push_async_callback(process.stop)
-        await process.started()
-        await _until_it_answers(address, process)
-        yield {"postgres": address}
-
-
-async def _until_it_answers(address: str, process: GuardedProcess) -> None:
-    ends, timeout = time.monotonic() + READY_SECONDS, aiohttp.ClientTimeout(total=ASK_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        while True:
-            try:
-                async with session.get(f"http://{address}/metrics") as page:
-                    page.raise_for_status()
-                    return
-            except (aiohttp.ClientError, TimeoutError) as error:
-                if process.ended or time.monotonic() > ends:
-                    raise LocalError(f"the exporter of PostgreSQL does not answer.{process.tail()}") from error
-            await asyncio.sleep(POLL_SECONDS)
+    exporter = Program(
+        name="postgres-exporter",
+        arguments=(program, *arguments),
+        ready_url=f"http://{address}/metrics",
+        logs_directory=logs_directory,
+        secrets={"DATA_SOURCE_NAME": admin_dsn},
+    )
+    scratch = Scratch()
+    try:
+        async with exporter.running(scratch):
+            yield {"postgres": address}
+    finally:
+        await scratch.close()

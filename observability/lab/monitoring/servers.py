@@ -8,20 +8,20 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
+from observability.lab.monitoring.program import Program
 from observability.prometheus.build.alertmanager import alertmanager_configuration
 from observability.prometheus.build.configuration import local_configuration
 from observability.prometheus.build.model import Document
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.rule_files import write_rule_files
 from services.local.errors import LocalError
-from services.local.plan import base_environment
 from services.local.ports import HOST, free_port
-from services.local.process import Command, GuardedProcess
+from services.local.process import GuardedProcess
 from services.local.scratch import Scratch
 
 # Debian's name first: another program called `alertmanager` may be anything.
@@ -31,9 +31,7 @@ RETENTION = "6h"
 RESEND_SECONDS = 60
 LOOKBACK_SECONDS = 300
 READY_SECONDS = 30.0
-ASK_SECONDS = 1.0
 POLL_SECONDS = 0.05
-STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
 
 
 class MonitoringUnavailable(LocalError):
@@ -56,20 +54,18 @@ class MonitoringOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Monitoring:
-    """What runs: its addresses as host:port, its processes, and the configuration that Prometheus has."""
+    """A Prometheus that runs: its folder, its address as host:port, its process, and what it was told at first."""
 
-    options: MonitoringOptions
     folder: Path
     prometheus: str
-    alertmanager: str | None
+    process: GuardedProcess
     configuration: Document
-    processes: Mapping[str, GuardedProcess] = field(default_factory=dict)
 
     async def reconfigure(self, configuration: Document) -> None:
         """Give Prometheus another configuration, and wait until it has read it. Raises MonitoringUnavailable."""
         before = await self._configured_at()
         _write(self.folder / "prometheus.json", configuration)
-        os.kill(self.processes["prometheus"].pid, signal.SIGHUP)
+        os.kill(self.process.pid, signal.SIGHUP)
         ends = time.monotonic() + READY_SECONDS
         while await self._configured_at() == before:
             if time.monotonic() > ends:
@@ -104,15 +100,8 @@ async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
         targets = {**options.targets, "prometheus": address, **({"alertmanager": alertmanager} if alertmanager else {})}
         configuration = local_configuration(targets, alertmanager, scratch.folder / "rules", options.scale)
         _write(scratch.folder / "prometheus.json", configuration)
-        processes = {"prometheus": await _start_prometheus(options, scratch, stack, address)}
-        yield Monitoring(
-            options=options,
-            folder=scratch.folder,
-            prometheus=address,
-            alertmanager=alertmanager,
-            configuration=configuration,
-            processes=processes,
-        )
+        process = await _start_prometheus(options, scratch, stack, address)
+        yield Monitoring(folder=scratch.folder, prometheus=address, process=process, configuration=configuration)
 
 
 async def _start_prometheus(
@@ -130,7 +119,13 @@ async def _start_prometheus(
         # Alertmanager is found some seconds after the start: what was told before must be told again soon.
         f"--rules.alert.resend-delay={Pace(options.scale)(RESEND_SECONDS)}",
     )
-    return await _start("prometheus", PROMETHEUS, arguments, options, scratch, stack, address)
+    program = Program(
+        name="prometheus",
+        arguments=(str(find_program(PROMETHEUS)), *arguments),
+        ready_url=f"http://{address}/-/ready",
+        logs_directory=options.logs_directory,
+    )
+    return await stack.enter_async_context(program.running(scratch))
 
 
 async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stack: AsyncExitStack) -> str:
@@ -146,47 +141,14 @@ async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stac
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     )
-    await _start("alertmanager", ALERTMANAGER, arguments, options, scratch, stack, address)
-    return address
-
-
-async def _start(
-    name: str,
-    programs: tuple[str, ...],
-    arguments: tuple[str, ...],
-    options: MonitoringOptions,
-    scratch: Scratch,
-    stack: AsyncExitStack,
-    address: str,
-) -> GuardedProcess:
-    """Start one and wait until it is ready; `stack` stops it."""
-    command = Command(
-        name=name,
-        arguments=(str(find_program(programs)), *arguments),
-        log_path=options.logs_directory / f"{name}.log",
-        environment=base_environment(),
-        stop=STOP,
+    program = Program(
+        name="alertmanager",
+        arguments=(str(find_program(ALERTMANAGER)), *arguments),
+        ready_url=f"http://{address}/-/ready",
+        logs_directory=options.logs_directory,
     )
-    process = GuardedProcess(command, scratch=scratch)
-    stack.push_async_callback(process.stop)
-    await process.started()
-    ends = time.monotonic() + READY_SECONDS
-    while not await _is_ready(address):
-        if process.ended:
-            raise process.failure(await process.exited())
-        if time.monotonic() > ends:
-            raise MonitoringUnavailable(f"{name} was not ready within {READY_SECONDS:.0f} s.{process.tail()}")
-        await asyncio.sleep(POLL_SECONDS)
-    return process
-
-
-async def _is_ready(address: str) -> bool:
-    timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
-    try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{address}/-/ready") as page:
-            return page.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+    await stack.enter_async_context(program.running(scratch))
+    return address
 
 
 def find_program(names: tuple[str, ...]) -> str | None:

@@ -1,0 +1,66 @@
+"""How is one program of the monitoring started? Under a guard, and waited for until it answers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from services.local.errors import LocalError
+from services.local.plan import base_environment
+from services.local.process import Command, GuardedProcess
+from services.local.scratch import Scratch
+
+READY_SECONDS = 30.0
+ASK_SECONDS = 5.0
+POLL_SECONDS = 0.05
+STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run, the address that answers 200 once it is ready, and secrets that stand in its environment alone."""
+
+    name: str
+    arguments: tuple[str, ...]
+    ready_url: str
+    logs_directory: Path
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @asynccontextmanager
+    async def running(self, scratch: Scratch) -> AsyncIterator[GuardedProcess]:
+        """Run it for the time of a block, which begins when it is ready. Raises LocalError."""
+        command = Command(
+            name=self.name,
+            arguments=self.arguments,
+            log_path=self.logs_directory / f"{self.name}.log",
+            environment={**base_environment(), **self.secrets},
+            stop=STOP,
+        )
+        process = GuardedProcess(command, scratch=scratch)
+        try:
+            await process.started()
+            await self._until_ready(process)
+            yield process
+        finally:
+            await process.stop()
+
+    async def _until_ready(self, process: GuardedProcess) -> None:
+        ends = time.monotonic() + READY_SECONDS
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_SECONDS)) as session:
+            while not await self._answers(session):
+                if process.ended:
+                    raise process.failure(await process.exited())
+                if time.monotonic() > ends:
+                    raise LocalError(f"{self.name} was not ready within {READY_SECONDS:.0f} s.{process.tail()}")
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _answers(self, session: aiohttp.ClientSession) -> bool:
+        try:
+            async with session.get(self.ready_url) as page:
+                return page.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
