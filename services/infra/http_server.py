@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 START_SECONDS = 5.0
 BACKLOG = 512
-# A connection that is accepted takes some rounds of the loop until its request is read; ten are ample, and in their
-# time whoever has just connected can still send.
-READ_ROUNDS = 10
+# An accepted connection takes some rounds of the loop until it has its protocol; five are ample.
+READ_ROUNDS_AT_LEAST = 5
+# Whoever has connected may be slow to send the first request; two seconds for all of them.
+READ_ROUNDS_AT_MOST = 100
 READ_ROUND_SECONDS = 0.02
 ACCEPT_ROUNDS = 1_000
 
@@ -53,9 +54,16 @@ class QuietServer(uvicorn.Server):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        for _ in range(READ_ROUNDS):
+        for done in range(READ_ROUNDS_AT_MOST):
+            if done >= READ_ROUNDS_AT_LEAST and not self._is_a_first_request_awaited():
+                break
             await asyncio.sleep(READ_ROUND_SECONDS)
         await super().shutdown(sockets)
+
+    def _is_a_first_request_awaited(self) -> bool:
+        # A client may repeat on its own what it sent on a kept connection that was just closed (RFC 9110, 9.3.1), so
+        # only a connection that never had a request is waited for.
+        return any(connection.cycle is None for connection in self.server_state.connections)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
