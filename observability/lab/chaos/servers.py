@@ -17,7 +17,7 @@ from services.local.endpoints import Bus, Mode
 Break = Literal["postgres-restart", "broker-wipe", "broker-kill"]
 # Between two breaks the load goes on for so long.
 PAUSE_SECONDS = (2.0, 4.0)
-# By then the log is filled again and the relay has noticed: it looks every five seconds.
+# By then the log is filled again and the relay has noticed: it looks with each renewal of its lease.
 HEAL_SECONDS = 8.0
 
 

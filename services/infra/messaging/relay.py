@@ -17,13 +17,15 @@ from services.infra.messaging.outbox import Lease, Outbox
 BATCH_SIZE = 500
 LEASE_SECONDS = 5.0
 POLL_SECONDS = 0.1
-# How often the log is looked at while there is nothing to publish, and the outbox is counted while there is.
-LOOK_SECONDS = 5.0
+# How often the outbox is counted while there is something to publish.
 COUNT_SECONDS = 1.0
 
 
 class Relay:
-    """One candidate; `step` is a worker's step. The lease is renewed at half its time."""
+    """One candidate; `step` is a worker's step.
+
+    The lease is renewed at half its time, and the log is looked at then even when there is nothing to publish.
+    """
 
     def __init__(
         self,
@@ -42,7 +44,8 @@ class Relay:
         self._holder = str(uuid4())
         self._lease: Lease | None = None
         self._above_epoch = 0
-        self._renew_at, self._look_at, self._count_at = 0.0, 0.0, 0.0
+        self._has_looked = False
+        self._renew_at, self._count_at = 0.0, 0.0
 
     async def step(self) -> float:
         """Publish one batch as the leader; return the seconds to wait before the next step."""
@@ -78,6 +81,7 @@ class Relay:
             self._lease = None
             lease = await self._outbox.take_lease(self._holder, self._lease_seconds, above_epoch=self._above_epoch)
             self._lease, self._renew_at = lease, began + self._lease_seconds / 2
+            self._has_looked = False
             self._telemetry.leads(leading=lease is not None, epoch=lease.epoch if lease else 0)
         return self._lease
 
@@ -87,13 +91,13 @@ class Relay:
             events = await self._outbox.to_republish(lease, self._batch_size)
         else:
             events = await self._outbox.unpublished(self._batch_size)
-        if not events and not republishing and monotonic() < self._look_at:
+        if not events and not republishing and self._has_looked:
             return POLL_SECONDS
         state = await self._log.state()
         if is_lost(lease, state):
             await self._begin_republish(lease, state)
             return 0.0
-        self._look_at = monotonic() + LOOK_SECONDS
+        self._has_looked = True
         if not events and not republishing:
             return POLL_SECONDS
         # Fewer than a batch are the range's last.
