@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from observability.telemetry.http import Application
 from services.infra.settings import Address
@@ -63,7 +64,8 @@ class QuietServer(uvicorn.Server):
     def _is_a_first_request_awaited(self) -> bool:
         # A client may repeat on its own what it sent on a kept connection that was just closed (RFC 9110, 9.3.1), so
         # only a connection that never had a request is waited for.
-        return any(connection.cycle is None for connection in self.server_state.connections)
+        connections = self.server_state.connections
+        return any(isinstance(one, HttpToolsProtocol) and one.cycle is None for one in connections)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
