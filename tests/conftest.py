@@ -4,9 +4,14 @@ import logging
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.postgres"]
+
+# The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -224,7 +224,7 @@ def one_of(requests: Mapping[str, object], which: int) -> str:
 
 @pytest.mark.timeout(300)
 def test_the_shop_agrees_with_its_model(postgres_server: PostgresServer) -> None:
-    """Twenty-five lives of up to thirty steps each, other ones in every run."""
+    """Twenty-five lives of up to thirty steps each."""
     ShopMachine.server = postgres_server
     run_state_machine_as_test(
         ShopMachine,
