@@ -9,7 +9,9 @@ from observability.cli import (
     chaos,
     deadletters,
     demo,
+    diagnose,
     drill,
+    lab,
     load,
     projection,
     up,
@@ -30,6 +32,8 @@ main.command("up")(up.up)
 main.command("load")(load.load)
 main.command("verify")(verify.verify)
 main.command("drill")(drill.drill_command)
+main.command("diagnose")(diagnose.diagnose_command)
+main.add_typer(lab.commands, name="lab")
 main.command("bench-telemetry")(bench_telemetry.bench_telemetry)
 main.command("bench-relay")(bench_relay.bench_relay)
 main.command("bench-read-model")(bench_read_model.bench_read_model)

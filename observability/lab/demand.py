@@ -36,9 +36,12 @@ _NO_TAIL = (1.0, 1.0)
 Quantiles = tuple[tuple[float, float], ...]
 
 
-def draw_order(source: random.Random) -> tuple[OrderLine, ...]:
-    """Draw one order: its number of lines, that many different SKUs, and a quantity for each."""
-    count = round(_value_at(_LINES_QUANTILES, source.random(), _LINES_TAIL))
+def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None) -> tuple[OrderLine, ...]:
+    """Draw one order: its number of lines (within bounds, or as baskets have), as many SKUs, a quantity for each."""
+    if line_bounds is None:
+        count = round(_value_at(_LINES_QUANTILES, source.random(), _LINES_TAIL))
+    else:
+        count = source.randint(*line_bounds)
     cumulative = _cumulative_popularity()
     ranks: dict[int, None] = {}
     while len(ranks) < count:

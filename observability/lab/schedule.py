@@ -13,20 +13,28 @@ _CUSTOMER_NAMESPACE = uuid.UUID("6f2b8c1e-5f0d-5d0b-9f5e-0d8c2f0a4a11")
 
 
 def plan_orders(
-    *, rate_per_second: float, duration_seconds: float, seed: int, baskets: Sequence[Basket] | None = None
+    *,
+    rate_per_second: float,
+    duration_seconds: float,
+    seed: int,
+    baskets: Sequence[Basket] | None = None,
+    lines: tuple[int, int] | None = None,
+    surge: float = 1.0,
 ) -> list[PlannedOrder]:
     """Plan an open loop: Poisson arrivals over the duration, each a basket drawn from the file's or from the model.
 
-    Baskets of a file are drawn at random with replacement, so that a short run too sees all sizes. The same arguments
-    give the same plan. Raises LoadUsageError for a rate or duration that is not positive, or more than 500,000 orders.
+    Baskets of a file are drawn at random with replacement, so that a short run too sees all sizes; the model draws as
+    many `lines` as these bounds allow, each number as likely, or without them as many as real baskets have. In the
+    middle third the rate is `surge` times as high. The same arguments give the same plan. Raises LoadUsageError for a
+    rate or duration that is not positive, or more than 500,000 orders.
     """
     _check_size(rate_per_second, duration_seconds)
-    arrivals = list(_arrivals(rate_per_second, duration_seconds, seed))
+    arrivals = list(_arrivals(rate_per_second, duration_seconds, seed, surge))
     if not arrivals:
         raise LoadUsageError("the schedule has no order in it: raise --rate or --duration")
     choice = stream(seed, "choice")
     drawn = None if baskets is None else [choice.choice(baskets) for _ in arrivals]
-    return _orders(arrivals, seed=seed, baskets=drawn)
+    return _orders(arrivals, seed=seed, baskets=drawn, line_bounds=lines)
 
 
 def plan_requests(*, requests: int, seed: int, baskets: Sequence[Basket] | None = None) -> list[PlannedOrder]:
@@ -40,14 +48,20 @@ def plan_requests(*, requests: int, seed: int, baskets: Sequence[Basket] | None 
     return _orders([0.0] * requests, seed=seed, baskets=repeated)
 
 
-def _orders(arrivals: list[float], *, seed: int, baskets: Sequence[Basket] | None) -> list[PlannedOrder]:
+def _orders(
+    arrivals: list[float],
+    *,
+    seed: int,
+    baskets: Sequence[Basket] | None,
+    line_bounds: tuple[int, int] | None = None,
+) -> list[PlannedOrder]:
     demand, customers = stream(seed, "demand"), stream(seed, "customers")
     return [
         planned_order(
             index=index,
             intended_seconds=intended_seconds,
             customer_id=_customer_id(customers.randrange(_CUSTOMERS)),
-            lines=draw_order(demand)
+            lines=draw_order(demand, line_bounds)
             if baskets is None
             else tuple(OrderLine(line.sku, line.quantity or draw_quantity(demand)) for line in baskets[index]),
         )
@@ -55,12 +69,16 @@ def _orders(arrivals: list[float], *, seed: int, baskets: Sequence[Basket] | Non
     ]
 
 
-def _arrivals(rate_per_second: float, duration_seconds: float, seed: int) -> Iterator[float]:
-    gaps = stream(seed, "arrivals")
-    at_seconds = gaps.expovariate(rate_per_second)
+def _arrivals(rate_per_second: float, duration_seconds: float, seed: int, surge: float) -> Iterator[float]:
+    """Draw Poisson arrivals at the highest rate, and leave out as many as it is too high for outside the surge."""
+    gaps, kept = stream(seed, "arrivals"), stream(seed, "surge")
+    highest = max(1.0, surge)
+    at_seconds = gaps.expovariate(rate_per_second * highest)
     while at_seconds < duration_seconds:
-        yield at_seconds
-        at_seconds += gaps.expovariate(rate_per_second)
+        in_surge = duration_seconds / 3 <= at_seconds < 2 * duration_seconds / 3
+        if kept.random() * highest < (surge if in_surge else 1.0):
+            yield at_seconds
+        at_seconds += gaps.expovariate(rate_per_second * highest)
 
 
 def _customer_id(number: int) -> str:

@@ -9,17 +9,19 @@ from services.infra.admin import AdminApplication, Readiness
 from services.infra.http_server import HttpServer
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
+from services.inventory.adapters.postgres import PostgresStock
+from services.inventory.bootstrap import StockAdapter
 from services.inventory.opening import migrate_inventory, open_inventory
 from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.inventory.rpc.translate import ERRORS
 from services.inventory.settings import InventorySettings
 
 
-async def serve(settings: InventorySettings, runtime: Runtime) -> None:
+async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter: StockAdapter = PostgresStock) -> None:
     """Serve until a signal, then drain."""
     telemetry = runtime.for_context("inventory")
     async with AsyncExitStack() as stack:
-        parts, checks = await open_inventory(settings, telemetry=telemetry, stack=stack)
+        parts, checks = await open_inventory(settings, telemetry=telemetry, stack=stack, stock_adapter=stock_adapter)
         rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen))
         rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         readiness = Readiness(checks)

@@ -27,6 +27,9 @@ Result = TypeVar("Result")
 
 SWEEP_SECONDS = 1.0
 
+# Anything that is made with the same arguments: `database`, `reservation_ttl_seconds`.
+StockAdapter = Callable[..., PostgresStock]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryParts:
@@ -46,9 +49,10 @@ def bootstrap_inventory(
     telemetry: Telemetry,
     reservation_ttl_seconds: float,
     sweep_seconds: float = SWEEP_SECONDS,
+    stock_adapter: StockAdapter = PostgresStock,
 ) -> InventoryParts:
     """Return inventory on a database; every use case is observed."""
-    stock = PostgresStock(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
+    stock = stock_adapter(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
 
     def observed(
         name: str, handler: Callable[[Command], Awaitable[Result]]

@@ -8,14 +8,19 @@ from observability.telemetry.telemetry import Telemetry
 from services.infra.admin import Check
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
-from services.inventory.bootstrap import InventoryParts, bootstrap_inventory
+from services.inventory.adapters.postgres import PostgresStock
+from services.inventory.bootstrap import InventoryParts, StockAdapter, bootstrap_inventory
 from services.inventory.settings import InventorySettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def open_inventory(
-    settings: InventorySettings, *, telemetry: Telemetry, stack: AsyncExitStack
+    settings: InventorySettings,
+    *,
+    telemetry: Telemetry,
+    stack: AsyncExitStack,
+    stock_adapter: StockAdapter = PostgresStock,
 ) -> tuple[InventoryParts, Mapping[str, Check]]:
     """Return inventory, and what must answer for it to be ready."""
     dsn = settings.database_dsn.get_secret_value()
@@ -26,6 +31,7 @@ async def open_inventory(
         telemetry=telemetry,
         reservation_ttl_seconds=settings.reservation_ttl_seconds,
         sweep_seconds=settings.sweep_seconds,
+        stock_adapter=stock_adapter,
     )
     return parts, {"inventory database": database.ping}
 

@@ -12,19 +12,23 @@ from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
 from services.inventory.rpc.client import InventoryClient
+from services.order.adapters.postgres import PostgresOrders
+from services.order.bootstrap import OrdersAdapter
 from services.order.opening import migrate_order, open_order
 from services.order.rpc.server import SERVICE, OrderServicer
 from services.order.rpc.translate import ERRORS
 from services.order.settings import OrderSettings
 
 
-async def serve(settings: OrderSettings, runtime: Runtime) -> None:
+async def serve(settings: OrderSettings, runtime: Runtime, *, orders_adapter: OrdersAdapter = PostgresOrders) -> None:
     """Serve until a signal, then drain."""
     telemetry = runtime.for_context("order")
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(open_channel(settings.inventory_target))
         inventory = InventoryClient(channel, target=settings.inventory_target, telemetry=telemetry)
-        parts, checks = await open_order(settings, inventory=inventory, telemetry=telemetry, stack=stack)
+        parts, checks = await open_order(
+            settings, inventory=inventory, telemetry=telemetry, stack=stack, orders_adapter=orders_adapter
+        )
         rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen))
         rpc.add(SERVICE, OrderServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         edge = make_edge(

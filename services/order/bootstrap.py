@@ -16,7 +16,7 @@ from services.infra.postgres import Database
 from services.infra.retry import until_known
 from services.infra.worker import Worker
 from services.inventory.api import InventoryService
-from services.kernel.clock import Clock, NewId, utc_now
+from services.kernel.clock import Clock, utc_now
 from services.kernel.errors import Internal
 from services.order.adapters.history import History
 from services.order.adapters.postgres import PostgresOrders
@@ -26,7 +26,7 @@ from services.order.application.commands.cancel_order import CancelOrderHandler
 from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
 from services.order.application.orders import OrderApplication
-from services.order.application.ports import Saga
+from services.order.application.ports import Orders, Saga
 from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
@@ -38,6 +38,9 @@ Command = TypeVar("Command")
 Result = TypeVar("Result")
 
 GRACE_SECONDS = 5.0
+
+# Anything that is made with the same arguments: `database`, `history`.
+OrdersAdapter = Callable[..., Orders]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ def bootstrap_order(
     telemetry: Telemetry,
     grace_seconds: float = GRACE_SECONDS,
     clock: Clock = utc_now,
-    new_id: NewId = uuid4,
+    orders_adapter: OrdersAdapter = PostgresOrders,
 ) -> OrderParts:
     """Return orders on two databases and an event log, with an inventory in this process or another.
 
@@ -75,7 +78,7 @@ def bootstrap_order(
         sent=lambda event_type: sent(telemetry, destination=DESTINATION, event_type=event_type),
         grace_seconds=grace_seconds,
     )
-    orders = PostgresOrders(database=database, history=history)
+    orders = orders_adapter(database=database, history=history)
     settle = SettleOrder(
         orders=orders,
         inventory=inventory,
@@ -95,7 +98,7 @@ def bootstrap_order(
 
     application = OrderApplication(
         place_order=observed(
-            "place_order", PlaceOrderHandler(orders=orders, settle=settle, clock=clock, new_id=new_id)
+            "place_order", PlaceOrderHandler(orders=orders, settle=settle, clock=clock, new_id=uuid4)
         ),
         get_order=observed("get_order", GetOrderHandler(orders=orders)),
         cancel_order=observed("cancel_order", CancelOrderHandler(orders=orders, settle=settle, clock=clock)),

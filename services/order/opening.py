@@ -12,7 +12,8 @@ from services.infra.messaging.open_log import open_log
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
 from services.inventory.api import InventoryService
-from services.order.bootstrap import OrderParts, bootstrap_order
+from services.order.adapters.postgres import PostgresOrders
+from services.order.bootstrap import OrderParts, OrdersAdapter, bootstrap_order
 from services.order.settings import OrderContextSettings
 
 SERVICES = Path(__file__).parents[1]
@@ -22,7 +23,12 @@ LOG_MIGRATIONS = (SERVICES / "infra/messaging/log_migrations",)
 
 
 async def open_order(
-    settings: OrderContextSettings, *, inventory: InventoryService, telemetry: Telemetry, stack: AsyncExitStack
+    settings: OrderContextSettings,
+    *,
+    inventory: InventoryService,
+    telemetry: Telemetry,
+    stack: AsyncExitStack,
+    orders_adapter: OrdersAdapter = PostgresOrders,
 ) -> tuple[OrderParts, Mapping[str, Check]]:
     """Return orders, and what must answer for them to be ready.
 
@@ -48,6 +54,7 @@ async def open_order(
         inventory=inventory,
         telemetry=telemetry,
         grace_seconds=settings.saga_grace_seconds,
+        orders_adapter=orders_adapter,
     )
     return parts, {"order database": database.ping}
 

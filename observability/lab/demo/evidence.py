@@ -10,12 +10,12 @@ from observability.analysis.trees import build_traces
 from observability.lab.demo.checks import Recorded, check_traces
 from observability.lab.demo.effects import Aftermath
 from observability.lab.demo.environment import describe_host_use
-from observability.lab.demo.load import Load
 from observability.lab.demo.notified import effects_of, notifications, quantile_figures
 from observability.lab.demo.options import DemoError, DemoOptions
 from observability.lab.demo.red import red_tables
 from observability.lab.demo.scrapes import ScrapePair
 from observability.lab.demo.waterfalls import choose_waterfalls
+from observability.lab.load import Load
 from observability.lab.report.result import (
     DemoResult,
     GateFigure,

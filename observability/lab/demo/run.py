@@ -13,11 +13,11 @@ from observability.lab.demo.effects import Aftermath, wait_for_effects
 from observability.lab.demo.environment import describe_environment
 from observability.lab.demo.evidence import Observation, make_result
 from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.lab.demo.generator import GeneratorTask
-from observability.lab.demo.load import Load, run_load
 from observability.lab.demo.options import OUT_OF_STOCK_SHARE, DemoOptions
 from observability.lab.demo.scrapes import ScrapePair, scrape_all, scrape_when_quiet
+from observability.lab.generator import GeneratorTask
 from observability.lab.host import default_cpu, usable_cpus
+from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
 from observability.lab.report.page import render
 from observability.lab.report.result import DemoResult, Phases

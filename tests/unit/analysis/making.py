@@ -1,8 +1,12 @@
-"""Spans for tests: by hand in milliseconds, or random trees."""
+"""Spans for tests: by hand in milliseconds, trees by hand in nanoseconds, or random ones."""
+
+import random
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from observability.analysis.spans import Span, SpanKind
+from observability.analysis.trees import Node, build_traces
 
 MILLISECOND = 1_000_000
 
@@ -44,3 +48,47 @@ def sequential_trees(draw: st.DrawFn) -> list[Span]:
         spans.append(span(str(at), str(parent), start=start, end=cut))
         free += [(at, start, cut), (parent, cut, end)]
     return spans
+
+
+def node(
+    name: str, start: int, end: int, *children: Node, kind: SpanKind = SpanKind.INTERNAL, service: str = "shop"
+) -> Node:
+    """A span with others below it, called what its id is; times in nanoseconds."""
+    own = Span("t", name, "", name, kind, service, start, end)
+    return Node(own, tuple(Node(replace(child.span, parent_span_id=name), child.children) for child in children))
+
+
+def client(name: str, start: int, end: int, *children: Node) -> Node:
+    """A call out of the shop."""
+    return node(name, start, end, *children, kind=SpanKind.CLIENT)
+
+
+def server(name: str, start: int, end: int, *children: Node, service: str = "stock") -> Node:
+    """A call as its server saw it."""
+    return node(name, start, end, *children, kind=SpanKind.SERVER, service=service)
+
+
+def times(root: Node) -> dict[str, tuple[int, int]]:
+    """When each span of a tree ran, by name."""
+    return {each.span.name: (each.span.start_nanoseconds, each.span.end_nanoseconds) for each in root.walk()}
+
+
+def random_tree(source: random.Random) -> Node:
+    """A tree of up to 14 spans of three services whose clocks disagree, and children that end or begin when they like.
+
+    Times are small, so that equal ones, overlaps and empty spans are frequent; now and then a clock was set back.
+    """
+    clocks = {service: source.choice((0, 0, -3, 40)) for service in ("shop", "stock", "mail")}
+    starts = [0]
+    spans = [Span("t", "0", "", "0", source.choice(list(SpanKind)), "shop", 0, source.randint(0, 20))]
+    for at in range(1, source.randint(1, 14)):
+        parent = source.randrange(at)
+        service = source.choice((spans[parent].service, *clocks))
+        starts.append(starts[parent] + source.randint(-2, 12))
+        start = starts[at] + clocks[service]
+        end = start + source.choice((-1, 0, *range(1, 13)))
+        spans.append(
+            Span("t", str(at), str(parent), source.choice("ab"), source.choice(list(SpanKind)), service, start, end)
+        )
+    [trace] = build_traces(spans).traces
+    return trace.roots[0]

@@ -1,4 +1,4 @@
-"""`python -m observability.lab.demo.generator`: sends the load of a demo from a process, and a core, of its own.
+"""`python -m observability.lab.generator`: sends the load of a run from a process, and a core, of its own.
 
 Reads one line of JSON, a GeneratorTask, from its standard input, and writes progress to its standard output as lines
 of JSON. When its standard input ends, whoever wanted the load is gone: then it stops.
@@ -31,6 +31,8 @@ class GeneratorTask:
     rate_per_second: float
     duration_seconds: float
     result_path: Path
+    lines: tuple[int, int] | None = None
+    surge: float = 1.0
 
     def to_json_line(self) -> bytes:
         """Encode the task for the generator's standard input."""
@@ -41,7 +43,11 @@ def main() -> int:
     """Do one task and return the exit status; a failure is one line on standard error."""
     task = TypeAdapter(GeneratorTask).validate_json(sys.stdin.buffer.readline())
     plan = plan_orders(
-        rate_per_second=task.rate_per_second, duration_seconds=task.duration_seconds, seed=task.options.seed
+        rate_per_second=task.rate_per_second,
+        duration_seconds=task.duration_seconds,
+        seed=task.options.seed,
+        lines=task.lines,
+        surge=task.surge,
     )
     threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""How does a demo get its load from another process, whatever becomes of either?"""
+"""How does a run get its load from another process, whatever becomes of either?"""
 
 import asyncio
 import sys
@@ -11,15 +11,15 @@ from pathlib import Path
 import orjson
 from pydantic import TypeAdapter
 
-from observability.lab.demo.generator import GeneratorTask
-from observability.lab.demo.options import DemoError
+from observability.lab.errors import LoadError
 from observability.lab.gates import Gate
+from observability.lab.generator import GeneratorTask
 from observability.lab.host import HostUse
 from observability.lab.options import Progress
 from observability.lab.result import LoadSummary
 from observability.lab.run import OnProgress, RequestRecord
 
-_MODULE = "observability.lab.demo.generator"
+_MODULE = "observability.lab.generator"
 # Beyond the schedule: start, the plan, the last answers and writing the result.
 _MARGIN_SECONDS = 60.0
 _STOP_SECONDS = 5.0
@@ -27,7 +27,7 @@ _STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the generator wrote about its run, as far as a demo needs it."""
+    """What the generator wrote about its run."""
 
     started_at_unix_seconds: float
     elapsed_seconds: float
@@ -39,15 +39,15 @@ class Load:
 
 
 async def run_load(task: GeneratorTask, *, log_path: Path, on_progress: OnProgress) -> Load:
-    """Run the generator to its end and read its result; raises DemoError. When cancelled, the generator ends first."""
+    """Run the generator to its end and read its result; raises LoadError. When cancelled, the generator ends first."""
     async with _generator(task, log_path) as process:
         try:
             async with asyncio.timeout(task.duration_seconds + _MARGIN_SECONDS):
                 status = await _follow(process, on_progress)
         except TimeoutError as error:
-            raise DemoError("the load generator did not end in time") from error
+            raise LoadError("the load generator did not end in time") from error
     if status != 0:
-        raise DemoError(_last_words(log_path) or f"the load generator ended with exit status {status}")
+        raise LoadError(_last_words(log_path) or f"the load generator ended with exit status {status}")
     return _read_load(task.result_path)
 
 

@@ -1,0 +1,121 @@
+"""Which stretches of time did an answer wait for, and whose were they?"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from observability.analysis.spans import Span, SpanKind
+from observability.analysis.trees import Node
+
+
+class Where(StrEnum):
+    """On which side of a span's calls a stretch of its own time lies."""
+
+    SELF = "self"
+    REQUEST_EDGE = "request edge"
+    RESPONSE_EDGE = "response edge"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the critical path: the span's own code, or its way to the server and back. Never empty."""
+
+    node: Node
+    where: Where
+    start_nanoseconds: int
+    end_nanoseconds: int
+
+    @property
+    def duration_nanoseconds(self) -> int:
+        """How long was waited."""
+        return self.end_nanoseconds - self.start_nanoseconds
+
+
+def critical_path(root: Node) -> tuple[Segment, ...]:
+    """Give the root's whole time in segments, in order and without a gap, each with the span that was waited for.
+
+    Walked backwards from a span's end: the child that ended last was waited for since its start; from there on, of the
+    children that had started, again the one that ended last. A child that overlaps the one after it counts up to
+    that one's start, one that ran only beside others not at all. Nobody waits for consumers.
+    `root` is repaired; of a child that is not within its parent, only what is within counts.
+    """
+    segments: list[Segment] = []
+    # The next in time is on top: a stack, for a trace may be deeper than Python's.
+    stack: list[Segment | _Visit] = [_Visit(root, *_time(root.span))]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, Segment):
+            segments.append(found)
+        else:
+            stack.extend(_walk_back(found))
+    return tuple(segments)
+
+
+def calls_in_sequence(parent: Node) -> tuple[tuple[Node, ...], ...]:
+    """Give the children that repeat one operation, one after the other, by start; other children may lie between.
+
+    Alike are those of one service, name and kind. Where any two of them overlap they are no sequence and left out.
+    """
+    alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
+    for child in sorted(parent.children, key=lambda child: _time(child.span)):
+        alike[child.span.service, child.span.name, child.span.kind].append(child)
+    return tuple(tuple(calls) for calls in alike.values() if len(calls) > 1 and _in_sequence(calls))
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A span that was waited for from `start` to `end`."""
+
+    node: Node
+    start: int
+    end: int
+
+
+def _time(span: Span) -> tuple[int, int]:
+    return span.start_nanoseconds, span.start_nanoseconds + span.duration_nanoseconds
+
+
+def _walk_back(visit: _Visit) -> Iterator[Segment | _Visit]:
+    """Split the time of a visit into its own segments and visits to its children, the last first."""
+    edges = _edges(visit.node)
+    cursor = visit.end
+    for child in sorted(visit.node.children, key=_last_end_first):
+        start, end = _time(child.span)
+        start, end = max(start, visit.start), min(end, cursor)
+        if child.span.kind is SpanKind.CONSUMER or start >= end:
+            continue
+        yield from _own(visit.node, edges, end, cursor)
+        yield _Visit(child, start, end)
+        cursor = start
+    yield from _own(visit.node, edges, visit.start, cursor)
+
+
+def _last_end_first(node: Node) -> tuple[int, int]:
+    """Of two that ended together the one that took longer is the one that was waited for."""
+    start, end = _time(node.span)
+    return -end, start
+
+
+def _own(node: Node, edges: tuple[int, int] | None, start: int, end: int) -> Iterator[Segment]:
+    """Give a stretch in which no child was waited for, the last part first: response edge, self, request edge."""
+    request_end, response_start = (min(max(cut, start), end) for cut in edges or (start, end))
+    if response_start < end:
+        yield Segment(node, Where.RESPONSE_EDGE, response_start, end)
+    if request_end < response_start:
+        yield Segment(node, Where.SELF, request_end, response_start)
+    if start < request_end:
+        yield Segment(node, Where.REQUEST_EDGE, start, request_end)
+
+
+def _edges(node: Node) -> tuple[int, int] | None:
+    """When a client's first server span began and its last one ended; None when it has none."""
+    if node.span.kind is not SpanKind.CLIENT:
+        return None
+    servers = [_time(child.span) for child in node.children if child.span.kind is SpanKind.SERVER]
+    return (min(start for start, _ in servers), max(end for _, end in servers)) if servers else None
+
+
+def _in_sequence(calls: list[Node]) -> bool:
+    return all(_time(former.span)[1] <= _time(latter.span)[0] for former, latter in pairwise(calls))

@@ -1,0 +1,151 @@
+"""What is the bottleneck, if there is one? The suspect that explains most, unless something else holds its resource."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.integrity import check_integrity
+from observability.analysis.observation import Observation
+from observability.analysis.requests import Request, requests_of
+from observability.analysis.resources import database_seconds, utilisation
+from observability.analysis.suspects import LEAST_SHARE, Suspect, find_suspects
+from observability.analysis.trees import Forest
+from observability.analysis.whatif import Prediction, predict, unchanged
+
+FEWEST_REQUESTS = 30
+MOST_BROKEN = 0.20
+# A fix is worth naming when even the low end of its predicted gain in p95 is above this share.
+LEAST_GAIN = 0.10
+BUSY = 0.70
+# Of the database's time: what sessions wait for that is no lock is the machine's business below this share.
+_HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
+# These are only where something else keeps them busy; what does has the name.
+_RESOURCES = frozenset({Bottleneck.POOL, Bottleneck.CPU_BOUND, Bottleneck.BLOCKING_CALL})
+
+
+class Answer(StrEnum):
+    """The three answers."""
+
+    FOUND = "found"
+    NONE = "none"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found: the class, the service and the operation, with what the fix is predicted to gain.
+
+    `share` (0 to 1) is of the requests' time. `confidence` is high, medium or low; `reasons` say why nothing is named,
+    or on what the name rests.
+    """
+
+    answer: Answer
+    bottleneck: Bottleneck | None = None
+    service: str = ""
+    operation: str = ""
+    share: float = 0.0
+    confidence: str = "low"
+    reasons: tuple[str, ...] = ()
+    trace_ids: tuple[str, ...] = ()
+    prediction: Prediction | None = None
+    requests: int = 0
+    also: tuple[str, ...] = ()
+
+
+def diagnose(observation: Observation) -> Verdict:
+    """Name the bottleneck of what was observed, or say that there is none, or why that cannot be told."""
+    requests = requests_of(observation.traces)
+    if why := _why_unfit(observation, requests):
+        return Verdict(answer=Answer.CANNOT_TELL, reasons=why, requests=len(requests))
+    busy = utilisation(observation)
+    judged = [
+        (suspect, _predict(suspect, observation, requests, busy)) for suspect in find_suspects(observation, requests)
+    ]
+    worth = [(suspect, told) for suspect, told in judged if told.gain_p95.low > LEAST_GAIN]
+    if not worth:
+        return _nothing(observation, requests, busy)
+    suspect, told = _choose(worth)
+    others = tuple(
+        f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not suspect
+    )
+    return Verdict(
+        answer=Answer.FOUND,
+        bottleneck=suspect.bottleneck,
+        service=suspect.service,
+        operation=suspect.operation,
+        share=suspect.saving.total() / sum(request.seconds for request in requests),
+        confidence=_confidence(told, others, observation),
+        reasons=suspect.evidence,
+        trace_ids=suspect.trace_ids,
+        prediction=told,
+        requests=len(requests),
+        also=others,
+    )
+
+
+def _why_unfit(observation: Observation, requests: Sequence[Request]) -> tuple[str, ...]:
+    whole = check_integrity(Forest(observation.traces, observation.duplicate_spans))
+    why = []
+    if len(requests) < FEWEST_REQUESTS:
+        why.append(f"{len(requests)} whole requests of one operation were seen, and {FEWEST_REQUESTS} are needed")
+    if whole.traces and 1 - whole.whole / whole.traces > MOST_BROKEN:
+        why.append(
+            f"{1 - whole.whole / whole.traces:.0%} of the traces lack spans, and a path through them means nothing"
+        )
+    return tuple(why)
+
+
+def _predict(suspect: Suspect, observation: Observation, requests: Sequence[Request], busy: float | None) -> Prediction:
+    return predict(
+        [request.seconds for request in requests],
+        suspect.saving,
+        predictor=suspect.predictor,
+        utilisation=busy,
+        latencies=observation.requests.latencies_seconds if observation.requests else (),
+    )
+
+
+def _choose(worth: Sequence[tuple[Suspect, Prediction]]) -> tuple[Suspect, Prediction]:
+    """Take what explains most; of a resource, what keeps it busy, if that explains half as much."""
+    first = worth[0]
+    if first[0].bottleneck in _RESOURCES:
+        for other in worth[1:]:
+            holds = other[0].bottleneck not in _RESOURCES and other[0].service == first[0].service
+            if holds and other[0].saving.total() >= first[0].saving.total() / 2:
+                return other
+    return first
+
+
+def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:
+    """Say that there is none, unless something is so busy, or waited for so long, that there must be."""
+    whole = sum(request.seconds for request in requests)
+    why = []
+    if busy is not None and busy >= BUSY:
+        why.append(f"the processor is {busy:.0%} busy, and no class of bottleneck explains it")
+    for kind, waited in database_seconds(observation).items():
+        if kind not in _HARMLESS_WAITS and waited >= LEAST_SHARE * whole:
+            why.append(
+                f"the database waits {waited / whole:.0%} of the requests' time for {kind}, and no class explains it"
+            )
+    if why:
+        return Verdict(answer=Answer.CANNOT_TELL, reasons=tuple(why), requests=len(requests))
+    durations = [request.seconds for request in requests]
+    latencies = observation.requests.latencies_seconds if observation.requests else ()
+    said = "no wait and no work of a known class takes a tenth of the requests' time, or its fix would gain less"
+    return Verdict(
+        answer=Answer.NONE,
+        confidence="high" if busy is not None and observation.sessions else "medium",
+        reasons=(
+            said,
+            "the processor's utilisation is unknown" if busy is None else f"the processor is {busy:.0%} busy",
+        ),
+        prediction=unchanged(durations, latencies),
+        requests=len(requests),
+    )
+
+
+def _confidence(told: Prediction, others: Sequence[str], observation: Observation) -> str:
+    """High where traces and metrics were there, the formula holds, and nothing else would do as well."""
+    good = (told.trusted, not others, bool(observation.scrapes))
+    return {3: "high", 2: "medium"}.get(sum(good), "low")

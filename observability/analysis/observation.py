@@ -1,0 +1,200 @@
+"""What was seen of a system over some seconds?
+
+An observation is a folder. Times are seconds since the Unix epoch; all but the traces may be missing:
+
+- `*trace*.json` and `*trace*.jsonl`: one OTLP/JSON export request a line.
+- `scrapes.jsonl`: `{"at", "target", "text"}`, one scrape a line; the text is OpenMetrics, or Prometheus' own.
+- `sessions.jsonl`: `{"at", "sessions": [...]}`, the database sessions at work at one moment, fields as in Session.
+- `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one reading of one process a line.
+- `statements.jsonl`, `tables.jsonl`: one statement or table a line, fields as in StatementUse and TableUse.
+- `requests.json`: `{"from", "until", "scheduled_rate_per_second", "latencies_seconds"}`, what the clients saw.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from observability.analysis.metrics_page import parse_page
+from observability.analysis.openmetrics import Scrape
+from observability.analysis.otlp import read_spans
+from observability.analysis.trees import Trace, build_traces
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+class ObservationUnreadable(Exception):
+    """The folder holds no observation; the message says in a sentence what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedScrape:
+    """One scrape of one target, and when it was answered."""
+
+    at_seconds: float
+    target: str
+    scrape: Scrape
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A database session at one moment; its query may be cut short, and parameters stand in it as $1.
+
+    What it waits for is None while it runs, `blocked_by` are the pids that hold it, and `transaction_seconds` is the
+    age of its transaction.
+    """
+
+    pid: int
+    database: str
+    state: str
+    wait_event_type: str | None
+    wait_event: str | None
+    query: str
+    blocked_by: tuple[int, ...]
+    transaction_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSample:
+    """The sessions that were not idle at one moment, often none."""
+
+    at_seconds: float
+    sessions: tuple[Session, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementUse:
+    """What a statement that clients sent cost meanwhile: seconds within the server, rows, blocks found and read."""
+
+    database: str
+    query: str
+    calls: int
+    total_seconds: float
+    rows: int
+    blocks_hit: int
+    blocks_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableUse:
+    """How a table was read meanwhile, and about how many rows it had at the end.
+
+    A session tells the server what it read up to a second late, and up to ten when it falls idle.
+    """
+
+    database: str
+    table: str
+    sequential_scans: int
+    sequential_rows_read: int
+    index_scans: int
+    index_rows_fetched: int
+    live_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSample:
+    """What a process had used by one moment, since one before the observation.
+
+    `wait_seconds` is how long it could run and had no processor; None where the kernel does not say.
+    """
+
+    at_seconds: float
+    process: str
+    cpu_seconds: float
+    wait_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What the clients saw: between when requests were due, how many a second, and how long each took."""
+
+    from_seconds: float
+    until_seconds: float
+    scheduled_rate_per_second: float
+    latencies_seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that was seen; of the traces, those that began while requests were due, where that is known."""
+
+    traces: tuple[Trace, ...]
+    scrapes: tuple[TimedScrape, ...]
+    sessions: tuple[SessionSample, ...]
+    statements: tuple[StatementUse, ...]
+    tables: tuple[TableUse, ...]
+    processes: tuple[ProcessSample, ...]
+    requests: Requests | None
+    malformed_lines: int
+    duplicate_spans: int
+
+
+def read_observation(folder: Path) -> Observation:
+    """Read a folder; raises ObservationUnreadable. A line that is cut off or something else is counted, not fatal."""
+    traces = sorted(path for path in folder.glob("*trace*.json*") if path.suffix in {".json", ".jsonl"})
+    if not traces:
+        raise ObservationUnreadable(f"no traces are in {folder}: name a folder with OTLP/JSON lines in traces.jsonl.")
+    try:
+        return _read(folder, traces)
+    except OSError as error:
+        raise ObservationUnreadable(f"cannot read {error.filename} ({error.strerror}): make it readable.") from error
+
+
+def _read(folder: Path, traces: Iterable[Path]) -> Observation:
+    spans, lines = read_spans(traces), _Lines(folder)
+    requests = _requests(folder / "requests.json")
+    return Observation(
+        traces=tuple(trace for trace in build_traces(spans.spans).traces if _counts(trace, requests)),
+        scrapes=lines.read("scrapes.jsonl", lambda row: TimedScrape(row["at"], row["target"], parse_page(row["text"]))),
+        sessions=lines.read("sessions.jsonl", _session_sample),
+        statements=lines.read("statements.jsonl", lambda row: StatementUse(**row)),
+        tables=lines.read("tables.jsonl", lambda row: TableUse(**row)),
+        processes=lines.read("processes.jsonl", lambda row: ProcessSample(at_seconds=row.pop("at"), **row)),
+        requests=requests,
+        malformed_lines=spans.malformed_lines + lines.malformed,
+        duplicate_spans=spans.duplicate_spans,
+    )
+
+
+class _Lines:
+    """The files of a folder with one JSON document a line, and how many lines of them were not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.malformed = 0
+        self._folder = folder
+
+    def read(self, name: str, make: Callable[[Json], T]) -> tuple[T, ...]:
+        """Make something of each line of a file that may not be there; raises OSError."""
+        path = self._folder / name
+        made = []
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            try:
+                made.append(make(orjson.loads(line)))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                self.malformed += 1
+        return tuple(made)
+
+
+def _session_sample(line: Json) -> SessionSample:
+    sessions = (Session(**{**each, "blocked_by": tuple(each["blocked_by"])}) for each in line["sessions"])
+    return SessionSample(line["at"], tuple(sessions))
+
+
+def _requests(path: Path) -> Requests | None:
+    if not path.exists():
+        return None
+    try:
+        document = orjson.loads(path.read_bytes())
+        bounds = float(document["from"]), float(document["until"])
+        return Requests(*bounds, document["scheduled_rate_per_second"], tuple(document["latencies_seconds"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ObservationUnreadable(f"{path} is not whole: write it again, or remove it to do without.") from error
+
+
+def _counts(trace: Trace, requests: Requests | None) -> bool:
+    """A trace begins with its root or, when that is missing, with the first span there is."""
+    began_seconds = (trace.roots or trace.orphans)[0].span.start_nanoseconds / 1e9
+    return requests is None or requests.from_seconds <= began_seconds <= requests.until_seconds

@@ -1,0 +1,132 @@
+"""What would a fix gain? Each request again, without what the fix takes away, on a processor that is less busy then."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from observability.analysis.comparison import Estimate
+from observability.analysis.quantiles import quantile
+
+# Beyond it the formula for a shared processor is of no use: it has its pole at 1.
+_MOST_UTILISATION = 0.92
+_RESAMPLES = 200
+_SEED = 20_261
+# How far the model itself may be off, as a share of what it takes away.
+_MODEL_ERROR = 0.20
+_TAILS_90 = (0.05, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a fix takes from each request, in seconds, in the order of the requests.
+
+    `work` is time in which something was done on the processor that all share, `wait` time in which nothing was.
+    """
+
+    work: tuple[float, ...]
+    wait: tuple[float, ...]
+
+    def total(self) -> float:
+        """Add up all of it."""
+        return sum(self.work) + sum(self.wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Latency in seconds before and after, by quantile, and how it was come by.
+
+    `trusted` is false where the formula is used beyond where it holds, or without knowing how busy the processor is.
+    """
+
+    predictor: str
+    before: dict[str, float]
+    after: dict[str, Estimate]
+    gain_p95: Estimate
+    utilisation_before: float | None
+    utilisation_after: float | None
+    trusted: bool
+
+
+QUANTILES = {"p50": 0.50, "p95": 0.95}
+
+
+def predict(
+    durations: Sequence[float],
+    saving: Saving,
+    *,
+    predictor: str,
+    utilisation: float | None,
+    latencies: Sequence[float] = (),
+) -> Prediction:
+    """Predict the latencies after a fix from requests that took these `durations` in seconds.
+
+    The processor is shared by all who want it, so that x seconds of work take x / (1 - utilisation) (M/G/1 processor
+    sharing, Kleinrock 1976): less work makes the rest faster too. `latencies` are what clients saw of the same
+    requests; what they saw beyond the durations stays as it is. The interval has two parts: other requests might
+    have come (bootstrap), and the model may be wrong by a fifth of what it takes away.
+    """
+    after_utilisation = _utilisation_after(durations, saving, utilisation)
+    speed = _speed(utilisation, after_utilisation)
+    fixed = [
+        max(0.0, (duration - work - wait) * speed)
+        for duration, work, wait in zip(durations, saving.work, saving.wait, strict=True)
+    ]
+    before, after = {}, {}
+    for name, q in QUANTILES.items():
+        seen = quantile(sorted(latencies), q) if latencies else quantile(sorted(durations), q)
+        beyond = seen - quantile(sorted(durations), q)
+        before[name] = seen
+        after[name] = _estimate(durations, fixed, q, beyond=max(0.0, beyond))
+    return Prediction(
+        predictor=predictor,
+        before=before,
+        after=after,
+        gain_p95=_gain(before["p95"], after["p95"]),
+        utilisation_before=utilisation,
+        utilisation_after=after_utilisation,
+        trusted=utilisation is not None and utilisation < _MOST_UTILISATION,
+    )
+
+
+def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Prediction:
+    """Predict that all stays as it is."""
+    nothing = (0.0,) * len(durations)
+    return predict(durations, Saving(nothing, nothing), predictor="none", utilisation=None, latencies=latencies)
+
+
+def _utilisation_after(durations: Sequence[float], saving: Saving, utilisation: float | None) -> float | None:
+    if utilisation is None:
+        return None
+    worked = sum(durations) - sum(saving.wait)
+    return utilisation * (1 - min(1.0, sum(saving.work) / worked)) if worked > 0 else utilisation
+
+
+def _speed(before: float | None, after: float | None) -> float:
+    """Give by what the rest of the time is multiplied."""
+    if before is None or after is None:
+        return 1.0
+    return (1 - min(before, _MOST_UTILISATION)) / (1 - min(after, _MOST_UTILISATION))
+
+
+def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
+    value = quantile(sorted(fixed), q) + beyond
+    source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
+    count = len(fixed)
+    drawn = sorted(
+        quantile(sorted(fixed[source.randrange(count)] for _ in range(count)), q) + beyond for _ in range(_RESAMPLES)
+    )
+    low, high = (quantile(drawn, tail) for tail in _TAILS_90)
+    wrong = _MODEL_ERROR * abs(quantile(sorted(durations), q) + beyond - value)
+    return Estimate(value, max(0.0, value - _root_sum(value - low, wrong)), value + _root_sum(high - value, wrong))
+
+
+def _gain(before: float, after: Estimate) -> Estimate:
+    """Give the share of the latency that goes away."""
+    if before <= 0:
+        return Estimate(0.0, 0.0, 0.0)
+    return Estimate(1 - after.value / before, 1 - after.high / before, 1 - after.low / before)
+
+
+def _root_sum(first: float, second: float) -> float:
+    """Add two independent errors."""
+    return float((first**2 + second**2) ** 0.5)

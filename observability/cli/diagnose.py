@@ -1,0 +1,77 @@
+"""`plumb diagnose`: where is the bottleneck of a system that was observed, and what would its fix gain?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.observation import ObservationUnreadable, read_observation
+
+_EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
+_EXIT_FAILED = 3
+
+
+def diagnose_command(
+    directory: Annotated[
+        Path, typer.Argument(help="A folder with *trace*.jsonl: OTLP/JSON, an export request a line.")
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole verdict as JSON.")] = False,
+) -> None:
+    """Name the bottleneck of what was observed: its class, where it is, on what evidence, and what a fix would gain.
+
+    Traces are enough; scrapes of /metrics, sampled database sessions, and what clients saw make it surer. docs/lab.md
+    says how these files look. Nothing of a system needs to be known beforehand.
+
+    Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 the folder cannot be read.
+    """
+    try:
+        verdict = diagnose(read_observation(directory))
+    except (ObservationUnreadable, OSError) as error:
+        typer.echo(f"plumb diagnose: {error}", err=True)
+        raise typer.Exit(_EXIT_FAILED) from error
+    if as_json:
+        typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(Console(), verdict)
+    raise typer.Exit(_EXIT[verdict.answer])
+
+
+def _print(console: Console, verdict: Verdict) -> None:
+    def say(sentence: str, style: str = "") -> None:
+        console.print(escape(sentence), style=style, highlight=False, soft_wrap=True)
+
+    say(sentence_of(verdict), "bold")
+    for reason in verdict.reasons:
+        say(f"  {reason}")
+    told = verdict.prediction
+    if told and verdict.answer is Answer.FOUND:
+        for name, after in told.after.items():
+            before = told.before[name]
+            say(
+                f"  fix: {name} {before * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms "
+                f"(90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms), {told.predictor}"
+            )
+        if not told.trusted:
+            say("  the prediction is beyond what its formula is good for: take it as a direction")
+    for other in verdict.also:
+        say(f"  also: {other}")
+    if verdict.trace_ids:
+        say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")
+
+
+def sentence_of(verdict: Verdict) -> str:
+    """Say a verdict in a sentence."""
+    match verdict.answer:
+        case Answer.FOUND:
+            where = f"{verdict.operation!r} of {verdict.service}" if verdict.operation else verdict.service
+            taken = f"{verdict.share:.0%} of the time of {verdict.requests} requests"
+            return f"{verdict.bottleneck}: {where} takes {taken} (confidence {verdict.confidence})"
+        case Answer.NONE:
+            return f"no bottleneck in {verdict.requests} requests (confidence {verdict.confidence})"
+        case Answer.CANNOT_TELL:
+            return f"cannot tell from {verdict.requests} requests"

@@ -1,0 +1,87 @@
+"""What is an experiment? A platform with a bottleneck and without, the load that shows it, and the truth about it."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from observability.analysis.bottleneck import Bottleneck
+
+
+class Kind(StrEnum):
+    """What an experiment shows: a bottleneck, that there is none, or an optimisation that gains nothing."""
+
+    BOTTLENECK = "bottleneck"
+    NEGATIVE = "negative"
+    WRONG_OPTIMISATION = "wrong optimisation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """How the platform is set up.
+
+    `environment` gives settings by process (order, inventory, notification; "*" means each), `adapters` replaces an
+    adapter of a process by the one that a function of the lab makes, named as module:function. `statements` are run by
+    the databases' owners once the shop is stocked, by database.
+    """
+
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+HEALTHY = Variant()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What customers want: how busy the platform's core gets, and how many lines an order has.
+
+    The rate is calibrated: `utilisation` (0 to 1) is the share of its time that the busiest resource of the platform
+    works with the `before` variant. `surge` multiplies the rate in the middle third. `lines` are the fewest and most
+    lines of an order, each number as likely.
+    """
+
+    utilisation: float
+    surge: float = 1.0
+    lines: tuple[int, int] = (1, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the diagnosis must name: the class, the service and the operation in it (None: any)."""
+
+    bottleneck: Bottleneck
+    service: str
+    operation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """An experiment as one seed draws it; `place` says in words what was drawn. Without a truth nothing is wrong."""
+
+    place: str
+    before: Variant
+    after: Variant
+    demand: Demand
+    truth: Truth | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """What is claimed and how it is tried.
+
+    `owner_alert` is the alert that the bottleneck raises, or "none"; `collateral` are other alerts that may go off with
+    it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts.
+    """
+
+    name: str
+    kind: Kind
+    hypothesis: str
+    fix: str
+    symptoms: tuple[str, ...]
+    owner_alert: str
+    owner_alert_because: str
+    draw: Callable[[random.Random], Setting]
+    collateral: Mapping[str, str] = field(default_factory=dict)
+    own_time: str | None = None

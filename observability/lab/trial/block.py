@@ -1,0 +1,185 @@
+"""How is one block of a trial run? Load on a fresh platform, by a schedule that the blocks of a pair share."""
+
+import secrets
+import shutil
+import statistics
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from observability.analysis.otlp import read_spans
+from observability.lab.demo.effects import wait_for_effects
+from observability.lab.experiments.experiment import Demand, Variant
+from observability.lab.generator import GeneratorTask
+from observability.lab.host import default_cpu
+from observability.lab.load import Load, run_load
+from observability.lab.options import LoadOptions
+from observability.lab.run import OnProgress
+from observability.lab.schedule import plan_orders
+from observability.lab.trial.errors import TrialError
+from observability.lab.trial.observer import observing
+from observability.lab.trial.processes import open_processes
+from observability.lab.trial.stand import Stand, standing
+from services.local.plan import DATABASES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What is sent: orders that become due in the first `warm_up_seconds` are sent and not counted."""
+
+    rate_per_second: float
+    warm_up_seconds: float
+    duration_seconds: float
+    seed: int
+    demand: Demand
+
+    @property
+    def whole_seconds(self) -> float:
+        """The warm-up and what is counted."""
+        return self.warm_up_seconds + self.duration_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
+
+    `own_seconds` is the median duration of the span that an optimisation is about, None where there is none.
+    """
+
+    latencies_seconds: tuple[float, ...]
+    unanswered: int
+    invalid_because: tuple[str, ...]
+    cpu_seconds: dict[str, float]
+    elapsed_seconds: float
+    own_seconds: float | None = None
+
+    @property
+    def utilisation(self) -> float:
+        """The share of its core that the platform kept busy."""
+        return sum(self.cpu_seconds.values()) / self.elapsed_seconds
+
+
+async def run_block(
+    variant: Variant,
+    schedule: Schedule,
+    *,
+    folder: Path,
+    observation: Path | None = None,
+    own_time: str | None = None,
+    on_progress: OnProgress,
+) -> Block:
+    """Run it, and leave nothing in `folder`; what is to be diagnosed goes to `observation`. Raises TrialError and more.
+
+    `own_time` names the span whose durations are wanted.
+    """
+    orders = plan_orders(
+        rate_per_second=schedule.rate_per_second,
+        duration_seconds=schedule.whole_seconds,
+        seed=schedule.seed,
+        lines=schedule.demand.lines,
+        surge=schedule.demand.surge,
+    )
+    skus = sorted({line.sku for order in orders for line in order.lines})
+    try:
+        async with standing(variant, folder=folder, skus=skus) as stand:
+            loaded = load(stand, schedule, folder=folder, on_progress=on_progress)
+            async with observing_into(observation, stand):
+                run, cpu_seconds = await stand.foundation.watch.unless_failure(loaded)
+            if own_time is not None:
+                await wait_for_effects(stand.endpoints.databases)
+        block = block_of(run, schedule, cpu_seconds, own_seconds=own_seconds(folder, own_time))
+        if observation is not None:
+            keep(folder, observation, run, block, schedule)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return block
+
+
+async def load(
+    stand: Stand, schedule: Schedule, *, folder: Path, on_progress: OnProgress
+) -> tuple[Load, dict[str, float]]:
+    """Send the schedule; return what came of it, and the seconds of CPU that each process used meanwhile."""
+    endpoints = stand.endpoints
+    task = GeneratorTask(
+        options=LoadOptions(
+            target=endpoints.edge_http,
+            seed=schedule.seed,
+            run_nonce=secrets.token_hex(4),
+            rate_per_second=schedule.rate_per_second,
+            duration_seconds=schedule.whole_seconds,
+            admin_address=endpoints.admin.get("order") or endpoints.admin["monolith"],
+            service_pids=dict(endpoints.service_pids),
+            cpu=default_cpu(),
+        ),
+        rate_per_second=schedule.rate_per_second,
+        duration_seconds=schedule.whole_seconds,
+        result_path=folder / "load.json",
+        lines=schedule.demand.lines,
+        surge=schedule.demand.surge,
+    )
+    processes = open_processes(endpoints.service_pids, endpoints.postgres_pid)
+    before = {name: process.use().cpu_seconds for name, process in processes.items()}
+    run = await run_load(task, log_path=folder / "logs" / "load.log", on_progress=on_progress)
+    return run, {name: process.use().cpu_seconds - before[name] for name, process in processes.items()}
+
+
+def block_of(
+    run: Load, schedule: Schedule, cpu_seconds: dict[str, float], *, own_seconds: float | None = None
+) -> Block:
+    """Count what became due after the warm-up."""
+    counted = [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
+    return Block(
+        latencies_seconds=tuple(each.latency_seconds for each in counted),
+        unanswered=sum(each.status is None or each.status >= 500 for each in counted),
+        invalid_because=run.invalid_because,
+        cpu_seconds=cpu_seconds,
+        elapsed_seconds=run.elapsed_seconds,
+        own_seconds=own_seconds,
+    )
+
+
+def own_seconds(folder: Path, own_time: str | None) -> float | None:
+    """Return the median duration of the spans of this name; None when none is wanted. Raises TrialError."""
+    if own_time is None:
+        return None
+    spans = read_spans(sorted((folder / "traces").glob("traces*.jsonl"))).spans
+    durations = [span.duration_nanoseconds / 1e9 for span in spans if span.name == own_time]
+    if not durations:
+        raise TrialError(f"no span {own_time!r} was written: the experiment's own_time names none that there is")
+    return statistics.median(durations)
+
+
+@asynccontextmanager
+async def observing_into(observation: Path | None, stand: Stand) -> AsyncIterator[None]:
+    """Write down what a diagnosis may see, if there is to be one."""
+    if observation is None:
+        yield
+        return
+    endpoints = stand.endpoints
+    async with observing(
+        folder=observation,
+        admin=endpoints.admin,
+        admin_dsn=stand.admin_dsn,
+        databases=DATABASES,
+        pids=endpoints.service_pids,
+        postgres_pid=endpoints.postgres_pid,
+    ):
+        yield
+
+
+def keep(folder: Path, observation: Path, run: Load, block: Block, schedule: Schedule) -> None:
+    """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more."""
+    for path in sorted((folder / "traces").glob("traces*.jsonl")):
+        shutil.move(path, observation / path.name)
+    requests = {
+        "from": run.started_at_unix_seconds + schedule.warm_up_seconds,
+        "until": run.started_at_unix_seconds + schedule.whole_seconds,
+        "scheduled_rate_per_second": schedule.rate_per_second,
+        "latencies_seconds": block.latencies_seconds,
+    }
+    (observation / "requests.json").write_bytes(orjson.dumps(requests))
+    for path in observation.iterdir():
+        path.chmod(0o400)

@@ -1,0 +1,82 @@
+"""What have the processes used by now? Seconds on a processor, and seconds of waiting for one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+_NANOSECONDS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a process has used so far; the wait is None where the kernel does not count it."""
+
+    cpu_seconds: float
+    wait_seconds: float | None
+
+
+class Process(Protocol):
+    """A process, or several that are one program."""
+
+    def use(self) -> Use:
+        """Read its counters. Raises psutil.NoSuchProcess."""
+
+
+def open_processes(pids: Mapping[str, int], postgres_pid: int | None) -> Mapping[str, Process]:
+    """Give the processes by name, a PostgreSQL of ours as `postgres` among them. Raises psutil.NoSuchProcess."""
+    processes: dict[str, Process] = {name: Program(pid) for name, pid in pids.items()}
+    return processes if postgres_pid is None else {**processes, "postgres": PostgresServer(postgres_pid)}
+
+
+class Program:
+    """One process: the CPU of all its threads, the waits of its main one, where the event loop is."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+
+    def use(self) -> Use:
+        """Read its counters. Raises psutil.NoSuchProcess."""
+        times = self._process.cpu_times()
+        return Use(times.user + times.system, _wait_seconds(self._process.pid))
+
+
+class PostgresServer:
+    """A server and its children, of which each session has one; what ended ones had used still counts."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._cpu_seconds = 0.0
+        self._wait_seconds: dict[int, float] = {}
+
+    def use(self) -> Use:
+        """Read the counters of all. Raises psutil.NoSuchProcess when the server itself has ended."""
+        times = self._process.cpu_times()
+        cpu_seconds = times.user + times.system + times.children_user + times.children_system
+        for child in self._process.children():
+            try:
+                child_times = child.cpu_times()
+            except psutil.NoSuchProcess:
+                # It has just ended; the server's own times have it from the next reading on.
+                continue
+            cpu_seconds += child_times.user + child_times.system
+            self._note_wait(child.pid)
+        self._note_wait(self._process.pid)
+        self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+        return Use(self._cpu_seconds, sum(self._wait_seconds.values()) if self._wait_seconds else None)
+
+    def _note_wait(self, pid: int) -> None:
+        """Keep the last wait of each process: that of an ended one is nowhere else."""
+        seconds = _wait_seconds(pid)
+        if seconds is not None:
+            self._wait_seconds[pid] = seconds
+
+
+def _wait_seconds(pid: int) -> float | None:
+    """Read the main thread's time on a run queue; None when the thread or the file is not there."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / _NANOSECONDS
+    except OSError:
+        return None

@@ -1,0 +1,119 @@
+"""What is written down of a trial, in which files, and how is a trial that was cut off found again?
+
+A trial's folder has `plan.json`, `observation/NAME/` (what the diagnosis may see), `diagnosis.json`, `seal.json` (the
+hash of the diagnosis, before any block with the fix), `blocks/NN-VARIANT.json`, `score.json`, `report.html` and
+`summary.md`. Each file is written whole or not at all, so that whatever is there need not be done again.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import orjson
+from pydantic import TypeAdapter
+
+from observability.analysis.diagnosis import Verdict
+from observability.lab.trial.block import Block
+
+T = TypeVar("T")
+Side = Literal["before", "after"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How long a trial takes: seconds of observation, and of each block after its warm-up; `pairs` of blocks."""
+
+    observe_seconds: float
+    block_seconds: float
+    warm_up_seconds: float
+    pairs: int
+
+
+QUICK = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3)
+FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pairs=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is tried: the experiment as its seed drew it, at the rate that was calibrated."""
+
+    experiment: str
+    seed: int
+    place: str
+    sizes: Sizes
+    rate_per_second: float
+    expected_utilisation: float
+    sides: tuple[tuple[Side, Side], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRecord:
+    """One block, as it was run: of which pair, with or without the fix, under which seal, at which attempt."""
+
+    pair: int
+    side: Side
+    seed: int
+    seal: str
+    attempt: int
+    block: Block
+
+
+class Folder:
+    """The files of one trial."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def observations(self) -> Path:
+        """Where what was observed lies, in a folder with a name that says nothing."""
+        return self.path / "observation"
+
+    def observation(self) -> Path | None:
+        """Return the folder of the observation once it is whole."""
+        found = sorted(self.observations.glob("*/requests.json"))
+        return found[0].parent if found else None
+
+    def keep_observation(self, seen: Path) -> Path:
+        """Move what was observed to its place, under a random name; return it."""
+        kept = self.observations / secrets.token_hex(4)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        return seen.rename(kept)
+
+    def scratch(self) -> Path:
+        """Return where a block may write while it runs."""
+        return self.path / "running" / secrets.token_hex(4)
+
+    def block(self, number: int, side: Side) -> Path:
+        """Return the file of a block."""
+        return self.path / "blocks" / f"{number:02}-{side}.json"
+
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """Read a file that was written, None when it was not."""
+        path = self.path / name
+        return TypeAdapter(kind).validate_json(path.read_bytes()) if path.exists() else None
+
+    def write(self, name: str, value: object) -> bytes:
+        """Write a file as JSON, whole or not at all, and return its content."""
+        content = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        write_whole(self.path / name, content)
+        return content
+
+    def seal(self) -> str:
+        """Return the hash of the diagnosis, with its prediction, as it stands. Raises OSError when there is none."""
+        return hashlib.sha256((self.path / "diagnosis.json").read_bytes()).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+def verdict_from(document: dict[str, Any]) -> Verdict:
+    """Read what a diagnosis printed."""
+    return TypeAdapter(Verdict).validate_python(document)

@@ -1,0 +1,164 @@
+"""How does one trial go? Calibrate, observe, diagnose, seal, run the pairs, score; a step that is done stays done."""
+
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from observability.analysis.diagnosis import Verdict
+from observability.lab.experiments.experiment import Experiment, Setting, Variant
+from observability.lab.run import OnProgress
+from observability.lab.trial.block import Block, Schedule, run_block
+from observability.lab.trial.calibration import (
+    PROBE_RATE_PER_SECOND,
+    PROBE_SECONDS,
+    PROBE_WARM_UP_SECONDS,
+    demands,
+    rate_for,
+)
+from observability.lab.trial.engine import diagnose_blindly
+from observability.lab.trial.errors import TrialError
+from observability.lab.trial.records import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
+from observability.lab.trial.score import Score, score
+
+MOST_RERUNS = 2
+_SIDES: tuple[Side, Side] = ("before", "after")
+
+Say = Callable[[str], None]
+
+
+class Trial:
+    """One experiment under one seed, in one folder; begun again there, it goes on where it was."""
+
+    def __init__(
+        self, experiment: Experiment, *, seed: int, sizes: Sizes, path: Path, say: Say, on_progress: OnProgress
+    ) -> None:
+        self.experiment = experiment
+        self.folder = Folder(path)
+        self.setting: Setting = experiment.draw(random.Random(f"{seed}:{experiment.name}"))
+        self._seed = seed
+        self._sizes = sizes
+        self._say = say
+        self._on_progress = on_progress
+
+    async def run(self) -> Score:
+        """Run it to the end. Raises TrialError, ObserverError, LocalError, LoadError; what is done stays done."""
+        shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        plan = self.folder.read("plan.json", Plan) or await self._plan()
+        verdict = await self._diagnose(await self._observe(plan))
+        blocks, attempts = await self._blocks(plan)
+        result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
+        self.folder.write("score.json", result)
+        shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        return result
+
+    async def _plan(self) -> Plan:
+        """Find the rate by a probe, and draw the order of the blocks."""
+        demand = self.setting.demand
+        self._say(f"{self.experiment.name}: {self.setting.place}; measuring what an order takes")
+        schedule = Schedule(
+            rate_per_second=PROBE_RATE_PER_SECOND,
+            warm_up_seconds=PROBE_WARM_UP_SECONDS,
+            duration_seconds=PROBE_SECONDS,
+            seed=self._seed,
+            demand=replace(demand, surge=1.0),
+        )
+        scratch = self.folder.scratch()
+        observation = scratch.with_name(f"{scratch.name}-observation")
+        probe = await self._run(self.setting.before, schedule, scratch=scratch, observation=observation)
+        orders = round(len(probe.latencies_seconds) * schedule.whole_seconds / schedule.duration_seconds)
+        rate = rate_for(demands(probe, orders, observation), demand.utilisation)
+        source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
+        plan = Plan(
+            experiment=self.experiment.name,
+            seed=self._seed,
+            place=self.setting.place,
+            sizes=self._sizes,
+            rate_per_second=round(rate, 2),
+            expected_utilisation=demand.utilisation,
+            sides=tuple(_SIDES if source.random() < 0.5 else _SIDES[::-1] for _ in range(self._sizes.pairs)),
+        )
+        self.folder.write("plan.json", plan)
+        return plan
+
+    async def _observe(self, plan: Plan) -> Path:
+        """Observe the platform with the bottleneck; at most three times, until the load was what it must be."""
+        if found := self.folder.observation():
+            return found
+        schedule = self._schedule(plan, plan.sizes.observe_seconds, self._seed)
+        for attempt in range(1, 2 + MOST_RERUNS):
+            self._say(f"observing at {plan.rate_per_second:.1f} orders a second")
+            scratch = self.folder.scratch()
+            seen = scratch.with_name(f"{scratch.name}-observation")
+            block = await self._run(self.setting.before, schedule, scratch=scratch, observation=seen)
+            if not block.invalid_because or attempt > MOST_RERUNS:
+                return self.folder.keep_observation(seen)
+            self._say(f"invalid: {'; '.join(block.invalid_because)}; once more")
+        raise AssertionError("the last attempt is kept")
+
+    async def _diagnose(self, observation: Path) -> Verdict:
+        """Ask the engine, and seal what it says."""
+        verdict = self.folder.read("diagnosis.json", Verdict)
+        if verdict is None:
+            self._say("diagnosing, and sealing the prediction")
+            verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
+            self.folder.write("diagnosis.json", verdict)
+        self.folder.write("seal.json", {"sha256_of_diagnosis": self.folder.seal()})
+        return verdict
+
+    async def _blocks(self, plan: Plan) -> tuple[list[BlockRecord], int]:
+        """Run what is missing of the blocks; return all, and how many times one was run."""
+        records = []
+        for pair, sides in enumerate(plan.sides, start=1):
+            for side in sides:
+                path = self.folder.block(pair, side).relative_to(self.folder.path)
+                record = self.folder.read(str(path), BlockRecord)
+                if record is None:
+                    record = await self._block(plan, pair, side)
+                    self.folder.write(str(path), record)
+                records.append(record)
+        return records, sum(record.attempt for record in records)
+
+    async def _block(self, plan: Plan, pair: int, side: Side) -> BlockRecord:
+        """Run one block, again when its load was not what it must be. Raises TrialError after three attempts."""
+        seed = self._seed * 1_000 + pair
+        schedule = self._schedule(plan, plan.sizes.block_seconds, seed)
+        variant = self.setting.before if side == "before" else self.setting.after
+        why = ""
+        for attempt in range(1, 2 + MOST_RERUNS):
+            self._say(f"pair {pair} of {len(plan.sides)}, {side} the fix")
+            block = await self._run(variant, schedule, scratch=self.folder.scratch())
+            if not block.invalid_because:
+                return BlockRecord(
+                    pair=pair, side=side, seed=seed, seal=self.folder.seal(), attempt=attempt, block=block
+                )
+            why = "; ".join(block.invalid_because)
+            self._say(f"invalid: {why}")
+        raise TrialError(
+            f"three blocks in a row were invalid ({why}): leave the machine to the lab, "
+            "and give the same command again; what is measured stays"
+        )
+
+    async def _run(
+        self, variant: Variant, schedule: Schedule, *, scratch: Path, observation: Path | None = None
+    ) -> Block:
+        return await run_block(
+            variant,
+            schedule,
+            folder=scratch,
+            observation=observation,
+            own_time=self.experiment.own_time,
+            on_progress=self._on_progress,
+        )
+
+    def _schedule(self, plan: Plan, seconds: float, seed: int) -> Schedule:
+        return Schedule(
+            rate_per_second=plan.rate_per_second,
+            warm_up_seconds=plan.sizes.warm_up_seconds,
+            duration_seconds=seconds,
+            seed=seed,
+            demand=self.setting.demand,
+        )
