@@ -9,7 +9,8 @@ from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, requests_of
 from observability.analysis.resources import database_seconds, utilisation
-from observability.analysis.suspects import LEAST_SHARE, Suspect, find_suspects
+from observability.analysis.suspects.finding import find_suspects
+from observability.analysis.suspects.suspect import LEAST_SHARE, Suspect
 from observability.analysis.trees import Forest
 from observability.analysis.whatif import Prediction, predict, unchanged
 

@@ -6,7 +6,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import asyncpg
@@ -58,12 +58,16 @@ QUICK = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HouseOptions:
-    """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes."""
+    """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes.
+
+    `modules` replaces the program of a process, by its name.
+    """
 
     folder: Path
     mode: Mode
     bus: Bus
     environment: Mapping[str, str]
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 class House:
@@ -82,7 +86,7 @@ class House:
         """Lay the foundation and prepare the programs; none runs yet. Raises LocalError, ChaosError."""
         async with AsyncExitStack() as stack:
             names = (*PROCESSES[options.mode], *((SECOND_ORDER,) if second_order else ()))
-            modules = [MODULES[name.partition("-")[0]] for name in names]
+            modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
             platform = PlatformOptions(
                 run_directory=options.folder, mode=options.mode, bus=options.bus, port_base=free_port_base()
             )

@@ -13,7 +13,13 @@ VARIABLE = "LAB_ADAPTER"
 MakeAdapter = Callable[[Telemetry], Callable[..., Any]]
 
 
-def chosen_adapter(telemetry: Telemetry) -> Callable[..., Any]:
-    """Make the adapter that LAB_ADAPTER names as module:function. Raises ImportError or AttributeError for no such."""
-    make: MakeAdapter = pkgutil.resolve_name(os.environ[VARIABLE])
+def chosen_adapter(telemetry: Telemetry, usual: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the adapter that LAB_ADAPTER names as module:function; the usual one without it.
+
+    Raises ImportError or AttributeError for a name that leads nowhere.
+    """
+    name = os.environ.get(VARIABLE)
+    if name is None:
+        return usual
+    make: MakeAdapter = pkgutil.resolve_name(name)
     return make(telemetry)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.lab.proxy import Delay
 
 
 class Kind(StrEnum):
@@ -22,12 +23,14 @@ class Variant:
 
     `environment` gives settings by process (order, inventory, notification; "*" means each), `adapters` replaces an
     adapter of a process by the one that a function of the lab makes, named as module:function. `statements` are run by
-    the databases' owners once the shop is stocked, by database.
+    the databases' owners once the shop is stocked, by database. `network` puts a network of that delay between two
+    neighbours, named as order-database, inventory-database or order-inventory.
     """
 
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
     statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    network: Mapping[str, Delay] = field(default_factory=dict)
 
 
 HEALTHY = Variant()

@@ -1,8 +1,10 @@
-"""How is one block of a trial run? Load on a fresh platform, by a schedule that the blocks of a pair share."""
+"""How is one block of a trial run? Load on fresh processes, by a schedule that the blocks of a pair share."""
 
 import secrets
 import shutil
 import statistics
+import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,15 +16,13 @@ from observability.analysis.otlp import read_spans
 from observability.lab.demo.effects import wait_for_effects
 from observability.lab.experiments.experiment import Demand, Variant
 from observability.lab.generator import GeneratorTask
-from observability.lab.host import default_cpu
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
 from observability.lab.run import OnProgress
-from observability.lab.schedule import plan_orders
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.observer import observing
 from observability.lab.trial.processes import open_processes
-from observability.lab.trial.stand import Stand, standing
+from observability.lab.trial.stand import Serving, Stand
 from services.local.plan import DATABASES
 
 
@@ -63,66 +63,56 @@ class Block:
 
 
 async def run_block(
+    stand: Stand,
     variant: Variant,
     schedule: Schedule,
     *,
-    folder: Path,
     observation: Path | None = None,
     own_time: str | None = None,
     on_progress: OnProgress,
 ) -> Block:
-    """Run it, and leave nothing in `folder`; what is to be diagnosed goes to `observation`. Raises TrialError and more.
+    """Run it; what is to be diagnosed goes to `observation`. Raises TrialError, LoadError, and what the platform does.
 
     `own_time` names the span whose durations are wanted.
     """
-    orders = plan_orders(
-        rate_per_second=schedule.rate_per_second,
-        duration_seconds=schedule.whole_seconds,
-        seed=schedule.seed,
-        lines=schedule.demand.lines,
-        surge=schedule.demand.surge,
-    )
-    skus = sorted({line.sku for order in orders for line in order.lines})
-    try:
-        async with standing(variant, folder=folder, skus=skus) as stand:
-            loaded = load(stand, schedule, folder=folder, on_progress=on_progress)
-            async with observing_into(observation, stand):
-                run, cpu_seconds = await stand.foundation.watch.unless_failure(loaded)
-            if own_time is not None:
-                await wait_for_effects(stand.endpoints.databases)
-        block = block_of(run, schedule, cpu_seconds, own_seconds=own_seconds(folder, own_time))
-        if observation is not None:
-            keep(folder, observation, run, block, schedule)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    began_seconds = time.time()
+    async with stand.serving(variant) as serving:
+        with tempfile.TemporaryDirectory(dir=stand.folder) as scratch:
+            async with observing_into(observation, serving):
+                run, cpu_seconds = await load(serving, schedule, scratch=Path(scratch), on_progress=on_progress)
+        if own_time is not None:
+            await wait_for_effects(serving.databases)
+    own = own_seconds(serving.traces, own_time, since_seconds=began_seconds)
+    block = block_of(run, schedule, cpu_seconds, own_seconds=own)
+    if observation is not None:
+        keep(serving.traces, observation, run, block, schedule)
     return block
 
 
 async def load(
-    stand: Stand, schedule: Schedule, *, folder: Path, on_progress: OnProgress
+    serving: Serving, schedule: Schedule, *, scratch: Path, on_progress: OnProgress
 ) -> tuple[Load, dict[str, float]]:
     """Send the schedule; return what came of it, and the seconds of CPU that each process used meanwhile."""
-    endpoints = stand.endpoints
     task = GeneratorTask(
         options=LoadOptions(
-            target=endpoints.edge_http,
+            target=serving.edge,
             seed=schedule.seed,
             run_nonce=secrets.token_hex(4),
             rate_per_second=schedule.rate_per_second,
             duration_seconds=schedule.whole_seconds,
-            admin_address=endpoints.admin.get("order") or endpoints.admin["monolith"],
-            service_pids=dict(endpoints.service_pids),
-            cpu=default_cpu(),
+            admin_address=serving.admin["order"],
+            service_pids=dict(serving.pids),
+            cpu=serving.generator_cpu,
         ),
         rate_per_second=schedule.rate_per_second,
         duration_seconds=schedule.whole_seconds,
-        result_path=folder / "load.json",
+        result_path=scratch / "load.json",
         lines=schedule.demand.lines,
         surge=schedule.demand.surge,
     )
-    processes = open_processes(endpoints.service_pids, endpoints.postgres_pid)
+    processes = open_processes(serving.pids, serving.postgres_pid)
     before = {name: process.use().cpu_seconds for name, process in processes.items()}
-    run = await run_load(task, log_path=folder / "logs" / "load.log", on_progress=on_progress)
+    run = await run_load(task, log_path=scratch / "load.log", on_progress=on_progress)
     return run, {name: process.use().cpu_seconds - before[name] for name, process in processes.items()}
 
 
@@ -141,39 +131,42 @@ def block_of(
     )
 
 
-def own_seconds(folder: Path, own_time: str | None) -> float | None:
-    """Return the median duration of the spans of this name; None when none is wanted. Raises TrialError."""
+def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> float | None:
+    """Return the median duration of the spans of this name since then; None when none is wanted. Raises TrialError."""
     if own_time is None:
         return None
-    spans = read_spans(sorted((folder / "traces").glob("traces*.jsonl"))).spans
-    durations = [span.duration_nanoseconds / 1e9 for span in spans if span.name == own_time]
+    spans = read_spans(sorted(traces.glob("traces*.jsonl"))).spans
+    durations = [
+        span.duration_nanoseconds / 1e9
+        for span in spans
+        if span.name == own_time and span.start_nanoseconds >= since_seconds * 1e9
+    ]
     if not durations:
         raise TrialError(f"no span {own_time!r} was written: the experiment's own_time names none that there is")
     return statistics.median(durations)
 
 
 @asynccontextmanager
-async def observing_into(observation: Path | None, stand: Stand) -> AsyncIterator[None]:
+async def observing_into(observation: Path | None, serving: Serving) -> AsyncIterator[None]:
     """Write down what a diagnosis may see, if there is to be one."""
     if observation is None:
         yield
         return
-    endpoints = stand.endpoints
     async with observing(
         folder=observation,
-        admin=endpoints.admin,
-        admin_dsn=stand.admin_dsn,
+        admin=serving.admin,
+        admin_dsn=serving.admin_dsn,
         databases=DATABASES,
-        pids=endpoints.service_pids,
-        postgres_pid=endpoints.postgres_pid,
+        pids=serving.pids,
+        postgres_pid=serving.postgres_pid,
     ):
         yield
 
 
-def keep(folder: Path, observation: Path, run: Load, block: Block, schedule: Schedule) -> None:
+def keep(traces: Path, observation: Path, run: Load, block: Block, schedule: Schedule) -> None:
     """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more."""
-    for path in sorted((folder / "traces").glob("traces*.jsonl")):
-        shutil.move(path, observation / path.name)
+    for path in sorted(traces.glob("traces*.jsonl")):
+        shutil.copy(path, observation / path.name)
     requests = {
         "from": run.started_at_unix_seconds + schedule.warm_up_seconds,
         "until": run.started_at_unix_seconds + schedule.whole_seconds,

@@ -83,7 +83,7 @@ class Folder:
         return seen.rename(kept)
 
     def scratch(self) -> Path:
-        """Return where a block may write while it runs."""
+        """Return a new folder, for what is observed until it is whole."""
         return self.path / "running" / secrets.token_hex(4)
 
     def block(self, number: int, side: Side) -> Path:

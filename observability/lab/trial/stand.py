@@ -1,67 +1,178 @@
-"""On what does a block run? A fresh platform as a variant wants it, on cores of its own, with ample stock."""
+"""On what do the blocks of a trial run? One foundation, and for each block fresh processes on copies of one database.
 
+async with Stand.open(folder) as stand:
+    async with stand.serving(variant) as serving:
+        ... send load to serving.edge ...
+"""
+
+import asyncio
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from observability.lab.catalogue import ample_stock
+from observability.lab.chaos.house import House, HouseOptions
+from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.experiments.adapters import VARIABLE
 from observability.lab.experiments.experiment import Variant
 from observability.lab.experiments.synchronous_notification import FOLDER_VARIABLE
 from observability.lab.experiments.wrong_optimisation import MEMORY_FOLDER
 from observability.lab.host import default_cpu, usable_cpus
+from observability.lab.proxy import Delay, Proxy
 from observability.lab.stocking import stock_shop
 from observability.lab.trial.errors import TrialError
-from services.local.endpoints import Endpoints
-from services.local.foundation import Foundation
-from services.local.plan import PlatformOptions
-from services.local.startup import Startup
+from observability.lab.trial.processes import pin
+from services.local.plan import DATABASES
+from services.local.ports import HOST
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
-# Enough for every span of the longest block: none may be rotated away.
-RECEIVER_FILES = "64"
+MODULES = {name: f"observability.lab.experiments.{name}_process" for name in ("inventory", "order")}
 STATEMENT_SECONDS = 120.0
+# Nobody balances load here, so nobody needs the time to notice that a process ends.
+DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A platform that serves: host:port of its edge and, by process, of its metrics; its processes by number."""
+
+    edge: str
+    admin: Mapping[str, str]
+    pids: Mapping[str, int]
+    postgres_pid: int
+    admin_dsn: str
+    databases: Mapping[str, str]
+    traces: Path
+    generator_cpu: int | None
+
+
 class Stand:
-    """A platform that is up and stocked."""
+    """What lasts as long as a trial: PostgreSQL with a stocked template of each database, and the receiver."""
 
-    endpoints: Endpoints
-    foundation: Foundation
+    def __init__(self, house: House, *, folder: Path, admin_dsn: str, postgres_pid: int) -> None:
+        self._house = house
+        self.folder = folder
+        self.generator_cpu = default_cpu()
+        self._admin_dsn = admin_dsn
+        self._postgres_pid = postgres_pid
 
-    @property
-    def admin_dsn(self) -> str:
-        """The address of the databases' administrator."""
-        server = self.foundation.postgres
-        if server is None:
-            raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
-        return server.admin_dsn
-
-
-@asynccontextmanager
-async def standing(variant: Variant, *, folder: Path, skus: Sequence[str]) -> AsyncIterator[Stand]:
-    """Run the platform for the time of a block. Raises TrialError, LocalError, LoadError."""
-    async with AsyncExitStack() as stack:
-        options = PlatformOptions(
-            run_directory=folder,
-            environment=environment(variant, folder=folder, memory_folder=memory_folder(stack)),
-            modules={name: f"observability.lab.experiments.{name}_process" for name in variant.adapters},
-            cpus=platform_cpus(),
+    @staticmethod
+    @asynccontextmanager
+    async def open(folder: Path) -> AsyncIterator["Stand"]:
+        """Lay the foundation, stock the shop once, and keep its databases. Raises TrialError, LocalError, LoadError."""
+        options = HouseOptions(
+            folder=folder, mode="services", bus="postgres", environment=DRAIN_DELAYS, modules=MODULES
         )
-        foundation = await stack.enter_async_context(Foundation.start(options))
-        endpoints = await Startup(foundation).run()
-        await foundation.watch.unless_failure(
-            stock_shop(endpoints.inventory_grpc, ample_stock(skus), request_id_prefix="lab")
-        )
+        async with House.open(options) as house:
+            server = house.foundation.postgres
+            if server is None:
+                raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
+            stand = Stand(house, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=server.process.pid)
+            await house.start_all()
+            skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
+            await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="lab")
+            await stand._stop()
+            await stand._keep_templates()
+            stand._pin([server.process.pid, house.foundation.launcher.processes["receiver"].pid])
+            with keeping_off(stand.generator_cpu):
+                yield stand
+
+    @asynccontextmanager
+    async def serving(self, variant: Variant) -> AsyncIterator[Serving]:
+        """Run the services, as a variant wants them, on copies of the templates for the time of a block."""
+        house = self._house
+        await self._copy_templates()
         for database, statements in variant.statements.items():
-            await prepare(endpoints.databases[database], statements)
-        yield Stand(endpoints=endpoints, foundation=foundation)
+            await run_statements(house.foundation.databases[database], statements)
+        async with AsyncExitStack() as stack:
+            settings = await self._settings(variant, stack)
+            stack.push_async_callback(house.kill_all)
+            await asyncio.gather(*(house.start_ready(name, **settings.get(name, {})) for name in house.processes))
+            pids = {name: house.lives[name].pid for name in house.processes}
+            self._pin(pids.values())
+            receiver = house.foundation.launcher.processes["receiver"]
+            yield Serving(
+                edge=f"{HOST}:{house.ports.edge_http}",
+                admin={name: house.admin_address(name) for name in house.processes},
+                pids={**pids, "receiver": receiver.pid},
+                postgres_pid=self._postgres_pid,
+                admin_dsn=self._admin_dsn,
+                databases=house.foundation.databases,
+                traces=house.foundation.options.traces_directory,
+                generator_cpu=self.generator_cpu,
+            )
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Let every process drain, which also writes its last spans."""
+        await asyncio.gather(*(self._house.stop(name) for name in self._house.processes))
+
+    def _pin(self, pids: Iterable[int]) -> None:
+        """Keep processes off the generator's core, where there are two."""
+        if self.generator_cpu is not None:
+            pin(pids, usable_cpus() - {self.generator_cpu})
+
+    async def _keep_templates(self) -> None:
+        async with administering(self._admin_dsn) as connection:
+            for name in DATABASES:
+                await connection.execute(f'CREATE DATABASE "template_{name}" TEMPLATE "{name}"')
+
+    async def _copy_templates(self) -> None:
+        async with administering(self._admin_dsn) as connection:
+            for name in DATABASES:
+                await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+                await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE "template_{name}"')
+                await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+
+    async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
+        """Return the settings of each process: the variant's, what its adapters are told, its neighbours' addresses."""
+        memory = memory_folder(stack)
+        settings = {
+            name: {key: value.replace(MEMORY_FOLDER, str(memory)) for key, value in own.items()}
+            for name, own in variant.environment.items()
+        }
+        for name, adapter in variant.adapters.items():
+            told = {VARIABLE: adapter, FOLDER_VARIABLE: str((self.folder / "lab").absolute())}
+            settings.setdefault(name, {}).update(told)
+        for between, delay in variant.network.items():
+            caller, _, called = between.partition("-")
+            told = await self._put_between(caller, called, delay, stack)
+            settings.setdefault(caller, {}).update(told)
+        return settings
+
+    async def _put_between(self, caller: str, called: str, delay: Delay, stack: AsyncExitStack) -> dict[str, str]:
+        """Open a proxy for the life of the stack; return what the caller is told instead of the real address."""
+        ports, seed = self._house.ports, 0
+        if called != "database":
+            target = (HOST, ports.inventory_grpc)
+            proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=seed))
+            return {f"{caller.upper()}_{called.upper()}_TARGET": proxy.address}
+        dsn = urlsplit(self._house.foundation.databases[caller])
+        target = (HOST, dsn.port or 5432)
+        proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=seed))
+        login = dsn.netloc.rpartition("@")[0]
+        return {f"{caller.upper()}_DATABASE_DSN": urlunsplit(dsn._replace(netloc=f"{login}@{proxy.address}"))}
+
+
+@contextmanager
+def keeping_off(cpu: int | None) -> Iterator[None]:
+    """Keep this thread off the generator's core for the time of a block, with all that it observes."""
+    if cpu is None:
+        yield
+        return
+    former = usable_cpus()
+    os.sched_setaffinity(0, former - {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, former)
 
 
 def platform_cpus() -> frozenset[int] | None:
@@ -70,17 +181,22 @@ def platform_cpus() -> frozenset[int] | None:
     return None if cpu is None else usable_cpus() - {cpu}
 
 
-def environment(variant: Variant, *, folder: Path, memory_folder: Path) -> dict[str, dict[str, str]]:
-    """Return the settings of each process: the variant's, and what its adapters are told."""
-    settings = {
-        name: {key: value.replace(MEMORY_FOLDER, str(memory_folder)) for key, value in own.items()}
-        for name, own in variant.environment.items()
-    }
-    settings["receiver"] = {"RECEIVER_MAXIMUM_FILES": RECEIVER_FILES}
-    for name, adapter in variant.adapters.items():
-        told = {VARIABLE: adapter, FOLDER_VARIABLE: str((folder / "lab").resolve())}
-        settings[name] = {**settings.get(name, {}), **told}
-    return settings
+@asynccontextmanager
+async def administering(admin_dsn: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """Connect as the databases' administrator for the time of a block; a statement has two minutes."""
+    connection = await asyncpg.connect(admin_dsn, timeout=STATEMENT_SECONDS, command_timeout=STATEMENT_SECONDS)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=STATEMENT_SECONDS)
+
+
+async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:
+    """Run statements in a database, as its owner, whatever time they take within two minutes."""
+    async with administering(dsn) as connection:
+        await connection.execute("SET statement_timeout = 0")
+        for statement in statements:
+            await connection.execute(statement)
 
 
 def memory_folder(stack: AsyncExitStack) -> Path:
@@ -88,14 +204,3 @@ def memory_folder(stack: AsyncExitStack) -> Path:
     made = Path(tempfile.mkdtemp(prefix="plumbline-", dir=MEMORY if MEMORY.is_dir() else None))
     stack.callback(shutil.rmtree, made, ignore_errors=True)
     return made
-
-
-async def prepare(dsn: str, statements: Sequence[str]) -> None:
-    """Run a variant's statements in a database, as its owner."""
-    connection = await asyncpg.connect(dsn, timeout=STATEMENT_SECONDS)
-    try:
-        await connection.execute("SET statement_timeout = 0", timeout=STATEMENT_SECONDS)
-        for statement in statements:
-            await connection.execute(statement, timeout=STATEMENT_SECONDS)
-    finally:
-        await connection.close(timeout=STATEMENT_SECONDS)

@@ -1,13 +1,17 @@
-"""What came of a trial, in a line?"""
+"""What came of a trial, in a line or on half a page of Markdown?"""
 
+from observability.lab.report.words import milliseconds
+from observability.lab.trial.records import Folder
+from observability.lab.trial.report import words
+from observability.lab.trial.report.blocks import block_rows
+from observability.lab.trial.report.evidence import Evidence, Measured, read_evidence
 from observability.lab.trial.score import Score
-from observability.lab.trial.trial import Trial
 
 _MILLISECONDS = 1e3
 
 
-def summary_line(trial: Trial, result: Score) -> str:
-    """Say whether it was right, what was predicted and what came."""
+def summary_line(name: str, result: Score) -> str:
+    """Say of an experiment whether it was right, what was predicted and what came."""
     said = "right" if result.right else f"WRONG: {result.why_wrong}"
     told = "; ".join(
         f"{each.quantile} {each.actual_before.value * _MILLISECONDS:.1f} ms, "
@@ -20,4 +24,69 @@ def summary_line(trial: Trial, result: Score) -> str:
     ratio = result.ratio_p95.ratio
     changed = f"p95 after / before {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
     failed = "".join(f"; FAILED: {reason}" for reason in result.failed_because)
-    return f"{trial.experiment.name}: {said}; {told}; {changed}{failed}"
+    return f"{name}: {said}; {told}; {changed}{failed}"
+
+
+def summarise_trial(folder: Folder) -> str:
+    """Write a finished trial in Markdown. Raises NotFinished, and OSError for what may not be read."""
+    return summarise(read_evidence(folder))
+
+
+def summarise(evidence: Evidence) -> str:
+    """Write it in Markdown: the same text from the same folder each time."""
+    plan = evidence.plan
+    parts = [
+        f"# {words.title(evidence)}: {words.mark(evidence)}",
+        words.headline(evidence),
+        *_warnings(evidence),
+        f"What was drawn: {plan.place}.",
+        "\n".join(f"- {reason}" for reason in evidence.verdict.reasons),
+        _figures(evidence),
+        _runs(evidence),
+        _machine(evidence),
+        "`report.html` beside this file has the plots; all else in this folder is raw data.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    told = [f"The experiment did not show what it must: {reason}." for reason in evidence.score.failed_because]
+    return told + [f"The seal is broken: {reason}." for reason in evidence.broken_seals]
+
+
+def _figures(evidence: Evidence) -> str:
+    head = "| latency, ms (90 % interval) | before | predicted after | after | error | if unchanged |"
+    rows = [_row(evidence, measured) for measured in evidence.measured]
+    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
+
+
+def _row(evidence: Evidence, measured: Measured) -> str:
+    forecast = next((each for each in evidence.score.forecasts if each.quantile == measured.name), None)
+    cells = [
+        measured.name,
+        f"{milliseconds(measured.before.value)} ({words.bounds(measured.before)})",
+        f"{milliseconds(forecast.predicted.value)} ({words.bounds(forecast.predicted)})" if forecast else "none",
+        f"{milliseconds(measured.after.value)} ({words.bounds(measured.after)})",
+        words.error(forecast.error) if forecast else "",
+        words.error(forecast.error_if_same) if forecast else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _runs(evidence: Evidence) -> str:
+    plan, score = evidence.plan, evidence.score
+    sentence = (
+        f"{plan.rate_per_second:.2f} orders a second, seed {plan.seed}; {plan.sizes.pairs} pairs of blocks of "
+        f"{plan.sizes.block_seconds:g} s; invalid ones, that were run again: {score.invalid_blocks}. The diagnosis was "
+        f"sealed before them: SHA-256 {evidence.seal}."
+    )
+    invalid = [
+        f"- pair {row.record.pair}, {row.record.side}, attempt {row.record.attempt}: INVALID, {row.invalid_because}"
+        for row in block_rows(evidence)
+        if row.invalid_because
+    ]
+    return "\n".join([sentence, *([""] if invalid else []), *invalid])
+
+
+def _machine(evidence: Evidence) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in evidence.environment.items())

@@ -23,6 +23,7 @@ from observability.lab.trial.engine import diagnose_blindly
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.records import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
 from observability.lab.trial.score import Score, score
+from observability.lab.trial.stand import Stand
 
 MOST_RERUNS = 2
 _SIDES: tuple[Side, Side] = ("before", "after")
@@ -43,16 +44,19 @@ class Trial:
         self._sizes = sizes
         self._say = say
         self._on_progress = on_progress
+        self._stand: Stand
 
     async def run(self) -> Score:
         """Run it to the end. Raises TrialError, ObserverError, LocalError, LoadError; what is done stays done."""
-        shutil.rmtree(self.folder.path / "running", ignore_errors=True)
-        plan = self.folder.read("plan.json", Plan) or await self._plan()
-        verdict = await self._diagnose(await self._observe(plan))
-        blocks, attempts = await self._blocks(plan)
+        running = self.folder.path / "running"
+        shutil.rmtree(running, ignore_errors=True)
+        async with Stand.open(running / "platform") as self._stand:
+            plan = self.folder.read("plan.json", Plan) or await self._plan()
+            verdict = await self._diagnose(await self._observe(plan))
+            blocks, attempts = await self._blocks(plan)
         result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
         self.folder.write("score.json", result)
-        shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        shutil.rmtree(running, ignore_errors=True)
         return result
 
     async def _plan(self) -> Plan:
@@ -66,9 +70,8 @@ class Trial:
             seed=self._seed,
             demand=replace(demand, surge=1.0),
         )
-        scratch = self.folder.scratch()
-        observation = scratch.with_name(f"{scratch.name}-observation")
-        probe = await self._run(self.setting.before, schedule, scratch=scratch, observation=observation)
+        observation = self.folder.scratch()
+        probe = await self._run(self.setting.before, schedule, observation=observation)
         orders = round(len(probe.latencies_seconds) * schedule.whole_seconds / schedule.duration_seconds)
         rate = rate_for(demands(probe, orders, observation), demand.utilisation)
         source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
@@ -91,9 +94,8 @@ class Trial:
         schedule = self._schedule(plan, plan.sizes.observe_seconds, self._seed)
         for attempt in range(1, 2 + MOST_RERUNS):
             self._say(f"observing at {plan.rate_per_second:.1f} orders a second")
-            scratch = self.folder.scratch()
-            seen = scratch.with_name(f"{scratch.name}-observation")
-            block = await self._run(self.setting.before, schedule, scratch=scratch, observation=seen)
+            seen = self.folder.scratch()
+            block = await self._run(self.setting.before, schedule, observation=seen)
             if not block.invalid_because or attempt > MOST_RERUNS:
                 return self.folder.keep_observation(seen)
             self._say(f"invalid: {'; '.join(block.invalid_because)}; once more")
@@ -130,7 +132,7 @@ class Trial:
         why = ""
         for attempt in range(1, 2 + MOST_RERUNS):
             self._say(f"pair {pair} of {len(plan.sides)}, {side} the fix")
-            block = await self._run(variant, schedule, scratch=self.folder.scratch())
+            block = await self._run(variant, schedule)
             if not block.invalid_because:
                 return BlockRecord(
                     pair=pair, side=side, seed=seed, seal=self.folder.seal(), attempt=attempt, block=block
@@ -142,13 +144,11 @@ class Trial:
             "and give the same command again; what is measured stays"
         )
 
-    async def _run(
-        self, variant: Variant, schedule: Schedule, *, scratch: Path, observation: Path | None = None
-    ) -> Block:
+    async def _run(self, variant: Variant, schedule: Schedule, *, observation: Path | None = None) -> Block:
         return await run_block(
+            self._stand,
             variant,
             schedule,
-            folder=scratch,
             observation=observation,
             own_time=self.experiment.own_time,
             on_progress=self._on_progress,

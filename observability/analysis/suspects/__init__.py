@@ -1,0 +1,1 @@
+"""The suspects: one file a class of bottleneck, and `finding`, which asks all of them."""

@@ -1,0 +1,52 @@
+"""Synchronous side effects: does the answer wait for work that it does not need?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.observation import Observation
+from observability.analysis.requests import Request, ends_a_change, is_database_call, longest, seconds
+from observability.analysis.spans import SpanKind
+from observability.analysis.suspects.suspect import Suspect
+from observability.analysis.trees import Node
+from observability.analysis.whatif import Saving
+
+
+def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+    """Calls to the outside, on the path after the last change was made to last: no answer needs them."""
+    spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
+    for number, request in enumerate(requests):
+        for node in _after_the_last_change(request):
+            spent[node.span.service, node.span.name][number] += seconds([node])
+    return [
+        Suspect(
+            bottleneck=Bottleneck.SYNC_SIDE_EFFECT,
+            service=service,
+            operation=name,
+            saving=Saving(work=(0.0,) * len(requests), wait=tuple(taken)),
+            evidence=(
+                f"{name!r} of {service} takes {fmean(taken) * 1e3:.1f} ms of a request after its last commit",
+                "nothing that comes after it on the path uses what it did",
+            ),
+            trace_ids=longest(requests),
+            predictor="path: the call leaves the path",
+        )
+        for (service, name), taken in spent.items()
+    ]
+
+
+def _after_the_last_change(request: Request) -> list[Node]:
+    """Give the calls on the path that leave the process, are none of a database, and follow the last change."""
+    calls = list(request.waited_for())
+    changes = [node.span for node in calls if is_database_call(node.span) and ends_a_change(node.span)]
+    if not changes:
+        return []
+    last = max(span.end_nanoseconds for span in changes)
+    return [
+        node
+        for node in calls
+        if node.span.start_nanoseconds >= last
+        and node.span.kind in {SpanKind.CLIENT, SpanKind.PRODUCER}
+        and not is_database_call(node.span)
+    ]

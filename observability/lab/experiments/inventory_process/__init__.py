@@ -1,0 +1,1 @@
+"""The inventory process of the lab: the shop's own, with an adapter of an experiment where one is wanted."""

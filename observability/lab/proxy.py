@@ -1,0 +1,260 @@
+"""How does a network between two parts get slower, on one machine, without the kernel?
+
+A TCP proxy stands between them and keeps what each side sends until it is due at the other. It delays bytes and not
+handshakes: a connection opens as fast as without it, which callers that keep their connections do not notice.
+"""
+
+import asyncio
+import itertools
+import math
+import random
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+Address: TypeAlias = tuple[str, int]
+
+LOCAL: Address = ("127.0.0.1", 0)
+# On its way in one direction of a connection; then reading pauses. What one read gives, 256 KiB at most, may come on
+# top, and as much again in the transport of a side that takes nothing. At 50 ms it lets 20 MiB a second through.
+MOST_BYTES = 1024 * 1024
+# By bytes alone, a million chunks of one byte would fit in, each of which takes a hundred bytes of memory.
+MOST_CHUNKS = 4096
+MOST_CONNECTIONS = 1000
+CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+
+_END = b""
+# Linger, for no time: the socket's other end sees a reset instead of an end.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delay:
+    """How long bytes are under way: the latency each way, and up to the jitter more, drawn evenly for each chunk.
+
+    A chunk is what one read gave. None overtakes another: one with little jitter arrives together with the one before.
+    """
+
+    latency_seconds: float
+    jitter_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when a part is negative or endless."""
+        if not all(math.isfinite(part) and part >= 0 for part in (self.latency_seconds, self.jitter_seconds)):
+            raise ValueError("a delay has a latency and a jitter of 0 seconds or more")
+
+
+class Proxy:
+    """Passes connections on to a target, with a delay each way; `open` makes one.
+
+    Each side sees what the other did: a half-close as late as bytes, a reset at once. Where the target does not answer
+    within five seconds, or a thousand connections are open, the client sees its connection open and then reset.
+    """
+
+    def __init__(self, *, target: Address, delay: Delay, seed: int) -> None:
+        self.address = ""  # host:port, once it listens.
+        self.refused = 0  # Connections that were reset because the target did not answer, or because of their number.
+        self._target = target
+        self._delay = delay
+        self._seed = seed
+        self._numbers = itertools.count()
+        self._clients: set[_Side] = set()
+        self._targets: set[_Side] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(*, target: Address, delay: Delay, seed: int, listen: Address = LOCAL) -> AsyncIterator["Proxy"]:
+        """Listen for the time of a block; at its end all connections are reset. Raises OSError.
+
+        The seed fixes the jitter of the nth chunk in each direction of the nth connection.
+        """
+        proxy = Proxy(target=target, delay=delay, seed=seed)
+        host, port = listen
+        server = await asyncio.get_running_loop().create_server(proxy._accept, host, port, backlog=MOST_CONNECTIONS)
+        try:
+            host, port = server.sockets[0].getsockname()[:2]
+            proxy.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            yield proxy
+        finally:
+            server.close()
+            await proxy._close()
+
+    def _accept(self) -> asyncio.Protocol:
+        number = next(self._numbers)
+        client = self._side(f"{self._seed} {number} client", self._client_came, self._clients.discard)
+        target = self._side(f"{self._seed} {number} target", self._targets.add, self._targets.discard)
+        client.other, target.other = target, client
+        return client
+
+    def _side(self, seed: str, on_made: "_OnSide", on_lost: "_OnSide") -> "_Side":
+        return _Side(delay=self._delay, chance=random.Random(seed), on_made=on_made, on_lost=on_lost)
+
+    def _client_came(self, client: "_Side") -> None:
+        self._clients.add(client)
+        if self._closing or len(self._clients) > MOST_CONNECTIONS:
+            self._refuse(client)
+            return
+        task = asyncio.get_running_loop().create_task(self._connect(client))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, client: "_Side") -> None:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await asyncio.get_running_loop().create_connection(lambda: client.other, *self._target)
+        except OSError:  # TimeoutError is one of them.
+            self._refuse(client)
+
+    def _refuse(self, client: "_Side") -> None:
+        self.refused += 1
+        client.reset()
+
+    async def _close(self) -> None:
+        self._closing = True
+        for task in self._connecting:
+            task.cancel()
+        for side in (*self._clients, *self._targets):
+            side.reset()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            while left := {*self._connecting, *(side.lost for side in (*self._clients, *self._targets))}:
+                await asyncio.wait(left)
+
+
+class _Side(asyncio.Protocol):
+    """One side of a connection: what it sends waits here until it is due at the other side."""
+
+    other: "_Side"
+
+    def __init__(self, *, delay: Delay, chance: random.Random, on_made: "_OnSide", on_lost: "_OnSide") -> None:
+        self.takes_more = False
+        self.end_delivered = False
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._delay = delay
+        self._chance = chance
+        self._on_made = on_made
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        # Each chunk with the moment it is due, by the system's clock: uvloop's own knows whole milliseconds only.
+        self._under_way: deque[tuple[float, bytes]] = deque()
+        self._bytes_under_way = 0
+        self._last_due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = True
+        self._broken_off = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; what the other side has sent meanwhile is waiting."""
+        # What uvloop gives is one in all but its bases.
+        self._transport = cast("asyncio.Transport", transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._on_made(self)
+        if self._broken_off:  # The client went while the target was asked.
+            self.reset()
+        else:
+            self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Send a chunk on its way."""
+        self._set_out(data)
+        full = self._bytes_under_way >= MOST_BYTES or len(self._under_way) >= MOST_CHUNKS
+        if full and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Send the end of this direction on its way; the other direction goes on."""
+        self._set_out(_END)
+        return True
+
+    def pause_writing(self) -> None:
+        """Let what comes for this side wait, since its peer does not read."""
+        self.takes_more = False
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self.takes_more = True
+        self.other.deliver()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Break the other side off at once, unless both directions came to their end."""
+        self._transport = None
+        self._on_lost(self)
+        self.lost.set_result(None)
+        if not (self.end_delivered and self.other.end_delivered):
+            self.reset()
+            self.other.reset()
+
+    def _set_out(self, data: bytes) -> None:
+        due = time.monotonic() + self._delay.latency_seconds + self._delay.jitter_seconds * self._chance.random()
+        self._last_due = max(self._last_due, due)
+        self._under_way.append((self._last_due, data))
+        self._bytes_under_way += len(data)
+        if self._timer is None:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Write to the other side what is due and it takes; come back when more is due."""
+        now = time.monotonic()
+        while self._under_way and self.other.takes_more and self._under_way[0][0] <= now:
+            _, data = self._under_way.popleft()
+            self._bytes_under_way -= len(data)
+            self.other.write(data)
+            self.end_delivered = data == _END
+        if self.end_delivered and self.other.end_delivered:
+            self.close()
+            self.other.close()
+        self._read_again()
+        if self._under_way and self.other.takes_more and self._timer is None:
+            self._timer = self._loop.call_later(self._under_way[0][0] - now, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.deliver()
+
+    def _read_again(self) -> None:
+        enough = self._bytes_under_way > MOST_BYTES // 2 or len(self._under_way) > MOST_CHUNKS // 2
+        if not (self._reading or enough or self._transport is None):
+            self._reading = True
+            self._transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        """Send a chunk, or the end, to this side's peer."""
+        if self._transport is None:
+            return
+        if data:
+            self._transport.write(data)
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # The peer has reset the connection, which nobody noticed since it had ended its direction.
+            self.reset()
+
+    def close(self) -> None:
+        """End, once all is written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def reset(self) -> None:
+        """Break off at once: nothing more is read or written, and the peer sees a reset."""
+        self._broken_off = True
+        self.takes_more = False
+        self._under_way.clear()
+        self._bytes_under_way = 0
+        if self._timer is not None:
+            self._timer.cancel()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+
+
+_OnSide: TypeAlias = Callable[[_Side], None]

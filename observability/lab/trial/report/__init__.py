@@ -1,0 +1,1 @@
+"""What a finished trial leaves to read: one page that opens without a network, made from its folder alone."""

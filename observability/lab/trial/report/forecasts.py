@@ -1,0 +1,72 @@
+"""Did what was predicted come? A line for each interval, what was measured beside what was said beforehand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from observability.analysis.comparison import Estimate
+from observability.lab.report.plots import Frame
+from observability.lab.report.scales import LinearScale, Tick
+from observability.lab.report.words import milliseconds
+from observability.lab.trial.report.evidence import Evidence
+
+_MILLISECONDS = 1e3
+_ROW_PIXELS = 24
+_GAP_PIXELS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure: its interval from `low_x` to `high_x` (the same where it has none), and its place."""
+
+    kind: str
+    label: str
+    value: str
+    y: float
+    x: float
+    low_x: float
+    high_x: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """All that is drawn."""
+
+    frame: Frame
+    rows: tuple[Row, ...]
+    x_ticks: tuple[Tick, ...]
+
+
+def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> Forecasts:
+    """Place a row for each figure, those of a quantile together."""
+    figures = list(_figures(evidence))
+    quantiles = len(evidence.measured)
+    height = len(figures) * _ROW_PIXELS + quantiles * _GAP_PIXELS + 50
+    frame = Frame(width=width, height=height, left=left, right=right, top=4, bottom=46)
+    highest = max(_shown(estimate)[2] for _, _, estimate in figures)
+    scale = LinearScale(highest * _MILLISECONDS * 1.05, frame.x_first, frame.x_last)
+    rows = []
+    y = frame.y_last
+    quantile = ""
+    for kind, name, estimate in figures:
+        y += _ROW_PIXELS + (_GAP_PIXELS if quantile and name != quantile else 0)
+        quantile = name
+        x, low_x, high_x = (scale.at(each * _MILLISECONDS) for each in _shown(estimate))
+        rows.append(Row(kind, f"{name} {kind}", milliseconds(estimate.value), y - _ROW_PIXELS / 2, x, low_x, high_x))
+    return Forecasts(frame=frame, rows=tuple(rows), x_ticks=tuple(scale.ticks(5)))
+
+
+def _figures(evidence: Evidence) -> Iterator[tuple[str, str, Estimate]]:
+    """Give kind, quantile and figure of each row."""
+    prediction = evidence.verdict.prediction
+    for measured in evidence.measured:
+        yield "before", measured.name, measured.before
+        yield "after", measured.name, measured.after
+        if prediction is not None:
+            yield "predicted", measured.name, prediction.after[measured.name]
+            same = prediction.before[measured.name]
+            yield "unchanged", measured.name, Estimate(same, same, same)
+
+
+def _shown(estimate: Estimate) -> tuple[float, float, float]:
+    """Draw an interval without an upper bound up to its value alone."""
+    return estimate.value, estimate.low, estimate.high if estimate.high < float("inf") else estimate.value

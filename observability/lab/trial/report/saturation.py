@@ -1,0 +1,180 @@
+"""How busy was everything, second by second, while the platform was observed?"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from observability.analysis.observation import Observation, Session, TimedScrape
+from observability.analysis.resources import pools
+
+_MOST_SERIES = 7
+# Half of what two decimals show.
+_LEAST_VISIBLE = 0.005
+_OTHERS = "all others"
+_ACTIVE = "active"
+
+# A counter that only rises, as readings of (seconds, value).
+Readings = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One value for each second, on average over it."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The average over all seconds."""
+        return sum(self.values) / len(self.values) if self.values else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Something that adds up over its series, the one with most first; none where it was not looked at.
+
+    Its requests counted from `counted_from` to `counted_until`, in seconds since the first of its values.
+    """
+
+    title: str
+    unit: str
+    note: str
+    series: tuple[Series, ...]
+    counted_from: float
+    counted_until: float
+
+    @property
+    def seconds(self) -> int:
+        """How many values each series has."""
+        return len(self.series[0].values) if self.series else 0
+
+
+def saturation(observation: Observation) -> tuple[Panel, ...]:
+    """Describe the processor, the database's sessions and the pools."""
+    edges = _edges(observation)
+    counted = _counted(observation, edges)
+    told = (
+        (
+            "Processor",
+            "cores at work",
+            "User and system time of each process; all of them share the platform's cores.",
+            _rises(_cpu_readings(observation), edges),
+        ),
+        (
+            "Database sessions",
+            "sessions in a transaction or statement",
+            "By what each waits for; CPU is at work, or ready to be.",
+            _sessions(observation, edges),
+        ),
+        (
+            "Connection pools",
+            "callers that wait",
+            "How many callers wait for a connection at a time: seconds of waiting a second.",
+            _rises(_pool_readings(observation), edges),
+        ),
+    )
+    return tuple(Panel(title, unit, note, _fold(series), *counted) for title, unit, note, series in told)
+
+
+def _edges(observation: Observation) -> list[float]:
+    """Cut the time in which something was looked at into whole seconds."""
+    looks = [
+        *(sample.at_seconds for sample in observation.processes),
+        *(sample.at_seconds for sample in observation.sessions),
+        *(scrape.at_seconds for scrape in observation.scrapes),
+    ]
+    return [min(looks) + second for second in range(int(max(looks) - min(looks)) + 1)] if looks else []
+
+
+def _counted(observation: Observation, edges: Sequence[float]) -> tuple[float, float]:
+    if not edges or observation.requests is None:
+        return 0.0, float(max(len(edges) - 1, 0))
+    last = float(len(edges) - 1)
+    bounds = (observation.requests.from_seconds - edges[0], observation.requests.until_seconds - edges[0])
+    low, high = (min(max(bound, 0.0), last) for bound in bounds)
+    return low, high
+
+
+def _cpu_readings(observation: Observation) -> Mapping[str, Readings]:
+    readings: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for sample in observation.processes:
+        readings[sample.process].append((sample.at_seconds, sample.cpu_seconds))
+    return readings
+
+
+def _pool_readings(observation: Observation) -> Mapping[str, Readings]:
+    """Add up each pool's waits from scrape to scrape."""
+    by_target: dict[str, list[TimedScrape]] = defaultdict(list)
+    for scrape in observation.scrapes:
+        by_target[scrape.target].append(scrape)
+    readings: dict[str, list[tuple[float, float]]] = {}
+    for scrapes in by_target.values():
+        for first, second in pairwise(scrapes):
+            for pool in pools(replace(observation, scrapes=(first, second))):
+                known = readings.setdefault(f"{pool.name} of {pool.target}", [])
+                _go_on(known, first.at_seconds, second.at_seconds, pool.wait_seconds)
+    return readings
+
+
+def _go_on(readings: list[tuple[float, float]], since: float, until: float, rise: float) -> None:
+    """Add a rise to a counter; before it, while a pool was not told of since nobody asked it, it stood still."""
+    stood = readings[-1][1] if readings else 0.0
+    if not readings or readings[-1][0] < since:
+        readings.append((since, stood))
+    readings.append((until, stood + rise))
+
+
+def _rises(readings: Mapping[str, Readings], edges: Sequence[float]) -> list[Series]:
+    """Give how far each counter rose in each second."""
+    series = []
+    for name, points in readings.items():
+        values = [_value_at(points, edge) for edge in edges]
+        series.append(Series(name, tuple(later - earlier for earlier, later in pairwise(values))))
+    return series
+
+
+def _value_at(points: Readings, at: float) -> float:
+    """Interpolate a counter; before its first reading it did not move, nor after its last."""
+    after = bisect_right(points, at, key=lambda point: point[0])
+    if after == 0:
+        return points[0][1]
+    if after == len(points):
+        return points[-1][1]
+    (first_at, first), (second_at, second) = points[after - 1], points[after]
+    return first + (second - first) * (at - first_at) / (second_at - first_at)
+
+
+def _sessions(observation: Observation, edges: Sequence[float]) -> list[Series]:
+    """Count the sessions of each second by what they wait for, on average over the looks."""
+    seconds = max(len(edges) - 1, 0)
+    looks = [0] * seconds
+    seen: dict[str, list[int]] = defaultdict(lambda: [0] * seconds)
+    for sample in observation.sessions:
+        second = int(sample.at_seconds - edges[0])
+        if second < seconds:
+            looks[second] += 1
+            for session in sample.sessions:
+                seen[_waits_for(session)][second] += 1
+    return [
+        Series(name, tuple(count / max(look, 1) for count, look in zip(counts, looks, strict=True)))
+        for name, counts in seen.items()
+    ]
+
+
+def _waits_for(session: Session) -> str:
+    """Name what a session waits for; one that is in no statement waits for its client, whatever the event says."""
+    return session.wait_event_type or "CPU" if session.state == _ACTIVE else session.state
+
+
+def _fold(series: Sequence[Series]) -> tuple[Series, ...]:
+    """Put those with most first, the many small ones together, and leave out what nobody could see."""
+    visible = [each for each in series if max(each.values, default=0.0) >= _LEAST_VISIBLE]
+    ordered = sorted(visible, key=lambda each: (-each.mean, each.name))
+    if len(ordered) <= _MOST_SERIES:
+        return tuple(ordered)
+    shown, rest = ordered[: _MOST_SERIES - 1], ordered[_MOST_SERIES - 1 :]
+    together = tuple(sum(column) for column in zip(*(each.values for each in rest), strict=True))
+    return (*shown, Series(_OTHERS, together))

@@ -1,0 +1,126 @@
+"""How is a trial told in sentences?"""
+
+from observability.analysis.comparison import Estimate
+from observability.analysis.diagnosis import Answer, Verdict
+from observability.lab.experiments.experiment import Kind
+from observability.lab.report.words import duration, milliseconds
+from observability.lab.trial.claim import Claim
+from observability.lab.trial.report.evidence import Evidence
+from observability.lab.trial.score import EQUIVALENCE_MARGIN
+
+# A number and its sign stay on one line.
+_PERCENT = "\N{NO-BREAK SPACE}%"
+_MEGABYTE = 1e6
+_KILOBYTE = 1e3
+
+
+def title(evidence: Evidence) -> str:
+    """Write the experiment's name as a heading."""
+    name = evidence.plan.experiment.replace("_", " ")
+    return name[:1].upper() + name[1:]
+
+
+def mark(evidence: Evidence) -> str:
+    """Say in a word or three whether all was as it must be."""
+    if not evidence.score.right:
+        return "wrong"
+    return "right" if evidence.score.passed else "right, but not shown"
+
+
+def headline(evidence: Evidence) -> str:
+    """Say in a sentence or two what was diagnosed, whether that was right, and what the fix gained."""
+    return f"{diagnosed(evidence)} {gained(evidence)}"
+
+
+def diagnosed(evidence: Evidence) -> str:
+    """Say what was diagnosed and whether that was right."""
+    said = f"The diagnosis {answer(evidence.verdict)}"
+    return f"{said}, and that is right." if evidence.score.right else f"{said}. That is wrong: {truth(evidence.claim)}."
+
+
+def answer(verdict: Verdict) -> str:
+    """Say what a diagnosis answered, as what follows "the diagnosis"."""
+    match verdict.answer:
+        case Answer.FOUND:
+            named = place(str(verdict.bottleneck), verdict.service, verdict.operation)
+            return f"named {named}, {percent(verdict.share)} of the requests' time"
+        case Answer.NONE:
+            return "found no bottleneck"
+        case Answer.CANNOT_TELL:
+            return "could not tell"
+
+
+def truth(claim: Claim) -> str:
+    """Say what the diagnosis should have said."""
+    known = claim.truth
+    if known is None:
+        return "there is no bottleneck"
+    return f"it is {place(known.bottleneck, known.service, known.operation or '')}"
+
+
+def place(bottleneck: str, service: str, operation: str) -> str:
+    """Name a bottleneck and where it is."""
+    where = f"{operation} of {service}" if operation else service
+    return f"{bottleneck.replace('_', ' ')} in {where}"
+
+
+def gained(evidence: Evidence) -> str:
+    """Say what the fix did to the 95th percentile."""
+    p95 = next(each for each in evidence.measured if each.name == "p95")
+    moved_by = evidence.score.ratio_p95.ratio
+    moved = f"p95 after / before is {ratio(moved_by)}"
+    match evidence.claim.kind:
+        case Kind.BOTTLENECK:
+            went = f"The fix brought p95 from {duration(p95.before.value)} to {duration(p95.after.value)}"
+            return f"{went}: {_changed(moved_by)}."
+        case Kind.NEGATIVE:
+            return f"There was nothing to fix, and {moved}."
+        case Kind.WRONG_OPTIMISATION:
+            return f"{_optimised(evidence.score.own_ratio)} and {moved}: {_equivalent(evidence)}."
+
+
+def _changed(moved_by: Estimate) -> str:
+    """Say by how much a ratio is below 1, or above."""
+    if moved_by.value > 1:
+        more = Estimate(moved_by.value - 1, moved_by.low - 1, moved_by.high - 1)
+        return f"{percent(more.value)} more (90 % interval {percent(more.low)} to {percent(more.high)})"
+    less = Estimate(1 - moved_by.value, 1 - moved_by.high, 1 - moved_by.low)
+    return f"{percent(less.value)} less (90 % interval {percent(less.low)} to {percent(less.high)})"
+
+
+def _optimised(own_ratio: float | None) -> str:
+    if own_ratio is None:
+        return "The time of what was optimised is not known,"
+    return f"What was optimised takes {percent(1 - own_ratio)} less time of its own,"
+
+
+def _equivalent(evidence: Evidence) -> str:
+    same = f"the same within {percent(EQUIVALENCE_MARGIN)}"
+    return f"for customers it is {same}" if evidence.score.equivalent else f"not shown to be {same}"
+
+
+def bounds(estimate: Estimate) -> str:
+    """Write an interval in milliseconds, without the unit."""
+    return f"{milliseconds(estimate.low)} to {milliseconds(estimate.high)}"
+
+
+def ratio(estimate: Estimate) -> str:
+    """Write a ratio with its interval."""
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent."""
+    return f"{100 * share:.0f}{_PERCENT}"
+
+
+def error(share: float) -> str:
+    """Write how far a prediction was off, with its sign: above 0 it was too high."""
+    return f"{100 * share:+.0f}{_PERCENT}"
+
+
+def size(size_bytes: int) -> str:
+    """Write the size of a file."""
+    if size_bytes >= _MEGABYTE:
+        return f"{size_bytes / _MEGABYTE:.1f} MB"
+    return f"{size_bytes / _KILOBYTE:.1f} kB"

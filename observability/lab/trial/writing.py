@@ -1,0 +1,17 @@
+"""Where does the report of a trial go? Into the trial's own folder, made from the rest of it."""
+
+from pathlib import Path
+
+from observability.lab.trial.records import Folder, write_whole
+from observability.lab.trial.report.evidence import read_evidence
+from observability.lab.trial.report.page import render
+from observability.lab.trial.summary import summarise
+
+
+def write_report(folder: Folder) -> tuple[Path, Path]:
+    """Write report.html and summary.md, and return where they are. Raises NotFinished, OSError."""
+    evidence = read_evidence(folder)
+    page, summary = folder.path / "report.html", folder.path / "summary.md"
+    write_whole(page, render(evidence).encode())
+    write_whole(summary, summarise(evidence).encode())
+    return page, summary
