@@ -53,6 +53,18 @@ class Verdict:
     requests: int = 0
     also: tuple[str, ...] = ()
 
+    def sentence(self) -> str:
+        """Say it in a sentence."""
+        match self.answer:
+            case Answer.FOUND:
+                where = f"{self.operation!r} of {self.service}" if self.operation else self.service
+                taken = f"{self.share:.0%} of the time of {self.requests} requests"
+                return f"{self.bottleneck}: {where} takes {taken} (confidence {self.confidence})"
+            case Answer.NONE:
+                return f"no bottleneck in {self.requests} requests (confidence {self.confidence})"
+            case Answer.CANNOT_TELL:
+                return f"cannot tell from {self.requests} requests"
+
 
 def diagnose(observation: Observation) -> Verdict:
     """Name the bottleneck of what was observed, or say that there is none, or why that cannot be told."""

@@ -14,6 +14,7 @@ from observability.cli import (
     lab,
     load,
     projection,
+    proxy,
     up,
     verify,
 )
@@ -30,6 +31,7 @@ main = typer.Typer(
 main.command("demo")(demo.demo)
 main.command("up")(up.up)
 main.command("load")(load.load)
+main.command("proxy")(proxy.proxy)
 main.command("verify")(verify.verify)
 main.command("drill")(drill.drill_command)
 main.command("diagnose")(diagnose.diagnose_command)

@@ -1,19 +1,28 @@
 """`plumb demo`: what does the whole platform do under real demand, here and now?"""
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from observability.lab.chaos.errors import ChaosError
 from observability.lab.demo.options import DemoError, DemoOptions
 from observability.lab.demo.run import Demo, Finished
 from observability.lab.errors import LoadError
 from observability.lab.report.terminal import print_demo
+from observability.lab.trial.errors import TrialError
+from observability.lab.trial.records import GLANCE
+from observability.lab.trial.series import Series, SeriesOptions
+from observability.lab.trial.terminal import print_trial
+from observability.lab.trial.writing import write_report
 from services.local.endpoints import Bus, Mode
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
+_EXPERIMENT = "n_plus_one"
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
 _EXIT_SIGNAL_BASE = 128
@@ -22,15 +31,21 @@ _EXIT_SIGNAL_BASE = 128
 def demo(
     *,
     rate: Annotated[float, typer.Option(help="Orders a second, on average.")] = 25.0,
-    duration: Annotated[float, typer.Option(help="Seconds during which orders become due.")] = 60.0,
+    duration: Annotated[float, typer.Option(help="Seconds during which orders become due.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Fixes arrivals, baskets, customers and which SKUs are scarce.")] = 1,
     mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
     bus: Annotated[
         Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
     ] = "postgres",
+    lab: Annotated[
+        bool, typer.Option("--lab/--no-lab", help="End with one short experiment: a bottleneck named, and put right.")
+    ] = True,
     output: Annotated[Path, typer.Option(help="Each run gets a folder in here.")] = Path("out/demo"),
 ) -> None:
     """Start the platform, place orders at a steady rate, show what was measured, and stop everything.
+
+    At its end one experiment of the lab, `n_plus_one`, in two minutes: the bottleneck is named from what was observed,
+    what its fix gains is predicted, and the prediction is sealed before the fix is measured.
 
     About one order in ten finds a SKU sold out. Writes OUTPUT/RUN/report.html, result.json, load.json, traces and
     logs, and the newest report as OUTPUT/report.html. Runs side by side do not meet: ports are free ones.
@@ -39,22 +54,49 @@ def demo(
     130 interrupted.
     """
     options = DemoOptions(rate_per_second=rate, duration_seconds=duration, seed=seed, mode=mode, bus=bus, output=output)
-    raise typer.Exit(_run(options, Console()))
+    console = Console()
+    status = _run(options, console)
+    raise typer.Exit(status or (_experiment(output, seed, console) if lab else 0))
+
+
+def _experiment(output: Path, seed: int, console: Console) -> int:
+    """Run one short experiment. A measurement that the machine spoiled is said to be so, and is no failure."""
+
+    def say(sentence: str) -> None:
+        console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    async def experiment() -> None:
+        folder = SeriesOptions(output=output / "lab", sizes=GLANCE, fresh=True)
+        async with Series.open(folder, say=say) as series:
+            trial, result = await series.run(_EXPERIMENT, seed)
+        report, _ = await asyncio.to_thread(write_report, trial.folder)
+        print_trial(console, trial, result)
+        console.print(f"report         {report}", markup=False, highlight=False, soft_wrap=True)
+
+    console.print("\n[bold]One experiment: measure, name, predict, fix, measure again[/]")
+    return _guarded(experiment, console)
 
 
 def _run(options: DemoOptions, console: Console) -> int:
+    finished: list[Finished] = []
+
+    async def run() -> None:
+        finished.append(await Demo(options, console=console).run())
+
+    return _guarded(run, console) or _show(finished[0], console)
+
+
+def _guarded(run: Callable[[], Coroutine[Any, Any, None]], console: Console) -> int:
+    """Run to the end; return 0, or the exit code of what went wrong, which was said then."""
     try:
-        finished = run_interruptible(
-            lambda: Demo(options, console=console).run(),
-            again=lambda: console.print("already stopping; this takes a few seconds"),
-        )
-    except (LocalError, LoadError, DemoError) as error:
+        run_interruptible(run, again=lambda: console.print("already stopping; this takes a few seconds"))
+    except (ChaosError, LocalError, LoadError, DemoError, TrialError) as error:
         return _fail(str(error), _EXIT_FAILED)
     except Interrupted as interruption:
         return _fail("interrupted; everything is stopped", _EXIT_SIGNAL_BASE + interruption.number)
     except KeyboardInterrupt:
         return _fail("interrupted before anything was started", _EXIT_INTERRUPTED)
-    return _show(finished, console)
+    return 0
 
 
 def _show(finished: Finished, console: Console) -> int:

@@ -45,7 +45,7 @@ def _print(console: Console, verdict: Verdict) -> None:
     def say(sentence: str, style: str = "") -> None:
         console.print(escape(sentence), style=style, highlight=False, soft_wrap=True)
 
-    say(sentence_of(verdict), "bold")
+    say(verdict.sentence(), "bold")
     for reason in verdict.reasons:
         say(f"  {reason}")
     told = verdict.prediction
@@ -62,16 +62,3 @@ def _print(console: Console, verdict: Verdict) -> None:
         say(f"  also: {other}")
     if verdict.trace_ids:
         say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")
-
-
-def sentence_of(verdict: Verdict) -> str:
-    """Say a verdict in a sentence."""
-    match verdict.answer:
-        case Answer.FOUND:
-            where = f"{verdict.operation!r} of {verdict.service}" if verdict.operation else verdict.service
-            taken = f"{verdict.share:.0%} of the time of {verdict.requests} requests"
-            return f"{verdict.bottleneck}: {where} takes {taken} (confidence {verdict.confidence})"
-        case Answer.NONE:
-            return f"no bottleneck in {verdict.requests} requests (confidence {verdict.confidence})"
-        case Answer.CANNOT_TELL:
-            return f"cannot tell from {verdict.requests} requests"

@@ -1,21 +1,38 @@
 """`plumb lab`: does measuring before optimising work? Experiments with known bottlenecks, diagnosed and put right."""
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from observability.lab.chaos.errors import ChaosError
 from observability.lab.errors import LoadError
 from observability.lab.experiments.catalogue import experiments, find_experiment
 from observability.lab.trial.errors import TrialError
-from observability.lab.trial.records import FULL, QUICK, Sizes
-from observability.lab.trial.summary import summary_line
-from observability.lab.trial.trial import Trial
+from observability.lab.trial.records import FULL, QUICK, Folder
+from observability.lab.trial.score import Score
+from observability.lab.trial.series import (
+    SAME_TWICE,
+    Answered,
+    Series,
+    SeriesOptions,
+    confusion,
+    is_good_enough,
+    names,
+    share_wrong,
+    significant,
+)
+from observability.lab.trial.summary import ratio_text, summary_line
+from observability.lab.trial.writing import write_report
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
+T = TypeVar("T")
+MOST_SIGNIFICANT = 0.15
 commands = typer.Typer(
     help="Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.", no_args_is_help=True
 )
@@ -52,47 +69,132 @@ def run_command(
     Exit codes: 0 all right, 1 a wrong verdict or an experiment that did not show what it must, 3 something failed,
     130 interrupted.
     """
-    chosen = list(experiments()) if every else [name] if name else []
+    chosen = names() if every else (name,) if name else ()
     if not chosen:
         raise typer.BadParameter("name an experiment of `plumb lab list`, or give --all")
+    for each in chosen:
+        _known(each)
     console = Console()
-    sizes = QUICK if quick else FULL
-    passed = [_run(each, seed=seed, sizes=sizes, output=output, fresh=fresh, console=console) for each in chosen]
+    options = SeriesOptions(output=output, sizes=QUICK if quick else FULL, fresh=fresh)
+
+    async def run(series: Series) -> list[bool]:
+        passed = []
+        for each in chosen:
+            trial, result = await series.run(each, seed)
+            report, _ = await asyncio.to_thread(write_report, trial.folder)
+            _say(console, summary_line(each, result))
+            _say(console, f"  report {report}", style="dim")
+            passed.append(result.right if quick else result.passed)
+        return passed
+
+    passed = _in_series(run, options, console)
     if every:
-        console.print(f"{sum(passed)} of {len(passed)} experiments as they must be", style="bold", highlight=False)
+        _say(console, f"{sum(passed)} of {len(passed)} experiments as they must be", style="bold")
     raise typer.Exit(0 if all(passed) else _EXIT_WRONG)
 
 
-def _run(name: str, *, seed: int, sizes: Sizes, output: Path, fresh: bool, console: Console) -> bool:
+@commands.command("score")
+def score_command(
+    *,
+    seeds: Annotated[int, typer.Option(help="Each experiment is drawn, observed and diagnosed so often.")] = 3,
+    first: Annotated[int, typer.Option(help="The first seed; the others follow it.")] = 1,
+    output: Annotated[Path, typer.Option(help="Each trial has a folder in here.")] = Path("out/lab-score"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew what is there already.")] = False,
+) -> None:
+    """Ask the engine of every experiment under several seeds, and count how often it is wrong.
+
+    Exit codes: 0 at most one in ten is wrong, and each experiment is right with two seeds of three; 1 not so;
+    3 something failed; 130 interrupted.
+    """
+    console = Console()
+
+    async def run(series: Series) -> list[Answered]:
+        answers = []
+        for name in names():
+            for seed in range(first, first + seeds):
+                answer = await series.answer(name, seed)
+                said = f"WRONG, {answer.wrong}" if answer.wrong else "right"
+                _say(console, f"{name}, seed {seed}: {said}; {answer.verdict.sentence()}")
+                answers.append(answer)
+        return answers
+
+    answers = _in_series(run, SeriesOptions(output=output, sizes=QUICK, fresh=fresh), console)
+    for truth, named in confusion(answers):
+        _say(console, f"  {truth:18} {', '.join(f'{what} {count}' for what, count in sorted(named.items()))}")
+    _say(console, share_wrong(answers), style="bold")
+    raise typer.Exit(0 if is_good_enough(answers) else _EXIT_WRONG)
+
+
+@commands.command("aa")
+def aa_command(
+    *,
+    runs: Annotated[int, typer.Option(help="How often the same platform is compared with itself.")] = 20,
+    output: Annotated[Path, typer.Option(help="Each trial has a folder in here.")] = Path("out/lab-aa"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew what is there already.")] = False,
+) -> None:
+    """Compare the healthy platform with itself: how often does a difference show that cannot be there?
+
+    The primary metric, named beforehand, is the ratio of p95 with its 90 % interval: one run in ten is significant by
+    chance.
+
+    Exit codes: 0 at most 15 % are significant, 1 more are, 3 something failed, 130 interrupted.
+    """
+    console = Console()
+
+    async def run(series: Series) -> list[Score]:
+        scores = []
+        for seed in range(1, runs + 1):
+            _, score = await series.run(SAME_TWICE, seed)
+            _say(console, f"run {seed}: {ratio_text(score)}")
+            scores.append(score)
+        return scores
+
+    scores = _in_series(run, SeriesOptions(output=output, sizes=QUICK, fresh=fresh), console)
+    found = significant(scores)
+    _say(console, f"{found} of {len(scores)} significant", style="bold")
+    raise typer.Exit(0 if found <= MOST_SIGNIFICANT * len(scores) else _EXIT_WRONG)
+
+
+@commands.command("report")
+def report_command(
+    directory: Annotated[Path, typer.Argument(help="The folder of a finished trial, as `plumb lab run` left it.")],
+) -> None:
+    """Make a trial's report again from its folder: report.html and summary.md, the same bytes each time.
+
+    Exit codes: 0 done, 3 the folder holds no finished trial, or cannot be read or written.
+    """
     try:
-        experiment = find_experiment(name)
-        path = trial_folder(output, name, seed, sizes, fresh=fresh)
-        trial = Trial(
-            experiment,
-            seed=seed,
-            sizes=sizes,
-            path=path,
-            say=lambda sentence: console.print(escape(sentence), highlight=False, soft_wrap=True, style="dim"),
-            on_progress=lambda _progress: None,
-        )
-        result = run_interruptible(trial.run, again=lambda: console.print("already stopping"))
-    except (LocalError, LoadError, TrialError) as error:
+        written = write_report(Folder(directory))
+    except (TrialError, OSError) as error:
+        _fail(str(error), _EXIT_FAILED)
+    for path in written:
+        typer.echo(path)
+
+
+def _in_series(run: Callable[[Series], Coroutine[Any, Any, T]], options: SeriesOptions, console: Console) -> T:
+    """Open a stand, do what is to be done on it, and turn what may go wrong into an exit code."""
+
+    async def opened() -> T:
+        async with Series.open(options, say=lambda sentence: _say(console, sentence, style="dim")) as series:
+            return await run(series)
+
+    try:
+        return run_interruptible(opened, again=lambda: console.print("already stopping; this takes a few seconds"))
+    except (ChaosError, LocalError, LoadError, TrialError, OSError) as error:
         _fail(str(error), _EXIT_FAILED)
     except Interrupted as interruption:
         _fail("interrupted; the same command goes on from here", _EXIT_SIGNAL_BASE + interruption.number)
-    console.print(escape(summary_line(trial, result)), highlight=False, soft_wrap=True)
-    return result.passed
 
 
-def trial_folder(output: Path, name: str, seed: int, sizes: Sizes, *, fresh: bool) -> Path:
-    """Return where a trial lies; a fresh one lies beside those that were there."""
-    stem = f"{name}-{seed}" + ("-quick" if sizes == QUICK else "")
-    path = output / stem
-    number = 1
-    while fresh and path.exists():
-        number += 1
-        path = output / f"{stem}-{number}"
-    return path
+def _known(name: str) -> None:
+    try:
+        find_experiment(name)
+    except LoadError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _say(console: Console, sentence: str, *, style: str = "") -> None:
+    console.print(escape(sentence), style=style, highlight=False, soft_wrap=True)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -20,12 +20,13 @@ from typing import TypeAlias, cast
 Address: TypeAlias = tuple[str, int]
 
 LOCAL: Address = ("127.0.0.1", 0)
-# On its way in one direction of a connection; then reading pauses. What one read gives, 256 KiB at most, may come on
-# top, and as much again in the transport of a side that takes nothing. At 50 ms it lets 20 MiB a second through.
+# Under way in one direction of a connection; then reading pauses. What one read gives, 256 KiB at most, may come on
+# top, and as much again in the transport of a side that takes nothing. At 50 ms this lets 20 MiB a second through.
 MOST_BYTES = 1024 * 1024
 # By bytes alone, a million chunks of one byte would fit in, each of which takes a hundred bytes of memory.
 MOST_CHUNKS = 4096
-MOST_CONNECTIONS = 1000
+# Two sockets each: what a process may open by default, 1,024 files, is just enough.
+MOST_CONNECTIONS = 500
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 
@@ -54,7 +55,7 @@ class Proxy:
     """Passes connections on to a target, with a delay each way; `open` makes one.
 
     Each side sees what the other did: a half-close as late as bytes, a reset at once. Where the target does not answer
-    within five seconds, or a thousand connections are open, the client sees its connection open and then reset.
+    within CONNECT_SECONDS, or MOST_CONNECTIONS are open, the client sees its connection open and then reset.
     """
 
     def __init__(self, *, target: Address, delay: Delay, seed: int) -> None:

@@ -25,6 +25,13 @@ async def describe_environment(endpoints: Endpoints, *, platform_cpus: frozenset
         "Python": platform.python_version(),
         "PostgreSQL": await _postgres_version(endpoints.databases["order"]),
         "events": await _event_log(endpoints),
+        **describe_hardware(platform_cpus=platform_cpus),
+    }
+
+
+def describe_hardware(*, platform_cpus: frozenset[int] | None) -> dict[str, str]:
+    """Describe the machine, by name; the platform runs on these processors, or with the generator on all (None)."""
+    return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
         "processors": _processors(platform_cpus),

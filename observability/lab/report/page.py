@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from observability.lab.report import words
 from observability.lab.report.distribution import Distribution, draw_distribution
 from observability.lab.report.plots import Frame, styles_of
-from observability.lab.report.result import DemoResult, Waterfall
+from observability.lab.report.result import DemoResult, Waterfall, WaterfallRow
 from observability.lab.report.scales import LinearScale, Tick
 from observability.lab.report.timeline import Timeline, draw_timeline
 
@@ -42,8 +42,21 @@ class Drawn:
 
 def render(result: DemoResult) -> str:
     """Render the page."""
+    template = template_environment().get_template("report.html.j2")
+    return template.render(
+        result=result,
+        headline=words.headline(result),
+        share=words.share,
+        styles=styles_of(result.points),
+        drawn=_draw(result),
+        maximum_rows=_MAXIMUM_ROWS,
+    )
+
+
+def template_environment(*packages: str) -> Environment:
+    """Make what finds the templates of these packages, and the ones here, and writes figures as `words` does."""
     environment = Environment(
-        loader=PackageLoader("observability.lab.report"),
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "observability.lab.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -57,15 +70,7 @@ def render(result: DemoResult) -> str:
         counts=words.counts,
         short_name=short_name,
     )
-    template = environment.get_template("report.html.j2")
-    return template.render(
-        result=result,
-        headline=words.headline(result),
-        share=words.share,
-        styles=styles_of(result.points),
-        drawn=_draw(result),
-        maximum_rows=_MAXIMUM_ROWS,
-    )
+    return environment
 
 
 def short_name(name: str) -> str:
@@ -76,7 +81,12 @@ def short_name(name: str) -> str:
 
 def component_colours(waterfalls: Iterable[Waterfall]) -> dict[str, str]:
     """Give each component its colour, in the order in which they come first."""
-    names = dict.fromkeys(row.component for waterfall in waterfalls for row in waterfall.rows)
+    return row_colours(row for waterfall in waterfalls for row in waterfall.rows)
+
+
+def row_colours(rows: Iterable[WaterfallRow]) -> dict[str, str]:
+    """Give the component of each row its colour, in the order in which they come first."""
+    names = dict.fromkeys(row.component for row in rows)
     return {name: _COMPONENT_COLOURS[number % len(_COMPONENT_COLOURS)] for number, name in enumerate(names)}
 
 

@@ -56,7 +56,7 @@ OUTCOME_STYLES = (
     OutcomeStyle("rejected", "rejected", "#dd6b20", cross=True),
     OutcomeStyle("pending", "pending", "#805ad5", cross=True),
     OutcomeStyle("error", "error", "#c53030", cross=True),
-    OutcomeStyle("transport", "no answer", "#1a202c", cross=True),
+    OutcomeStyle("transport", "no answer", "var(--ink)", cross=True),
 )
 
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from observability.analysis.diagnosis import Verdict
 from observability.lab.trial.block import Block
+from observability.lab.trial.errors import TrialError
 
 T = TypeVar("T")
 Side = Literal["before", "after"]
@@ -23,15 +24,23 @@ Side = Literal["before", "after"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How long a trial takes: seconds of observation, and of each block after its warm-up; `pairs` of blocks."""
+    """How long a trial takes: seconds of observation, and of each block after its warm-up; `pairs` of blocks.
+
+    A block whose load was not what it must be is run again so many times; where it then `must_be_valid`, the trial
+    ends, else it is used, and said to be invalid.
+    """
 
     observe_seconds: float
     block_seconds: float
     warm_up_seconds: float
     pairs: int
+    reruns: int = 2
+    must_be_valid: bool = True
 
 
 QUICK = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3)
+# Beside whatever else the machine of a first visitor does.
+GLANCE = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3, reruns=0, must_be_valid=False)
 FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pairs=6)
 
 
@@ -101,9 +110,16 @@ class Folder:
         write_whole(self.path / name, content)
         return content
 
-    def seal(self) -> str:
-        """Return the hash of the diagnosis, with its prediction, as it stands. Raises OSError when there is none."""
+    def hash_of_diagnosis(self) -> str:
+        """Return the SHA-256 of the diagnosis, with its prediction, as it stands. Raises OSError when there is none."""
         return hashlib.sha256((self.path / "diagnosis.json").read_bytes()).hexdigest()
+
+    def seal(self) -> str:
+        """Return the hash that was written down with the diagnosis. Raises TrialError when it is that of another."""
+        sealed: str = orjson.loads((self.path / "seal.json").read_bytes())["sha256_of_diagnosis"]
+        if sealed != self.hash_of_diagnosis():
+            raise TrialError(f"the diagnosis in {self.path} was changed after it was sealed: begin again with --fresh")
+        return sealed
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -70,7 +70,7 @@ def score(
         forecasts=tuple(forecasts(verdict, blocks)),
         own_ratio=own,
         equivalent=is_equivalent(ratio, margin=EQUIVALENCE_MARGIN),
-        invalid_blocks=attempts - len(blocks),
+        invalid_blocks=attempts - len(blocks) + sum(bool(each.block.invalid_because) for each in blocks),
     )
 
 

@@ -21,10 +21,15 @@ def summary_line(name: str, result: Score) -> str:
         f"({each.actual_after.low * _MILLISECONDS:.1f}-{each.actual_after.high * _MILLISECONDS:.1f})"
         for each in result.forecasts
     )
+    failed = "".join(f"; not shown: {reason}" for reason in result.failed_because)
+    invalid = f"; {result.invalid_blocks} blocks INVALID" if result.invalid_blocks else ""
+    return f"{name}: {said}; {told}; {ratio_text(result)}{failed}{invalid}"
+
+
+def ratio_text(result: Score) -> str:
+    """Say what became of the primary metric, with its 90 % interval."""
     ratio = result.ratio_p95.ratio
-    changed = f"p95 after / before {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
-    failed = "".join(f"; FAILED: {reason}" for reason in result.failed_because)
-    return f"{name}: {said}; {told}; {changed}{failed}"
+    return f"p95 after / before {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
 
 
 def summarise_trial(folder: Folder) -> str:

@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,23 +19,36 @@ from observability.lab.trial.calibration import (
     demands,
     rate_for,
 )
+from observability.lab.trial.claim import claim_of
 from observability.lab.trial.engine import diagnose_blindly
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.records import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
 from observability.lab.trial.score import Score, score
 from observability.lab.trial.stand import Stand
 
-MOST_RERUNS = 2
 _SIDES: tuple[Side, Side] = ("before", "after")
 
 Say = Callable[[str], None]
+
+
+def silent(_what: object) -> None:
+    """Tell nobody."""
 
 
 class Trial:
     """One experiment under one seed, in one folder; begun again there, it goes on where it was."""
 
     def __init__(
-        self, experiment: Experiment, *, seed: int, sizes: Sizes, path: Path, say: Say, on_progress: OnProgress
+        self,
+        experiment: Experiment,
+        *,
+        stand: Stand,
+        seed: int,
+        sizes: Sizes,
+        path: Path,
+        environment: Mapping[str, str],
+        say: Say = silent,
+        on_progress: OnProgress = silent,
     ) -> None:
         self.experiment = experiment
         self.folder = Folder(path)
@@ -44,20 +57,36 @@ class Trial:
         self._sizes = sizes
         self._say = say
         self._on_progress = on_progress
-        self._stand: Stand
+        self._stand = stand
+        self._environment = environment
 
     async def run(self) -> Score:
         """Run it to the end. Raises TrialError, ObserverError, LocalError, LoadError; what is done stays done."""
-        running = self.folder.path / "running"
-        shutil.rmtree(running, ignore_errors=True)
-        async with Stand.open(running / "platform") as self._stand:
-            plan = self.folder.read("plan.json", Plan) or await self._plan()
-            verdict = await self._diagnose(await self._observe(plan))
-            blocks, attempts = await self._blocks(plan)
+        verdict = await self.diagnose()
+        plan = self.folder.read("plan.json", Plan)
+        assert plan is not None, "nothing is diagnosed without a plan"
+        blocks, attempts = await self._blocks(plan)
         result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
         self.folder.write("score.json", result)
-        shutil.rmtree(running, ignore_errors=True)
         return result
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the engine said. Raises TrialError when it was not asked yet."""
+        verdict = self.folder.read("diagnosis.json", Verdict)
+        if verdict is None:
+            raise TrialError(f"{self.folder.path} holds no diagnosis yet")
+        return verdict
+
+    async def diagnose(self) -> Verdict:
+        """Observe, and ask the engine; without any block. Raises as `run` does."""
+        shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        verdict = self.folder.read("diagnosis.json", Verdict)
+        if verdict is None:
+            plan = self.folder.read("plan.json", Plan) or await self._plan()
+            verdict = await self._ask(await self._observe(plan))
+            shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        return verdict
 
     async def _plan(self) -> Plan:
         """Find the rate by a probe, and draw the order of the blocks."""
@@ -84,6 +113,8 @@ class Trial:
             expected_utilisation=demand.utilisation,
             sides=tuple(_SIDES if source.random() < 0.5 else _SIDES[::-1] for _ in range(self._sizes.pairs)),
         )
+        self.folder.write("claim.json", claim_of(self.experiment, self.setting))
+        self.folder.write("environment.json", dict(self._environment))
         self.folder.write("plan.json", plan)
         return plan
 
@@ -92,23 +123,22 @@ class Trial:
         if found := self.folder.observation():
             return found
         schedule = self._schedule(plan, plan.sizes.observe_seconds, self._seed)
-        for attempt in range(1, 2 + MOST_RERUNS):
+        attempts = 1 + plan.sizes.reruns
+        for attempt in range(1, 1 + attempts):
             self._say(f"observing at {plan.rate_per_second:.1f} orders a second")
             seen = self.folder.scratch()
             block = await self._run(self.setting.before, schedule, observation=seen)
-            if not block.invalid_because or attempt > MOST_RERUNS:
+            if not block.invalid_because or attempt == attempts:
                 return self.folder.keep_observation(seen)
             self._say(f"invalid: {'; '.join(block.invalid_because)}; once more")
         raise AssertionError("the last attempt is kept")
 
-    async def _diagnose(self, observation: Path) -> Verdict:
+    async def _ask(self, observation: Path) -> Verdict:
         """Ask the engine, and seal what it says."""
-        verdict = self.folder.read("diagnosis.json", Verdict)
-        if verdict is None:
-            self._say("diagnosing, and sealing the prediction")
-            verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
-            self.folder.write("diagnosis.json", verdict)
-        self.folder.write("seal.json", {"sha256_of_diagnosis": self.folder.seal()})
+        self._say("diagnosing, and sealing the prediction")
+        verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
+        self.folder.write("diagnosis.json", verdict)
+        self.folder.write("seal.json", {"sha256_of_diagnosis": self.folder.hash_of_diagnosis()})
         return verdict
 
     async def _blocks(self, plan: Plan) -> tuple[list[BlockRecord], int]:
@@ -125,22 +155,24 @@ class Trial:
         return records, sum(record.attempt for record in records)
 
     async def _block(self, plan: Plan, pair: int, side: Side) -> BlockRecord:
-        """Run one block, again when its load was not what it must be. Raises TrialError after three attempts."""
+        """Run one block, again when its load was not what it must be. Raises TrialError."""
         seed = self._seed * 1_000 + pair
         schedule = self._schedule(plan, plan.sizes.block_seconds, seed)
         variant = self.setting.before if side == "before" else self.setting.after
         why = ""
-        for attempt in range(1, 2 + MOST_RERUNS):
+        seal = self.folder.seal()
+        attempts = 1 + plan.sizes.reruns
+        for attempt in range(1, 1 + attempts):
             self._say(f"pair {pair} of {len(plan.sides)}, {side} the fix")
             block = await self._run(variant, schedule)
-            if not block.invalid_because:
-                return BlockRecord(
-                    pair=pair, side=side, seed=seed, seal=self.folder.seal(), attempt=attempt, block=block
-                )
+            record = BlockRecord(pair=pair, side=side, seed=seed, seal=seal, attempt=attempt, block=block)
+            if not block.invalid_because or (attempt == attempts and not plan.sizes.must_be_valid):
+                return record
             why = "; ".join(block.invalid_because)
             self._say(f"invalid: {why}")
+            self.folder.write(f"blocks/{pair:02}-{side}-invalid-{attempt}.json", record)
         raise TrialError(
-            f"three blocks in a row were invalid ({why}): leave the machine to the lab, "
+            f"{attempts} blocks in a row were invalid ({why}): leave the machine to the lab, "
             "and give the same command again; what is measured stays"
         )
 

@@ -16,6 +16,7 @@ _POOLED_POINTS = 200
 _BLOCK_POINTS = 60
 _LABEL_PIXELS = 84
 _LABEL_GAP = 9
+_LEAST_TICK_PIXELS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,18 @@ def draw_curves(evidence: Evidence, frame: Frame) -> Curves:
         frame=frame,
         curves=tuple(_curve(side, evidence.latencies(side), latencies, shares) for side in SIDES),
         marks=tuple(mark for each in evidence.measured for mark in _marks(each, latencies, shares, frame)),
-        x_ticks=tuple(latencies.ticks()),
+        x_ticks=tuple(_apart(latencies.ticks())),
         y_ticks=tuple(shares.ticks(4)),
     )
+
+
+def _apart(ticks: Sequence[Tick]) -> list[Tick]:
+    """Leave out ticks whose labels would touch the one before."""
+    kept: list[Tick] = []
+    for tick in ticks:
+        if not kept or tick.at - kept[-1].at >= _LEAST_TICK_PIXELS:
+            kept.append(tick)
+    return kept
 
 
 def _curve(side: Side, blocks: Sequence[Sequence[float]], latencies: LogScale, shares: LinearScale) -> Curve:

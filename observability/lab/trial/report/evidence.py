@@ -117,7 +117,7 @@ def _name(folder: Folder, path: Path) -> str:
 
 def _broken_seals(folder: Folder, sealed: str, blocks: tuple[BlockRecord, ...]) -> list[str]:
     """Say what does not repeat the seal: then the prediction is not shown to be older than what it predicts."""
-    broken = [] if folder.seal() == sealed else ["diagnosis.json is not what was sealed"]
+    broken = [] if folder.hash_of_diagnosis() == sealed else ["diagnosis.json is not what was sealed"]
     return broken + [f"pair {each.pair}, {each.side}, ran under another seal" for each in blocks if each.seal != sealed]
 
 

@@ -1,0 +1,119 @@
+"""`plumb proxy`: at which address is a part of the platform as far away as one wants?"""
+
+import asyncio
+import math
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from observability.lab.errors import LoadError, LoadUsageError
+from observability.lab.proxy import Delay, Proxy
+from services.infra.lifecycle import write_ready_file
+from services.infra.settings import Address, is_loopback, parse_address
+from services.local.signals import Interrupted, run_interruptible
+
+_EXIT_FAILED = 1
+_EXIT_USAGE = 2
+_EXIT_SIGNAL_BASE = 128
+
+_ADDRESS = "HOST:PORT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyCommand:
+    """One run of `plumb proxy`."""
+
+    listen: Address
+    target: Address
+    delay: Delay
+    seed: int
+    ready_file: Path | None
+
+
+def proxy(
+    *,
+    to: Annotated[str, typer.Option(metavar=_ADDRESS, help="Where connections are passed on to.")],
+    latency_ms: Annotated[float, typer.Option(help="Milliseconds that bytes take, each way.")],
+    jitter_ms: Annotated[float, typer.Option(help="Up to so many milliseconds more, drawn for each chunk.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Fixes the jitter.")] = 1,
+    listen: Annotated[str, typer.Option(metavar=_ADDRESS, help="Where it listens; port 0: any.")] = "127.0.0.1:0",
+    ready_file: Annotated[Path | None, typer.Option(help="Write the address here as JSON, once it listens.")] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Allow addresses beyond this machine. Anyone may then pass.")
+    ] = False,
+) -> None:
+    """Pass TCP connections on with a delay, as a slower network does, until Ctrl-C.
+
+    Example: plumb proxy --to 127.0.0.1:8402 --latency-ms 5 --jitter-ms 2
+
+    Exit codes: 1 it could not listen or write the file, 2 bad options, 130 Ctrl-C, 143 SIGTERM.
+    """
+    try:
+        command = ProxyCommand(
+            listen=_address("--listen", listen, allow_remote=allow_remote),
+            target=_address("--to", to, allow_remote=allow_remote),
+            delay=Delay(
+                latency_seconds=_seconds("--latency-ms", latency_ms),
+                jitter_seconds=_seconds("--jitter-ms", jitter_ms),
+            ),
+            seed=seed,
+            ready_file=ready_file,
+        )
+        run_interruptible(lambda: _serve(command))
+    except LoadUsageError as error:
+        _fail(str(error), _EXIT_USAGE, error)
+    except LoadError as error:
+        _fail(str(error), _EXIT_FAILED, error)
+    except Interrupted as interruption:
+        _fail("ended, and its connections with it", _EXIT_SIGNAL_BASE + interruption.number, interruption)
+
+
+async def _serve(command: ProxyCommand) -> None:
+    async with AsyncExitStack() as stack:
+        try:
+            opening = Proxy.open(target=command.target, delay=command.delay, seed=command.seed, listen=command.listen)
+            running = await stack.enter_async_context(opening)
+        except OSError as error:
+            raise LoadError(f"cannot listen: {error}; name a free address of this machine with --listen") from error
+        stack.callback(_report, running)
+        _announce(command, running.address)
+        await asyncio.Event().wait()  # For the signal that ends the command.
+
+
+def _announce(command: ProxyCommand, address: str) -> None:
+    try:
+        write_ready_file(command.ready_file, {"proxy": address})
+    except OSError as error:
+        raise LoadError(f"cannot write --ready-file {command.ready_file}: {error.strerror}") from error
+    latency, jitter = command.delay.latency_seconds * 1e3, command.delay.jitter_seconds * 1e3
+    typer.echo(f"{address} passes on to {command.target}, {latency:g} to {latency + jitter:g} ms later each way.")
+    typer.echo("Ctrl-C ends it.")
+
+
+def _report(running: Proxy) -> None:
+    if running.refused:
+        typer.echo(f"plumb proxy: {running.refused} connections were reset: is there something at --to?", err=True)
+
+
+def _address(option: str, text: str, *, allow_remote: bool) -> Address:
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        raise LoadUsageError(f"{option} {text!r}: {error}, as in 127.0.0.1:8402") from error
+    if not allow_remote and not is_loopback(address.host):
+        raise LoadUsageError(f"{option} {text!r} is beyond this machine; say --allow-remote if it is meant")
+    return address
+
+
+def _seconds(option: str, milliseconds: float) -> float:
+    if not (math.isfinite(milliseconds) and milliseconds >= 0):
+        raise LoadUsageError(f"{option} must be 0 or more milliseconds, not {milliseconds:g}")
+    return milliseconds / 1e3
+
+
+def _fail(message: str, code: int, cause: Exception) -> NoReturn:
+    typer.echo(f"plumb proxy: {message}", err=True)
+    raise typer.Exit(code) from cause

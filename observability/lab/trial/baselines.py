@@ -1,0 +1,85 @@
+"""What would simpler ways have named? Three that are common, each with one figure an operation and no classes.
+
+An operation is (service, name of the span); None stands for an observation without requests.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import chain
+from statistics import fmean, stdev
+
+from observability.analysis.observation import Observation
+from observability.analysis.requests import requests_of
+from observability.analysis.trees import Node
+
+_NANOSECONDS = 1e9
+
+Operation = tuple[str, str]
+
+
+def largest_self_time(observation: Observation) -> Operation | None:
+    """Name the operation with the most time in which none of its own children ran, all requests together."""
+    spent: dict[Operation, float] = defaultdict(float)
+    for request in requests_of(observation.traces):
+        for node in request.root.walk():
+            spent[_operation(node)] += self_nanoseconds(node)
+    return _largest(spent)
+
+
+def largest_path_growth(observation: Observation, healthy: Observation) -> Operation | None:
+    """Name the operation whose time on the critical path of a request has grown most since all was well."""
+    now, then = path_seconds(observation), path_seconds(healthy)
+    return _largest({operation: taken - then.get(operation, 0.0) for operation, taken in now.items()})
+
+
+def largest_deviation(observation: Observation, healthy: Observation) -> Operation | None:
+    """Name the operation whose mean duration is most standard deviations from what it was when all was well.
+
+    One that was not seen then, or once, or always took the same, has no standard deviation and is never named.
+    """
+    now, then = durations(observation), durations(healthy)
+    spreads = {operation: stdev(taken) for operation, taken in then.items() if len(taken) > 1}
+    return _largest(
+        {
+            operation: abs(fmean(taken) - fmean(then[operation])) / spreads[operation]
+            for operation, taken in now.items()
+            if spreads.get(operation)
+        }
+    )
+
+
+def self_nanoseconds(node: Node) -> int:
+    """Give the part of a span's time in which none of its children ran; children may overlap."""
+    own, free_from = 0, node.span.start_nanoseconds
+    end = node.span.start_nanoseconds + node.span.duration_nanoseconds
+    for child in sorted(node.children, key=lambda child: child.span.start_nanoseconds):
+        own += max(0, min(child.span.start_nanoseconds, end) - free_from)
+        free_from = max(free_from, child.span.end_nanoseconds)
+    return own + max(0, end - free_from)
+
+
+def path_seconds(observation: Observation) -> dict[Operation, float]:
+    """Give the seconds that a request, on average, waits for each operation."""
+    requests = requests_of(observation.traces)
+    spent: dict[Operation, float] = defaultdict(float)
+    for segment in chain.from_iterable(request.path for request in requests):
+        spent[_operation(segment.node)] += segment.duration_nanoseconds / _NANOSECONDS / len(requests)
+    return spent
+
+
+def durations(observation: Observation) -> dict[Operation, list[float]]:
+    """Give the seconds that each span of the requests took, by operation."""
+    taken: dict[Operation, list[float]] = defaultdict(list)
+    for request in requests_of(observation.traces):
+        for node in request.root.walk():
+            taken[_operation(node)].append(node.span.duration_nanoseconds / _NANOSECONDS)
+    return taken
+
+
+def _operation(node: Node) -> Operation:
+    return node.span.service, node.span.name
+
+
+def _largest(figures: Mapping[Operation, float]) -> Operation | None:
+    """Of two alike the first by name, so that the order of spans says nothing."""
+    return max(sorted(figures), key=lambda operation: figures[operation], default=None)
