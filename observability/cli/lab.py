@@ -80,7 +80,12 @@ def run_command(
     async def run(series: Series) -> list[bool]:
         passed = []
         for each in chosen:
-            trial, result = await series.run(each, seed)
+            try:
+                trial, result = await series.run(each, seed)
+            except TrialError as error:
+                _say(console, f"{each}: not finished, {error}")
+                passed.append(False)
+                continue
             report, _ = await asyncio.to_thread(write_report, trial.folder)
             _say(console, summary_line(each, result))
             _say(console, f"  report {report}", style="dim")

@@ -20,7 +20,7 @@ def draw(source: random.Random) -> Setting:
     """Draw which table has no index, how many rows it has, and how busy it gets."""
     service = source.choice(sorted(PLACES))
     table, identifier, operation = PLACES[service]
-    rows = source.randrange(80_000, 160_000, 10_000)
+    rows = source.randrange(240_000, 400_000, 10_000)
     filled = (FILL.format(table=table, id=identifier, rows=rows), f"ANALYZE {table}")
     dropped = f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey"
     return Setting(

@@ -104,11 +104,15 @@ class Folder:
         path = self.path / name
         return TypeAdapter(kind).validate_json(path.read_bytes()) if path.exists() else None
 
-    def write(self, name: str, value: object) -> bytes:
-        """Write a file as JSON, whole or not at all, and return its content."""
-        content = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        write_whole(self.path / name, content)
-        return content
+    def write(self, name: str, value: object) -> None:
+        """Write a file as JSON, whole or not at all."""
+        write_whole(self.path / name, encode(value))
+
+    def seal_diagnosis(self, verdict: Verdict) -> None:
+        """Write the hash, then what it is of: a diagnosis that is there is sealed."""
+        content = encode(verdict)
+        self.write("seal.json", {"sha256_of_diagnosis": hashlib.sha256(content).hexdigest()})
+        write_whole(self.path / "diagnosis.json", content)
 
     def hash_of_diagnosis(self) -> str:
         """Return the SHA-256 of the diagnosis, with its prediction, as it stands. Raises OSError when there is none."""
@@ -120,6 +124,11 @@ class Folder:
         if sealed != self.hash_of_diagnosis():
             raise TrialError(f"the diagnosis in {self.path} was changed after it was sealed: begin again with --fresh")
         return sealed
+
+
+def encode(value: object) -> bytes:
+    """Write a value as JSON."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def write_whole(path: Path, content: bytes) -> None:

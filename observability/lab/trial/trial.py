@@ -137,8 +137,7 @@ class Trial:
         """Ask the engine, and seal what it says."""
         self._say("diagnosing, and sealing the prediction")
         verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
-        self.folder.write("diagnosis.json", verdict)
-        self.folder.write("seal.json", {"sha256_of_diagnosis": self.folder.hash_of_diagnosis()})
+        self.folder.seal_diagnosis(verdict)
         return verdict
 
     async def _blocks(self, plan: Plan) -> tuple[list[BlockRecord], int]:
