@@ -132,7 +132,7 @@ def _choose(worth: Sequence[tuple[Suspect, Prediction]]) -> tuple[Suspect, Predi
 
 def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:
     """Say that there is none, unless something is so busy, or waited for so long, that there must be."""
-    whole = sum(request.seconds for request in requests)
+    whole = sum(request.seconds for request in requests) or 1e-9
     why = []
     if busy is not None and busy >= BUSY:
         why.append(f"the processor is {busy:.0%} busy, and no class of bottleneck explains it")

@@ -34,6 +34,12 @@ class Request:
                 seen.add(segment.node.span.span_id)
                 yield segment.node
 
+    def seconds_below(self, top: Node) -> float:
+        """Give the time on the path that a span and all below it took."""
+        below = {node.span.span_id for node in top.walk()}
+        on_path = (each.duration_nanoseconds for each in self.path if each.node.span.span_id in below)
+        return sum(on_path) / _NANOSECONDS
+
 
 def requests_of(traces: Iterable[Trace]) -> tuple[Request, ...]:
     """Give the whole requests of the operation on which most time was spent; none when there are none.
@@ -64,6 +70,14 @@ def is_database_call(span: Span) -> bool:
 def is_transaction_control(span: Span) -> bool:
     """Say whether a database span only begins or ends a transaction."""
     return _first_word(span) in {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "START"}
+
+
+def summary_of(span: Span) -> str:
+    """Give what tells a statement from others: its summary, else its text, else the span's name."""
+    for name in ("db.query.summary", "db.query.text", "db.statement"):
+        if isinstance(found := span.attributes.get(name), str) and found:
+            return found
+    return span.name
 
 
 def ends_a_change(span: Span) -> bool:

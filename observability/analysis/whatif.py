@@ -74,9 +74,8 @@ def predict(
     before, after = {}, {}
     for name, q in QUANTILES.items():
         seen = quantile(sorted(latencies), q) if latencies else quantile(sorted(durations), q)
-        beyond = seen - quantile(sorted(durations), q)
         before[name] = seen
-        after[name] = _estimate(durations, fixed, q, beyond=max(0.0, beyond))
+        after[name] = _as_clients_see(_estimate(durations, fixed, q), seen=seen, traced=quantile(sorted(durations), q))
     return Prediction(
         predictor=predictor,
         before=before,
@@ -108,15 +107,21 @@ def _speed(before: float | None, after: float | None) -> float:
     return (1 - min(before, _MOST_UTILISATION)) / (1 - min(after, _MOST_UTILISATION))
 
 
-def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
-    value = quantile(sorted(fixed), q) + beyond
+def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Estimate:
+    """Add what clients see beyond the traces; where they see less, of other requests, keep the proportion."""
+    values = (traced_after.value, traced_after.low, traced_after.high)
+    if seen >= traced:
+        return Estimate(*(value + seen - traced for value in values))
+    return Estimate(*(value * seen / traced for value in values))
+
+
+def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float) -> Estimate:
+    value = quantile(sorted(fixed), q)
     source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
     count = len(fixed)
-    drawn = sorted(
-        quantile(sorted(fixed[source.randrange(count)] for _ in range(count)), q) + beyond for _ in range(_RESAMPLES)
-    )
+    drawn = sorted(quantile(sorted(fixed[source.randrange(count)] for _ in range(count)), q) for _ in range(_RESAMPLES))
     low, high = (quantile(drawn, tail) for tail in _TAILS_90)
-    wrong = _MODEL_ERROR * abs(quantile(sorted(durations), q) + beyond - value)
+    wrong = _MODEL_ERROR * abs(quantile(sorted(durations), q) - value)
     return Estimate(value, max(0.0, value - _root_sum(value - low, wrong)), value + _root_sum(high - value, wrong))
 
 

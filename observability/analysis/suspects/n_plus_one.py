@@ -1,14 +1,20 @@
 """N+1 queries: is one statement sent again and again, where one for all would do?"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import calls_in_sequence
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, is_database_call, is_transaction_control, seconds
+from observability.analysis.requests import (
+    Request,
+    is_database_call,
+    is_transaction_control,
+    seconds,
+    summary_of,
+)
 from observability.analysis.suspects.suspect import Suspect
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
@@ -22,17 +28,27 @@ def find_n_plus_one(_observation: Observation, requests: Sequence[Request]) -> l
     """Statements of one summary, one after the other under one parent: what one statement for all would take away."""
     groups: dict[tuple[str, str], dict[int, list[tuple[Node, ...]]]] = defaultdict(lambda: defaultdict(list))
     for number, request in enumerate(requests):
-        for parent in request.root.walk():
-            for calls in calls_in_sequence(parent):
-                span = calls[0].span
-                if is_database_call(span) and not is_transaction_control(span):
-                    groups[span.service, span.name][number].append(calls)
+        for calls in _calls_on_the_path(request):
+            groups[calls[0].span.service, summary_of(calls[0].span)][number].append(calls)
     suspects = []
     for (service, name), by_request in groups.items():
         sizes = [max(len(calls) for calls in by_request.get(number, [()])) for number in range(len(requests))]
         if fmean(sizes) >= _FEWEST_CALLS:
             suspects.append(_n_plus_one(service, name, by_request, sizes, requests))
     return suspects
+
+
+def _calls_on_the_path(request: Request) -> Iterator[tuple[Node, ...]]:
+    """Give the statements that the request waited for, those of one summary and one parent together."""
+    waited_for = {node.span.span_id for node in request.waited_for()}
+    for parent in request.root.walk():
+        for calls in calls_in_sequence(parent):
+            alike: dict[str, list[Node]] = defaultdict(list)
+            for node in calls:
+                span = node.span
+                if span.span_id in waited_for and is_database_call(span) and not is_transaction_control(span):
+                    alike[summary_of(span)].append(node)
+            yield from (tuple(nodes) for nodes in alike.values() if len(nodes) > 1)
 
 
 def _n_plus_one(
@@ -80,8 +96,8 @@ def _seconds_a_row(service: str, name: str, sizes: Sequence[int], requests: Sequ
     for size, request in zip(sizes, requests, strict=True):
         for node in request.root.walk():
             span = node.span
-            if span.service == service and span.name != name and is_database_call(span):
-                seen[span.name].append((size, span.duration_nanoseconds / _NANOSECONDS))
+            if span.service == service and summary_of(span) != name and is_database_call(span):
+                seen[summary_of(span)].append((size, span.duration_nanoseconds / _NANOSECONDS))
     slopes = [slope for points in seen.values() if (slope := _slope(points)) > 0]
     return median(slopes) if slopes else 0.0
 

@@ -9,6 +9,7 @@ from observability.analysis.critical_path import Where
 from observability.analysis.observation import Observation
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest
+from observability.analysis.spans import SpanKind
 from observability.analysis.suspects.suspect import UNHINDERED, Suspect
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
@@ -23,7 +24,8 @@ def find_network_latency(_observation: Observation, requests: Sequence[Request])
     edges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for number, request in enumerate(requests):
         for node, on_the_way in _edges(request):
-            edges[node.span.service, node.children[0].span.service].append((number, on_the_way))
+            served = next(child.span for child in node.children if child.span.kind is SpanKind.SERVER)
+            edges[node.span.service, served.service].append((number, on_the_way))
     suspects = []
     for (caller, called), seen in edges.items():
         fastest = quantile(sorted(taken for _, taken in seen), UNHINDERED)

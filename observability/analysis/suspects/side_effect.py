@@ -6,7 +6,7 @@ from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, ends_a_change, is_database_call, longest, seconds
+from observability.analysis.requests import Request, ends_a_change, is_database_call, longest
 from observability.analysis.spans import SpanKind
 from observability.analysis.suspects.suspect import Suspect
 from observability.analysis.trees import Node
@@ -18,7 +18,7 @@ def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> 
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
     for number, request in enumerate(requests):
         for node in _after_the_last_change(request):
-            spent[node.span.service, node.span.name][number] += seconds([node])
+            spent[node.span.service, node.span.name][number] += request.seconds_below(node)
     return [
         Suspect(
             bottleneck=Bottleneck.SYNC_SIDE_EFFECT,
@@ -27,7 +27,7 @@ def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> 
             saving=Saving(work=(0.0,) * len(requests), wait=tuple(taken)),
             evidence=(
                 f"{name!r} of {service} takes {fmean(taken) * 1e3:.1f} ms of a request after its last commit",
-                "nothing that comes after it on the path uses what it did",
+                "what follows it on the path is the answer alone",
             ),
             trace_ids=longest(requests),
             predictor="path: the call leaves the path",
@@ -49,4 +49,11 @@ def _after_the_last_change(request: Request) -> list[Node]:
         if node.span.start_nanoseconds >= last
         and node.span.kind in {SpanKind.CLIENT, SpanKind.PRODUCER}
         and not is_database_call(node.span)
+        and not _only_asks(node)
     ]
+
+
+def _only_asks(call: Node) -> bool:
+    """Say whether the other end was seen to read, and to change nothing: it is asked for its answer."""
+    statements = [node.span for node in call.walk() if is_database_call(node.span)]
+    return bool(statements) and not any(ends_a_change(span) for span in statements)

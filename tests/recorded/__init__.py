@@ -1,0 +1,1 @@
+"""Observations of the lab's own platform, trimmed: what the engine is tried on without running anything."""

@@ -1,0 +1,48 @@
+"""Which observations were recorded, and what is the truth about them?
+
+They are of trials with `--quick`, of the seed 1 all but the last, whose seed is 2; tests/recorded/trim.py trimmed them.
+"""
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.diagnosis import Answer, Verdict
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What must stay the same of a verdict however the numbers change: the answer, the class and where it is."""
+
+    answer: Answer
+    bottleneck: Bottleneck | None = None
+    service: str = ""
+    operation: str = ""
+
+
+RECORDED = {
+    "healthy": Place(Answer.NONE),
+    "n_plus_one": Place(Answer.FOUND, Bottleneck.N_PLUS_ONE, "inventory", "SELECT items FOR UPDATE"),
+    "pool_exhaustion": Place(Answer.FOUND, Bottleneck.POOL, "order"),
+    "synchronous_notification": Place(Answer.FOUND, Bottleneck.SYNC_SIDE_EFFECT, "order", "send_confirmation"),
+}
+
+
+def place_of(verdict: Verdict) -> Place:
+    """Leave the numbers out."""
+    return Place(verdict.answer, verdict.bottleneck, verdict.service, verdict.operation)
+
+
+def archive_of(name: str) -> Path:
+    """Return where a recorded observation is kept."""
+    return _FOLDER / f"{name}.tar.xz"
+
+
+def unpack(name: str, folder: Path) -> Path:
+    """Unpack a recorded observation into a folder of its name; return that."""
+    with tarfile.open(archive_of(name)) as archive:
+        archive.extractall(folder / name, filter="data")
+    return folder / name

@@ -1,0 +1,209 @@
+"""The verdict: a name, none, or why that cannot be told."""
+
+import random
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.observation import Observation, Requests
+from observability.analysis.trees import Node, Trace
+from tests.unit.analysis.seeing import (
+    busy,
+    call,
+    full_pool,
+    looks,
+    queries,
+    query,
+    request,
+    seen,
+    serve,
+    session,
+    step,
+)
+
+HEALTHY = request(20, query("SELECT item", 1, 2))
+# Of 20 ms, 9 statements take 9.
+N_PLUS_ONE = request(20, *queries("SELECT item", 9, start=10))
+# Of 20 ms, 10 are waited for a connection.
+POOL = request(20, query("BEGIN", 10, 11, waited=10))
+
+
+# --- Cannot tell ------------------------------------------------------------------------------------------------------
+
+
+def test_29_requests_are_too_few() -> None:
+    verdict = diagnose(seen(*[N_PLUS_ONE] * 29))
+    assert (verdict.answer, verdict.requests) == (Answer.CANNOT_TELL, 29)
+    assert verdict.reasons == ("29 whole requests of one operation were seen, and 30 are needed",)
+
+
+def test_30_requests_are_enough() -> None:
+    assert diagnose(seen(*[N_PLUS_ONE] * 30)).answer is Answer.FOUND
+
+
+def test_nothing_at_all_tells_nothing() -> None:
+    assert diagnose(seen()).answer is Answer.CANNOT_TELL
+
+
+def test_where_more_than_a_fifth_of_the_traces_are_broken_nothing_is_told() -> None:
+    verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 11))
+    assert verdict.answer is Answer.CANNOT_TELL
+    assert verdict.reasons == ("22% of the traces lack spans, and a path through them means nothing",)
+
+
+def test_a_fifth_of_broken_traces_is_borne() -> None:
+    assert diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 10)).answer is Answer.FOUND
+
+
+def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
+    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.7)))
+    assert verdict.answer is Answer.CANNOT_TELL
+    assert verdict.reasons == ("the processor is 70% busy, and no class of bottleneck explains it",)
+
+
+def test_waits_in_the_database_that_no_class_explains_are_not_nothing() -> None:
+    """30 requests took 0.6 s, and a session waited for 0.06 s of that."""
+    samples = looks([session("NewKind")], [], each_seconds=0.061)
+    verdict = diagnose(seen(*[HEALTHY] * 30, sessions=samples))
+    assert verdict.answer is Answer.CANNOT_TELL
+    assert verdict.reasons == ("the database waits 10% of the requests' time for NewKind, and no class explains it",)
+
+
+def test_requests_that_took_no_time_are_told_of_too() -> None:
+    assert diagnose(seen(*[request(0)] * 30, sessions=looks([session("Lock")], []))).answer is Answer.CANNOT_TELL
+
+
+# --- None -------------------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_is_wrong_there_is_no_bottleneck() -> None:
+    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.69), sessions=looks([], [])))
+    assert (verdict.answer, verdict.bottleneck, verdict.confidence) == (Answer.NONE, None, "high")
+    assert (verdict.service, verdict.operation, verdict.share) == ("", "", 0.0)
+
+
+def test_then_all_is_predicted_to_stay_as_it_is() -> None:
+    told = diagnose(seen(*[HEALTHY] * 30)).prediction
+    assert told is not None
+    assert (told.predictor, told.before, told.after["p95"].value) == ("none", {"p50": 0.02, "p95": 0.02}, 0.02)
+
+
+@pytest.mark.parametrize("known", [{"processes": busy(0.3)}, {"sessions": looks([], [])}, {}])
+def test_from_traces_and_half_of_the_rest_that_is_less_sure(known: dict[str, list[object]]) -> None:
+    assert diagnose(seen(*[HEALTHY] * 30, **known)).confidence == "medium"  # type: ignore[arg-type]  # one of two
+
+
+@pytest.mark.parametrize("kind", ["IO", "LWLock", "Client", None])
+def test_what_every_database_waits_for_is_no_bottleneck(kind: str | None) -> None:
+    assert diagnose(seen(*[HEALTHY] * 30, sessions=looks([session(kind)], []))).answer is Answer.NONE
+
+
+def test_a_wait_of_less_than_a_tenth_is_no_bottleneck() -> None:
+    assert diagnose(seen(*[request(20, query("BEGIN", 2, 3, waited=1.9))] * 30)).answer is Answer.NONE
+
+
+def test_a_fix_that_gains_the_slowest_requests_next_to_nothing_is_not_worth_a_name() -> None:
+    """Nine in ten are quick, and the wait is all theirs: p95 stays."""
+    quick, slow = request(20, query("BEGIN", 10, 11, waited=10)), request(60)
+    assert diagnose(seen(*[quick] * 36, *[slow] * 4)).answer is Answer.NONE
+
+
+# --- Found ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_bottleneck_has_a_class_a_place_and_a_share() -> None:
+    """Of 20 ms, the statements take 9, and one for all would take 1."""
+    verdict = diagnose(seen(*[N_PLUS_ONE] * 30))
+    assert _named(verdict) == (Bottleneck.N_PLUS_ONE, "shop", "SELECT item")
+    assert verdict.share == pytest.approx(0.4)
+    assert (verdict.requests, verdict.also) == (30, ())
+
+
+def test_it_comes_with_what_its_fix_would_gain() -> None:
+    told = diagnose(seen(*[N_PLUS_ONE] * 30)).prediction
+    assert told is not None
+    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.02, 0.012))
+
+
+def test_what_clients_saw_counts() -> None:
+    clients = Requests(0, 10, 3.0, (0.05,) * 30)
+    told = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients)).prediction
+    assert told is not None
+    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.05, 0.042))
+
+
+def test_it_is_sure_with_metrics_a_known_utilisation_and_nothing_else_that_would_do() -> None:
+    verdict = diagnose(seen(*[POOL] * 30, scrapes=full_pool(), processes=busy(0.3)))
+    assert verdict.confidence == "high"
+
+
+@pytest.mark.parametrize(("utilisation", "confidence"), [(0.95, "medium"), (None, "medium")])
+def test_it_is_less_sure_where_the_formula_does_not_hold(utilisation: float | None, confidence: str) -> None:
+    processes = () if utilisation is None else busy(utilisation)
+    assert diagnose(seen(*[POOL] * 30, scrapes=full_pool(), processes=processes)).confidence == confidence
+
+
+def test_from_traces_alone_confidence_is_low() -> None:
+    assert diagnose(seen(*[N_PLUS_ONE] * 30)).confidence == "low"
+
+
+# --- Which of several -------------------------------------------------------------------------------------------------
+
+
+def test_what_explains_most_is_named_and_the_other_beside_it() -> None:
+    both = request(30, *queries("SELECT item", 9), query("COMMIT", 10, 11), call("send", 12, 27))
+    verdict = diagnose(seen(*[both] * 30))
+    assert verdict.bottleneck is Bottleneck.SYNC_SIDE_EFFECT
+    assert verdict.also == ("n_plus_one in shop SELECT item",)
+
+
+def test_a_pool_that_an_n_plus_one_fills_is_an_n_plus_one() -> None:
+    """10 ms of waiting for a connection, and 9 ms of statements that hold one."""
+    both = request(30, query("BEGIN", 10, 11, waited=10), *queries("SELECT item", 9, start=12))
+    verdict = diagnose(seen(*[both] * 30, scrapes=full_pool()))
+    assert verdict.bottleneck is Bottleneck.N_PLUS_ONE
+    assert verdict.also == ("pool in shop",)
+
+
+def test_a_pool_that_an_n_plus_one_hardly_fills_is_a_pool() -> None:
+    """Waits of 20 ms are more than twice what one statement for all would save: 5 ms."""
+    both = request(40, query("BEGIN", 20, 21, waited=20), *queries("SELECT item", 6, start=22))
+    verdict = diagnose(seen(*[both] * 30, scrapes=full_pool()))
+    assert verdict.bottleneck is Bottleneck.POOL
+
+
+def test_an_n_plus_one_elsewhere_holds_no_connection_of_this_pool() -> None:
+    elsewhere = serve("answer", 12, 22, *queries("SELECT item", 9, start=12, service="stock"), service="stock")
+    both = request(30, query("BEGIN", 10, 11, waited=10), call("ask", 12, 22, elsewhere))
+    verdict = diagnose(seen(*[both] * 30, scrapes=full_pool()))
+    assert _named(verdict) == (Bottleneck.POOL, "shop", "")
+
+
+# --- The same each time -----------------------------------------------------------------------------------------------
+
+
+def test_the_order_of_traces_says_nothing() -> None:
+    roots = [request(20 + number, *queries("SELECT item", 3 + number, start=0)) for number in range(12)] * 3
+    observation = seen(*roots)
+    shuffled = list(observation.traces)
+    random.Random(3).shuffle(shuffled)
+    assert _named(diagnose(replace(observation, traces=tuple(shuffled)))) == _named(diagnose(observation))
+
+
+def test_the_same_observation_gives_the_same_bytes() -> None:
+    observation = seen(*[N_PLUS_ONE] * 30, scrapes=full_pool(), processes=busy(0.5))
+    assert orjson.dumps(diagnose(observation)) == orjson.dumps(diagnose(observation))
+
+
+def _named(verdict: Verdict) -> tuple[Bottleneck | None, str, str]:
+    return verdict.bottleneck, verdict.service, verdict.operation
+
+
+def _with_broken(observation: Observation, count: int) -> Observation:
+    """Add traces whose root was lost."""
+    lost: Node = step("lost", 0, 1)
+    broken = tuple(Trace(f"broken {number}", (), (lost,), 1) for number in range(count))
+    return replace(observation, traces=observation.traces + broken)

@@ -1,0 +1,128 @@
+"""Which traces are requests, and what their spans are."""
+
+from dataclasses import replace
+
+import pytest
+
+from observability.analysis.requests import (
+    ends_a_change,
+    is_database_call,
+    is_transaction_control,
+    longest,
+    requests_of,
+    seconds,
+)
+from observability.analysis.spans import Span, SpanKind
+from observability.analysis.trees import Node, Trace
+from tests.unit.analysis.seeing import call, query, request, seen, serve, step, trace_of
+
+# --- Which ------------------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_those_of_the_operation_on_which_most_time_was_spent() -> None:
+    """Three short ones took less than one that was long."""
+    assert _names(*[serve("GET /often", 0, 2)] * 3, serve("POST /slow", 0, 7)) == ["POST /slow"]
+
+
+def test_many_short_requests_may_take_more_time_than_one_long_one() -> None:
+    assert _names(*[serve("GET /often", 0, 3)] * 3, serve("POST /slow", 0, 7)) == ["GET /often"] * 3
+
+
+def test_operations_of_two_services_are_two_whatever_their_name() -> None:
+    roots = [serve("GET /", 0, 2), serve("GET /", 0, 2), serve("GET /", 0, 3, service="other")]
+    assert _names(*roots) == ["GET /"] * 2
+
+
+@pytest.mark.parametrize("kind", [SpanKind.CONSUMER, SpanKind.PRODUCER])
+def test_what_a_message_set_off_is_no_request(kind: SpanKind) -> None:
+    assert _names(step("work", 0, 100, kind=kind), step("run", 0, 1)) == ["run"]
+
+
+def test_where_servers_began_traces_a_workers_are_left_out() -> None:
+    assert _names(call("send", 0, 100), step("sweep", 0, 100), serve("GET /", 0, 1)) == ["GET /"]
+
+
+def test_without_servers_whatever_began_counts() -> None:
+    assert _names(step("run", 0, 5), call("send", 0, 4)) == ["run"]
+
+
+def test_a_trace_that_is_not_one_tree_is_no_request() -> None:
+    whole, other = request(1), serve("orphan", 0, 100)
+    traces = [trace_of(whole), Trace("t", (), (other,), 1), Trace("u", (other, other), (), 2)]
+    assert [each.root.span.name for each in requests_of(traces)] == ["POST /things"]
+
+
+def test_without_traces_there_are_none() -> None:
+    assert requests_of([]) == ()
+
+
+# --- What they waited for ---------------------------------------------------------------------------------------------
+
+
+def test_a_request_takes_as_long_as_its_root() -> None:
+    [only] = requests_of([trace_of(request(7))])
+    assert only.seconds == 0.007
+
+
+def test_spans_on_the_path_come_once_each_and_in_order() -> None:
+    inner = step("inner", 2, 3)
+    [only] = requests_of([trace_of(request(6, step("outer", 1, 4, inner), call("beside", 1, 3)))])
+    assert [node.span.name for node in only.waited_for()] == ["POST /things", "outer", "inner"]
+
+
+def test_times_that_disagree_are_repaired() -> None:
+    [only] = requests_of([trace_of(request(6, call("ask", 1, 5, serve("answer", 101, 103, service="other"))))])
+    assert [node.span.name for node in only.waited_for()] == ["POST /things", "ask", "answer"]
+
+
+def test_the_longest_are_named_by_trace_the_slowest_first() -> None:
+    requests = requests_of(seen(request(2), request(9), request(5), request(7)).traces)
+    assert longest(requests) == ("trace 1", "trace 3", "trace 2")
+
+
+def test_seconds_add_up() -> None:
+    assert seconds([request(1), request(2.5)]) == 0.0035
+
+
+# --- What a span is ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attribute", ["db.system.name", "db.system"])
+def test_a_client_span_with_a_database_is_a_call_of_it(attribute: str) -> None:
+    assert is_database_call(replace(call("SELECT", 0, 1).span, attributes={attribute: "mysql"}))
+
+
+def test_a_call_without_a_database_is_none_of_it() -> None:
+    assert not is_database_call(call("SELECT", 0, 1).span)
+
+
+def test_what_is_no_call_is_none_of_a_database() -> None:
+    assert not is_database_call(replace(query("SELECT", 0, 1).span, kind=SpanKind.SERVER))
+
+
+@pytest.mark.parametrize("name", ["BEGIN", "commit", "ROLLBACK TO here", "SAVEPOINT here", "START TRANSACTION"])
+def test_the_bounds_of_a_transaction_are_known_by_their_first_word(name: str) -> None:
+    assert is_transaction_control(query(name, 0, 1).span)
+
+
+def test_the_operation_counts_before_the_name() -> None:
+    assert is_transaction_control(_operation("COMMIT", name="main"))
+    assert not is_transaction_control(_operation("SELECT", name="COMMIT"))
+
+
+@pytest.mark.parametrize("name", ["COMMIT", "INSERT things", "update things", "DELETE things", "MERGE INTO things"])
+def test_a_commit_and_a_change_make_a_change_last(name: str) -> None:
+    assert ends_a_change(query(name, 0, 1).span)
+
+
+@pytest.mark.parametrize("name", ["SELECT things", "BEGIN", "ROLLBACK"])
+def test_reading_and_giving_up_change_nothing(name: str) -> None:
+    assert not ends_a_change(query(name, 0, 1).span)
+
+
+def _names(*roots: Node) -> list[str]:
+    return [each.root.span.name for each in requests_of(seen(*roots).traces)]
+
+
+def _operation(operation: str, *, name: str) -> Span:
+    return replace(query(name, 0, 1).span, attributes={"db.operation.name": operation})

@@ -1,0 +1,145 @@
+"""How busy everything was, and what was waited for, from literals."""
+
+import pytest
+
+from observability.analysis.observation import ProcessSample, TimedScrape
+from observability.analysis.openmetrics import Labels, Scrape
+from observability.analysis.resources import (
+    Pool,
+    cpu_seconds,
+    database_seconds,
+    loop_lags,
+    pools,
+    sampling_seconds,
+    utilisation,
+    waiting_sessions,
+)
+from tests.unit.analysis.seeing import looks, pool_scrape, seen, session
+
+# --- Processors -------------------------------------------------------------------------------------------------------
+
+
+def test_utilisation_is_what_all_processes_worked_of_the_time() -> None:
+    samples = [
+        ProcessSample(100.0, "web", 5.0, None),
+        ProcessSample(100.0, "database", 1.0, None),
+        ProcessSample(104.0, "web", 6.5, None),
+        ProcessSample(110.0, "web", 9.0, None),
+        ProcessSample(110.0, "database", 3.0, None),
+    ]
+    assert utilisation(seen(processes=samples)) == pytest.approx(0.6)
+
+
+def test_utilisation_is_unknown_without_samples() -> None:
+    assert utilisation(seen()) is None
+
+
+def test_utilisation_is_unknown_from_one_look() -> None:
+    assert utilisation(seen(processes=[ProcessSample(100.0, "web", 5.0, None)])) is None
+
+
+def test_a_process_used_what_it_had_at_the_end_beyond_what_it_had_at_first() -> None:
+    samples = [
+        ProcessSample(0, "web", 5.0, None),
+        ProcessSample(0, "worker", 2.0, None),
+        ProcessSample(9, "web", 6.5, 1.0),
+    ]
+    assert cpu_seconds(seen(processes=samples)) == {"web": 1.5, "worker": 0.0}
+
+
+# --- Pools ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pool_is_described_by_what_happened_between_the_first_scrape_and_the_last() -> None:
+    scrapes = [
+        pool_scrape(0, used=2, waits=10, wait_seconds=1, hold_seconds=2),
+        pool_scrape(1, used=1, waits=14, wait_seconds=1, hold_seconds=3),
+        pool_scrape(2, used=2, waits=20, wait_seconds=6, hold_seconds=4),
+        pool_scrape(3, used=1, waits=30, wait_seconds=9, hold_seconds=5),
+    ]
+    [pool] = pools(seen(scrapes=scrapes))
+    assert pool == Pool("shop", "main", limit=2, waits=20, wait_seconds=8, hold_seconds=3, full_share=0.5)
+
+
+def test_the_pool_that_was_waited_for_longest_comes_first() -> None:
+    scrapes = [
+        *(pool_scrape(0, used=0, target=target) for target in ("web", "worker")),
+        pool_scrape(1, used=0, waits=9, wait_seconds=1, target="web"),
+        pool_scrape(1, used=0, waits=1, wait_seconds=2, target="worker"),
+    ]
+    assert [pool.target for pool in pools(seen(scrapes=scrapes))] == ["worker", "web"]
+
+
+def test_a_pool_that_nobody_asked_is_not_described() -> None:
+    assert pools(seen(scrapes=[pool_scrape(0, used=2, waits=5), pool_scrape(1, used=2, waits=5)])) == []
+
+
+def test_one_scrape_says_nothing() -> None:
+    assert pools(seen(scrapes=[pool_scrape(0, used=2, waits=5)])) == []
+
+
+def test_the_mean_hold_is_by_how_often_one_was_asked_for() -> None:
+    assert Pool("web", "main", 2, waits=20, wait_seconds=8, hold_seconds=3, full_share=0.5).mean_hold_seconds == 0.15
+
+
+def test_nobody_held_what_nobody_asked_for() -> None:
+    assert Pool("web", "main", 2, waits=0, wait_seconds=0, hold_seconds=0, full_share=0.5).mean_hold_seconds == 0
+
+
+# --- Event loops ------------------------------------------------------------------------------------------------------
+
+
+def test_a_loops_lag_is_that_of_the_histogram_whatever_its_prefix() -> None:
+    scrapes = [
+        _lag_scrape(0, within_10_ms=100, count=100, total=5),
+        _lag_scrape(1, within_10_ms=190, count=200, total=6),
+    ]
+    [lag] = loop_lags(seen(scrapes=scrapes))
+    assert (lag.target, lag.mean_seconds) == ("web", 0.01)
+    assert lag.p95_seconds == pytest.approx(0.055)
+
+
+def test_a_loop_that_was_never_asked_has_no_lag() -> None:
+    scrapes = [_lag_scrape(at, within_10_ms=3, count=3, total=1) for at in (0, 1)]
+    assert loop_lags(seen(scrapes=scrapes)) == []
+
+
+# --- The database -----------------------------------------------------------------------------------------------------
+
+
+def test_waiting_sessions_are_counted_each_time_that_they_are_seen() -> None:
+    lock, reader = session("Lock"), session(None)
+    assert waiting_sessions(seen(sessions=looks([lock, reader], [], [lock])), "Lock") == [lock, lock]
+
+
+def test_looks_are_on_average_so_far_apart() -> None:
+    assert sampling_seconds(seen(sessions=looks([], [], [], each_seconds=0.25))) == 0.25
+
+
+def test_one_look_is_no_time_apart() -> None:
+    assert sampling_seconds(seen(sessions=looks([]))) == 0
+
+
+def test_each_look_at_a_session_stands_for_the_time_until_the_next() -> None:
+    samples = looks([session("Lock"), session("IO")], [session("Lock"), session(None)], [], each_seconds=0.5)
+    assert database_seconds(seen(sessions=samples)) == {"Lock": 1.0, "IO": 0.5, "CPU": 0.5}
+
+
+def test_a_session_that_waits_for_its_client_is_not_at_work() -> None:
+    samples = looks([session("Client", state="idle in transaction")], [])
+    assert database_seconds(seen(sessions=samples)) == {}
+
+
+def _lag_scrape(at_seconds: float, *, within_10_ms: float, count: float, total: float) -> TimedScrape:
+    """A histogram with buckets to 10 ms, 100 ms and beyond; everything lies within 100 ms."""
+
+    def bucket(bound: str) -> Labels:
+        return (("le", bound),)
+
+    name = "any_system_event_loop_lag_seconds"
+    samples: dict[str, dict[Labels, float]] = {
+        f"{name}_bucket": {bucket("0.01"): within_10_ms, bucket("0.1"): count, bucket("+Inf"): count},
+        f"{name}_count": {(): count},
+        f"{name}_sum": {(): total},
+    }
+    return TimedScrape(at_seconds, "web", Scrape(samples, ()))

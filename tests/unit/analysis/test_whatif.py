@@ -1,0 +1,156 @@
+"""What a fix would gain, by numbers that can be done by hand."""
+
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from observability.analysis.comparison import Estimate
+from observability.analysis.whatif import Prediction, Saving, predict, unchanged
+
+TENTH = (0.1,) * 40
+NOTHING = (0.0,) * 40
+
+shares = st.floats(0, 1)
+requests = st.lists(st.tuples(st.floats(0.001, 10), shares, shares), min_size=1, max_size=40)
+
+
+def test_a_saving_is_all_of_its_work_and_waits() -> None:
+    assert Saving(work=(1.0, 2.0), wait=(0.5, 0.25)).total() == 3.75
+
+
+# --- Where the processor is not known, or not touched -----------------------------------------------------------------
+
+
+def test_each_request_loses_what_the_fix_takes_from_it() -> None:
+    """Of 1 to 5 s, each loses a half: the median of 3 is then 1.5, and the 95th percentile of 4.8 is 2.4."""
+    durations = (1.0, 2.0, 3.0, 4.0, 5.0)
+    told = predict(
+        durations, Saving(NOTHING[:5], tuple(each / 2 for each in durations)), predictor="", utilisation=None
+    )
+    assert told.before == pytest.approx({"p50": 3.0, "p95": 4.8})
+    assert [told.after["p50"].value, told.after["p95"].value] == pytest.approx([1.5, 2.4])
+    assert told.gain_p95.value == pytest.approx(0.5)
+
+
+def test_work_makes_nothing_else_faster_where_nobody_knows_how_busy_it_is() -> None:
+    told = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=None)
+    assert told.after["p95"].value == pytest.approx(0.05)
+    assert told.utilisation_after is None
+
+
+def test_waits_leave_the_utilisation_as_it_is() -> None:
+    told = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=0.8)
+    assert told.after["p95"].value == pytest.approx(0.04)
+    assert told.utilisation_after == 0.8
+
+
+def test_no_request_takes_less_than_nothing() -> None:
+    told = predict(TENTH, Saving(NOTHING, (0.3,) * 40), predictor="", utilisation=None)
+    assert told.after["p95"].value == 0
+
+
+def test_what_clients_saw_beyond_the_traces_stays() -> None:
+    """They saw 150 ms where traces say 100: of 150, the 60 that are saved leave 90."""
+    told = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=None, latencies=(0.15,) * 40)
+    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.15, 0.09))
+
+
+# --- Where the processor is shared ------------------------------------------------------------------------------------
+
+
+def test_less_work_makes_the_rest_faster_too() -> None:
+    """Half of the work at 80 % leaves 40 %: what is left of a request, 50 ms, takes 0.2 / 0.6 of its time."""
+    told = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=0.8)
+    assert told.utilisation_after == pytest.approx(0.4)
+    assert told.after["p95"].value == pytest.approx(0.05 / 3)
+
+
+def test_waits_were_no_work_to_begin_with() -> None:
+    """Of 100 ms, 60 were waits: the 20 ms of work are half of what was done."""
+    told = predict(TENTH, Saving((0.02,) * 40, (0.06,) * 40), predictor="", utilisation=0.8)
+    assert told.utilisation_after == pytest.approx(0.4)
+    assert told.after["p95"].value == pytest.approx(0.02 / 3)
+
+
+def test_where_all_was_wait_the_utilisation_stays() -> None:
+    told = predict(TENTH, Saving(NOTHING, TENTH), predictor="", utilisation=0.5)
+    assert told.utilisation_after == 0.5
+
+
+@pytest.mark.parametrize(
+    ("utilisation", "trusted"), [(0.0, True), (0.91, True), (0.92, False), (1.3, False), (None, False)]
+)
+def test_the_formula_is_trusted_below_92_percent_alone(utilisation: float | None, trusted: bool) -> None:
+    assert predict(TENTH, Saving(NOTHING, NOTHING), predictor="", utilisation=utilisation).trusted is trusted
+
+
+def test_beyond_92_percent_the_processor_counts_as_that_busy() -> None:
+    """Half of the work at 160 % leaves 80 %: 0.08 / 0.20 of 50 ms."""
+    told = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=1.6)
+    assert told.after["p95"].value == pytest.approx(0.02)
+
+
+# --- How sure that is -------------------------------------------------------------------------------------------------
+
+
+def test_where_all_requests_are_alike_the_model_may_be_off_by_a_fifth_of_what_it_takes_away() -> None:
+    told = predict(TENTH, Saving(NOTHING, (0.05,) * 40), predictor="", utilisation=None)
+    assert astuple(told.after["p95"]) == pytest.approx((0.05, 0.04, 0.06))
+    assert astuple(told.gain_p95) == pytest.approx((0.5, 0.4, 0.6))
+
+
+@given(requests, st.none() | st.floats(0, 1.5))
+def test_the_interval_contains_the_value_and_nothing_below_zero(
+    drawn: list[tuple[float, float, float]], utilisation: float | None
+) -> None:
+    told = _predicted(drawn, utilisation)
+    for after in told.after.values():
+        assert 0 <= after.low <= after.value <= after.high
+    assert told.gain_p95.low <= told.gain_p95.value <= told.gain_p95.high
+
+
+@given(requests, st.floats(0, 1.5))
+def test_no_fix_makes_requests_slower(drawn: list[tuple[float, float, float]], utilisation: float) -> None:
+    told = _predicted(drawn, utilisation)
+    assert told.after["p95"].value <= told.before["p95"] * (1 + 1e-9)
+
+
+def test_the_same_is_told_each_time() -> None:
+    drawn = [(0.01 * number, 0.2, 0.1) for number in range(1, 50)]
+    assert _predicted(drawn, 0.7) == _predicted(drawn, 0.7)
+
+
+# --- Nothing changes --------------------------------------------------------------------------------------------------
+
+
+def test_unchanged_is_as_before() -> None:
+    told = unchanged((0.1, 0.2, 0.3))
+    assert (told.predictor, told.trusted) == ("none", False)
+    assert told.before == pytest.approx({"p50": 0.2, "p95": 0.29})
+    assert (told.after["p50"].value, told.after["p95"].value) == (told.before["p50"], told.before["p95"])
+    assert told.gain_p95.value == 0
+
+
+def test_unchanged_is_what_clients_saw() -> None:
+    told = unchanged((0.1,) * 3, latencies=(0.4,) * 3)
+    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.4, 0.4))
+
+
+def test_unchanged_is_what_clients_saw_where_they_saw_less_than_the_traces_too() -> None:
+    """They also saw other requests, which were quicker."""
+    told = unchanged((0.1,) * 3, latencies=(0.05,) * 3)
+    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.05, 0.05))
+
+
+def test_requests_that_took_no_time_gain_none() -> None:
+    assert unchanged((0.0,) * 3).gain_p95 == Estimate(0, 0, 0)
+
+
+def _predicted(drawn: list[tuple[float, float, float]], utilisation: float | None) -> Prediction:
+    """Predict for requests of a duration, of which a share is work and of the rest a share is wait that goes away."""
+    durations = [duration for duration, _, _ in drawn]
+    work = tuple(duration * share for duration, share, _ in drawn)
+    wait = tuple(duration * (1 - share) * of_rest for duration, share, of_rest in drawn)
+    return predict(durations, Saving(work, wait), predictor="", utilisation=utilisation)

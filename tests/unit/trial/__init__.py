@@ -1,0 +1,1 @@
+"""Facts about trials: no process, no platform, no waiting."""

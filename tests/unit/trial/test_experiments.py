@@ -1,0 +1,110 @@
+"""What every experiment owes, whichever file it is in."""
+
+import pkgutil
+import random
+
+import pytest
+
+from observability.lab.errors import LoadUsageError
+from observability.lab.experiments.catalogue import experiments, find_experiment
+from observability.lab.experiments.experiment import Kind, Setting, Variant
+from services.local.plan import DATABASES, MODULES
+from tests.rules.rules import alerts
+
+SEEDS = range(200)
+NAMES = tuple(experiments())
+ALERTS = frozenset(alert["alert"] for alert in alerts())
+every_experiment = pytest.mark.parametrize("name", NAMES)
+
+
+def drawn(name: str, seed: int) -> Setting:
+    """An experiment as a trial draws it."""
+    return find_experiment(name).draw(random.Random(f"{seed}:{name}"))
+
+
+def variants(name: str) -> list[Variant]:
+    """All that an experiment draws, before and after."""
+    return [variant for seed in SEEDS for variant in (drawn(name, seed).before, drawn(name, seed).after)]
+
+
+def is_sentence(text: str) -> bool:
+    return text[:1].isupper() and text.endswith(".")
+
+
+def test_an_experiment_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(LoadUsageError, match="healthy"):
+        find_experiment("no_such")
+
+
+@every_experiment
+def test_any_seed_draws_a_load_that_can_be(name: str) -> None:
+    for seed in SEEDS:
+        setting = drawn(name, seed)
+        assert setting.place
+        assert 0 < setting.demand.utilisation < 1
+        assert setting.demand.surge >= 1
+        assert 1 <= setting.demand.lines[0] <= setting.demand.lines[1]
+
+
+@every_experiment
+def test_a_seed_draws_the_same_again(name: str) -> None:
+    assert [drawn(name, seed) for seed in SEEDS] == [drawn(name, seed) for seed in SEEDS]
+
+
+@every_experiment
+def test_seeds_draw_differently(name: str) -> None:
+    assert len({drawn(name, seed).demand for seed in SEEDS}) > 1
+
+
+@every_experiment
+def test_there_is_a_truth_where_there_is_a_bottleneck_and_only_there(name: str) -> None:
+    is_bottleneck = find_experiment(name).kind is Kind.BOTTLENECK
+    assert all((drawn(name, seed).truth is not None) == is_bottleneck for seed in SEEDS)
+
+
+@every_experiment
+def test_a_bottleneck_has_a_fix(name: str) -> None:
+    if find_experiment(name).kind is not Kind.NEGATIVE:
+        assert all(drawn(name, seed).before != drawn(name, seed).after for seed in SEEDS)
+
+
+@every_experiment
+def test_the_truth_is_in_a_service_of_the_shop(name: str) -> None:
+    assert {truth.service for seed in SEEDS if (truth := drawn(name, seed).truth)} <= MODULES.keys()
+
+
+@every_experiment
+def test_the_owner_alert_is_one_that_is_committed_or_none_with_a_sentence(name: str) -> None:
+    tried = find_experiment(name)
+    assert tried.owner_alert in {*ALERTS, "none"}
+    assert is_sentence(tried.owner_alert_because)
+
+
+@every_experiment
+def test_collateral_alerts_are_few_and_each_has_a_sentence(name: str) -> None:
+    collateral = find_experiment(name).collateral
+    assert len(collateral) <= 3
+    assert collateral.keys() <= ALERTS - {find_experiment(name).owner_alert}
+    assert all(is_sentence(because) for because in collateral.values())
+
+
+@every_experiment
+def test_what_is_claimed_is_said_in_sentences(name: str) -> None:
+    tried = find_experiment(name)
+    assert tried.name == name
+    assert is_sentence(tried.hypothesis)
+    assert is_sentence(tried.fix)
+    assert tried.symptoms
+
+
+@every_experiment
+def test_adapters_are_functions_that_are_there(name: str) -> None:
+    named = {adapter for variant in variants(name) for adapter in variant.adapters.values()}
+    assert all(callable(pkgutil.resolve_name(adapter)) for adapter in named)
+
+
+@every_experiment
+def test_what_is_changed_is_a_process_or_a_database_of_the_platform(name: str) -> None:
+    for variant in variants(name):
+        assert {*variant.adapters, *variant.environment} <= {*MODULES, "*"}
+        assert variant.statements.keys() <= set(DATABASES)

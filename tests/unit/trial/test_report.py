@@ -1,0 +1,141 @@
+"""The report of a trial: what it shows, and that it is made from the folder alone."""
+
+import html
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from observability.cli.lab import commands
+from observability.lab.experiments.experiment import Kind
+from observability.lab.trial.report.evidence import NotFinished
+from observability.lab.trial.report.page import render_trial
+from observability.lab.trial.summary import summarise_trial
+from observability.lab.trial.writing import write_report
+from tests.unit.trial.making import CANNOT_TELL, NOTHING_FOUND, block, finished_trial
+
+NEEDED = ("claim.json", "environment.json", "plan.json", "diagnosis.json", "seal.json", "score.json")
+
+
+def text_of(page: str) -> str:
+    """What a reader sees of a page."""
+    body = re.sub(r"<[^>]+>", " ", page.rpartition("</style>")[2])
+    return " ".join(html.unescape(body).split())
+
+
+def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    page = render_trial(finished_trial(tmp_path))
+    assert not re.search(r"\b(?:src|href|srcset)\s*=|url\(|@import|https?:", page)
+
+
+def test_the_report_is_the_same_bytes_again_wherever_the_folder_lies(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path / "first")
+    first = [path.read_bytes() for path in write_report(folder)]
+    assert [path.read_bytes() for path in write_report(folder)] == first
+    shutil.copytree(folder.path, tmp_path / "second")
+    assert [path.read_bytes() for path in write_report(type(folder)(tmp_path / "second"))] == first
+
+
+def test_the_page_and_the_summary_say_what_was_found_and_what_the_fix_gained(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    named = "named n plus one in SELECT items of stock, 42 % of the requests' time, and that is right."
+    gained = "The fix brought p95 from 240 ms to 120 ms: 50 % less"
+    for shown in (text_of(render_trial(folder)), text_of(summarise_trial(folder))):
+        assert named in shown
+        assert gained in shown
+
+
+def test_a_wrong_verdict_is_called_wrong_with_the_truth(tmp_path: Path) -> None:
+    shown = text_of(render_trial(finished_trial(tmp_path, verdict=NOTHING_FOUND)))
+    assert "found no bottleneck. That is wrong: it is n plus one in SELECT items of stock." in shown
+
+
+def test_what_was_predicted_stands_beside_what_came_with_intervals_and_errors(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    shown = text_of(render_trial(folder))
+    assert "predicted after 60.0 50.0 to 70.0 -20 % 90.0 80.0 to 110 -25 %" in shown
+    assert "unchanged 150 +100 % 240 +100 %" in shown
+    assert "| 90.0 (80.0 to 110) |" in summarise_trial(folder)
+
+
+def test_of_a_bottleneck_no_healthy_run_is_there_to_predict_from(tmp_path: Path) -> None:
+    assert "a healthy run, is not there" in text_of(render_trial(finished_trial(tmp_path)))
+
+
+def test_where_nothing_is_wrong_a_healthy_run_predicts_no_change(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=Kind.NEGATIVE, truth=None)
+    shown = text_of(render_trial(folder))
+    assert "There was nothing to fix, and p95 after / before is 0.50" in shown
+    assert "a healthy run, would say the same here" in shown
+
+
+def test_a_diagnosis_that_cannot_tell_predicts_nothing(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path, verdict=CANNOT_TELL)
+    assert "Nothing was predicted" in text_of(render_trial(folder))
+    assert "| none |" in summarise_trial(folder)
+
+
+def test_invalid_runs_of_a_block_are_listed_with_their_reason(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    shown = text_of(render_trial(folder))
+    assert shown.index("INVALID, run again: the after generator was late") < shown.index("the before generator")
+    assert "pair 2, after, attempt 1: INVALID, run again: the after generator was late" in summarise_trial(folder)
+
+
+def test_invalid_blocks_that_are_used_all_the_same_are_told_before_any_figure(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    folder.write("blocks/03-after.json", block(3, "after", [0.1, 0.2], attempt=1, why="other work on the machine"))
+    shown = text_of(render_trial(folder))
+    assert shown.index("1 of 6 blocks are INVALID: take the figures as a hint") < shown.index("p95 before")
+    assert "INVALID, used all the same: other work on the machine" in shown
+    assert "1 of 6 blocks are INVALID" in summarise_trial(folder)
+
+
+def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
+    assert "it is sent &lt;4&gt; times in a row" in render_trial(finished_trial(tmp_path))
+
+
+def test_a_diagnosis_that_is_not_the_sealed_one_is_told_before_anything_else(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    with (tmp_path / "diagnosis.json").open("ab") as file:
+        file.write(b" ")
+    shown = text_of(render_trial(folder))
+    assert shown.index("diagnosis.json is not what was sealed") < shown.index("What the diagnosis said")
+
+
+def test_machine_seeds_rate_and_seal_are_on_the_page(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    shown = text_of(render_trial(folder))
+    for told in ("3.11.7", "seed 7", "12.50 orders a second", folder.seal(), "observation/1f2e3d4c/traces.jsonl"):
+        assert told in shown
+
+
+@pytest.mark.parametrize("name", [*NEEDED, "blocks/02-after.json", "observation/1f2e3d4c/requests.json"])
+def test_a_folder_that_lacks_something_is_no_finished_trial(tmp_path: Path, name: str) -> None:
+    folder = finished_trial(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(NotFinished, match="holds no finished trial"):
+        render_trial(folder)
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    folder.write("score.json", {"right": "perhaps"})
+    with pytest.raises(NotFinished, match=r"score\.json"):
+        render_trial(folder)
+
+
+def test_the_command_writes_the_report_and_says_where(tmp_path: Path) -> None:
+    finished_trial(tmp_path)
+    ran = CliRunner().invoke(commands, ["report", str(tmp_path)])
+    assert ran.exit_code == 0
+    assert ran.stdout.split() == [str(tmp_path / "report.html"), str(tmp_path / "summary.md")]
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_command_fails_plainly_where_no_finished_trial_is(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(commands, ["report", str(tmp_path)])
+    assert ran.exit_code == 3
+    assert ran.stderr == f"plumb lab: {tmp_path} holds no finished trial: there is no score.json\n"
