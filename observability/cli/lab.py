@@ -25,9 +25,10 @@ from observability.lab.trial.series import (
     names,
     share_wrong,
     significant,
+    simpler_ways,
 )
 from observability.lab.trial.summary import ratio_text, summary_line
-from observability.lab.trial.writing import write_report
+from observability.lab.trial.writing import write_report, write_summary
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
@@ -126,6 +127,8 @@ def score_command(
     answers = _in_series(run, SeriesOptions(output=output, sizes=QUICK, fresh=fresh), console)
     for truth, named in confusion(answers):
         _say(console, f"  {truth:18} {', '.join(f'{what} {count}' for what, count in sorted(named.items()))}")
+    for way, found in simpler_ways(answers).items():
+        _say(console, f"  {way:28} {found}", style="dim")
     _say(console, share_wrong(answers), style="bold")
     raise typer.Exit(0 if is_good_enough(answers) else _EXIT_WRONG)
 
@@ -163,13 +166,17 @@ def aa_command(
 @commands.command("report")
 def report_command(
     directory: Annotated[Path, typer.Argument(help="The folder of a finished trial, as `plumb lab run` left it.")],
+    *,
+    to: Annotated[Path | None, typer.Option(help="Write the summary here too: docs/lab-walkthrough.md is one.")] = None,
 ) -> None:
     """Make a trial's report again from its folder: report.html and summary.md, the same bytes each time.
 
     Exit codes: 0 done, 3 the folder holds no finished trial, or cannot be read or written.
     """
     try:
-        written = write_report(Folder(directory))
+        written = list(write_report(Folder(directory)))
+        if to is not None:
+            written.append(write_summary(Folder(directory), to))
     except (TrialError, OSError) as error:
         _fail(str(error), _EXIT_FAILED)
     for path in written:

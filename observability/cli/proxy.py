@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from observability.lab.errors import LoadError, LoadUsageError
-from observability.lab.proxy import Delay, Proxy
+from observability.lab.proxy import MOST_CONNECTIONS, Delay, Proxy
 from services.infra.lifecycle import write_ready_file
 from services.infra.settings import Address, is_loopback, parse_address
 from services.local.signals import Interrupted, run_interruptible
@@ -54,7 +54,7 @@ def proxy(
     try:
         command = ProxyCommand(
             listen=_address("--listen", listen, allow_remote=allow_remote),
-            target=_address("--to", to, allow_remote=allow_remote),
+            target=_target(to, allow_remote=allow_remote),
             delay=Delay(
                 latency_seconds=_seconds("--latency-ms", latency_ms),
                 jitter_seconds=_seconds("--jitter-ms", jitter_ms),
@@ -95,7 +95,15 @@ def _announce(command: ProxyCommand, address: str) -> None:
 
 def _report(running: Proxy) -> None:
     if running.refused:
-        typer.echo(f"plumb proxy: {running.refused} connections were reset: is there something at --to?", err=True)
+        why = f"nothing answered at --to, or more than {MOST_CONNECTIONS} were open"
+        typer.echo(f"plumb proxy: connections reset at once: {running.refused} ({why})", err=True)
+
+
+def _target(text: str, *, allow_remote: bool) -> Address:
+    address = _address("--to", text, allow_remote=allow_remote)
+    if address.port == 0:
+        raise LoadUsageError(f"--to {text!r}: port 0 is no port to connect to")
+    return address
 
 
 def _address(option: str, text: str, *, allow_remote: bool) -> Address:

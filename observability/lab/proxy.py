@@ -147,7 +147,6 @@ class _Side(asyncio.Protocol):
         # Each chunk with the moment it is due, by the system's clock: uvloop's own knows whole milliseconds only.
         self._under_way: deque[tuple[float, bytes]] = deque()
         self._bytes_under_way = 0
-        self._last_due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
         self._broken_off = False
@@ -196,8 +195,7 @@ class _Side(asyncio.Protocol):
 
     def _set_out(self, data: bytes) -> None:
         due = time.monotonic() + self._delay.latency_seconds + self._delay.jitter_seconds * self._chance.random()
-        self._last_due = max(self._last_due, due)
-        self._under_way.append((self._last_due, data))
+        self._under_way.append((due, data))
         self._bytes_under_way += len(data)
         if self._timer is None:
             self.deliver()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from observability.analysis.comparison import clopper_pearson, is_significant
 from observability.analysis.diagnosis import Answer, Verdict
+from observability.analysis.observation import read_observation
 from observability.lab.experiments.catalogue import experiments, find_experiment
 from observability.lab.experiments.experiment import Truth
+from observability.lab.trial.baselines import largest_deviation, largest_path_growth, largest_self_time
 from observability.lab.trial.machine import describe_machine
 from observability.lab.trial.records import QUICK, Sizes
 from observability.lab.trial.score import Score, why_wrong
@@ -52,6 +54,7 @@ class Answered:
     truth: Truth | None
     verdict: Verdict
     wrong: str
+    observation: Path
 
 
 class Series:
@@ -86,7 +89,9 @@ class Series:
         trial = self._trial(name, seed)
         verdict = await trial.diagnose()
         truth = trial.setting.truth
-        return Answered(name, seed, truth, verdict, why_wrong(truth, verdict))
+        observation = trial.folder.observation()
+        assert observation is not None, "what was diagnosed was observed"
+        return Answered(name, seed, truth, verdict, why_wrong(truth, verdict), observation)
 
     def _trial(self, name: str, seed: int) -> Trial:
         return Trial(
@@ -118,6 +123,32 @@ def confusion(answers: Sequence[Answered]) -> list[tuple[str, dict[str, int]]]:
         row = rows.setdefault(truth, {})
         row[counted] = row.get(counted, 0) + 1
     return sorted(rows.items())
+
+
+def simpler_ways(answers: Sequence[Answered]) -> dict[str, str]:
+    """Say of how many bottlenecks simpler ways would have named the place; of a class they know nothing.
+
+    The healthy platform that two of them compare with is that of the same seed.
+    """
+    healthy = {each.seed: read_observation(each.observation) for each in answers if each.experiment == SAME_TWICE}
+    asked = [each for each in answers if each.truth and each.seed in healthy]
+    right = dict.fromkeys(("largest self time", "largest growth on the path", "most standard deviations"), 0)
+    for each in asked:
+        seen = read_observation(each.observation)
+        named = (
+            largest_self_time(seen),
+            largest_path_growth(seen, healthy[each.seed]),
+            largest_deviation(seen, healthy[each.seed]),
+        )
+        for way, place in zip(right, named, strict=True):
+            right[way] += place is not None and is_the_place(each.truth, place)
+    return {way: f"{count}/{len(asked)} places" for way, count in right.items()}
+
+
+def is_the_place(truth: Truth | None, place: tuple[str, str]) -> bool:
+    """Say whether a service and an operation are where the truth is."""
+    service, operation = place
+    return truth is not None and service == truth.service and truth.operation in {None, operation}
 
 
 def share_wrong(answers: Sequence[Answered]) -> str:

@@ -56,6 +56,8 @@ def summarise(evidence: Evidence) -> str:
 
 def _warnings(evidence: Evidence) -> list[str]:
     told = [f"The experiment did not show what it must: {reason}." for reason in evidence.score.failed_because]
+    if used := evidence.used_though_invalid:
+        told.append(f"{used} of {len(evidence.blocks)} blocks are INVALID: take the figures as a hint.")
     return told + [f"The seal is broken: {reason}." for reason in evidence.broken_seals]
 
 
@@ -79,14 +81,15 @@ def _row(evidence: Evidence, measured: Measured) -> str:
 
 
 def _runs(evidence: Evidence) -> str:
-    plan, score = evidence.plan, evidence.score
+    plan = evidence.plan
     sentence = (
         f"{plan.rate_per_second:.2f} orders a second, seed {plan.seed}; {plan.sizes.pairs} pairs of blocks of "
-        f"{plan.sizes.block_seconds:g} s; invalid ones, that were run again: {score.invalid_blocks}. The diagnosis was "
+        f"{plan.sizes.block_seconds:g} s; invalid: {words.invalid(evidence)}. The diagnosis was "
         f"sealed before them: SHA-256 {evidence.seal}."
     )
     invalid = [
-        f"- pair {row.record.pair}, {row.record.side}, attempt {row.record.attempt}: INVALID, {row.invalid_because}"
+        f"- pair {row.record.pair}, {row.record.side}, attempt {row.record.attempt}: INVALID, "
+        f"{'used all the same' if row.counts else 'run again'}: {row.invalid_because}"
         for row in block_rows(evidence)
         if row.invalid_because
     ]

@@ -26,10 +26,10 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
     say(f"that is          {'right' if result.right else f'WRONG: {result.why_wrong}'}", "bold")
     say(f"the fix          {trial.experiment.fix}")
     table = Table(title="Latency in milliseconds, with 90 % intervals", title_justify="left")
-    for heading in ("", "before", "predicted after", "after", "if nothing changed"):
+    for heading in ("", "before", "predicted after", "after", "if unchanged"):
         table.add_column(heading, justify="right")
     for each in result.forecasts:
-        same = f"{1 + each.error_if_same:.2f} x what came"
+        same = f"{1 + each.error_if_same:.2f} x"
         table.add_row(each.quantile, *map(_text, (each.actual_before, each.predicted, each.actual_after)), same)
     console.print(table)
     say(ratio_text(result))

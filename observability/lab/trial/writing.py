@@ -8,6 +8,12 @@ from observability.lab.trial.report.page import render
 from observability.lab.trial.summary import summarise
 
 
+def write_summary(folder: Folder, path: Path) -> Path:
+    """Write the summary alone, to a place of its own; return it. Raises NotFinished, OSError."""
+    write_whole(path, summarise(read_evidence(folder)).encode())
+    return path
+
+
 def write_report(folder: Folder) -> tuple[Path, Path]:
     """Write report.html and summary.md, and return where they are. Raises NotFinished, OSError."""
     evidence = read_evidence(folder)

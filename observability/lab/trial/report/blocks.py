@@ -9,9 +9,13 @@ from observability.lab.trial.report.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One run of a block; quantiles are None where nothing was answered, and invalid ones say why."""
+    """One run of a block; quantiles are None where nothing was answered, and invalid ones say why.
+
+    One that does not count was run again.
+    """
 
     record: BlockRecord
+    counts: bool
     requests: int
     p50_seconds: float | None
     p95_seconds: float | None
@@ -22,14 +26,17 @@ class BlockRow:
 def block_rows(evidence: Evidence) -> tuple[BlockRow, ...]:
     """Describe every run of a block that the folder tells of."""
     place = {(each.pair, each.side): number for number, each in enumerate(evidence.blocks)}
-    runs = sorted((*evidence.blocks, *evidence.invalid), key=lambda run: (place[run.pair, run.side], run.attempt))
-    return tuple(_row(run) for run in runs)
+    rows = [_row(run, counts=True) for run in evidence.blocks] + [_row(run, counts=False) for run in evidence.invalid]
+    return tuple(
+        sorted(rows, key=lambda row: (place[row.record.pair, row.record.side], row.counts, row.record.attempt))
+    )
 
 
-def _row(run: BlockRecord) -> BlockRow:
+def _row(run: BlockRecord, *, counts: bool) -> BlockRow:
     ordered = sorted(run.block.latencies_seconds)
     return BlockRow(
         record=run,
+        counts=counts,
         requests=len(ordered),
         p50_seconds=quantile(ordered, 0.50) if ordered else None,
         p95_seconds=quantile(ordered, 0.95) if ordered else None,

@@ -47,7 +47,7 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a trial wrote. `blocks` are those that count, pair by pair as they ran; `invalid` are the others.
+    """All that a trial wrote. `blocks` are those that count, pair by pair as they ran; `invalid` were run again.
 
     `seal` is the hash of the diagnosis before any block with the fix, `broken_seals` says which files tell another.
     """
@@ -64,6 +64,11 @@ class Evidence:
     measured: tuple[Measured, ...]
     observation: Observation
     files: tuple[RawFile, ...]
+
+    @property
+    def used_though_invalid(self) -> int:
+        """How many of the blocks that count had a load that was not what it must be."""
+        return sum(bool(each.block.invalid_because) for each in self.blocks)
 
     def latencies(self, side: str) -> tuple[tuple[float, ...], ...]:
         """Return the latencies of each block of a side."""

@@ -38,6 +38,12 @@ def diagnosed(evidence: Evidence) -> str:
     return f"{said}, and that is right." if evidence.score.right else f"{said}. That is wrong: {truth(evidence.claim)}."
 
 
+def invalid(evidence: Evidence) -> str:
+    """Say how many runs of blocks had a load that was not what it must be."""
+    used = evidence.used_though_invalid
+    return f"{evidence.score.invalid_blocks - used} run again, {used} used all the same"
+
+
 def answer(verdict: Verdict) -> str:
     """Say what a diagnosis answered, as what follows "the diagnosis"."""
     match verdict.answer:
