@@ -86,9 +86,11 @@ STACK_ERRORS = (
             "the Collector's log; refused is memory, failed is Jaeger, dropped is a full queue.",
         ),
         (
-            Query(_collector("receiver_refused_spans", "processor_refused_spans"), "{{instance}} refused"),
+            Query(
+                _collector("receiver_refused_spans", "processor_memory_limiter_refused_spans"), "{{instance}} refused"
+            ),
             Query(_collector("exporter_send_failed_spans"), "{{instance}} failed"),
-            Query(_collector("exporter_enqueue_failed_spans", "processor_dropped_spans"), "{{instance}} dropped"),
+            Query(_collector("exporter_enqueue_failed_spans"), "{{instance}} dropped"),
         ),
         limits=(Limit(thresholds.COLLECTOR_SPANS_LOST.limit),),
         width=6,

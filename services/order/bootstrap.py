@@ -97,9 +97,7 @@ def bootstrap_order(
         return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
     application = OrderApplication(
-        place_order=observed(
-            "place_order", PlaceOrderHandler(orders=orders, settle=settle, clock=clock, new_id=uuid4)
-        ),
+        place_order=observed("place_order", PlaceOrderHandler(orders=orders, settle=settle, clock=clock, new_id=uuid4)),
         get_order=observed("get_order", GetOrderHandler(orders=orders)),
         cancel_order=observed("cancel_order", CancelOrderHandler(orders=orders, settle=settle, clock=clock)),
         list_orders=observed("list_orders", ListOrdersHandler(summaries=PostgresSummaries(database=read_database))),

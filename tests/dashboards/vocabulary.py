@@ -38,7 +38,7 @@ FOREIGN = {
     "traces_service_graph_request_total": "client server",
     "otelcol_receiver_accepted_spans_total": "receiver transport",
     "otelcol_receiver_refused_spans_total": "receiver transport",
-    "otelcol_processor_refused_spans_total": "processor",
+    "otelcol_processor_memory_limiter_refused_spans_total": "processor",
     "otelcol_exporter_sent_spans_total": "exporter",
     "otelcol_exporter_send_failed_spans_total": "exporter",
     "otelcol_exporter_enqueue_failed_spans_total": "exporter",

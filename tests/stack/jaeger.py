@@ -17,10 +17,11 @@ LIMIT = 1500
 
 @dataclass(frozen=True, slots=True)
 class Jaeger:
-    """One that runs: where spans go, and where it is asked."""
+    """One that runs: where spans go, where it is asked, and its process."""
 
     query: str
     otlp: str = ""
+    pid: int = 0
 
     def ask(self, path: str, **parameters: object) -> Any:
         """Return the data of an answer."""
@@ -66,5 +67,6 @@ def jaeger(folder: Path) -> Iterator[Jaeger]:
         log=folder / "jaeger.log",
         ready=f"http://{HOST}:{ports['JAEGER_HEALTH_PORT']}/status",
         environment={"JAEGER_LISTEN": HOST, **ports},
-    ):
-        yield Jaeger(query=f"{HOST}:{ports['JAEGER_QUERY_PORT']}", otlp=f"{HOST}:{ports['JAEGER_OTLP_PORT']}")
+    ) as process:
+        addresses = {"query": f"{HOST}:{ports['JAEGER_QUERY_PORT']}", "otlp": f"{HOST}:{ports['JAEGER_OTLP_PORT']}"}
+        yield Jaeger(**addresses, pid=process.pid)

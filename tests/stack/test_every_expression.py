@@ -11,18 +11,20 @@ from observability.lab.drill.databases import closed, deadlock, log_emptied
 from observability.lab.drill.drill import medley
 from observability.lab.drill.faults import FAULTS, Fault
 from observability.lab.drill.stage import DrillOptions, Stage
+from observability.lab.monitoring import exporter
 from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
 from tests.stack.conftest import Measured
 
 EXCEPTIONS = Path(__file__).parent / "exceptions.yml"
 MOST_EXCEPTIONS = 5
 SECONDS_EACH = 5.0
-# Books are looked at once a minute, and an age must grow.
+# Books are looked at once a minute, an age must grow, and what is sent is given up after ten seconds.
 LONGER = {
     "ShopInvariantViolated": 62.0,
     "ShopReadModelStale": 33.0,
+    "ShopSpansDropped": 18.0,
     "ShopAlertSendingFailing": 15.0,
-    "ShopAlertmanagerNotifyingFailing": 15.0,
+    "ShopAlertmanagerNotifyingFailing": 20.0,
 }
 # An alert's expression finds nothing unless it fires; it must be valid here, and `plumb drill` makes each one fire.
 ALERT = re.compile(r"\.rules\.yml Shop")
@@ -38,8 +40,8 @@ MORE = (
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(
-    not (find_program(PROMETHEUS) and find_program(ALERTMANAGER)),
-    reason="there is no prometheus or prometheus-alertmanager here: no expression is executed",
+    not all(find_program(names) for names in (PROMETHEUS, ALERTMANAGER, (exporter.PROGRAM,))),
+    reason=f"there is no prometheus, prometheus-alertmanager or {exporter.PROGRAM} here: no expression is executed",
 )
 async def test_every_expression_finds_data_and_something(tmp_path: Path, measured: Measured) -> None:
     """Under load, with one fault after the other. What does not is listed with a reason, and nothing else is."""

@@ -2,16 +2,13 @@
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, Group
-from observability.prometheus.build.pace import MINUTE, Pace
+from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.service_rules import OUR_JOBS
-
-WINDOW_SECONDS = 5 * MINUTE
 
 
 def meta_groups(pace: Pace) -> list[Group]:
     """Return the alerts on what the other alerts need. Nothing mutes them."""
-    window = pace(WINDOW_SECONDS)
-    return [Group("meta", [watchdog(), scrape_failing(), rule_evaluation_failing(window), *telling(window)])]
+    return [Group("meta", [watchdog(), scrape_failing(), rule_evaluation_failing(pace), *telling(pace)])]
 
 
 def watchdog() -> Alert:
@@ -37,10 +34,10 @@ def scrape_failing() -> Alert:
     )
 
 
-def rule_evaluation_failing(window: str) -> Alert:
+def rule_evaluation_failing(pace: Pace) -> Alert:
     """Return the alert on rules that end in an error, and so cannot fire."""
     threshold = thresholds.RULE_EVALUATION_FAILING
-    failures = f"increase(prometheus_rule_evaluation_failures_total[{window}])"
+    failures = f"increase(prometheus_rule_evaluation_failures_total[{pace(threshold.window_seconds)}])"
     return Alert(
         name="ShopRuleEvaluationFailing",
         expression=f"sum by (job, instance, rule_group) ({failures}) > {threshold.text}",
@@ -50,11 +47,12 @@ def rule_evaluation_failing(window: str) -> Alert:
     )
 
 
-def telling(window: str) -> list[Alert]:
+def telling(pace: Pace) -> list[Alert]:
     """Return the alerts on the way from Prometheus through Alertmanager to a person."""
     sending, notifying = thresholds.ALERT_SENDING_FAILING, thresholds.ALERTMANAGER_NOTIFYING_FAILING
+    window = pace(sending.window_seconds)
     sent = f"rate(prometheus_notifications_sent_total[{window}])"
-    failed = f"rate(alertmanager_notifications_failed_total[{window}])"
+    failed = f"rate(alertmanager_notifications_failed_total[{pace(notifying.window_seconds)}])"
     return [
         Alert(
             name="ShopAlertSendingFailing",

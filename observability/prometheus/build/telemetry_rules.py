@@ -17,7 +17,7 @@ def telemetry_groups(pace: Pace) -> list[Group]:
             [
                 collector_lost(
                     "Refused",
-                    "(receiver|processor)_refused_spans",
+                    "(receiver|processor_memory_limiter)_refused_spans",
                     "The Collector refuses spans: it is short of memory.",
                     pace,
                 ),
@@ -26,7 +26,7 @@ def telemetry_groups(pace: Pace) -> list[Group]:
                 ),
                 collector_lost(
                     "Dropped",
-                    "(exporter_enqueue_failed_spans|processor_dropped_spans)",
+                    "exporter_enqueue_failed_spans",
                     "The Collector drops spans: a queue is full.",
                     pace,
                 ),

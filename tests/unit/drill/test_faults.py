@@ -4,11 +4,16 @@ from typing import Any
 
 from observability.lab.drill.faults import ELSEWHERE, FAULTS
 from observability.prometheus.build.rule_files import rule_documents
+from tests.stack.test_collector_alerts import FAULTS as BEHIND_THE_COLLECTOR
 
 
 def test_every_alert_has_one_fault_or_a_reason() -> None:
     drilled = [fault.alert for fault in FAULTS]
     assert sorted([*drilled, *ELSEWHERE]) == sorted(alerts())
+
+
+def test_what_a_drill_leaves_out_fires_in_a_test_of_the_stack() -> None:
+    assert sorted(fault.alert for fault in BEHIND_THE_COLLECTOR) == sorted(ELSEWHERE)
 
 
 def alerts() -> set[str]:

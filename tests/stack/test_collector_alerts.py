@@ -1,0 +1,142 @@
+"""Do alerts on spans that the Collector loses fire, and end? Behind a Jaeger that stands still, a minute a second."""
+
+import asyncio
+import os
+import signal
+import time
+import urllib.error
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from observability.lab.drill.drill import seen
+from observability.lab.drill.stage import ALWAYS
+from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, MonitoringOptions, find_program, monitoring
+from observability.lab.monitoring.webhook import Webhook, webhook
+from tests.stack.collector import Collector, collector
+from tests.stack.conftest import Measured
+from tests.stack.foreign_spans import ForeignSpan, send
+from tests.stack.jaeger import Jaeger, jaeger
+
+SCALE = 60
+HEALTHY_SECONDS = 10.0
+# The Collector tries for a minute before it gives a batch up, and its queue holds the batches of two.
+FIRE_SECONDS = 240.0
+# It tries again after at most half a minute.
+CLEAR_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What is sent: so many spans a request, each with so many bytes of a route, a request in so many seconds."""
+
+    spans: int
+    route_bytes: int
+    every_seconds: float
+
+    def offer(self, taken: Collector) -> None:
+        """Send one request, which may be refused for want of memory."""
+        route = {"http.route": "/" * self.route_bytes}
+        try:
+            send(taken.otlp_http, [ForeignSpan(attributes=route) for _ in range(self.spans)])
+        except urllib.error.HTTPError as refusal:
+            if refusal.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What flows into the Collector while Jaeger stands still, which alert must come of it, and which may."""
+
+    flow: Flow
+    alert: str
+    beside: frozenset[str] = frozenset()
+
+
+# Two small batches a second.
+THIN = Flow(spans=10, route_bytes=1, every_seconds=0.25)
+# Some 5 MB a second, in batches that Jaeger takes: they fill the memory long before the queue.
+BROAD = Flow(spans=50, route_bytes=16_000, every_seconds=0.15)
+FAULTS = (
+    Fault(alert="ShopCollectorSpansRefused", flow=BROAD),
+    Fault(alert="ShopCollectorSpansFailed", flow=THIN),
+    # Before the queue is full the first batches are given up.
+    Fault(alert="ShopCollectorSpansDropped", flow=THIN, beside=frozenset({"ShopCollectorSpansFailed"})),
+)
+
+
+@pytest.mark.skipif(
+    not (find_program(PROMETHEUS) and find_program(ALERTMANAGER)),
+    reason="there is no prometheus or prometheus-alertmanager here: these alerts do not fire for real",
+)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.alert)
+async def test_spans_that_are_lost_are_told_of_and_their_end_too(
+    fault: Fault, tmp_path: Path, measured: Measured
+) -> None:
+    with jaeger(tmp_path) as search, collector(tmp_path, jaeger=search.otlp) as taken:
+        async with watching(taken, tmp_path) as told, flowing(fault.flow, taken):
+            await asyncio.sleep(HEALTHY_SECONDS)
+            assert not lost(told)
+            began = time.monotonic()
+            with standing_still(search):
+                detected = await when(told, fault.alert, firing=True, since=began) - began
+            ended = time.monotonic()
+            cleared = await when(told, fault.alert, firing=False, since=ended) - ended
+            assert lost(told) - fault.beside == {fault.alert}
+    measured(f"{fault.alert}: detected after {detected:.1f} s, cleared after {cleared:.1f} s")
+
+
+@asynccontextmanager
+async def watching(taken: Collector, folder: Path) -> AsyncIterator[Webhook]:
+    """Watch the Collector with our rules; yield whom Alertmanager tells, once it does."""
+    async with webhook() as told:
+        targets = {"otel-collector": taken.metrics, "span-metrics": taken.span_metrics}
+        options = MonitoringOptions(targets=targets, logs_directory=folder, scale=SCALE, webhook_url=told.url)
+        async with monitoring(options):
+            await when(told, ALWAYS, firing=True, since=0.0)
+            yield told
+
+
+@asynccontextmanager
+async def flowing(flow: Flow, taken: Collector) -> AsyncIterator[None]:
+    """Let spans flow for the time of a block."""
+
+    async def offer_all() -> None:
+        while True:
+            await asyncio.to_thread(flow.offer, taken)
+            await asyncio.sleep(flow.every_seconds)
+
+    task = asyncio.create_task(offer_all())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@contextmanager
+def standing_still(search: Jaeger) -> Iterator[None]:
+    """Jaeger takes nothing and does not say no."""
+    os.kill(search.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(search.pid, signal.SIGCONT)
+
+
+async def when(told: Webhook, alert: str, *, firing: bool, since: float) -> float:
+    """Wait until the webhook is told; return when that was."""
+    limit_seconds = FIRE_SECONDS if firing else CLEAR_SECONDS
+    notice = await seen(told, alert, firing=firing, since=since, limit_seconds=limit_seconds)
+    assert notice, f"{alert}, firing={firing}, was not told; told were {[each.alert for each in told.notices]}"
+    return notice.seconds
+
+
+def lost(told: Webhook) -> set[str]:
+    """The alerts on lost spans that were told of."""
+    return {each.alert for each in told.notices if each.alert.startswith("ShopCollectorSpans")}
