@@ -20,8 +20,8 @@ from typing import TypeAlias, cast
 Address: TypeAlias = tuple[str, int]
 
 LOCAL: Address = ("127.0.0.1", 0)
-# Under way in one direction of a connection; then reading pauses. What one read gives, 256 KiB at most, may come on
-# top, and as much again in the transport of a side that takes nothing. At 50 ms this lets 20 MiB a second through.
+# Under way in one direction of a connection; then reading pauses. On top may come what one read gives, 256 KiB at most,
+# and a little more than that in the transport of a side that takes nothing. At 50 ms, 20 MiB a second get through.
 MOST_BYTES = 1024 * 1024
 # By bytes alone, a million chunks of one byte would fit in, each of which takes a hundred bytes of memory.
 MOST_CHUNKS = 4096

@@ -224,6 +224,22 @@ async def test_a_client_that_has_ended_its_direction_gets_its_answer_whole() -> 
         await until(lambda: empty(proxy))
 
 
+async def test_a_client_that_reads_late_gets_its_answer_whole_though_both_have_ended() -> None:
+    answer = random.Random(1).randbytes(32 * MOST_BYTES)
+    async with between() as (proxy, (reader, writer), (_, answering)):
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # A stream's transport reads as well.
+        (side,) = proxy._clients
+        assert side._transport is not None
+        side._transport.set_write_buffer_limits(2 * len(answer))  # More than the kernel takes is left to be sent.
+        writer.write_eof()
+        answering.write(answer)
+        answering.write_eof()
+        await until(lambda: not proxy._targets)
+        assert side._transport.get_write_buffer_size() > 0
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await reader.read() == answer
+
+
 async def test_a_target_that_has_ended_its_direction_still_hears() -> None:
     async with between() as (_, (reader, writer), (heard, answering)):
         answering.write_eof()
@@ -262,7 +278,7 @@ async def test_a_client_that_ends_its_direction_and_then_breaks_off_leaves_nothi
 async def test_what_is_under_way_is_bounded_while_nobody_reads_and_arrives_later() -> None:
     sent = random.Random(1).randbytes(32 * MOST_BYTES)
     async with between() as (proxy, (_, writer), (heard, answering)):
-        answering.transport.pause_reading()  # type: ignore[attr-defined] # A stream's transport reads as well.
+        answering.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(sent)
         writer.write_eof()
         (side,) = proxy._clients
@@ -271,7 +287,7 @@ async def test_what_is_under_way_is_bounded_while_nobody_reads_and_arrives_later
         assert not side._transport.is_reading()
         assert side._bytes_under_way < MOST_BYTES + READ_AT_MOST_BYTES
         assert side.other._transport is not None
-        assert side.other._transport.get_write_buffer_size() <= MOST_BYTES
+        assert side.other._transport.get_write_buffer_size() <= 2 * READ_AT_MOST_BYTES
         answering.transport.resume_reading()  # type: ignore[attr-defined]
         assert await heard.read() == sent
 
