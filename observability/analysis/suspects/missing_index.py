@@ -25,7 +25,7 @@ def find_missing_index(observation: Observation, requests: Sequence[Request]) ->
         every = database_calls(requests, namespace=table.database)
         named = {key: spans for key, spans in every.items() if table.table in key[1].split()}
         doing = {key: spans for key, spans in every.items() if key[1].split(" ", 1)[0].upper() in verbs}
-        calls = named or doing or every
+        calls = doing or named or every
         if not calls or table.sequential_scans < len(requests) / 2:
             continue
         (service, name), spans = max(calls.items(), key=lambda item: sum(durations(item[1])))
