@@ -99,6 +99,10 @@ class Folder:
         """Return the file of a block."""
         return self.path / "blocks" / f"{number:02}-{side}.json"
 
+    def invalid_attempts(self, number: int, side: Side) -> int:
+        """Count how often a block was run in vain, in earlier runs too."""
+        return len(list(self.path.glob(f"blocks/{number:02}-{side}-invalid-*.json")))
+
     def read(self, name: str, kind: type[T]) -> T | None:
         """Read a file that was written, None when it was not."""
         path = self.path / name

@@ -129,6 +129,7 @@ class Trial:
             seen = self.folder.scratch()
             block = await self._run(self.setting.before, schedule, observation=seen)
             if not block.invalid_because or attempt == attempts:
+                self.folder.write("observed.json", {"attempts": attempt, "invalid_because": block.invalid_because})
                 return self.folder.keep_observation(seen)
             self._say(f"invalid: {'; '.join(block.invalid_because)}; once more")
         raise AssertionError("the last attempt is kept")
@@ -160,8 +161,9 @@ class Trial:
         variant = self.setting.before if side == "before" else self.setting.after
         why = ""
         seal = self.folder.seal()
-        attempts = 1 + plan.sizes.reruns
-        for attempt in range(1, 1 + attempts):
+        earlier = self.folder.invalid_attempts(pair, side)
+        attempts = earlier + 1 + plan.sizes.reruns
+        for attempt in range(1 + earlier, 1 + attempts):
             self._say(f"pair {pair} of {len(plan.sides)}, {side} the fix")
             block = await self._run(variant, schedule)
             record = BlockRecord(pair=pair, side=side, seed=seed, seal=seal, attempt=attempt, block=block)
@@ -171,7 +173,7 @@ class Trial:
             self._say(f"invalid: {why}")
             self.folder.write(f"blocks/{pair:02}-{side}-invalid-{attempt}.json", record)
         raise TrialError(
-            f"{attempts} blocks in a row were invalid ({why}): leave the machine to the lab, "
+            f"{1 + plan.sizes.reruns} blocks in a row were invalid ({why}): leave the machine to the lab, "
             "and give the same command again; what is measured stays"
         )
 
