@@ -80,7 +80,7 @@ def predict(
         predictor=predictor,
         before=before,
         after=after,
-        gain_p95=_gain(before["p95"], after["p95"]),
+        gain_p95=_gain(durations, fixed, QUANTILES["p95"], beyond=max(0.0, before["p95"] - _p95(durations))),
         utilisation_before=utilisation,
         utilisation_after=after_utilisation,
         trusted=utilisation is not None and utilisation < _MOST_UTILISATION,
@@ -107,6 +107,10 @@ def _speed(before: float | None, after: float | None) -> float:
     return (1 - min(before, _MOST_UTILISATION)) / (1 - min(after, _MOST_UTILISATION))
 
 
+def _p95(durations: Sequence[float]) -> float:
+    return quantile(sorted(durations), QUANTILES["p95"])
+
+
 def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Estimate:
     """Add what clients see beyond the traces; where they see less, of other requests, keep the proportion."""
     values = (traced_after.value, traced_after.low, traced_after.high)
@@ -125,11 +129,26 @@ def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float) -> E
     return Estimate(value, max(0.0, value - _root_sum(value - low, wrong)), value + _root_sum(high - value, wrong))
 
 
-def _gain(before: float, after: Estimate) -> Estimate:
-    """Give the share of the latency that goes away."""
-    if before <= 0:
-        return Estimate(0.0, 0.0, 0.0)
-    return Estimate(1 - after.value / before, 1 - after.high / before, 1 - after.low / before)
+def _gain(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
+    """Give the share of the latency that goes away: of the same requests before and after, drawn again together."""
+    source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
+    count = len(fixed)
+    value = _share_less(durations, fixed, range(count), q, beyond)
+    drawn = sorted(
+        _share_less(durations, fixed, [source.randrange(count) for _ in range(count)], q, beyond)
+        for _ in range(_RESAMPLES)
+    )
+    low, high = (quantile(drawn, tail) for tail in _TAILS_90)
+    wrong = _MODEL_ERROR * abs(value)
+    return Estimate(value, value - _root_sum(value - low, wrong), min(1.0, value + _root_sum(high - value, wrong)))
+
+
+def _share_less(
+    durations: Sequence[float], fixed: Sequence[float], drawn: Sequence[int], q: float, beyond: float
+) -> float:
+    before = quantile(sorted(durations[number] for number in drawn), q) + beyond
+    after = quantile(sorted(fixed[number] for number in drawn), q) + beyond
+    return 1 - after / before if before > 0 else 0.0
 
 
 def _root_sum(first: float, second: float) -> float:

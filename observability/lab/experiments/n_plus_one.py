@@ -3,7 +3,6 @@
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.lab.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Truth, Variant
@@ -13,7 +12,7 @@ from services.infra.postgres import Transaction
 from services.inventory.adapters.postgres import PostgresStock, PostgresStockTransaction
 from services.inventory.adapters.rows import level_of
 from services.inventory.api import StockLevel
-from services.order.adapters.postgres import PostgresOrders, insert_order
+from services.order.adapters.postgres import PostgresOrders
 from services.order.api import PlaceOrder
 from services.order.domain.order import Change, Order
 
@@ -59,14 +58,27 @@ class OrdersLineByLine(PostgresOrders):
             )
             if first_id is None:
                 await self._history.append(transaction, placed)
-                await insert_order(transaction, replace(order, lines=()))
-                await insert_lines(transaction, order)
+                await insert_line_by_line(transaction, order)
                 return order
         return await self.get(first_id, command.customer_id)
 
 
-async def insert_lines(transaction: Transaction, order: Order) -> None:
-    """Store the lines one after the other."""
+async def insert_line_by_line(transaction: Transaction, order: Order) -> None:
+    """Store the order, then its lines one after the other."""
+    insert_order = """
+        INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+    await transaction.execute(
+        "INSERT orders",
+        insert_order,
+        order.order_id,
+        order.customer_id,
+        order.state.value,
+        order.version,
+        len(order.lines),
+        order.create_time,
+        order.update_time,
+    )
     insert = "INSERT INTO order_lines (order_id, line_number, sku, quantity) VALUES ($1, $2, $3, $4)"
     for number, line in enumerate(order.lines, start=1):
         await transaction.execute("INSERT order_lines", insert, order.order_id, number, line.sku, line.quantity)

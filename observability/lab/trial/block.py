@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import orjson
@@ -24,6 +25,9 @@ from observability.lab.trial.observer import observing
 from observability.lab.trial.processes import open_processes
 from observability.lab.trial.stand import Serving, Stand
 from services.local.plan import DATABASES
+
+# Latencies of orders that fail are those of another path through the code.
+MOST_FAILED = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +125,12 @@ def block_of(
 ) -> Block:
     """Count what became due after the warm-up."""
     counted = [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
+    unanswered = sum(each.status is None or each.status >= HTTPStatus.INTERNAL_SERVER_ERROR for each in counted)
+    failed = (f"{unanswered} of {len(counted)} orders failed",) if unanswered > MOST_FAILED * len(counted) else ()
     return Block(
         latencies_seconds=tuple(each.latency_seconds for each in counted),
-        unanswered=sum(each.status is None or each.status >= 500 for each in counted),
-        invalid_because=run.invalid_because,
+        unanswered=unanswered,
+        invalid_because=(*run.invalid_because, *failed),
         cpu_seconds=cpu_seconds,
         elapsed_seconds=run.elapsed_seconds,
         own_seconds=own_seconds,
