@@ -72,6 +72,11 @@ def is_transaction_control(span: Span) -> bool:
     return _first_word(span) in {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "START"}
 
 
+def begins_a_transaction(span: Span) -> bool:
+    """Say whether a database span begins a transaction."""
+    return _first_word(span) in {"BEGIN", "START"}
+
+
 def summary_of(span: Span) -> str:
     """Give what tells a statement from others: its summary, else its text, else the span's name."""
     for name in ("db.query.summary", "db.query.text", "db.statement"):

@@ -6,9 +6,17 @@ from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, longest
+from observability.analysis.requests import (
+    Request,
+    begins_a_transaction,
+    is_database_call,
+    longest,
+    seconds,
+)
 from observability.analysis.resources import Pool, pools
+from observability.analysis.spans import SpanStatus
 from observability.analysis.suspects.suspect import Suspect
+from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
 _WAIT_TIME = "db.client.connection.wait_time"
@@ -19,15 +27,24 @@ def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Sus
     waits: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(requests))
     for number, request in enumerate(requests):
         for node in request.waited_for():
-            waited = node.span.attributes.get(_WAIT_TIME)
-            if isinstance(waited, int | float):
-                waits[node.span.service][number] += float(waited)
+            waits[node.span.service][number] += _waited_seconds(node)
     known = pools(observation)
     return [
         suspect
         for service, waited in waits.items()
-        if (suspect := _pool(service, waited, [pool for pool in known if pool.target == service], requests))
+        if any(waited)
+        and (suspect := _pool(service, waited, [pool for pool in known if pool.target == service], requests))
     ]
+
+
+def _waited_seconds(node: Node) -> float:
+    """Give how long a statement waited for its connection; a BEGIN that failed without one waited all its time."""
+    span = node.span
+    waited = span.attributes.get(_WAIT_TIME)
+    if isinstance(waited, int | float):
+        return float(waited)
+    gave_up = span.status is SpanStatus.ERROR and is_database_call(span) and begins_a_transaction(span)
+    return seconds([node]) if gave_up else 0.0
 
 
 def _pool(service: str, waited: Sequence[float], known: Sequence[Pool], requests: Sequence[Request]) -> Suspect | None:

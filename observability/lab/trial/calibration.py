@@ -7,8 +7,9 @@ from observability.analysis.observation import read_observation
 from observability.analysis.resources import pools
 from observability.lab.trial.block import Block
 
-PROBE_RATE_PER_SECOND = 12.0
-PROBE_SECONDS = 6.0
+# So few that no experiment is overloaded by it: orders that fail take less of everything than those that do not.
+PROBE_RATE_PER_SECOND = 5.0
+PROBE_SECONDS = 8.0
 PROBE_WARM_UP_SECONDS = 2.0
 # What the platform's own polling takes of its core without any order.
 IDLE_UTILISATION = 0.06
