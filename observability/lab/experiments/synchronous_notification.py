@@ -50,17 +50,17 @@ def confirmation_of(order: Order) -> Notification:
     )
 
 
-def notifying_three(telemetry: Telemetry) -> Callable[..., PostgresOrders]:
-    """Send three: to the customer, the seller and the warehouse."""
-    return lambda **arguments: NotifyingOrders(**arguments, telemetry=telemetry, copies=3)
+def notifying_four(telemetry: Telemetry) -> Callable[..., PostgresOrders]:
+    """Send four: to the customer, the seller, the warehouse and the carrier."""
+    return lambda **arguments: NotifyingOrders(**arguments, telemetry=telemetry, copies=4)
 
 
-def notifying_five(telemetry: Telemetry) -> Callable[..., PostgresOrders]:
-    """Send five: to the carrier and the bookkeeping too."""
-    return lambda **arguments: NotifyingOrders(**arguments, telemetry=telemetry, copies=5)
+def notifying_six(telemetry: Telemetry) -> Callable[..., PostgresOrders]:
+    """Send six: to the bookkeeping and the bank too."""
+    return lambda **arguments: NotifyingOrders(**arguments, telemetry=telemetry, copies=6)
 
 
-MAKERS = {"three confirmations": "notifying_three", "five confirmations": "notifying_five"}
+MAKERS = {"four confirmations": "notifying_four", "six confirmations": "notifying_six"}
 
 
 def draw(source: random.Random) -> Setting:
