@@ -49,7 +49,7 @@ def summarise(evidence: Evidence) -> str:
         _figures(evidence),
         _runs(evidence),
         _machine(evidence),
-        "`report.html` beside this file has the plots; all else in this folder is raw data.",
+        "`report.html` in the trial's folder has the plots; all else there is raw data.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
