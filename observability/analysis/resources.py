@@ -13,8 +13,6 @@ _LIMIT = "db_client_connection_max"
 _COUNT = "db_client_connection_count"
 _POOL_NAME = "db_client_connection_pool_name"
 _USED = ("state", "used")
-# By their ends: each system has a prefix of its own.
-_LOOP_LAG = "event_loop_lag_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +34,6 @@ class Pool:
     def mean_hold_seconds(self) -> float:
         """How long one was held."""
         return self.hold_seconds / self.waits if self.waits else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoopLag:
-    """How late a process's event loop woke a sleeper."""
-
-    target: str
-    mean_seconds: float
-    p95_seconds: float
 
 
 def utilisation(observation: Observation) -> float | None:
@@ -71,20 +60,6 @@ def pools(observation: Observation) -> list[Pool]:
     """Describe every pool that the scrapes tell of, those that were waited for longest first."""
     found = [pool for scrapes in _by_target(observation).values() for pool in _pools_of(scrapes)]
     return sorted(found, key=lambda pool: -pool.wait_seconds)
-
-
-def loop_lags(observation: Observation) -> list[LoopLag]:
-    """Describe the event loop of every process that tells of it."""
-    lags = []
-    for target, scrapes in _by_target(observation).items():
-        first, last = scrapes[0].scrape, scrapes[-1].scrape
-        names = {sample.removesuffix("_count") for sample in last.samples if sample.endswith(f"{_LOOP_LAG}_count")}
-        lags += [
-            LoopLag(target, delta.sum / delta.count, delta.quantile(0.95) or 0.0)
-            for name in names
-            for delta in histogram_deltas(first, last, name)
-        ]
-    return lags
 
 
 def waiting_sessions(observation: Observation, wait_event_type: str) -> list[Session]:

@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from observability.analysis.observation import Observation
 from observability.analysis.requests import requests_of
 from observability.analysis.trees import Node
+from observability.analysis.waterfall import self_nanoseconds
 
 _NANOSECONDS = 1e9
 
@@ -46,16 +47,6 @@ def largest_deviation(observation: Observation, healthy: Observation) -> Operati
             if spreads.get(operation)
         }
     )
-
-
-def self_nanoseconds(node: Node) -> int:
-    """Give the part of a span's time in which none of its children ran; children may overlap."""
-    own, free_from = 0, node.span.start_nanoseconds
-    end = node.span.start_nanoseconds + node.span.duration_nanoseconds
-    for child in sorted(node.children, key=lambda child: child.span.start_nanoseconds):
-        own += max(0, min(child.span.start_nanoseconds, end) - free_from)
-        free_from = max(free_from, child.span.end_nanoseconds)
-    return own + max(0, end - free_from)
 
 
 def path_seconds(observation: Observation) -> dict[Operation, float]:

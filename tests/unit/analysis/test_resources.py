@@ -2,13 +2,11 @@
 
 import pytest
 
-from observability.analysis.observation import ProcessSample, TimedScrape
-from observability.analysis.openmetrics import Labels, Scrape
+from observability.analysis.observation import ProcessSample
 from observability.analysis.resources import (
     Pool,
     cpu_seconds,
     database_seconds,
-    loop_lags,
     pools,
     sampling_seconds,
     utilisation,
@@ -86,24 +84,6 @@ def test_nobody_held_what_nobody_asked_for() -> None:
     assert Pool("web", "main", 2, waits=0, wait_seconds=0, hold_seconds=0, full_share=0.5).mean_hold_seconds == 0
 
 
-# --- Event loops ------------------------------------------------------------------------------------------------------
-
-
-def test_a_loops_lag_is_that_of_the_histogram_whatever_its_prefix() -> None:
-    scrapes = [
-        _lag_scrape(0, within_10_ms=100, count=100, total=5),
-        _lag_scrape(1, within_10_ms=190, count=200, total=6),
-    ]
-    [lag] = loop_lags(seen(scrapes=scrapes))
-    assert (lag.target, lag.mean_seconds) == ("web", 0.01)
-    assert lag.p95_seconds == pytest.approx(0.055)
-
-
-def test_a_loop_that_was_never_asked_has_no_lag() -> None:
-    scrapes = [_lag_scrape(at, within_10_ms=3, count=3, total=1) for at in (0, 1)]
-    assert loop_lags(seen(scrapes=scrapes)) == []
-
-
 # --- The database -----------------------------------------------------------------------------------------------------
 
 
@@ -128,18 +108,3 @@ def test_each_look_at_a_session_stands_for_the_time_until_the_next() -> None:
 def test_a_session_that_waits_for_its_client_is_not_at_work() -> None:
     samples = looks([session("Client", state="idle in transaction")], [])
     assert database_seconds(seen(sessions=samples)) == {}
-
-
-def _lag_scrape(at_seconds: float, *, within_10_ms: float, count: float, total: float) -> TimedScrape:
-    """A histogram with buckets to 10 ms, 100 ms and beyond; everything lies within 100 ms."""
-
-    def bucket(bound: str) -> Labels:
-        return (("le", bound),)
-
-    name = "any_system_event_loop_lag_seconds"
-    samples: dict[str, dict[Labels, float]] = {
-        f"{name}_bucket": {bucket("0.01"): within_10_ms, bucket("0.1"): count, bucket("+Inf"): count},
-        f"{name}_count": {(): count},
-        f"{name}_sum": {(): total},
-    }
-    return TimedScrape(at_seconds, "web", Scrape(samples, ()))

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from observability.analysis.observation import Observation
+from observability.analysis.waterfall import self_nanoseconds
 from observability.lab.trial.baselines import (
     Operation,
     largest_deviation,
     largest_path_growth,
     largest_self_time,
     path_seconds,
-    self_nanoseconds,
 )
 from tests.unit.analysis.making import node
 from tests.unit.analysis.seeing import call, queries, query, request, seen, serve
