@@ -1,15 +1,19 @@
 """What is the bottleneck, if there is one? The suspect that explains most, unless something else holds its resource."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.comparison import clopper_pearson
+from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, requests_of
 from observability.analysis.resources import database_seconds, utilisation
+from observability.analysis.suspects.blocking_call import unexplained_stillness
 from observability.analysis.suspects.finding import find_suspects
+from observability.analysis.suspects.retries import retries_in_words
 from observability.analysis.suspects.suspect import LEAST_SHARE, Suspect
 from observability.analysis.trees import Forest
 from observability.analysis.whatif import Prediction, predict, unchanged
@@ -19,6 +23,9 @@ MOST_BROKEN = 0.20
 # A fix is worth naming when even the low end of its predicted gain in p95 is above this share.
 LEAST_GAIN = 0.10
 BUSY = 0.70
+# Work that went on after its caller had given up is worth a word from this share of the requests' time on.
+_WASTE_WORTH_A_WORD = 0.01
+_NANOSECONDS = 1e9
 # Of the database's time: what sessions wait for that is no lock is the machine's business below this share.
 _HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
 # These are only where something else keeps them busy; what does has the name.
@@ -38,7 +45,8 @@ class Verdict:
     """What was found: the class, the service and the operation, with what the fix is predicted to gain.
 
     `share` (0 to 1) is of the requests' time. `confidence` is high, medium or low; `reasons` say why nothing is named,
-    or on what the name rests.
+    or on what the name rests, and what was seen of retries and of an objective. `effects` are when the requests had
+    taken effect elsewhere, which no answer waits for.
     """
 
     answer: Answer
@@ -52,6 +60,7 @@ class Verdict:
     prediction: Prediction | None = None
     requests: int = 0
     also: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
     def sentence(self) -> str:
         """Say it in a sentence."""
@@ -69,8 +78,16 @@ class Verdict:
 def diagnose(observation: Observation) -> Verdict:
     """Name the bottleneck of what was observed, or say that there is none, or why that cannot be told."""
     requests = requests_of(observation.traces)
+    effects = effects_of(requests, (*observation.traces, *observation.later_traces))
     if why := _why_unfit(observation, requests):
-        return Verdict(answer=Answer.CANNOT_TELL, reasons=why, requests=len(requests))
+        return Verdict(answer=Answer.CANNOT_TELL, reasons=why, requests=len(requests), effects=effects)
+    verdict = _judge(observation, requests)
+    reasons = dict.fromkeys((*verdict.reasons, *retries_in_words(requests), *_wasted(requests)))
+    return replace(verdict, reasons=tuple(reasons), effects=effects)
+
+
+def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
+    """Name what is worth it, if anything is."""
     busy = utilisation(observation)
     judged = [
         (suspect, _predict(suspect, observation, requests, busy)) for suspect in find_suspects(observation, requests)
@@ -89,7 +106,7 @@ def diagnose(observation: Observation) -> Verdict:
         operation=suspect.operation,
         share=suspect.saving.total() / sum(request.seconds for request in requests),
         confidence=_confidence(told, others, observation),
-        reasons=suspect.evidence,
+        reasons=(*suspect.evidence, *_objective(observation)[1]),
         trace_ids=suspect.trace_ids,
         prediction=told,
         requests=len(requests),
@@ -133,7 +150,7 @@ def _choose(worth: Sequence[tuple[Suspect, Prediction]]) -> tuple[Suspect, Predi
 def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:
     """Say that there is none, unless something is so busy, or waited for so long, that there must be."""
     whole = sum(request.seconds for request in requests) or 1e-9
-    why = []
+    why = unexplained_stillness(observation, requests)
     if busy is not None and busy >= BUSY:
         why.append(f"the processor is {busy:.0%} busy, and no class of bottleneck explains it")
     for kind, waited in database_seconds(observation).items():
@@ -141,6 +158,9 @@ def _nothing(observation: Observation, requests: Sequence[Request], busy: float 
             why.append(
                 f"the database waits {waited / whole:.0%} of the requests' time for {kind}, and no class explains it"
             )
+    met, promised = _objective(observation)
+    if not met:
+        why.extend(f"{each}, and no class of bottleneck explains it" for each in promised)
     if why:
         return Verdict(answer=Answer.CANNOT_TELL, reasons=tuple(why), requests=len(requests))
     durations = [request.seconds for request in requests]
@@ -152,10 +172,36 @@ def _nothing(observation: Observation, requests: Sequence[Request], busy: float 
         reasons=(
             said,
             "the processor's utilisation is unknown" if busy is None else f"the processor is {busy:.0%} busy",
+            *promised,
         ),
         prediction=unchanged(durations, latencies),
         requests=len(requests),
     )
+
+
+def _objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
+    """Say whether clients may have got what they were promised, and in words; nothing where nothing was promised.
+
+    It is broken where so few would be within the promise in one of forty observations of a system that keeps it.
+    """
+    seen = observation.requests
+    if seen is None or seen.objective is None or not seen.latencies_seconds:
+        return True, ()
+    promised, count = seen.objective, len(seen.latencies_seconds)
+    within = promised.share_within(seen.latencies_seconds)
+    _, at_most = clopper_pearson(round(within * count), count)
+    broken = at_most < promised.share
+    found = "broken" if broken else "met" if within >= promised.share else "missed, as chance may have it"
+    took = f"{100 * within:.5g}% of {count} requests took at most {promised.seconds:g} s"
+    return not broken, (f"the objective is {found}: {took}, and {100 * promised.share:.5g}% must",)
+
+
+def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
+    """Say how long what was called worked on after its caller had ended, where that is worth a word."""
+    wasted = sum(request.wasted_nanoseconds for request in requests) / _NANOSECONDS
+    if wasted < _WASTE_WORTH_A_WORD * (sum(request.seconds for request in requests) or 1 / _NANOSECONDS):
+        return ()
+    return (f"{wasted / len(requests) * 1e3:.1f} ms a request were worked for callers that had ended already",)
 
 
 def _confidence(told: Prediction, others: Sequence[str], observation: Observation) -> str:

@@ -8,9 +8,10 @@ An observation is a folder. Times are seconds since the Unix epoch; all but the 
 - `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one reading of one process a line.
 - `statements.jsonl`, `tables.jsonl`: one statement or table a line, fields as in StatementUse and TableUse.
 - `requests.json`: `{"from", "until", "scheduled_rate_per_second", "latencies_seconds"}`, what the clients saw.
+  What they were promised may stand there too: `"objective": {"seconds": 0.5, "share": 0.99}`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,18 +109,37 @@ class ProcessSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """What clients were promised: that this share (0 to 1) of the requests takes no longer than so many seconds."""
+
+    seconds: float
+    share: float
+
+    def share_within(self, latencies_seconds: Sequence[float]) -> float:
+        """Give the share of the requests that took no longer than that; raises ZeroDivisionError for none."""
+        return sum(each <= self.seconds for each in latencies_seconds) / len(latencies_seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
-    """What the clients saw: between when requests were due, how many a second, and how long each took."""
+    """What the clients saw: between when requests were due, how many a second, and how long each took.
+
+    `objective` is what they were promised, None where nobody said.
+    """
 
     from_seconds: float
     until_seconds: float
     scheduled_rate_per_second: float
     latencies_seconds: tuple[float, ...]
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that was seen; of the traces, those that began while requests were due, where that is known."""
+    """All that was seen; of the traces, those that began while requests were due, where that is known.
+
+    `later_traces` began after that and link to others, as the work does that a request left to be done.
+    """
 
     traces: tuple[Trace, ...]
     scrapes: tuple[TimedScrape, ...]
@@ -130,6 +150,7 @@ class Observation:
     requests: Requests | None
     malformed_lines: int
     duplicate_spans: int
+    later_traces: tuple[Trace, ...] = ()
 
 
 def read_observation(folder: Path) -> Observation:
@@ -143,11 +164,13 @@ def read_observation(folder: Path) -> Observation:
         raise ObservationUnreadable(f"cannot read {error.filename} ({error.strerror}): make it readable.") from error
 
 
-def _read(folder: Path, traces: Iterable[Path]) -> Observation:
-    spans, lines = read_spans(traces), _Lines(folder)
+def _read(folder: Path, paths: Iterable[Path]) -> Observation:
+    spans, lines = read_spans(paths), _Lines(folder)
     requests = _requests(folder / "requests.json")
+    traces = build_traces(spans.spans).traces
+    linking = {span.trace_id for span in spans.spans if span.links}
     return Observation(
-        traces=tuple(trace for trace in build_traces(spans.spans).traces if _counts(trace, requests)),
+        traces=tuple(trace for trace in traces if _counts(trace, requests)),
         scrapes=lines.read("scrapes.jsonl", lambda row: TimedScrape(row["at"], row["target"], parse_page(row["text"]))),
         sessions=lines.read("sessions.jsonl", _session_sample),
         statements=lines.read("statements.jsonl", lambda row: StatementUse(**row)),
@@ -156,6 +179,7 @@ def _read(folder: Path, traces: Iterable[Path]) -> Observation:
         requests=requests,
         malformed_lines=spans.malformed_lines + lines.malformed,
         duplicate_spans=spans.duplicate_spans,
+        later_traces=tuple(trace for trace in traces if trace.trace_id in linking and _is_later(trace, requests)),
     )
 
 
@@ -189,12 +213,25 @@ def _requests(path: Path) -> Requests | None:
     try:
         document = orjson.loads(path.read_bytes())
         bounds = float(document["from"]), float(document["until"])
-        return Requests(*bounds, document["scheduled_rate_per_second"], tuple(document["latencies_seconds"]))
+        latencies = tuple(document["latencies_seconds"])
+        return Requests(*bounds, document["scheduled_rate_per_second"], latencies, _objective(document))
     except (KeyError, TypeError, ValueError) as error:
         raise ObservationUnreadable(f"{path} is not whole: write it again, or remove it to do without.") from error
 
 
+def _objective(document: Json) -> Objective | None:
+    promised = document.get("objective")
+    return Objective(float(promised["seconds"]), float(promised["share"])) if promised else None
+
+
 def _counts(trace: Trace, requests: Requests | None) -> bool:
+    return requests is None or requests.from_seconds <= _began_seconds(trace) <= requests.until_seconds
+
+
+def _is_later(trace: Trace, requests: Requests | None) -> bool:
+    return requests is not None and _began_seconds(trace) > requests.until_seconds
+
+
+def _began_seconds(trace: Trace) -> float:
     """A trace begins with its root or, when that is missing, with the first span there is."""
-    began_seconds = (trace.roots or trace.orphans)[0].span.start_nanoseconds / 1e9
-    return requests is None or requests.from_seconds <= began_seconds <= requests.until_seconds
+    return (trace.roots or trace.orphans)[0].span.start_nanoseconds / 1e9

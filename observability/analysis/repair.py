@@ -1,7 +1,8 @@
 """Which times can be believed when clocks and cancellations disagree?
 
 Within a service there is one clock: a child outside its parent's time was cancelled or abandoned, and is cut. Between
-services there are two: what does not fit into its caller's time has a wrong clock but a right duration, and is moved.
+services there are two: what does not fit into its caller's time has a wrong clock but a right duration, and is moved,
+unless its caller gave up after it had begun: then it ran on for nobody, and is cut like a child of one service.
 Consumers are off the synchronous path: they run when they run, and keep their times and those of all below them.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from observability.analysis.endings import gave_up
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 
@@ -112,13 +114,19 @@ def _place_children(parent: _Placed) -> Iterator[_Placed]:
             foreign[child.span.service].append(child)
     for callees in foreign.values():
         times = [_time(callee.span).moved_by(parent.offset) for callee in callees]
-        for callee, shift in zip(callees, _shifts(times, parent.ran), strict=True):
+        for callee, shift in zip(callees, _shifts(times, parent), strict=True):
             yield _place(callee, parent, shift=shift)
 
 
-def _shifts(times: Sequence[_Time], caller: _Time) -> list[int]:
+def _shifts(times: Sequence[_Time], parent: _Placed) -> list[int]:
     """Spans of one service share a clock and move together, attempts stay in order; one by one if that cannot fit."""
+    caller = parent.ran
     extent = _Time(min(time.start for time in times), max(time.end for time in times))
+    if caller.holds(extent):
+        return [0] * len(times)
+    if gave_up(parent.node.span):
+        began_in_time = caller.start <= extent.start < caller.end
+        return [0 if began_in_time else _shift(extent, caller)] * len(times)
     if extent.duration <= caller.duration:
         return [_shift(extent, caller)] * len(times)
     return [_shift(time, caller) for time in times]

@@ -16,10 +16,14 @@ _NOBODY_WAITS = frozenset({SpanKind.CONSUMER, SpanKind.PRODUCER})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: its repaired tree, and the stretches of time that its answer waited for."""
+    """One request: its repaired tree, and the stretches of time that its answer waited for.
+
+    `wasted_nanoseconds` is the time that what it called worked on after their caller had ended: for nobody.
+    """
 
     root: Node
     path: tuple[Segment, ...]
+    wasted_nanoseconds: int = 0
 
     @property
     def seconds(self) -> float:
@@ -97,8 +101,8 @@ def longest(requests: Sequence[Request], count: int = 3) -> tuple[str, ...]:
 
 
 def _request(root: Node) -> Request:
-    repaired = repair(root).root
-    return Request(repaired, critical_path(repaired))
+    repaired = repair(root)
+    return Request(repaired.root, critical_path(repaired.root), repaired.wasted_nanoseconds)
 
 
 def _first_word(span: Span) -> str:

@@ -1,7 +1,7 @@
 """What would a fix gain? Each request again, without what the fix takes away, on a processor that is less busy then."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from observability.analysis.comparison import Estimate
@@ -35,16 +35,23 @@ class Saving:
 class Prediction:
     """Latency in seconds before and after, by quantile, and how it was come by.
 
-    `trusted` is false where the formula is used beyond where it holds, or without knowing how busy the processor is.
+    `ratio` is after / before of the same requests, which is surer than either of the two. `trusted` is false where
+    the formula is used beyond where it holds, or without knowing how busy the processor is.
     """
 
     predictor: str
     before: dict[str, float]
     after: dict[str, Estimate]
-    gain_p95: Estimate
+    ratio: dict[str, Estimate]
     utilisation_before: float | None
     utilisation_after: float | None
     trusted: bool
+
+    @property
+    def gain_p95(self) -> Estimate:
+        """The share of p95 that goes away."""
+        left = self.ratio["p95"]
+        return Estimate(1 - left.value, 1 - left.high, 1 - left.low)
 
 
 QUANTILES = {"p50": 0.50, "p95": 0.95}
@@ -71,16 +78,18 @@ def predict(
         max(0.0, (duration - work - wait) * speed)
         for duration, work, wait in zip(durations, saving.work, saving.wait, strict=True)
     ]
-    before, after = {}, {}
+    before, after, ratio = {}, {}, {}
     for name, q in QUANTILES.items():
-        seen = quantile(sorted(latencies), q) if latencies else quantile(sorted(durations), q)
+        traced = quantile(sorted(durations), q)
+        seen = quantile(sorted(latencies), q) if latencies else traced
         before[name] = seen
-        after[name] = _as_clients_see(_estimate(durations, fixed, q), seen=seen, traced=quantile(sorted(durations), q))
+        after[name] = _as_clients_see(_estimate(durations, fixed, q), seen=seen, traced=traced)
+        ratio[name] = _ratio(durations, fixed, q, beyond=max(0.0, seen - traced))
     return Prediction(
         predictor=predictor,
         before=before,
         after=after,
-        gain_p95=_gain(durations, fixed, QUANTILES["p95"], beyond=max(0.0, before["p95"] - _p95(durations))),
+        ratio=ratio,
         utilisation_before=utilisation,
         utilisation_after=after_utilisation,
         trusted=utilisation is not None and utilisation < _MOST_UTILISATION,
@@ -107,10 +116,6 @@ def _speed(before: float | None, after: float | None) -> float:
     return (1 - min(before, _MOST_UTILISATION)) / (1 - min(after, _MOST_UTILISATION))
 
 
-def _p95(durations: Sequence[float]) -> float:
-    return quantile(sorted(durations), QUANTILES["p95"])
-
-
 def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Estimate:
     """Add what clients see beyond the traces; where they see less, of other requests, keep the proportion."""
     values = (traced_after.value, traced_after.low, traced_after.high)
@@ -120,35 +125,42 @@ def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Es
 
 
 def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float) -> Estimate:
-    value = quantile(sorted(fixed), q)
-    source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
-    count = len(fixed)
-    drawn = sorted(quantile(sorted(fixed[source.randrange(count)] for _ in range(count)), q) for _ in range(_RESAMPLES))
-    low, high = (quantile(drawn, tail) for tail in _TAILS_90)
-    wrong = _MODEL_ERROR * abs(quantile(sorted(durations), q) - value)
-    return Estimate(value, max(0.0, value - _root_sum(value - low, wrong)), value + _root_sum(high - value, wrong))
-
-
-def _gain(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
-    """Give the share of the latency that goes away: of the same requests before and after, drawn again together."""
-    source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
-    count = len(fixed)
-    value = _share_less(durations, fixed, range(count), q, beyond)
-    drawn = sorted(
-        _share_less(durations, fixed, [source.randrange(count) for _ in range(count)], q, beyond)
-        for _ in range(_RESAMPLES)
+    """Give the quantile after the fix."""
+    ordered = sorted(durations)
+    return _resampled(
+        lambda drawn: quantile(sorted(fixed[number] for number in drawn), q),
+        count=len(fixed),
+        taken_away=lambda value: quantile(ordered, q) - value,
     )
+
+
+def _ratio(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
+    """Give after / before of the same requests; `beyond` is in both, in seconds."""
+    return _resampled(
+        lambda drawn: _share_left(durations, fixed, drawn, q, beyond),
+        count=len(fixed),
+        taken_away=lambda value: 1 - value,
+    )
+
+
+def _resampled(
+    figure: Callable[[Sequence[int]], float], *, count: int, taken_away: Callable[[float], float]
+) -> Estimate:
+    """Give a figure of requests with its interval: others might have come, and the model be off."""
+    source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
+    value = figure(range(count))
+    drawn = sorted(figure([source.randrange(count) for _ in range(count)]) for _ in range(_RESAMPLES))
     low, high = (quantile(drawn, tail) for tail in _TAILS_90)
-    wrong = _MODEL_ERROR * abs(value)
-    return Estimate(value, value - _root_sum(value - low, wrong), min(1.0, value + _root_sum(high - value, wrong)))
+    model = _MODEL_ERROR * abs(taken_away(value))
+    return Estimate(value, max(0.0, value - _root_sum(value - low, model)), value + _root_sum(high - value, model))
 
 
-def _share_less(
+def _share_left(
     durations: Sequence[float], fixed: Sequence[float], drawn: Sequence[int], q: float, beyond: float
 ) -> float:
     before = quantile(sorted(durations[number] for number in drawn), q) + beyond
     after = quantile(sorted(fixed[number] for number in drawn), q) + beyond
-    return 1 - after / before if before > 0 else 0.0
+    return after / before if before > 0 else 1.0
 
 
 def _root_sum(first: float, second: float) -> float:

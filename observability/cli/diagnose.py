@@ -24,8 +24,9 @@ def diagnose_command(
 ) -> None:
     """Name the bottleneck of what was observed: its class, where it is, on what evidence, and what a fix would gain.
 
-    Traces are enough; scrapes of /metrics, sampled database sessions, and what clients saw make it surer. docs/lab.md
-    says how these files look. Nothing of a system needs to be known beforehand.
+    Beside it stand calls that were tried again, and how long requests took to take effect at each consumer. Traces are
+    enough; scrapes of /metrics, sampled database sessions, and what clients saw and were promised make it surer.
+    docs/lab.md says how these files look. Nothing of a system needs to be known beforehand.
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 the folder cannot be read.
     """
@@ -60,5 +61,7 @@ def _print(console: Console, verdict: Verdict) -> None:
             say("  the prediction is beyond what its formula is good for: take it as a direction")
     for other in verdict.also:
         say(f"  also: {other}")
+    for effect in verdict.effects:
+        say(f"  {effect.sentence()}")
     if verdict.trace_ids:
         say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")

@@ -3,7 +3,7 @@
 import random
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -61,6 +61,9 @@ class Names:
             operation=back(verdict.operation),
             reasons=tuple(map(back, verdict.reasons)),
             also=tuple(map(back, verdict.also)),
+            effects=tuple(
+                replace(each, service=back(each.service), operation=back(each.operation)) for each in verdict.effects
+            ),
         )
 
     def _renamed(self, word: str) -> str:
@@ -78,7 +81,8 @@ def renamed(observation: Observation, names: Names) -> Observation:
     rename = names.rename
     return replace(
         observation,
-        traces=_traces(observation, lambda span: _renamed_span(span, names)),
+        traces=_traces(observation.traces, lambda span: _renamed_span(span, names)),
+        later_traces=_traces(observation.later_traces, lambda span: _renamed_span(span, names)),
         scrapes=tuple(_renamed_scrape(scrape, names) for scrape in observation.scrapes),
         sessions=tuple(_renamed_sessions(sample, names) for sample in observation.sessions),
         statements=tuple(
@@ -96,7 +100,8 @@ def slowed(observation: Observation, factor: Fraction) -> Observation:
     seen, by = observation.requests, float(factor)
     return replace(
         observation,
-        traces=_traces(observation, lambda span: _slowed_span(span, factor)),
+        traces=_traces(observation.traces, lambda span: _slowed_span(span, factor)),
+        later_traces=_traces(observation.later_traces, lambda span: _slowed_span(span, factor)),
         scrapes=tuple(
             replace(each, at_seconds=each.at_seconds * by, scrape=_slowed_scrape(each.scrape, by))
             for each in observation.scrapes
@@ -119,6 +124,7 @@ def slowed(observation: Observation, factor: Fraction) -> Observation:
             until_seconds=seen.until_seconds * by,
             scheduled_rate_per_second=seen.scheduled_rate_per_second / by,
             latencies_seconds=tuple(each * by for each in seen.latencies_seconds),
+            objective=seen.objective and replace(seen.objective, seconds=seen.objective.seconds * by),
         ),
     )
 
@@ -141,8 +147,8 @@ def traces_alone(observation: Observation) -> Observation:
     )
 
 
-def _traces(observation: Observation, change: Callable[[Span], Span]) -> tuple[Trace, ...]:
-    tops = (top for trace in observation.traces for top in (*trace.roots, *trace.orphans))
+def _traces(traces: Iterable[Trace], change: Callable[[Span], Span]) -> tuple[Trace, ...]:
+    tops = (top for trace in traces for top in (*trace.roots, *trace.orphans))
     return build_traces(change(node.span) for top in tops for node in top.walk()).traces
 
 

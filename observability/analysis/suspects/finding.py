@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
+from observability.analysis.suspects.blocking_call import find_blocking_call
 from observability.analysis.suspects.hot_row import find_hot_row
 from observability.analysis.suspects.missing_index import find_missing_index
 from observability.analysis.suspects.n_plus_one import find_n_plus_one
 from observability.analysis.suspects.network_latency import find_network_latency
 from observability.analysis.suspects.pool import find_pool
+from observability.analysis.suspects.retries import find_retries
 from observability.analysis.suspects.side_effect import find_side_effect
 from observability.analysis.suspects.suspect import LEAST_SHARE, Suspect
 
@@ -19,7 +21,9 @@ FINDERS: tuple[Find, ...] = (
     find_missing_index,
     find_hot_row,
     find_side_effect,
+    find_retries,
     find_pool,
+    find_blocking_call,
     find_network_latency,
 )
 

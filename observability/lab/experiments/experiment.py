@@ -7,14 +7,16 @@ from enum import StrEnum
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.lab.proxy import Delay
+from services.local.endpoints import Mode
 
 
 class Kind(StrEnum):
-    """What an experiment shows: a bottleneck, that there is none, or an optimisation that gains nothing."""
+    """What an experiment shows: a bottleneck, that there is none, an optimisation that gains nothing, or a price."""
 
     BOTTLENECK = "bottleneck"
     NEGATIVE = "negative"
     WRONG_OPTIMISATION = "wrong optimisation"
+    MEASUREMENT = "measurement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +26,22 @@ class Variant:
     `environment` gives settings by process (order, inventory, notification; "*" means each), `adapters` replaces an
     adapter of a process by the one that a function of the lab makes, named as module:function. `statements` are run by
     the databases' owners once the shop is stocked, by database. `network` puts a network of that delay between two
-    neighbours, named as order-database, inventory-database or order-inventory.
+    neighbours, named as order-database, order-read_database, inventory-database, notification-database or
+    order-inventory. In `mode` monolith one process has the settings of all, and neither adapters nor an inventory that
+    is somewhere else.
     """
+
+    mode: Mode = "services"
 
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
     statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     network: Mapping[str, Delay] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what a monolith cannot have."""
+        if self.mode == "monolith" and (self.adapters or "order-inventory" in self.network):
+            raise ValueError("a monolith takes no adapters of the lab, and calls inventory without a network")
 
 
 HEALTHY = Variant()
@@ -75,7 +86,8 @@ class Experiment:
     """What is claimed and how it is tried.
 
     `owner_alert` is the alert that the bottleneck raises, or "none"; `collateral` are other alerts that may go off with
-    it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts.
+    it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts. It is
+    tried in `times_as_many_pairs` as others: to show that nothing changes takes more than to show that something does.
     """
 
     name: str
@@ -88,3 +100,4 @@ class Experiment:
     draw: Callable[[random.Random], Setting]
     collateral: Mapping[str, str] = field(default_factory=dict)
     own_time: str | None = None
+    times_as_many_pairs: int = 1

@@ -1,7 +1,6 @@
 """How is one block of a trial run? Load on fresh processes, by a schedule that the blocks of a pair share."""
 
 import secrets
-import shutil
 import statistics
 import tempfile
 import time
@@ -24,10 +23,13 @@ from observability.lab.trial.errors import TrialError
 from observability.lab.trial.observer import observing
 from observability.lab.trial.processes import open_processes
 from observability.lab.trial.stand import Serving, Stand
+from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
 from services.local.plan import DATABASES
 
 # Latencies of orders that fail are those of another path through the code.
 MOST_FAILED = 0.02
+# A diagnosis is told what runs under which name, and not which build or which process of it.
+_KEPT_FROM_THE_DIAGNOSIS = frozenset({"service.version", "service.instance.id"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,8 @@ class Schedule:
 class Block:
     """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
 
-    `own_seconds` is the median duration of the span that an optimisation is about, None where there is none.
+    `own_seconds` is the median duration of the span that an optimisation is about, None where there is none. `orders`
+    are all that were sent, the warm-up's too; a folder of before they were counted says 0.
     """
 
     latencies_seconds: tuple[float, ...]
@@ -59,11 +62,17 @@ class Block:
     cpu_seconds: dict[str, float]
     elapsed_seconds: float
     own_seconds: float | None = None
+    orders: int = 0
 
     @property
     def utilisation(self) -> float:
         """The share of its core that the platform kept busy."""
         return sum(self.cpu_seconds.values()) / self.elapsed_seconds
+
+    @property
+    def cpu_seconds_an_order(self) -> float:
+        """What all processes of the platform used for an order, with what they would have used without any."""
+        return sum(self.cpu_seconds.values()) / self.orders
 
 
 async def run_block(
@@ -104,7 +113,7 @@ async def load(
             run_nonce=secrets.token_hex(4),
             rate_per_second=schedule.rate_per_second,
             duration_seconds=schedule.whole_seconds,
-            admin_address=serving.admin["order"],
+            admin_address=serving.edge_admin,
             service_pids=dict(serving.pids),
             cpu=serving.generator_cpu,
         ),
@@ -134,6 +143,7 @@ def block_of(
         cpu_seconds=cpu_seconds,
         elapsed_seconds=run.elapsed_seconds,
         own_seconds=own_seconds,
+        orders=len(run.requests),
     )
 
 
@@ -172,13 +182,28 @@ async def observing_into(observation: Path | None, serving: Serving) -> AsyncIte
 def keep(traces: Path, observation: Path, run: Load, block: Block, schedule: Schedule) -> None:
     """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more."""
     for path in sorted(traces.glob("traces*.jsonl")):
-        shutil.copy(path, observation / path.name)
+        with path.open("rb") as lines, (observation / path.name).open("wb") as kept:
+            kept.writelines(_blinded(line) for line in lines)
     requests = {
         "from": run.started_at_unix_seconds + schedule.warm_up_seconds,
         "until": run.started_at_unix_seconds + schedule.whole_seconds,
         "scheduled_rate_per_second": schedule.rate_per_second,
         "latencies_seconds": block.latencies_seconds,
+        "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
     }
     (observation / "requests.json").write_bytes(orjson.dumps(requests))
     for path in observation.iterdir():
         path.chmod(0o400)
+
+
+def _blinded(line: bytes) -> bytes:
+    """Take versions and instances out of an export request; of a line that was cut off nothing is left but that."""
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return b"{\n"
+    for each in document.get("resourceSpans", ()):
+        if resource := each.get("resource"):
+            attributes = resource.get("attributes", ())
+            resource["attributes"] = [one for one in attributes if one["key"] not in _KEPT_FROM_THE_DIAGNOSIS]
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)

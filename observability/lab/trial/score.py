@@ -19,7 +19,9 @@ HALF = 0.5
 class Forecast:
     """One quantile, in seconds: what was predicted for after the fix, and what came; `error` is predicted/actual - 1.
 
-    `same` and so on are what a predictor that knows nothing would have said: that all stays as it is.
+    `ratio` is what was sealed as after / before, and `ratio_error` how far that is off: the blocks without the fix ran
+    beside those with it, while the observation ran earlier. `error_if_same` is that of a predictor that knows nothing
+    and says that all stays as it is.
     """
 
     quantile: str
@@ -28,6 +30,8 @@ class Forecast:
     actual_after: Estimate
     error: float
     error_if_same: float
+    ratio: Estimate
+    ratio_error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,7 @@ def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]
             pooled_quantile([each.block.latencies_seconds for each in blocks if each.side == side], QUANTILES[name])
             for side in ("before", "after")
         )
+        ratio = verdict.prediction.ratio[name]
         found.append(
             Forecast(
                 quantile=name,
@@ -123,7 +128,9 @@ def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]
                 actual_before=before,
                 actual_after=after,
                 error=predicted.value / after.value - 1,
-                error_if_same=verdict.prediction.before[name] / after.value - 1,
+                error_if_same=before.value / after.value - 1,
+                ratio=ratio,
+                ratio_error=ratio.value * before.value / after.value - 1,
             )
         )
     return found

@@ -47,6 +47,7 @@ def summarise(evidence: Evidence) -> str:
         f"What was drawn: {plan.place}.",
         "\n".join(f"- {reason}" for reason in evidence.verdict.reasons),
         _figures(evidence),
+        words.ratios(evidence.score),
         _runs(evidence),
         _machine(evidence),
         "`report.html` in the trial's folder has the plots; all else there is raw data.",
@@ -62,9 +63,11 @@ def _warnings(evidence: Evidence) -> list[str]:
 
 
 def _figures(evidence: Evidence) -> str:
-    head = "| latency, ms (90 % interval) | before | predicted after | after | error | if unchanged |"
+    head = (
+        "| latency, ms (90 % interval) | before | predicted after | after | error | error of the ratio | if unchanged |"
+    )
     rows = [_row(evidence, measured) for measured in evidence.measured]
-    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
+    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
 
 
 def _row(evidence: Evidence, measured: Measured) -> str:
@@ -75,6 +78,7 @@ def _row(evidence: Evidence, measured: Measured) -> str:
         f"{milliseconds(forecast.predicted.value)} ({words.bounds(forecast.predicted)})" if forecast else "none",
         f"{milliseconds(measured.after.value)} ({words.bounds(measured.after)})",
         words.error(forecast.error) if forecast else "",
+        words.error(forecast.ratio_error) if forecast else "",
         words.error(forecast.error_if_same) if forecast else "",
     ]
     return f"| {' | '.join(cells)} |"
@@ -83,7 +87,7 @@ def _row(evidence: Evidence, measured: Measured) -> str:
 def _runs(evidence: Evidence) -> str:
     plan = evidence.plan
     sentence = (
-        f"{plan.rate_per_second:.2f} orders a second, seed {plan.seed}; {plan.sizes.pairs} pairs of blocks of "
+        f"{plan.rate_per_second:.2f} orders a second, seed {plan.seed}; {len(plan.sides)} pairs of blocks of "
         f"{plan.sizes.block_seconds:g} s; invalid: {words.invalid(evidence)}. The diagnosis was "
         f"sealed before them: SHA-256 {evidence.seal}."
     )

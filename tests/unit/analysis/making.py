@@ -5,10 +5,16 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import Attribute, Span, SpanKind, SpanStatus
 from observability.analysis.trees import Node, build_traces
 
 MILLISECOND = 1_000_000
+_ENDINGS: tuple[tuple[dict[str, Attribute], SpanStatus], ...] = (
+    ({}, SpanStatus.UNSET),
+    ({}, SpanStatus.ERROR),
+    ({"error.type": "TimeoutError"}, SpanStatus.ERROR),
+    ({"http.request.resend_count": 1}, SpanStatus.UNSET),
+)
 
 
 def span(span_id: str, parent: str = "", *, start: float = 0, end: float = 1, trace: str = "t", name: str = "") -> Span:
@@ -76,7 +82,8 @@ def times(root: Node) -> dict[str, tuple[int, int]]:
 def random_tree(source: random.Random) -> Node:
     """A tree of up to 14 spans of three services whose clocks disagree, and children that end or begin when they like.
 
-    Times are small, so that equal ones, overlaps and empty spans are frequent; now and then a clock was set back.
+    Some fail, a few of these because their time was over, and some say that they are sent again. Times are small, so
+    that equal ones, overlaps and empty spans are frequent; now and then a clock was set back.
     """
     clocks = {service: source.choice((0, 0, -3, 40)) for service in ("shop", "stock", "mail")}
     starts = [0]
@@ -87,8 +94,8 @@ def random_tree(source: random.Random) -> Node:
         starts.append(starts[parent] + source.randint(-2, 12))
         start = starts[at] + clocks[service]
         end = start + source.choice((-1, 0, *range(1, 13)))
-        spans.append(
-            Span("t", str(at), str(parent), source.choice("ab"), source.choice(list(SpanKind)), service, start, end)
-        )
+        name, kind = source.choice("ab"), source.choice(list(SpanKind))
+        attributes, status = source.choice(_ENDINGS)
+        spans.append(Span("t", str(at), str(parent), name, kind, service, start, end, attributes, status))
     [trace] = build_traces(spans).traces
     return trace.roots[0]

@@ -8,7 +8,8 @@ import pytest
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.diagnosis import Answer, Verdict, diagnose
-from observability.analysis.observation import Observation, Requests
+from observability.analysis.observation import Objective, Observation, Requests
+from observability.analysis.spans import Link, SpanKind, SpanStatus
 from observability.analysis.trees import Node, Trace
 from tests.unit.analysis.seeing import (
     busy,
@@ -22,6 +23,7 @@ from tests.unit.analysis.seeing import (
     serve,
     session,
     step,
+    trace_of,
 )
 
 HEALTHY = request(20, query("SELECT item", 1, 2))
@@ -182,6 +184,74 @@ def test_an_n_plus_one_elsewhere_holds_no_connection_of_this_pool() -> None:
     assert _named(verdict) == (Bottleneck.POOL, "shop", "")
 
 
+# --- What was promised ------------------------------------------------------------------------------------------------
+
+
+def test_a_promise_that_is_broken_though_no_class_explains_it_is_not_nothing() -> None:
+    verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=88)))
+    assert verdict.answer is Answer.CANNOT_TELL
+    broken = "the objective is broken: 88% of 100 requests took at most 0.25 s, and 95% must"
+    assert verdict.reasons == (f"{broken}, and no class of bottleneck explains it",)
+
+
+def test_a_promise_that_so_few_requests_may_miss_by_chance_is_not_broken() -> None:
+    verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=94)))
+    assert verdict.answer is Answer.NONE
+    missed = "the objective is missed, as chance may have it: 94% of 100 requests took at most 0.25 s, and 95% must"
+    assert missed in verdict.reasons
+
+
+def test_where_there_is_no_bottleneck_a_promise_that_is_kept_is_said() -> None:
+    verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=95)))
+    assert verdict.answer is Answer.NONE
+    assert "the objective is met: 95% of 100 requests took at most 0.25 s, and 95% must" in verdict.reasons
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.01, "broken: 0%"), (0.25, "met: 100%")])
+def test_a_bottleneck_is_named_whether_the_promise_is_broken_or_not(seconds: float, said: str) -> None:
+    clients = Requests(0, 10, 3.0, (0.02,) * 30, Objective(seconds, 0.95))
+    verdict = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients))
+    assert verdict.answer is Answer.FOUND
+    assert verdict.reasons[-1] == f"the objective is {said} of 30 requests took at most {seconds} s, and 95% must"
+
+
+@pytest.mark.parametrize(
+    "clients",
+    [Requests(0, 10, 3.0, (9.0,) * 30), Requests(0, 10, 3.0, (), Objective(0.25, 0.99))],
+    ids=["no promise", "nothing seen"],
+)
+def test_without_a_promise_or_without_what_clients_saw_it_is_as_before(clients: Requests) -> None:
+    verdict = diagnose(seen(*[HEALTHY] * 30, clients=clients))
+    assert verdict.answer is Answer.NONE
+    assert not any("objective" in reason for reason in verdict.reasons)
+
+
+# --- What is said beside it -------------------------------------------------------------------------------------------
+
+
+def test_retries_are_said_whatever_the_verdict() -> None:
+    """Of 20 ms, 0.4 ms are a failed attempt and back-off."""
+    refused = Node(replace(call("ask", 1, 1.2).span, status=SpanStatus.ERROR), ())
+    verdict = diagnose(seen(*[request(20, refused, call("ask", 1.4, 2), query("SELECT item", 2, 20))] * 30))
+    assert verdict.answer is Answer.NONE
+    assert "2.00 attempts a call of ask in shop; failed attempts and back-off take 2% of the time" in verdict.reasons
+
+
+def test_work_for_callers_that_had_ended_is_said() -> None:
+    verdict = diagnose(seen(*[request(20, step("late", 18, 25))] * 30))
+    assert "5.0 ms a request were worked for callers that had ended already" in verdict.reasons
+
+
+def test_when_requests_took_effect_is_said_whatever_the_verdict() -> None:
+    observation = seen(*[HEALTHY] * 2)
+    consumed = step("consume", 30, 35, kind=SpanKind.CONSUMER, service="mail")
+    links = tuple(Link(trace.trace_id, trace.roots[0].span.span_id) for trace in observation.traces)
+    batch = trace_of(Node(replace(consumed.span, links=links), ()), 7)
+    [effect] = diagnose(replace(observation, later_traces=(batch,))).effects
+    assert (effect.service, effect.operation, effect.requests) == ("mail", "consume", 2)
+    assert effect.seconds_p95 == pytest.approx(0.035)
+
+
 # --- The same each time -----------------------------------------------------------------------------------------------
 
 
@@ -196,6 +266,11 @@ def test_the_order_of_traces_says_nothing() -> None:
 def test_the_same_observation_gives_the_same_bytes() -> None:
     observation = seen(*[N_PLUS_ONE] * 30, scrapes=full_pool(), processes=busy(0.5))
     assert orjson.dumps(diagnose(observation)) == orjson.dumps(diagnose(observation))
+
+
+def _promised(share: float, *, kept: int) -> Requests:
+    """A hundred requests, so many of which took no longer than the 0.25 s that this share of them may take."""
+    return Requests(0, 10, 3.0, (0.05,) * kept + (0.3,) * (100 - kept), Objective(0.25, share))
 
 
 def _named(verdict: Verdict) -> tuple[Bottleneck | None, str, str]:

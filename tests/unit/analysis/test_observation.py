@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from observability.analysis.observation import (
+    Objective,
     ObservationUnreadable,
     ProcessSample,
     Requests,
@@ -59,12 +60,15 @@ TABLE = {
     "index_rows_fetched": 2,
     "live_rows": 1000,
 }
+REQUESTS = {"from": 9, "until": 12, "scheduled_rate_per_second": 50, "latencies_seconds": [0.1, 0.2]}
 
 
-def span(span_id: str, *, at_seconds: float, parent: str = "", trace: str = "a") -> dict[str, Any]:
-    """A span of a millisecond; ids of one digit."""
+def span(span_id: str, *, at_seconds: float, parent: str = "", trace: str = "a", link: str = "") -> dict[str, Any]:
+    """A span of a millisecond; ids of one digit. `link` is the trace whose span 1 it links to."""
     start = round(at_seconds * 1e9)
+    linked = {"links": [{"traceId": link * 32, "spanId": "1" * 16}]} if link else {}
     return {
+        **linked,
         "traceId": trace * 32,
         "spanId": span_id * 16,
         "parentSpanId": parent * 16,
@@ -211,6 +215,45 @@ def test_a_trace_without_a_root_began_with_its_first_span(tmp_path: Path) -> Non
     requests = {"from": 11.5, "until": 13, "scheduled_rate_per_second": 50, "latencies_seconds": []}
     write(tmp_path, "requests.json", requests)
     assert read_observation(tmp_path).traces == ()
+
+
+def test_what_began_later_and_links_is_kept_apart(folder: Path) -> None:
+    """Of three traces that begin after the requests, one links."""
+    later = [
+        exported(span("4", at_seconds=20, trace="b", link="a")),
+        exported(span("5", at_seconds=20, trace="c")),
+        exported(span("6", at_seconds=2, trace="d", link="a")),
+    ]
+    (folder / "traces.1.jsonl").write_text("".join(later))
+    write(folder, "requests.json", REQUESTS)
+    seen = read_observation(folder)
+    assert ([each.trace_id[0] for each in seen.traces], [each.trace_id[0] for each in seen.later_traces]) == (
+        ["a"],
+        ["b"],
+    )
+
+
+def test_without_requests_nothing_is_later(folder: Path) -> None:
+    (folder / "traces.1.jsonl").write_text(exported(span("4", at_seconds=20, trace="b", link="a")))
+    seen = read_observation(folder)
+    assert (len(seen.traces), seen.later_traces) == (2, ())
+
+
+def test_what_clients_were_promised_is_read(folder: Path) -> None:
+    write(folder, "requests.json", {**REQUESTS, "objective": {"seconds": 0.25, "share": 0.99}})
+    requests = read_observation(folder).requests
+    assert requests is not None
+    assert requests.objective == Objective(seconds=0.25, share=0.99)
+
+
+def test_a_latency_of_just_what_was_promised_is_within_it() -> None:
+    assert Objective(seconds=0.2, share=0.5).share_within([0.1, 0.2, 0.3, 0.4]) == 0.5
+
+
+def test_a_promise_that_is_not_whole_is_no_observation(folder: Path) -> None:
+    write(folder, "requests.json", {**REQUESTS, "objective": {"seconds": 0.25}})
+    with pytest.raises(ObservationUnreadable, match=r"requests\.json"):
+        read_observation(folder)
 
 
 @pytest.mark.parametrize("text", ['{"from": 1, "unt', "[]", '{"from": 1}', ""])

@@ -1,10 +1,12 @@
 """Repair: within a service spans are cut, between services they are moved, and consumers are left alone."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.analysis.repair import repair
-from observability.analysis.spans import SpanKind
+from observability.analysis.spans import SpanKind, SpanStatus
 from observability.analysis.trees import Node, build_traces
 from tests.unit.analysis.making import client, node, random_tree, server, times
 
@@ -122,6 +124,36 @@ def test_attempts_whose_clocks_disagree_with_each_other_are_moved_one_by_one() -
 def test_any_span_of_another_service_is_moved_like_a_server() -> None:
     repaired = repair(node("root", 0, 10, node("elsewhere", 103, 107, service="stock")))
     assert times(repaired.root)["elsewhere"] == (3, 7)
+
+
+# --- Calls that were given up -----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_ran_on_after_its_caller_had_given_up_is_cut_and_the_rest_is_wasted() -> None:
+    repaired = repair(_given_up(client("call", 0, 10, server("serve", 2, 12))))
+    assert times(repaired.root)["serve"] == (2, 10)
+    assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (0, 1, 2)
+
+
+def test_a_server_that_ran_on_after_any_other_error_has_a_wrong_clock() -> None:
+    call = client("call", 0, 10, server("serve", 6, 12))
+    assert times(repair(Node(replace(call.span, status=SpanStatus.ERROR), call.children)).root)["serve"] == (2, 8)
+
+
+def test_a_server_that_began_outside_a_call_that_was_given_up_has_a_wrong_clock_too() -> None:
+    assert times(repair(_given_up(client("call", 0, 10, server("serve", 103, 107)))).root)["serve"] == (3, 7)
+
+
+def test_attempts_of_which_the_last_was_given_up_stay_as_they_are_but_for_what_ran_on() -> None:
+    repaired = repair(_given_up(client("call", 0, 20, server("first", 2, 5), server("second", 9, 26))))
+    assert times(repaired.root) == {"call": (0, 20), "first": (2, 5), "second": (9, 20)}
+    assert repaired.wasted_nanoseconds == 6
+
+
+def test_attempts_on_another_clock_are_moved_together_to_the_start_of_a_call_that_was_given_up() -> None:
+    repaired = repair(_given_up(client("call", 0, 20, server("first", 102, 105), server("second", 109, 126))))
+    assert times(repaired.root) == {"call": (0, 20), "first": (0, 3), "second": (7, 20)}
+    assert repaired.moved == 2
 
 
 # --- Consumers --------------------------------------------------------------------------------------------------------
@@ -251,6 +283,12 @@ def test_a_repaired_tree_is_the_tree_of_its_spans(root: Node) -> None:
     repaired = repair(root).root
     [trace] = build_traces(each.span for each in repaired.walk()).traces
     assert trace.roots == (repaired,)
+
+
+def _given_up(call: Node) -> Node:
+    """The same call, whose time was over."""
+    attributes = {"rpc.response.status_code": "DEADLINE_EXCEEDED"}
+    return Node(replace(call.span, status=SpanStatus.ERROR, attributes=attributes), call.children)
 
 
 def _parents(root: Node) -> dict[str, str]:

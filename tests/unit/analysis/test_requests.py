@@ -75,6 +75,11 @@ def test_times_that_disagree_are_repaired() -> None:
     assert [node.span.name for node in only.waited_for()] == ["POST /things", "ask", "answer"]
 
 
+def test_what_ran_on_after_its_caller_had_ended_is_wasted() -> None:
+    [only] = requests_of([trace_of(request(6, step("late", 4, 9)))])
+    assert (only.seconds, only.wasted_nanoseconds) == (0.006, 3_000_000)
+
+
 def test_the_longest_are_named_by_trace_the_slowest_first() -> None:
     requests = requests_of(seen(request(2), request(9), request(5), request(7)).traces)
     assert longest(requests) == ("trace 1", "trace 3", "trace 2")

@@ -98,6 +98,7 @@ def test_beyond_92_percent_the_processor_counts_as_that_busy() -> None:
 def test_where_all_requests_are_alike_the_model_may_be_off_by_a_fifth_of_what_it_takes_away() -> None:
     told = predict(TENTH, Saving(NOTHING, (0.05,) * 40), predictor="", utilisation=None)
     assert astuple(told.after["p95"]) == pytest.approx((0.05, 0.04, 0.06))
+    assert astuple(told.ratio["p95"]) == pytest.approx((0.5, 0.4, 0.6))
     assert astuple(told.gain_p95) == pytest.approx((0.5, 0.4, 0.6))
 
 
@@ -106,7 +107,7 @@ def test_the_interval_contains_the_value_and_nothing_below_zero(
     drawn: list[tuple[float, float, float]], utilisation: float | None
 ) -> None:
     told = _predicted(drawn, utilisation)
-    for after in told.after.values():
+    for after in (*told.after.values(), *told.ratio.values()):
         assert 0 <= after.low <= after.value <= after.high
     assert told.gain_p95.low <= told.gain_p95.value <= told.gain_p95.high
 

@@ -25,7 +25,7 @@ PREDICTION = Prediction(
     predictor="by hand",
     before={"p50": 0.15, "p95": 0.24},
     after={"p50": Estimate(0.06, 0.05, 0.07), "p95": Estimate(0.09, 0.08, 0.11)},
-    gain_p95=Estimate(0.62, 0.54, 0.67),
+    ratio={"p50": Estimate(0.4, 0.35, 0.45), "p95": Estimate(0.375, 0.35, 0.4)},
     utilisation_before=0.7,
     utilisation_after=0.4,
     trusted=True,
@@ -72,6 +72,7 @@ def block(
         cpu_seconds={"shop": 3.0, "stock": 1.5},
         elapsed_seconds=9.0,
         own_seconds=own,
+        orders=100,
     )
     return BlockRecord(pair=pair, side=side, seed=1_000 + pair, seal="", attempt=attempt, block=made)
 

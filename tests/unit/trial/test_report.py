@@ -56,19 +56,22 @@ def test_what_was_predicted_stands_beside_what_came_with_intervals_and_errors(tm
     folder = finished_trial(tmp_path)
     shown = text_of(render_trial(folder))
     assert "predicted after 60.0 50.0 to 70.0 -20 % 90.0 80.0 to 110 -25 %" in shown
+    assert "by its ratio 0.40 (0.35 to 0.45) -20 % 0.38 (0.35 to 0.40) -25 %" in shown
     assert "unchanged 150 +100 % 240 +100 %" in shown
     assert "| 90.0 (80.0 to 110) |" in summarise_trial(folder)
 
 
-def test_of_a_bottleneck_no_healthy_run_is_there_to_predict_from(tmp_path: Path) -> None:
-    assert "a healthy run, is not there" in text_of(render_trial(finished_trial(tmp_path)))
+def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=Kind.MEASUREMENT, truth=None)
+    shown = text_of(render_trial(folder))
+    assert "Nothing was wrong with either: p50 150.0 ms, 75.0 after: -75.0 ms" in shown
+    assert "processor an order 45.0 ms, 45.0 after" in shown
 
 
-def test_where_nothing_is_wrong_a_healthy_run_predicts_no_change(tmp_path: Path) -> None:
+def test_where_nothing_is_wrong_there_was_nothing_to_fix(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=Kind.NEGATIVE, truth=None)
     shown = text_of(render_trial(folder))
     assert "There was nothing to fix, and p95 after / before is 0.50" in shown
-    assert "a healthy run, would say the same here" in shown
 
 
 def test_a_diagnosis_that_cannot_tell_predicts_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Verdict
 from observability.lab.experiments.experiment import Kind, Truth
 from observability.lab.trial.score import forecasts, own_ratio, pairs_of, score, why_wrong
-from tests.unit.trial.making import CANNOT_TELL, NOTHING_FOUND, RIGHT, TRUTH, block, blocks, experiment
+from tests.unit.trial.making import CANNOT_TELL, NOTHING_FOUND, PREDICTION, RIGHT, TRUTH, block, blocks, experiment
+
+HALF = Estimate(0.5, 0.5, 0.5)
 
 
 def test_the_class_the_service_and_the_operation_make_a_verdict_right() -> None:
@@ -91,11 +93,19 @@ def test_a_wrong_optimisation_must_be_shown_to_change_nothing(after: float, wobb
 def test_what_is_predicted_is_held_against_what_came_and_against_no_change() -> None:
     p50, p95 = forecasts(RIGHT, blocks(0.5, wobble=(1.0, 1.0, 1.0)))
     assert (p50.quantile, p95.quantile) == ("p50", "p95")
-    assert p95.predicted == Estimate(0.09, 0.08, 0.11)
     assert p95.actual_before.value == pytest.approx(0.240)
     assert p95.actual_after.value == pytest.approx(0.120)
+    assert p95.predicted == Estimate(0.09, 0.08, 0.11)
     assert p95.error == pytest.approx(0.09 / 0.12 - 1)
     assert p95.error_if_same == pytest.approx(1.0)
+
+
+def test_the_ratio_is_held_against_the_blocks_beside_each_other_though_the_observation_was_slower() -> None:
+    """The sealed 0.375 of 240 ms is 90 ms, where 120 came; of an observation of 480 ms it was 180."""
+    slower = replace(PREDICTION, before={"p50": 0.3, "p95": 0.48}, after={"p50": HALF, "p95": Estimate(0.18, 0.1, 0.2)})
+    _, p95 = forecasts(replace(RIGHT, prediction=slower), blocks(0.5, wobble=(1.0, 1.0, 1.0)))
+    assert p95.error == pytest.approx(0.18 / 0.12 - 1)
+    assert p95.ratio_error == pytest.approx(0.09 / 0.12 - 1)
 
 
 def test_without_a_prediction_there_is_nothing_to_hold() -> None:

@@ -57,14 +57,12 @@ def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> 
 
 def _figures(evidence: Evidence) -> Iterator[tuple[str, str, Estimate]]:
     """Give kind, quantile and figure of each row."""
-    prediction = evidence.verdict.prediction
+    forecasts = {forecast.quantile: forecast for forecast in evidence.score.forecasts}
     for measured in evidence.measured:
         yield "before", measured.name, measured.before
         yield "after", measured.name, measured.after
-        if prediction is not None:
-            yield "predicted", measured.name, prediction.after[measured.name]
-            same = prediction.before[measured.name]
-            yield "unchanged", measured.name, Estimate(same, same, same)
+        if forecast := forecasts.get(measured.name):
+            yield "predicted", measured.name, forecast.predicted
 
 
 def _shown(estimate: Estimate) -> tuple[float, float, float]:

@@ -5,8 +5,9 @@ from observability.analysis.diagnosis import Answer, Verdict
 from observability.lab.experiments.experiment import Kind
 from observability.lab.report.words import duration, milliseconds
 from observability.lab.trial.claim import Claim
+from observability.lab.trial.measurement import measure
 from observability.lab.trial.report.evidence import Evidence
-from observability.lab.trial.score import EQUIVALENCE_MARGIN
+from observability.lab.trial.score import EQUIVALENCE_MARGIN, Score
 
 # A number and its sign stay on one line.
 _PERCENT = "\N{NO-BREAK SPACE}%"
@@ -81,8 +82,16 @@ def gained(evidence: Evidence) -> str:
             return f"{went}: {_changed(moved_by)}."
         case Kind.NEGATIVE:
             return f"There was nothing to fix, and {moved}."
+        case Kind.MEASUREMENT:
+            return f"Nothing was wrong with either: {measure(evidence.blocks).sentence()}."
         case Kind.WRONG_OPTIMISATION:
             return f"{_optimised(evidence.score.own_ratio)} and {moved}: {_equivalent(evidence)}."
+
+
+def ratios(score: Score) -> str:
+    """Say what became of the latency."""
+    of = {"p50": score.ratio_p50, "p95": score.ratio_p95}
+    return f"After / before: {'; '.join(f'{name} {ratio(each.ratio)}' for name, each in of.items())}."
 
 
 def _changed(moved_by: Estimate) -> str:

@@ -1,0 +1,150 @@
+"""Which calls were tried again, and how long did the answer wait because of that?
+
+The attempts of one call as its caller meant it are a group, and so is the time that the caller let pass between them.
+Seen are attempts that are siblings, each but the last of which failed, or which say that they were sent before; and
+attempts within one client span, which then has several server spans of one kind.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from observability.analysis.critical_path import Segment
+from observability.analysis.endings import failed, is_resend, was_redirected
+from observability.analysis.spans import Span, SpanKind
+from observability.analysis.trees import Node
+
+# Where two spans differ in one of these, they are no attempts at the same.
+_WHAT_IS_ASKED = (
+    "rpc.method",
+    "http.request.method",
+    "url.full",
+    "db.query.text",
+    "db.statement",
+    "messaging.message.id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalCall:
+    """Two or more attempts at one call, by start; only the last one was of use, if any was.
+
+    `wasted_nanoseconds` are spent in attempts before the last one began, `back_off_nanoseconds` by the caller between
+    attempts; both are of the critical path alone, and no time on it is counted with two calls.
+    """
+
+    caller: Node
+    attempts: tuple[Node, ...]
+    wasted_nanoseconds: int
+    back_off_nanoseconds: int
+
+    @property
+    def call(self) -> Span:
+        """The span that names the call: an attempt, or the one client span that all of them are below."""
+        first = self.attempts[0].span
+        return self.caller.span if first.kind is SpanKind.SERVER else first
+
+    @property
+    def lost_nanoseconds(self) -> int:
+        """What the answer waited longer because the first attempt was not the last."""
+        return self.wasted_nanoseconds + self.back_off_nanoseconds
+
+
+def logical_calls(root: Node, path: Sequence[Segment]) -> tuple[LogicalCall, ...]:
+    """Give the calls that took more than one attempt, callers before those they called; `path` is the root's."""
+    groups = [_Group(caller, attempts) for caller in root.walk() for attempts in _groups(caller)]
+    if groups:
+        _share_out(path, groups)
+    return tuple(LogicalCall(each.caller, each.attempts, each.wasted, each.back_off) for each in groups)
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    caller: Node
+    attempts: tuple[Node, ...]
+    wasted: int = 0
+    back_off: int = 0
+
+    @property
+    def last_began(self) -> int:
+        return self.attempts[-1].span.start_nanoseconds
+
+
+def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
+    """Give the attempts at each call of a caller that was tried more than once."""
+    if len(caller.children) < 2:
+        return
+    alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
+    for child in caller.children:
+        if child.span.kind is not SpanKind.CONSUMER:
+            alike[child.span.service, child.span.name, child.span.kind].append(child)
+    for calls in alike.values():
+        if len(calls) > 1:
+            calls.sort(key=_start_and_end)
+            one_call = caller.span.kind is SpanKind.CLIENT and calls[0].span.kind is SpanKind.SERVER
+            yield from [tuple(calls)] if one_call else _chains(calls)
+
+
+def _start_and_end(node: Node) -> tuple[int, int]:
+    return node.span.start_nanoseconds, node.span.end_nanoseconds
+
+
+def _chains(calls: Iterable[Node]) -> Iterator[tuple[Node, ...]]:
+    """Put each call behind the one that it repeats: that failed first of those that nothing repeats yet."""
+    chains: list[list[Node]] = []
+    for call in calls:
+        ended = [chain for chain in chains if _repeats(call.span, chain[-1].span)]
+        if ended:
+            min(ended, key=lambda chain: chain[-1].span.end_nanoseconds).append(call)
+        else:
+            chains.append([call])
+    return (tuple(chain) for chain in chains if len(chain) > 1)
+
+
+def _repeats(later: Span, earlier: Span) -> bool:
+    if earlier.end_nanoseconds > later.start_nanoseconds:
+        return False
+    if not failed(earlier) and not (is_resend(later) and not was_redirected(earlier)):
+        return False
+    asked, again = earlier.attributes, later.attributes
+    return all(asked[name] == again[name] for name in _WHAT_IS_ASKED if name in asked and name in again)
+
+
+def _share_out(path: Sequence[Segment], groups: Sequence[_Group]) -> None:
+    """Add to each group what the path spent for it: an attempt with all below it is the outermost group's."""
+    attempted: dict[str, _Group] = {}
+    for group in groups:
+        for attempt in group.attempts[:-1]:
+            if attempt.span.span_id not in attempted:
+                attempted.update((node.span.span_id, group) for node in attempt.walk())
+    gaps = _gaps(group for group in groups if group.caller.span.span_id not in attempted)
+    for segment in path:
+        own = segment.node.span.span_id
+        if trying := attempted.get(own):
+            trying.wasted += _common(segment, segment.start_nanoseconds, trying.last_began)
+        for start, end, waiting in gaps.get(own, ()):
+            waiting.back_off += _common(segment, start, end)
+
+
+def _gaps(groups: Iterable[_Group]) -> dict[str, list[tuple[int, int, _Group]]]:
+    """Give the times between attempts by their caller's id, none of which overlaps another."""
+    found: dict[str, list[tuple[int, int, _Group]]] = defaultdict(list)
+    for group in groups:
+        for former, latter in pairwise(group.attempts):
+            gap = former.span.end_nanoseconds, latter.span.start_nanoseconds, group
+            found[group.caller.span.span_id].append(gap)
+    return {caller: list(_apart(sorted(gaps, key=lambda gap: gap[:2]))) for caller, gaps in found.items()}
+
+
+def _apart(gaps: Iterable[tuple[int, int, _Group]]) -> Iterator[tuple[int, int, _Group]]:
+    """Let each gap begin after those before it: two calls that wait at once wait no longer than one."""
+    reached = 0
+    for start, end, group in gaps:
+        if end > max(start, reached):
+            yield max(start, reached), end, group
+            reached = end
+
+
+def _common(segment: Segment, start: int, end: int) -> int:
+    return max(0, min(segment.end_nanoseconds, end) - max(segment.start_nanoseconds, start))

@@ -1,0 +1,98 @@
+"""What is the difference between two ways to run the same code, in time and in processor, where neither is wrong?"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from observability.analysis.comparison import Estimate, Pair, compare, student_t_quantile
+from observability.analysis.quantiles import quantile
+from observability.analysis.whatif import QUANTILES
+from observability.lab.trial.records import BlockRecord
+from observability.lab.trial.score import pairs_of
+
+CONFIDENCE = 0.90
+_FEWEST_FOR_SPREAD = 2
+_MILLISECONDS = 1e3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One figure of both sides, and after / before and after - before, with 90 % intervals over the pairs.
+
+    All but the ratio are in seconds: of latency, or of processor for an order.
+    """
+
+    name: str
+    before: float
+    after: float
+    ratio: Estimate
+    difference: Estimate
+
+    def sentence(self) -> str:
+        """Say it in milliseconds."""
+        before, after = self.before * _MILLISECONDS, self.after * _MILLISECONDS
+        value, low, high = (
+            each * _MILLISECONDS for each in (self.difference.value, self.difference.low, self.difference.high)
+        )
+        ratio = f"{self.ratio.value:.2f} ({self.ratio.low:.2f}-{self.ratio.high:.2f})"
+        return f"{self.name} {before:.1f} ms, {after:.1f} after: {value:+.1f} ms ({low:+.1f} to {high:+.1f}), x {ratio}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Quantiles of the latency, and the processor's time for an order."""
+
+    latency: tuple[Compared, ...]
+    cpu: Compared
+
+    def sentence(self) -> str:
+        """Say all of it in a line."""
+        return "; ".join(each.sentence() for each in (*self.latency, self.cpu))
+
+
+def measure(blocks: Sequence[BlockRecord]) -> Measurement:
+    """Compare both sides of every pair. Raises ValueError when there is no pair, or a block without orders."""
+    pairs = pairs_of(blocks)
+    return Measurement(
+        latency=tuple(_latency(name, q, pairs) for name, q in QUANTILES.items()),
+        cpu=_cpu(blocks),
+    )
+
+
+def _latency(name: str, q: float, pairs: Sequence[Pair]) -> Compared:
+    before = [quantile(sorted(pair.before), q) for pair in pairs]
+    after = [quantile(sorted(pair.after), q) for pair in pairs]
+    return _compared(name, before, after, ratio=compare(pairs, q, confidence=CONFIDENCE).ratio)
+
+
+def _cpu(blocks: Sequence[BlockRecord]) -> Compared:
+    """Compare what an order took of the processor, in the processes of the platform together, idle work included."""
+    before, after = (
+        [each.block.cpu_seconds_an_order for each in sorted(blocks, key=lambda each: each.pair) if each.side == side]
+        for side in ("before", "after")
+    )
+    logarithms = _mean([math.log(new / old) for old, new in zip(before, after, strict=True)])
+    ratio = Estimate(*(math.exp(each) for each in (logarithms.value, logarithms.low, logarithms.high)))
+    return _compared("processor an order", before, after, ratio=ratio)
+
+
+def _compared(name: str, before: Sequence[float], after: Sequence[float], *, ratio: Estimate) -> Compared:
+    difference = _mean([new - old for old, new in zip(before, after, strict=True)])
+    return Compared(
+        name=name,
+        before=statistics.fmean(before),
+        after=statistics.fmean(after),
+        ratio=ratio,
+        difference=difference,
+    )
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    """Give the mean with Student's t interval; a single value bounds nothing."""
+    mean = statistics.fmean(values)
+    if len(values) < _FEWEST_FOR_SPREAD:
+        return Estimate(mean, -math.inf, math.inf)
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    reach = student_t_quantile((1 + CONFIDENCE) / 2, len(values) - 1) * error
+    return Estimate(mean, mean - reach, mean + reach)

@@ -1,0 +1,105 @@
+"""Retry storm: attempts a call, what they take, and when that has no name."""
+
+from dataclasses import replace
+
+import pytest
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.observation import Observation
+from observability.analysis.spans import SpanStatus
+from observability.analysis.suspects.retries import find_retries, retried_calls, retries_in_words
+from observability.analysis.trees import Node
+from tests.unit.analysis.seeing import call, found, named, request, requests_in, saved_wait, saved_work, seen, serve
+
+
+def failed(node: Node) -> Node:
+    """The same span, which ended in an error."""
+    return Node(replace(node.span, status=SpanStatus.ERROR), node.children)
+
+
+def asked(start: float, end: float, *, served: bool = True) -> Node:
+    """A call of 'ask', of which its server took the middle."""
+    below = [serve("answer", start + 1, end - 1, service="stock")] if served else []
+    return call("ask", start, end, *below)
+
+
+def retried(*, served: bool = True) -> Node:
+    """A request of 50 ms with one call: attempts of 10 and 4 ms, then 6 and 5 ms of back-off, and one of 8 ms."""
+    return request(
+        50, failed(asked(0, 10, served=served)), failed(asked(16, 20, served=served)), asked(25, 33, served=served)
+    )
+
+
+ONCE = request(20, asked(1, 9))
+STORM = seen(*[retried()] * 30)
+
+
+def test_a_call_that_takes_several_attempts_is_a_retry_storm() -> None:
+    [suspect] = found(find_retries, STORM)
+    assert named(suspect) == (Bottleneck.RETRY_STORM, "shop", "ask")
+
+
+def test_its_fix_takes_the_failed_attempts_and_the_back_off_of_each_request() -> None:
+    observation = seen(*[retried()] * 2, ONCE)
+    assert saved_wait(find_retries, observation) == pytest.approx((0.025, 0.025, 0.0))
+    assert saved_work(find_retries, observation) == (0.0, 0.0, 0.0)
+
+
+def test_it_says_how_many_attempts_a_call_takes_and_what_they_cost() -> None:
+    """Of two requests, 70 ms in all, one takes three attempts, and 25 ms for the first two."""
+    [suspect] = found(find_retries, seen(retried(), ONCE))
+    assert suspect.evidence == (
+        "2.00 attempts a call of ask in shop; failed attempts and back-off take 36% of the time",
+        "servers saw 2.00 for each call that was meant",
+    )
+
+
+def test_one_call_in_ten_that_is_tried_twice_is_enough() -> None:
+    twice = request(40, failed(asked(0, 10)), asked(16, 24))
+    assert found(find_retries, seen(twice, *[ONCE] * 9))
+    assert not found(find_retries, seen(twice, *[ONCE] * 10))
+
+
+def test_attempts_that_reach_no_server_load_none() -> None:
+    """Ten requests of three attempts, two of which are refused before they get there."""
+    refused = request(40, failed(asked(0, 10, served=False)), failed(asked(16, 20, served=False)), asked(25, 33))
+    assert not found(find_retries, seen(*[refused] * 10))
+
+
+def test_where_servers_write_no_spans_the_attempts_count() -> None:
+    [suspect] = found(find_retries, seen(*[retried(served=False)] * 10))
+    assert len(suspect.evidence) == 1
+
+
+def test_attempts_within_one_client_span_count() -> None:
+    servers = (serve("answer", 1, 5, service="stock"), serve("answer", 15, 19, service="stock"))
+    observation = seen(*[request(30, call("ask", 0, 20, *servers))] * 10)
+    [suspect] = found(find_retries, observation)
+    assert named(suspect) == (Bottleneck.RETRY_STORM, "shop", "ask")
+    assert saved_wait(find_retries, observation) == pytest.approx((0.014,) * 10)
+
+
+def test_calls_that_go_well_are_no_storm_however_many() -> None:
+    assert not found(find_retries, seen(*[request(40, asked(0, 10), asked(16, 20), asked(25, 33))] * 30))
+
+
+def test_retries_that_cost_next_to_nothing_are_not_worth_a_word() -> None:
+    """0.3 ms of a second."""
+    quick = request(1_000, failed(call("ask", 0, 0.2)), call("ask", 0.3, 0.5))
+    assert _in_words(seen(*[quick] * 10)) == ()
+    assert _in_words(STORM) == (
+        "3.00 attempts a call of ask in shop; failed attempts and back-off take 50% of the time",
+    )
+
+
+def test_of_several_the_one_that_costs_most_comes_first() -> None:
+    both = request(60, failed(call("a", 0, 2)), call("a", 3, 5), failed(call("b", 10, 30)), call("b", 31, 33))
+    assert [each.operation for each in retried_calls(requests_in(seen(both)))] == ["b", "a"]
+
+
+def test_without_requests_there_are_none() -> None:
+    assert retries_in_words(()) == ()
+
+
+def _in_words(observation: Observation) -> tuple[str, ...]:
+    return retries_in_words(requests_in(observation))
