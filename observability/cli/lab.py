@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -13,21 +14,23 @@ from observability.lab.chaos.errors import ChaosError
 from observability.lab.errors import LoadError
 from observability.lab.experiments.catalogue import experiments, find_experiment
 from observability.lab.trial.errors import TrialError
+from observability.lab.trial.ledger import Ledger
 from observability.lab.trial.records import FULL, QUICK, Folder
 from observability.lab.trial.score import Score
-from observability.lab.trial.series import (
+from observability.lab.trial.series import Series, SeriesOptions, names, negatives
+from observability.lab.trial.summary import ratio_text, summary_line
+from observability.lab.trial.tally import (
     SAME_TWICE,
     Answered,
-    Series,
-    SeriesOptions,
+    Finished,
     confusion,
+    falsely_named,
     is_good_enough,
-    names,
+    prediction_sentences,
     share_wrong,
     significant,
     simpler_ways,
 )
-from observability.lab.trial.summary import ratio_text, summary_line
 from observability.lab.trial.writing import write_report, write_summary
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
@@ -78,25 +81,48 @@ def run_command(
     console = Console()
     options = SeriesOptions(output=output, sizes=QUICK if quick else FULL, fresh=fresh)
 
-    async def run(series: Series) -> list[bool]:
-        passed = []
+    async def run(series: Series) -> list[Finished]:
+        finished = []
         for each in chosen:
             try:
                 trial, result = await series.run(each, seed)
             except TrialError as error:
                 _say(console, f"{each}: not finished, {error}")
-                passed.append(False)
                 continue
             report, _ = await asyncio.to_thread(write_report, trial.folder)
             _say(console, summary_line(each, result))
             _say(console, f"  report {report}", style="dim")
-            passed.append(result.right if quick else result.passed)
-        return passed
+            finished.append(Finished(each, trial.verdict, result))
+        return finished
 
-    passed = _in_series(run, options, console)
+    finished = _in_series(run, options, console)
+    passed = sum(each.score.right if quick else each.score.passed for each in finished)
     if every:
-        _say(console, f"{sum(passed)} of {len(passed)} experiments as they must be", style="bold")
-    raise typer.Exit(0 if all(passed) else _EXIT_WRONG)
+        for sentence in prediction_sentences(finished):
+            _say(console, sentence)
+        _say(console, f"{passed} of {len(chosen)} experiments as they must be", style="bold")
+    raise typer.Exit(0 if passed == len(chosen) else _EXIT_WRONG)
+
+
+@commands.command("runs")
+def runs_command(
+    *,
+    output: Annotated[Path, typer.Option(help="The folder with the trials, as it was given to them.")] = Path(
+        "out/lab"
+    ),
+) -> None:
+    """List every trial that was ever begun in a folder, with what came of it.
+
+    Exit codes: 0 listed, 3 the list cannot be read.
+    """
+    console = Console()
+    try:
+        runs = Ledger(output).runs()
+    except TrialError as error:
+        _fail(str(error), _EXIT_FAILED)
+    for run in runs:
+        _say(console, f"{run.at}  {run.experiment}, seed {run.seed}, {run.folder}: {run.outcome}")
+    _say(console, f"{len(runs)} runs", style="bold")
 
 
 @commands.command("score")
@@ -104,6 +130,9 @@ def score_command(
     *,
     seeds: Annotated[int, typer.Option(help="Each experiment is drawn, observed and diagnosed so often.")] = 3,
     first: Annotated[int, typer.Option(help="The first seed; the others follow it.")] = 1,
+    at_least: Annotated[
+        int, typer.Option("--negatives", help="Experiments without a bottleneck get seeds until there are so many.")
+    ] = 20,
     output: Annotated[Path, typer.Option(help="Each trial has a folder in here.")] = Path("out/lab-score"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew what is there already.")] = False,
 ) -> None:
@@ -114,14 +143,17 @@ def score_command(
     """
     console = Console()
 
+    asked = [(name, seed) for name in names() for seed in range(first, first + seeds)]
+    more = ((name, seed) for seed in count(first + seeds) for name in negatives())
+    asked += islice(more, max(0, at_least - seeds * len(negatives())))
+
     async def run(series: Series) -> list[Answered]:
         answers = []
-        for name in names():
-            for seed in range(first, first + seeds):
-                answer = await series.answer(name, seed)
-                said = f"WRONG, {answer.wrong}" if answer.wrong else "right"
-                _say(console, f"{name}, seed {seed}: {said}; {answer.verdict.sentence()}")
-                answers.append(answer)
+        for name, seed in asked:
+            answer = await series.answer(name, seed)
+            said = f"WRONG, {answer.wrong}" if answer.wrong else "right"
+            _say(console, f"{name}, seed {seed}: {said}; {answer.verdict.sentence()}")
+            answers.append(answer)
         return answers
 
     answers = _in_series(run, SeriesOptions(output=output, sizes=QUICK, fresh=fresh), console)
@@ -129,6 +161,7 @@ def score_command(
         _say(console, f"  {truth:18} {', '.join(f'{what} {count}' for what, count in sorted(named.items()))}")
     for way, found in simpler_ways(answers).items():
         _say(console, f"  {way:28} {found}", style="dim")
+    _say(console, falsely_named(answers))
     _say(console, share_wrong(answers), style="bold")
     raise typer.Exit(0 if is_good_enough(answers) else _EXIT_WRONG)
 

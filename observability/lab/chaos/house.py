@@ -84,13 +84,24 @@ class House:
     @asynccontextmanager
     async def open(options: HouseOptions, *, second_order: bool = False) -> AsyncIterator["House"]:
         """Lay the foundation and prepare the programs; none runs yet. Raises LocalError, ChaosError."""
+        platform = PlatformOptions(
+            run_directory=options.folder, mode=options.mode, bus=options.bus, port_base=free_port_base()
+        )
+        async with (
+            Foundation.start(platform) as foundation,
+            House.on(foundation, options, second_order=second_order) as house,
+        ):
+            yield house
+
+    @staticmethod
+    @asynccontextmanager
+    async def on(
+        foundation: Foundation, options: HouseOptions, *, second_order: bool = False
+    ) -> AsyncIterator["House"]:
+        """Prepare the programs on a foundation that is there, on whose ports only one house runs. Raises ChaosError."""
         async with AsyncExitStack() as stack:
             names = (*PROCESSES[options.mode], *((SECOND_ORDER,) if second_order else ()))
             modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
-            platform = PlatformOptions(
-                run_directory=options.folder, mode=options.mode, bus=options.bus, port_base=free_port_base()
-            )
-            foundation = await stack.enter_async_context(Foundation.start(platform))
             preparing = [stack.enter_async_context(Program.prepare(module)) for module in modules]
             programs = await asyncio.gather(*preparing)
             house = House(options, foundation, dict(zip(names, programs, strict=True)))

@@ -59,6 +59,11 @@ EXPERIMENT = Experiment(
     fix="Count what is stored already when the total is wanted.",
     symptoms=("sessions wait for a lock", "one statement is slow, and only when others run"),
     owner_alert="none",
-    owner_alert_because="Transactions wait for each other, and for no resource that has an alert.",
+    owner_alert_because="Transactions wait for each other, and no alert looks at locks.",
     draw=draw,
+    collateral={
+        "ShopPoolWaiting": "Who waits for the row holds a connection: where a seed draws a long queue, all are held.",
+        "ShopPoolExhausted": "Some then give up waiting for a connection.",
+        "ShopOrderPlacementSlow": "The queue for the row is in the answer.",
+    },
 )

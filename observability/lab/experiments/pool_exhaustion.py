@@ -6,7 +6,12 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.lab.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
 from observability.lab.proxy import Delay
 
-POOLS = {"inventory": "INVENTORY_DATABASE_POOL_SIZE", "order": "ORDER_DATABASE_POOL_SIZE"}
+# Whose pool: its setting, and how many seconds away the database is at least and at most. A transaction of order has
+# fewer statements: its database is farther away, so that the queue is one that an alert tells of.
+PLACES = {
+    "inventory": ("INVENTORY_DATABASE_POOL_SIZE", (0.0015, 0.0025)),
+    "order": ("ORDER_DATABASE_POOL_SIZE", (0.0035, 0.0045)),
+}
 
 
 def draw(source: random.Random) -> Setting:
@@ -15,13 +20,14 @@ def draw(source: random.Random) -> Setting:
     On one machine a connection is held while the processor works, and a request that need not queue for the one queues
     for the other. With the database in another building it is held while nobody works.
     """
-    service = source.choice(sorted(POOLS))
-    network = {f"{service}-database": Delay(latency_seconds=source.uniform(0.0015, 0.0025))}
+    service = source.choice(sorted(PLACES))
+    pool_size, away_seconds = PLACES[service]
+    network = {f"{service}-database": Delay(latency_seconds=source.uniform(*away_seconds))}
     return Setting(
         place=f"one connection in the pool of {service}, whose database is milliseconds away",
-        before=Variant(environment={service: {POOLS[service]: "1"}}, network=network),
+        before=Variant(environment={service: {pool_size: "1"}}, network=network),
         after=Variant(network=network),
-        demand=Demand(utilisation=source.uniform(0.65, 0.8)),
+        demand=Demand(utilisation=source.uniform(0.68, 0.78)),
         truth=Truth(Bottleneck.POOL, service),
     )
 
@@ -32,8 +38,12 @@ EXPERIMENT = Experiment(
     hypothesis="Requests wait for a connection much longer than they hold one.",
     fix="Give the pool the connections that its load needs.",
     symptoms=("requests wait for a connection", "connections are held no longer than usual"),
-    owner_alert="ShopPoolExhausted",
-    owner_alert_because="All connections of a pool are in use and callers wait.",
+    owner_alert="ShopPoolWaiting",
+    owner_alert_because="A connection takes more than 50 ms to get on average.",
     draw=draw,
-    collateral={"ShopPoolWaiting": "The wait itself has an alert beside the exhaustion."},
+    collateral={
+        "ShopPoolExhausted": "Where a seed draws a long queue, some give up after a second in it.",
+        "ShopOrderPlacementSlow": "Each order waits more than once, and one that takes half a second is too slow.",
+        "ShopOrderPlacementErrors": "Who gives up has an order that is answered 503.",
+    },
 )

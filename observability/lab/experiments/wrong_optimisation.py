@@ -9,12 +9,12 @@ MEMORY_FOLDER = "{memory_folder}"
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how busy it is."""
+    """Draw how busy it is. All orders are alike: what differs between them would hide whether the fix changes any."""
     return Setting(
         place="the folder of confirmations in memory",
         before=HEALTHY,
         after=Variant(environment={"notification": {"NOTIFICATION_OUTBOX_FOLDER": MEMORY_FOLDER}}),
-        demand=Demand(utilisation=source.uniform(0.25, 0.35)),
+        demand=Demand(utilisation=source.uniform(0.25, 0.35), lines=(3, 3)),
         truth=None,
     )
 
@@ -29,4 +29,5 @@ EXPERIMENT = Experiment(
     owner_alert_because="Nothing is wrong.",
     draw=draw,
     own_time="notification.send_confirmation",
+    times_as_many_pairs=2,
 )

@@ -1,11 +1,13 @@
 """At which rate is the busiest resource as busy as wanted? From a short probe: what one order asks of each."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from observability.analysis.observation import read_observation
+from observability.analysis.observation import Observation, read_observation
 from observability.analysis.resources import pools
-from observability.lab.trial.block import Block
+from observability.lab.experiments.experiment import Demand
+from observability.lab.trial.block import Block, Schedule
 
 # So few that no experiment is overloaded by it: orders that fail take less of everything than those that do not.
 PROBE_RATE_PER_SECOND = 5.0
@@ -18,11 +20,19 @@ _HIGHEST_RATE = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A pool's connections: the share that is held without any order, and the seconds that one order adds."""
+
+    idle_share: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Demands:
     """What one order takes: seconds of the core, and of each pool's connections, at the probe's utilisation."""
 
     cpu_seconds: float
-    pool_seconds: tuple[float, ...]
+    pools: tuple[Held, ...]
     probe_utilisation: float
 
     def utilisation(self, rate_per_second: float) -> float:
@@ -31,18 +41,53 @@ class Demands:
         if core >= 1:
             return core
         stretch = (1 - min(self.probe_utilisation, core)) / (1 - core)
-        return max(core, *(rate_per_second * seconds * stretch for seconds in self.pool_seconds), 0.0)
+        return max(core, *(each.idle_share + rate_per_second * each.seconds * stretch for each in self.pools), 0.0)
+
+
+async def calibrate(
+    run: Callable[[Schedule, Path], Awaitable[Block]], demand: Demand, *, seed: int, observation: Path
+) -> float:
+    """Give the rate in orders a second; `run` runs one block by a schedule and observes it into a folder."""
+    schedule = Schedule(
+        rate_per_second=PROBE_RATE_PER_SECOND,
+        warm_up_seconds=PROBE_WARM_UP_SECONDS,
+        duration_seconds=PROBE_SECONDS,
+        seed=seed,
+        demand=replace(demand, surge=1.0),
+    )
+    probe = await run(schedule, observation)
+    return round(rate_for(demands(probe, probe.orders, observation), demand.utilisation), 2)
 
 
 def demands(block: Block, orders: int, observation: Path) -> Demands:
     """Read off a probe what one order takes."""
     used = sum(block.cpu_seconds.values()) - IDLE_UTILISATION * block.elapsed_seconds
-    seen = read_observation(observation)
     return Demands(
         cpu_seconds=max(used, 0.0) / orders,
-        pool_seconds=tuple(pool.hold_seconds / orders / pool.limit for pool in pools(seen)),
+        pools=tuple(held(read_observation(observation), orders)),
         probe_utilisation=block.utilisation,
     )
+
+
+def held(seen: Observation, orders: int) -> Iterator[Held]:
+    """Tell what workers hold of each pool, from the scrapes before the first order, from what the orders add.
+
+    A relay that polls a database milliseconds away holds a connection for a good part of the time, and no less when
+    nobody orders anything.
+    """
+    assert seen.requests is not None, "what is observed is observed under load"
+    began = seen.requests.from_seconds - PROBE_WARM_UP_SECONDS
+    idle = replace(seen, scrapes=tuple(each for each in seen.scrapes if each.at_seconds < began))
+    shares = {(pool.target, pool.name): pool.hold_seconds / scraped_seconds(idle) for pool in pools(idle)}
+    for pool in pools(seen):
+        share = shares.get((pool.target, pool.name), 0.0)
+        added = max(pool.hold_seconds - share * scraped_seconds(seen), 0.0)
+        yield Held(share / pool.limit, added / orders / pool.limit)
+
+
+def scraped_seconds(seen: Observation) -> float:
+    """Give the time from the first scrape to the last."""
+    return seen.scrapes[-1].at_seconds - seen.scrapes[0].at_seconds
 
 
 def rate_for(demands: Demands, utilisation: float) -> float:

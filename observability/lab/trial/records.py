@@ -2,7 +2,8 @@
 
 A trial's folder has `plan.json`, `observation/NAME/` (what the diagnosis may see), `diagnosis.json`, `seal.json` (the
 hash of the diagnosis, before any block with the fix), `blocks/NN-VARIANT.json`, `score.json`, `report.html` and
-`summary.md`. Each file is written whole or not at all, so that whatever is there need not be done again.
+`summary.md`, and that of a measurement `measurement.json`. Each file is written whole or not at all, so that whatever
+is there need not be done again.
 """
 
 import hashlib

@@ -11,14 +11,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from observability.lab.catalogue import ample_stock
-from observability.lab.chaos.house import House, HouseOptions
+from observability.lab.chaos.house import PROCESSES, House, HouseOptions
 from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.experiments.adapters import VARIABLE
 from observability.lab.experiments.experiment import Variant
@@ -29,6 +29,7 @@ from observability.lab.proxy import Delay, Proxy
 from observability.lab.stocking import stock_shop
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.processes import pin
+from services.local.endpoints import Mode
 from services.local.plan import DATABASES
 from services.local.ports import HOST
 
@@ -52,13 +53,22 @@ class Serving:
     traces: Path
     generator_cpu: int | None
 
+    @property
+    def edge_admin(self) -> str:
+        """The host:port of the metrics of the process that serves the edge."""
+        return self.admin["monolith" if "monolith" in self.admin else "order"]
+
 
 class Stand:
     """What lasts as long as a trial: PostgreSQL with a stocked template of each database, and the receiver."""
 
-    def __init__(self, house: House, *, folder: Path, admin_dsn: str, postgres_pid: int) -> None:
-        self._house = house
+    def __init__(
+        self, services: House, *, folder: Path, admin_dsn: str, postgres_pid: int, stack: AsyncExitStack
+    ) -> None:
+        self.foundation = services.foundation
         self.folder = folder
+        self._houses: dict[Mode, House] = {"services": services}
+        self._stack = stack
         self.generator_cpu = default_cpu()
         self._admin_dsn = admin_dsn
         self._postgres_pid = postgres_pid
@@ -70,49 +80,56 @@ class Stand:
         options = HouseOptions(
             folder=folder, mode="services", bus="postgres", environment=DRAIN_DELAYS, modules=MODULES
         )
-        async with House.open(options) as house:
+        async with House.open(options) as house, AsyncExitStack() as stack:
             server = house.foundation.postgres
             if server is None:
                 raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
-            stand = Stand(house, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=server.process.pid)
+            pid = server.process.pid
+            stand = Stand(house, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
             await house.start_all()
             skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
             await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="lab")
-            await stand._stop()
+            await stop(house)
             await stand._keep_templates()
-            stand._pin([server.process.pid, house.foundation.launcher.processes["receiver"].pid])
+            stand._pin([pid, house.foundation.launcher.processes["receiver"].pid])
             with keeping_off(stand.generator_cpu):
                 yield stand
 
     @asynccontextmanager
     async def serving(self, variant: Variant) -> AsyncIterator[Serving]:
-        """Run the services, as a variant wants them, on copies of the templates for the time of a block."""
-        house = self._house
+        """Run the platform, as a variant wants it, on copies of the templates for the time of a block."""
+        house, foundation = await self.house(variant.mode), self.foundation
         await self._copy_templates()
         for database, statements in variant.statements.items():
-            await run_statements(house.foundation.databases[database], statements)
+            await run_statements(foundation.databases[database], statements)
+        async with administering(self._admin_dsn) as connection:
+            # What the copies left to write would be written beside the block's own commits.
+            await connection.execute("CHECKPOINT")
         async with AsyncExitStack() as stack:
             settings = await self._settings(variant, stack)
             stack.push_async_callback(house.kill_all)
-            await asyncio.gather(*(house.start_ready(name, **settings.get(name, {})) for name in house.processes))
+            await asyncio.gather(*(house.start_ready(name, **settings_of(name, settings)) for name in house.processes))
             pids = {name: house.lives[name].pid for name in house.processes}
             self._pin(pids.values())
-            receiver = house.foundation.launcher.processes["receiver"]
+            receiver = foundation.launcher.processes["receiver"]
             yield Serving(
                 edge=f"{HOST}:{house.ports.edge_http}",
                 admin={name: house.admin_address(name) for name in house.processes},
                 pids={**pids, "receiver": receiver.pid},
                 postgres_pid=self._postgres_pid,
                 admin_dsn=self._admin_dsn,
-                databases=house.foundation.databases,
-                traces=house.foundation.options.traces_directory,
+                databases=foundation.databases,
+                traces=foundation.options.traces_directory,
                 generator_cpu=self.generator_cpu,
             )
-            await self._stop()
+            await stop(house)
 
-    async def _stop(self) -> None:
-        """Let every process drain, which also writes its last spans."""
-        await asyncio.gather(*(self._house.stop(name) for name in self._house.processes))
+    async def house(self, mode: Mode) -> House:
+        """Return the house of a mode, of which one runs at a time; programs are prepared when first wanted."""
+        if mode not in self._houses:
+            options = replace(self._houses["services"].options, mode=mode)
+            self._houses[mode] = await self._stack.enter_async_context(House.on(self.foundation, options))
+        return self._houses[mode]
 
     def _pin(self, pids: Iterable[int]) -> None:
         """Keep processes off the generator's core, where there are two."""
@@ -132,7 +149,7 @@ class Stand:
                 await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
 
     async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
-        """Return the settings of each process: the variant's, what its adapters are told, its neighbours' addresses."""
+        """Return the settings of each service: the variant's, what its adapters are told, its neighbours' addresses."""
         memory = memory_folder(stack)
         settings = {
             name: {key: value.replace(MEMORY_FOLDER, str(memory)) for key, value in own.items()}
@@ -149,16 +166,30 @@ class Stand:
 
     async def _put_between(self, caller: str, called: str, delay: Delay, stack: AsyncExitStack) -> dict[str, str]:
         """Open a proxy for the life of the stack; return what the caller is told instead of the real address."""
-        ports, seed = self._house.ports, 0
-        if called != "database":
-            target = (HOST, ports.inventory_grpc)
-            proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=seed))
-            return {f"{caller.upper()}_{called.upper()}_TARGET": proxy.address}
-        dsn = urlsplit(self._house.foundation.databases[caller])
+        setting = f"{caller}_{called}".upper()
+        if called == "inventory":
+            target = (HOST, self.foundation.ports.inventory_grpc)
+            proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
+            return {f"{setting}_TARGET": proxy.address}
+        dsn = urlsplit(self.foundation.databases["order_read" if called == "read_database" else caller])
         target = (HOST, dsn.port or 5432)
-        proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=seed))
+        proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
         login = dsn.netloc.rpartition("@")[0]
-        return {f"{caller.upper()}_DATABASE_DSN": urlunsplit(dsn._replace(netloc=f"{login}@{proxy.address}"))}
+        return {f"{setting}_DSN": urlunsplit(dsn._replace(netloc=f"{login}@{proxy.address}"))}
+
+
+def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what a process is told, of the settings by service ("*" means each); a monolith has those of all."""
+    services = PROCESSES["services"] if process in PROCESSES["monolith"] else (process,)
+    told: dict[str, str] = {}
+    for service in ("*", *services):
+        told |= settings.get(service, {})
+    return told
+
+
+async def stop(house: House) -> None:
+    """Let every process drain, which also writes its last spans."""
+    await asyncio.gather(*(house.stop(name) for name in house.processes))
 
 
 @contextmanager

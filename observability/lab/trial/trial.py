@@ -3,25 +3,19 @@
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
 
 from observability.analysis.diagnosis import Verdict
-from observability.lab.experiments.experiment import Experiment, Setting, Variant
+from observability.lab.experiments.experiment import Experiment, Kind, Setting, Variant
 from observability.lab.run import OnProgress
 from observability.lab.trial.block import Block, Schedule, run_block
-from observability.lab.trial.calibration import (
-    PROBE_RATE_PER_SECOND,
-    PROBE_SECONDS,
-    PROBE_WARM_UP_SECONDS,
-    demands,
-    rate_for,
-)
+from observability.lab.trial.calibration import calibrate
 from observability.lab.trial.claim import claim_of
 from observability.lab.trial.engine import diagnose_blindly
 from observability.lab.trial.errors import TrialError
+from observability.lab.trial.measurement import measure
 from observability.lab.trial.records import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
 from observability.lab.trial.score import Score, score
 from observability.lab.trial.stand import Stand
@@ -67,6 +61,8 @@ class Trial:
         assert plan is not None, "nothing is diagnosed without a plan"
         blocks, attempts = await self._blocks(plan)
         result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
+        if self.experiment.kind is Kind.MEASUREMENT:
+            self._say(measure(blocks).sentence())
         self.folder.write("score.json", result)
         return result
 
@@ -92,26 +88,22 @@ class Trial:
         """Find the rate by a probe, and draw the order of the blocks."""
         demand = self.setting.demand
         self._say(f"{self.experiment.name}: {self.setting.place}; measuring what an order takes")
-        schedule = Schedule(
-            rate_per_second=PROBE_RATE_PER_SECOND,
-            warm_up_seconds=PROBE_WARM_UP_SECONDS,
-            duration_seconds=PROBE_SECONDS,
+        rate = await calibrate(
+            lambda schedule, seen: self._run(self.setting.before, schedule, observation=seen),
+            demand,
             seed=self._seed,
-            demand=replace(demand, surge=1.0),
+            observation=self.folder.scratch(),
         )
-        observation = self.folder.scratch()
-        probe = await self._run(self.setting.before, schedule, observation=observation)
-        orders = round(len(probe.latencies_seconds) * schedule.whole_seconds / schedule.duration_seconds)
-        rate = rate_for(demands(probe, orders, observation), demand.utilisation)
         source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
+        pairs = self._sizes.pairs * self.experiment.times_as_many_pairs
         plan = Plan(
             experiment=self.experiment.name,
             seed=self._seed,
             place=self.setting.place,
             sizes=self._sizes,
-            rate_per_second=round(rate, 2),
+            rate_per_second=rate,
             expected_utilisation=demand.utilisation,
-            sides=tuple(_SIDES if source.random() < 0.5 else _SIDES[::-1] for _ in range(self._sizes.pairs)),
+            sides=tuple(_SIDES if source.random() < 0.5 else _SIDES[::-1] for _ in range(pairs)),
         )
         self.folder.write("claim.json", claim_of(self.experiment, self.setting))
         self.folder.write("environment.json", dict(self._environment))

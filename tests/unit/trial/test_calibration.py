@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
-from observability.lab.trial.calibration import IDLE_UTILISATION, Demands, demands, rate_for
-from tests.unit.trial.making import block, write_observation
+from observability.lab.trial.calibration import (
+    IDLE_UTILISATION,
+    PROBE_WARM_UP_SECONDS,
+    Demands,
+    Held,
+    demands,
+    rate_for,
+)
+from tests.unit.trial.making import BEGAN, block, pool_page, write_observation
 
-CORE = Demands(cpu_seconds=0.02, pool_seconds=(), probe_utilisation=0.3)
-POOL = Demands(cpu_seconds=0.001, pool_seconds=(0.01, 0.05), probe_utilisation=0.2)
+CORE = Demands(cpu_seconds=0.02, pools=(), probe_utilisation=0.3)
+POOL = Demands(cpu_seconds=0.001, pools=(Held(0.0, 0.01), Held(0.1, 0.05)), probe_utilisation=0.2)
 
 
 @pytest.mark.parametrize("utilisation", [0.2, 0.5, 0.65, 0.8, 0.95])
@@ -22,11 +30,12 @@ def test_on_the_core_orders_come_on_top_of_what_the_platform_does_anyway() -> No
 
 
 def test_the_pool_that_is_held_longest_binds_before_the_core() -> None:
-    assert rate_for(POOL, 0.7) < rate_for(Demands(0.001, (0.01,), 0.2), 0.7) < rate_for(Demands(0.001, (), 0.2), 0.7)
+    one, none = (Demands(0.001, pools, 0.2) for pools in (POOL.pools[:1], ()))
+    assert rate_for(POOL, 0.7) < rate_for(one, 0.7) < rate_for(none, 0.7)
 
 
 def test_connections_are_held_longer_on_a_busier_core() -> None:
-    busy = Demands(cpu_seconds=0.01, pool_seconds=(0.02,), probe_utilisation=0.1)
+    busy = Demands(cpu_seconds=0.01, pools=(Held(0.0, 0.02),), probe_utilisation=0.1)
     assert busy.utilisation(40) > 2 * busy.utilisation(20)
 
 
@@ -36,4 +45,21 @@ def test_a_probe_tells_what_an_order_takes_beyond_what_the_platform_does_anyway(
     found = demands(probe, 100, tmp_path / "seen")
     assert found.cpu_seconds == pytest.approx((4.5 - IDLE_UTILISATION * 9.0) / 100)
     assert found.probe_utilisation == 0.5
-    assert len(found.pool_seconds) == 1
+    assert len(found.pools) == 1
+
+
+def test_what_workers_hold_of_a_pool_without_orders_is_not_what_orders_ask(tmp_path: Path) -> None:
+    """A fifth of a connection for two seconds, then three fifths for eight, with 40 orders."""
+    folder = tmp_path / "seen"
+    write_observation(folder)
+    scrapes = [(0.0, 0.0), (1.0, 0.2), (2.0, 0.4), (10.0, 5.2)]
+    lines = [
+        {"at": BEGAN + at, "target": "stock", "text": pool_page(waited=0.0, calls=10 * at, held=held, limit=2)}
+        for at, held in scrapes
+    ]
+    (folder / "scrapes.jsonl").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in lines))
+    seen = {"from": BEGAN + 2.5 + PROBE_WARM_UP_SECONDS, "until": BEGAN + 10, "scheduled_rate_per_second": 5}
+    (folder / "requests.json").write_bytes(orjson.dumps({**seen, "latencies_seconds": [0.1]}))
+    (pool,) = demands(block(1, "before", [0.1] * 40).block, 40, folder).pools
+    assert pool.idle_share == pytest.approx(0.1)
+    assert pool.seconds == pytest.approx((5.2 - 0.2 * 10) / 40 / 2)

@@ -2,16 +2,28 @@
 
 import pkgutil
 import random
+from typing import Any
 
 import pytest
 
 from observability.lab.errors import LoadUsageError
 from observability.lab.experiments.catalogue import experiments, find_experiment
 from observability.lab.experiments.experiment import Kind, Setting, Variant
+from observability.lab.proxy import Delay
+from observability.prometheus.build.objectives import STALE_SECONDS
 from services.local.plan import DATABASES, MODULES
 from tests.rules.rules import alerts
 
 SEEDS = range(200)
+NEIGHBOURS = {
+    "order-database",
+    "order-read_database",
+    "inventory-database",
+    "notification-database",
+    "order-inventory",
+}
+# Of one batch: seven statements one after the other, each there and back.
+MOST_WAYS = 14
 NAMES = tuple(experiments())
 ALERTS = frozenset(alert["alert"] for alert in alerts())
 every_experiment = pytest.mark.parametrize("name", NAMES)
@@ -108,3 +120,36 @@ def test_what_is_changed_is_a_process_or_a_database_of_the_platform(name: str) -
     for variant in variants(name):
         assert {*variant.adapters, *variant.environment} <= {*MODULES, "*"}
         assert variant.statements.keys() <= set(DATABASES)
+
+
+@every_experiment
+def test_a_network_is_between_two_that_talk_to_each_other(name: str) -> None:
+    assert {between for variant in variants(name) for between in variant.network} <= NEIGHBOURS
+
+
+@every_experiment
+def test_what_is_observed_is_services(name: str) -> None:
+    """Only the other side of a comparison may be one process."""
+    assert {drawn(name, seed).before.mode for seed in SEEDS} == {"services"}
+
+
+@every_experiment
+def test_only_a_measurement_compares_modes(name: str) -> None:
+    modes = {drawn(name, seed).after.mode for seed in SEEDS}
+    assert modes == ({"monolith"} if find_experiment(name).kind is Kind.MEASUREMENT else {"services"})
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [{"adapters": {"order": "some:adapter"}}, {"network": {"order-inventory": Delay(latency_seconds=0.001)}}],
+)
+def test_a_monolith_has_neither_adapters_nor_an_inventory_elsewhere(impossible: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="monolith"):
+        Variant(mode="monolith", **impossible)
+
+
+def test_every_consumer_is_slow_under_some_seed_and_never_as_slow_as_the_objective() -> None:
+    found = variants("slow_consumer")
+    networks = {between: delay for variant in found for between, delay in variant.network.items()}
+    assert networks.keys() == {"order-read_database", "notification-database"}
+    assert max(delay.latency_seconds for delay in networks.values()) * MOST_WAYS < STALE_SECONDS / 10

@@ -1,13 +1,16 @@
 """What a trial's folder keeps: whole files, a seal, and no half of anything."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import orjson
 import pytest
 
 from observability.analysis.diagnosis import Verdict
+from observability.analysis.effects import Effect
 from observability.lab.trial.errors import TrialError
-from observability.lab.trial.records import BlockRecord, Folder, write_whole
+from observability.lab.trial.records import BlockRecord, Folder, encode, verdict_from, write_whole
 from tests.unit.trial.making import RIGHT, block
 
 
@@ -35,6 +38,20 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.write("diagnosis.json", RIGHT)
     assert folder.read("diagnosis.json", Verdict) == RIGHT
+
+
+def test_a_verdict_from_before_effects_were_told_is_read_too() -> None:
+    document = orjson.loads(encode(RIGHT))
+    del document["effects"]
+    assert verdict_from(document) == RIGHT
+
+
+def test_a_verdict_is_read_with_its_effects() -> None:
+    effect = Effect(
+        service="mail", operation="consume", requests=7, unseen=1, seconds_p50=0.1, seconds_p95=0.2, grows=False
+    )
+    verdict = replace(RIGHT, effects=(effect,))
+    assert verdict_from(orjson.loads(encode(verdict))) == verdict
 
 
 def test_a_block_is_read_as_it_was_written(tmp_path: Path) -> None:
