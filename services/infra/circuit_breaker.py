@@ -1,0 +1,185 @@
+"""Is it worth calling? A circuit breaker stops calls to what does not answer, and lets a few through to see it heal.
+
+Without one, each caller waits out its time limit on a dependency that is away, holds its own connection and its own
+place meanwhile, and fails too. The naive one opens on a count of errors and lets everybody through at once when its
+time is up: what has just come back goes down again under the crowd (three Python libraries let 50 of 50 through). Here
+a counter admits a few probes; a result that comes late, from before, changes nothing; business errors are answers.
+
+No clock, no task, no lock: the caller says what time it is. All of it runs on one event loop.
+
+    permit = breaker.admit(now)              # raises CircuitOpen
+    ... make the call ...
+    breaker.record(permit, Outcome.ANSWERED, seconds=0.012, now=now)
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Closed lets all calls through, open none, half-open a few probes."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Outcome(StrEnum):
+    """How a call ended, for the breaker: a business error is an answer; a call that its caller gave up says nothing."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    GIVEN_UP = "given up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """When it opens and for how long; times in seconds, shares from 0 to 1.
+
+    It opens when, of at least `fewest_calls` in the window, `failed_share` failed or `slow_share` took `slow_seconds`,
+    or when the last `failures_in_a_row` all failed. It stays open for `open_seconds`, twice as long after each probe
+    that failed, up to `longest_open_seconds`, each drawn from the upper half so that callers do not come back together.
+    `probes` are admitted half-open, and must all be answered within `probe_seconds`.
+    """
+
+    window_seconds: float = 10.0
+    buckets: int = 10
+    fewest_calls: int = 20
+    failed_share: float = 0.5
+    slow_share: float = 0.8
+    slow_seconds: float = 0.8
+    failures_in_a_row: int = 20
+    open_seconds: float = 5.0
+    longest_open_seconds: float = 10.0
+    probes: int = 5
+    probe_seconds: float = 5.0
+
+
+class CircuitOpen(Exception):
+    """The call is not made; `retry_after_seconds` is when it might be."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(f"the circuit is open for {retry_after_seconds:.1f} s more")
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to make one call; it is good for the state in which it was given."""
+
+    generation: int
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """What ended within a stretch of the window."""
+
+    number: int
+    calls: int = 0
+    failed: int = 0
+    slow: int = 0
+
+
+OnTransition = Callable[[State, State], None]
+
+
+class CircuitBreaker:
+    """The breaker of one dependency. `draw` gives a number from 0 to 1, for the jitter."""
+
+    def __init__(self, policy: Policy, *, draw: Callable[[], float], on_transition: OnTransition) -> None:
+        self.policy = policy
+        self._draw = draw
+        self._on_transition = on_transition
+        self._state = State.CLOSED
+        # Goes up with each transition, so that a result from before one is told from those after it.
+        self._generation = 0
+        self._window: deque[_Bucket] = deque(maxlen=policy.buckets)
+        self._failures_in_a_row = 0
+        self._opened_times = 0
+        self._until = 0.0
+        self._admitted = 0
+        self._answered = 0
+
+    @property
+    def state(self) -> State:
+        """What it is since the last call was admitted, refused or recorded."""
+        return self._state
+
+    def admit(self, now: float) -> Permit:
+        """Give leave for one call. Raises CircuitOpen."""
+        if self._state is State.OPEN and now >= self._until:
+            self._become(State.HALF_OPEN)
+            self._until = now + self.policy.probe_seconds
+        elif self._state is State.HALF_OPEN and now >= self._until:
+            # The probes did not come back in time: that is an answer too.
+            self._open(now)
+        if self._state is State.OPEN:
+            raise CircuitOpen(self._until - now)
+        if self._state is State.HALF_OPEN:
+            if self._admitted >= self.policy.probes:
+                raise CircuitOpen(self._until - now)
+            self._admitted += 1
+        return Permit(self._generation)
+
+    def record(self, permit: Permit, outcome: Outcome, *, seconds: float, now: float) -> None:
+        """Say how an admitted call ended, and how long it took; each permit once."""
+        if permit.generation != self._generation:
+            return
+        if self._state is State.HALF_OPEN:
+            self._record_probe(outcome, slow=seconds >= self.policy.slow_seconds, now=now)
+        elif outcome is not Outcome.GIVEN_UP:
+            self._count(outcome, slow=seconds >= self.policy.slow_seconds, now=now)
+            if self._must_open(now):
+                self._open(now)
+
+    def _record_probe(self, outcome: Outcome, *, slow: bool, now: float) -> None:
+        if outcome is Outcome.GIVEN_UP:
+            self._admitted -= 1
+        elif outcome is Outcome.FAILED or slow:
+            self._open(now)
+        else:
+            self._answered += 1
+            if self._answered == self.policy.probes:
+                self._opened_times = 0
+                self._become(State.CLOSED)
+
+    def _count(self, outcome: Outcome, *, slow: bool, now: float) -> None:
+        number = self._number(now)
+        if not self._window or self._window[-1].number != number:
+            self._window.append(_Bucket(number))
+        bucket = self._window[-1]
+        bucket.calls += 1
+        bucket.failed += outcome is Outcome.FAILED
+        bucket.slow += slow
+        self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
+
+    def _must_open(self, now: float) -> bool:
+        policy, oldest = self.policy, self._number(now) - self.policy.buckets
+        counted = [bucket for bucket in self._window if bucket.number > oldest]
+        calls = sum(bucket.calls for bucket in counted)
+        return self._failures_in_a_row >= policy.failures_in_a_row or (
+            calls >= policy.fewest_calls
+            and (
+                sum(bucket.failed for bucket in counted) >= policy.failed_share * calls
+                or sum(bucket.slow for bucket in counted) >= policy.slow_share * calls
+            )
+        )
+
+    def _number(self, now: float) -> int:
+        return int(now / self.policy.window_seconds * self.policy.buckets)
+
+    def _open(self, now: float) -> None:
+        policy = self.policy
+        longest = min(policy.longest_open_seconds, policy.open_seconds * 2.0 ** min(self._opened_times, 20))
+        self._opened_times += 1
+        self._until = now + longest * (1 + self._draw()) / 2
+        self._become(State.OPEN)
+
+    def _become(self, state: State) -> None:
+        before, self._state = self._state, state
+        self._generation += 1
+        self._admitted = self._answered = self._failures_in_a_row = 0
+        self._window.clear()
+        self._on_transition(before, state)

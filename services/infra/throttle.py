@@ -1,0 +1,63 @@
+"""Shall a call be refused here, before a server that is overloaded refuses it? With a chance that follows its answers.
+
+A server that says RESOURCE_EXHAUSTED still reads each call and answers it; where it refuses most of them, refusing is
+all that it does. Each client therefore refuses a share of its own calls by itself: with twice as many requests as were
+accepted lately, those beyond it. `max(0, (requests - 2 accepts) / (requests + 1))`, from Site Reliability Engineering
+(Beyer et al. 2016), chapter 21. A fixed limit would be wrong as soon as the server's capacity changes.
+
+No clock: the caller says what time it is.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 10.0
+BUCKETS = 10
+# So many requests reach the server for each that it accepts: it must see some to say that it has room again.
+OVERSHOOT = 2.0
+# The formula alone climbs from nothing by half a window's share at a time: at 50 requests a second, of which none had
+# been accepted for 10 s, it still refused 55 % of them 30 s after the server had healed.
+MOST_REFUSED = 0.9
+
+
+@dataclass(slots=True)
+class _Bucket:
+    number: int
+    requests: int = 0
+    accepts: int = 0
+
+
+class Throttle:
+    """What one client knows of one server. `draw` gives a number from 0 to 1."""
+
+    def __init__(self, *, draw: Callable[[], float]) -> None:
+        self._draw = draw
+        self._window: deque[_Bucket] = deque(maxlen=BUCKETS)
+
+    def refuses(self, now: float) -> bool:
+        """Decide on one call, and count it; what is not refused is to be told of with `accepted` if it is accepted."""
+        chance = self.chance(now)
+        self._bucket(now).requests += 1
+        return self._draw() < chance
+
+    def accepted(self, now: float) -> None:
+        """Count an answer that was none of overload, a business error included."""
+        self._bucket(now).accepts += 1
+
+    def chance(self, now: float) -> float:
+        """Return with which probability the next call is refused."""
+        oldest = _number(now) - BUCKETS
+        counted = [bucket for bucket in self._window if bucket.number > oldest]
+        requests, accepts = sum(each.requests for each in counted), sum(each.accepts for each in counted)
+        return min(MOST_REFUSED, max(0.0, (requests - OVERSHOOT * accepts) / (requests + 1)))
+
+    def _bucket(self, now: float) -> _Bucket:
+        number = _number(now)
+        if not self._window or self._window[-1].number != number:
+            self._window.append(_Bucket(number))
+        return self._window[-1]
+
+
+def _number(now: float) -> int:
+    return int(now / WINDOW_SECONDS * BUCKETS)

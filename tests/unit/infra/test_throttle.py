@@ -1,0 +1,50 @@
+"""How a client throttles itself, with dice that the test throws."""
+
+import random
+
+import pytest
+
+from services.infra.throttle import WINDOW_SECONDS, Throttle
+
+
+def sent(throttle: Throttle, requests: int, *, accepted: int, now: float = 0.0) -> None:
+    for number in range(requests):
+        throttle.refuses(now)
+        if number < accepted:
+            throttle.accepted(now)
+
+
+def test_nothing_is_refused_while_half_of_the_requests_are_accepted() -> None:
+    throttle = Throttle(draw=lambda: 0.0)
+    sent(throttle, 100, accepted=50)
+    assert throttle.chance(0.0) == 0
+
+
+def test_what_lies_beyond_twice_the_accepted_is_refused() -> None:
+    """Of 100 requests 25 were accepted: (100 - 50) / 101."""
+    throttle = Throttle(draw=lambda: 1.0)
+    sent(throttle, 100, accepted=25)
+    assert throttle.chance(0.0) == pytest.approx(50 / 101)
+
+
+def test_the_server_still_sees_a_tenth_when_it_accepts_none() -> None:
+    throttle = Throttle(draw=random.Random(7).random)
+    let_through = [not throttle.refuses(0.0) for _ in range(1_000)]
+    assert 80 <= sum(let_through) <= 140
+
+
+def test_what_is_older_than_the_window_does_not_count() -> None:
+    throttle = Throttle(draw=lambda: 1.0)
+    sent(throttle, 100, accepted=0)
+    assert throttle.chance(WINDOW_SECONDS) == 0
+
+
+def test_it_stops_refusing_within_two_windows_of_a_busy_server_that_accepts_again() -> None:
+    """50 requests a second, of which the server had accepted none."""
+    throttle = Throttle(draw=random.Random(7).random)
+    sent(throttle, 500, accepted=0)
+    for number in range(1_000):
+        now = number / 50
+        if not throttle.refuses(now):
+            throttle.accepted(now)
+    assert throttle.chance(20.0) == 0
