@@ -29,5 +29,5 @@ EXPERIMENT = Experiment(
     owner_alert_because="Nothing is wrong.",
     draw=draw,
     own_time="notification.send_confirmation",
-    times_as_many_pairs=2,
+    times_as_many_pairs=3,
 )

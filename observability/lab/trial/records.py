@@ -42,7 +42,7 @@ class Sizes:
 QUICK = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3)
 # Beside whatever else the machine of a first visitor does.
 GLANCE = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3, reruns=0, must_be_valid=False)
-FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pairs=6)
+FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pairs=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,100 @@
+"""Does an experiment's bottleneck raise the alert that it says it does, and no other that it does not tell of?"""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from observability.lab.drill.stage import ALWAYS, DrillOptions, Stage
+from observability.lab.experiments.catalogue import experiments
+from observability.lab.experiments.experiment import Experiment, Variant
+from observability.lab.monitoring import exporter
+from observability.lab.monitoring.client import PrometheusClient
+from observability.lab.monitoring.exporter import postgres_exporter
+from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
+from observability.lab.monitoring.webhook import webhook
+from observability.lab.trial.block import Block, Schedule, load, run_block
+from observability.lab.trial.calibration import calibrate
+from observability.lab.trial.stand import Serving, Stand
+from observability.lab.trial.trial import silent
+from tests.stack.conftest import Measured
+
+SEED = 1
+SCALE = 60
+LOADED_SECONDS = 20.0
+FIRING = 'ALERTS{alertstate="firing"}'
+# Whose owner alert is none; of the others each is tried.
+QUIET = "n_plus_one"
+TRIED = [each for each in experiments().values() if each.owner_alert != "none" or each.name == QUIET]
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(
+        not all(find_program(names) for names in (PROMETHEUS, ALERTMANAGER, (exporter.PROGRAM,))),
+        reason=f"there is no prometheus, prometheus-alertmanager or {exporter.PROGRAM} here: no alert is raised",
+    ),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+    """One for all experiments."""
+    async with Stand.open(tmp_path_factory.mktemp("stand")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.name)
+async def test_the_owner_alert_fires_and_what_else_fires_is_told_of(
+    tried: Experiment, stand: Stand, tmp_path: Path, measured: Measured
+) -> None:
+    """Under the load that a trial would send, from an empty Prometheus, a minute of the rules in a second."""
+    fired = await fired_by(tried, stand, tmp_path)
+    measured(f"{tried.name}: {', '.join(sorted(fired)) or 'no alert'}")
+    owner = {tried.owner_alert} - {"none"}
+    assert owner <= fired
+    assert fired - owner <= tried.collateral.keys()
+
+
+async def fired_by(tried: Experiment, stand: Stand, folder: Path) -> set[str]:
+    """Return the alerts that fire while the platform with the bottleneck serves its load, but the one that always does.
+
+    Prometheus is asked, since nobody is told of a cause while a page says what customers feel of it.
+    """
+    setting = tried.draw(random.Random(f"{SEED}:{tried.name}"))
+
+    async def probe(schedule: Schedule, seen: Path) -> Block:
+        return await run_block(stand, setting.before, schedule, observation=seen, on_progress=silent)
+
+    rate = await calibrate(probe, setting.demand, seed=SEED, observation=folder / "probe")
+    schedule = Schedule(
+        rate_per_second=rate,
+        warm_up_seconds=0.0,
+        duration_seconds=LOADED_SECONDS,
+        seed=SEED,
+        demand=setting.demand,
+    )
+    async with watched(stand, setting.before) as (serving, prometheus):
+        began = time.time()
+        await load(serving, schedule, scratch=folder, on_progress=silent)
+        firing = await prometheus.over(FIRING, start=began, end=time.time(), step_seconds=1.0)
+        return {each.labels["alertname"] for each in firing} - {ALWAYS}
+
+
+@asynccontextmanager
+async def watched(stand: Stand, variant: Variant) -> AsyncIterator[tuple[Serving, PrometheusClient]]:
+    """Serve as a variant wants it, watched as in the drill; the block begins when no alert is active."""
+    options = DrillOptions(folder=stand.folder, scale=SCALE, rate_per_second=0.0, healthy_seconds=0.0, seed=SEED)
+    async with (
+        stand.serving(variant) as serving,
+        webhook() as listener,
+        postgres_exporter(serving.admin_dsn, stand.folder / "logs") as exported,
+    ):
+        targets = {**serving.admin, "receiver": stand.foundation.otlp_http, **exported}
+        house = await stand.house(variant.mode)
+        stage = Stage(options=options, house=house, webhook=listener, targets=targets)
+        async with stage.watched() as scene:
+            yield serving, PrometheusClient(scene.monitoring.prometheus)
