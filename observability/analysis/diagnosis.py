@@ -9,7 +9,7 @@ from observability.analysis.comparison import clopper_pearson
 from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, requests_of
+from observability.analysis.requests import Request, requests_of, whole_seconds
 from observability.analysis.resources import database_seconds, utilisation
 from observability.analysis.suspects.blocking_call import unexplained_stillness
 from observability.analysis.suspects.finding import find_suspects
@@ -104,7 +104,7 @@ def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
         bottleneck=suspect.bottleneck,
         service=suspect.service,
         operation=suspect.operation,
-        share=suspect.saving.total() / sum(request.seconds for request in requests),
+        share=suspect.saving.total() / whole_seconds(requests),
         confidence=_confidence(told, others, observation),
         reasons=(*suspect.evidence, *_objective(observation)[1]),
         trace_ids=suspect.trace_ids,
@@ -149,7 +149,7 @@ def _choose(worth: Sequence[tuple[Suspect, Prediction]]) -> tuple[Suspect, Predi
 
 def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:
     """Say that there is none, unless something is so busy, or waited for so long, that there must be."""
-    whole = sum(request.seconds for request in requests) or 1e-9
+    whole = whole_seconds(requests)
     why = unexplained_stillness(observation, requests)
     if busy is not None and busy >= BUSY:
         why.append(f"the processor is {busy:.0%} busy, and no class of bottleneck explains it")
@@ -182,15 +182,18 @@ def _nothing(observation: Observation, requests: Sequence[Request], busy: float 
 def _objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
     """Say whether clients may have got what they were promised, and in words; nothing where nothing was promised.
 
-    It is broken where so few would be within the promise in one of forty observations of a system that keeps it.
+    It is broken where so few requests would be within the promise in one of forty observations of a system that keeps
+    it, if they were independent; and in both halves, since one hiccup delays many.
     """
     seen = observation.requests
     if seen is None or seen.objective is None or not seen.latencies_seconds:
         return True, ()
-    promised, count = seen.objective, len(seen.latencies_seconds)
-    within = promised.share_within(seen.latencies_seconds)
+    promised, latencies = seen.objective, seen.latencies_seconds
+    count = len(latencies)
+    within = promised.share_within(latencies)
     _, at_most = clopper_pearson(round(within * count), count)
-    broken = at_most < promised.share
+    halves = (latencies[: count // 2] or latencies, latencies[count // 2 :])
+    broken = at_most < promised.share and all(promised.share_within(half) < promised.share for half in halves)
     found = "broken" if broken else "met" if within >= promised.share else "missed, as chance may have it"
     took = f"{100 * within:.5g}% of {count} requests took at most {promised.seconds:g} s"
     return not broken, (f"the objective is {found}: {took}, and {100 * promised.share:.5g}% must",)
@@ -199,7 +202,7 @@ def _objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
 def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
     """Say how long what was called worked on after its caller had ended, where that is worth a word."""
     wasted = sum(request.wasted_nanoseconds for request in requests) / _NANOSECONDS
-    if wasted < _WASTE_WORTH_A_WORD * (sum(request.seconds for request in requests) or 1 / _NANOSECONDS):
+    if wasted < _WASTE_WORTH_A_WORD * whole_seconds(requests):
         return ()
     return (f"{wasted / len(requests) * 1e3:.1f} ms a request were worked for callers that had ended already",)
 

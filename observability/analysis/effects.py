@@ -112,12 +112,12 @@ def _takes_effect(node: Node) -> bool:
 def _last_ends(root: Node, linking: _Linking) -> dict[Operation, int]:
     """Give when the last span of each consumer ended that a request led to, in nanoseconds."""
     ends: dict[Operation, int] = {}
-    known: set[tuple[str, str]] = set()
+    known = {(root.span.trace_id, root.span.span_id)}
     found = [*_consumers_below(root), *linking.to_trace.get(root.span.trace_id, ())]
     while found:
         node = found.pop()
         span = node.span
-        if (span.trace_id, span.span_id) in known or node is root:
+        if (span.trace_id, span.span_id) in known:
             continue
         known.add((span.trace_id, span.span_id))
         operation = span.service, span.name

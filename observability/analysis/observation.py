@@ -221,7 +221,12 @@ def _requests(path: Path) -> Requests | None:
 
 def _objective(document: Json) -> Objective | None:
     promised = document.get("objective")
-    return Objective(float(promised["seconds"]), float(promised["share"])) if promised else None
+    if not promised:
+        return None
+    seconds, share = float(promised["seconds"]), float(promised["share"])
+    if not (seconds > 0 and 0 < share <= 1):
+        raise ValueError("an objective is a share, 0 to 1, within some seconds")
+    return Objective(seconds, share)
 
 
 def _counts(trace: Trace, requests: Requests | None) -> bool:

@@ -61,6 +61,11 @@ def requests_of(traces: Iterable[Trace]) -> tuple[Request, ...]:
     return tuple(_request(root) for root in most)
 
 
+def whole_seconds(requests: Iterable[Request]) -> float:
+    """Add up how long requests took, a nanosecond at least: it is divided by."""
+    return sum(request.seconds for request in requests) or 1 / _NANOSECONDS
+
+
 def seconds(nodes: Iterable[Node]) -> float:
     """Add up how long spans took."""
     return sum(node.span.duration_nanoseconds for node in nodes) / _NANOSECONDS

@@ -2,7 +2,7 @@
 
 The attempts of one call as its caller meant it are a group, and so is the time that the caller let pass between them.
 Seen are attempts that are siblings, each but the last of which failed, or which say that they were sent before; and
-attempts within one client span, which then has several server spans of one kind.
+attempts within one client span, which then has several server spans of one kind, of which one failed or was resent.
 """
 
 from collections import defaultdict
@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from observability.analysis.critical_path import Segment
-from observability.analysis.endings import failed, is_resend, was_redirected
+from observability.analysis.endings import failed, gave_up, is_resend, was_redirected
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 
 # Where two spans differ in one of these, they are no attempts at the same.
 _WHAT_IS_ASKED = (
+    "rpc.service",
     "rpc.method",
+    "server.address",
+    "net.peer.name",
     "http.request.method",
+    "http.method",
     "url.full",
+    "http.url",
+    "http.target",
     "db.query.text",
     "db.statement",
     "messaging.message.id",
@@ -83,7 +89,13 @@ def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
         if len(calls) > 1:
             calls.sort(key=_start_and_end)
             one_call = caller.span.kind is SpanKind.CLIENT and calls[0].span.kind is SpanKind.SERVER
-            yield from [tuple(calls)] if one_call else _chains(calls)
+            yield from _within_one_call(calls) if one_call else _chains(calls)
+
+
+def _within_one_call(calls: Sequence[Node]) -> list[tuple[Node, ...]]:
+    """Take servers of one client span for attempts where one failed or says so: a client may also ask in turn."""
+    again = any(failed(call.span) or gave_up(call.span) or is_resend(call.span) for call in calls)
+    return [tuple(calls)] if again else []
 
 
 def _start_and_end(node: Node) -> tuple[int, int]:
@@ -91,12 +103,12 @@ def _start_and_end(node: Node) -> tuple[int, int]:
 
 
 def _chains(calls: Iterable[Node]) -> Iterator[tuple[Node, ...]]:
-    """Put each call behind the one that it repeats: that failed first of those that nothing repeats yet."""
+    """Put each call behind the one that it repeats: the first of those that nothing repeats yet, failed ones first."""
     chains: list[list[Node]] = []
     for call in calls:
         ended = [chain for chain in chains if _repeats(call.span, chain[-1].span)]
         if ended:
-            min(ended, key=lambda chain: chain[-1].span.end_nanoseconds).append(call)
+            min(ended, key=lambda chain: (not failed(chain[-1].span), chain[-1].span.end_nanoseconds)).append(call)
         else:
             chains.append([call])
     return (tuple(chain) for chain in chains if len(chain) > 1)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -17,7 +16,7 @@ from observability.lab.trial.errors import TrialError
 from observability.lab.trial.ledger import Ledger
 from observability.lab.trial.records import FULL, QUICK, Folder
 from observability.lab.trial.score import Score
-from observability.lab.trial.series import Series, SeriesOptions, names, negatives
+from observability.lab.trial.series import Series, SeriesOptions, asked, names
 from observability.lab.trial.summary import ratio_text, summary_line
 from observability.lab.trial.tally import (
     SAME_TWICE,
@@ -130,7 +129,7 @@ def score_command(
     *,
     seeds: Annotated[int, typer.Option(help="Each experiment is drawn, observed and diagnosed so often.")] = 3,
     first: Annotated[int, typer.Option(help="The first seed; the others follow it.")] = 1,
-    at_least: Annotated[
+    least_negatives: Annotated[
         int, typer.Option("--negatives", help="Experiments without a bottleneck get seeds until there are so many.")
     ] = 20,
     output: Annotated[Path, typer.Option(help="Each trial has a folder in here.")] = Path("out/lab-score"),
@@ -143,13 +142,9 @@ def score_command(
     """
     console = Console()
 
-    asked = [(name, seed) for name in names() for seed in range(first, first + seeds)]
-    more = ((name, seed) for seed in count(first + seeds) for name in negatives())
-    asked += islice(more, max(0, at_least - seeds * len(negatives())))
-
     async def run(series: Series) -> list[Answered]:
         answers = []
-        for name, seed in asked:
+        for name, seed in asked(first=first, seeds=seeds, least_negatives=least_negatives):
             answer = await series.answer(name, seed)
             said = f"WRONG, {answer.wrong}" if answer.wrong else "right"
             _say(console, f"{name}, seed {seed}: {said}; {answer.verdict.sentence()}")

@@ -21,8 +21,12 @@ from observability.analysis.whatif import Saving
 _NANOSECONDS = 1e9
 # No convention names it yet, but everybody calls it so: how late an event loop wakes who sleeps in it, in seconds.
 _LAG = re.compile(r"\w*event_?loop_lag_seconds")
-# By how much the lag may be more, or less, than that of a loop that cannot go on in any of the stretches.
+# By how much the lag may be more, or less, than that of a loop that cannot go on in any of the stretches; below the
+# least lag it says nothing, since timers of a loop that nobody blocks come a millisecond late too.
 _LAG_FACTOR = 2.0
+_LEAST_LAG_SECONDS = 0.003
+# Counters of the processor leave out what a virtual machine was not given: only clearly more than they tell is more.
+_CLEARLY = 1.2
 # A stretch of code so many times as long as usual is no usual code.
 _UNUSUAL = 10.0
 
@@ -36,30 +40,42 @@ def find_blocking_call(observation: Observation, requests: Sequence[Request]) ->
     suspects = []
     for service, stretches in still_stretches(observation, requests).items():
         process = _process(observation, requests, service)
-        lag = _lag_seconds(observation, service)
+        lag = _lag_seconds(observation, requests, service)
         if process is None or lag is None:
             continue
         # A sleeper that is due within a stretch is woken at its end, half a stretch later on average.
         expected = sum(stretch.seconds**2 for stretch in stretches) / 2 / process.seconds
-        still = sum(stretch.seconds for stretch in stretches)
-        if still > process.at_work_seconds and expected / _LAG_FACTOR <= lag <= expected * _LAG_FACTOR:
+        late = expected >= _LEAST_LAG_SECONDS and expected / _LAG_FACTOR <= lag <= expected * _LAG_FACTOR
+        if late and _seconds(stretches) > _CLEARLY * process.at_work_seconds:
             suspects.append(_suspect(service, stretches, process, lag, requests))
     return suspects
 
 
 def unexplained_stillness(observation: Observation, requests: Sequence[Request]) -> list[str]:
-    """Give a sentence for each service whose code often takes long at once, and nobody knows if it works meanwhile."""
+    """Give a sentence for each service whose code often takes long at once, and nobody knows what it does meanwhile."""
     start, end = _window(requests)
     said = []
     for service, stretches in still_stretches(observation, requests).items():
         usual = quantile(sorted(stretch.seconds for stretch in stretches), 0.5)
         beyond = sum(max(0.0, stretch.seconds - _UNUSUAL * usual) for stretch in stretches)
-        if beyond >= LEAST_SHARE * (end - start) and _process(observation, requests, service) is None:
-            said.append(
-                f"long stretches of code of {service} take {beyond / (end - start):.0%} of the time, and whether its "
-                "process works in them is unknown"
-            )
+        if beyond < LEAST_SHARE * (end - start):
+            continue
+        process, lag = _process(observation, requests, service), _lag_seconds(observation, requests, service)
+        if process is None:
+            unknown = "works"
+        elif lag is None and _seconds(stretches) > _CLEARLY * process.at_work_seconds:
+            unknown = "stands still"
+        else:
+            continue
+        said.append(
+            f"long stretches of code of {service} take {beyond / (end - start):.0%} of the time, and whether its "
+            f"process {unknown} in them is unknown"
+        )
     return said
+
+
+def _seconds(stretches: Sequence[Stretch]) -> float:
+    return sum(stretch.seconds for stretch in stretches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +87,17 @@ class _Process:
 
 
 def _process(observation: Observation, requests: Sequence[Request], service: str) -> _Process | None:
-    """Describe the process that is called like a service, while the requests came; None where that is unknown."""
+    """Describe the process that is called like a service, while the requests came; None where that is unknown.
+
+    So it is of several processes of one name, and of one that began anew: their counters go down.
+    """
     start, end = _window(requests)
     looks = [each for each in observation.processes if each.process == service and start <= each.at_seconds <= end]
-    if not looks or looks[0].wait_seconds is None or looks[-1].wait_seconds is None:
+    at_work = [each.cpu_seconds + each.wait_seconds for each in looks if each.wait_seconds is not None]
+    if len(at_work) < max(len(looks), 2) or at_work != sorted(at_work):
         return None
     elapsed = looks[-1].at_seconds - looks[0].at_seconds
-    at_work = looks[-1].cpu_seconds - looks[0].cpu_seconds + looks[-1].wait_seconds - looks[0].wait_seconds
-    return _Process(end - start, at_work / elapsed * (end - start)) if elapsed > 0 else None
+    return _Process(end - start, (at_work[-1] - at_work[0]) / elapsed * (end - start)) if elapsed > 0 else None
 
 
 def _window(requests: Sequence[Request]) -> tuple[float, float]:
@@ -87,27 +106,37 @@ def _window(requests: Sequence[Request]) -> tuple[float, float]:
     return start / _NANOSECONDS, max(request.root.span.end_nanoseconds for request in requests) / _NANOSECONDS
 
 
-def _lag_seconds(observation: Observation, service: str) -> float | None:
-    """Give how late the event loop of a service is on average; None where nobody measured it.
+def _lag_seconds(observation: Observation, requests: Sequence[Request], service: str) -> float | None:
+    """Give how late the event loop of a service is on average while the requests come; None where nobody measured it.
 
     Where nothing that was scraped is called like the service it may be any of them: the latest.
     """
+    start, end = _window(requests)
     by_target: dict[str, list[TimedScrape]] = defaultdict(list)
     for scrape in observation.scrapes:
         by_target[scrape.target].append(scrape)
+    by_target = {target: _around(scrapes, start, end) for target, scrapes in by_target.items()}
     if service in by_target:
         return _lag_of(by_target[service])
     return max((lag for scrapes in by_target.values() if (lag := _lag_of(scrapes)) is not None), default=None)
 
 
+def _around(scrapes: Sequence[TimedScrape], start: float, end: float) -> list[TimedScrape]:
+    """Give those in a stretch of time, the last one before it and the first one after it."""
+    first = max((number for number, each in enumerate(scrapes) if each.at_seconds <= start), default=0)
+    last = min((number for number, each in enumerate(scrapes) if each.at_seconds >= end), default=len(scrapes))
+    return list(scrapes[first : last + 1])
+
+
 def _lag_of(scrapes: Sequence[TimedScrape]) -> float | None:
     """Give the mean of a histogram or a summary between the first scrape and the last, or that of a gauge over all."""
     first, last = scrapes[0].scrape, scrapes[-1].scrape
-    for name in last.samples:
-        if _LAG.fullmatch(name):
-            return fmean(fmean(each.scrape.samples[name].values()) for each in scrapes if name in each.scrape.samples)
-        if _LAG.fullmatch(name.removesuffix("_count")) and (count := sum(counter_deltas(first, last, name).values())):
+    counts = [name for name in last.samples if name.endswith("_count") and _LAG.fullmatch(name.removesuffix("_count"))]
+    for name in counts:
+        if count := sum(counter_deltas(first, last, name).values()):
             return sum(counter_deltas(first, last, f"{name.removesuffix('_count')}_sum").values()) / count
+    for name in () if counts else filter(_LAG.fullmatch, last.samples):
+        return fmean(fmean(each.scrape.samples[name].values()) for each in scrapes if name in each.scrape.samples)
     return None
 
 
@@ -122,15 +151,15 @@ def _suspect(
         sum(stalls.lost_seconds(segment, unhindered(segment)) for segment in request.path if _needs(segment, service))
         for request in requests
     )
-    still = sum(stretch.seconds for stretch in stretches)
+    running, working = _seconds(stretches) / process.seconds, process.at_work_seconds / process.seconds
     return Suspect(
         bottleneck=Bottleneck.BLOCKING_CALL,
         service=service,
         operation="",
         saving=Saving(work=(0.0,) * len(requests), wait=saved),
         evidence=(
-            f"code of {service} runs, and nothing else goes on there, {still / process.seconds:.0%} of the time",
-            f"its process works or waits for a processor {process.at_work_seconds / process.seconds:.0%} of the time",
+            f"code of {service} runs, and nothing else goes on there, {running:.0%} of the time",
+            f"its process works or waits for a processor {working:.0%} of the time",
             f"its event loop wakes who sleeps {lag * 1e3:.1f} ms late",
         ),
         trace_ids=longest(requests),
@@ -149,7 +178,8 @@ class _Stalls:
     def lost_seconds(self, segment: Segment, unhindered_seconds: float) -> float:
         """Give what a segment of a path lost to them: never more than it took longer than if nothing hinders it."""
         lost = 0.0
-        for stretch in self._stretches[bisect_right(self._ends, segment.start_nanoseconds) :]:
+        for number in range(bisect_right(self._ends, segment.start_nanoseconds), len(self._stretches)):
+            stretch = self._stretches[number]
             if stretch.start >= segment.end_nanoseconds:
                 break
             lost += stretch.overlap_seconds(segment) * (1 - self._usual_seconds / stretch.seconds)

@@ -12,6 +12,7 @@ from observability.analysis.requests import (
     is_database_call,
     longest,
     seconds,
+    whole_seconds,
 )
 from observability.analysis.resources import Pool, pools
 from observability.analysis.spans import SpanStatus
@@ -49,7 +50,7 @@ def _waited_seconds(node: Node) -> float:
 
 def _pool(service: str, waited: Sequence[float], known: Sequence[Pool], requests: Sequence[Request]) -> Suspect | None:
     pool = known[0] if known else None
-    share = sum(waited) / max(sum(request.seconds for request in requests), 1e-9)
+    share = sum(waited) / whole_seconds(requests)
     evidence = [f"requests wait {fmean(waited) * 1e3:.1f} ms for a connection of {service}, {share:.0%} of their time"]
     if pool:
         if not pool.full_share:

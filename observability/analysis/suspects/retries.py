@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, longest
+from observability.analysis.requests import Request, longest, whole_seconds
 from observability.analysis.retries import LogicalCall, logical_calls
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.suspects.suspect import Suspect
@@ -62,7 +62,7 @@ class Retried:
 
 def find_retries(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
     """Calls that take clearly more than one attempt: what requests would take if the first had been the last."""
-    whole = _whole_seconds(requests)
+    whole = whole_seconds(requests)
     return [
         Suspect(
             bottleneck=Bottleneck.RETRY_STORM,
@@ -81,7 +81,7 @@ def find_retries(_observation: Observation, requests: Sequence[Request]) -> list
 
 def retries_in_words(requests: Sequence[Request]) -> tuple[str, ...]:
     """Say which calls were tried more than once, where that cost a hundredth of the time, the costliest first."""
-    whole = _whole_seconds(requests)
+    whole = whole_seconds(requests)
     worth = [each for each in retried_calls(requests) if sum(each.lost_seconds) >= _WORTH_A_WORD * whole]
     return tuple(each.sentence(whole) for each in worth[:_MOST_SENTENCES])
 
@@ -141,7 +141,3 @@ def _at_the_servers(each: Retried) -> tuple[str, ...]:
     if not each.served:
         return ()
     return (f"servers saw {each.served / each.calls:.2f} for each call that was meant",)
-
-
-def _whole_seconds(requests: Sequence[Request]) -> float:
-    return sum(request.seconds for request in requests) or 1 / _NANOSECONDS

@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.critical_path import Where
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, ends_a_change, is_database_call, longest
 from observability.analysis.spans import SpanKind
@@ -12,19 +14,25 @@ from observability.analysis.suspects.suspect import Suspect
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
+_NANOSECONDS = 1e9
+
 
 def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
     """Calls to the outside, on the path after the last change was made to last: no answer needs them."""
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
+    between: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
     for number, request in enumerate(requests):
-        for node in _after_the_last_change(request):
+        calls = _after_the_last_change(request)
+        for node in calls:
             spent[node.span.service, node.span.name][number] += request.seconds_below(node)
+        for node, following in pairwise(calls):
+            between[node.span.service, node.span.name][number] += _own_seconds_between(request, node, following)
     return [
         Suspect(
             bottleneck=Bottleneck.SYNC_SIDE_EFFECT,
             service=service,
             operation=name,
-            saving=Saving(work=(0.0,) * len(requests), wait=tuple(taken)),
+            saving=Saving(work=tuple(between[service, name]), wait=tuple(taken)),
             evidence=(
                 f"{name!r} of {service} takes {fmean(taken) * 1e3:.1f} ms of a request after its last commit",
                 "what follows it on the path is the answer alone",
@@ -51,6 +59,13 @@ def _after_the_last_change(request: Request) -> list[Node]:
         and not is_database_call(node.span)
         and not _only_asks(node)
     ]
+
+
+def _own_seconds_between(request: Request, former: Node, latter: Node) -> float:
+    """Give the time in which a service's own code went from one such call to the next, and does so no more without."""
+    start, end = former.span.end_nanoseconds, latter.span.start_nanoseconds
+    own = (each for each in request.path if start <= each.start_nanoseconds < end and each.where is Where.SELF)
+    return sum(each.duration_nanoseconds for each in own if each.node.span.kind is not SpanKind.CLIENT) / _NANOSECONDS
 
 
 def _only_asks(call: Node) -> bool:

@@ -2,12 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from observability.analysis.critical_path import Segment, Where
+from observability.analysis.critical_path import Segment, Where, critical_path
 from observability.analysis.observation import Observation
+from observability.analysis.repair import repair
 from observability.analysis.requests import Request
 from observability.analysis.spans import SpanKind
 
@@ -40,14 +41,24 @@ def is_own(segment: Segment) -> bool:
 def still_stretches(observation: Observation, requests: Sequence[Request]) -> dict[str, list[Stretch]]:
     """Give the stretches in which a request had only a service's own code to wait for, by service, in order of time.
 
-    They are cut wherever a span of the service begins or ends: its process had no time for that within one of them.
+    Whatever was asked of it: one loop stands still for all operations. They are cut wherever a span of the service
+    begins or ends: its process had no time for that within one of them.
     """
     own: dict[str, list[Stretch]] = defaultdict(list)
-    for request in requests:
-        for segment in filter(is_own, request.path):
+    for path in _paths(observation, requests):
+        for segment in filter(is_own, path):
             own[segment.node.span.service].append(Stretch(segment.start_nanoseconds, segment.end_nanoseconds))
     signs = _signs_of_life(observation, requests)
     return {service: list(_cut(_joined(stretches), signs[service])) for service, stretches in own.items()}
+
+
+def _paths(observation: Observation, requests: Sequence[Request]) -> Iterator[tuple[Segment, ...]]:
+    """Give the paths of the requests, and of what else a server was asked."""
+    known = {request.root.span.trace_id for request in requests}
+    yield from (request.path for request in requests)
+    for trace in observation.traces:
+        if trace.whole and trace.trace_id not in known and trace.roots[0].span.kind is SpanKind.SERVER:
+            yield critical_path(repair(trace.roots[0]).root)
 
 
 def _signs_of_life(observation: Observation, requests: Sequence[Request]) -> dict[str, list[int]]:

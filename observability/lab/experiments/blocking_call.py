@@ -99,16 +99,22 @@ class ThreadedAudit:
     def __init__(self, client: BlockingClient) -> None:
         self._client = client
         self._entries: Queue[Entry] = Queue(maxsize=MOST_WAITING)
+        self._failure: Exception | None = None
         Thread(target=self._write_all, name="audit-writer", daemon=True).start()
 
     def record(self, entries: Iterable[Entry]) -> None:
-        """Hand the entries over. Raises queue.Full when the thread is thousands behind, or has failed."""
+        """Hand the entries over. Raises what the thread failed with, and queue.Full when it is thousands behind."""
+        if self._failure is not None:
+            raise self._failure
         for entry in entries:
             self._entries.put_nowait(entry)
 
     def _write_all(self) -> None:
-        while True:
-            self._client.write(self._entries.get())
+        try:
+            while True:
+                self._client.write(self._entries.get())
+        except Exception as failure:  # noqa: BLE001  # the end of the thread, told to the next who has entries
+            self._failure = failure
 
 
 class AuditedOrders(PostgresOrders):

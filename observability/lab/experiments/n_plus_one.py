@@ -104,12 +104,12 @@ def draw(source: random.Random) -> Setting:
     """Draw whose adapter it is, how many lines an order has, and how busy it gets."""
     service = source.choice(sorted(PLACES))
     make, operation = PLACES[service]
-    most_lines = source.randint(16, 32)
+    most_lines = source.randint(32, 48)
     return Setting(
         place=f"{operation} of {service}, orders of up to {most_lines} lines",
         before=Variant(adapters={service: f"{__name__}:{make}"}),
         after=HEALTHY,
-        demand=Demand(utilisation=source.uniform(0.6, 0.75), lines=(8, most_lines)),
+        demand=Demand(utilisation=source.uniform(0.6, 0.75), lines=(16, most_lines)),
         truth=Truth(Bottleneck.N_PLUS_ONE, service, operation),
     )
 

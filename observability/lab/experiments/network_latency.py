@@ -8,14 +8,14 @@ from observability.lab.proxy import Delay
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how far apart they are, and how busy it gets."""
-    milliseconds = source.uniform(4.0, 9.0)
+    """Draw how far apart they are, and how busy it gets; small orders, whose own time does not hide the way."""
+    milliseconds = source.uniform(8.0, 14.0)
     delay = Delay(latency_seconds=milliseconds / 1e3, jitter_seconds=source.uniform(0.0, 0.001))
     return Setting(
         place=f"{milliseconds:.1f} ms each way between order and inventory",
         before=Variant(network={"order-inventory": delay}),
         after=HEALTHY,
-        demand=Demand(utilisation=source.uniform(0.25, 0.45)),
+        demand=Demand(utilisation=source.uniform(0.25, 0.45), lines=(1, 6)),
         truth=Truth(Bottleneck.NETWORK_LATENCY, "order", "inventory"),
     )
 

@@ -53,7 +53,7 @@ class Block:
     """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
 
     `own_seconds` is the median duration of the span that an optimisation is about, None where there is none. `orders`
-    are all that were sent, the warm-up's too; a folder of before they were counted says 0.
+    are all that were sent, the warm-up's too.
     """
 
     latencies_seconds: tuple[float, ...]
@@ -61,8 +61,8 @@ class Block:
     invalid_because: tuple[str, ...]
     cpu_seconds: dict[str, float]
     elapsed_seconds: float
+    orders: int
     own_seconds: float | None = None
-    orders: int = 0
 
     @property
     def utilisation(self) -> float:
@@ -86,12 +86,13 @@ async def run_block(
 ) -> Block:
     """Run it; what is to be diagnosed goes to `observation`. Raises TrialError, LoadError, and what the platform does.
 
-    `own_time` names the span whose durations are wanted.
+    Every block is observed: to be looked at costs the platform something, and what is predicted from one that was must
+    be held against its like. `own_time` names the span whose durations are wanted.
     """
     began_seconds = time.time()
     async with stand.serving(variant) as serving:
         with tempfile.TemporaryDirectory(dir=stand.folder) as scratch:
-            async with observing_into(observation, serving):
+            async with observing_into(observation or Path(scratch) / "observed", serving):
                 run, cpu_seconds = await load(serving, schedule, scratch=Path(scratch), on_progress=on_progress)
         if own_time is not None:
             await wait_for_effects(serving.databases)
@@ -163,11 +164,8 @@ def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> 
 
 
 @asynccontextmanager
-async def observing_into(observation: Path | None, serving: Serving) -> AsyncIterator[None]:
-    """Write down what a diagnosis may see, if there is to be one."""
-    if observation is None:
-        yield
-        return
+async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[None]:
+    """Write down what a diagnosis may see."""
     async with observing(
         folder=observation,
         admin=serving.admin,

@@ -8,6 +8,7 @@ from observability.analysis.observation import Observation, read_observation
 from observability.analysis.resources import pools
 from observability.lab.experiments.experiment import Demand
 from observability.lab.trial.block import Block, Schedule
+from observability.lab.trial.errors import TrialError
 
 # So few that no experiment is overloaded by it: orders that fail take less of everything than those that do not.
 PROBE_RATE_PER_SECOND = 5.0
@@ -15,6 +16,8 @@ PROBE_SECONDS = 8.0
 PROBE_WARM_UP_SECONDS = 2.0
 # What the platform's own polling takes of its core without any order.
 IDLE_UTILISATION = 0.06
+# With fewer orders no quantile is worth anything.
+LEAST_RATE_PER_SECOND = 0.5
 _HALVINGS = 40
 _HIGHEST_RATE = 1_000.0
 
@@ -47,7 +50,10 @@ class Demands:
 async def calibrate(
     run: Callable[[Schedule, Path], Awaitable[Block]], demand: Demand, *, seed: int, observation: Path
 ) -> float:
-    """Give the rate in orders a second; `run` runs one block by a schedule and observes it into a folder."""
+    """Give the rate in orders a second; `run` runs one block by a schedule and observes it into a folder.
+
+    Raises TrialError when something is as busy as wanted without any order.
+    """
     schedule = Schedule(
         rate_per_second=PROBE_RATE_PER_SECOND,
         warm_up_seconds=PROBE_WARM_UP_SECONDS,
@@ -56,7 +62,10 @@ async def calibrate(
         demand=replace(demand, surge=1.0),
     )
     probe = await run(schedule, observation)
-    return round(rate_for(demands(probe, probe.orders, observation), demand.utilisation), 2)
+    asked = demands(probe, probe.orders, observation)
+    if asked.utilisation(LEAST_RATE_PER_SECOND) >= demand.utilisation:
+        raise TrialError(f"something is {demand.utilisation:.0%} busy with hardly an order: this setting shows nothing")
+    return round(rate_for(asked, demand.utilisation), 2)
 
 
 def demands(block: Block, orders: int, observation: Path) -> Demands:

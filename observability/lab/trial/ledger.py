@@ -44,7 +44,8 @@ class Ledger:
 
     def _read(self) -> list[Run]:
         try:
-            return [Run(**orjson.loads(line)) for line in self._path.read_bytes().splitlines()]
+            # What follows the last end of a line was cut off while it was written.
+            return [Run(**orjson.loads(line)) for line in self._path.read_bytes().split(b"\n")[:-1]]
         except FileNotFoundError:
             return []
         except (OSError, TypeError, ValueError) as error:

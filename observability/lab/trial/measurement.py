@@ -52,7 +52,7 @@ class Measurement:
 
 
 def measure(blocks: Sequence[BlockRecord]) -> Measurement:
-    """Compare both sides of every pair. Raises ValueError when there is no pair, or a block without orders."""
+    """Compare both sides of every pair. Raises ValueError when there is no pair."""
     pairs = pairs_of(blocks)
     return Measurement(
         latency=tuple(_latency(name, q, pairs) for name, q in QUANTILES.items()),

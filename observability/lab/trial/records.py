@@ -2,8 +2,7 @@
 
 A trial's folder has `plan.json`, `observation/NAME/` (what the diagnosis may see), `diagnosis.json`, `seal.json` (the
 hash of the diagnosis, before any block with the fix), `blocks/NN-VARIANT.json`, `score.json`, `report.html` and
-`summary.md`, and that of a measurement `measurement.json`. Each file is written whole or not at all, so that whatever
-is there need not be done again.
+`summary.md`. Each file is written whole or not at all, so that whatever is there need not be done again.
 """
 
 import hashlib
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import orjson
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from observability.analysis.diagnosis import Verdict
 from observability.lab.trial.block import Block
@@ -47,11 +46,15 @@ FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is tried: the experiment as its seed drew it, at the rate that was calibrated."""
+    """What is tried: the experiment as its seed drew it, at the rate that was calibrated.
+
+    `setting_sha256` is of all that was drawn: another version of the experiment may draw something else.
+    """
 
     experiment: str
     seed: int
     place: str
+    setting_sha256: str
     sizes: Sizes
     rate_per_second: float
     expected_utilisation: float
@@ -105,9 +108,14 @@ class Folder:
         return len(list(self.path.glob(f"blocks/{number:02}-{side}-invalid-*.json")))
 
     def read(self, name: str, kind: type[T]) -> T | None:
-        """Read a file that was written, None when it was not."""
+        """Read a file that was written, None when it was not. Raises TrialError when it is another version's."""
         path = self.path / name
-        return TypeAdapter(kind).validate_json(path.read_bytes()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return TypeAdapter(kind).validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise TrialError(f"{path} is not what this version writes: begin again with --fresh") from error
 
     def write(self, name: str, value: object) -> None:
         """Write a file as JSON, whole or not at all."""

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 from observability.lab.experiments.catalogue import experiments, find_experiment
 from observability.lab.experiments.experiment import Kind
-from observability.lab.trial.errors import TrialError
 from observability.lab.trial.ledger import Ledger
 from observability.lab.trial.machine import describe_machine
 from observability.lab.trial.records import QUICK, Sizes
@@ -91,7 +91,7 @@ class Series:
         ledger.write(*told)
         try:
             yield lambda outcome: ledger.write(*told, outcome)
-        except TrialError as error:
+        except Exception as error:
             ledger.write(*told, f"not finished: {error}")
             raise
 
@@ -112,6 +112,9 @@ def names() -> tuple[str, ...]:
     return tuple(experiments())
 
 
-def negatives() -> tuple[str, ...]:
-    """Return the names of the experiments in which nothing is wrong, whatever they are for."""
-    return tuple(name for name, each in experiments().items() if each.kind is not Kind.BOTTLENECK)
+def asked(*, first: int, seeds: int, least_negatives: int) -> list[tuple[str, int]]:
+    """Return what a score asks: every experiment under each seed, then more of those in which nothing is wrong."""
+    negatives = [name for name, each in experiments().items() if each.kind is not Kind.BOTTLENECK]
+    more = ((name, seed) for seed in count(first + seeds) for name in negatives)
+    every = [(name, seed) for name in names() for seed in range(first, first + seeds)]
+    return every + list(islice(more, max(0, least_negatives - seeds * len(negatives))))

@@ -1,5 +1,6 @@
 """How does one trial go? Calibrate, observe, diagnose, seal, run the pairs, score; a step that is done stays done."""
 
+import hashlib
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class Trial:
     async def run(self) -> Score:
         """Run it to the end. Raises TrialError, ObserverError, LocalError, LoadError; what is done stays done."""
         verdict = await self.diagnose()
-        plan = self.folder.read("plan.json", Plan)
+        plan = self._known_plan()
         assert plan is not None, "nothing is diagnosed without a plan"
         blocks, attempts = await self._blocks(plan)
         result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
@@ -79,10 +80,20 @@ class Trial:
         shutil.rmtree(self.folder.path / "running", ignore_errors=True)
         verdict = self.folder.read("diagnosis.json", Verdict)
         if verdict is None:
-            plan = self.folder.read("plan.json", Plan) or await self._plan()
+            plan = self._known_plan() or await self._plan()
             verdict = await self._ask(await self._observe(plan))
             shutil.rmtree(self.folder.path / "running", ignore_errors=True)
         return verdict
+
+    def _known_plan(self) -> Plan | None:
+        """Return the plan that was made, None before. Raises TrialError when something else would be drawn now."""
+        plan = self.folder.read("plan.json", Plan)
+        if plan is not None and plan.setting_sha256 != self._setting_sha256():
+            raise TrialError(f"{self.folder.path} holds a trial of another setting: begin again with --fresh")
+        return plan
+
+    def _setting_sha256(self) -> str:
+        return hashlib.sha256(repr(self.setting).encode()).hexdigest()
 
     async def _plan(self) -> Plan:
         """Find the rate by a probe, and draw the order of the blocks."""
@@ -100,6 +111,7 @@ class Trial:
             experiment=self.experiment.name,
             seed=self._seed,
             place=self.setting.place,
+            setting_sha256=self._setting_sha256(),
             sizes=self._sizes,
             rate_per_second=rate,
             expected_utilisation=demand.utilisation,

@@ -33,12 +33,14 @@ def test_the_json_has_the_time_to_effect_at_each_consumer(verdict: Verdict) -> N
 
 
 def test_nearly_every_request_was_seen_to_take_effect(verdict: Verdict) -> None:
+    assert verdict.effects
     assert all(each.requests >= 0.9 * verdict.requests for each in verdict.effects)
 
 
 def test_the_text_says_the_same(folder: Path, verdict: Verdict) -> None:
     said = CliRunner().invoke(main, ["diagnose", str(folder)])
     assert said.exit_code == 0
+    assert verdict.effects
     assert all(effect.sentence() in said.output for effect in verdict.effects)
 
 

@@ -67,6 +67,10 @@ def still(
     return seen(*roots, processes=processes, scrapes=scrapes)
 
 
+def _times(root: Node) -> tuple[float, float]:
+    return root.span.start_nanoseconds / 1e6, root.span.end_nanoseconds / 1e6
+
+
 BLOCKED = [blocked(number) for number in range(COUNT)]
 
 
@@ -116,6 +120,32 @@ def test_any_measure_of_the_loop_that_is_called_so_will_do(metric: str) -> None:
 def test_a_gauge_will_do_as_well(seconds: float, count: int) -> None:
     scrapes = [TimedScrape(when, "shop", Scrape({"eventloop_lag_seconds": {(): seconds}}, ())) for when in (0, 4)]
     assert len(found(find_blocking_call, still(BLOCKED, scrapes=scrapes))) == count
+
+
+def test_it_is_one_loop_for_all_operations() -> None:
+    """Three, each of which blocks it in turn: it is as late as all of them together make it."""
+    roots = [serve(f"GET /{number % 3}", *_times(root), *root.children) for number, root in enumerate(BLOCKED)]
+    assert found(find_blocking_call, still(roots))
+
+
+def test_only_the_scrapes_around_the_requests_count() -> None:
+    """An idle minute before them and one after would make any lag small."""
+    idle = [lag(ON_TIME)[0], *lag(ON_TIME)]
+    before = [TimedScrape(each.at_seconds - 60, each.target, each.scrape) for each in idle[:1]]
+    after = TimedScrape(64.0, "shop", lag(0)[1].scrape)
+    assert found(find_blocking_call, still(BLOCKED, scrapes=[*before, *lag(LATE), after]))
+
+
+def test_of_a_summary_the_mean_counts_and_no_quantile() -> None:
+    scrapes = [
+        TimedScrape(
+            each.at_seconds,
+            each.target,
+            Scrape({**each.scrape.samples, "some_event_loop_lag_seconds": {(("quantile", "0.5"),): 9.0}}, ()),
+        )
+        for each in lag(LATE)
+    ]
+    assert found(find_blocking_call, still(BLOCKED, scrapes=scrapes))
 
 
 def test_where_what_was_scraped_has_other_names_it_may_be_the_loop_that_is_latest() -> None:
@@ -169,6 +199,22 @@ def test_no_blocking_call_where_in_each_request(why: str, children: list[Node]) 
     assert found(find_blocking_call, still([at(number, 60, *children) for number in range(COUNT)])) == [], why
 
 
+def test_no_lag_beyond_that_of_any_timer_says_anything() -> None:
+    """Each of 15 ms awaits something unrecorded for 12; a loop that stood still then would be 0.7 ms late."""
+    short = [at(number, 15, query("SELECT item", 1, 3)) for number in range(COUNT)]
+    assert found(find_blocking_call, still(short, processes=worked(0.05, 0.02), scrapes=lag(ON_TIME))) == []
+
+
+def test_hardly_more_than_the_process_worked_may_be_what_counters_leave_out() -> None:
+    """It stood still for 58 ms of each 100, and worked or waited for 55."""
+    assert found(find_blocking_call, still(BLOCKED, processes=worked(0.4, 0.15))) == []
+
+
+def test_processes_of_one_name_whose_counters_go_up_and_down_tell_nothing() -> None:
+    two = [ProcessSample(second, "shop", 500.0 * (second % 2), 0.0) for second in (0.0, 1.0, 2.0, 3.0)]
+    assert found(find_blocking_call, still(BLOCKED, processes=two)) == []
+
+
 def test_a_wait_for_a_connection_that_no_span_covers_leaves_the_loop_on_time() -> None:
     waiting = [at(number, 60, query("BEGIN", 58, 59, waited=57)) for number in range(COUNT)]
     assert found(find_blocking_call, still(waiting, scrapes=lag(ON_TIME))) == []
@@ -193,6 +239,13 @@ def test_statements_that_take_as_long_as_the_loop_stands_still_have_the_name() -
     both = [at(number, 98, *queries("SELECT item", 30, start=1, each=1.5)) for number in range(COUNT)]
     verdict = diagnose(still(both, scrapes=lag(LATE)))
     assert (verdict.bottleneck, verdict.also) == (Bottleneck.N_PLUS_ONE, ("blocking_call in shop",))
+
+
+def test_without_a_lag_it_cannot_be_told_from_a_wait_that_nobody_recorded() -> None:
+    calls = [query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6)]
+    verdict = diagnose(still([at(number, 61, *calls) for number in range(COUNT)], scrapes=()))
+    assert verdict.answer is Answer.CANNOT_TELL
+    assert "whether its process stands still in them is unknown" in verdict.reasons[0]
 
 
 def test_from_traces_alone_it_cannot_be_told() -> None:

@@ -201,6 +201,12 @@ def test_a_promise_that_so_few_requests_may_miss_by_chance_is_not_broken() -> No
     assert missed in verdict.reasons
 
 
+def test_a_promise_that_one_hiccup_broke_is_not_broken() -> None:
+    """A dozen in a row were late, of a hundred."""
+    clients = Requests(0, 10, 3.0, (0.05,) * 70 + (0.3,) * 12 + (0.05,) * 18, Objective(0.25, 0.95))
+    assert diagnose(seen(*[HEALTHY] * 30, clients=clients)).answer is Answer.NONE
+
+
 def test_where_there_is_no_bottleneck_a_promise_that_is_kept_is_said() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=95)))
     assert verdict.answer is Answer.NONE
@@ -270,7 +276,9 @@ def test_the_same_observation_gives_the_same_bytes() -> None:
 
 def _promised(share: float, *, kept: int) -> Requests:
     """A hundred requests, so many of which took no longer than the 0.25 s that this share of them may take."""
-    return Requests(0, 10, 3.0, (0.05,) * kept + (0.3,) * (100 - kept), Objective(0.25, share))
+    missed = 100 - kept
+    latencies = tuple(0.3 if number * missed % 100 < missed else 0.05 for number in range(100))
+    return Requests(0, 10, 3.0, latencies, Objective(0.25, share))
 
 
 def _named(verdict: Verdict) -> tuple[Bottleneck | None, str, str]:

@@ -75,10 +75,21 @@ def test_two_calls_at_once_have_attempts_of_their_own() -> None:
     assert _attempts(root) == [["a", "c"], ["b", "d"]]
 
 
-def test_several_servers_of_one_client_span_are_attempts_whether_they_failed_or_not() -> None:
-    """A response that was lost, or a client that sends anew without a span of its own."""
-    root = client("call", 0, 20, _served("first", 2, 5), _served("second", 9, 15))
+def test_several_servers_of_one_client_span_are_attempts_where_one_failed() -> None:
+    """A client that sends anew without a span of its own."""
+    root = client("call", 0, 20, _failing("first", 2, 5), _served("second", 9, 15))
     assert _attempts(root) == [["first", "second"]]
+
+
+def test_a_client_span_around_several_calls_that_went_well_holds_no_attempts() -> None:
+    root = client("fetch pages", 0, 20, _served("first", 2, 5), _served("second", 9, 15))
+    assert _attempts(root) == []
+
+
+def test_what_was_resent_repeats_what_failed_rather_than_what_did_not() -> None:
+    went_well, failed = _ok("a", 0, 4), _failed("b", 6, 10)
+    resent = _call("c", 12, 16, {"http.request.resend_count": 1})
+    assert _attempts(node("root", 0, 30, went_well, failed, resent)) == [["b", "c"]]
 
 
 def test_servers_of_two_services_in_one_client_span_are_no_attempts() -> None:
@@ -122,24 +133,24 @@ def test_two_calls_that_wait_at_once_wait_no_longer_than_one() -> None:
 
 
 def test_within_one_client_span_the_time_between_servers_is_back_off() -> None:
-    [call] = _calls(client("call", 0, 20, _served("first", 2, 5), _served("second", 9, 15)))
+    [call] = _calls(client("call", 0, 20, _failing("first", 2, 5), _served("second", 9, 15)))
     assert (call.wasted_nanoseconds, call.back_off_nanoseconds) == (3, 4)
 
 
 def test_of_an_attempt_that_ran_on_only_the_time_before_the_last_one_is_lost() -> None:
-    [call] = _calls(client("call", 0, 20, _served("first", 2, 19), _served("second", 9, 15)))
+    [call] = _calls(client("call", 0, 20, _failing("first", 2, 19), _served("second", 9, 15)))
     assert call.wasted_nanoseconds == 9 - 2
 
 
 def test_what_was_tried_again_within_a_failed_attempt_is_lost_with_that() -> None:
-    outer = _failed("a", 0, 10, _served("first", 1, 3), _served("second", 6, 9))
+    outer = _failed("a", 0, 10, _failing("first", 1, 3), _served("second", 6, 9))
     calls = _calls(node("root", 0, 30, outer, _ok("b", 12, 20)))
     assert [(call.wasted_nanoseconds, call.back_off_nanoseconds) for call in calls] == [(10, 2), (0, 0)]
 
 
 def test_a_call_is_named_by_its_attempts_or_by_the_client_that_holds_them() -> None:
     [siblings] = _calls(node("root", 0, 30, _failed("a", 0, 4), _ok("b", 6, 10)))
-    [within] = _calls(client("call", 0, 20, _served("first", 2, 5), _served("second", 9, 15)))
+    [within] = _calls(client("call", 0, 20, _failing("first", 2, 5), _served("second", 9, 15)))
     assert (siblings.call.name, within.call.name) == ("ask", "call")
 
 
@@ -245,3 +256,8 @@ def _times(segment: Segment) -> tuple[str, Where, int, int]:
 
 def _without_endings(root: Node) -> Node:
     return Node(replace(root.span, status=SpanStatus.UNSET, attributes={}), tuple(map(_without_endings, root.children)))
+
+
+def _failing(span_id: str, start: int, end: int) -> Node:
+    made = _served(span_id, start, end)
+    return Node(replace(made.span, status=SpanStatus.ERROR), made.children)

@@ -72,7 +72,7 @@ def test_where_servers_write_no_spans_the_attempts_count() -> None:
 
 
 def test_attempts_within_one_client_span_count() -> None:
-    servers = (serve("answer", 1, 5, service="stock"), serve("answer", 15, 19, service="stock"))
+    servers = (failed(serve("answer", 1, 5, service="stock")), serve("answer", 15, 19, service="stock"))
     observation = seen(*[request(30, call("ask", 0, 20, *servers))] * 10)
     [suspect] = found(find_retries, observation)
     assert named(suspect) == (Bottleneck.RETRY_STORM, "shop", "ask")

@@ -119,6 +119,7 @@ def plan() -> Plan:
         experiment="line_by_line",
         seed=7,
         place="in stock",
+        setting_sha256="",
         sizes=Sizes(observe_seconds=5.0, block_seconds=8.0, warm_up_seconds=1.0, pairs=3),
         rate_per_second=12.5,
         expected_utilisation=0.7,

@@ -34,6 +34,12 @@ def test_the_pool_that_is_held_longest_binds_before_the_core() -> None:
     assert rate_for(POOL, 0.7) < rate_for(one, 0.7) < rate_for(none, 0.7)
 
 
+def test_what_workers_hold_anyway_is_part_of_how_busy_a_pool_is() -> None:
+    """A tenth of it, and 5 orders a second that hold it for 50 ms each, on a core as busy as the probe's."""
+    asked = Demands(cpu_seconds=0.001, pools=(Held(0.1, 0.05),), probe_utilisation=IDLE_UTILISATION + 0.005)
+    assert asked.utilisation(5.0) == pytest.approx(0.1 + 5 * 0.05)
+
+
 def test_connections_are_held_longer_on_a_busier_core() -> None:
     busy = Demands(cpu_seconds=0.01, pools=(Held(0.0, 0.02),), probe_utilisation=0.1)
     assert busy.utilisation(40) > 2 * busy.utilisation(20)

@@ -15,7 +15,12 @@ from observability.lab.trial.block import Block, Schedule, keep
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
 
 BLOCK = Block(
-    latencies_seconds=(0.1, 0.2), unanswered=0, invalid_because=(), cpu_seconds={"order": 0.5}, elapsed_seconds=1.0
+    latencies_seconds=(0.1, 0.2),
+    unanswered=0,
+    invalid_because=(),
+    cpu_seconds={"order": 0.5},
+    elapsed_seconds=1.0,
+    orders=2,
 )
 SCHEDULE = Schedule(rate_per_second=5, warm_up_seconds=2, duration_seconds=10, seed=1, demand=Demand(utilisation=0.5))
 # It began a second before the epoch: with the warm-up, requests count from its first second on.

@@ -39,8 +39,15 @@ def test_nothing_was_run_where_there_is_no_list(tmp_path: Path) -> None:
     assert Ledger(tmp_path).runs() == ()
 
 
-@pytest.mark.parametrize("content", ["{", '{"at": "now"}'], ids=["no JSON", "no run"])
+@pytest.mark.parametrize("content", ["{\n", '{"at": "now"}\n'], ids=["no JSON", "no run"])
 def test_a_list_that_is_none_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "runs.jsonl").write_text(content)
     with pytest.raises(TrialError, match="move it away"):
         Ledger(tmp_path).runs()
+
+
+def test_a_line_that_was_cut_off_while_it_was_written_is_none(tmp_path: Path) -> None:
+    Ledger(tmp_path).write("surge", 3, tmp_path / "surge-3")
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"at": "20')
+    assert [run.experiment for run in Ledger(tmp_path).runs()] == ["surge"]

@@ -40,10 +40,10 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert folder.read("diagnosis.json", Verdict) == RIGHT
 
 
-def test_a_verdict_from_before_effects_were_told_is_read_too() -> None:
-    document = orjson.loads(encode(RIGHT))
-    del document["effects"]
-    assert verdict_from(document) == RIGHT
+def test_what_another_version_wrote_is_told(tmp_path: Path) -> None:
+    (tmp_path / "diagnosis.json").write_bytes(b'{"answer": "perhaps"}')
+    with pytest.raises(TrialError, match=r"diagnosis\.json is not what this version writes: begin again with --fresh"):
+        Folder(tmp_path).read("diagnosis.json", Verdict)
 
 
 def test_a_verdict_is_read_with_its_effects() -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from observability.cli.lab import commands
 from observability.lab.experiments.experiment import Kind
+from observability.lab.trial.errors import TrialError
 from observability.lab.trial.report.evidence import NotFinished
 from observability.lab.trial.report.page import render_trial
 from observability.lab.trial.summary import summarise_trial
@@ -126,7 +127,7 @@ def test_a_folder_that_lacks_something_is_no_finished_trial(tmp_path: Path, name
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     folder.write("score.json", {"right": "perhaps"})
-    with pytest.raises(NotFinished, match=r"score\.json"):
+    with pytest.raises(TrialError, match=r"score\.json is not what this version writes"):
         render_trial(folder)
 
 

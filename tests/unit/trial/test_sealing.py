@@ -21,17 +21,13 @@ from tests.unit.trial.making import NOTHING_FOUND, experiment
 
 BEFORE = Variant(environment={"order": {"SOME_SETTING": "1"}})
 SIZES = Sizes(observe_seconds=1, block_seconds=1, warm_up_seconds=0, pairs=3)
-PLAN = Plan(
-    experiment="some",
-    seed=1,
-    place="somewhere",
-    sizes=SIZES,
-    rate_per_second=10,
-    expected_utilisation=0.5,
-    sides=(("before", "after"), ("after", "before"), ("before", "after")),
-)
 BLOCK = Block(
-    latencies_seconds=(0.1, 0.2), unanswered=0, invalid_because=(), cpu_seconds={"order": 0.5}, elapsed_seconds=1.0
+    latencies_seconds=(0.1, 0.2),
+    unanswered=0,
+    invalid_because=(),
+    cpu_seconds={"order": 0.5},
+    elapsed_seconds=1.0,
+    orders=2,
 )
 
 
@@ -39,6 +35,16 @@ def draw(_source: random.Random) -> Setting:
     return Setting(place="somewhere", before=BEFORE, after=HEALTHY, demand=Demand(utilisation=0.5), truth=None)
 
 
+PLAN = Plan(
+    experiment="some",
+    seed=1,
+    place="somewhere",
+    setting_sha256=hashlib.sha256(repr(draw(random.Random(1))).encode()).hexdigest(),
+    sizes=SIZES,
+    rate_per_second=10,
+    expected_utilisation=0.5,
+    sides=(("before", "after"), ("after", "before"), ("before", "after")),
+)
 EXPERIMENT = replace(experiment(Kind.NEGATIVE, None), draw=draw)
 
 

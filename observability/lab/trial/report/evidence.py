@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from observability.analysis.comparison import Estimate, pooled_quantile
 from observability.analysis.diagnosis import Verdict
 from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
@@ -98,10 +96,7 @@ def read_evidence(folder: Folder) -> Evidence:
 
 
 def _needed(folder: Folder, name: str, kind: type[T]) -> T:
-    try:
-        found = folder.read(name, kind)
-    except ValidationError as error:
-        raise NotFinished(f"{name} of {folder.path} is not what a trial writes") from error
+    found = folder.read(name, kind)
     if found is None:
         raise NotFinished(f"{folder.path} holds no finished trial: there is no {name}")
     return found
