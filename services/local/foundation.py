@@ -78,7 +78,7 @@ class Foundation:
         return EventLogAddress(self.nats.url, allow_unsafe_sync=not self.nats.syncs_always)
 
     async def _lay(self) -> None:
-        for reaped in reap_stale_runs():
+        for reaped in reap_stale_runs(parent=self.options.temporary_directory):
             self._progress(reaped)
         if self.options.bus == "nats" and not nats_server_available():
             raise NatsUnavailable(
@@ -88,7 +88,7 @@ class Foundation:
         if self.options.port_base is not None:
             self.ports = documented_ports(self.options.port_base)
         self._prepare_run_directory()
-        self._scratch = Scratch()
+        self._scratch = Scratch(parent=self.options.temporary_directory)
         self._stack.push_async_callback(self._scratch.close)
         self.launcher = Launcher(
             self.options,

@@ -55,10 +55,12 @@ class PlatformOptions:
     takes free ports. `environment` gives extra variables by process name (order, inventory, notification, monolith,
     receiver; "*" means each). `cpus` are the processors that all processes of the platform share; None means any.
     `modules` replaces the module that a process runs, by process name. A service has `start_timeout_seconds` to be
-    ready and, told to stop, `stop_timeout_seconds` to drain before it is killed.
+    ready and, told to stop, `stop_timeout_seconds` to drain before it is killed. What must be gone at the end, the data
+    of a PostgreSQL of ours above all, lies in a new folder below `temporary_directory`; None means the system's.
     """
 
     run_directory: Path
+    temporary_directory: Path | None = None
     mode: Mode = "services"
     bus: Bus = "postgres"
     port_base: int | None = None

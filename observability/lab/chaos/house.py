@@ -60,7 +60,8 @@ QUICK = {
 class HouseOptions:
     """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes.
 
-    `modules` replaces the program of a process, by its name.
+    `modules` replaces the program of a process, by its name. The databases lie in `temporary_directory`; None means the
+    system's.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class HouseOptions:
     bus: Bus
     environment: Mapping[str, str]
     modules: Mapping[str, str] = field(default_factory=dict)
+    temporary_directory: Path | None = None
 
 
 class House:
@@ -85,7 +87,11 @@ class House:
     async def open(options: HouseOptions, *, second_order: bool = False) -> AsyncIterator["House"]:
         """Lay the foundation and prepare the programs; none runs yet. Raises LocalError, ChaosError."""
         platform = PlatformOptions(
-            run_directory=options.folder, mode=options.mode, bus=options.bus, port_base=free_port_base()
+            run_directory=options.folder,
+            temporary_directory=options.temporary_directory,
+            mode=options.mode,
+            bus=options.bus,
+            port_base=free_port_base(),
         )
         async with (
             Foundation.start(platform) as foundation,

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from observability.lab.demo.environment import describe_hardware
 from observability.lab.trial.errors import TrialError
-from observability.lab.trial.stand import platform_cpus
+from observability.lab.trial.stand import memory_with_room, platform_cpus
 from services.local.postgres_binaries import find_postgres_binaries
 
 _TIMEOUT_SECONDS = 10.0
@@ -18,6 +18,7 @@ def describe_machine() -> dict[str, str]:
         "Plumbline": version("plumbline"),
         "Python": platform.python_version(),
         "PostgreSQL": _postgres_version(),
+        "databases": "in memory" if memory_with_room() else "on the disk",
         **describe_hardware(platform_cpus=platform_cpus()),
     }
 

@@ -35,6 +35,8 @@ from services.local.ports import HOST
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
 MODULES = {name: f"observability.lab.experiments.{name}_process" for name in ("inventory", "order")}
+# Templates and copies of all databases, with a table that has grown, and PostgreSQL's own log.
+ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0
 # Nobody balances load here, so nobody needs the time to notice that a process ends.
 DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
@@ -78,7 +80,13 @@ class Stand:
     async def open(folder: Path) -> AsyncIterator["Stand"]:
         """Lay the foundation, stock the shop once, and keep its databases. Raises TrialError, LocalError, LoadError."""
         options = HouseOptions(
-            folder=folder, mode="services", bus="postgres", environment=DRAIN_DELAYS, modules=MODULES
+            folder=folder,
+            mode="services",
+            bus="postgres",
+            environment=DRAIN_DELAYS,
+            modules=MODULES,
+            # What else goes on with a shared disk makes a commit take 1 ms or 70: no experiment is about that.
+            temporary_directory=memory_with_room(),
         )
         async with House.open(options) as house, AsyncExitStack() as stack:
             server = house.foundation.postgres
@@ -228,6 +236,11 @@ async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:
         await connection.execute("SET statement_timeout = 0")
         for statement in statements:
             await connection.execute(statement)
+
+
+def memory_with_room() -> Path | None:
+    """Return where files lie in memory, None where there is no such place or, as in containers, too little of it."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES else None
 
 
 def memory_folder(stack: AsyncExitStack) -> Path:
