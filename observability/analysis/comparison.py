@@ -115,6 +115,15 @@ def pooled_quantile(blocks: Sequence[Sequence[float]], q: float, *, confidence: 
     )
 
 
+def mean_of(values: Sequence[float], *, confidence: float = 0.90) -> Estimate:
+    """Give the mean with Student's t interval; of a single value nothing is known but itself."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return Estimate(mean, -math.inf, math.inf)
+    reach = student_t_quantile((1 + confidence) / 2, len(values) - 1) * _standard_error(values)
+    return Estimate(mean, mean - reach, mean + reach)
+
+
 def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Give the exact interval of a binomial's share of successes, which covers it at least so often.
 
@@ -164,9 +173,8 @@ def _log_ratio(pair: Pair, q: float) -> float:
 
 def _from_spread(logarithms: Sequence[float], confidence: float) -> Estimate:
     """Give the geometric mean with Student's t interval across the values."""
-    mean = statistics.fmean(logarithms)
-    reach = student_t_quantile((1 + confidence) / 2, len(logarithms) - 1) * _standard_error(logarithms)
-    return Estimate(value=math.exp(mean), low=math.exp(mean - reach), high=math.exp(mean + reach))
+    mean = mean_of(logarithms, confidence=confidence)
+    return Estimate(value=math.exp(mean.value), low=math.exp(mean.low), high=math.exp(mean.high))
 
 
 def _smallest_visible(logarithms: Sequence[float], confidence: float) -> float:

@@ -12,10 +12,11 @@ No clock, no task, no lock: the caller says what time it is. All of it runs on o
     breaker.record(permit, Outcome.ANSWERED, seconds=0.012, now=now)
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from services.infra.sliding_counts import SlidingCounts
 
 
 class State(StrEnum):
@@ -72,16 +73,6 @@ class Permit:
     generation: int
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """What ended within a stretch of the window."""
-
-    number: int
-    calls: int = 0
-    failed: int = 0
-    slow: int = 0
-
-
 OnTransition = Callable[[State, State], None]
 
 
@@ -95,7 +86,7 @@ class CircuitBreaker:
         self._state = State.CLOSED
         # Goes up with each transition, so that a result from before one is told from those after it.
         self._generation = 0
-        self._window: deque[_Bucket] = deque(maxlen=policy.buckets)
+        self._window = SlidingCounts(window_seconds=policy.window_seconds, buckets=policy.buckets)
         self._failures_in_a_row = 0
         self._opened_times = 0
         self._until = 0.0
@@ -146,29 +137,17 @@ class CircuitBreaker:
                 self._become(State.CLOSED)
 
     def _count(self, outcome: Outcome, *, slow: bool, now: float) -> None:
-        number = self._number(now)
-        if not self._window or self._window[-1].number != number:
-            self._window.append(_Bucket(number))
-        bucket = self._window[-1]
-        bucket.calls += 1
-        bucket.failed += outcome is Outcome.FAILED
-        bucket.slow += slow
-        self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
+        failed = outcome is Outcome.FAILED
+        self._window.add(now, "calls", *["failed"] * failed, *["slow"] * slow)
+        self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
 
     def _must_open(self, now: float) -> bool:
-        policy, oldest = self.policy, self._number(now) - self.policy.buckets
-        counted = [bucket for bucket in self._window if bucket.number > oldest]
-        calls = sum(bucket.calls for bucket in counted)
+        policy, counted = self.policy, self._window.total(now)
+        calls = counted["calls"]
         return self._failures_in_a_row >= policy.failures_in_a_row or (
             calls >= policy.fewest_calls
-            and (
-                sum(bucket.failed for bucket in counted) >= policy.failed_share * calls
-                or sum(bucket.slow for bucket in counted) >= policy.slow_share * calls
-            )
+            and (counted["failed"] >= policy.failed_share * calls or counted["slow"] >= policy.slow_share * calls)
         )
-
-    def _number(self, now: float) -> int:
-        return int(now / self.policy.window_seconds * self.policy.buckets)
 
     def _open(self, now: float) -> None:
         policy = self.policy

@@ -8,9 +8,9 @@ accepted lately, those beyond it. `max(0, (requests - 2 accepts) / (requests + 1
 No clock: the caller says what time it is.
 """
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from services.infra.sliding_counts import SlidingCounts
 
 WINDOW_SECONDS = 10.0
 BUCKETS = 10
@@ -21,43 +21,25 @@ OVERSHOOT = 2.0
 MOST_REFUSED = 0.9
 
 
-@dataclass(slots=True)
-class _Bucket:
-    number: int
-    requests: int = 0
-    accepts: int = 0
-
-
 class Throttle:
     """What one client knows of one server. `draw` gives a number from 0 to 1."""
 
     def __init__(self, *, draw: Callable[[], float]) -> None:
         self._draw = draw
-        self._window: deque[_Bucket] = deque(maxlen=BUCKETS)
+        self._window = SlidingCounts(window_seconds=WINDOW_SECONDS, buckets=BUCKETS)
 
     def refuses(self, now: float) -> bool:
         """Decide on one call, and count it; what is not refused is to be told of with `accepted` if it is accepted."""
         chance = self.chance(now)
-        self._bucket(now).requests += 1
+        self._window.add(now, "requests")
         return self._draw() < chance
 
     def accepted(self, now: float) -> None:
         """Count an answer that was none of overload, a business error included."""
-        self._bucket(now).accepts += 1
+        self._window.add(now, "accepts")
 
     def chance(self, now: float) -> float:
         """Return with which probability the next call is refused."""
-        oldest = _number(now) - BUCKETS
-        counted = [bucket for bucket in self._window if bucket.number > oldest]
-        requests, accepts = sum(each.requests for each in counted), sum(each.accepts for each in counted)
+        counted = self._window.total(now)
+        requests, accepts = counted["requests"], counted["accepts"]
         return min(MOST_REFUSED, max(0.0, (requests - OVERSHOOT * accepts) / (requests + 1)))
-
-    def _bucket(self, now: float) -> _Bucket:
-        number = _number(now)
-        if not self._window or self._window[-1].number != number:
-            self._window.append(_Bucket(number))
-        return self._window[-1]
-
-
-def _number(now: float) -> int:
-    return int(now / WINDOW_SECONDS * BUCKETS)

@@ -1,18 +1,15 @@
 """What is the difference between two ways to run the same code, in time and in processor, where neither is wrong?"""
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from observability.analysis.comparison import Estimate, Pair, compare, student_t_quantile
+from observability.analysis.comparison import Estimate, Pair, compare, mean_of
 from observability.analysis.quantiles import quantile
 from observability.analysis.whatif import QUANTILES
 from observability.lab.trial.records import BlockRecord
 from observability.lab.trial.score import pairs_of
 
-CONFIDENCE = 0.90
-_FEWEST_FOR_SPREAD = 2
 _MILLISECONDS = 1e3
 
 
@@ -63,7 +60,7 @@ def measure(blocks: Sequence[BlockRecord]) -> Measurement:
 def _latency(name: str, q: float, pairs: Sequence[Pair]) -> Compared:
     before = [quantile(sorted(pair.before), q) for pair in pairs]
     after = [quantile(sorted(pair.after), q) for pair in pairs]
-    return _compared(name, before, after, ratio=compare(pairs, q, confidence=CONFIDENCE).ratio)
+    return _compared(name, before, after, ratio=compare(pairs, q).ratio)
 
 
 def _cpu(blocks: Sequence[BlockRecord]) -> Compared:
@@ -72,27 +69,15 @@ def _cpu(blocks: Sequence[BlockRecord]) -> Compared:
         [each.block.cpu_seconds_an_order for each in sorted(blocks, key=lambda each: each.pair) if each.side == side]
         for side in ("before", "after")
     )
-    logarithms = _mean([math.log(new / old) for old, new in zip(before, after, strict=True)])
-    ratio = Estimate(*(math.exp(each) for each in (logarithms.value, logarithms.low, logarithms.high)))
-    return _compared("processor an order", before, after, ratio=ratio)
+    pairs = [Pair((old,), (new,)) for old, new in zip(before, after, strict=True)]
+    return _compared("processor an order", before, after, ratio=compare(pairs, QUANTILES["p50"]).ratio)
 
 
 def _compared(name: str, before: Sequence[float], after: Sequence[float], *, ratio: Estimate) -> Compared:
-    difference = _mean([new - old for old, new in zip(before, after, strict=True)])
     return Compared(
         name=name,
         before=statistics.fmean(before),
         after=statistics.fmean(after),
         ratio=ratio,
-        difference=difference,
+        difference=mean_of([new - old for old, new in zip(before, after, strict=True)]),
     )
-
-
-def _mean(values: Sequence[float]) -> Estimate:
-    """Give the mean with Student's t interval; a single value bounds nothing."""
-    mean = statistics.fmean(values)
-    if len(values) < _FEWEST_FOR_SPREAD:
-        return Estimate(mean, -math.inf, math.inf)
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    reach = student_t_quantile((1 + CONFIDENCE) / 2, len(values) - 1) * error
-    return Estimate(mean, mean - reach, mean + reach)

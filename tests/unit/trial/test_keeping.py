@@ -11,17 +11,11 @@ import pytest
 from observability.analysis.observation import Objective, Observation, read_observation
 from observability.lab.experiments.experiment import Demand
 from observability.lab.load import Load
-from observability.lab.trial.block import Block, Schedule, keep
+from observability.lab.trial.block import Schedule, keep
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
+from tests.unit.trial.making import block
 
-BLOCK = Block(
-    latencies_seconds=(0.1, 0.2),
-    unanswered=0,
-    invalid_because=(),
-    cpu_seconds={"order": 0.5},
-    elapsed_seconds=1.0,
-    orders=2,
-)
+BLOCK = block(1, "before", (0.1, 0.2)).block
 SCHEDULE = Schedule(rate_per_second=5, warm_up_seconds=2, duration_seconds=10, seed=1, demand=Demand(utilisation=0.5))
 # It began a second before the epoch: with the warm-up, requests count from its first second on.
 RUN = cast(Load, SimpleNamespace(started_at_unix_seconds=-1.0))

@@ -17,18 +17,11 @@ from observability.lab.trial.errors import TrialError
 from observability.lab.trial.records import BlockRecord, Folder, Plan, Sizes
 from observability.lab.trial.stand import Stand
 from observability.lab.trial.trial import Trial
-from tests.unit.trial.making import NOTHING_FOUND, experiment
+from tests.unit.trial.making import NOTHING_FOUND, block, experiment
 
 BEFORE = Variant(environment={"order": {"SOME_SETTING": "1"}})
 SIZES = Sizes(observe_seconds=1, block_seconds=1, warm_up_seconds=0, pairs=3)
-BLOCK = Block(
-    latencies_seconds=(0.1, 0.2),
-    unanswered=0,
-    invalid_because=(),
-    cpu_seconds={"order": 0.5},
-    elapsed_seconds=1.0,
-    orders=2,
-)
+BLOCK = block(1, "before", (0.1, 0.2)).block
 
 
 def draw(_source: random.Random) -> Setting:
