@@ -19,6 +19,9 @@ class Kind(StrEnum):
     MEASUREMENT = "measurement"
 
 
+NOTHING_WRONG = frozenset({Kind.NEGATIVE, Kind.MEASUREMENT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """How the platform is set up.
@@ -26,9 +29,9 @@ class Variant:
     `environment` gives settings by process (order, inventory, notification; "*" means each), `adapters` replaces an
     adapter of a process by the one that a function of the lab makes, named as module:function. `statements` are run by
     the databases' owners once the shop is stocked, by database. `network` puts a network of that delay between two
-    neighbours, named as order-database, order-read_database, inventory-database, notification-database or
-    order-inventory. In `mode` monolith one process has the settings of all, and neither adapters nor an inventory that
-    is somewhere else.
+    neighbours, named as order-database, order-read_database, inventory-database, notification-database,
+    notification-mail (which makes confirmations leave by mail) or order-inventory. In `mode` monolith one process has
+    the settings of all, and neither adapters nor an inventory that is somewhere else.
     """
 
     mode: Mode = "services"
@@ -86,8 +89,9 @@ class Experiment:
     """What is claimed and how it is tried.
 
     `owner_alert` is the alert that the bottleneck raises, or "none"; `collateral` are other alerts that may go off with
-    it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts. It is
-    tried in `times_as_many_pairs` as others: to show that nothing changes takes more than to show that something does.
+    it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts, which
+    is not that of the bottleneck. It is tried in `times_as_many_pairs` as others: to show that nothing changes takes
+    more than to show that something does.
     """
 
     name: str

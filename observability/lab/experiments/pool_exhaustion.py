@@ -6,11 +6,12 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.lab.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
 from observability.lab.proxy import Delay
 
-# Whose pool: its setting, and how many seconds away the database is at least and at most. A transaction of order has
-# fewer statements: its database is farther away, so that the queue is one that an alert tells of.
+# Whose pool: its setting, how many seconds away the database is at least and at most, and how busy it gets. Order has
+# fewer statements in a transaction: its database is farther away and its pool is busier, so that the queue is one that
+# an alert tells of.
 PLACES = {
-    "inventory": ("INVENTORY_DATABASE_POOL_SIZE", (0.0015, 0.0025)),
-    "order": ("ORDER_DATABASE_POOL_SIZE", (0.0035, 0.0045)),
+    "inventory": ("INVENTORY_DATABASE_POOL_SIZE", (0.0015, 0.0025), (0.68, 0.78)),
+    "order": ("ORDER_DATABASE_POOL_SIZE", (0.005, 0.006), (0.76, 0.82)),
 }
 
 
@@ -21,13 +22,13 @@ def draw(source: random.Random) -> Setting:
     for the other. With the database in another building it is held while nobody works.
     """
     service = source.choice(sorted(PLACES))
-    pool_size, away_seconds = PLACES[service]
+    pool_size, away_seconds, utilisation = PLACES[service]
     network = {f"{service}-database": Delay(latency_seconds=source.uniform(*away_seconds))}
     return Setting(
         place=f"one connection in the pool of {service}, whose database is milliseconds away",
         before=Variant(environment={service: {pool_size: "1"}}, network=network),
         after=Variant(network=network),
-        demand=Demand(utilisation=source.uniform(0.68, 0.78)),
+        demand=Demand(utilisation=source.uniform(*utilisation)),
         truth=Truth(Bottleneck.POOL, service),
     )
 

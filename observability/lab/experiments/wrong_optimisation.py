@@ -1,33 +1,40 @@
-"""A wrong optimisation: confirmations are written to memory instead of to disk, and no customer notices."""
+"""A wrong optimisation: mail leaves through a nearer server, and no customer notices, since none waits for mail.
+
+What they wait for is the way between order and inventory, which the diagnosis must name and nobody touches.
+"""
 
 import random
 
-from observability.lab.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Variant
+from observability.analysis.bottleneck import Bottleneck
+from observability.lab.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.lab.proxy import Delay
 
-# The block that runs a variant puts a folder in memory here.
-MEMORY_FOLDER = "{memory_folder}"
+# Each command of a mail waits for the way there and back: of its sending, nearly all is this way.
+NEARER = 0.25
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how busy it is. All orders are alike: what differs between them would hide whether the fix changes any."""
+    """Draw how far all of them are apart, and how busy it gets; orders are alike, so that few tell a quantile."""
+    way, mail = source.uniform(0.035, 0.045), source.uniform(0.008, 0.012)
+    apart = Delay(latency_seconds=way)
     return Setting(
-        place="the folder of confirmations in memory",
-        before=HEALTHY,
-        after=Variant(environment={"notification": {"NOTIFICATION_OUTBOX_FOLDER": MEMORY_FOLDER}}),
-        demand=Demand(utilisation=source.uniform(0.25, 0.35), lines=(3, 3)),
-        truth=None,
+        place=f"{way * 1e3:.0f} ms each way between order and inventory, {mail * 1e3:.0f} ms to the mail server",
+        before=Variant(network={"order-inventory": apart, "notification-mail": Delay(latency_seconds=mail)}),
+        after=Variant(network={"order-inventory": apart, "notification-mail": Delay(latency_seconds=NEARER * mail)}),
+        demand=Demand(utilisation=source.uniform(0.25, 0.35), lines=(1, 1)),
+        truth=Truth(Bottleneck.NETWORK_LATENCY, "order", "inventory"),
     )
 
 
 EXPERIMENT = Experiment(
     name="wrong_optimisation",
     kind=Kind.WRONG_OPTIMISATION,
-    hypothesis="Sending a confirmation is the longest wait for a disk in the whole trace; a faster disk must help.",
-    fix="Write confirmations to memory.",
+    hypothesis="The longest span after an order is the sending of its confirmation; a nearer mail server must help.",
+    fix="Send mail through a server nearby.",
     symptoms=("the span of sending falls by half or more", "no answer comes sooner: none waits for it"),
     owner_alert="none",
-    owner_alert_because="Nothing is wrong.",
+    owner_alert_because="Nothing is saturated, and the objective for placing an order still holds.",
     draw=draw,
     own_time="notification.send_confirmation",
-    times_as_many_pairs=3,
+    times_as_many_pairs=4,
 )

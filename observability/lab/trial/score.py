@@ -71,7 +71,8 @@ def score(
         failed_because=tuple(failures(experiment, ratio, own)),
         ratio_p50=compare(pairs, QUANTILES["p50"]),
         ratio_p95=ratio,
-        forecasts=tuple(forecasts(verdict, blocks)),
+        # What is predicted is what the fix gains, and a wrong optimisation is another.
+        forecasts=() if experiment.kind is Kind.WRONG_OPTIMISATION else tuple(forecasts(verdict, blocks)),
         own_ratio=own,
         equivalent=is_equivalent(ratio, margin=EQUIVALENCE_MARGIN),
         invalid_blocks=attempts - len(blocks) + sum(bool(each.block.invalid_because) for each in blocks),

@@ -10,7 +10,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from observability.lab.experiments.catalogue import experiments, find_experiment
-from observability.lab.experiments.experiment import Kind
+from observability.lab.experiments.experiment import NOTHING_WRONG
 from observability.lab.trial.ledger import Ledger
 from observability.lab.trial.machine import describe_machine
 from observability.lab.trial.records import QUICK, Sizes
@@ -114,7 +114,7 @@ def names() -> tuple[str, ...]:
 
 def asked(*, first: int, seeds: int, least_negatives: int) -> list[tuple[str, int]]:
     """Return what a score asks: every experiment under each seed, then more of those in which nothing is wrong."""
-    negatives = [name for name, each in experiments().items() if each.kind is not Kind.BOTTLENECK]
+    negatives = [name for name, each in experiments().items() if each.kind in NOTHING_WRONG]
     more = ((name, seed) for seed in count(first + seeds) for name in negatives)
     every = [(name, seed) for name in names() for seed in range(first, first + seeds)]
     return every + list(islice(more, max(0, least_negatives - seeds * len(negatives))))

@@ -8,7 +8,6 @@ async with Stand.open(folder) as stand:
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +22,11 @@ from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.experiments.adapters import VARIABLE
 from observability.lab.experiments.experiment import Variant
 from observability.lab.experiments.synchronous_notification import FOLDER_VARIABLE
-from observability.lab.experiments.wrong_optimisation import MEMORY_FOLDER
 from observability.lab.host import default_cpu, usable_cpus
-from observability.lab.proxy import Delay, Proxy
+from observability.lab.proxy import Address, Delay, Proxy
 from observability.lab.stocking import stock_shop
 from observability.lab.trial.errors import TrialError
+from observability.lab.trial.mail import mail_server
 from observability.lab.trial.processes import pin
 from services.local.endpoints import Mode
 from services.local.plan import DATABASES
@@ -158,11 +157,7 @@ class Stand:
 
     async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
         """Return the settings of each service: the variant's, what its adapters are told, its neighbours' addresses."""
-        memory = memory_folder(stack)
-        settings = {
-            name: {key: value.replace(MEMORY_FOLDER, str(memory)) for key, value in own.items()}
-            for name, own in variant.environment.items()
-        }
+        settings = {name: dict(own) for name, own in variant.environment.items()}
         for name, adapter in variant.adapters.items():
             told = {VARIABLE: adapter, FOLDER_VARIABLE: str((self.folder / "lab").absolute())}
             settings.setdefault(name, {}).update(told)
@@ -176,14 +171,17 @@ class Stand:
         """Open a proxy for the life of the stack; return what the caller is told instead of the real address."""
         setting = f"{caller}_{called}".upper()
         if called == "inventory":
-            target = (HOST, self.foundation.ports.inventory_grpc)
-            proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
-            return {f"{setting}_TARGET": proxy.address}
+            inventory = (HOST, self.foundation.ports.inventory_grpc)
+            return {f"{setting}_TARGET": await open_proxy(inventory, delay, stack)}
+        if called == "mail":
+            server = await stack.enter_async_context(mail_server())
+            host, _, port = (await open_proxy(server, delay, stack)).rpartition(":")
+            smtp = f"{caller}_SMTP".upper()
+            return {f"{smtp}_HOST": host, f"{smtp}_PORT": port, f"{smtp}_STARTTLS": "false"}
         dsn = urlsplit(self.foundation.databases["order_read" if called == "read_database" else caller])
-        target = (HOST, dsn.port or 5432)
-        proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
+        address = await open_proxy((HOST, dsn.port or 5432), delay, stack)
         login = dsn.netloc.rpartition("@")[0]
-        return {f"{setting}_DSN": urlunsplit(dsn._replace(netloc=f"{login}@{proxy.address}"))}
+        return {f"{setting}_DSN": urlunsplit(dsn._replace(netloc=f"{login}@{address}"))}
 
 
 def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -193,6 +191,12 @@ def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict
     for service in ("*", *services):
         told |= settings.get(service, {})
     return told
+
+
+async def open_proxy(target: Address, delay: Delay, stack: AsyncExitStack) -> str:
+    """Put a proxy before a target for the life of the stack; return its host:port."""
+    proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
+    return proxy.address
 
 
 async def stop(house: House) -> None:
@@ -241,10 +245,3 @@ async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:
 def memory_with_room() -> Path | None:
     """Return where files lie in memory, None where there is no such place or, as in containers, too little of it."""
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES else None
-
-
-def memory_folder(stack: AsyncExitStack) -> Path:
-    """Return a new folder in memory, where the system has one, that is gone with the stack."""
-    made = Path(tempfile.mkdtemp(prefix="plumbline-", dir=MEMORY if MEMORY.is_dir() else None))
-    stack.callback(shutil.rmtree, made, ignore_errors=True)
-    return made

@@ -25,19 +25,24 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
         say(f"                 {reason}")
     say(f"that is          {'right' if result.right else f'WRONG: {result.why_wrong}'}", "bold")
     say(f"the fix          {trial.experiment.fix}")
-    table = Table(title="Latency in milliseconds, with 90 % intervals", title_justify="left")
-    for heading in ("", "before", "predicted after", "after", "if unchanged"):
-        table.add_column(heading, justify="right")
-    for each in result.forecasts:
-        same = f"{1 + each.error_if_same:.2f} x"
-        table.add_row(each.quantile, *map(_text, (each.actual_before, each.predicted, each.actual_after)), same)
-    console.print(table)
+    if result.forecasts:
+        console.print(_table(result))
     say(ratio_text(result))
     if result.invalid_blocks:
         say(
             f"{result.invalid_blocks} blocks are INVALID: this machine had other work; take the figures as a hint",
             "bold red",
         )
+
+
+def _table(result: Score) -> Table:
+    table = Table(title="Latency in milliseconds, with 90 % intervals", title_justify="left")
+    for heading in ("", "before", "predicted after", "after", "if unchanged"):
+        table.add_column(heading, justify="right")
+    for each in result.forecasts:
+        same = f"{1 + each.error_if_same:.2f} x"
+        table.add_row(each.quantile, *map(_text, (each.actual_before, each.predicted, each.actual_after)), same)
+    return table
 
 
 def _text(estimate: Estimate) -> str:

@@ -69,6 +69,14 @@ def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_
     assert "processor an order 45.0 ms, 45.0 after" in shown
 
 
+def test_of_a_wrong_optimisation_nothing_was_predicted(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path, kind=Kind.WRONG_OPTIMISATION)
+    shown = text_of(render_trial(folder))
+    assert "nobody touched that" in shown
+    assert "predicted after" not in shown
+    assert "not shown to be the same within 5 %" in shown.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_where_nothing_is_wrong_there_was_nothing_to_fix(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=Kind.NEGATIVE, truth=None)
     shown = text_of(render_trial(folder))

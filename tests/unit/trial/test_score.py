@@ -90,6 +90,12 @@ def test_a_wrong_optimisation_must_be_shown_to_change_nothing(after: float, wobb
     assert "is not shown to be the same" in result.failed_because[0]
 
 
+def test_what_was_predicted_of_a_fix_is_not_held_against_a_wrong_optimisation() -> None:
+    result = score(experiment(Kind.WRONG_OPTIMISATION), TRUTH, RIGHT, blocks(1.0, own_after=0.2), attempts=6)
+    assert result.passed
+    assert result.forecasts == ()
+
+
 def test_what_is_predicted_is_held_against_what_came_and_against_no_change() -> None:
     p50, p95 = forecasts(RIGHT, blocks(0.5, wobble=(1.0, 1.0, 1.0)))
     assert (p50.quantile, p95.quantile) == ("p50", "p95")
