@@ -1,4 +1,4 @@
-"""`plumb proxy`: at which address is a part of the platform as far away as one wants?"""
+"""`plumb proxy`: at which address is a part of the platform as far away, or as broken, as one wants?"""
 
 import asyncio
 import math
@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from observability.lab.errors import LoadError, LoadUsageError
-from observability.lab.proxy import MOST_CONNECTIONS, Delay, Proxy
+from observability.lab.proxy import MOST_CONNECTIONS, Delay, Fault, Proxy
 from services.infra.lifecycle import write_ready_file
 from services.infra.settings import Address, is_loopback, parse_address
 from services.local.signals import Interrupted, run_interruptible
@@ -31,13 +31,22 @@ class ProxyCommand:
     delay: Delay
     seed: int
     ready_file: Path | None
+    fault: Fault | None
+    after_seconds: float
+    for_seconds: float
 
 
 def proxy(
     *,
     to: Annotated[str, typer.Option(metavar=_ADDRESS, help="Where connections are passed on to.")],
-    latency_ms: Annotated[float, typer.Option(help="Milliseconds that bytes take, each way.")],
+    latency_ms: Annotated[float, typer.Option(help="Milliseconds that bytes take, each way.")] = 0.0,
     jitter_ms: Annotated[float, typer.Option(help="Up to so many milliseconds more, drawn for each chunk.")] = 0.0,
+    kbytes_per_second: Annotated[
+        float, typer.Option(help="So much passes, each way and on each connection.", show_default="no limit")
+    ] = math.inf,
+    fault: Annotated[Fault | None, typer.Option(help="What happens to connections for a time.")] = None,
+    after_seconds: Annotated[float, typer.Option(help="When the fault begins.")] = 0.0,
+    for_seconds: Annotated[float, typer.Option(help="How long it lasts.", show_default="until the end")] = math.inf,
     seed: Annotated[int, typer.Option(help="Fixes the jitter.")] = 1,
     listen: Annotated[str, typer.Option(metavar=_ADDRESS, help="Where it listens; port 0: any.")] = "127.0.0.1:0",
     ready_file: Annotated[Path | None, typer.Option(help="Write the address here as JSON, once it listens.")] = None,
@@ -45,9 +54,11 @@ def proxy(
         bool, typer.Option("--allow-remote", help="Allow addresses beyond this machine. Anyone may then pass.")
     ] = False,
 ) -> None:
-    """Pass TCP connections on with a delay, as a slower network does, until Ctrl-C.
+    """Pass TCP connections on as a slower network does, or a broken one, until Ctrl-C.
 
-    Example: plumb proxy --to 127.0.0.1:8402 --latency-ms 5 --jitter-ms 2
+    Examples: plumb proxy --to 127.0.0.1:8402 --latency-ms 5 --jitter-ms 2
+
+              plumb proxy --to 127.0.0.1:8402 --fault blackhole --after-seconds 10 --for-seconds 5
 
     Exit codes: 1 it could not listen or write the file, 2 bad options, 130 Ctrl-C, 143 SIGTERM.
     """
@@ -58,7 +69,11 @@ def proxy(
             delay=Delay(
                 latency_seconds=_seconds("--latency-ms", latency_ms),
                 jitter_seconds=_seconds("--jitter-ms", jitter_ms),
+                bytes_per_second=1e3 * _above_zero("--kbytes-per-second", kbytes_per_second),
             ),
+            fault=fault,
+            after_seconds=_above_zero("--after-seconds", after_seconds, or_zero=True),
+            for_seconds=_above_zero("--for-seconds", for_seconds),
             seed=seed,
             ready_file=ready_file,
         )
@@ -80,7 +95,20 @@ async def _serve(command: ProxyCommand) -> None:
             raise LoadError(f"cannot listen: {error}; name a free address of this machine with --listen") from error
         stack.callback(_report, running)
         _announce(command, running.address)
+        if command.fault is not None:
+            await _suffer(running, command.fault, command)
         await asyncio.Event().wait()  # For the signal that ends the command.
+
+
+async def _suffer(running: Proxy, fault: Fault, command: ProxyCommand) -> None:
+    """Let the fault come and go. For ever is no time to sleep for."""
+    await asyncio.sleep(command.after_seconds)
+    with running.suffering(fault):
+        typer.echo(f"{fault} begins.")
+        if math.isinf(command.for_seconds):
+            await asyncio.Event().wait()
+        await asyncio.sleep(command.for_seconds)
+    typer.echo(f"{fault} is over.")
 
 
 def _announce(command: ProxyCommand, address: str) -> None:
@@ -120,6 +148,12 @@ def _seconds(option: str, milliseconds: float) -> float:
     if not (math.isfinite(milliseconds) and milliseconds >= 0):
         raise LoadUsageError(f"{option} must be 0 or more milliseconds, not {milliseconds:g}")
     return milliseconds / 1e3
+
+
+def _above_zero(option: str, number: float, *, or_zero: bool = False) -> float:
+    if number > 0 or (or_zero and number == 0):
+        return number
+    raise LoadUsageError(f"{option} must be above 0{' or 0' * or_zero}, not {number:g}")
 
 
 def _fail(message: str, code: int, cause: Exception) -> NoReturn:

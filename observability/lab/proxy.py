@@ -2,6 +2,11 @@
 
 A TCP proxy stands between them and keeps what each side sends until it is due at the other. It delays bytes and not
 handshakes: a connection opens as fast as without it, which callers that keep their connections do not notice.
+
+What else a network does to connections is a `Fault`, which lasts for the time of a block:
+
+    with proxy.suffering(Fault.BLACKHOLE):
+        ...
 """
 
 import asyncio
@@ -12,9 +17,10 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias, cast
 
 Address: TypeAlias = tuple[str, int]
@@ -29,6 +35,11 @@ MOST_CHUNKS = 4096
 MOST_CONNECTIONS = 500
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
+# An end that comes so late is one that nobody waits for.
+SLOW_CLOSE_SECONDS = 5.0
+# A narrow network keeps what it takes it so long to pass on, and lets the sender wait with the rest.
+BUFFER_SECONDS = 0.25
+LEAST_BUFFER_BYTES = 4096
 
 _END = b""
 # Linger, for no time: the socket's other end sees a reset instead of an end.
@@ -40,15 +51,38 @@ class Delay:
     """How long bytes are under way: the latency each way, and up to the jitter more, drawn evenly for each chunk.
 
     A chunk is what one read gave. None overtakes another: one with little jitter arrives together with the one before.
+    With `bytes_per_second` the chunks of a direction also pass one after the other, each as long as its bytes take.
     """
 
     latency_seconds: float
     jitter_seconds: float = 0.0
+    bytes_per_second: float = math.inf
 
     def __post_init__(self) -> None:
-        """Raise ValueError when a part is negative or endless."""
+        """Raise ValueError when a part is negative or endless, or nothing passes."""
         if not all(math.isfinite(part) and part >= 0 for part in (self.latency_seconds, self.jitter_seconds)):
             raise ValueError("a delay has a latency and a jitter of 0 seconds or more")
+        if not self.bytes_per_second > 0:
+            raise ValueError("a network passes more than 0 bytes a second")
+
+    @property
+    def most_bytes(self) -> float:
+        """What may be under way in one direction before reading pauses."""
+        return min(MOST_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_SECONDS * self.bytes_per_second))
+
+
+class Fault(StrEnum):
+    """What happens to connections, those that there are and new ones, while it lasts.
+
+    RESET: each is reset at once. BLACKHOLE: nothing passes either way, neither bytes nor ends, and arrives once it is
+    over, as what TCP sends again does. HALF_OPEN: the targets of those that there are have vanished and their clients
+    are not told; once it is over, who sends anything is reset. SLOW_CLOSE: an end arrives SLOW_CLOSE_SECONDS late.
+    """
+
+    RESET = "reset"
+    BLACKHOLE = "blackhole"
+    HALF_OPEN = "half-open"
+    SLOW_CLOSE = "slow-close"
 
 
 class Proxy:
@@ -68,6 +102,8 @@ class Proxy:
         self._clients: set[_Side] = set()
         self._targets: set[_Side] = set()
         self._connecting: set[asyncio.Task[None]] = set()
+        self._unconnected: set[_Side] = set()  # Clients whose targets are asked once the dark is over.
+        self._fault: Fault | None = None
         self._closing = False
 
     @staticmethod
@@ -88,21 +124,60 @@ class Proxy:
             server.close()
             await proxy._close()
 
+    @contextmanager
+    def suffering(self, fault: Fault) -> Iterator[None]:
+        """Let a fault last for the time of a block; a proxy has one at a time."""
+        if self._fault is not None:
+            raise ValueError(f"there is a fault already: {self._fault}")
+        self._fault = fault
+        if fault is Fault.RESET:
+            for side in (*self._clients, *self._targets):
+                side.reset()
+        if fault is Fault.HALF_OPEN:
+            for target in tuple(self._targets):
+                target.vanish()
+        try:
+            yield
+        finally:
+            self._fault = None
+            for client in tuple(self._unconnected):
+                self._set_out_to_target(client)
+            for side in (*self._clients, *self._targets):
+                side.see_again()
+
     def _accept(self) -> asyncio.Protocol:
         number = next(self._numbers)
-        client = self._side(f"{self._seed} {number} client", self._client_came, self._clients.discard)
+        client = self._side(f"{self._seed} {number} client", self._client_came, self._client_went)
         target = self._side(f"{self._seed} {number} target", self._targets.add, self._targets.discard)
         client.other, target.other = target, client
         return client
 
     def _side(self, seed: str, on_made: "_OnSide", on_lost: "_OnSide") -> "_Side":
-        return _Side(delay=self._delay, chance=random.Random(seed), on_made=on_made, on_lost=on_lost)
+        return _Side(
+            delay=self._delay,
+            chance=random.Random(seed),
+            fault=lambda: self._fault,
+            on_made=on_made,
+            on_lost=on_lost,
+        )
 
     def _client_came(self, client: "_Side") -> None:
         self._clients.add(client)
         if self._closing or len(self._clients) > MOST_CONNECTIONS:
             self._refuse(client)
-            return
+        elif self._fault is Fault.RESET:
+            client.reset()
+        elif self._fault is Fault.BLACKHOLE:
+            self._unconnected.add(client)
+        else:
+            self._set_out_to_target(client)
+
+    def _client_went(self, client: "_Side") -> None:
+        self._clients.discard(client)
+        self._unconnected.discard(client)
+
+    def _set_out_to_target(self, client: "_Side") -> None:
+        self._unconnected.discard(client)
         task = asyncio.get_running_loop().create_task(self._connect(client))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -134,12 +209,24 @@ class _Side(asyncio.Protocol):
 
     other: "_Side"
 
-    def __init__(self, *, delay: Delay, chance: random.Random, on_made: "_OnSide", on_lost: "_OnSide") -> None:
+    def __init__(
+        self,
+        *,
+        delay: Delay,
+        chance: random.Random,
+        fault: Callable[[], Fault | None],
+        on_made: "_OnSide",
+        on_lost: "_OnSide",
+    ) -> None:
         self.takes_more = False
+        self.is_alone = False  # The other side has vanished and this one was not told.
         self.end_delivered = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._delay = delay
         self._chance = chance
+        self._fault = fault
+        self._free_at = 0.0  # When the last chunk has passed, of those that take turns.
+        self._is_lost_unseen = False
         self._on_made = on_made
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -164,15 +251,22 @@ class _Side(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Send a chunk on its way."""
+        if self.is_alone:
+            if self._fault() is not Fault.HALF_OPEN:
+                self.reset()
+            return
         self._set_out(data)
-        full = self._bytes_under_way >= MOST_BYTES or len(self._under_way) >= MOST_CHUNKS
+        full = self._bytes_under_way >= self._delay.most_bytes or len(self._under_way) >= MOST_CHUNKS
         if full and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Send the end of this direction on its way; the other direction goes on."""
-        self._set_out(_END)
+        if self.is_alone:
+            self.reset()
+        else:
+            self._set_out(_END)
         return True
 
     def pause_writing(self) -> None:
@@ -189,12 +283,30 @@ class _Side(asyncio.Protocol):
         self._transport = None
         self._on_lost(self)
         self.lost.set_result(None)
-        if not (self.end_delivered and self.other.end_delivered):
+        if self._fault() is Fault.BLACKHOLE and not self._broken_off:
+            self._is_lost_unseen = True
+        elif not (self.end_delivered and self.other.end_delivered or self.other.is_alone):
             self.reset()
             self.other.reset()
 
+    def vanish(self) -> None:
+        """Go without a word to the other side."""
+        self.other.is_alone = True
+        self.reset()
+
+    def see_again(self) -> None:
+        """Pass on what a blackhole has kept."""
+        if self.other._is_lost_unseen:
+            self.reset()
+        else:
+            self.deliver()
+
     def _set_out(self, data: bytes) -> None:
-        due = time.monotonic() + self._delay.latency_seconds + self._delay.jitter_seconds * self._chance.random()
+        delay = self._delay
+        self._free_at = max(self._free_at, time.monotonic()) + len(data) / delay.bytes_per_second
+        due = self._free_at + delay.latency_seconds + delay.jitter_seconds * self._chance.random()
+        if data == _END and self._fault() is Fault.SLOW_CLOSE:
+            due += SLOW_CLOSE_SECONDS
         self._under_way.append((due, data))
         self._bytes_under_way += len(data)
         if self._timer is None:
@@ -202,6 +314,8 @@ class _Side(asyncio.Protocol):
 
     def deliver(self) -> None:
         """Write to the other side what is due and it takes; come back when more is due."""
+        if self._fault() is Fault.BLACKHOLE:
+            return
         now = time.monotonic()
         while self._under_way and self.other.takes_more and self._under_way[0][0] <= now:
             _, data = self._under_way.popleft()
@@ -220,7 +334,7 @@ class _Side(asyncio.Protocol):
         self.deliver()
 
     def _read_again(self) -> None:
-        enough = self._bytes_under_way > MOST_BYTES // 2 or len(self._under_way) > MOST_CHUNKS // 2
+        enough = self._bytes_under_way > self._delay.most_bytes / 2 or len(self._under_way) > MOST_CHUNKS // 2
         if not (self._reading or enough or self._transport is None):
             self._reading = True
             self._transport.resume_reading()

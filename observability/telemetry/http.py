@@ -17,6 +17,12 @@ KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 NO_STATUS = "499"
 
 
+def method_of(scope: Scope) -> str:
+    """Return the request's method; one that a client invented is _OTHER, as the conventions say."""
+    method: str = scope["method"]
+    return method if method in KNOWN_METHODS else "_OTHER"
+
+
 class HttpMetrics:
     """Measures each request of the application below it; stands inside the tracing middleware, for the exemplars."""
 
@@ -47,11 +53,10 @@ class HttpMetrics:
             raise
         finally:
             metrics.http_server_active_requests.add(-1, context)
-            method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"
             # Starlette puts the matched route in the scope; without one the path is the client's own invention.
             route = getattr(scope.get("route"), "path", "")
             seconds = perf_counter() - started
-            metrics.http_server_request_duration.observe(seconds, context, method, route, status)
+            metrics.http_server_request_duration.observe(seconds, context, method_of(scope), route, status)
 
 
 def begin_at_zero(telemetry: Telemetry, answers: Iterable[tuple[str, str, int]]) -> None:

@@ -24,6 +24,7 @@ class Metrics:
         self._count = partial(Count, registry=registry, enabled=enabled)
         self._add_http()
         self._add_rpc()
+        self._add_guards()
         self._add_database()
         self._add_process()
         self._add_events()
@@ -57,6 +58,37 @@ class Metrics:
             "rpc_client_call_duration_seconds",
             "RPCs made, all attempts of a call together.",
             ("context", "rpc_method", "rpc_response_status_code"),
+        )
+        self.rpc_server_repeated_attempts = self._count(
+            "shop_rpc_server_repeated_attempts", "RPCs that came as a second or later attempt.", ("context", "rpc_method")
+        )
+
+    def _add_guards(self) -> None:
+        self.circuit_breaker_state = self._level(
+            "shop_circuit_breaker_state",
+            "1 for the state that the breaker in front of a dependency is in: closed, open or half_open.",
+            ("context", "dependency", "state"),
+        )
+        self.circuit_breaker_transitions = self._count(
+            "shop_circuit_breaker_transitions", "Times that a breaker came into a state.", ("context", "dependency", "state")
+        )
+        self.rpc_client_rejections = self._count(
+            "shop_rpc_client_rejections",
+            "RPCs that were not made: reason is circuit_open or throttled.",
+            ("context", "dependency", "reason"),
+        )
+        self.admission_decisions = self._count(
+            "shop_admission_decisions",
+            "Requests that came to a stage, http or grpc: admitted, or turned away by deadline, limit or loop_lag.",
+            ("context", "stage", "decision"),
+        )
+        self.admission_in_flight = self._level(
+            "shop_admission_in_flight",
+            "Admitted requests now: at work here, or waiting for an answer from elsewhere.",
+            ("context", "where"),
+        )
+        self.admission_limit = self._level(
+            "shop_admission_limit", "Most admitted requests, at work here or waiting elsewhere.", ("context", "where")
         )
 
     def _add_database(self) -> None:

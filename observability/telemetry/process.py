@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import platform
+import statistics
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,25 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from observability.telemetry.metrics import Metrics
 
 LOOP_SAMPLE_SECONDS = 0.1
+# Half a second of them: one pause, as of a garbage collection, is not yet a loop that does not keep up.
+RECENT_SAMPLES = 5
+
+
+class LoopLag:
+    """How late the event loop wakes its sleepers, as a rule: the median of the last samples, in seconds."""
+
+    def __init__(self) -> None:
+        self._samples: deque[float] = deque(maxlen=RECENT_SAMPLES)
+        self._median_seconds = 0.0
+
+    def note(self, seconds: float) -> None:
+        """Add a sample."""
+        self._samples.append(seconds)
+        self._median_seconds = statistics.median(self._samples)
+
+    def seconds(self) -> float:
+        """Return the median, 0 before the first sample."""
+        return self._median_seconds
 
 
 class GcPauses:
@@ -56,7 +76,7 @@ class RunQueueWait:
             return 0.0
 
 
-async def watch_process(metrics: Metrics) -> None:
+async def watch_process(metrics: Metrics, loop_lag: LoopLag) -> None:
     """Record, until cancelled, how late the loop wakes this task, as all else in it, and what else held it up."""
     pauses, run_queue = GcPauses(), RunQueueWait()
     gc.callbacks.append(pauses)
@@ -64,7 +84,9 @@ async def watch_process(metrics: Metrics) -> None:
         while True:
             due = perf_counter() + LOOP_SAMPLE_SECONDS
             await asyncio.sleep(LOOP_SAMPLE_SECONDS)
-            metrics.event_loop_lag.observe(max(0.0, perf_counter() - due))
+            late_seconds = max(0.0, perf_counter() - due)
+            loop_lag.note(late_seconds)
+            metrics.event_loop_lag.observe(late_seconds)
             metrics.run_queue_wait.add(run_queue.more_seconds())
             for seconds in pauses.drain():
                 metrics.gc_pause.observe(seconds)

@@ -10,6 +10,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from observability.telemetry.telemetry import Telemetry
 
+# What gRPC's client adds to a second or later attempt at a call: how many came before.
+PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
 # The server statuses that are the server's fault (semantic conventions for gRPC); the others are the caller's to mend.
 SERVER_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 
@@ -36,6 +38,9 @@ def server_call(telemetry: Telemetry, method: str, metadata: Mapping[str, str]) 
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
+        if previous := metadata.get(PREVIOUS_ATTEMPTS):
+            span.set_attribute(f"rpc.request.metadata.{PREVIOUS_ATTEMPTS}", [previous])
+            metrics.rpc_server_repeated_attempts.add(1, context, method)
         metrics.rpc_server_active_calls.add(1, context)
         try:
             yield call

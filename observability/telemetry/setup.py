@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from observability.telemetry.logs import make_logger, take_over_library_logs
 from observability.telemetry.metrics import Metrics
-from observability.telemetry.process import add_process_collectors
+from observability.telemetry.process import LoopLag, add_process_collectors
 from observability.telemetry.spans import CountingBatchProcessor, make_exporter
 from observability.telemetry.telemetry import Telemetry
 
@@ -30,6 +30,7 @@ class Runtime:
     provider: TracerProvider
     metrics: Metrics
     log: FilteringBoundLogger
+    loop_lag: LoopLag = field(default_factory=LoopLag)
 
     def for_context(self, context: str) -> Telemetry:
         """Return the call sites' view for one context."""

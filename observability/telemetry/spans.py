@@ -31,6 +31,7 @@ ALLOWED_ATTRIBUTES = frozenset(
         "messaging.operation.name",
         "network.protocol.version",
         "rpc.method",
+        "rpc.request.metadata.grpc-previous-rpc-attempts",
         "rpc.response.status_code",
         "rpc.system.name",
         "server.address",

@@ -23,11 +23,26 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+Preference = Annotated[
+    str,
+    Header(
+        alias="Prefer",
+        max_length=200,
+        description="`respond-async` (RFC 7240): take the order although inventory is away, and answer 202.",
+    ),
+]
+
 
 def orders_of(request: Request) -> api.OrderService:
     """Return the order service that the application was made with."""
     orders: api.OrderService = request.app.state.orders
     return orders
+
+
+def prefers(preferences: str, name: str) -> bool:
+    """Say whether a preference is among those of a Prefer header, with a value or without."""
+    named = (preference.split(";")[0].split("=")[0].strip().lower() for preference in preferences.split(","))
+    return name in named
 
 
 def answer(order: api.Order, response: Response) -> OrderBody:
@@ -52,14 +67,25 @@ def answer(order: api.Order, response: Response) -> OrderBody:
     },
 )
 async def place_order(
-    body: PlaceOrderBody, caller: CallerId, key: IdempotencyKey, request: Request, response: Response
+    body: PlaceOrderBody,
+    caller: CallerId,
+    key: IdempotencyKey,
+    request: Request,
+    response: Response,
+    prefer: Preference = "",
 ) -> OrderBody:
-    """Place an order. 409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order that was kept and rejected."""
+    """Place an order. 409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order that was kept and rejected.
+
+    503 CIRCUIT_OPEN: inventory is away and nothing was kept, since you did not prefer to be answered later.
+    """
     lines = tuple(api.OrderLine(line.sku, line.quantity) for line in body.lines)
-    order = await orders_of(request).place_order(api.PlaceOrder(key, caller, lines))
+    respond_async = prefers(prefer, "respond-async")
+    order = await orders_of(request).place_order(api.PlaceOrder(key, caller, lines, respond_async=respond_async))
     response.headers["Location"] = f"/orders/{order.order_id}"
     if order.state is api.OrderState.PENDING:
         response.status_code = status.HTTP_202_ACCEPTED
+        if respond_async:
+            response.headers["Preference-Applied"] = "respond-async"
     return answer(order, response)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.infra.sliding_counts import SlidingCounts
+from services.kernel.errors import CircuitOpen
 
 
 class State(StrEnum):
@@ -58,14 +59,6 @@ class Policy:
     probe_seconds: float = 5.0
 
 
-class CircuitOpen(Exception):
-    """The call is not made; `retry_after_seconds` is when it might be."""
-
-    def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__(f"the circuit is open for {retry_after_seconds:.1f} s more")
-        self.retry_after_seconds = retry_after_seconds
-
-
 @dataclass(frozen=True, slots=True)
 class Permit:
     """Leave to make one call; it is good for the state in which it was given."""
@@ -97,6 +90,12 @@ class CircuitBreaker:
     def state(self) -> State:
         """What it is since the last call was admitted, refused or recorded."""
         return self._state
+
+    def check(self, now: float) -> None:
+        """Give no leave and change nothing. Raises CircuitOpen when a call would be refused now."""
+        is_full = self._state is State.HALF_OPEN and self._admitted >= self.policy.probes
+        if self._state is not State.CLOSED and now < self._until and (is_full or self._state is State.OPEN):
+            raise CircuitOpen(self._until - now)
 
     def admit(self, now: float) -> Permit:
         """Give leave for one call. Raises CircuitOpen."""

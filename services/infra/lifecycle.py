@@ -82,7 +82,7 @@ def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], C
 
 async def watched(runtime: setup.Runtime, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
     """Run the body beside the watch over the process."""
-    watching = asyncio.create_task(watch_process(runtime.metrics), name="watch-process")
+    watching = asyncio.create_task(watch_process(runtime.metrics, runtime.loop_lag), name="watch-process")
     try:
         await body(runtime)
     finally:

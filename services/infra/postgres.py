@@ -1,6 +1,7 @@
 """How does a statement reach PostgreSQL? Through a bounded pool, within the deadline, named in spans and metrics."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
@@ -21,6 +22,10 @@ ACQUIRE_SECONDS = 1.0
 ROLLBACK_SECONDS = 1.0
 RELEASE_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
+# The role's lock_timeout, which a transaction may only make shorter.
+LOCK_SECONDS = 2.0
+# The driver ends a statement at the deadline. The server ends it by itself so much later, for a driver that is dead.
+BACKSTOP_SECONDS = 0.2
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -34,6 +39,16 @@ def time_left_seconds() -> float:
     if (seconds := deadline.remaining_seconds()) <= 0:
         raise DeadlineExceeded
     return seconds
+
+
+def begin_within(seconds: float) -> str:
+    """Return the BEGIN of a transaction whose statements and waits for locks the server itself ends after a time.
+
+    In tenths of a second, since each other text is another statement to what counts statements.
+    """
+    tenths = math.ceil(10 * (seconds + BACKSTOP_SECONDS))
+    lock_tenths = min(tenths, round(10 * LOCK_SECONDS))
+    return f"BEGIN; SET LOCAL statement_timeout = {100 * tenths}; SET LOCAL lock_timeout = {100 * lock_tenths}"
 
 
 class Transaction:
@@ -64,7 +79,8 @@ class Transaction:
         """Run BEGIN; its span began before the wait for the connection, and says how long that was."""
         statement.acquired(waited_seconds)
         with translated():
-            await self._connection.execute("BEGIN", timeout=time_left_seconds())
+            seconds = time_left_seconds()
+            await self._connection.execute(begin_within(seconds), timeout=seconds)
 
     async def commit(self) -> None:
         """Run COMMIT: the one statement that waits for the disk. After Unavailable its outcome is unknown."""

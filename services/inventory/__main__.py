@@ -3,9 +3,11 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
+from services.infra.admission import Admission
 from services.infra.http_server import HttpServer
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
@@ -22,7 +24,13 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
     telemetry = runtime.for_context("inventory")
     async with AsyncExitStack() as stack:
         parts, checks = await open_inventory(settings, telemetry=telemetry, stack=stack, stock_adapter=stock_adapter)
-        rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen))
+        admission = Admission(
+            connections=settings.database_pool_size,
+            late_seconds=runtime.loop_lag.seconds,
+            telemetry=AdmissionTelemetry(telemetry),
+            enabled=settings.admission_enabled,
+        )
+        rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen), admission=admission)
         rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)

@@ -13,6 +13,7 @@ class InventorySettings(RunnableSettings):
 
     database_dsn: SecretStr = Field(description="postgresql:// address of inventory's own database.")
     database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
+    admission_enabled: bool = Field(True, description="Turn calls away while there is no room for them.")
     grpc_listen: ListenAddress = Field("127.0.0.1:50052", description="host:port of the gRPC service.")
     reservation_ttl_seconds: float = Field(
         300,

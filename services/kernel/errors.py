@@ -69,6 +69,12 @@ class Unavailable(ServiceError):
     retry_after_seconds: float
 
 
+class CircuitOpen(Unavailable):
+    """What this call needs did not answer lately, so it was not asked; nothing was done."""
+
+    reason = "CIRCUIT_OPEN"
+
+
 @dataclass
 class DeadlineExceeded(ServiceError):
     """Time ran out; the outcome is unknown."""

@@ -3,10 +3,13 @@
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
+from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
+from services.infra.admission import Admission
 from services.infra.http_server import HttpServer
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
@@ -43,10 +46,23 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         notifications, notification_checks = await open_notification(
             settings.notification, telemetry=notification, stack=stack
         )
-        order_server = RpcServer(name="order_grpc", listen=parse_address(settings.order.grpc_listen))
+        doors = {
+            telemetry.context: Admission(
+                connections=told.database_pool_size,
+                late_seconds=runtime.loop_lag.seconds,
+                telemetry=AdmissionTelemetry(telemetry),
+                enabled=told.admission_enabled,
+            )
+            for telemetry, told in ((order, settings.order), (inventory, settings.inventory))
+        }
+        order_server = RpcServer(
+            name="order_grpc", listen=parse_address(settings.order.grpc_listen), admission=doors["order"]
+        )
         order_methods = order_rpc.OrderServicer(orders.application).methods()
         order_server.add(order_rpc.SERVICE, order_methods, telemetry=order, errors=ORDER_ERRORS)
-        inventory_server = RpcServer(name="inventory_grpc", listen=parse_address(settings.inventory.grpc_listen))
+        inventory_server = RpcServer(
+            name="inventory_grpc", listen=parse_address(settings.inventory.grpc_listen), admission=doors["inventory"]
+        )
         inventory_methods = inventory_rpc.InventoryServicer(stock.application).methods()
         inventory_server.add(inventory_rpc.SERVICE, inventory_methods, telemetry=inventory, errors=INVENTORY_ERRORS)
         edge = make_edge(
@@ -55,10 +71,16 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             tracer_provider=runtime.provider,
             request_deadline_seconds=settings.order.request_deadline_seconds,
         )
+        door = AdmissionControl(
+            edge,
+            admission=doors["order"],
+            telemetry=runtime.for_context("edge"),
+            request_deadline_seconds=settings.order.request_deadline_seconds,
+        )
         readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
         admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.order.admin_listen))
-        http = HttpServer(edge, name="http", listen=parse_address(settings.order.http_listen))
+        http = HttpServer(door, name="http", listen=parse_address(settings.order.http_listen))
         workers = (*stock.workers, *orders.workers, *notifications.workers)
         servers: list[lifecycle.Server] = [admin, inventory_server, order_server, http, *workers]
         await lifecycle.serve(servers, readiness=readiness, settings=settings.order, log=runtime.log)

@@ -3,10 +3,13 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
+from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
+from services.infra.admission import Admission
 from services.infra.http_server import HttpServer
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
@@ -27,9 +30,20 @@ async def serve(settings: OrderSettings, runtime: Runtime, *, orders_adapter: Or
         channel = await stack.enter_async_context(open_channel(settings.inventory_target))
         inventory = InventoryClient(channel, target=settings.inventory_target, telemetry=telemetry)
         parts, checks = await open_order(
-            settings, inventory=inventory, telemetry=telemetry, stack=stack, orders_adapter=orders_adapter
+            settings,
+            inventory=inventory,
+            check_inventory=inventory.check,
+            telemetry=telemetry,
+            stack=stack,
+            orders_adapter=orders_adapter,
         )
-        rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen))
+        admission = Admission(
+            connections=settings.database_pool_size,
+            late_seconds=runtime.loop_lag.seconds,
+            telemetry=AdmissionTelemetry(telemetry),
+            enabled=settings.admission_enabled,
+        )
+        rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen), admission=admission)
         rpc.add(SERVICE, OrderServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         edge = make_edge(
             orders=parts.application,
@@ -37,10 +51,16 @@ async def serve(settings: OrderSettings, runtime: Runtime, *, orders_adapter: Or
             tracer_provider=runtime.provider,
             request_deadline_seconds=settings.request_deadline_seconds,
         )
+        door = AdmissionControl(
+            edge,
+            admission=admission,
+            telemetry=runtime.for_context("edge"),
+            request_deadline_seconds=settings.request_deadline_seconds,
+        )
         readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
         admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.admin_listen))
-        http = HttpServer(edge, name="http", listen=parse_address(settings.http_listen))
+        http = HttpServer(door, name="http", listen=parse_address(settings.http_listen))
         servers: list[lifecycle.Server] = [admin, rpc, http, *parts.workers]
         await lifecycle.serve(servers, readiness=readiness, settings=settings, log=telemetry.log)
 

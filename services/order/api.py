@@ -1,6 +1,6 @@
 """What can others ask of orders? Its commands, queries, views and errors, and the protocol that answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -116,11 +116,15 @@ class OrderSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Sell these lines to this customer."""
+    """Sell these lines to this customer, who may be willing to be told later: `respond_async`.
+
+    That is about the answer and no part of what is asked for: a repeat may say otherwise.
+    """
 
     request_id: str
     customer_id: UUID
     lines: tuple[OrderLine, ...]
+    respond_async: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         check_text("request_id", self.request_id, REQUEST_ID, reason="INVALID_REQUEST_ID")
@@ -235,7 +239,10 @@ class OrderService(Protocol):
     """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
 
     async def place_order(self, command: PlaceOrder, /) -> Order:
-        """Return the order CONFIRMED, or PENDING when time ran out. Raises OutOfStock, SkuNotFound, OrderRejected."""
+        """Return the order CONFIRMED, or PENDING when its end is not known in time.
+
+        Raises OutOfStock, SkuNotFound, OrderRejected, and CircuitOpen while inventory is away, without respond_async.
+        """
 
     async def get_order(self, query: GetOrder, /) -> Order:
         """Return the order. Raises OrderNotFound, also for another customer's."""

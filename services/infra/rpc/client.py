@@ -1,18 +1,27 @@
-"""How does one context call another? One place sets the time limit, sends the trace, observes and types the error."""
+"""How does one context call another? One place sets the time limit, sends the trace, observes and types the error.
 
-from typing import TypeVar
+gRPC itself repeats what never reached a server that works: three attempts at UNAVAILABLE, with back-off, fewer as soon
+as more than a few fail. A loop of our own around a call would repeat the repeats, and each attempt at a server that is
+overloaded makes it more so. Repeats that may take minutes belong to the saga.
+"""
+
+import json
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
+from observability.telemetry.dependency import DependencyTelemetry
 from observability.telemetry.rpc import client_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
+from services.infra.admission import elsewhere
 from services.infra.crash_points import crash_points
-from services.infra.rpc.errors import ErrorTranslation
+from services.infra.rpc.errors import CODES, ErrorTranslation
+from services.infra.rpc.guard import Guard
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.infra.settings import parse_address
-from services.kernel.errors import DeadlineExceeded
+from services.kernel.errors import DeadlineExceeded, ServiceError
 
 # A call that got no answer for this long is given up, so that there is time left to repeat it.
 CALL_SECONDS = 1.0
@@ -21,9 +30,30 @@ USEFUL_SECONDS = 0.005
 # 1,500 short SKUs of the longest kind travel in one status detail.
 MAX_METADATA_BYTES = 256 * 1024
 
+# All calls of the contexts may be repeated: their request ids make the second one return what the first did.
+RETRIES: dict[str, Any] = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.05s",
+                "backoffMultiplier": 2,
+                "maxBackoff": "1s",
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # A failure takes a token, a success gives a tenth back; with half of them gone nothing is repeated any more.
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    # Of several addresses, those that answer take turns.
+    "loadBalancingConfig": [{"round_robin": {}}],
+}
+
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 OPTIONS = (
+    ("grpc.service_config", json.dumps(RETRIES)),
     # gRPC's own back-off grows to minutes and keeps a healed server away.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
@@ -53,15 +83,23 @@ class RpcClient:
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._address = parse_address(target)
+        self._guard = Guard(telemetry=DependencyTelemetry(telemetry, service))
         self._service = service
         self._telemetry = telemetry
         self._errors = errors
         self._call_seconds = call_seconds
 
+    def check(self) -> None:
+        """Raise CircuitOpen when a call would be refused now because the service is away."""
+        self._guard.check()
+
     async def call(
         self, name: str, stub: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request
     ) -> Response:
-        """Make one call within what is left of the deadline. Raises DeadlineExceeded when that is too little."""
+        """Make one call within what is left of the deadline. Raises DeadlineExceeded when that is too little.
+
+        Raises CircuitOpen and Overloaded when the call is not worth making.
+        """
         timeout_seconds = min(deadline.remaining_seconds() - deadline.MARGIN_SECONDS, self._call_seconds)
         if timeout_seconds < USEFUL_SECONDS:
             raise DeadlineExceeded
@@ -69,10 +107,14 @@ class RpcClient:
         with client_call(self._telemetry, f"{self._service}/{name}", address=host, port=port) as call:
             crash_points.reached(f"{name}.before_call")
             try:
-                response = await stub(request, timeout=timeout_seconds, metadata=tuple(call.metadata.items()))
+                with self._guard.call(timeout_seconds=timeout_seconds), elsewhere():
+                    response = await stub(request, timeout=timeout_seconds, metadata=tuple(call.metadata.items()))
             except grpc.aio.AioRpcError as error:
                 call.status_code = error.code().name
                 raise self._errors.from_call(error) from error
+            except ServiceError as error:  # the guard's: no call was made
+                call.status_code = CODES[error.kind].name
+                raise
             crash_points.reached(f"{name}.after_call")
             call.status_code = "OK"
             return response

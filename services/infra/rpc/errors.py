@@ -10,6 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from services.kernel.errors import (
+    CircuitOpen,
     DeadlineExceeded,
     IdempotencyInProgress,
     Internal,
@@ -115,6 +116,8 @@ class ErrorTranslation:
                 return Overloaded(details.retry_after_seconds)
             case "DEPENDENCY_UNAVAILABLE":
                 return Unavailable(details.retry_after_seconds)
+            case "CIRCUIT_OPEN":
+                return CircuitOpen(details.retry_after_seconds)
             case "INTERNAL":
                 return Internal(info.metadata["error_id"])
         shared = {kind.reason: kind for kind in (RequestIdReused, IdempotencyInProgress, DeadlineExceeded)}
@@ -132,8 +135,9 @@ def from_code(code: grpc.StatusCode) -> ServiceError:
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded()
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # CANCELLED without our doing: the server's gRPC has as many calls waiting as it may have.
+        case grpc.StatusCode.RESOURCE_EXHAUSTED | grpc.StatusCode.CANCELLED:
             return Overloaded(RETRY_AFTER_SECONDS)
-        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+        case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(RETRY_AFTER_SECONDS)
     return Internal("")

@@ -1,4 +1,8 @@
-"""How does an RPC reach a context? One place parses, sets the deadline, observes, and turns errors into statuses."""
+"""How does an RPC reach a context? One place admits, parses, sets the deadline, observes, and types the errors.
+
+Where handlers keep the processor busy, calls queue in gRPC's own threads, and Python knows of none of them until their
+callers have left. So there are limits there too, below what the door in `services.infra.admission` sees.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
@@ -11,21 +15,33 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from observability.telemetry.rpc import Call, server_call
+from observability.telemetry.rpc import server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
+from services.infra.admission import Admission, Priority
 from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
 from services.infra.settings import Address
-from services.kernel.errors import Internal, InvalidField, ServiceError
+from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError
 
 MAX_MESSAGE_BYTES = 256 * 1024
 # One process has one database pool; far more calls than connections only wait for each other.
 MAX_CONCURRENT_CALLS = 512
+# Calls that Python has not asked for yet: beyond the first number some, beyond the second all are cut off. gRPC names
+# neither in its documentation, so that a test watches over them; their callers see CANCELLED without details.
+MAX_PENDING_CALLS = 64
+MOST_PENDING_CALLS = 128
+# Nobody waits longer for an answer that has not even begun.
+MAX_PENDING_SECONDS = 2
+# From the server: another attempt would find the same.
+DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
 
 Method: TypeAlias = Callable[[Any], Awaitable[Message]]
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # a taken port must fail, not be shared
+    ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING_CALLS),
+    ("grpc.server_max_unrequested_time_in_server", MAX_PENDING_SECONDS),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 )
@@ -35,20 +51,37 @@ class UnaryMethod:
     """One RPC's call site: from bytes to bytes."""
 
     def __init__(
-        self, method: Method, descriptor: MethodDescriptor, *, telemetry: Telemetry, errors: ErrorTranslation
+        self,
+        method: Method,
+        descriptor: MethodDescriptor,
+        *,
+        priority: Priority,
+        admission: Admission,
+        telemetry: Telemetry,
+        errors: ErrorTranslation,
     ) -> None:
         self._method = method
+        self._priority = priority
+        self._admission = admission
         self._request_type = GetMessageClass(descriptor.input_type)
         self._name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._telemetry = telemetry
         self._errors = errors
+        telemetry.metrics.rpc_server_repeated_attempts.add(0, telemetry.context, self._name)
 
     async def answer(self, payload: bytes, context: Context) -> bytes:
-        """Answer one call. gRPC cancels it at its deadline, so every await in it may be the last."""
+        """Answer one call. gRPC cancels it at its deadline, so every await in it may be the last.
+
+        One that is turned away is counted, and has no span: to observe it would cost more than to answer it.
+        """
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         time_remaining: float | None = context.time_remaining()
         seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
-        with server_call(self._telemetry, self._name, metadata) as call, deadline.within(seconds):
+        try:
+            place = self._admission.enter(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
+        except Overloaded as error:
+            return await self._abort(context, error)
+        with place, server_call(self._telemetry, self._name, metadata) as call, deadline.within(seconds):
             try:
                 response = await self._method(self._parse(payload))
                 call.status_code = "OK"
@@ -57,7 +90,8 @@ class UnaryMethod:
                 failure = error
             except Exception as bug:  # noqa: BLE001  # the boundary: logged with its stack, answered as INTERNAL
                 failure = self._report(bug)
-            return await self._abort(call, context, failure)
+            call.status_code = CODES[failure.kind].name
+            return await self._abort(context, failure)
 
     def _parse(self, payload: bytes) -> Message:
         try:
@@ -70,19 +104,20 @@ class UnaryMethod:
         self._telemetry.log.error("rpc.bug_found", rpc_method=self._name, error_id=error_id, exc_info=bug)
         return Internal(error_id)
 
-    async def _abort(self, call: Call, context: Context, error: ServiceError) -> bytes:
-        code = CODES[error.kind]
-        call.status_code = code.name
-        details = self._errors.to_status(error).SerializeToString()
-        await context.abort(code, str(error), trailing_metadata=((DETAILS_KEY, details),))
+    async def _abort(self, context: Context, error: ServiceError) -> bytes:
+        details = (DETAILS_KEY, self._errors.to_status(error).SerializeToString())
+        # What this server needs is away, and it says so; what gRPC says for a server that is away is repeated.
+        metadata = (details, DO_NOT_RETRY) if error.kind is Kind.UNAVAILABLE else (details,)
+        await context.abort(CODES[error.kind], str(error), trailing_metadata=metadata)
         raise AssertionError("abort raises")
 
 
 class RpcServer:
     """Serves contexts over gRPC with health and reflection; satisfies `lifecycle.Server`."""
 
-    def __init__(self, *, name: str, listen: Address) -> None:
+    def __init__(self, *, name: str, listen: Address, admission: Admission) -> None:
         self._name = name
+        self._admission = admission
         self._listen = listen
         self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
         self._health = health.aio.HealthServicer()
@@ -91,7 +126,7 @@ class RpcServer:
     def add(
         self,
         service: ServiceDescriptor,
-        methods: Mapping[str, Method],
+        methods: Mapping[str, tuple[Priority, Method]],
         *,
         telemetry: Telemetry,
         errors: ErrorTranslation,
@@ -100,8 +135,15 @@ class RpcServer:
         if set(methods) != set(service.methods_by_name):
             raise ValueError(f"{service.full_name} has {sorted(service.methods_by_name)}, got {sorted(methods)}")
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        for name, method in methods.items():
-            unary = UnaryMethod(method, service.methods_by_name[name], telemetry=telemetry, errors=errors)
+        for name, (priority, method) in methods.items():
+            unary = UnaryMethod(
+                method,
+                service.methods_by_name[name],
+                priority=priority,
+                admission=self._admission,
+                telemetry=telemetry,
+                errors=errors,
+            )
             handlers[name] = grpc.unary_unary_rpc_method_handler(unary.answer)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
         self._services.append(service.full_name)

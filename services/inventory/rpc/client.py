@@ -18,6 +18,10 @@ class InventoryClient:
         self._stub = InventoryServiceStub(channel)
         self._rpc = RpcClient(target=target, service=SERVICE.full_name, telemetry=telemetry, errors=translate.ERRORS)
 
+    def check(self) -> None:
+        """Raise CircuitOpen when a call would not be made now, since inventory is away."""
+        self._rpc.check()
+
     async def check_availability(self, query: api.CheckAvailability) -> tuple[api.Shortage, ...]:
         """Return the lines that could not be reserved now."""
         request = pb.CheckAvailabilityRequest(lines=translate.stock_lines_to_proto(query.lines))

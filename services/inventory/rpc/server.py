@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from shop.inventory.v1 import inventory_service_pb2 as pb
 
+from services.infra.admission import Priority
 from services.infra.rpc.fields import uuid_from_text
 from services.infra.rpc.server import Method
 from services.inventory import api
@@ -18,16 +19,16 @@ class InventoryServicer:
     def __init__(self, inventory: api.InventoryService) -> None:
         self._inventory = inventory
 
-    def methods(self) -> Mapping[str, Method]:
-        """Return the method of each RPC."""
+    def methods(self) -> Mapping[str, tuple[Priority, Method]]:
+        """Return the method of each RPC, and how early it is turned away."""
         return {
-            "CheckAvailability": self.check_availability,
-            "ReserveStock": self.reserve_stock,
-            "ConfirmReservation": self.confirm_reservation,
-            "ReleaseReservation": self.release_reservation,
-            "ReturnStock": self.return_stock,
-            "GetStock": self.get_stock,
-            "Restock": self.restock,
+            "CheckAvailability": (Priority.READ, self.check_availability),
+            "ReserveStock": (Priority.BEGIN, self.reserve_stock),
+            "ConfirmReservation": (Priority.END, self.confirm_reservation),
+            "ReleaseReservation": (Priority.END, self.release_reservation),
+            "ReturnStock": (Priority.END, self.return_stock),
+            "GetStock": (Priority.READ, self.get_stock),
+            "Restock": (Priority.BEGIN, self.restock),
         }
 
     async def check_availability(self, request: pb.CheckAvailabilityRequest) -> pb.CheckAvailabilityResponse:

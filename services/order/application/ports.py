@@ -1,15 +1,13 @@
-"""What do the use cases need from outside? Protocols; PostgreSQL and retry satisfy them, and fakes in tests."""
+"""What do the use cases need from outside? Protocols; PostgreSQL and the inventory client satisfy them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 from uuid import UUID
 
 from services.order.api import CancelOrder, ListOrders, OrderPage, PlaceOrder
 from services.order.consistency_token import OrderVersion
 from services.order.domain.order import Change, Order
-
-Result = TypeVar("Result")
 
 
 class Orders(Protocol):
@@ -68,8 +66,8 @@ class Summaries(Protocol):
         """Return a page of the customer's orders, newest first. Raises InvalidField for a bad page token."""
 
 
-class UntilKnown(Protocol):
-    """Repeats an idempotent call while nobody knows whether it took effect, as long as there is time."""
+class CheckInventory(Protocol):
+    """Tells of an inventory that is known to be away; of one that was not asked lately it knows nothing."""
 
-    async def __call__(self, call: Callable[[], Awaitable[Result]], /) -> Result:
-        """Return the result or raise the business error; raise the last unknown outcome when time is up."""
+    def __call__(self) -> None:
+        """Raise CircuitOpen when a call would not be made now."""

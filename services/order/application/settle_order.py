@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from services.inventory import api as inventory
 from services.kernel.clock import Clock
 from services.order.api import Rejection, Shortage, VersionConflict
-from services.order.application.ports import Orders, UntilKnown
+from services.order.application.ports import Orders
 from services.order.domain.order import CannotSell, Change, Order
 
 # The order will never be sold: the reservation has ended in another way.
@@ -25,12 +24,11 @@ class SettleOrder:
 
     orders: Orders
     inventory: inventory.InventoryService
-    until_known: UntilKnown
     clock: Clock
     compensated: Callable[[], None]
 
     async def __call__(self, order: Order) -> Order:
-        """Return the order at rest. Raises the kernel's unknown outcomes when time is up: it is then as it was."""
+        """Return the order at rest. Raises the kernel's errors when inventory does not say: it is then as it was."""
         while not order.is_at_rest:
             step = self._give_back if order.cancellation_requested else self._sell
             order = await self._keep(await step(order), before=order)
@@ -51,7 +49,7 @@ class SettleOrder:
     async def _reserve_and_confirm(self, order: Order) -> Change:
         lines = tuple(inventory.StockLine(line.sku, line.quantity) for line in order.lines)
         reserve = inventory.ReserveStock(f"{order.order_id}:reserve", order.order_id, lines)
-        reservation = await self.until_known(partial(self.inventory.reserve_stock, reserve))
+        reservation = await self.inventory.reserve_stock(reserve)
         try:
             sale = order.complete(
                 {line.sku: line.unit_price for line in reservation.lines if line.unit_price}, at=self.clock()
@@ -60,7 +58,7 @@ class SettleOrder:
             await self._release(order)
             return order.reject(error.rejection, at=self.clock())
         confirm = inventory.ConfirmReservation(f"{order.order_id}:confirm", order.order_id)
-        await self.until_known(partial(self.inventory.confirm_reservation, confirm))
+        await self.inventory.confirm_reservation(confirm)
         return sale
 
     async def _give_back(self, order: Order) -> Change:
@@ -68,13 +66,13 @@ class SettleOrder:
             await self._release(order)
         except inventory.ReservationStateConflict:  # it was sold, so the goods come back
             bring_back = inventory.ReturnStock(f"{order.order_id}:return", order.order_id)
-            await self.until_known(partial(self.inventory.return_stock, bring_back))
+            await self.inventory.return_stock(bring_back)
             self.compensated()
         return order.cancel(at=self.clock())
 
     async def _release(self, order: Order) -> None:
         release = inventory.ReleaseReservation(f"{order.order_id}:release", order.order_id)
-        await self.until_known(partial(self.inventory.release_reservation, release))
+        await self.inventory.release_reservation(release)
         self.compensated()
 
     async def _keep(self, change: Change, *, before: Order) -> Order:

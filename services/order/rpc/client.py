@@ -10,7 +10,7 @@ from services.order import api
 from services.order.rpc import translate
 from services.order.rpc.server import SERVICE
 
-# PlaceOrder repeats its own calls while their outcome is unknown, so it is given longer than a single call.
+# PlaceOrder makes two calls of its own, each of which may take as long as one of ours to another service.
 CALL_SECONDS = 5.0
 
 

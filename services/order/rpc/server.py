@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from shop.order.v1 import order_service_pb2 as pb
 
+from services.infra.admission import Priority
 from services.infra.rpc.server import Method
 from services.order import api
 from services.order.rpc import translate
@@ -17,13 +18,13 @@ class OrderServicer:
     def __init__(self, orders: api.OrderService) -> None:
         self._orders = orders
 
-    def methods(self) -> Mapping[str, Method]:
-        """Return the method of each RPC."""
+    def methods(self) -> Mapping[str, tuple[Priority, Method]]:
+        """Return the method of each RPC, and how early it is turned away."""
         return {
-            "PlaceOrder": self.place_order,
-            "GetOrder": self.get_order,
-            "CancelOrder": self.cancel_order,
-            "ListOrders": self.list_orders,
+            "PlaceOrder": (Priority.BEGIN, self.place_order),
+            "GetOrder": (Priority.READ, self.get_order),
+            "CancelOrder": (Priority.END, self.cancel_order),
+            "ListOrders": (Priority.LIST, self.list_orders),
         }
 
     async def place_order(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResponse:

@@ -17,13 +17,18 @@ def place_from_proto(request: pb.PlaceOrderRequest) -> api.PlaceOrder:
     """Return the command. Raises InvalidField."""
     customer_id = uuid_from_text("customer_id", request.customer_id)
     lines = tuple(api.OrderLine(line.sku, line.quantity) for line in request.lines)
-    return api.PlaceOrder(request.request_id, customer_id, lines)
+    return api.PlaceOrder(request.request_id, customer_id, lines, respond_async=request.respond_async)
 
 
 def place_to_proto(command: api.PlaceOrder) -> pb.PlaceOrderRequest:
     """Return the command for the wire."""
     lines = [pb.OrderLine(sku=line.sku, quantity=line.quantity) for line in command.lines]
-    return pb.PlaceOrderRequest(request_id=command.request_id, customer_id=str(command.customer_id), lines=lines)
+    return pb.PlaceOrderRequest(
+        request_id=command.request_id,
+        customer_id=str(command.customer_id),
+        lines=lines,
+        respond_async=command.respond_async,
+    )
 
 
 def cancel_from_proto(request: pb.CancelOrderRequest) -> api.CancelOrder:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.infra.circuit_breaker import CircuitBreaker, CircuitOpen, Outcome, Permit, Policy, State
+from services.infra.circuit_breaker import CircuitBreaker, Outcome, Permit, Policy, State
+from services.kernel.errors import CircuitOpen
 
 POLICY = Policy()
 FAST, SLOW = 0.01, 1.0

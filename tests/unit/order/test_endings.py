@@ -1,14 +1,13 @@
 """How can an order end? Every ending of PlaceOrder and CancelOrder, with fakes for what is outside."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
 from services.inventory import api as inventory_api
 from services.kernel.clock import utc_now
-from services.kernel.errors import Unavailable
+from services.kernel.errors import CircuitOpen, Unavailable
 from services.kernel.money import Money
 from services.order.api import (
     CancelOrder,
@@ -30,13 +29,7 @@ from services.order.application.settle_order import SettleOrder
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.orders import FakeOrders
 
-Result = TypeVar("Result")
 RESERVATION = uuid4()
-
-
-async def once(call: Callable[[], Awaitable[Result]]) -> Result:
-    """Satisfies UntilKnown without repeating."""
-    return await call()
 
 
 class Shop:
@@ -46,17 +39,23 @@ class Shop:
         self.orders = FakeOrders()
         self.inventory = inventory or FakeInventory()
         self.compensations: list[None] = []
+        self.is_inventory_away = False
         settle = SettleOrder(
             orders=self.orders,
             inventory=self.inventory,
-            until_known=once,
             clock=utc_now,
             compensated=lambda: self.compensations.append(None),
         )
-        self._place = PlaceOrderHandler(orders=self.orders, settle=settle, clock=utc_now, new_id=uuid4)
+        self._place = PlaceOrderHandler(
+            orders=self.orders, settle=settle, check_inventory=self._check, clock=utc_now, new_id=uuid4
+        )
         self._cancel = CancelOrderHandler(orders=self.orders, settle=settle, clock=utc_now)
         self._finish = FinishOrderHandler(orders=self.orders, settle=settle)
         self.command = PlaceOrder("place", uuid4(), (OrderLine("A", 2), OrderLine("B", 1)))
+
+    def _check(self) -> None:
+        if self.is_inventory_away:
+            raise CircuitOpen(5.0)
 
     async def place(self) -> Order:
         """Place the one order of the test, or repeat it."""
@@ -258,3 +257,22 @@ async def test_a_rejected_order_is_not_cancelled() -> None:
 def sold(order_id: UUID) -> inventory_api.ReservationStateConflict:
     """What inventory says when it is asked to release what was sold."""
     return inventory_api.ReservationStateConflict(order_id, inventory_api.ReservationState.CONFIRMED)
+
+
+async def test_of_an_order_that_would_have_to_wait_for_inventory_nothing_is_kept() -> None:
+    """Its customer is told at once, and may come back."""
+    shop = Shop()
+    shop.is_inventory_away = True
+    with pytest.raises(CircuitOpen):
+        await shop.place()
+    assert (shop.orders.histories, shop.inventory.calls) == ({}, [])
+
+
+async def test_a_customer_who_is_willing_to_wait_has_an_order_though_inventory_is_away() -> None:
+    """The driver settles it once inventory is back."""
+    shop = Shop()
+    shop.is_inventory_away = True
+    shop.inventory.failures["reserve"] = [CircuitOpen(5.0)]
+    shop.command = replace(shop.command, respond_async=True)
+    assert (await shop.place()).state is OrderState.PENDING
+    assert await shop.finish() is OrderState.CONFIRMED

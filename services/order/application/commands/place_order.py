@@ -4,7 +4,7 @@ from services.kernel.clock import Clock, NewId
 from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
 from services.order import api
 from services.order.api import OrderRejected, OutOfStock, PlaceOrder, SkuNotFound
-from services.order.application.ports import Orders
+from services.order.application.ports import CheckInventory, Orders
 from services.order.application.settle_order import SettleOrder
 from services.order.application.views import view
 from services.order.domain.order import Order
@@ -13,14 +13,23 @@ from services.order.domain.order import Order
 class PlaceOrderHandler:
     """An order is PENDING before any stock is touched; whoever finds it so can settle it."""
 
-    def __init__(self, *, orders: Orders, settle: SettleOrder, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self, *, orders: Orders, settle: SettleOrder, check_inventory: CheckInventory, clock: Clock, new_id: NewId
+    ) -> None:
         self._orders = orders
         self._settle = settle
+        self._check_inventory = check_inventory
         self._clock = clock
         self._new_id = new_id
 
     async def __call__(self, command: PlaceOrder) -> api.Order:
-        """Return the order CONFIRMED, or PENDING when its end is not known in time."""
+        """Return the order CONFIRMED, or PENDING when its end is not known in time.
+
+        Raises CircuitOpen for an order that would have to wait for inventory, unless its customer is willing to wait:
+        nothing is kept of it then.
+        """
+        if not command.respond_async:
+            self._check_inventory()
         placed = Order.place(
             order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
         )

@@ -1,0 +1,62 @@
+"""Which requests get as far as the application? Those that there is room for; the others are answered before any work.
+
+It stands outside of tracing and routing, which take several times as long as the answer.
+"""
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+
+from observability.telemetry.http import Application, Receive, Scope, Send, method_of
+from observability.telemetry.telemetry import Telemetry
+from services.edge.problems import from_service
+from services.edge.routes import router
+from services.infra.admission import Admission, Priority
+from services.kernel.errors import Overloaded
+
+PRIORITIES = {
+    "place_order": Priority.BEGIN,
+    "cancel_order": Priority.END,
+    "get_order": Priority.READ,
+    "list_orders": Priority.LIST,
+}
+
+
+class AdmissionControl:
+    """Turns requests away with 503 OVERLOADED and Retry-After, and records them as the errors that they are."""
+
+    def __init__(
+        self, application: Application, *, admission: Admission, telemetry: Telemetry, request_deadline_seconds: float
+    ) -> None:
+        self._application = application
+        self._admission = admission
+        self._telemetry = telemetry
+        self._request_deadline_seconds = request_deadline_seconds
+        self._routes = [route for route in router.routes if isinstance(route, APIRoute)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on when there is a place for it."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        route = self._route(scope)
+        name = route.name if route else ""
+        priority = PRIORITIES.get(name, Priority.LIST)
+        try:
+            place = self._admission.enter(
+                name, priority, stage="http", remaining_seconds=self._request_deadline_seconds
+            )
+        except Overloaded as error:
+            await self._refuse(error, route.path if route else "", scope, receive, send)
+            return
+        with place:
+            await self._application(scope, receive, send)
+
+    def _route(self, scope: Scope) -> APIRoute | None:
+        return next((route for route in self._routes if route.matches(scope)[0] is Match.FULL), None)
+
+    async def _refuse(self, error: Overloaded, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        response = from_service(Request(scope), error)
+        labels = (self._telemetry.context, method_of(scope), path, str(response.status_code))
+        self._telemetry.metrics.http_server_request_duration.observe(0.0, *labels)
+        await response(scope, receive, send)

@@ -1,0 +1,91 @@
+"""Shall this call be made at all? The breaker knows a server that is away, the throttle one that is overloaded.
+
+One guard stands before one server, whatever the method: what is away is away for all of them.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import grpc
+
+from observability.telemetry.dependency import DependencyTelemetry
+from services.infra.circuit_breaker import CircuitBreaker, Outcome, Permit, Policy, State
+from services.infra.throttle import Throttle
+from services.kernel.errors import CircuitOpen, Overloaded
+
+# The server did not do its part. What it refuses because of the request, or has no capacity for, is an answer.
+FAILURES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+# gRPC's own limit on pending calls says CANCELLED; a call that we cancel ends with a CancelledError instead.
+OVERLOADS = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED})
+RETRY_AFTER_SECONDS = 1.0
+
+
+class Guard:
+    """Watches all calls to one server. `clock` is monotonic, in seconds; `draw` gives a number from 0 to 1."""
+
+    def __init__(
+        self,
+        *,
+        telemetry: DependencyTelemetry,
+        policy: Policy | None = None,
+        clock: Callable[[], float] = monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._telemetry = telemetry
+        self._clock = clock
+        self._breaker = CircuitBreaker(policy or Policy(), draw=draw, on_transition=telemetry.changed)
+        self._throttle = Throttle(draw=draw)
+        telemetry.watch(lambda: self._breaker.state, states=State, reasons=("circuit_open", "throttled"))
+
+    def check(self) -> None:
+        """Raise CircuitOpen when a call would be refused now because the server is away."""
+        self._breaker.check(self._clock())
+
+    @contextmanager
+    def call(self, *, timeout_seconds: float) -> Iterator[None]:
+        """Watch one call, made in the block and cut off after its timeout. Raises CircuitOpen, Overloaded."""
+        permit = self._admit()
+        began, outcome = self._clock(), Outcome.GIVEN_UP
+        is_refused = False
+        try:
+            yield
+            outcome = Outcome.ANSWERED
+        except grpc.aio.AioRpcError as error:
+            outcome = self._outcome(error.code(), timeout_seconds)
+            is_refused = error.code() in OVERLOADS
+            raise
+        finally:
+            now = self._clock()
+            if not is_refused:
+                self._throttle.accepted(now)
+            self._breaker.record(permit, outcome, seconds=now - began, now=now)
+
+    def _admit(self) -> Permit:
+        now = self._clock()
+        try:
+            permit = self._breaker.admit(now)
+        except CircuitOpen:
+            self._telemetry.rejected("circuit_open")
+            raise
+        if self._throttle.refuses(now):
+            self._breaker.record(permit, Outcome.GIVEN_UP, seconds=0.0, now=now)
+            self._telemetry.rejected("throttled")
+            raise Overloaded(RETRY_AFTER_SECONDS)
+        return permit
+
+    def _outcome(self, code: grpc.StatusCode, timeout_seconds: float) -> Outcome:
+        if code not in FAILURES:
+            return Outcome.ANSWERED
+        # A caller with little time left says nothing about the server when that runs out.
+        is_hurried = timeout_seconds < self._breaker.policy.slow_seconds
+        return Outcome.GIVEN_UP if is_hurried and code is grpc.StatusCode.DEADLINE_EXCEEDED else Outcome.FAILED

@@ -1,0 +1,22 @@
+"""What do the instruments of a test say? A catalogue of its own, and the value of one of its series."""
+
+import structlog
+from opentelemetry.trace import NoOpTracer
+from prometheus_client import CollectorRegistry
+
+from observability.telemetry.metrics import Metrics
+from observability.telemetry.telemetry import Telemetry
+
+
+def counting(context: str) -> Telemetry:
+    """Return instruments that count, and trace nothing."""
+    log = structlog.wrap_logger(structlog.ReturnLogger())
+    return Telemetry(context, NoOpTracer(), Metrics(registry=CollectorRegistry()), log)
+
+
+def counted(telemetry: Telemetry, name: str, **labels: str) -> float:
+    """Return the value of a series under exactly these labels. Raises LookupError when there is none."""
+    value = telemetry.metrics.registry.get_sample_value(name, labels)
+    if value is None:
+        raise LookupError(f"there is no {name} with {labels}")
+    return value
