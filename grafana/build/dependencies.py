@@ -1,6 +1,7 @@
 """What does the shop wait for? The services it calls, its connection pools, and PostgreSQL."""
 
 from grafana.build.calls import CALL_DURATION, CALL_ERRORS, CALL_RATE
+from grafana.build.guards import GUARD_ERRORS, GUARD_SATURATION
 from grafana.build.panel import Board, Heading, Row
 from grafana.build.pool import POOL_DURATION, POOL_ERRORS, POOL_RATE, POOL_RESOURCES, POOL_SATURATION
 from grafana.build.postgres import (
@@ -25,9 +26,9 @@ BOARD = Board(
     "What does the shop wait for: another service, a connection, or PostgreSQL?",
     (
         Row(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE)),
-        Row(Heading.ERRORS, (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS)),
+        Row(Heading.ERRORS, (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *GUARD_ERRORS)),
         Row(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
-        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION)),
+        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION)),
         Row(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
         signals(SLOW),
     ),

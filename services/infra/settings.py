@@ -37,6 +37,13 @@ def check_address(text: str) -> str:
     return text
 
 
+def check_targets(text: str) -> str:
+    """Return the text when it is one address or several with commas between them, for use as a validator."""
+    for target in text.split(","):
+        parse_address(target)
+    return text
+
+
 def is_loopback(host: str) -> bool:
     """Say whether only this machine can reach a host."""
     try:
@@ -46,6 +53,7 @@ def is_loopback(host: str) -> bool:
 
 
 ListenAddress = Annotated[str, AfterValidator(check_address)]
+Targets = Annotated[str, AfterValidator(check_targets)]
 
 
 class RunnableSettings(BaseSettings):

@@ -27,8 +27,9 @@ async def serve(settings: OrderSettings, runtime: Runtime, *, orders_adapter: Or
     """Serve until a signal, then drain."""
     telemetry = runtime.for_context("order")
     async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(open_channel(settings.inventory_target))
-        inventory = InventoryClient(channel, target=settings.inventory_target, telemetry=telemetry)
+        guarded = settings.inventory_guarded
+        channel = await stack.enter_async_context(open_channel(settings.inventory_target, budget=guarded))
+        inventory = InventoryClient(channel, target=settings.inventory_target, telemetry=telemetry, guarded=guarded)
         parts, checks = await open_order(
             settings,
             inventory=inventory,

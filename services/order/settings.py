@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import ListenAddress, RunnableSettings
+from services.infra.settings import ListenAddress, RunnableSettings, Targets
 
 
 class OrderContextSettings(RunnableSettings):
@@ -31,4 +31,9 @@ class OrderContextSettings(RunnableSettings):
 class OrderSettings(OrderContextSettings):
     """What the order process needs beside: where inventory is."""
 
-    inventory_target: ListenAddress = Field("127.0.0.1:50052", description="host:port of inventory's gRPC service.")
+    inventory_target: Targets = Field(
+        "127.0.0.1:50052", description="host:port of inventory's gRPC service, of several with commas between them."
+    )
+    inventory_guarded: bool = Field(
+        True, description="Call inventory behind a circuit breaker, a throttle and a budget for repeats."
+    )

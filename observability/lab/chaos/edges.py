@@ -115,7 +115,7 @@ async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,
     ):
-        orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"))
+        orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"), guarded=False)
         yield RestEdge(session, edge_http), GrpcEdge(orders)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from observability.prometheus.build.call_rules import call_groups
 from observability.prometheus.build.event_rules import event_groups
 from observability.prometheus.build.meta_rules import meta_groups
 from observability.prometheus.build.model import Document, Group
@@ -17,6 +18,7 @@ FILES: dict[str, Callable[[Pace], list[Group]]] = {
     "slo": slo_groups,
     "services": service_groups,
     "saturation": saturation_groups,
+    "calls": call_groups,
     "events": event_groups,
     "telemetry": telemetry_groups,
     "meta": meta_groups,

@@ -44,6 +44,19 @@ RUN_QUEUE_WAITING = Threshold(limit=0.5, for_seconds=10 * MINUTE, keep_seconds=5
 MEMORY_HIGH = Threshold(limit=176 * MEBIBYTE, for_seconds=10 * MINUTE)
 MEMORY_HIGH_OTHERS_LIMIT = 120 * MEBIBYTE
 
+# Times that a breaker opened.
+CIRCUIT_OPENED = Threshold(limit=0, for_seconds=0)
+# Share of the calls answered that are a second or later attempt: half of what the clients' budget lets through.
+CALLS_REPEATED = Threshold(limit=0.05, for_seconds=2 * MINUTE)
+# Repeated attempts a second, below which a share says nothing.
+CALLS_REPEATED_LEAST_RATE = 0.02
+# Calls a second that are not made, so that an overloaded server has fewer to refuse.
+CALLS_THROTTLED = Threshold(limit=0.02, for_seconds=1 * MINUTE)
+# Share of requests that are turned away.
+REQUESTS_SHED = Threshold(limit=0.01, for_seconds=1 * MINUTE)
+# Requests turned away a second, below which a share says nothing.
+REQUESTS_SHED_LEAST_RATE = 0.02
+
 # Seconds that the oldest unpublished event has waited.
 OUTBOX_STALLED = Threshold(limit=30, for_seconds=1 * MINUTE)
 # Relays that hold the lease.

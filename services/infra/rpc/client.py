@@ -44,16 +44,15 @@ RETRIES: dict[str, Any] = {
             },
         }
     ],
-    # A failure takes a token, a success gives a tenth back; with half of them gone nothing is repeated any more.
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     # Of several addresses, those that answer take turns.
     "loadBalancingConfig": [{"round_robin": {}}],
 }
+# A failure takes a token, a success gives a tenth back; with half of them gone nothing is repeated any more.
+BUDGET: dict[str, Any] = {"retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1}}
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 OPTIONS = (
-    ("grpc.service_config", json.dumps(RETRIES)),
     # gRPC's own back-off grows to minutes and keeps a healed server away.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
@@ -65,13 +64,21 @@ OPTIONS = (
 )
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """Return a channel to host:port; it connects when first used, and again after a loss within a second."""
-    return grpc.aio.insecure_channel(target, options=OPTIONS)
+def open_channel(target: str, *, budget: bool = True) -> grpc.aio.Channel:
+    """Return a channel to host:port, or to several with commas between them, whose turns it takes.
+
+    It connects when first used, and again after a loss within a second. Without a budget each failure is repeated.
+    """
+    config = json.dumps(RETRIES | BUDGET if budget else RETRIES)
+    addresses = f"ipv4:{target}" if "," in target else target
+    return grpc.aio.insecure_channel(addresses, options=(*OPTIONS, ("grpc.service_config", config)))
 
 
 class RpcClient:
-    """The call site of one service's stub. Errors are the service's own and the kernel's."""
+    """The call site of one service's stub, at host:port, or at several of which the first is named in spans.
+
+    Errors are the service's own and the kernel's.
+    """
 
     def __init__(
         self,
@@ -81,9 +88,10 @@ class RpcClient:
         telemetry: Telemetry,
         errors: ErrorTranslation,
         call_seconds: float = CALL_SECONDS,
+        guarded: bool = True,
     ) -> None:
-        self._address = parse_address(target)
-        self._guard = Guard(telemetry=DependencyTelemetry(telemetry, service))
+        self._address = parse_address(target.partition(",")[0])
+        self._guard = Guard(telemetry=DependencyTelemetry(telemetry, service), enabled=guarded)
         self._service = service
         self._telemetry = telemetry
         self._errors = errors

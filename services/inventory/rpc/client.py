@@ -14,9 +14,11 @@ from services.inventory.rpc.server import SERVICE
 class InventoryClient:
     """Calls inventory over a channel. The channel belongs to the caller, who closes it."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
         self._stub = InventoryServiceStub(channel)
-        self._rpc = RpcClient(target=target, service=SERVICE.full_name, telemetry=telemetry, errors=translate.ERRORS)
+        self._rpc = RpcClient(
+            target=target, service=SERVICE.full_name, telemetry=telemetry, errors=translate.ERRORS, guarded=guarded
+        )
 
     def check(self) -> None:
         """Raise CircuitOpen when a call would not be made now, since inventory is away."""

@@ -17,7 +17,7 @@ CALL_SECONDS = 5.0
 class OrderClient:
     """Calls orders over a channel. The channel belongs to the caller, who closes it."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
         self._stub = OrderServiceStub(channel)
         self._rpc = RpcClient(
             target=target,
@@ -25,6 +25,7 @@ class OrderClient:
             telemetry=telemetry,
             errors=translate.ERRORS,
             call_seconds=CALL_SECONDS,
+            guarded=guarded,
         )
 
     async def place_order(self, command: api.PlaceOrder) -> api.Order:

@@ -125,7 +125,7 @@ def test_a_call_that_the_throttle_refuses_takes_no_probe() -> None:
     client.call(failed(grpc.StatusCode.RESOURCE_EXHAUSTED), times=100)
     client.call(failed(grpc.StatusCode.UNAVAILABLE), times=POLICY.failures_in_a_row)
     assert client.state() == "open"
-    client.now += POLICY.longest_open_seconds
+    client.now += POLICY.open_seconds
     client.draw = 0.0
     for _ in range(2 * POLICY.probes):
         with pytest.raises(Overloaded):

@@ -1,0 +1,74 @@
+"""Are calls refused, or made again and again? What the guards on both sides of a call do, and how much of it."""
+
+from observability.prometheus.build import thresholds
+from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.pace import Pace
+
+SHARE = "{{ $value | humanizePercentage }}"
+
+
+def call_groups(pace: Pace) -> list[Group]:
+    """Return the alerts on guards at work: each keeps a fault small that customers feel nevertheless."""
+    return [Group("calls", [circuit_opened(pace), calls_repeated(pace), calls_throttled(pace), requests_shed(pace)])]
+
+
+def circuit_opened(pace: Pace) -> Alert:
+    """Return the alert on a service that another has stopped to call."""
+    threshold = thresholds.CIRCUIT_OPENED
+    opened = f'increase(shop_circuit_breaker_transitions_total{{state="open"}}[{pace(threshold.window_seconds)}])'
+    return Alert(
+        name="ShopCircuitOpened",
+        expression=f"sum by (context, dependency) ({opened}) > {threshold.text}",
+        affects="placing",
+        summary="A service that does not answer is not called for a time.",
+        description="{{ $labels.context }} has stopped to call {{ $labels.dependency }}.",
+    )
+
+
+def calls_repeated(pace: Pace) -> Alert:
+    """Return the alert on the share of calls that are not the first attempt."""
+    threshold = thresholds.CALLS_REPEATED
+    window = pace(threshold.window_seconds)
+    by = "sum by (context, rpc_method)"
+    repeated = f"{by} (rate(shop_rpc_server_repeated_attempts_total[{window}]))"
+    return Alert(
+        name="ShopCallsRepeated",
+        expression=f"{repeated} / {by} (rate(rpc_server_call_duration_seconds_count[{window}])) > {threshold.text}"
+        f" and {repeated} > {thresholds.CALLS_REPEATED_LEAST_RATE}",
+        for_seconds=threshold.for_seconds,
+        affects="placing",
+        summary="Calls fail on their way and are made again.",
+        description=f"{SHARE} of {{{{ $labels.rpc_method }}}} are second or later attempts.",
+    )
+
+
+def calls_throttled(pace: Pace) -> Alert:
+    """Return the alert on calls that are not made since their server refuses most."""
+    threshold = thresholds.CALLS_THROTTLED
+    window = pace(threshold.window_seconds)
+    throttled = f'rate(shop_rpc_client_rejections_total{{reason="throttled"}}[{window}])'
+    return Alert(
+        name="ShopCallsThrottled",
+        expression=f"sum by (context, dependency) ({throttled}) > {threshold.text}",
+        for_seconds=threshold.for_seconds,
+        affects="placing",
+        summary="A service refuses so many calls that some are not made any more.",
+        description="{{ $labels.context }} keeps {{ $value | humanize }} calls a second from {{ $labels.dependency }}.",
+    )
+
+
+def requests_shed(pace: Pace) -> Alert:
+    """Return the alert on the share of requests that are turned away at the door."""
+    threshold = thresholds.REQUESTS_SHED
+    window = pace(threshold.window_seconds)
+    by = "sum by (context, stage)"
+    shed = f'{by} (rate(shop_admission_decisions_total{{decision!="admitted"}}[{window}]))'
+    return Alert(
+        name="ShopRequestsShed",
+        expression=f"{shed} / {by} (rate(shop_admission_decisions_total[{window}])) > {threshold.text}"
+        f" and {shed} > {thresholds.REQUESTS_SHED_LEAST_RATE}",
+        for_seconds=threshold.for_seconds,
+        affects="placing",
+        summary="Requests are turned away, since there is no room for them.",
+        description=f"{{{{ $labels.context }}}} turns {SHARE} of its {{{{ $labels.stage }}}} requests away.",
+    )
