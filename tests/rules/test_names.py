@@ -20,6 +20,7 @@ FOREIGN = {
     "up",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
+    "process_start_time_seconds",
     "prometheus_rule_evaluation_failures_total",
     "prometheus_notifications_errors_total",
     "prometheus_notifications_sent_total",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from observability.lab.drill.calls import connections_cut, too_few_connections
 from observability.lab.drill.databases import (
     closed,
     event_nobody_can_read,
@@ -52,6 +53,10 @@ FAULTS = (
     Fault("ShopOrderAbsent", "the job `order` is taken out of the configuration", forgotten("order")),
     Fault("ShopInventoryAbsent", "the job `inventory` is taken out", forgotten("inventory")),
     Fault("ShopNotificationAbsent", "the job `notification` is taken out", forgotten("notification")),
+    Fault("ShopCircuitOpened", "inventory is killed", killed("inventory")),
+    Fault("ShopCallsRepeated", "the connections to inventory are cut again and again", connections_cut),
+    Fault("ShopCallsThrottled", "inventory has one connection to its database, and `items` is locked", too_few_connections),
+    Fault("ShopRequestsShed", "the table `orders` is locked", locked("order", "orders")),
     Fault("ShopPoolExhausted", "lists are asked for behind a lock", lists_behind_a_lock),
     Fault("ShopPoolWaiting", "lists are asked for behind a lock", lists_behind_a_lock),
     Fault(

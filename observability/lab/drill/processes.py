@@ -6,13 +6,13 @@ import signal
 import sys
 import uuid
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Begin, Scene
 from services.inventory.api import ReserveStock, StockLine
 from services.local.ports import HOST
@@ -68,7 +68,7 @@ def stumbling(name: str) -> Begin:
                 life.send(signal.SIGCONT)
                 await asyncio.sleep(STUMBLE_SECONDS)
 
-        async with _going_on(stumble()):
+        async with going_on(stumble()):
             try:
                 yield
             finally:
@@ -130,7 +130,7 @@ def besieged(name: str) -> Begin:
                 with suppress(ConnectionError):
                     await writer.drain()
 
-        async with _going_on(besiege()):
+        async with going_on(besiege()):
             try:
                 yield
             finally:
@@ -166,7 +166,7 @@ async def reservations_abandoned(scene: Scene) -> AsyncIterator[None]:
                 await stock.reserve_stock(ReserveStock(str(reservation_id), reservation_id, (StockLine(sku, 1),)))
                 await asyncio.sleep(1 / ABANDONED * 10)
 
-    async with _going_on(abandon()):
+    async with going_on(abandon()):
         yield
 
 
@@ -203,20 +203,8 @@ async def _asking(
         AsyncExitStack() as stack,
     ):
         for _ in range(connections):
-            await stack.enter_async_context(_going_on(ask(session)))
+            await stack.enter_async_context(going_on(ask(session)))
         yield
-
-
-@asynccontextmanager
-async def _going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let something go on for the time of a block; what it raised by then is raised."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _pin(pid: int, cpus: set[int]) -> None:

@@ -1,0 +1,53 @@
+"""What can go wrong between two services? Their connections are cut, or one has room for next to nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from observability.lab.drill.going_on import going_on
+from observability.lab.drill.scene import Scene
+from observability.lab.proxy import Delay, Fault, Proxy
+from services.local.ports import HOST
+
+# Often enough that a good part of the calls, each of some milliseconds, is under way.
+CUT_EVERY_SECONDS = 0.05
+
+
+@asynccontextmanager
+async def connections_cut(scene: Scene) -> AsyncIterator[None]:
+    """What stands between order and inventory resets their connections, twenty times a second."""
+    inventory = (HOST, scene.house.ports.inventory_grpc)
+
+    async def cut(proxy: Proxy) -> None:
+        while True:
+            await asyncio.sleep(CUT_EVERY_SECONDS)
+            with proxy.suffering(Fault.RESET):
+                pass
+
+    async with Proxy.open(target=inventory, delay=Delay(latency_seconds=0.0), seed=0) as proxy:
+        async with _restarted(scene, "order", ORDER_INVENTORY_TARGET=proxy.address), going_on(cut(proxy)):
+            yield
+
+
+@asynccontextmanager
+async def too_few_connections(scene: Scene) -> AsyncIterator[None]:
+    """Inventory has one connection to its database, and whoever has it waits for a lock."""
+    async with (
+        _restarted(scene, "inventory", INVENTORY_DATABASE_POOL_SIZE="1"),
+        scene.administering("inventory") as connection,
+        connection.transaction(),
+    ):
+        await connection.execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@asynccontextmanager
+async def _restarted(scene: Scene, name: str, **environment: str) -> AsyncIterator[None]:
+    """Let a process run with other settings for the time of a block."""
+    await scene.house.stop(name)
+    await scene.house.start_ready(name, **environment)
+    try:
+        yield
+    finally:
+        await scene.house.stop(name)
+        await scene.house.start_ready(name)
