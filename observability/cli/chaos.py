@@ -12,8 +12,10 @@ from rich.console import Console
 from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
 from observability.lab.chaos.errors import ChaosError
+from observability.lab.chaos.outage import How, OutageOptions, outage
 from observability.lab.chaos.pause import PAUSES, PauseOptions, pause
 from observability.lab.chaos.report import Report
+from observability.lab.chaos.rolling import RollingOptions, rolling
 from observability.lab.chaos.scene import Say
 from observability.lab.chaos.servers import Break, ServersOptions, servers
 from observability.lab.chaos.storm import StormOptions, storm
@@ -154,6 +156,42 @@ def broker_kill_command(
 ) -> None:
     """Kill the NATS server under load and start it again on what it had written."""
     _break("broker-kill", mode, "nats", seed, times, output)
+
+
+@commands.command("rolling-restart")
+def rolling_restart_command(
+    *,
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    times: TimesOption = 20,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Restart order and inventory by turns under load, of each two processes one after the other.
+
+    Nobody may see an error: what one edge loses a balancer sends to the other, once, under the same id.
+    """
+    options = RollingOptions(bus=bus, seed=seed, times=times)
+    _campaign(lambda folder, say: rolling(options, folder, say), output, f"rolling-restart-{bus}")
+
+
+@commands.command("outage")
+def outage_command(
+    *,
+    how: Annotated[How, typer.Option(help="What stands in inventory's place: a server that refuses, or none.")] = "refusing",
+    guarded: Annotated[
+        bool, typer.Option("--guarded/--unguarded", help="Call it behind breaker, throttle and budget, or not.")
+    ] = True,
+    seed: SeedOption = 1,
+    rate: Annotated[float, typer.Option(min=1.0, help="Orders a second, in an open loop.")] = 20.0,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Take inventory away for 30 s under load, and count every attempt at it.
+
+    With guards: at most 1.15 attempts a request, a breaker that opens within 2 s, and all as before within 12 s after
+    it is back.
+    """
+    options = OutageOptions(how=how, guarded=guarded, seed=seed, rate_per_second=rate)
+    _campaign(lambda folder, say: outage(options, folder, say), output, f"outage-{how}-{'' if guarded else 'un'}guarded")
 
 
 def _break(what: Break, mode: Mode, bus: Bus, seed: int, times: int, output: Path) -> None:

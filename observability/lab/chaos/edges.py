@@ -23,6 +23,7 @@ ATTEMPT_SECONDS = 4.0
 UNKNOWN_KINDS = frozenset({Kind.CONFLICT, Kind.OVERLOADED, Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
 UNKNOWN_REASONS = frozenset(
     {
+        "CIRCUIT_OPEN",
         "DEADLINE_EXCEEDED",
         "DEPENDENCY_UNAVAILABLE",
         "IDEMPOTENCY_IN_PROGRESS",
@@ -59,7 +60,12 @@ class RestEdge:
         """Send it."""
         timeout = aiohttp.ClientTimeout(total=seconds)
         method, url, body = self._call(request)
-        headers = {"X-Customer-Id": request.customer_id, "Idempotency-Key": request.request_id}
+        # Those who come by REST are willing to wait, those who come by gRPC are not: both must find what they are told.
+        headers = {
+            "X-Customer-Id": request.customer_id,
+            "Idempotency-Key": request.request_id,
+            "Prefer": "respond-async",
+        }
         try:
             async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as response:
                 return answer_of_response(response.status, await response.read())

@@ -4,9 +4,9 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -43,8 +43,10 @@ PROCESSES: Mapping[Mode, tuple[str, ...]] = {
     "services": ("inventory", "order", "notification"),
     "monolith": ("monolith",),
 }
-# A second one of the same program, for campaigns in which two compete.
+# A second one of the same program, for campaigns in which two compete, or take turns.
 SECOND_ORDER = "order-2"
+SECOND_INVENTORY = "inventory-2"
+SECONDS = frozenset({SECOND_ORDER, SECOND_INVENTORY})
 # No spans: what is proven here, the databases and the answers tell.
 PLAIN = {"OTEL_SDK_DISABLED": "true"}
 # The shop's own times, shortened so that expiry and recovery happen within a round.
@@ -80,12 +82,16 @@ class House:
         self.foundation = foundation
         self.lives: dict[str, Life] = {}
         self._programs = programs
+        self._second_ports = documented_ports(free_port_base()) if SECONDS & programs.keys() else self.ports
         self._starts = 0
 
     @staticmethod
     @asynccontextmanager
-    async def open(options: HouseOptions, *, second_order: bool = False) -> AsyncIterator["House"]:
-        """Lay the foundation and prepare the programs; none runs yet. Raises LocalError, ChaosError."""
+    async def open(options: HouseOptions, *, more: Sequence[str] = ()) -> AsyncIterator["House"]:
+        """Lay the foundation and prepare the programs, and `more` of them; none runs yet.
+
+        Raises LocalError, ChaosError.
+        """
         platform = PlatformOptions(
             run_directory=options.folder,
             temporary_directory=options.temporary_directory,
@@ -95,18 +101,18 @@ class House:
         )
         async with (
             Foundation.start(platform) as foundation,
-            House.on(foundation, options, second_order=second_order) as house,
+            House.on(foundation, options, more=more) as house,
         ):
             yield house
 
     @staticmethod
     @asynccontextmanager
     async def on(
-        foundation: Foundation, options: HouseOptions, *, second_order: bool = False
+        foundation: Foundation, options: HouseOptions, *, more: Sequence[str] = ()
     ) -> AsyncIterator["House"]:
         """Prepare the programs on a foundation that is there, on whose ports only one house runs. Raises ChaosError."""
         async with AsyncExitStack() as stack:
-            names = (*PROCESSES[options.mode], *((SECOND_ORDER,) if second_order else ()))
+            names = (*PROCESSES[options.mode], *more)
             modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
             preparing = [stack.enter_async_context(Program.prepare(module)) for module in modules]
             programs = await asyncio.gather(*preparing)
@@ -121,8 +127,18 @@ class House:
 
     @property
     def ports(self) -> Ports:
-        """Where everything listens."""
+        """Where everything listens; the seconds of their kind elsewhere."""
         return self.foundation.ports
+
+    def ports_of(self, name: str) -> Ports:
+        """Where a process listens."""
+        return self._second_ports if name in SECONDS else self.ports
+
+    @property
+    def inventory_target(self) -> str:
+        """The host:port of inventory's gRPC, of both with a comma between them where there are two."""
+        names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self._programs else ("inventory",)
+        return ",".join(f"{HOST}:{self.ports_of(name).inventory_grpc}" for name in names)
 
     async def start(self, name: str, **environment: str) -> Life:
         """Start a process with extra variables; it is not ready yet. Raises ChaosError."""
@@ -258,7 +274,7 @@ class House:
     def _settings(self, name: str) -> dict[str, str]:
         foundation, ready_file = self.foundation, self._ready_file(name)
         databases, event_log = foundation.databases, foundation.event_log
-        ports = replace(self.ports, edge_http=0, order_grpc=0, order_admin=0) if name == SECOND_ORDER else self.ports
+        ports = self.ports_of(name)
         outbox_folder = foundation.options.notifications_directory
         match name.partition("-")[0]:
             case "inventory":
@@ -269,7 +285,7 @@ class House:
                     databases=databases,
                     event_log=event_log,
                     ready_file=ready_file,
-                    inventory_target=f"{HOST}:{ports.inventory_grpc}",
+                    inventory_target=self.inventory_target,
                 )
             case "notification":
                 return notification_settings(

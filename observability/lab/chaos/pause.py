@@ -75,7 +75,7 @@ async def pause(options: PauseOptions, folder: Path, say: Say) -> Report:
     report = Report("pause", asdict(options))
     chosen = [each for each in PAUSES if each.only_bus in {None, options.bus}][: options.most]
     house_options = HouseOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
-    async with House.open(house_options, second_order=True) as house:
+    async with House.open(house_options, more=(SECOND_ORDER,)) as house:
         scene = Scene(house, History(), report, say)
         for name in ("inventory", "order", "notification"):
             await house.start_ready(name)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,12 @@ class Scene:
         return (await scrape(self.house.admin_address(process))).total(f"{name}_total", **labels)
 
 
-async def scrape(address: str) -> Scrape:
-    """Read the metrics of a process at host:port. Raises ChaosError."""
+async def scrape(address: str, *, names: Sequence[str] = ()) -> Scrape:
+    """Read the metrics of a process at host:port, or those of these names alone. Raises ChaosError."""
     timeout = aiohttp.ClientTimeout(total=_SCRAPE_SECONDS)
+    url, asked = f"http://{address}/metrics", [("name[]", name) for name in names]
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{address}/metrics") as page:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, params=asked) as page:
             page.raise_for_status()
             return parse_scrape(await page.text())
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
