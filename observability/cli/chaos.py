@@ -12,6 +12,7 @@ from rich.console import Console
 from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
 from observability.lab.chaos.errors import ChaosError
+from observability.lab.chaos.network import NetworkOptions, network
 from observability.lab.chaos.outage import How, OutageOptions, outage
 from observability.lab.chaos.pause import PAUSES, PauseOptions, pause
 from observability.lab.chaos.report import Report
@@ -21,6 +22,7 @@ from observability.lab.chaos.servers import Break, ServersOptions, servers
 from observability.lab.chaos.storm import StormOptions, storm
 from observability.lab.chaos.terminal import print_campaign, print_report, showing
 from observability.lab.errors import LoadError
+from observability.lab.proxy import Fault
 from services.local.endpoints import Bus, Mode
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
@@ -172,6 +174,23 @@ def rolling_restart_command(
     """
     options = RollingOptions(bus=bus, seed=seed, times=times)
     _campaign(lambda folder, say: rolling(options, folder, say), output, f"rolling-restart-{bus}")
+
+
+@commands.command("network")
+def network_command(
+    *,
+    bus: BusOption = "nats",
+    seed: SeedOption = 1,
+    fault: Annotated[list[Fault] | None, typer.Option(help="Only these faults; may be given again.")] = None,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Break the network on each edge in each way under load: resets, a blackhole, half-open connections, and more.
+
+    No answer may come later than its deadline, and afterwards everything must be as always. Takes ten seconds for each
+    fault on each edge.
+    """
+    options = NetworkOptions(bus=bus, seed=seed, faults=tuple(fault or Fault))
+    _campaign(lambda folder, say: network(options, folder, say), output, f"network-{bus}")
 
 
 @commands.command("outage")

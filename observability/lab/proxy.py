@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, cast
+from urllib.parse import urlsplit, urlunsplit
 
 Address: TypeAlias = tuple[str, int]
 
@@ -37,6 +38,7 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 # An end that comes so late is one that nobody waits for.
 SLOW_CLOSE_SECONDS = 5.0
+NARROW_BYTES_PER_SECOND = 16 * 1024
 # A narrow network keeps what it takes it so long to pass on, and lets the sender wait with the rest.
 BUFFER_SECONDS = 0.25
 LEAST_BUFFER_BYTES = 4096
@@ -77,12 +79,21 @@ class Fault(StrEnum):
     RESET: each is reset at once. BLACKHOLE: nothing passes either way, neither bytes nor ends, and arrives once it is
     over, as what TCP sends again does. HALF_OPEN: the targets of those that there are have vanished and their clients
     are not told; once it is over, who sends anything is reset. SLOW_CLOSE: an end arrives SLOW_CLOSE_SECONDS late.
+    NARROW: NARROW_BYTES_PER_SECOND pass each way.
     """
 
     RESET = "reset"
     BLACKHOLE = "blackhole"
     HALF_OPEN = "half-open"
     SLOW_CLOSE = "slow-close"
+    NARROW = "narrow"
+
+
+def rerouted(url: str, address: str) -> str:
+    """Return a URL that leads to host:port instead of where it led, with the same login."""
+    parts = urlsplit(url)
+    login, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{login}{at}{address}"))
 
 
 class Proxy:
@@ -303,7 +314,9 @@ class _Side(asyncio.Protocol):
 
     def _set_out(self, data: bytes) -> None:
         delay = self._delay
-        self._free_at = max(self._free_at, time.monotonic()) + len(data) / delay.bytes_per_second
+        narrow = NARROW_BYTES_PER_SECOND if self._fault() is Fault.NARROW else math.inf
+        bytes_per_second = min(delay.bytes_per_second, narrow)
+        self._free_at = max(self._free_at, time.monotonic()) + len(data) / bytes_per_second
         due = self._free_at + delay.latency_seconds + delay.jitter_seconds * self._chance.random()
         if data == _END and self._fault() is Fault.SLOW_CLOSE:
             due += SLOW_CLOSE_SECONDS

@@ -62,14 +62,15 @@ class Refusing:
 
     began: float
     calls: Counter[int] = field(default_factory=Counter)
+    most_at_once: Counter[int] = field(default_factory=Counter)
     now: int = 0
-    most_at_once: int = 0
 
     async def answer(self, _request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         """Refuse one call."""
-        self.calls[int(asyncio.get_running_loop().time() - self.began)] += 1
+        second = int(asyncio.get_running_loop().time() - self.began)
         self.now += 1
-        self.most_at_once = max(self.most_at_once, self.now)
+        self.calls[second] += 1
+        self.most_at_once[second] = max(self.most_at_once[second], self.now)
         try:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         finally:
@@ -179,7 +180,9 @@ def tell(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -
         report.figures |= {
             "attempts": counting.calls.total(),
             "attempts_a_request": round(counting.calls.total() / len(away), 3),
-            "most_calls_at_once_after_the_first_seconds": counting.most_at_once,
+            "most_probes_at_once": max(
+                (most for second, most in counting.most_at_once.items() if second > OPEN_WITHIN_SECONDS), default=0
+            ),
             "attempts_by_second": dict(sorted(counting.calls.items())),
         }
     if report.options["guarded"]:
@@ -204,3 +207,4 @@ def _expect(report: Report) -> None:
     if "attempts" in figures:
         each = figures["attempts_a_request"]
         report.expect(each <= MOST_ATTEMPTS, f"{each} attempts a request")
+        report.expect(figures["most_probes_at_once"] <= MOST_PROBES, f"{figures['most_probes_at_once']} probes at once")

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -23,7 +23,7 @@ from observability.lab.experiments.adapters import VARIABLE
 from observability.lab.experiments.experiment import Variant
 from observability.lab.experiments.synchronous_notification import FOLDER_VARIABLE
 from observability.lab.host import default_cpu, usable_cpus
-from observability.lab.proxy import Address, Delay, Proxy
+from observability.lab.proxy import Address, Delay, Proxy, rerouted
 from observability.lab.stocking import stock_shop
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.mail import mail_server
@@ -178,10 +178,9 @@ class Stand:
             host, _, port = (await open_proxy(server, delay, stack)).rpartition(":")
             smtp = f"{caller}_SMTP".upper()
             return {f"{smtp}_HOST": host, f"{smtp}_PORT": port, f"{smtp}_STARTTLS": "false"}
-        dsn = urlsplit(self.foundation.databases["order_read" if called == "read_database" else caller])
-        address = await open_proxy((HOST, dsn.port or 5432), delay, stack)
-        login = dsn.netloc.rpartition("@")[0]
-        return {f"{setting}_DSN": urlunsplit(dsn._replace(netloc=f"{login}@{address}"))}
+        dsn = self.foundation.databases["order_read" if called == "read_database" else caller]
+        address = await open_proxy((HOST, urlsplit(dsn).port or 5432), delay, stack)
+        return {f"{setting}_DSN": rerouted(dsn, address)}
 
 
 def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
