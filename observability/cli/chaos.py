@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from observability.lab.chaos.bad_input import BadInputOptions, bad_input
 from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
 from observability.lab.chaos.errors import ChaosError
@@ -174,6 +175,21 @@ def rolling_restart_command(
     """
     options = RollingOptions(bus=bus, seed=seed, times=times)
     _campaign(lambda folder, say: rolling(options, folder, say), output, f"rolling-restart-{bus}")
+
+
+@commands.command("bad-input")
+def bad_input_command(
+    *,
+    seed: SeedOption = 1,
+    cases: Annotated[int, typer.Option(min=1, help="How many calls are made.")] = 20_000,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Send both services, over gRPC, what nobody should: drawn from their descriptors, and bytes of every kind.
+
+    Nothing may end as INTERNAL, hang, or take a process down.
+    """
+    options = BadInputOptions(seed=seed, cases=cases)
+    _campaign(lambda folder, say: bad_input(options, folder, say), output, "bad-input")
 
 
 @commands.command("network")
