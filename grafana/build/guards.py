@@ -129,7 +129,11 @@ GUARD_SATURATION = (
             "nothing. limit: places, which are twice the pool's connections; loop_lag: processor; deadline: time.",
             "what the reason names: pool, Runtime, or the callers' deadlines.",
         ),
-        (Query(per_second(chosen(DECISIONS, 'decision!="admitted"'), "context", "decision"), "{{context}} {{decision}}"),),
+        (
+            Query(
+                per_second(chosen(DECISIONS, 'decision!="admitted"'), "context", "decision"), "{{context}} {{decision}}"
+            ),
+        ),
         width=8,
     ),
 )

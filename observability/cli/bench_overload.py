@@ -44,14 +44,15 @@ def bench_overload(
         typer.echo(f"plumb bench-overload: --work must be one of {', '.join(WORKS)}, not {work!r}", err=True)
         raise typer.Exit(_EXIT_USAGE)
     factors = factor or [2.0, 5.0, 10.0]
+    directory = _directory(output)
     try:
-        directory = make_run_directory(output)
         result = run_interruptible(
             lambda: measure(work, factors, seed=seed, folder=directory, say=console.print),
             again=lambda: console.print("already stopping"),
         )
         path = directory / "result.json"
-        write_whole(path, orjson.dumps({"format": FORMAT, **asdict(result)}, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+        document = {"format": FORMAT, **asdict(result)}
+        write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
     except (LocalError, LoadError, TrialError, ChaosError, DemoError) as error:
         typer.echo(f"plumb bench-overload: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error
@@ -89,3 +90,11 @@ def _row(block: Overloaded, peak_per_second: float) -> tuple[str, ...]:
         f"{block.memory_before_bytes / _MEBIBYTE:.0f}-{block.memory_peak_bytes / _MEBIBYTE:.0f}",
         ", ".join(f"{name} {count}" for name, count in most[:4]),
     )
+
+
+def _directory(output: Path) -> Path:
+    try:
+        return make_run_directory(output)
+    except DemoError as error:
+        typer.echo(f"plumb bench-overload: {error}", err=True)
+        raise typer.Exit(_EXIT_FAILED) from error

@@ -212,7 +212,9 @@ def network_command(
 @commands.command("outage")
 def outage_command(
     *,
-    how: Annotated[How, typer.Option(help="What stands in inventory's place: a server that refuses, or none.")] = "refusing",
+    how: Annotated[
+        How, typer.Option(help="What stands in inventory's place: a server that refuses, or none.")
+    ] = "refusing",
     guarded: Annotated[
         bool, typer.Option("--guarded/--unguarded", help="Call it behind breaker, throttle and budget, or not.")
     ] = True,
@@ -226,7 +228,9 @@ def outage_command(
     it is back.
     """
     options = OutageOptions(how=how, guarded=guarded, seed=seed, rate_per_second=rate)
-    _campaign(lambda folder, say: outage(options, folder, say), output, f"outage-{how}-{'' if guarded else 'un'}guarded")
+    _campaign(
+        lambda folder, say: outage(options, folder, say), output, f"outage-{how}-{'' if guarded else 'un'}guarded"
+    )
 
 
 def _break(what: Break, mode: Mode, bus: Bus, seed: int, times: int, output: Path) -> None:

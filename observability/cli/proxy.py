@@ -36,7 +36,7 @@ class ProxyCommand:
     for_seconds: float
 
 
-def proxy(
+def proxy(  # noqa: PLR0913 - an option of the command is an argument here; they go on as one value
     *,
     to: Annotated[str, typer.Option(metavar=_ADDRESS, help="Where connections are passed on to.")],
     latency_ms: Annotated[float, typer.Option(help="Milliseconds that bytes take, each way.")] = 0.0,

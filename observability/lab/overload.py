@@ -1,8 +1,8 @@
 """What does the platform still do when far more is asked of it than it can? Goodput, with its guards and without.
 
 Each block is an open loop on fresh processes: a third at half of the peak, a third at a multiple of it, and a third at
-half again, which shows how soon all is as before. Goodput are orders that were sold within the edge's deadline, of those
-that became due in the middle third, a second. The peak is the most that any rate gave with the guards on.
+half again, which shows how soon all is as before. Goodput are the orders a second that were sold within the edge's
+deadline, of those that became due in the middle third. The peak is the most that any rate gave with the guards on.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Pat
         peak = max(probes.values())
         say(f"the peak is {peak:.1f} orders a second")
         plan = [(factor, guarded) for factor in factors for guarded in (True, False)]
-        random.Random(seed).shuffle(plan)  # noqa: S311  # a repeatable order, nothing secret
+        random.Random(seed).shuffle(plan)
         blocks = []
         for factor, guarded in plan:
             blocks.append(await overload(stand, doing, factor, peak, guarded=guarded, seed=seed, folder=folder))
@@ -257,4 +257,3 @@ async def watching_memory(pids: Sequence[int]) -> AsyncIterator[list[int]]:
         yield samples
     finally:
         task.cancel()
-

@@ -237,7 +237,7 @@ class _Side(asyncio.Protocol):
         self._chance = chance
         self._fault = fault
         self._free_at = 0.0  # When the last chunk has passed, of those that take turns.
-        self._is_lost_unseen = False
+        self.is_lost_unseen = False
         self._on_made = on_made
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -295,8 +295,8 @@ class _Side(asyncio.Protocol):
         self._on_lost(self)
         self.lost.set_result(None)
         if self._fault() is Fault.BLACKHOLE and not self._broken_off:
-            self._is_lost_unseen = True
-        elif not (self.end_delivered and self.other.end_delivered or self.other.is_alone):
+            self.is_lost_unseen = True
+        elif not (self.other.is_alone or (self.end_delivered and self.other.end_delivered)):
             self.reset()
             self.other.reset()
 
@@ -307,7 +307,7 @@ class _Side(asyncio.Protocol):
 
     def see_again(self) -> None:
         """Pass on what a blackhole has kept."""
-        if self.other._is_lost_unseen:
+        if self.other.is_lost_unseen:
             self.reset()
         else:
             self.deliver()

@@ -60,7 +60,9 @@ class Metrics:
             ("context", "rpc_method", "rpc_response_status_code"),
         )
         self.rpc_server_repeated_attempts = self._count(
-            "shop_rpc_server_repeated_attempts", "RPCs that came as a second or later attempt.", ("context", "rpc_method")
+            "shop_rpc_server_repeated_attempts",
+            "RPCs that came as a second or later attempt.",
+            ("context", "rpc_method"),
         )
 
     def _add_guards(self) -> None:
@@ -70,7 +72,9 @@ class Metrics:
             ("context", "dependency", "state"),
         )
         self.circuit_breaker_transitions = self._count(
-            "shop_circuit_breaker_transitions", "Times that a breaker came into a state.", ("context", "dependency", "state")
+            "shop_circuit_breaker_transitions",
+            "Times that a breaker came into a state.",
+            ("context", "dependency", "state"),
         )
         self.rpc_client_rejections = self._count(
             "shop_rpc_client_rejections",

@@ -3,9 +3,8 @@
 The naive version looks the key up first and inserts it after the effect: two calls at once then both take effect.
 """
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
@@ -14,22 +13,20 @@ from services.infra.postgres import Transaction
 from services.infra.postgres_errors import LockTimeout
 from services.kernel.errors import IdempotencyInProgress, RequestIdReused
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
-
-def digest(command: "DataclassInstance") -> bytes:
+def digest(command: object) -> bytes:
     """Return the SHA-256 of a command in canonical form: its type, and in order those of its fields that are compared.
 
     A field with `compare=False` is about the answer: it may differ in a repeat.
     """
+    assert is_dataclass(command)
     content = {field.name: getattr(command, field.name) for field in fields(command) if field.compare}
     # asyncpg's UUIDs are a subclass that orjson does not know; as text they are the same.
     return sha256(type(command).__name__.encode() + orjson.dumps(content, default=str)).digest()
 
 
 async def claim(
-    transaction: Transaction, *, scope: str, request_id: str, command: "DataclassInstance", resource_id: UUID
+    transaction: Transaction, *, scope: str, request_id: str, command: object, resource_id: UUID
 ) -> UUID | None:
     """Insert the key; return None when it is new, else the resource id of the first call with it.
 

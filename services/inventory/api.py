@@ -230,6 +230,9 @@ class ReservationStateConflict(InventoryError):
 class InventoryService(Protocol):
     """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
 
+    def check(self) -> None:
+        """Raise CircuitOpen when a call would not be made now, since inventory is away."""
+
     async def check_availability(self, query: CheckAvailability, /) -> tuple[Shortage, ...]:
         """Return the lines that could not be reserved now. Raises SkuNotFound."""
 

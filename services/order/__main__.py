@@ -33,7 +33,6 @@ async def serve(settings: OrderSettings, runtime: Runtime, *, orders_adapter: Or
         parts, checks = await open_order(
             settings,
             inventory=inventory,
-            check_inventory=inventory.check,
             telemetry=telemetry,
             stack=stack,
             orders_adapter=orders_adapter,

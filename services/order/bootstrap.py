@@ -25,7 +25,7 @@ from services.order.application.commands.cancel_order import CancelOrderHandler
 from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
 from services.order.application.orders import OrderApplication
-from services.order.application.ports import CheckInventory, Orders, Saga
+from services.order.application.ports import Orders, Saga
 from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
@@ -56,10 +56,6 @@ class OrderParts:
     consumer: Consumer
 
 
-def never_away() -> None:
-    """Say nothing of an inventory that is in this process."""
-
-
 def bootstrap_order(
     *,
     database: Database,
@@ -67,14 +63,13 @@ def bootstrap_order(
     log: EventLog,
     inventory: InventoryService,
     telemetry: Telemetry,
-    check_inventory: CheckInventory = never_away,
     grace_seconds: float = GRACE_SECONDS,
     clock: Clock = utc_now,
     orders_adapter: OrdersAdapter = PostgresOrders,
 ) -> OrderParts:
     """Return orders on two databases and an event log, with an inventory in this process or another.
 
-    Every use case is observed. `check_inventory` tells of one that is away. A request has `grace_seconds` to settle its order before the saga driver helps.
+    Every use case is observed. A request has `grace_seconds` to settle its order before the saga driver helps.
     """
     context, compensations = telemetry.context, telemetry.metrics.saga_compensations
     compensations.add(0, context)
@@ -99,9 +94,7 @@ def bootstrap_order(
         identity = ("shop.order.id", "order_id")
         return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
-    place = PlaceOrderHandler(
-        orders=orders, settle=settle, check_inventory=check_inventory, clock=clock, new_id=uuid4
-    )
+    place = PlaceOrderHandler(orders=orders, settle=settle, check_inventory=inventory.check, clock=clock, new_id=uuid4)
     application = OrderApplication(
         place_order=observed("place_order", place),
         get_order=observed("get_order", GetOrderHandler(orders=orders)),

@@ -13,8 +13,7 @@ from services.infra.migrations import migrate
 from services.infra.postgres import Database
 from services.inventory.api import InventoryService
 from services.order.adapters.postgres import PostgresOrders
-from services.order.application.ports import CheckInventory
-from services.order.bootstrap import OrderParts, OrdersAdapter, bootstrap_order, never_away
+from services.order.bootstrap import OrderParts, OrdersAdapter, bootstrap_order
 from services.order.settings import OrderContextSettings
 
 SERVICES = Path(__file__).parents[1]
@@ -29,7 +28,6 @@ async def open_order(
     inventory: InventoryService,
     telemetry: Telemetry,
     stack: AsyncExitStack,
-    check_inventory: CheckInventory = never_away,
     orders_adapter: OrdersAdapter = PostgresOrders,
 ) -> tuple[OrderParts, Mapping[str, Check]]:
     """Return orders, and what must answer for them to be ready.
@@ -55,7 +53,6 @@ async def open_order(
         log=log,
         inventory=inventory,
         telemetry=telemetry,
-        check_inventory=check_inventory,
         grace_seconds=settings.saga_grace_seconds,
         orders_adapter=orders_adapter,
     )

@@ -12,6 +12,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from observability.telemetry import setup
+from observability.telemetry.admission import AdmissionTelemetry
+from observability.telemetry.telemetry import Telemetry
+from services.infra.admission import Admission
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
@@ -134,7 +137,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str]) -> AsyncIterator[Shop]:
         inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":
             methods = inventory_rpc.InventoryServicer(inventory).methods()
-            server = RpcServer(name="grpc", listen=LOOPBACK)
+            server = RpcServer(name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]))
             server.add(inventory_rpc.SERVICE, methods, telemetry=telemetry["inventory"], errors=INVENTORY_ERRORS)
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
@@ -154,7 +157,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str]) -> AsyncIterator[Shop]:
             database=databases["notification"], log=log, sender=sender, telemetry=telemetry["notification"]
         )
         if mode == "grpc":
-            server = RpcServer(name="grpc", listen=LOOPBACK)
+            server = RpcServer(name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]))
             server.add(
                 order_rpc.SERVICE,
                 order_rpc.OrderServicer(orders).methods(),
@@ -178,6 +181,13 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str]) -> AsyncIterator[Shop]:
             runtime=runtime,
             spans=spans,
         )
+
+
+def open_door(telemetry: Telemetry) -> Admission:
+    """Return a door that lets everybody in."""
+    return Admission(
+        connections=POOL_SIZE, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry), enabled=False
+    )
 
 
 async def serve(server: RpcServer, stack: AsyncExitStack) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.inventory import api
+from services.kernel.errors import CircuitOpen
 from services.kernel.money import Money
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -17,7 +18,13 @@ class FakeInventory:
     def __init__(self, price: Money | Callable[[str], Money] = PRICE) -> None:
         self.calls: list[str] = []
         self.failures: dict[str, list[Exception]] = {}
+        self.is_away = False
         self._price = price
+
+    def check(self) -> None:
+        """Say when it is away."""
+        if self.is_away:
+            raise CircuitOpen(5.0)
 
     async def check_availability(self, query: api.CheckAvailability) -> tuple[api.Shortage, ...]:
         """Everything is there."""

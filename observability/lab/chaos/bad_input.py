@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -139,7 +140,7 @@ async def _send_all(
 
 async def _code_of(channel: grpc.aio.Channel, case: Case) -> grpc.StatusCode:
     """Send one case and return its status."""
-    call = channel.unary_unary(case.path)
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(case.path)
     compression = grpc.Compression.Gzip if case.compressed else grpc.Compression.NoCompression
     try:
         await call(case.payload, timeout=CALL_SECONDS, compression=compression)
@@ -169,7 +170,7 @@ def methods_of(service: ServiceDescriptor) -> Sequence[MethodDescriptor]:
     return tuple(service.methods)
 
 
-def draw_message(generator: random.Random, descriptor: Any, depth: int = 0) -> Message:
+def draw_message(generator: random.Random, descriptor: Descriptor, depth: int = 0) -> Message:
     """Draw a message: each field is left out, or has a value or several."""
     message = GetMessageClass(descriptor)()
     for field in descriptor.fields:
@@ -180,7 +181,7 @@ def draw_message(generator: random.Random, descriptor: Any, depth: int = 0) -> M
             for _ in range(count if depth < MOST_DEPTH else 0):
                 _put(generator, message, field, depth, getattr(message, field.name).append)
         else:
-            _put(generator, message, field, depth, lambda value, name=field.name: setattr(message, name, value))
+            _put(generator, message, field, depth, partial(setattr, message, field.name))
     return message
 
 
@@ -201,7 +202,7 @@ def _put(
             getattr(message, field.name).CopyFrom(drawn)
 
 
-def _draw_scalar(generator: random.Random, field: FieldDescriptor) -> Any:
+def _draw_scalar(generator: random.Random, field: FieldDescriptor) -> object:
     match field.cpp_type:
         case FieldDescriptor.CPPTYPE_STRING:
             if field.type == FieldDescriptor.TYPE_BYTES:

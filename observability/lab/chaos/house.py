@@ -107,9 +107,7 @@ class House:
 
     @staticmethod
     @asynccontextmanager
-    async def on(
-        foundation: Foundation, options: HouseOptions, *, more: Sequence[str] = ()
-    ) -> AsyncIterator["House"]:
+    async def on(foundation: Foundation, options: HouseOptions, *, more: Sequence[str] = ()) -> AsyncIterator["House"]:
         """Prepare the programs on a foundation that is there, on whose ports only one house runs. Raises ChaosError."""
         async with AsyncExitStack() as stack:
             names = (*PROCESSES[options.mode], *more)

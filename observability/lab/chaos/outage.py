@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import grpc
 
@@ -82,7 +82,9 @@ class Refusing:
 async def refusing(port: int) -> AsyncIterator[Refusing]:
     """Answer at inventory's address for the time of a block."""
     counting = Refusing(asyncio.get_running_loop().time())
-    handlers = {name: grpc.unary_unary_rpc_method_handler(counting.answer) for name in SERVICE.methods_by_name}
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        name: grpc.unary_unary_rpc_method_handler(counting.answer) for name in SERVICE.methods_by_name
+    }
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
     server.add_insecure_port(f"{HOST}:{port}")

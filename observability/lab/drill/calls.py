@@ -24,9 +24,12 @@ async def connections_cut(scene: Scene) -> AsyncIterator[None]:
             with proxy.suffering(Fault.RESET):
                 pass
 
-    async with Proxy.open(target=inventory, delay=Delay(latency_seconds=0.0), seed=0) as proxy:
-        async with _restarted(scene, "order", ORDER_INVENTORY_TARGET=proxy.address), going_on(cut(proxy)):
-            yield
+    async with (
+        Proxy.open(target=inventory, delay=Delay(latency_seconds=0.0), seed=0) as proxy,
+        _restarted(scene, "order", ORDER_INVENTORY_TARGET=proxy.address),
+        going_on(cut(proxy)),
+    ):
+        yield
 
 
 @asynccontextmanager

@@ -55,7 +55,9 @@ FAULTS = (
     Fault("ShopNotificationAbsent", "the job `notification` is taken out", forgotten("notification")),
     Fault("ShopCircuitOpened", "inventory is killed", killed("inventory")),
     Fault("ShopCallsRepeated", "the connections to inventory are cut again and again", connections_cut),
-    Fault("ShopCallsThrottled", "inventory has one connection to its database, and `items` is locked", too_few_connections),
+    Fault(
+        "ShopCallsThrottled", "inventory has one connection to its database, and `items` is locked", too_few_connections
+    ),
     Fault("ShopRequestsShed", "the table `orders` is locked", locked("order", "orders")),
     Fault("ShopPoolExhausted", "lists are asked for behind a lock", lists_behind_a_lock),
     Fault("ShopPoolWaiting", "lists are asked for behind a lock", lists_behind_a_lock),

@@ -22,3 +22,6 @@ class InventoryApplication:
     return_stock: UseCase[api.ReturnStock, api.Reservation]
     get_stock: UseCase[api.GetStock, tuple[api.StockLevel, ...]]
     restock: UseCase[api.Restock, tuple[api.StockLevel, ...]]
+
+    def check(self) -> None:
+        """Be there: what is in the process is never away."""

@@ -1,6 +1,7 @@
 """Who is let in, and what happens to a place, with a clock and a lateness that the test sets."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ class Door:
     def __init__(self, *, enabled: bool = True, telemetry: Telemetry | None = None) -> None:
         self.now = 100.0
         self.late_seconds = 0.0
+        self.held = ExitStack()
         self.admission = Admission(
             connections=CONNECTIONS,
             late_seconds=lambda: self.late_seconds,
@@ -49,7 +51,7 @@ class Door:
     def fill(self, count: int) -> None:
         """Take places for good."""
         for _ in range(count):
-            self.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0).__enter__()
+            self.held.enter_context(self.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0))
 
 
 # --- Places -----------------------------------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ def test_a_late_loop_lets_in_only_what_ends_something() -> None:
 def test_each_decision_is_counted_under_its_stage_and_reason() -> None:
     telemetry = counting("test")
     door = Door(telemetry=telemetry)
-    door.lets_in()
+    take(door, 1.0)
     take(door, 1.0)
     door.lets_in(remaining_seconds=0.5)
     door.late_seconds = 1.0
@@ -200,14 +202,18 @@ def test_each_decision_is_counted_under_its_stage_and_reason() -> None:
 
 @given(st.lists(st.sampled_from(["enter", "leave", "go", "come"]), max_size=200))
 def test_places_add_up_whatever_comes_and_goes(steps: list[str]) -> None:
-    """Counted beside the door, in the order in which requests come and go."""
+    """Counted beside the door; whoever came or went last comes back or leaves first."""
     door = Door()
-    inside, away = 0, 0
+    inside, away = list[ExitStack](), list[ExitStack]()
     for step in steps:
-        if step == "enter" and inside < PLACES:
-            door.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0).__enter__()
-            inside += 1
-        elif step == "go" and inside:
-            door.admission.give_back().__enter__()
-            inside, away = inside - 1, away + 1
-        assert (door.admission.at_work, door.admission.elsewhere) == (inside, away)
+        if step == "enter" and len(inside) + len(away) < PLACES:
+            inside.append(ExitStack())
+            inside[-1].enter_context(door.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0))
+        elif step == "leave" and len(inside) > len(away):
+            inside.pop().close()
+        elif step == "go" and len(inside) > len(away):
+            away.append(ExitStack())
+            away[-1].enter_context(door.admission.give_back())
+        elif step == "come" and away:
+            away.pop().close()
+        assert (door.admission.at_work, door.admission.elsewhere) == (len(inside) - len(away), len(away))

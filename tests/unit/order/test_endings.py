@@ -39,7 +39,6 @@ class Shop:
         self.orders = FakeOrders()
         self.inventory = inventory or FakeInventory()
         self.compensations: list[None] = []
-        self.is_inventory_away = False
         settle = SettleOrder(
             orders=self.orders,
             inventory=self.inventory,
@@ -47,15 +46,11 @@ class Shop:
             compensated=lambda: self.compensations.append(None),
         )
         self._place = PlaceOrderHandler(
-            orders=self.orders, settle=settle, check_inventory=self._check, clock=utc_now, new_id=uuid4
+            orders=self.orders, settle=settle, check_inventory=self.inventory.check, clock=utc_now, new_id=uuid4
         )
         self._cancel = CancelOrderHandler(orders=self.orders, settle=settle, clock=utc_now)
         self._finish = FinishOrderHandler(orders=self.orders, settle=settle)
         self.command = PlaceOrder("place", uuid4(), (OrderLine("A", 2), OrderLine("B", 1)))
-
-    def _check(self) -> None:
-        if self.is_inventory_away:
-            raise CircuitOpen(5.0)
 
     async def place(self) -> Order:
         """Place the one order of the test, or repeat it."""
@@ -262,7 +257,7 @@ def sold(order_id: UUID) -> inventory_api.ReservationStateConflict:
 async def test_of_an_order_that_would_have_to_wait_for_inventory_nothing_is_kept() -> None:
     """Its customer is told at once, and may come back."""
     shop = Shop()
-    shop.is_inventory_away = True
+    shop.inventory.is_away = True
     with pytest.raises(CircuitOpen):
         await shop.place()
     assert (shop.orders.histories, shop.inventory.calls) == ({}, [])
@@ -271,7 +266,7 @@ async def test_of_an_order_that_would_have_to_wait_for_inventory_nothing_is_kept
 async def test_a_customer_who_is_willing_to_wait_has_an_order_though_inventory_is_away() -> None:
     """The driver settles it once inventory is back."""
     shop = Shop()
-    shop.is_inventory_away = True
+    shop.inventory.is_away = True
     shop.inventory.failures["reserve"] = [CircuitOpen(5.0)]
     shop.command = replace(shop.command, respond_async=True)
     assert (await shop.place()).state is OrderState.PENDING

@@ -350,10 +350,15 @@ class PlaceOrderRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
+    RESPOND_ASYNC_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, the customer's own: 1 to 64 of A-Z a-z 0-9 . _ : -. The same key with other content is refused."""
     customer_id: _builtins.str
     """UUID of the customer on whose behalf the order is placed."""
+    respond_async: _builtins.bool
+    """Take the order although inventory is known to be away: it is PENDING then and comes to its end later. Without it such
+    an order is refused with UNAVAILABLE / CIRCUIT_OPEN. Not part of the content that a repeat must have in common.
+    """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """1 to 1,500 lines, each SKU once. Prices come from inventory."""
@@ -364,10 +369,11 @@ class PlaceOrderRequest(_message.Message):
         request_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         lines: _abc.Iterable[Global___OrderLine] | None = ...,
+        respond_async: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "lines", b"lines", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "lines", b"lines", "request_id", b"request_id", "respond_async", b"respond_async"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,7 +36,7 @@ class OrderServiceStub:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     def __init__(self, channel):
@@ -78,12 +78,13 @@ class OrderServiceServicer:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     def PlaceOrder(self, request, context):
         """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
         OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
+        UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
         FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
         BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -161,7 +162,7 @@ class OrderService:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     @staticmethod

@@ -37,7 +37,7 @@ class OrderServiceStub:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     @_typing.overload
@@ -47,6 +47,7 @@ class OrderServiceStub:
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.PlaceOrderRequest, _order_service_pb2.PlaceOrderResponse]
     """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
     OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
+    UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
     FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
     FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
     BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -78,13 +79,14 @@ class OrderServiceAsyncStub(OrderServiceStub):
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.PlaceOrderRequest, _order_service_pb2.PlaceOrderResponse]  # type: ignore[assignment]
     """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
     OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
+    UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
     FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
     FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
     BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -115,7 +117,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     @_abc_1.abstractmethod
@@ -126,6 +128,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_service_pb2.PlaceOrderResponse, _abc.Awaitable[_order_service_pb2.PlaceOrderResponse]]:
         """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
         OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
+        UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
         FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
         BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
