@@ -1,0 +1,317 @@
+"""What happens to calls between a real client and a real server: repeats, their budget, and gRPC's own limits?"""
+
+import asyncio
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from shop.inventory.v1 import inventory_service_pb2 as pb
+from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
+
+from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
+from observability.telemetry.telemetry import Telemetry, unobserved
+from services.infra import deadline
+from services.infra.rpc.client import RpcClient, open_channel
+from services.infra.rpc.server import RpcServer
+from services.infra.settings import Address
+from services.inventory import api
+from services.inventory.rpc import translate
+from services.inventory.rpc.client import InventoryClient
+from services.inventory.rpc.server import SERVICE, InventoryServicer
+from services.kernel.errors import CircuitOpen, Overloaded, ServiceError, Unavailable
+from tests.contract.shop import open_door
+from tests.fakes.inventory import FakeInventory
+from tests.unit.telemetry.counted import counted, counting
+
+METHOD = "shop.inventory.v1.InventoryService/GetStock"
+QUERY = api.GetStock(("A",))
+Answer = Callable[[bytes, Any], Awaitable[bytes]]
+
+
+@dataclass(slots=True)
+class Attempts:
+    """A server that fails as many calls as it is told to; it notes what each attempt says of those before."""
+
+    failures: int
+    code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
+    seen: list[str] = field(default_factory=list)
+
+    async def answer(self, _request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        """Answer one attempt."""
+        metadata = dict(context.invocation_metadata() or ())
+        self.seen.append(str(metadata.get(PREVIOUS_ATTEMPTS, "")))
+        if len(self.seen) <= self.failures:
+            await context.abort(self.code, "not now")
+        return pb.GetStockResponse().SerializeToString()
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[str]:
+    """Answer all methods of inventory for the time of a block; yields host:port."""
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        name: grpc.unary_unary_rpc_method_handler(answer) for name in SERVICE.methods_by_name
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def calling(target: str, telemetry: Telemetry | None = None) -> AsyncIterator[InventoryClient]:
+    """Call a target as order does, for the time of a block."""
+    async with open_channel(target) as channel:
+        yield InventoryClient(channel, target=target, telemetry=telemetry or unobserved("test"))
+
+
+# --- Repeats ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_that_is_lost_is_made_again_and_says_so() -> None:
+    attempts = Attempts(failures=2)
+    async with serving(attempts.answer) as target, calling(target) as client:
+        await client.get_stock(QUERY)
+    assert attempts.seen == ["", "1", "2"]
+
+
+async def test_no_call_is_made_more_than_three_times() -> None:
+    attempts = Attempts(failures=100)
+    async with serving(attempts.answer) as target, calling(target) as client:
+        with pytest.raises(Unavailable):
+            await client.get_stock(QUERY)
+    assert len(attempts.seen) == 3
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED]
+)
+async def test_what_a_server_has_seen_is_not_repeated(code: grpc.StatusCode) -> None:
+    attempts = Attempts(failures=100, code=code)
+    async with serving(attempts.answer) as target, calling(target) as client:
+        with pytest.raises(ServiceError):
+            await client.get_stock(QUERY)
+    assert len(attempts.seen) == 1
+
+
+async def test_a_budget_ends_the_repeats_of_a_server_that_is_down() -> None:
+    """The naive loop makes three attempts at each call for as long as it lasts."""
+    attempts = Attempts(failures=10_000)
+    calls = 15
+    async with serving(attempts.answer) as target, calling(target) as client:
+        for _ in range(calls):
+            with pytest.raises(Unavailable):
+                await client.get_stock(QUERY)
+    # Six failures take the tokens below half; from then on each call is one attempt.
+    assert len(attempts.seen) <= calls + 6
+
+
+async def test_without_a_budget_each_call_is_made_three_times() -> None:
+    attempts = Attempts(failures=10_000)
+    async with serving(attempts.answer) as target, open_channel(target, budget=False) as channel:
+        client = InventoryClient(channel, target=target, telemetry=unobserved("test"), guarded=False)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await client.get_stock(QUERY)
+    assert len(attempts.seen) == 15
+
+
+async def test_a_server_whose_own_need_is_away_asks_for_no_repeat() -> None:
+    inventory = FakeInventory()
+    asked: list[int] = []
+
+    async def away(_query: api.GetStock) -> tuple[api.StockLevel, ...]:
+        asked.append(1)
+        raise Unavailable(1.0)
+
+    inventory.get_stock = away  # type: ignore[method-assign]
+    async with real_server(inventory, unobserved("test")) as target, calling(target) as client:
+        with pytest.raises(Unavailable):
+            await client.get_stock(QUERY)
+    assert len(asked) == 1
+
+
+async def test_a_second_attempt_is_counted_at_the_server() -> None:
+    """The client's metadata is sent by hand: our own server loses no call."""
+    telemetry = counting("inventory")
+    async with real_server(FakeInventory(), telemetry) as target, grpc.aio.insecure_channel(target) as channel:
+        stub = InventoryServiceStub(channel)
+        await stub.GetStock(pb.GetStockRequest(skus=["A"]))
+        assert counted(telemetry, "shop_rpc_server_repeated_attempts_total", context="inventory", rpc_method=METHOD) == 0
+
+
+@asynccontextmanager
+async def real_server(inventory: api.InventoryService, telemetry: Telemetry) -> AsyncIterator[str]:
+    """Serve an inventory by the shop's own server for the time of a block."""
+    server = RpcServer(name="grpc", listen=Address("127.0.0.1", 0), admission=open_door(telemetry))
+    server.add(SERVICE, InventoryServicer(inventory).methods(), telemetry=telemetry, errors=translate.ERRORS)
+    target = (await server.start())["grpc"]
+    try:
+        yield target
+    finally:
+        await server.stop(grace_seconds=0)
+
+
+# --- Guards -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_is_down_is_left_alone_after_a_while() -> None:
+    telemetry = counting("order")
+    attempts = Attempts(failures=10_000)
+    async with serving(attempts.answer) as target, calling(target, telemetry) as client:
+        with pytest.raises(CircuitOpen):
+            for _ in range(100):
+                try:
+                    await client.get_stock(QUERY)
+                except CircuitOpen:
+                    raise
+                except Unavailable:
+                    continue
+        made = len(attempts.seen)
+        for _ in range(10):
+            with pytest.raises(CircuitOpen):
+                await client.get_stock(QUERY)
+        with pytest.raises(CircuitOpen):
+            client.check()
+    assert len(attempts.seen) == made
+    assert counted(telemetry, "shop_circuit_breaker_state", context="order", dependency=SERVICE.full_name, state="open")
+
+
+async def test_two_servers_take_turns_and_one_of_them_is_enough() -> None:
+    first, second = Attempts(failures=0), Attempts(failures=0)
+    async with serving(first.answer) as one, serving(second.answer) as other, calling(f"{one},{other}") as client:
+        for _ in range(10):
+            await client.get_stock(QUERY)
+        assert first.seen
+        assert second.seen
+
+
+async def test_when_one_of_two_servers_ends_no_call_fails() -> None:
+    first, second = Attempts(failures=0), Attempts(failures=0)
+    async with serving(first.answer) as one:
+        async with serving(second.answer) as other, open_channel(f"{one},{other}") as channel:
+            client = InventoryClient(channel, target=one, telemetry=unobserved("test"))
+            for _ in range(10):
+                await client.get_stock(QUERY)
+            stopping = asyncio.create_task(asyncio.sleep(0))
+            await stopping
+        before = len(first.seen)
+        async with calling(f"{one},{other}") as client:
+            for _ in range(10):
+                await client.get_stock(QUERY)
+        assert len(first.seen) == before + 10
+
+
+# --- What gRPC refuses by itself --------------------------------------------------------------------------------------
+
+# A server whose handlers keep the processor busy, so that calls wait where Python does not see them.
+BUSY = textwrap.dedent(
+    """
+    import asyncio, sys, time
+    from observability.telemetry.telemetry import unobserved
+    from services.infra.rpc.server import RpcServer
+    from services.infra.settings import Address
+    from services.inventory.rpc.server import SERVICE, InventoryServicer
+    from services.inventory.rpc.translate import ERRORS
+    from tests.contract.shop import open_door
+    from tests.fakes.inventory import FakeInventory
+
+    class Busy(FakeInventory):
+        async def get_stock(self, query):
+            time.sleep(0.01)
+            return await super().get_stock(query)
+
+    async def main():
+        telemetry = unobserved("busy")
+        server = RpcServer(name="grpc", listen=Address("127.0.0.1", 0), admission=open_door(telemetry))
+        server.add(SERVICE, InventoryServicer(Busy()).methods(), telemetry=telemetry, errors=ERRORS)
+        print((await server.start())["grpc"], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+    asyncio.run(main())
+    """
+)
+
+
+@asynccontextmanager
+async def busy_server() -> AsyncIterator[str]:
+    """Run it in a process of its own for the time of a block."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_calls_that_wait_where_python_does_not_see_them_are_limited() -> None:
+    """gRPC documents neither the options nor what a caller sees of them: this test is what would tell of a change."""
+    codes: list[grpc.StatusCode] = []
+    async with busy_server() as target, grpc.aio.insecure_channel(target) as channel:
+        stub = InventoryServiceStub(channel)
+
+        async def call() -> None:
+            try:
+                await stub.GetStock(pb.GetStockRequest(skus=["A"]), timeout=20.0)
+                codes.append(grpc.StatusCode.OK)
+            except grpc.aio.AioRpcError as error:
+                assert (error.code(), error.details()) == (grpc.StatusCode.CANCELLED, "")
+                codes.append(error.code())
+
+        await asyncio.gather(*(call() for _ in range(600)))
+    assert codes.count(grpc.StatusCode.OK) > 64
+    assert codes.count(grpc.StatusCode.CANCELLED) > 0
+
+
+async def test_what_grpc_refuses_by_itself_is_an_overload_to_our_client() -> None:
+    attempts = Attempts(failures=1, code=grpc.StatusCode.CANCELLED)
+    async with serving(attempts.answer) as target, calling(target) as client:
+        with pytest.raises(Overloaded):
+            await client.get_stock(QUERY)
+
+
+async def test_our_own_cancellation_is_one() -> None:
+    async def hang(_request: bytes, _context: Any) -> bytes:
+        await asyncio.sleep(60)
+        return Empty().SerializeToString()
+
+    async with serving(hang) as target, calling(target) as client:
+        task = asyncio.create_task(client.get_stock(QUERY))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_call_takes_what_is_left_of_the_deadline() -> None:
+    remaining: list[float] = []
+
+    async def note(_request: bytes, context: Any) -> bytes:
+        remaining.append(context.time_remaining())
+        return pb.GetStockResponse().SerializeToString()
+
+    async with serving(note) as target, calling(target) as client:
+        with deadline.within(0.6):
+            await client.get_stock(QUERY)
+        await client.get_stock(QUERY)
+    assert 0 < remaining[0] <= 0.5
+    assert 0.5 < remaining[1] <= 1.0
+
+
+def test_a_client_names_the_first_of_several_targets_in_its_spans() -> None:
+    client = RpcClient(
+        target="one:1,two:2", service="some.Service", telemetry=unobserved("test"), errors=translate.ERRORS
+    )
+    assert client._address == Address("one", 1)
