@@ -33,6 +33,7 @@ class GeneratorTask:
     result_path: Path
     lines: tuple[int, int] | None = None
     surge: float = 1.0
+    counted: bool = False
 
     def to_json_line(self) -> bytes:
         """Encode the task for the generator's standard input."""
@@ -48,6 +49,7 @@ def main() -> int:
         seed=task.options.seed,
         lines=task.lines,
         surge=task.surge,
+        counted=task.counted,
     )
     threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
     try:

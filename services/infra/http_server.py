@@ -24,6 +24,8 @@ READ_ROUNDS_AT_LEAST = 5
 READ_ROUNDS_AT_MOST = 100
 READ_ROUND_SECONDS = 0.02
 ACCEPT_ROUNDS = 1_000
+# What asyncio accepts it gives a transport a round later, and drops when its server has been closed by then.
+QUIET_ROUNDS = 4
 
 
 class QuietServer(uvicorn.Server):
@@ -49,8 +51,10 @@ class QuietServer(uvicorn.Server):
 
         Left to itself uvicorn loses the connections that the kernel accepted and the requests that nobody read yet.
         """
+        quiet_rounds = 0
         for _ in range(ACCEPT_ROUNDS):
-            if not select.select(sockets or [], [], [], 0)[0]:
+            quiet_rounds = 0 if select.select(sockets or [], [], [], 0)[0] else quiet_rounds + 1
+            if quiet_rounds == QUIET_ROUNDS:
                 break
             await asyncio.sleep(0)
         for server in self.servers:

@@ -123,6 +123,8 @@ async def load(
         result_path=scratch / "load.json",
         lines=schedule.demand.lines,
         surge=schedule.demand.surge,
+        # What is predicted from one seed's arrivals is held against those of others.
+        counted=True,
     )
     processes = open_processes(serving.pids, serving.postgres_pid)
     before = {name: process.use().cpu_seconds for name, process in processes.items()}

@@ -40,6 +40,22 @@ def test_gaps_between_arrivals_are_exponential() -> None:
     assert sum(gap > 0.01 for gap in gaps) / len(gaps) == pytest.approx(0.368, rel=0.05)
 
 
+@pytest.mark.parametrize("surge", [1.0, 4.0])
+def test_counted_arrivals_are_as_many_under_every_seed_and_as_spread_as_others(surge: float) -> None:
+    """The middle third has its share, and the gaps of each third are exponential."""
+    rate, third = 100.0, 50.0
+    for seed in range(3):
+        plan = plan_orders(rate_per_second=rate, duration_seconds=3 * third, seed=seed, surge=surge, counted=True)
+        due = [order.intended_seconds for order in plan]
+        assert len(due) == round(rate * third * (2 + surge))
+        assert due == sorted(due)
+        assert 0 <= due[0] <= due[-1] < 3 * third
+        middle = [at for at in due if third <= at < 2 * third]
+        assert len(middle) == pytest.approx(rate * third * surge, rel=0.05)
+        gaps = [after - before for before, after in itertools.pairwise(middle)]
+        assert statistics.stdev(gaps) == pytest.approx(statistics.fmean(gaps), rel=0.08)
+
+
 def test_all_orders_are_due_within_the_duration_and_in_order() -> None:
     due = [order.intended_seconds for order in plan_orders(rate_per_second=100, duration_seconds=3, seed=1)]
     assert due == sorted(due)

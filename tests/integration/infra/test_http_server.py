@@ -1,0 +1,40 @@
+"""Is whoever has connected by the time a server stops still answered?"""
+
+import asyncio
+import socket
+
+from observability.telemetry.http import Receive, Scope, Send
+from services.infra.http_server import HttpServer
+from services.infra.settings import Address
+
+CLIENTS = 50
+ANSWER_SECONDS = 10.0
+REQUEST = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+
+
+async def empty(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer with nothing."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
+    """The kernel has accepted them, and the loop knows of none before it is told to stop."""
+    server = HttpServer(empty, name="http", listen=Address("127.0.0.1", 0))
+    host, port = (await server.start())["http"].split(":")
+    clients = [socket.create_connection((host, int(port))) for _ in range(CLIENTS)]
+    for client in clients:
+        client.sendall(REQUEST)
+        client.setblocking(False)
+    inner = server._server
+    serving = server._serving
+    assert inner is not None
+    assert serving is not None
+    listeners = [socket.fromfd(each.fileno(), each.family, each.type) for each in inner.servers[0].sockets]
+    await inner.shutdown(listeners)  # uvicorn's own loop would come to it up to a tenth of a second later
+    serving.cancel()
+    async with asyncio.timeout(ANSWER_SECONDS):
+        answers = [await asyncio.get_running_loop().sock_recv(client, 1024) for client in clients]
+    for client in clients:
+        client.close()
+    assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 204 No Content"}
