@@ -4,7 +4,7 @@ import asyncio
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,28 +125,46 @@ async def test_without_a_budget_each_call_is_made_three_times() -> None:
     assert len(attempts.seen) == 15
 
 
-async def test_a_server_whose_own_need_is_away_asks_for_no_repeat() -> None:
-    inventory = FakeInventory()
-    asked: list[int] = []
+class WithoutDatabase(FakeInventory):
+    """An inventory that is there, while what it needs is not."""
 
-    async def away(_query: api.GetStock) -> tuple[api.StockLevel, ...]:
-        asked.append(1)
+    asked = 0
+
+    async def get_stock(self, query: api.GetStock) -> tuple[api.StockLevel, ...]:
+        """Find that there is no database."""
+        self.asked += 1
         raise Unavailable(1.0)
 
-    inventory.get_stock = away  # type: ignore[method-assign]
+
+async def test_a_server_whose_own_need_is_away_asks_for_no_repeat() -> None:
+    inventory = WithoutDatabase()
     async with real_server(inventory, unobserved("test")) as target, calling(target) as client:
         with pytest.raises(Unavailable):
             await client.get_stock(QUERY)
-    assert len(asked) == 1
+    assert inventory.asked == 1
 
 
-async def test_a_second_attempt_is_counted_at_the_server() -> None:
-    """The client's metadata is sent by hand: our own server loses no call."""
+async def test_no_first_attempt_is_counted_as_a_repeat() -> None:
     telemetry = counting("inventory")
-    async with real_server(FakeInventory(), telemetry) as target, grpc.aio.insecure_channel(target) as channel:
-        stub = InventoryServiceStub(channel)
-        await stub.GetStock(pb.GetStockRequest(skus=["A"]))
-        assert counted(telemetry, "shop_rpc_server_repeated_attempts_total", context="inventory", rpc_method=METHOD) == 0
+    async with real_server(FakeInventory(), telemetry) as target, calling(target) as client:
+        await client.get_stock(QUERY)
+    assert not counted(telemetry, "shop_rpc_server_repeated_attempts_total", context="inventory", rpc_method=METHOD)
+
+
+async def test_a_repeat_is_counted_where_it_arrives() -> None:
+    """The first attempt ends in a server of the test, which is none of ours; the second is answered by ours."""
+    telemetry = counting("inventory")
+    attempts = Attempts(failures=10_000)
+    async with (
+        serving(attempts.answer) as lost,
+        real_server(FakeInventory(), telemetry) as target,
+        calling(f"{lost},{target}") as client,
+    ):
+        # The two take turns: a call that begins at the first ends at the second.
+        for _ in range(4):
+            await client.get_stock(QUERY)
+    repeats = counted(telemetry, "shop_rpc_server_repeated_attempts_total", context="inventory", rpc_method=METHOD)
+    assert repeats == len(attempts.seen) > 0
 
 
 @asynccontextmanager
@@ -164,22 +182,24 @@ async def real_server(inventory: api.InventoryService, telemetry: Telemetry) -> 
 # --- Guards -----------------------------------------------------------------------------------------------------------
 
 
+async def ending_of(call: Awaitable[object]) -> type[ServiceError] | None:
+    """Say with which error a call ended, if it did."""
+    try:
+        await call
+    except ServiceError as error:
+        return type(error)
+    return None
+
+
 async def test_a_server_that_is_down_is_left_alone_after_a_while() -> None:
     telemetry = counting("order")
     attempts = Attempts(failures=10_000)
     async with serving(attempts.answer) as target, calling(target, telemetry) as client:
-        with pytest.raises(CircuitOpen):
-            for _ in range(100):
-                try:
-                    await client.get_stock(QUERY)
-                except CircuitOpen:
-                    raise
-                except Unavailable:
-                    continue
+        endings = [await ending_of(client.get_stock(QUERY)) for _ in range(100)]
+        opened = endings.index(CircuitOpen)
+        assert set(endings[:opened]) == {Unavailable}
         made = len(attempts.seen)
-        for _ in range(10):
-            with pytest.raises(CircuitOpen):
-                await client.get_stock(QUERY)
+        assert [await ending_of(client.get_stock(QUERY)) for _ in range(10)] == [CircuitOpen] * 10
         with pytest.raises(CircuitOpen):
             client.check()
     assert len(attempts.seen) == made
@@ -197,18 +217,17 @@ async def test_two_servers_take_turns_and_one_of_them_is_enough() -> None:
 
 async def test_when_one_of_two_servers_ends_no_call_fails() -> None:
     first, second = Attempts(failures=0), Attempts(failures=0)
-    async with serving(first.answer) as one:
-        async with serving(second.answer) as other, open_channel(f"{one},{other}") as channel:
-            client = InventoryClient(channel, target=one, telemetry=unobserved("test"))
-            for _ in range(10):
-                await client.get_stock(QUERY)
-            stopping = asyncio.create_task(asyncio.sleep(0))
-            await stopping
-        before = len(first.seen)
+    async with AsyncExitStack() as second_runs, serving(first.answer) as one:
+        other = await second_runs.enter_async_context(serving(second.answer))
         async with calling(f"{one},{other}") as client:
             for _ in range(10):
                 await client.get_stock(QUERY)
-        assert len(first.seen) == before + 10
+            assert second.seen
+            await second_runs.aclose()
+            before = len(first.seen)
+            for _ in range(10):
+                await client.get_stock(QUERY)
+            assert len(first.seen) == before + 10
 
 
 # --- What gRPC refuses by itself --------------------------------------------------------------------------------------
@@ -257,7 +276,7 @@ async def busy_server() -> AsyncIterator[str]:
 
 
 async def test_calls_that_wait_where_python_does_not_see_them_are_limited() -> None:
-    """gRPC documents neither the options nor what a caller sees of them: this test is what would tell of a change."""
+    """The options and what a caller sees of them are documented nowhere: this test is what would tell of a change."""
     codes: list[grpc.StatusCode] = []
     async with busy_server() as target, grpc.aio.insecure_channel(target) as channel:
         stub = InventoryServiceStub(channel)
@@ -267,12 +286,11 @@ async def test_calls_that_wait_where_python_does_not_see_them_are_limited() -> N
                 await stub.GetStock(pb.GetStockRequest(skus=["A"]), timeout=20.0)
                 codes.append(grpc.StatusCode.OK)
             except grpc.aio.AioRpcError as error:
-                assert (error.code(), error.details()) == (grpc.StatusCode.CANCELLED, "")
                 codes.append(error.code())
 
         await asyncio.gather(*(call() for _ in range(600)))
+    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
     assert codes.count(grpc.StatusCode.OK) > 64
-    assert codes.count(grpc.StatusCode.CANCELLED) > 0
 
 
 async def test_what_grpc_refuses_by_itself_is_an_overload_to_our_client() -> None:
@@ -306,8 +324,9 @@ async def test_a_call_takes_what_is_left_of_the_deadline() -> None:
         with deadline.within(0.6):
             await client.get_stock(QUERY)
         await client.get_stock(QUERY)
-    assert 0 < remaining[0] <= 0.5
-    assert 0.5 < remaining[1] <= 1.0
+    # What gRPC gives is some milliseconds off.
+    assert 0 < remaining[0] < 0.55
+    assert 0.55 < remaining[1] < 1.1
 
 
 def test_a_client_names_the_first_of_several_targets_in_its_spans() -> None:
