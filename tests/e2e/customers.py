@@ -39,9 +39,8 @@ class Customer:
         async with self._session.request(method, url, json=json, headers=headers) as response:
             return Answer(response.status, response.headers, await response.json(content_type=None))
 
-    async def place(self, *skus: str, quantity: int = 1, key: str | None = None) -> Answer:
+    async def place(self, *skus: str, quantity: int = 1, key: str | None = None, prefer: str = "") -> Answer:
         """Place an order of these SKUs."""
         lines = [{"sku": sku, "quantity": quantity} for sku in skus or PLENTY[:2]]
-        return await self.request(
-            "POST", "/orders", json={"lines": lines}, headers={"Idempotency-Key": key or str(uuid4())}
-        )
+        headers = {"Idempotency-Key": key or str(uuid4()), **({"Prefer": prefer} if prefer else {})}
+        return await self.request("POST", "/orders", json={"lines": lines}, headers=headers)
