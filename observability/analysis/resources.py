@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from observability.analysis.comparison import Estimate, clopper_pearson
 from observability.analysis.observation import Observation, Session, TimedScrape
 from observability.analysis.openmetrics import Labels, histogram_deltas
 
@@ -78,15 +79,25 @@ def sampling_seconds(observation: Observation) -> float:
     return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
 
 
-def database_seconds(observation: Observation) -> dict[str, float]:
-    """Give the time that sessions were at work, by what they waited for ("CPU" when for nothing)."""
+def database_seconds(observation: Observation) -> dict[str, Estimate]:
+    """Give the time that sessions were at work, by what they waited for ("CPU" when for nothing).
+
+    A few sightings may be chance: the interval says which share of the looks they may stand for.
+    """
     seen: Counter[str] = Counter()
     for sample in observation.sessions:
         for session in sample.sessions:
             if session.state == "active":
                 seen[session.wait_event_type or "CPU"] += 1
     each = sampling_seconds(observation)
-    return {kind: count * each for kind, count in seen.most_common()}
+    return {kind: _seconds_of(count, len(observation.sessions), each) for kind, count in seen.most_common()}
+
+
+def _seconds_of(sightings: int, looks: int, seconds_each: float) -> Estimate:
+    """Give the time that sightings stand for, of which one look may have several."""
+    most = max(sightings, looks)
+    low, high = clopper_pearson(sightings, most)
+    return Estimate(sightings * seconds_each, low * most * seconds_each, high * most * seconds_each)
 
 
 def _elapsed_seconds(observation: Observation) -> float:

@@ -64,13 +64,13 @@ MAKERS = {"four confirmations": "notifying_four", "six confirmations": "notifyin
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how many confirmations are sent, and how busy it gets: not so busy that queues hide what each adds."""
+    """Draw how many confirmations are sent, and how busy it gets: no queue, no long order hides them."""
     place = source.choice(sorted(MAKERS))
     return Setting(
         place=f"{place} in the request",
         before=Variant(adapters={"order": f"{__name__}:{MAKERS[place]}"}),
         after=HEALTHY,
-        demand=Demand(utilisation=source.uniform(0.3, 0.45)),
+        demand=Demand(utilisation=source.uniform(0.3, 0.45), lines=(1, 6)),
         truth=Truth(Bottleneck.SYNC_SIDE_EFFECT, "order", SPAN),
     )
 

@@ -102,7 +102,20 @@ def test_one_look_is_no_time_apart() -> None:
 
 def test_each_look_at_a_session_stands_for_the_time_until_the_next() -> None:
     samples = looks([session("Lock"), session("IO")], [session("Lock"), session(None)], [], each_seconds=0.5)
-    assert database_seconds(seen(sessions=samples)) == {"Lock": 1.0, "IO": 0.5, "CPU": 0.5}
+    seconds = database_seconds(seen(sessions=samples))
+    assert {kind: each.value for kind, each in seconds.items()} == {"Lock": 1.0, "IO": 0.5, "CPU": 0.5}
+
+
+def test_few_sightings_may_stand_for_less_and_for_more() -> None:
+    """Of 10 looks 2 saw it: Clopper and Pearson give 2.5 % to 55.6 %."""
+    seconds = database_seconds(seen(sessions=looks(*[[session("Lock")]] * 2, *[[]] * 8, each_seconds=0.1)))["Lock"]
+    assert (seconds.low, seconds.high) == (pytest.approx(0.025, abs=0.001), pytest.approx(0.556, abs=0.001))
+
+
+def test_more_sightings_than_looks_are_no_error() -> None:
+    seconds = database_seconds(seen(sessions=looks([session("Lock")] * 3, [session("Lock")], each_seconds=0.1)))["Lock"]
+    assert seconds.value == pytest.approx(0.4)
+    assert seconds.low <= seconds.value <= seconds.high
 
 
 def test_a_session_that_waits_for_its_client_is_not_at_work() -> None:
