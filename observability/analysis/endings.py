@@ -5,7 +5,7 @@ By OpenTelemetry's semantic conventions for RPC and HTTP, of today and before th
 
 import re
 
-from observability.analysis.spans import Span, SpanStatus
+from observability.analysis.spans import Attribute, Span, SpanStatus
 
 # By number, as older spans have them.
 _GRPC_CODES = (
@@ -47,8 +47,14 @@ _HTTP_LATER = frozenset({408, 425, 429})
 _HTTP_REDIRECTS = range(300, 400)
 _HTTP_SERVER_ERRORS = 500
 _GIVEN_UP = re.compile("cancel|deadline|time.?out", re.IGNORECASE)
-# How many times it was sent before, by the conventions for HTTP of today and before, and by gRPC's own spans.
-_RESENDS = ("http.request.resend_count", "http.resend_count", "previous-rpc-attempts")
+# How many times it was sent before, by the conventions for HTTP of today and before, by gRPC's own spans, and by what a
+# gRPC client adds to a call's metadata.
+_RESENDS = (
+    "http.request.resend_count",
+    "http.resend_count",
+    "previous-rpc-attempts",
+    "rpc.request.metadata.grpc-previous-rpc-attempts",
+)
 
 
 def failed(span: Span) -> bool:
@@ -74,7 +80,17 @@ def was_redirected(span: Span) -> bool:
 
 def is_resend(span: Span) -> bool:
     """Say whether it says itself that it was sent before."""
-    return any(isinstance(count := span.attributes.get(name), int) and count > 0 for name in _RESENDS)
+    return any(_number(span.attributes.get(name)) > 0 for name in _RESENDS)
+
+
+def _number(count: Attribute) -> int:
+    """Give a count; metadata is a list of texts."""
+    match count:
+        case int():
+            return count
+        case [str(text)] if text.isdecimal():
+            return int(text)
+    return 0
 
 
 def _grpc_code(span: Span) -> str:

@@ -3,6 +3,7 @@
 import typer
 
 from observability.cli import (
+    bench_endpoint,
     bench_overload,
     bench_read_model,
     bench_relay,
@@ -38,6 +39,7 @@ main.command("drill")(drill.drill_command)
 main.command("diagnose")(diagnose.diagnose_command)
 main.add_typer(lab.commands, name="lab")
 main.command("bench-telemetry")(bench_telemetry.bench_telemetry)
+main.command("bench-endpoint")(bench_endpoint.bench_endpoint)
 main.command("bench-relay")(bench_relay.bench_relay)
 main.command("bench-overload")(bench_overload.bench_overload)
 main.command("bench-read-model")(bench_read_model.bench_read_model)

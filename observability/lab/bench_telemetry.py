@@ -130,7 +130,7 @@ async def measure(options: BenchOptions, *, say: Say) -> list[Block]:
     chance = random.Random(options.seed)
     blocks: list[Block] = []
     async with AsyncExitStack() as stack:
-        platforms = {name: await start(name, options, plan, stack, say) for name in VARIANTS}
+        platforms = {name: await start(name, each, options, plan, stack, say) for name, each in VARIANTS.items()}
         for number in range(options.rounds + 1):
             order = chance.sample(list(platforms), len(platforms))
             say(f"round {number} of {options.rounds}: {', '.join(order)}" + ("" if number else " (warm-up)"))
@@ -140,11 +140,16 @@ async def measure(options: BenchOptions, *, say: Say) -> list[Block]:
 
 
 async def start(
-    name: str, options: BenchOptions, plan: Sequence[PlannedOrder], stack: AsyncExitStack, say: Say
+    name: str,
+    variant: Mapping[str, str],
+    options: BenchOptions,
+    plan: Sequence[PlannedOrder],
+    stack: AsyncExitStack,
+    say: Say,
 ) -> Endpoints:
     """Start and stock the platform of one variant, for the life of the stack."""
     say(f"starting a platform with {name}")
-    environment = {"OTEL_BSP_SCHEDULE_DELAY": str(round(EXPORT_DELAY_SECONDS * 1_000)), **VARIANTS[name]}
+    environment = {"OTEL_BSP_SCHEDULE_DELAY": str(round(EXPORT_DELAY_SECONDS * 1_000)), **variant}
     directory = options.directory / name.replace(" ", "-")
     platform_options = PlatformOptions(run_directory=directory, environment=dict.fromkeys(COUNTED, environment))
     endpoints = (await stack.enter_async_context(Platform.start(platform_options))).endpoints

@@ -23,7 +23,7 @@ from observability.lab.outcomes import OutcomeKind
 from observability.lab.proxy import Delay
 from observability.lab.run import RequestRecord
 from observability.lab.trial.block import Schedule, load
-from observability.lab.trial.stand import Stand
+from observability.lab.trial.stand import GUARDED, UNGUARDED, Stand
 from observability.lab.trial.trial import silent
 
 THIRD_SECONDS = 10.0
@@ -42,10 +42,6 @@ AS_BEFORE_SHARE = 0.9
 AS_BEFORE_FACTOR = 2.0
 # The gates that say whether the generator was the limit; that the platform falls behind is what is measured here.
 GENERATOR_GATES = frozenset({"sent = scheduled", "send lag", "generator CPU", "connections"})
-UNGUARDED = {
-    "order": {"ORDER_ADMISSION_ENABLED": "false", "ORDER_INVENTORY_GUARDED": "false"},
-    "inventory": {"INVENTORY_ADMISSION_ENABLED": "false"},
-}
 
 Say = Callable[[str], None]
 
@@ -61,9 +57,7 @@ class Work:
 
     def variant(self, *, guarded: bool) -> Variant:
         """Return the platform that does it."""
-        environment = {name: dict(own) for name, own in self.environment.items()}
-        for name, own in () if guarded else UNGUARDED.items():
-            environment.setdefault(name, {}).update(own)
+        environment = {**self.environment, "*": GUARDED if guarded else UNGUARDED}
         return Variant(environment=environment, network=self.network)
 
 

@@ -1,6 +1,7 @@
 """Runs orders with the REST edge: `python -m services.order serve`, or `migrate` to update its databases' schemas."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from observability.telemetry.admission import AdmissionTelemetry
@@ -14,6 +15,7 @@ from services.infra.http_server import HttpServer
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
+from services.inventory.api import InventoryService
 from services.inventory.rpc.client import InventoryClient
 from services.order.adapters.postgres import PostgresOrders
 from services.order.bootstrap import OrdersAdapter
@@ -23,13 +25,19 @@ from services.order.rpc.translate import ERRORS
 from services.order.settings import OrderSettings
 
 
-async def serve(settings: OrderSettings, runtime: Runtime, *, orders_adapter: OrdersAdapter = PostgresOrders) -> None:
+async def serve(
+    settings: OrderSettings,
+    runtime: Runtime,
+    *,
+    orders_adapter: OrdersAdapter = PostgresOrders,
+    inventory_client: Callable[..., InventoryService] = InventoryClient,
+) -> None:
     """Serve until a signal, then drain."""
     telemetry = runtime.for_context("order")
     async with AsyncExitStack() as stack:
         guarded = settings.inventory_guarded
         channel = await stack.enter_async_context(open_channel(settings.inventory_target, budget=guarded))
-        inventory = InventoryClient(channel, target=settings.inventory_target, telemetry=telemetry, guarded=guarded)
+        inventory = inventory_client(channel, target=settings.inventory_target, telemetry=telemetry, guarded=guarded)
         parts, checks = await open_order(
             settings,
             inventory=inventory,

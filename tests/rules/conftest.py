@@ -1,19 +1,28 @@
 """A platform of its own for the tests that look at a live one."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from services.local.endpoints import Mode
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    """The shop as it is when it has just started, in one process."""
+@asynccontextmanager
+async def running(mode: Mode, run_directory: Path) -> AsyncIterator[Platform]:
+    """The shop as it is when it has just started."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
-        options = PlatformOptions(run_directory=tmp_path_factory.mktemp("rules"), mode="monolith")
-        async with Platform.start(options) as platform:
+        async with Platform.start(PlatformOptions(run_directory=run_directory, mode=mode)) as platform:
             yield platform
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """It, in one process."""
+    async with running("monolith", tmp_path_factory.mktemp("rules")) as platform:
+        yield platform

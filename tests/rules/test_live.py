@@ -17,6 +17,7 @@ from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, Monit
 from observability.lab.monitoring.webhook import Notice, Webhook, webhook
 from services.local.platform import Platform
 from tests.dashboards.promql import Selector, selectors
+from tests.rules.conftest import running
 from tests.rules.rules import committed_rules
 from tests.rules.test_names import series_names
 
@@ -75,13 +76,14 @@ async def knows_alertmanager(prometheus: str, *, within_seconds: float) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_every_counter_that_a_rule_reads_is_there_before_anything_happened(platform: Platform) -> None:
+async def test_every_counter_that_a_rule_reads_is_there_before_anything_happened(tmp_path: Path) -> None:
     """A counter that is born at 1 has no increase: its first event would be missed."""
-    (admin,) = set(platform.endpoints.admin.values())
-    async with aiohttp.ClientSession() as session, session.get(f"http://{admin}/metrics") as page:
-        text = await page.text()
-    families = text_string_to_metric_families(text)
-    samples = [sample for family in families for sample in family.samples]
+    samples: list[Sample] = []
+    async with running("services", tmp_path) as platform, aiohttp.ClientSession() as session:
+        for admin in set(platform.endpoints.admin.values()):
+            async with session.get(f"http://{admin}/metrics") as page:
+                families = text_string_to_metric_families(await page.text())
+            samples.extend(sample for family in families for sample in family.samples)
     read = list(counters_read())
     missing = {selector for selector in read if not any(matches(sample, selector) for sample in samples)}
     assert read

@@ -7,18 +7,19 @@ from typing import Any
 
 from observability.telemetry.telemetry import Telemetry
 
-# Read by the processes of the lab alone; the shop knows nothing of it.
+# Read by the processes of the lab alone; the shop knows nothing of them.
 VARIABLE = "LAB_ADAPTER"
+CLIENT_VARIABLE = "LAB_CLIENT"
 
 MakeAdapter = Callable[[Telemetry], Callable[..., Any]]
 
 
-def chosen_adapter(telemetry: Telemetry, usual: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the adapter that LAB_ADAPTER names as module:function; the usual one without it.
+def chosen_adapter(telemetry: Telemetry, usual: Callable[..., Any], *, variable: str = VARIABLE) -> Callable[..., Any]:
+    """Make the adapter that a variable names as module:function; the usual one without it.
 
     Raises ImportError or AttributeError for a name that leads nowhere.
     """
-    name = os.environ.get(VARIABLE)
+    name = os.environ.get(variable)
     if name is None:
         return usual
     make: MakeAdapter = pkgutil.resolve_name(name)

@@ -27,7 +27,8 @@ class Variant:
     """How the platform is set up.
 
     `environment` gives settings by process (order, inventory, notification; "*" means each), `adapters` replaces an
-    adapter of a process by the one that a function of the lab makes, named as module:function. `statements` are run by
+    adapter of a process, or with order-inventory the client that one has of the other, by what a function of the lab
+    makes, named as module:function. `statements` are run by
     the databases' owners once the shop is stocked, by database. `network` puts a network of that delay between two
     neighbours, named as order-database, order-read_database, inventory-database, notification-database,
     notification-mail (which makes confirmations leave by mail) or order-inventory. In `mode` monolith one process has

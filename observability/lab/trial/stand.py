@@ -19,7 +19,7 @@ import asyncpg
 from observability.lab.catalogue import ample_stock
 from observability.lab.chaos.house import PROCESSES, House, HouseOptions
 from observability.lab.demand import SKU_COUNT, sku_of_rank
-from observability.lab.experiments.adapters import VARIABLE
+from observability.lab.experiments.adapters import CLIENT_VARIABLE, VARIABLE
 from observability.lab.experiments.experiment import Variant
 from observability.lab.experiments.synchronous_notification import FOLDER_VARIABLE
 from observability.lab.host import default_cpu, usable_cpus
@@ -39,6 +39,10 @@ ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0
 # Nobody balances load here, so nobody needs the time to notice that a process ends.
 DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
+# Guards turn away those who would wait longest, and the latencies of who is left say nothing of a queue. What guards
+# are good for shows in goodput (observability/lab/overload.py).
+GUARDS = ("ORDER_ADMISSION_ENABLED", "INVENTORY_ADMISSION_ENABLED", "ORDER_INVENTORY_GUARDED")
+GUARDED, UNGUARDED = dict.fromkeys(GUARDS, "true"), dict.fromkeys(GUARDS, "false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,7 @@ class Stand:
             folder=folder,
             mode="services",
             bus="postgres",
-            environment=DRAIN_DELAYS,
+            environment=DRAIN_DELAYS | UNGUARDED,
             modules=MODULES,
             # What else goes on with a shared disk makes a commit take 1 ms or 70: no experiment is about that.
             temporary_directory=memory_with_room(),
@@ -159,8 +163,10 @@ class Stand:
         """Return the settings of each service: the variant's, what its adapters are told, its neighbours' addresses."""
         settings = {name: dict(own) for name, own in variant.environment.items()}
         for name, adapter in variant.adapters.items():
-            told = {VARIABLE: adapter, FOLDER_VARIABLE: str((self.folder / "lab").absolute())}
-            settings.setdefault(name, {}).update(told)
+            service, _, called = name.partition("-")
+            variable = CLIENT_VARIABLE if called else VARIABLE
+            told = {variable: adapter, FOLDER_VARIABLE: str((self.folder / "lab").absolute())}
+            settings.setdefault(service, {}).update(told)
         for between, delay in variant.network.items():
             caller, _, called = between.partition("-")
             told = await self._put_between(caller, called, delay, stack)

@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from observability.telemetry.rpc import server_call
+from observability.telemetry.rpc import begin_at_zero, server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.admission import Admission, Priority
@@ -67,7 +67,7 @@ class UnaryMethod:
         self._name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._telemetry = telemetry
         self._errors = errors
-        telemetry.metrics.rpc_server_repeated_attempts.add(0, telemetry.context, self._name)
+        begin_at_zero(telemetry, self._name)
 
     async def answer(self, payload: bytes, context: Context) -> bytes:
         """Answer one call. gRPC cancels it at its deadline, so every await in it may be the last.

@@ -70,6 +70,11 @@ def test_a_span_may_say_that_it_was_sent_before(name: str) -> None:
     assert not is_resend(with_attribute(name, 0))
 
 
+@pytest.mark.parametrize(("texts", "expected"), [(["2"], True), (["0"], False), ([], False), (["two"], False)])
+def test_a_calls_metadata_may_say_so_too(texts: list[Attribute], expected: bool) -> None:
+    assert is_resend(with_attribute("rpc.request.metadata.grpc-previous-rpc-attempts", texts)) is expected
+
+
 def test_a_span_that_says_nothing_was_sent_once() -> None:
     assert not is_resend(span("a"))
 
