@@ -14,7 +14,7 @@ from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOp
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
 from observability.lab.chaos.errors import ChaosError
 from observability.lab.chaos.network import NetworkOptions, network
-from observability.lab.chaos.outage import How, OutageOptions, outage
+from observability.lab.chaos.outage import AWAY_SECONDS, How, OutageOptions, outage
 from observability.lab.chaos.pause import PAUSES, PauseOptions, pause
 from observability.lab.chaos.report import Report
 from observability.lab.chaos.rolling import RollingOptions, rolling
@@ -220,14 +220,15 @@ def outage_command(
     ] = True,
     seed: SeedOption = 1,
     rate: Annotated[float, typer.Option(min=1.0, help="Orders a second, in an open loop.")] = 20.0,
+    away: Annotated[float, typer.Option(min=5.0, help="Seconds that it is away.")] = AWAY_SECONDS,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Take inventory away for 30 s under load, and count every attempt at it.
+    """Take inventory away for a while under load, and count every attempt at it.
 
     With guards: at most 1.15 attempts a request, a breaker that opens within 2 s, and all as before within 12 s after
     it is back.
     """
-    options = OutageOptions(how=how, guarded=guarded, seed=seed, rate_per_second=rate)
+    options = OutageOptions(how=how, guarded=guarded, seed=seed, rate_per_second=rate, away_seconds=away)
     _campaign(
         lambda folder, say: outage(options, folder, say), output, f"outage-{how}-{'' if guarded else 'un'}guarded"
     )

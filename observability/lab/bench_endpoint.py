@@ -1,7 +1,7 @@
 """What if traces have nowhere to go? Goodput with such an endpoint and with one that collects, in blocks by turns.
 
-One platform an endpoint stands ready; in each round each serves the same orders, and their turns are drawn anew. Goodput
-is what eight customers, who wait for each answer, get sold in a second. What is lost is counted by the services.
+One platform an endpoint stands ready; in each round each serves the same orders, and their turns are drawn anew.
+Goodput is what eight customers, who wait for each answer, get sold in a second. What is lost the services count.
 """
 
 import asyncio

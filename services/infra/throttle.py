@@ -29,14 +29,19 @@ class Throttle:
         self._window = SlidingCounts(window_seconds=WINDOW_SECONDS, buckets=BUCKETS)
 
     def refuses(self, now: float) -> bool:
-        """Decide on one call, and count it; what is not refused is to be told of with `accepted` if it is accepted."""
-        chance = self.chance(now)
+        """Decide on one call. What is not refused is to be told of with `answered` once it has ended."""
+        if self._draw() >= self.chance(now):
+            return False
         self._window.add(now, "requests")
-        return self._draw() < chance
+        return True
 
-    def accepted(self, now: float) -> None:
-        """Count an answer that was none of overload, a business error included."""
-        self._window.add(now, "accepts")
+    def answered(self, now: float, *, overloaded: bool) -> None:
+        """Count a call that has ended. A business error is no overload.
+
+        One that is still under way counts for nothing: else the first calls after a pause, of which none has been
+        accepted yet, would keep each other away.
+        """
+        self._window.add(now, "requests", *["accepts"] * (not overloaded))
 
     def chance(self, now: float) -> float:
         """Return with which probability the next call is refused."""

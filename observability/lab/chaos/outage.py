@@ -1,4 +1,4 @@
-"""What if inventory is away for half a minute under load? Its callers must notice, leave it alone, and come back.
+"""What if inventory is away for a while under load? Its callers must notice, leave it alone, and come back.
 
 In its place stands a server that answers every call with UNAVAILABLE and counts them, so that each attempt is seen, or
 nothing at all. Orders are asked for in an open loop, and so go on being asked for whatever becomes of them.
@@ -54,6 +54,12 @@ class OutageOptions:
     guarded: bool
     seed: int
     rate_per_second: float
+    away_seconds: float = AWAY_SECONDS
+
+    @property
+    def whole_seconds(self) -> float:
+        """How long orders are asked for: some time before, while it is away, and after it is back."""
+        return BEFORE_SECONDS + self.away_seconds + AFTER_SECONDS
 
 
 @dataclass(slots=True)
@@ -105,7 +111,7 @@ async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
         await house.start_all()
         plan = plan_orders(
             rate_per_second=options.rate_per_second,
-            duration_seconds=BEFORE_SECONDS + AWAY_SECONDS + AFTER_SECONDS,
+            duration_seconds=options.whole_seconds,
             seed=options.seed,
             lines=(1, 3),
         )
@@ -132,13 +138,13 @@ async def _take_away(scene: Scene, options: OutageOptions, run: Run) -> "Attempt
     counting: Refusing | None = None
     if options.how == "refusing":
         async with refusing(port) as counting:
-            await asyncio.sleep(gone + AWAY_SECONDS - run.now_seconds())
+            await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
     else:
-        await asyncio.sleep(gone + AWAY_SECONDS - run.now_seconds())
+        await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
     await house.start_ready("inventory")
     back = run.now_seconds()
     scene.say("inventory is back")
-    await asyncio.sleep(max(0.0, BEFORE_SECONDS + AWAY_SECONDS + AFTER_SECONDS - run.now_seconds()))
+    await asyncio.sleep(max(0.0, options.whole_seconds - run.now_seconds()))
     watching.cancel()
     opened = [at for at, is_open in scene.report.figures.pop("breaker") if is_open and at >= gone]
     return Attempts(gone, back, counting, opened[0] - gone if opened else None)

@@ -74,8 +74,7 @@ class Guard:
             raise
         finally:
             now = self._clock()
-            if not is_refused:
-                self._throttle.accepted(now)
+            self._throttle.answered(now, overloaded=is_refused)
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
     def _admit(self) -> Permit:

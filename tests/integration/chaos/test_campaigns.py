@@ -77,6 +77,36 @@ async def test_a_database_that_ends_under_load_keeps_its_orders(tmp_path: Path) 
     assert found["holds"] is True
 
 
+async def test_a_service_that_is_away_for_a_while_is_left_alone_and_called_again(tmp_path: Path) -> None:
+    """Half of what the command takes by default, and what must hold is the same."""
+    found = await chaos(tmp_path, "outage", "--away", "10")
+    figures = found["figures"]
+    assert (found["holds"], figures["attempts"] > 0) == (True, True)
+    assert {"CIRCUIT_OPEN"} <= figures["answers_while_away"].keys()
+
+
+async def test_nobody_notices_that_everything_is_restarted(tmp_path: Path) -> None:
+    """Each service once, of which two processes run."""
+    found = await chaos(tmp_path, "rolling-restart", "--times", "2")
+    assert (found["holds"], found["figures"]["client_visible_errors"]) == (True, 0)
+    assert found["figures"]["requests_answered"] > 100
+
+
+async def test_connections_that_are_reset_lose_nothing(tmp_path: Path) -> None:
+    found = await chaos(tmp_path, "network", "--bus", "postgres", "--fault", "reset")
+    assert found["holds"] is True
+    assert {each["edge"] for each in found["figures"]["faults"]} == {
+        "client-order",
+        "order-inventory",
+        "services-postgres",
+    }
+
+
+async def test_what_nobody_should_send_is_answered_or_refused(tmp_path: Path) -> None:
+    found = await chaos(tmp_path, "bad-input", "--cases", "600")
+    assert (found["holds"], found["figures"]["cases"]) == (True, 600)
+
+
 async def test_a_log_that_is_emptied_is_filled_again(tmp_path: Path) -> None:
     """Every event that had been published by then is published again."""
     found = await chaos(tmp_path, "broker-wipe", "--times", "1")

@@ -8,10 +8,10 @@ from services.infra.throttle import WINDOW_SECONDS, Throttle
 
 
 def sent(throttle: Throttle, requests: int, *, accepted: int, now: float = 0.0) -> None:
+    """Make calls of which the server accepts the first few."""
     for number in range(requests):
-        throttle.refuses(now)
-        if number < accepted:
-            throttle.accepted(now)
+        if not throttle.refuses(now):
+            throttle.answered(now, overloaded=number >= accepted)
 
 
 def test_nothing_is_refused_while_half_of_the_requests_are_accepted() -> None:
@@ -29,8 +29,19 @@ def test_what_lies_beyond_twice_the_accepted_is_refused() -> None:
 
 def test_the_server_still_sees_a_tenth_when_it_accepts_none() -> None:
     throttle = Throttle(draw=random.Random(7).random)
-    let_through = [not throttle.refuses(0.0) for _ in range(1_000)]
-    assert 80 <= sum(let_through) <= 140
+    sent(throttle, 100, accepted=0)
+    let_through = 0
+    for _ in range(1_000):
+        if not throttle.refuses(0.0):
+            let_through += 1
+            throttle.answered(0.0, overloaded=True)
+    assert 80 <= let_through <= 140
+
+
+def test_calls_that_are_under_way_keep_no_other_away() -> None:
+    """After a pause, of the first calls that are made together none has been accepted yet."""
+    throttle = Throttle(draw=lambda: 0.0)
+    assert not any(throttle.refuses(0.0) for _ in range(100))
 
 
 def test_what_is_older_than_the_window_does_not_count() -> None:
@@ -46,5 +57,5 @@ def test_it_stops_refusing_within_two_windows_of_a_busy_server_that_accepts_agai
     for number in range(1_000):
         now = number / 50
         if not throttle.refuses(now):
-            throttle.accepted(now)
+            throttle.answered(now, overloaded=False)
     assert throttle.chance(20.0) == 0
