@@ -9,7 +9,7 @@ from observability.analysis.comparison import clopper_pearson
 from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, requests_of, whole_seconds
+from observability.analysis.requests import Request, rate_per_second, requests_of, whole_seconds
 from observability.analysis.resources import database_seconds, utilisation
 from observability.analysis.suspects.blocking_call import unexplained_stillness
 from observability.analysis.suspects.finding import find_suspects
@@ -132,6 +132,7 @@ def _predict(suspect: Suspect, observation: Observation, requests: Sequence[Requ
         suspect.saving,
         predictor=suspect.predictor,
         utilisation=busy,
+        rate_per_second=rate_per_second(requests),
         latencies=observation.requests.latencies_seconds if observation.requests else (),
     )
 

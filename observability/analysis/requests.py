@@ -66,6 +66,13 @@ def whole_seconds(requests: Iterable[Request]) -> float:
     return sum(request.seconds for request in requests) or 1 / _NANOSECONDS
 
 
+def rate_per_second(requests: Sequence[Request]) -> float | None:
+    """Give how many requests began in a second; None where they all began at once."""
+    began = [request.root.span.start_nanoseconds for request in requests]
+    spanned = max(began) - min(began)
+    return (len(began) - 1) * _NANOSECONDS / spanned if spanned else None
+
+
 def seconds(nodes: Iterable[Node]) -> float:
     """Add up how long spans took."""
     return sum(node.span.duration_nanoseconds for node in nodes) / _NANOSECONDS

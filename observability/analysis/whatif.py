@@ -63,16 +63,19 @@ def predict(
     *,
     predictor: str,
     utilisation: float | None,
+    rate_per_second: float | None = None,
     latencies: Sequence[float] = (),
 ) -> Prediction:
     """Predict the latencies after a fix from requests that took these `durations` in seconds.
 
     The processor is shared by all who want it, so that x seconds of work take x / (1 - utilisation) (M/G/1 processor
-    sharing, Kleinrock 1976): less work makes the rest faster too. `latencies` are what clients saw of the same
-    requests; what they saw beyond the durations stays as it is. The interval has two parts: other requests might
-    have come (bootstrap), and the model may be wrong by a fifth of what it takes away.
+    sharing, Kleinrock 1976): less work makes the rest faster too. How much less busy it is then follows from the
+    `rate_per_second` of requests; without it, all that the processor did is taken for these requests' own work.
+    `latencies` are what clients saw of the same requests; what they saw beyond the durations stays as it is. The
+    interval has two parts: other requests might have come (bootstrap), and the model may be wrong by a fifth of what it
+    takes away.
     """
-    after_utilisation = _utilisation_after(durations, saving, utilisation)
+    after_utilisation = _utilisation_after(durations, saving, utilisation, rate_per_second)
     speed = _speed(utilisation, after_utilisation)
     fixed = [
         max(0.0, (duration - work - wait) * speed)
@@ -102,11 +105,20 @@ def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Pr
     return predict(durations, Saving(nothing, nothing), predictor="none", utilisation=None, latencies=latencies)
 
 
-def _utilisation_after(durations: Sequence[float], saving: Saving, utilisation: float | None) -> float | None:
+def _utilisation_after(
+    durations: Sequence[float], saving: Saving, utilisation: float | None, rate_per_second: float | None
+) -> float | None:
+    """Take the work from the processor: what took x seconds of a request was x (1 - utilisation) seconds of work."""
     if utilisation is None:
         return None
-    worked = sum(durations) - sum(saving.wait)
-    return utilisation * (1 - min(1.0, sum(saving.work) / worked)) if worked > 0 else utilisation
+    worked, work = sum(durations) - sum(saving.wait), sum(saving.work)
+    if worked <= 0:
+        return utilisation
+    most = utilisation * min(1.0, work / worked)
+    if rate_per_second is None:
+        return utilisation - most
+    idle = 1 - min(utilisation, _MOST_UTILISATION)
+    return utilisation - min(most, rate_per_second * work / len(durations) * idle)
 
 
 def _speed(before: float | None, after: float | None) -> float:

@@ -9,12 +9,26 @@ from observability.analysis.requests import (
     is_database_call,
     is_transaction_control,
     longest,
+    rate_per_second,
     requests_of,
     seconds,
 )
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node, Trace
 from tests.unit.analysis.seeing import call, query, request, seen, serve, step, trace_of
+
+# --- How many ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rate_is_that_of_the_beginnings() -> None:
+    """Three, each half a second after the one before."""
+    observation = seen(*(serve("GET /", start, start + 7) for start in (0, 500, 1000)))
+    assert rate_per_second(requests_of(observation.traces)) == pytest.approx(2.0)
+
+
+def test_requests_that_began_at_once_have_no_rate() -> None:
+    assert rate_per_second(requests_of(seen(request(1), request(2)).traces)) is None
+
 
 # --- Which ------------------------------------------------------------------------------------------------------------
 

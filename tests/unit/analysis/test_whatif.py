@@ -67,6 +67,14 @@ def test_less_work_makes_the_rest_faster_too() -> None:
     assert told.after["p95"].value == pytest.approx(0.05 / 3)
 
 
+@pytest.mark.parametrize(("rate_per_second", "after"), [(40.0, 0.4), (20.0, 0.6), (400.0, 0.4)])
+def test_what_the_processor_does_beside_the_requests_goes_on(rate_per_second: float, after: float) -> None:
+    """At 80 %, 50 ms were 10 ms of work: of 20 requests a second 0.2. More than they worked cannot go away."""
+    saving = Saving((0.05,) * 40, NOTHING)
+    told = predict(TENTH, saving, predictor="", utilisation=0.8, rate_per_second=rate_per_second)
+    assert told.utilisation_after == pytest.approx(after)
+
+
 def test_waits_were_no_work_to_begin_with() -> None:
     """Of 100 ms, 60 were waits: the 20 ms of work are half of what was done."""
     told = predict(TENTH, Saving((0.02,) * 40, (0.06,) * 40), predictor="", utilisation=0.8)
