@@ -156,7 +156,7 @@ def _nothing(observation: Observation, requests: Sequence[Request], busy: float 
         why.append(f"the processor is {busy:.0%} busy, and no class of bottleneck explains it")
     for kind, waited in database_seconds(observation).items():
         if kind not in _HARMLESS_WAITS and waited.low >= LEAST_SHARE * whole:
-            share = waited.value / whole if whole else 1.0
+            share = waited.value / whole
             why.append(f"the database waits {share:.0%} of the requests' time for {kind}, and no class explains it")
     met, promised = _objective(observation)
     if not met:

@@ -156,9 +156,9 @@ async def test_no_list_is_waited_for_longer_than_the_bound(shop: Shop, impatient
     order, began = await sell(shop), monotonic()
     with pytest.raises(ReadModelBehind):
         await states(shop, order, token=order.consistency_token)
-    # A caller's own bound is 5 s over gRPC, and 10 s in process.
-    assert monotonic() - began < 10 * SHORT_SECONDS
-    assert len(shop.finished(LOOK)) > 1
+    # A caller's own bound is 5 s over gRPC, and 10 s in process. One look may take all of the short one.
+    assert monotonic() - began < 15 * SHORT_SECONDS
+    assert shop.finished(LOOK) != []
 
 
 async def test_without_a_token_the_list_is_answered_as_it_is(shop: Shop) -> None:

@@ -41,7 +41,8 @@ def counting_stock(_telemetry: Telemetry) -> Callable[..., PostgresStock]:
 def draw(source: random.Random) -> Setting:
     """Draw how far away the database is, which is how long the row is held, and how busy it gets.
 
-    The row is busier than the processor, by which the rate is found: at half of that nearly all would be spent in line.
+    The rate is found by the processor, and the row is busier than that: with the one half busy, orders would spend
+    nearly all of their time in line for the other.
     """
     network = {"inventory-database": Delay(latency_seconds=source.uniform(0.002, 0.003))}
     return Setting(

@@ -20,17 +20,21 @@ LINE_SECONDS = 30.0
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
-    """Run the command; give it, once it has said its address, and a connection to there."""
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
+    """Run the command; give it, once it has said its address, and that address."""
     command = [sys.executable, "-c", PROGRAM, "proxy", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             host, port = process.stdout.readline().split()[0].split(":")
-            with socket.create_connection((host, int(port)), timeout=LINE_SECONDS) as connection:
-                yield process, connection
+            yield process, (host, int(port))
         finally:
             process.kill()
+
+
+def connected(address: tuple[str, int]) -> socket.socket:
+    """Open a connection that waits for nothing without end."""
+    return socket.create_connection(address, timeout=LINE_SECONDS)
 
 
 @pytest.fixture
@@ -55,9 +59,8 @@ def echo() -> Iterator[str]:
 def test_it_passes_on_until_a_signal_ends_it(number: signal.Signals, code: int, echo: str, tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     arguments = ("--to", echo, "--latency-ms", "2", "--jitter-ms", "1", "--seed", "7", "--ready-file", str(ready))
-    with running(*arguments) as (process, connection):
-        host, port = connection.getpeername()
-        assert json.loads(ready.read_text()) == {"proxy": f"{host}:{port}"}
+    with running(*arguments) as (process, address), connected(address) as connection:
+        assert json.loads(ready.read_text()) == {"proxy": "{}:{}".format(*address)}
         connection.sendall(b"hello")
         assert connection.recv(100) == b"hello"
         process.send_signal(number)
@@ -71,8 +74,9 @@ def test_it_says_how_many_it_could_not_pass_on() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Bound and not listening: it refuses.
         target = f"127.0.0.1:{taken.getsockname()[1]}"
-        with running("--to", target, "--latency-ms", "0") as (process, connection):
-            with pytest.raises(ConnectionResetError):
+        with running("--to", target, "--latency-ms", "0") as (process, address):
+            # The reset may arrive before `connect` has returned.
+            with pytest.raises(ConnectionResetError), connected(address) as connection:
                 connection.recv(1)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=LINE_SECONDS)
