@@ -171,7 +171,7 @@ def rolling_restart_command(
 ) -> None:
     """Restart order and inventory by turns under load, of each two processes one after the other.
 
-    Nobody may see an error: what one edge loses a balancer sends to the other, once, under the same id.
+    Nobody may see an error: what one edge loses or refuses a balancer sends to the other, once, under the same id.
     """
     options = RollingOptions(bus=bus, seed=seed, times=times)
     _campaign(lambda folder, say: rolling(options, folder, say), output, f"rolling-restart-{bus}")

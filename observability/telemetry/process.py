@@ -19,10 +19,13 @@ RECENT_SAMPLES = 5
 
 
 class LoopLag:
-    """How late the event loop wakes its sleepers, as a rule: the median of the last samples, in seconds."""
+    """How late the event loop wakes its sleepers, as a rule: the median of the last samples, in seconds.
+
+    Who has just begun was never late: what holds a process up at its start is over when it serves.
+    """
 
     def __init__(self) -> None:
-        self._samples: deque[float] = deque(maxlen=RECENT_SAMPLES)
+        self._samples = deque([0.0] * RECENT_SAMPLES, maxlen=RECENT_SAMPLES)
         self._median_seconds = 0.0
 
     def note(self, seconds: float) -> None:
@@ -31,7 +34,7 @@ class LoopLag:
         self._median_seconds = statistics.median(self._samples)
 
     def seconds(self) -> float:
-        """Return the median, 0 before the first sample."""
+        """Return the median."""
         return self._median_seconds
 
 

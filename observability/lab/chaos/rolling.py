@@ -1,8 +1,9 @@
 """What if everything is restarted, a process at a time, while customers go on? None of them may notice.
 
 Two processes of each service run. A customer's request goes to one of two edges, as a balancer sends it: one whose
-connection is refused or lost is sent to the other edge, once, under the same id. What then still fails is an error that
-a customer sees. Inventory is called by order's own clients, which know both of its processes.
+connection is refused or lost, or that has no place for it, is relieved of it by the other edge, once, under the same
+id. What then still fails is an error that a customer sees. Inventory is called by order's own clients, which know both
+of its processes.
 """
 
 import asyncio
@@ -36,8 +37,8 @@ CLIENTS = 8
 THINK_SECONDS = 0.2
 READ_SHARE = 0.3
 CALL_SECONDS = 10.0
-# An edge that is gone is told apart from one that answers.
-GONE = "CONNECTION_LOST"
+# The edge is gone, or has done nothing: the other one may do it.
+TO_THE_OTHER = frozenset({"CONNECTION_LOST", "OVERLOADED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class RollingOptions:
 
 @dataclass(slots=True)
 class Balancer:
-    """Takes turns between edges, and sends what one of them lost to the next, once."""
+    """Takes turns between edges, and sends what one of them lost or refused to the next, once."""
 
     edges: Sequence[Edge]
     turn: int = 0
@@ -62,7 +63,7 @@ class Balancer:
         self.turn += 1
         first, other = self.edges[self.turn % 2], self.edges[(self.turn + 1) % 2]
         answer = await first.ask(request, seconds=CALL_SECONDS)
-        if answer.reason == GONE:
+        if answer.reason in TO_THE_OTHER:
             self.sent_again += 1
             answer = await other.ask(request, seconds=CALL_SECONDS)
         return answer
