@@ -6,6 +6,7 @@ from observability.cli import (
     bench_endpoint,
     bench_overload,
     bench_read_model,
+    bench_rejection,
     bench_relay,
     bench_telemetry,
     chaos,
@@ -42,6 +43,7 @@ main.command("bench-telemetry")(bench_telemetry.bench_telemetry)
 main.command("bench-endpoint")(bench_endpoint.bench_endpoint)
 main.command("bench-relay")(bench_relay.bench_relay)
 main.command("bench-overload")(bench_overload.bench_overload)
+main.command("bench-rejection")(bench_rejection.bench_rejection)
 main.command("bench-read-model")(bench_read_model.bench_read_model)
 main.add_typer(chaos.commands, name="chaos")
 main.add_typer(projection.commands, name="projection")

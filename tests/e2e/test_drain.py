@@ -1,6 +1,7 @@
 """Does SIGTERM lose anything? Customers keep ordering while a process is told to end."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,12 @@ from tests.e2e.services import Services
 CUSTOMERS = 8
 ORDERS_BEFORE = 40
 KEEP_IT = "respond-async"
+
+
+def a_connection_each() -> aiohttp.ClientSession:
+    """Open a connection for each request: on a kept one, a request and the server's closing may cross on the way."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS))
 
 
 async def order_until_refused(customer: Customer, statuses: list[int]) -> None:
@@ -30,10 +37,7 @@ async def test_sigterm_fails_no_request_in_flight(services: Services, mode: str)
     """Every request that was sent is answered 201, and the process exits 0."""
     service = services.order() if mode == "order" else services.monolith()
     statuses: list[int] = []
-    # A connection for each request: on a kept one, a request and the server's closing may cross on the way.
-    connector = aiohttp.TCPConnector(force_close=True)
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    async with a_connection_each() as session:
         customers = [
             asyncio.create_task(order_until_refused(Customer(session, service.addresses["http"]), statuses))
             for _ in range(CUSTOMERS)
@@ -48,18 +52,23 @@ async def test_sigterm_fails_no_request_in_flight(services: Services, mode: str)
     assert service.events()[-1] == "process.drained"
 
 
+async def order_each(customer: Customer, keys: Iterator[str]) -> set[int]:
+    """Place one order after the other under the keys that nobody has taken yet; return what was answered."""
+    return {(await customer.place(key=key, prefer=KEEP_IT)).status for key in keys}
+
+
 async def test_orders_survive_the_end_of_inventory(services: Services, shop: Endpoints) -> None:
     """While inventory ends, orders are confirmed or kept, as is asked for; with inventory back each is confirmed."""
     inventory = services.inventory()
     target = inventory.addresses["grpc"]
     order = services.order(inventory_target=target)
     keys = [str(uuid4()) for _ in range(30)]
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:
+    async with a_connection_each() as session:
         customer = Customer(session, order.addresses["http"])
-        answers = [asyncio.create_task(customer.place(key=key, prefer=KEEP_IT)) for key in keys[:15]]
+        waiting = iter(keys)
+        customers = [asyncio.create_task(order_each(customer, waiting)) for _ in range(CUSTOMERS)]
         stopping = asyncio.create_task(asyncio.to_thread(inventory.stop))
-        answers += [asyncio.create_task(customer.place(key=key, prefer=KEEP_IT)) for key in keys[15:]]
-        statuses = {(await answer).status for answer in answers}
+        statuses = set[int]().union(*await asyncio.gather(*customers))
         assert await stopping == 0
         assert statuses <= {201, 202}
         services.inventory(port=int(target.rpartition(":")[2]))

@@ -164,7 +164,8 @@ async def test_a_repeat_is_counted_where_it_arrives() -> None:
         for _ in range(4):
             await client.get_stock(QUERY)
     repeats = counted(telemetry, "shop_rpc_server_repeated_attempts_total", context="inventory", rpc_method=METHOD)
-    assert repeats == len(attempts.seen) > 0
+    # One that came to the first again, before there was a connection to ours, is the same call.
+    assert repeats == attempts.seen.count("") > 0
 
 
 @asynccontextmanager
