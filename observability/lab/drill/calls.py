@@ -9,13 +9,13 @@ from observability.lab.drill.scene import Scene
 from observability.lab.proxy import Delay, Fault, Proxy
 from services.local.ports import HOST
 
-# Often enough that a good part of the calls, each of some milliseconds, is under way.
-CUT_EVERY_SECONDS = 0.05
+# Some of the calls, each of ten milliseconds, are under way then, and too few of them for the breaker.
+CUT_EVERY_SECONDS = 0.15
 
 
 @asynccontextmanager
 async def connections_cut(scene: Scene) -> AsyncIterator[None]:
-    """What stands between order and inventory resets their connections, twenty times a second."""
+    """What stands between order and inventory resets their connections, seven times a second."""
     inventory = (HOST, scene.house.ports.inventory_grpc)
 
     async def cut(proxy: Proxy) -> None:
