@@ -14,6 +14,8 @@ _SEED = 20_261
 # How far the model itself may be off, as a share of what it takes away.
 _MODEL_ERROR = 0.20
 _TAILS_90 = (0.05, 0.95)
+_NINETY_PERCENT = 1.645
+_LEAST_COUNT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,21 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
+class Goodput:
+    """How many requests a second are of use to whoever asks, before and after, and after / before."""
+
+    before: Estimate
+    after: Estimate
+    ratio: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Latency in seconds before and after, by quantile, and how it was come by.
 
     `ratio` is after / before of the same requests, which is surer than either of the two. `trusted` is false where
-    the formula is used beyond where it holds, or without knowing how busy the processor is.
+    the formula is used beyond where it holds, or without knowing how busy the processor is. `goodput` is there where
+    the fix is about that: then the quantiles say little, since they are of other requests before and after.
     """
 
     predictor: str
@@ -46,6 +58,7 @@ class Prediction:
     utilisation_before: float | None
     utilisation_after: float | None
     trusted: bool
+    goodput: Goodput | None = None
 
     @property
     def gain_p95(self) -> Estimate:
@@ -96,6 +109,26 @@ def predict(
         utilisation_before=utilisation,
         utilisation_after=after_utilisation,
         trusted=utilisation is not None and utilisation < _MOST_UTILISATION,
+    )
+
+
+def changed_goodput(before: float, after: float, *, seconds: float) -> Goodput:
+    """Give a goodput that changes, from requests a second that were counted for so many seconds.
+
+    Others might have come (their number varies by its root), and the model may be off by a fifth of what it changes.
+    Where none was of use, half a one is taken for it, so that there is a ratio.
+    """
+    before = max(before, _LEAST_COUNT / seconds)
+    chance = _NINETY_PERCENT * (after / seconds) ** 0.5
+    off = _root_sum(chance, _MODEL_ERROR * abs(after - before))
+    told = Estimate(after, max(0.0, after - off), after + off)
+    chance_before = _NINETY_PERCENT * (before / seconds) ** 0.5
+    relative = _root_sum(chance_before / before, off / after) if after else 0.0
+    ratio = after / before
+    return Goodput(
+        before=Estimate(before, max(0.0, before - chance_before), before + chance_before),
+        after=told,
+        ratio=Estimate(ratio, ratio / (1 + relative), ratio * (1 + relative)),
     )
 
 

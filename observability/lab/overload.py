@@ -18,18 +18,17 @@ import psutil
 
 from observability.analysis.quantiles import quantile
 from observability.lab.experiments.experiment import Demand, Variant
-from observability.lab.gates import GateStatus
-from observability.lab.outcomes import OutcomeKind
+from observability.lab.gates import generator_failures
+from observability.lab.goodput import answer_of, is_sold_in_time
+from observability.lab.guards import GUARDED, UNGUARDED
 from observability.lab.proxy import Delay
 from observability.lab.run import RequestRecord
 from observability.lab.trial.block import Schedule, load
-from observability.lab.trial.stand import GUARDED, UNGUARDED, Stand
+from observability.lab.trial.stand import Stand
 from observability.lab.trial.trial import silent
 
 THIRD_SECONDS = 10.0
 BASE_SHARE = 0.5
-# As the edge has it: later answers are no use to anybody.
-DEADLINE_SECONDS = 2.0
 FIRST_RATE_PER_SECOND = 5.0
 # From where on more load is not more work done.
 FULL_SHARE = 0.8
@@ -40,8 +39,6 @@ MEMORY_PERIOD_SECONDS = 0.25
 # A second is as before when so many of its orders took no longer than this many times what the slow ones did before.
 AS_BEFORE_SHARE = 0.9
 AS_BEFORE_FACTOR = 2.0
-# The gates that say whether the generator was the limit; that the platform falls behind is what is measured here.
-GENERATOR_GATES = frozenset({"sent = scheduled", "send lag", "generator CPU", "connections"})
 
 Say = Callable[[str], None]
 
@@ -160,7 +157,7 @@ async def probe(stand: Stand, work: Work, rate_per_second: float, *, seed: int, 
     )
     async with stand.serving(work.variant(guarded=True)) as serving:
         run, _ = await load(serving, schedule, scratch=folder, on_progress=silent)
-    good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_good(each)]
+    good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_sold_in_time(each)]
     return len(good) / schedule.duration_seconds
 
 
@@ -180,8 +177,7 @@ async def overload(
         async with watching_memory(services) as memory:
             run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)
     before, during, after = thirds(run.requests)
-    good = sorted(each.latency_seconds for each in during if is_good(each))
-    gates = (gate for gate in run.gates if gate.name in GENERATOR_GATES and gate.status is GateStatus.FAILED)
+    good = sorted(each.latency_seconds for each in during if is_sold_in_time(each))
     return Overloaded(
         factor=factor,
         guarded=guarded,
@@ -194,20 +190,8 @@ async def overload(
         memory_before_bytes=memory[0],
         memory_peak_bytes=max(memory),
         cpu_seconds=cpu_seconds,
-        invalid_because=tuple(f"{gate.name}: {gate.sentence}" for gate in gates),
+        invalid_because=generator_failures(run.gates),
     )
-
-
-def is_good(request: RequestRecord) -> bool:
-    """Say whether an order was sold, and in time."""
-    return request.outcome is OutcomeKind.CONFIRMED and request.latency_seconds <= DEADLINE_SECONDS
-
-
-def answer_of(request: RequestRecord) -> str:
-    """Name how an order ended: sold, sold too late, or why not."""
-    if request.outcome is OutcomeKind.CONFIRMED:
-        return "sold" if is_good(request) else "sold too late"
-    return request.reason or request.outcome
 
 
 def thirds(requests: Sequence[RequestRecord]) -> tuple[list[RequestRecord], list[RequestRecord], list[RequestRecord]]:
@@ -225,7 +209,7 @@ def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRe
     seconds: dict[int, list[bool]] = {number: [] for number in range(round(THIRD_SECONDS))}
     for each in after:
         number = int(each.intended_seconds - 2 * THIRD_SECONDS)
-        seconds[number].append(is_good(each) and each.latency_seconds <= limit)
+        seconds[number].append(is_sold_in_time(each) and each.latency_seconds <= limit)
     bad = [number for number, all_of in seconds.items() if all_of and statistics.fmean(all_of) < AS_BEFORE_SHARE]
     last_bad = max(bad, default=-1)
     return None if last_bad == max(seconds) else float(last_bad + 1)

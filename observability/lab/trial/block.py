@@ -4,9 +4,10 @@ import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import orjson
 
 from observability.analysis.otlp import read_spans
 from observability.lab.demo.effects import wait_for_effects
-from observability.lab.experiments.experiment import Demand, Variant
+from observability.lab.experiments.experiment import Demand, Metric, Variant
+from observability.lab.gates import generator_failures
 from observability.lab.generator import GeneratorTask
+from observability.lab.goodput import DEADLINE_SECONDS, answer_of, is_answered_rightly, is_good
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
-from observability.lab.run import OnProgress
+from observability.lab.run import OnProgress, RequestRecord
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.observer import observing
 from observability.lab.trial.processes import open_processes
@@ -53,7 +56,8 @@ class Block:
     """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
 
     `own_seconds` is the median duration of the span that an optimisation is about, None where there is none. `orders`
-    are all that were sent, the warm-up's too.
+    are all that were sent, the warm-up's too. Of those that count, within `counted_seconds`, `good_orders` were of use
+    to who asked, and `answers` says how many ended in which way; earlier versions tell none of that.
     """
 
     latencies_seconds: tuple[float, ...]
@@ -63,6 +67,9 @@ class Block:
     elapsed_seconds: float
     orders: int
     own_seconds: float | None = None
+    good_orders: int | None = None
+    counted_seconds: float | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def utilisation(self) -> float:
@@ -82,6 +89,7 @@ async def run_block(
     *,
     observation: Path | None = None,
     own_time: str | None = None,
+    metric: Metric = Metric.LATENCY,
     on_progress: OnProgress,
 ) -> Block:
     """Run it; what is to be diagnosed goes to `observation`. Raises TrialError, LoadError, and what the platform does.
@@ -97,7 +105,7 @@ async def run_block(
         if own_time is not None:
             await wait_for_effects(serving.databases)
     own = own_seconds(serving.traces, own_time, since_seconds=began_seconds)
-    block = block_of(run, schedule, cpu_seconds, own_seconds=own)
+    block = block_of(run, schedule, cpu_seconds, own_seconds=own, metric=metric)
     if observation is not None:
         keep(serving.traces, observation, run, block, schedule)
     return block
@@ -133,21 +141,38 @@ async def load(
 
 
 def block_of(
-    run: Load, schedule: Schedule, cpu_seconds: dict[str, float], *, own_seconds: float | None = None
+    run: Load,
+    schedule: Schedule,
+    cpu_seconds: dict[str, float],
+    *,
+    own_seconds: float | None = None,
+    metric: Metric = Metric.LATENCY,
 ) -> Block:
-    """Count what became due after the warm-up."""
-    counted = [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
+    """Count what became due after the warm-up.
+
+    Where it is goodput that is measured the platform may fail orders and fall behind: only the generator may not.
+    """
+    counted = counted_of(run, schedule)
     unanswered = sum(each.status is None or each.status >= HTTPStatus.INTERNAL_SERVER_ERROR for each in counted)
     failed = (f"{unanswered} of {len(counted)} orders failed",) if unanswered > MOST_FAILED * len(counted) else ()
+    of_the_generator = ("stopped early",) * ("stopped early" in run.invalid_because) + generator_failures(run.gates)
     return Block(
         latencies_seconds=tuple(each.latency_seconds for each in counted),
         unanswered=unanswered,
-        invalid_because=(*run.invalid_because, *failed),
+        invalid_because=of_the_generator if metric is Metric.GOODPUT else (*run.invalid_because, *failed),
         cpu_seconds=cpu_seconds,
         elapsed_seconds=run.elapsed_seconds,
         own_seconds=own_seconds,
         orders=len(run.requests),
+        good_orders=sum(map(is_good, counted)),
+        counted_seconds=schedule.duration_seconds,
+        answers=Counter(map(answer_of, counted)),
     )
+
+
+def counted_of(run: Load, schedule: Schedule) -> list[RequestRecord]:
+    """Return the orders that became due after the warm-up, in the order in which they did."""
+    return [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
 
 
 def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> float | None:
@@ -189,6 +214,8 @@ def keep(traces: Path, observation: Path, run: Load, block: Block, schedule: Sch
         "until": run.started_at_unix_seconds + schedule.whole_seconds,
         "scheduled_rate_per_second": schedule.rate_per_second,
         "latencies_seconds": block.latencies_seconds,
+        "answered": [is_answered_rightly(each) for each in counted_of(run, schedule)],
+        "deadline_seconds": DEADLINE_SECONDS,
         "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
     }
     (observation / "requests.json").write_bytes(orjson.dumps(requests))

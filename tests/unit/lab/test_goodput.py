@@ -1,0 +1,48 @@
+"""Which answers are of use, and what the others are called."""
+
+import pytest
+
+from observability.lab.goodput import DEADLINE_SECONDS, answer_of, is_good, is_sold_in_time
+from tests.unit.lab.records import record
+
+LATE = DEADLINE_SECONDS + 0.1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "latency", "good"),
+    [
+        ("confirmed", 0.1, True),
+        ("confirmed", DEADLINE_SECONDS, True),
+        ("confirmed", LATE, False),
+        ("pending", 0.1, True),
+        ("pending", LATE, False),
+        ("rejected", 0.1, False),
+        ("error", 0.1, False),
+        ("transport", 0.1, False),
+    ],
+)
+def test_an_order_that_is_sold_or_kept_in_time_is_of_use(outcome: str, latency: float, good: bool) -> None:
+    assert is_good(record(outcome=outcome, latency=latency)) is good
+
+
+def test_lateness_counts_from_when_the_order_was_due() -> None:
+    assert not is_good(record(intended=1.0, lag=1.0, latency=LATE))
+
+
+def test_an_order_that_is_kept_is_not_sold() -> None:
+    assert not is_sold_in_time(record(outcome="pending"))
+    assert is_sold_in_time(record(outcome="confirmed"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "latency", "name"),
+    [
+        ("confirmed", 0.1, "sold"),
+        ("confirmed", LATE, "sold too late"),
+        ("pending", 0.1, "kept"),
+        ("pending", LATE, "kept too late"),
+        ("error", LATE, "SOME_REASON"),
+    ],
+)
+def test_an_end_has_a_name(outcome: str, latency: float, name: str) -> None:
+    assert answer_of(record(outcome=outcome, latency=latency)) == name
