@@ -11,28 +11,24 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
-import orjson
-
 from observability.analysis.otlp import read_spans
 from observability.lab.demo.effects import wait_for_effects
 from observability.lab.experiments.experiment import Demand, Metric, Variant
 from observability.lab.gates import generator_failures
 from observability.lab.generator import GeneratorTask
-from observability.lab.goodput import DEADLINE_SECONDS, answer_of, is_answered_rightly, is_good
+from observability.lab.goodput import answer_of, is_good
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
 from observability.lab.run import OnProgress, RequestRecord
 from observability.lab.trial.errors import TrialError
+from observability.lab.trial.keeping import keep
 from observability.lab.trial.observer import observing
 from observability.lab.trial.processes import open_processes
 from observability.lab.trial.stand import Serving, Stand
-from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
 from services.local.plan import DATABASES
 
 # Latencies of orders that fail are those of another path through the code.
 MOST_FAILED = 0.02
-# A diagnosis is told what runs under which name, and not which build or which process of it.
-_KEPT_FROM_THE_DIAGNOSIS = frozenset({"service.version", "service.instance.id"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +103,14 @@ async def run_block(
     own = own_seconds(serving.traces, own_time, since_seconds=began_seconds)
     block = block_of(run, schedule, cpu_seconds, own_seconds=own, metric=metric)
     if observation is not None:
-        keep(serving.traces, observation, run, block, schedule)
+        keep(
+            serving.traces,
+            observation,
+            counted_of(run, schedule),
+            from_seconds=run.started_at_unix_seconds + schedule.warm_up_seconds,
+            until_seconds=run.started_at_unix_seconds + schedule.whole_seconds,
+            rate_per_second=schedule.rate_per_second,
+        )
     return block
 
 
@@ -202,35 +205,3 @@ async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[N
         postgres_pid=serving.postgres_pid,
     ):
         yield
-
-
-def keep(traces: Path, observation: Path, run: Load, block: Block, schedule: Schedule) -> None:
-    """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more."""
-    for path in sorted(traces.glob("traces*.jsonl")):
-        with path.open("rb") as lines, (observation / path.name).open("wb") as kept:
-            kept.writelines(_blinded(line) for line in lines)
-    requests = {
-        "from": run.started_at_unix_seconds + schedule.warm_up_seconds,
-        "until": run.started_at_unix_seconds + schedule.whole_seconds,
-        "scheduled_rate_per_second": schedule.rate_per_second,
-        "latencies_seconds": block.latencies_seconds,
-        "answered": [is_answered_rightly(each) for each in counted_of(run, schedule)],
-        "deadline_seconds": DEADLINE_SECONDS,
-        "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
-    }
-    (observation / "requests.json").write_bytes(orjson.dumps(requests))
-    for path in observation.iterdir():
-        path.chmod(0o400)
-
-
-def _blinded(line: bytes) -> bytes:
-    """Take versions and instances out of an export request; of a line that was cut off nothing is left but that."""
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return b"{\n"
-    for each in document.get("resourceSpans", ()):
-        if resource := each.get("resource"):
-            attributes = resource.get("attributes", ())
-            resource["attributes"] = [one for one in attributes if one["key"] not in _KEPT_FROM_THE_DIAGNOSIS]
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
