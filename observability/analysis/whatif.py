@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from observability.analysis.comparison import Estimate
+from observability.analysis.comparison import Estimate, clopper_pearson
 from observability.analysis.quantiles import quantile
 
 # Beyond it the formula for a shared processor is of no use: it has its pole at 1.
@@ -14,7 +14,6 @@ _SEED = 20_261
 # How far the model itself may be off, as a share of what it takes away.
 _MODEL_ERROR = 0.20
 _TAILS_90 = (0.05, 0.95)
-_NINETY_PERCENT = 1.645
 _LEAST_COUNT = 0.5
 
 
@@ -112,24 +111,33 @@ def predict(
     )
 
 
-def changed_goodput(before: float, after: float, *, seconds: float) -> Goodput:
-    """Give a goodput that changes, from requests a second that were counted for so many seconds.
+def changed_goodput(before: float, after: float, *, requests: int, seconds: float) -> Goodput:
+    """Give a goodput that changes, from requests a second that were counted among so many in so many seconds.
 
-    Others might have come (their number varies by its root), and the model may be off by a fifth of what it changes.
-    Where none was of use, half a one is taken for it, so that there is a ratio.
+    Others of as many might have been of use (Clopper-Pearson), and the model may be off by a fifth of what it changes.
+    Where none was, half a one is taken for it, so that there is a ratio.
     """
-    before = max(before, _LEAST_COUNT / seconds)
-    chance = _NINETY_PERCENT * (after / seconds) ** 0.5
-    off = _root_sum(chance, _MODEL_ERROR * abs(after - before))
-    told = Estimate(after, max(0.0, after - off), after + off)
-    chance_before = _NINETY_PERCENT * (before / seconds) ** 0.5
-    relative = _root_sum(chance_before / before, off / after) if after else 0.0
-    ratio = after / before
+    least = _LEAST_COUNT / seconds
+    old, new = _counted(max(before, least), requests, seconds), _counted(after, requests, seconds)
+    model = _MODEL_ERROR * abs(after - before)
+    low = max(0.0, after - _root_sum(after - new.low, model))
+    high = min(requests / seconds, after + _root_sum(new.high - after, model))
+    ratio = after / old.value
     return Goodput(
-        before=Estimate(before, max(0.0, before - chance_before), before + chance_before),
-        after=told,
-        ratio=Estimate(ratio, ratio / (1 + relative), ratio * (1 + relative)),
+        before=old,
+        after=Estimate(after, low, high),
+        ratio=Estimate(
+            ratio,
+            ratio - _root_sum(ratio - low / old.value, ratio - after / old.high),
+            ratio + _root_sum(high / old.value - ratio, after / max(old.low, least) - ratio),
+        ),
     )
+
+
+def _counted(per_second: float, requests: int, seconds: float) -> Estimate:
+    """Give a rate with its interval, as a share of the requests that there were."""
+    low, high = clopper_pearson(min(requests, round(per_second * seconds)), requests, confidence=0.90)
+    return Estimate(per_second, min(per_second, low * requests / seconds), max(per_second, high * requests / seconds))
 
 
 def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Prediction:

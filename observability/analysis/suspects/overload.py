@@ -59,7 +59,9 @@ def find_overload(observation: Observation, requests: Sequence[Request]) -> list
             ),
             trace_ids=longest(requests),
             predictor="work: what is done now is done for as many requests as that is enough for, and in time",
-            goodput=changed_goodput(useful, min(offered, finished), seconds=seen.seconds),
+            goodput=changed_goodput(
+                useful, min(offered, finished), requests=len(seen.latencies_seconds), seconds=seen.seconds
+            ),
         )
     ]
 

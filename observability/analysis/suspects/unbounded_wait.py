@@ -84,6 +84,9 @@ def _suspect(
         trace_ids=longest(requests),
         predictor="path: calls are cut at what is left of their request's time",
         goodput=changed_goodput(
-            useful, min(seen.offered_per_second, useful + in_time * seen.offered_per_second), seconds=seen.seconds
+            useful,
+            min(seen.offered_per_second, useful + in_time * seen.offered_per_second),
+            requests=len(seen.latencies_seconds),
+            seconds=seen.seconds,
         ),
     )
