@@ -66,19 +66,22 @@ def test_connections_that_are_held_while_the_core_has_no_time_are_no_limit() -> 
     assert rate_for(both, 2.0) == pytest.approx(rate_for(CORE, 2.0))
 
 
-async def test_where_more_is_asked_than_can_be_done_a_busy_probe_tells_what_an_order_takes(tmp_path: Path) -> None:
-    """At a quarter of the core an order takes twice as much of it as at three quarters."""
+async def test_where_more_is_asked_than_can_be_done_busier_probes_tell_what_an_order_takes(tmp_path: Path) -> None:
+    """Of a second of the core 40 ms, then 20, then 19, which is about the same."""
     rates: list[float] = []
+    seconds = (0.04, 0.02, 0.019)
 
     async def run(schedule: Schedule, seen: Path) -> Block:
-        rates.append(schedule.rate_per_second)
         write_observation(seen)
         made = block(1, "before", [0.1] * 100).block
-        return replace(made, cpu_seconds={"shop": 9.0 * IDLE_UTILISATION + 100 * 0.04 / len(rates)})
+        used = 9.0 * IDLE_UTILISATION + 100 * seconds[len(rates)]
+        rates.append(schedule.rate_per_second)
+        return replace(made, cpu_seconds={"shop": used})
 
     rate = await calibrate(run, Demand(utilisation=2.0), seed=1, observation=tmp_path / "seen")
-    assert rates == [PROBE_RATE_PER_SECOND, pytest.approx((0.9 - IDLE_UTILISATION) / 0.04)]
-    assert rate == pytest.approx((2.0 - IDLE_UTILISATION) / 0.02, abs=0.01)
+    busy = [(0.9 - IDLE_UTILISATION) / each for each in seconds[:2]]
+    assert rates == [PROBE_RATE_PER_SECOND, *map(pytest.approx, busy)]
+    assert rate == pytest.approx((2.0 - IDLE_UTILISATION) / 0.019, abs=0.01)
 
 
 def test_a_probe_tells_what_an_order_takes_beyond_what_the_platform_does_anyway(tmp_path: Path) -> None:
