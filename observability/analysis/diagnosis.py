@@ -72,12 +72,16 @@ class Verdict:
         match self.answer:
             case Answer.FOUND:
                 where = f"{self.operation!r} of {self.service}" if self.operation else self.service
-                taken = f"{self.share:.0%} of the time of {self.requests} requests"
-                return f"{self.bottleneck}: {where} takes {taken} (confidence {self.confidence})"
+                return f"{self.bottleneck}: {where}{self._harm()} (confidence {self.confidence})"
             case Answer.NONE:
                 return f"no bottleneck in {self.requests} requests (confidence {self.confidence})"
             case Answer.CANNOT_TELL:
                 return f"cannot tell from {self.requests} requests"
+
+    def _harm(self) -> str:
+        if (told := self.prediction.goodput if self.prediction else None) is not None:
+            return f"; {told.before.value:.1f} requests a second are answered well, and {told.after.value:.1f} could be"
+        return f" takes {self.share:.0%} of the time of {self.requests} requests"
 
 
 def diagnose(observation: Observation) -> Verdict:

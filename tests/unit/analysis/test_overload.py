@@ -75,6 +75,7 @@ def test_where_none_was_of_use_there_is_a_ratio_all_the_same() -> None:
 def test_the_verdict_is_overload_and_carries_what_is_predicted_of_goodput() -> None:
     verdict = diagnose(half_lost())
     assert (verdict.answer, verdict.bottleneck) == (Answer.FOUND, Bottleneck.OVERLOAD)
+    assert verdict.sentence().startswith("overload: shop; 5.0 requests a second are answered well, and 7.")
     assert verdict.prediction is not None
     assert verdict.prediction.goodput is not None
     assert verdict.prediction.goodput.after.value == pytest.approx(7.5, rel=0.1)

@@ -51,7 +51,8 @@ def answer(verdict: Verdict) -> str:
     match verdict.answer:
         case Answer.FOUND:
             named = place(str(verdict.bottleneck), verdict.service, verdict.operation)
-            return f"named {named}, {percent(verdict.share)} of the requests' time"
+            of_goodput = verdict.prediction is not None and verdict.prediction.goodput is not None
+            return f"named {named}" if of_goodput else f"named {named}, {percent(verdict.share)} of the requests' time"
         case Answer.NONE:
             return "found no bottleneck"
         case Answer.CANNOT_TELL:
