@@ -150,6 +150,11 @@ class Requests:
         return len(self.latencies_seconds) / self.seconds
 
     @property
+    def useful_per_second(self) -> float:
+        """How many requests a second had an answer that was of use."""
+        return sum(self.useful()) / self.seconds
+
+    @property
     def patience_seconds(self) -> float | None:
         """From when on an answer is of no use: the deadline or, where nobody named one, what was promised."""
         return self.deadline_seconds or (self.objective.seconds if self.objective else None)
@@ -157,7 +162,7 @@ class Requests:
     def useful_in_words(self) -> str:
         """Say how many requests a second had an answer that was of use."""
         return (
-            f"{sum(self.useful()) / self.seconds:.1f} of {self.offered_per_second:.1f} requests a second had an answer "
+            f"{self.useful_per_second:.1f} of {self.offered_per_second:.1f} requests a second had an answer "
             f"that was of use, within {self.patience_seconds:g} s"
         )
 

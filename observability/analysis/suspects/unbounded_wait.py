@@ -57,36 +57,45 @@ def _have_no_limit(calls: Sequence[tuple[int, Node]], deadline: float, requests:
 def _suspect(
     service: str, calls: Sequence[tuple[int, Node]], seen: Requests, deadline: float, requests: Sequence[Request]
 ) -> Suspect:
-    called = [0.0] * len(requests)
-    by_name: dict[str, float] = defaultdict(float)
-    for number, node in calls:
-        called[number] += seconds([node])
-        by_name[node.span.name] += max(0.0, seconds([node]) - deadline)
-    # One whose own time is over, too, is not in time when its calls are given up.
-    saved = [
-        request.seconds - deadline if request.seconds - taken <= deadline < request.seconds else 0.0
-        for request, taken in zip(requests, called, strict=True)
-    ]
-    useful = sum(seen.useful()) / seen.seconds
-    in_time = sum(each > 0 for each in saved) / len(requests)
-    taken = sorted(seconds([node]) for _, node in calls)
-    longer = sum(each > deadline for each in taken)
+    saved = _cut_off(calls, deadline, requests)
+    in_time = sum(each > 0 for each in saved) / len(requests) * seen.offered_per_second
+    took = sorted(seconds([node]) for _, node in calls)
+    longer = sum(each > deadline for each in took)
     return Suspect(
         bottleneck=Bottleneck.UNBOUNDED_WAIT,
         service=service,
-        operation=max(by_name, key=lambda name: by_name[name]),
-        saving=Saving(work=(0.0,) * len(requests), wait=tuple(saved)),
+        operation=_longest_of(calls, deadline),
+        saving=Saving(work=(0.0,) * len(requests), wait=saved),
         evidence=(
-            f"{longer} of {len(taken)} calls of {service} took longer than {deadline:g} s, and up to {taken[-1]:.1f} s",
-            f"half of them took at most {quantile(taken, 0.5) * 1e3:.0f} ms, and none was given up in time",
+            f"{longer} of {len(took)} calls of {service} took longer than {deadline:g} s, and up to {took[-1]:.1f} s",
+            f"half of them took at most {quantile(took, 0.5) * 1e3:.0f} ms, and none was given up in time",
             seen.useful_in_words(),
         ),
         trace_ids=longest(requests),
         predictor="path: calls are cut at what is left of their request's time",
         goodput=changed_goodput(
-            useful,
-            min(seen.offered_per_second, useful + in_time * seen.offered_per_second),
+            seen.useful_per_second,
+            min(seen.offered_per_second, seen.useful_per_second + in_time),
             requests=len(seen.latencies_seconds),
             seconds=seen.seconds,
         ),
     )
+
+
+def _cut_off(calls: Sequence[tuple[int, Node]], deadline: float, requests: Sequence[Request]) -> tuple[float, ...]:
+    """Give what each request takes beyond the deadline; nothing where it does so without its calls, too."""
+    called = [0.0] * len(requests)
+    for number, node in calls:
+        called[number] += seconds([node])
+    return tuple(
+        request.seconds - deadline if request.seconds - waited <= deadline < request.seconds else 0.0
+        for request, waited in zip(requests, called, strict=True)
+    )
+
+
+def _longest_of(calls: Sequence[tuple[int, Node]], deadline: float) -> str:
+    """Name the call that most of the time beyond the deadline is spent in."""
+    beyond: dict[str, float] = defaultdict(float)
+    for _, node in calls:
+        beyond[node.span.name] += max(0.0, seconds([node]) - deadline)
+    return max(beyond, key=lambda name: beyond[name])
