@@ -1,4 +1,8 @@
-"""Which answers were of use to whoever asked? Those that said yes, and came in time."""
+"""Which answers were of use to whoever asked? Those that were asked for, and came in time.
+
+An order that is kept, to be sold later, is what a customer asked for who said `Prefer: respond-async`. To the others it
+is none, and where more is asked than can be done it only puts off what there is no time for.
+"""
 
 from observability.lab.outcomes import OutcomeKind
 from observability.lab.run import RequestRecord
@@ -12,19 +16,15 @@ def is_in_time(request: RequestRecord) -> bool:
     return request.latency_seconds <= DEADLINE_SECONDS
 
 
-def is_answered_rightly(request: RequestRecord) -> bool:
-    """Say whether an order was sold, or kept to be sold later, whenever the answer came."""
-    return request.outcome in {OutcomeKind.CONFIRMED, OutcomeKind.PENDING}
+def is_answered_rightly(request: RequestRecord, *, respond_async: bool = False) -> bool:
+    """Say whether an order was sold or, where customers prefer that to waiting, kept; whenever the answer came."""
+    kept = respond_async and request.outcome is OutcomeKind.PENDING
+    return kept or request.outcome is OutcomeKind.CONFIRMED
 
 
-def is_good(request: RequestRecord) -> bool:
+def is_good(request: RequestRecord, *, respond_async: bool = False) -> bool:
     """Say whether an order was answered rightly, and in time."""
-    return is_answered_rightly(request) and is_in_time(request)
-
-
-def is_sold_in_time(request: RequestRecord) -> bool:
-    """Say whether an order was sold, and in time."""
-    return request.outcome is OutcomeKind.CONFIRMED and is_in_time(request)
+    return is_in_time(request) and is_answered_rightly(request, respond_async=respond_async)
 
 
 def answer_of(request: RequestRecord) -> str:

@@ -19,7 +19,7 @@ import psutil
 from observability.analysis.quantiles import quantile
 from observability.lab.experiments.experiment import Demand, Variant
 from observability.lab.gates import generator_failures
-from observability.lab.goodput import answer_of, is_sold_in_time
+from observability.lab.goodput import answer_of, is_good
 from observability.lab.guards import GUARDED, UNGUARDED
 from observability.lab.proxy import Delay
 from observability.lab.run import RequestRecord
@@ -157,7 +157,7 @@ async def probe(stand: Stand, work: Work, rate_per_second: float, *, seed: int, 
     )
     async with stand.serving(work.variant(guarded=True)) as serving:
         run, _ = await load(serving, schedule, scratch=folder, on_progress=silent)
-    good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_sold_in_time(each)]
+    good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_good(each)]
     return len(good) / schedule.duration_seconds
 
 
@@ -177,7 +177,7 @@ async def overload(
         async with watching_memory(services) as memory:
             run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)
     before, during, after = thirds(run.requests)
-    good = sorted(each.latency_seconds for each in during if is_sold_in_time(each))
+    good = sorted(each.latency_seconds for each in during if is_good(each))
     return Overloaded(
         factor=factor,
         guarded=guarded,
@@ -209,7 +209,7 @@ def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRe
     seconds: dict[int, list[bool]] = {number: [] for number in range(round(THIRD_SECONDS))}
     for each in after:
         number = int(each.intended_seconds - 2 * THIRD_SECONDS)
-        seconds[number].append(is_sold_in_time(each) and each.latency_seconds <= limit)
+        seconds[number].append(is_good(each) and each.latency_seconds <= limit)
     bad = [number for number, all_of in seconds.items() if all_of and statistics.fmean(all_of) < AS_BEFORE_SHARE]
     last_bad = max(bad, default=-1)
     return None if last_bad == max(seconds) else float(last_bad + 1)

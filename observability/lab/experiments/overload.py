@@ -9,7 +9,7 @@ from observability.lab.guards import GUARDED, UNGUARDED
 
 def draw(source: random.Random) -> Setting:
     """Draw how many times as many orders come as the platform can do, and how many lines they have."""
-    factor, most_lines = source.uniform(1.5, 3.0), source.randint(12, 30)
+    factor, most_lines = source.uniform(1.5, 3.0), source.randint(20, 60)
     return Setting(
         place=f"{factor:.1f} times as many orders as can be done, of up to {most_lines} lines, and each is let in",
         before=Variant(environment={"*": UNGUARDED}),

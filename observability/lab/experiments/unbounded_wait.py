@@ -56,7 +56,7 @@ def draw(source: random.Random) -> Setting:
             network=network,
         ),
         after=Variant(environment={"inventory": pool}, network=network),
-        demand=Demand(utilisation=source.uniform(0.35, 0.45), lines=(1, 2)),
+        demand=Demand(utilisation=source.uniform(0.35, 0.45), lines=(1, 2), respond_async=True),
         truth=Truth(Bottleneck.UNBOUNDED_WAIT, "order"),
     )
 

@@ -110,6 +110,7 @@ async def run_block(
             from_seconds=run.started_at_unix_seconds + schedule.warm_up_seconds,
             until_seconds=run.started_at_unix_seconds + schedule.whole_seconds,
             rate_per_second=schedule.rate_per_second,
+            respond_async=schedule.demand.respond_async,
         )
     return block
 
@@ -128,6 +129,7 @@ async def load(
             admin_address=serving.edge_admin,
             service_pids=dict(serving.pids),
             cpu=serving.generator_cpu,
+            respond_async=schedule.demand.respond_async,
         ),
         rate_per_second=schedule.rate_per_second,
         duration_seconds=schedule.whole_seconds,
@@ -167,7 +169,7 @@ def block_of(
         elapsed_seconds=run.elapsed_seconds,
         own_seconds=own_seconds,
         orders=len(run.requests),
-        good_orders=sum(map(is_good, counted)),
+        good_orders=sum(is_good(each, respond_async=schedule.demand.respond_async) for each in counted),
         counted_seconds=schedule.duration_seconds,
         answers=Counter(map(answer_of, counted)),
     )

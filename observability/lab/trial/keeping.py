@@ -21,10 +21,12 @@ def keep(
     from_seconds: float,
     until_seconds: float,
     rate_per_second: float,
+    respond_async: bool = False,
 ) -> None:
     """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more.
 
-    `counted` are the orders that became due between the two moments, which are seconds since the Unix epoch.
+    `counted` are the orders that became due between the two moments, which are seconds since the Unix epoch; with
+    `respond_async` they asked to be kept rather than to wait.
     """
     for path in sorted(traces.glob("traces*.jsonl")):
         with path.open("rb") as lines, (observation / path.name).open("wb") as kept:
@@ -34,7 +36,7 @@ def keep(
         "until": until_seconds,
         "scheduled_rate_per_second": rate_per_second,
         "latencies_seconds": [each.latency_seconds for each in counted],
-        "answered": [is_answered_rightly(each) for each in counted],
+        "answered": [is_answered_rightly(each, respond_async=respond_async) for each in counted],
         "deadline_seconds": DEADLINE_SECONDS,
         "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
     }
