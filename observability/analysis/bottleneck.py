@@ -6,6 +6,8 @@ from enum import StrEnum
 class Bottleneck(StrEnum):
     """The classes; where several fit, the one that holds the resource stands before the resource."""
 
+    OVERLOAD = "overload"
+    UNBOUNDED_WAIT = "unbounded_wait"
     N_PLUS_ONE = "n_plus_one"
     MISSING_INDEX = "missing_index"
     HOT_ROW = "hot_row"

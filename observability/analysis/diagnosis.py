@@ -20,7 +20,7 @@ from observability.analysis.whatif import Prediction, predict, unchanged
 
 FEWEST_REQUESTS = 30
 MOST_BROKEN = 0.20
-# A fix is worth naming when even the low end of its predicted gain in p95 is above this share.
+# A fix is worth naming when even the low end of its predicted gain, in p95 or in goodput, is above this share.
 LEAST_GAIN = 0.10
 BUSY = 0.70
 # Work that went on after its caller had given up is worth a word from this share of the requests' time on.
@@ -30,6 +30,11 @@ _NANOSECONDS = 1e9
 _HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
 # These are only where something else keeps them busy; what does has the name.
 _RESOURCES = frozenset({Bottleneck.POOL, Bottleneck.CPU_BOUND, Bottleneck.BLOCKING_CALL})
+# Where something has no time left, these are what waiting for it looks like.
+_WAITING_FOR_ANYTHING = _RESOURCES | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT}
+
+
+Judged = tuple[Suspect, Prediction]
 
 
 class Answer(StrEnum):
@@ -67,12 +72,16 @@ class Verdict:
         match self.answer:
             case Answer.FOUND:
                 where = f"{self.operation!r} of {self.service}" if self.operation else self.service
-                taken = f"{self.share:.0%} of the time of {self.requests} requests"
-                return f"{self.bottleneck}: {where} takes {taken} (confidence {self.confidence})"
+                return f"{self.bottleneck}: {where}{self._harm()} (confidence {self.confidence})"
             case Answer.NONE:
                 return f"no bottleneck in {self.requests} requests (confidence {self.confidence})"
             case Answer.CANNOT_TELL:
                 return f"cannot tell from {self.requests} requests"
+
+    def _harm(self) -> str:
+        if (told := self.prediction.goodput if self.prediction else None) is not None:
+            return f"; {told.before.value:.1f} requests a second are answered well, and {told.after.value:.1f} could be"
+        return f" takes {self.share:.0%} of the time of {self.requests} requests"
 
 
 def diagnose(observation: Observation) -> Verdict:
@@ -92,7 +101,7 @@ def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
     judged = [
         (suspect, _predict(suspect, observation, requests, busy)) for suspect in find_suspects(observation, requests)
     ]
-    worth = [(suspect, told) for suspect, told in judged if told.gain_p95.low > LEAST_GAIN]
+    worth = [(suspect, told) for suspect, told in judged if _is_worth_it(told)]
     if not worth:
         return _nothing(observation, requests, busy)
     suspect, told = _choose(worth)
@@ -126,8 +135,15 @@ def _why_unfit(observation: Observation, requests: Sequence[Request]) -> tuple[s
     return tuple(why)
 
 
+def _is_worth_it(told: Prediction) -> bool:
+    """Say whether a fix gains enough, at the low end; where it is about goodput the quantiles say nothing."""
+    if told.goodput is not None:
+        return told.goodput.ratio.low > 1 + LEAST_GAIN
+    return told.gain_p95.low > LEAST_GAIN
+
+
 def _predict(suspect: Suspect, observation: Observation, requests: Sequence[Request], busy: float | None) -> Prediction:
-    return predict(
+    told = predict(
         [request.seconds for request in requests],
         suspect.saving,
         predictor=suspect.predictor,
@@ -135,17 +151,31 @@ def _predict(suspect: Suspect, observation: Observation, requests: Sequence[Requ
         rate_per_second=rate_per_second(requests),
         latencies=observation.requests.latencies_seconds if observation.requests else (),
     )
+    # What is said of goodput is not by the formula that has its pole where a processor has no time left.
+    return replace(told, goodput=suspect.goodput, trusted=told.trusted or suspect.goodput is not None)
 
 
-def _choose(worth: Sequence[tuple[Suspect, Prediction]]) -> tuple[Suspect, Prediction]:
-    """Take what explains most; of a resource, what keeps it busy, if that explains half as much."""
-    first = worth[0]
-    if first[0].bottleneck in _RESOURCES:
-        for other in worth[1:]:
-            holds = other[0].bottleneck not in _RESOURCES and other[0].service == first[0].service
-            if holds and other[0].saving.total() >= first[0].saving.total() / 2:
-                return other
-    return first
+def _choose(worth: Sequence[Judged]) -> Judged:
+    """Take what explains most; of a resource, what keeps it busy, if that explains half as much.
+
+    Overload is a resource, too, whichever it is, and comes first: what waits for it explains as much, and is no cause.
+    A wait that nobody ends is one for whatever it is that is slow.
+    """
+    first = next((each for each in worth if each[0].bottleneck is Bottleneck.OVERLOAD), worth[0])
+    return next((other for other in worth if other is not first and _keeps_busy(other[0], first[0])), first)
+
+
+def _keeps_busy(other: Suspect, first: Suspect) -> bool:
+    """Say whether the second is only there since the first is, which explains half as much at least."""
+    match first.bottleneck:
+        case Bottleneck.OVERLOAD:
+            holds = other.bottleneck not in _WAITING_FOR_ANYTHING
+        case Bottleneck.UNBOUNDED_WAIT:
+            holds = True
+        case _:
+            holds = first.bottleneck in _RESOURCES and other.bottleneck not in _RESOURCES
+            holds = holds and other.service == first.service
+    return holds and other.saving.total() >= first.saving.total() / 2
 
 
 def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:

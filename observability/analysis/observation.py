@@ -8,11 +8,14 @@ An observation is a folder. Times are seconds since the Unix epoch; all but the 
 - `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one reading of one process a line.
 - `statements.jsonl`, `tables.jsonl`: one statement or table a line, fields as in StatementUse and TableUse.
 - `requests.json`: `{"from", "until", "scheduled_rate_per_second", "latencies_seconds"}`, what the clients saw.
-  What they were promised may stand there too: `"objective": {"seconds": 0.5, "share": 0.99}`.
+  What they were promised may stand there too: `"objective": {"seconds": 0.5, "share": 0.99}`; from when on an answer is
+  of no use to them, `"deadline_seconds": 2.0`; and which requests had, at last, the answer that was asked for,
+  `"answered": [true, false, ...]`, one for each latency.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,7 +127,8 @@ class Objective:
 class Requests:
     """What the clients saw: between when requests were due, how many a second, and how long each took.
 
-    `objective` is what they were promised, None where nobody said.
+    `objective` is what they were promised, None where nobody said. `answered` tells of each whether it was answered as
+    it should be, whenever that was, and is empty where that is unknown; after `deadline_seconds` no answer is of use.
     """
 
     from_seconds: float
@@ -132,6 +136,43 @@ class Requests:
     scheduled_rate_per_second: float
     latencies_seconds: tuple[float, ...]
     objective: Objective | None = None
+    answered: tuple[bool, ...] = ()
+    deadline_seconds: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """For how long requests were due."""
+        return self.until_seconds - self.from_seconds
+
+    @property
+    def offered_per_second(self) -> float:
+        """How many requests became due a second."""
+        return len(self.latencies_seconds) / self.seconds
+
+    @property
+    def useful_per_second(self) -> float:
+        """How many requests a second had an answer that was of use."""
+        return sum(self.useful()) / self.seconds
+
+    @property
+    def patience_seconds(self) -> float | None:
+        """From when on an answer is of no use: the deadline or, where nobody named one, what was promised."""
+        return self.deadline_seconds or (self.objective.seconds if self.objective else None)
+
+    def useful_in_words(self) -> str:
+        """Say how many requests a second had an answer that was of use."""
+        return (
+            f"{self.useful_per_second:.1f} of {self.offered_per_second:.1f} requests a second had an answer "
+            f"that was of use, within {self.patience_seconds:g} s"
+        )
+
+    def useful(self) -> tuple[bool, ...]:
+        """Tell of each request whether its answer was of use: one that was asked for, and in time."""
+        limit = self.patience_seconds or math.inf
+        answered = self.answered or (True,) * len(self.latencies_seconds)
+        return tuple(
+            right and latency <= limit for right, latency in zip(answered, self.latencies_seconds, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +192,18 @@ class Observation:
     malformed_lines: int
     duplicate_spans: int
     later_traces: tuple[Trace, ...] = ()
+
+    def during_requests(self) -> "Observation":
+        """Return what was seen of the system while requests were due: before and after that it is idle."""
+        if self.requests is None:
+            return self
+        start, end = self.requests.from_seconds, self.requests.until_seconds
+        return replace(
+            self,
+            scrapes=tuple(each for each in self.scrapes if start <= each.at_seconds <= end),
+            sessions=tuple(each for each in self.sessions if start <= each.at_seconds <= end),
+            processes=tuple(each for each in self.processes if start <= each.at_seconds <= end),
+        )
 
 
 def read_observation(folder: Path) -> Observation:
@@ -214,9 +267,17 @@ def _requests(path: Path) -> Requests | None:
         document = orjson.loads(path.read_bytes())
         bounds = float(document["from"]), float(document["until"])
         latencies = tuple(document["latencies_seconds"])
-        return Requests(*bounds, document["scheduled_rate_per_second"], latencies, _objective(document))
+        rate, deadline = document["scheduled_rate_per_second"], document.get("deadline_seconds")
+        return Requests(*bounds, rate, latencies, _objective(document), _answered(document), deadline)
     except (KeyError, TypeError, ValueError) as error:
         raise ObservationUnreadable(f"{path} is not whole: write it again, or remove it to do without.") from error
+
+
+def _answered(document: Json) -> tuple[bool, ...]:
+    answered = tuple(map(bool, document.get("answered", ())))
+    if answered and len(answered) != len(document["latencies_seconds"]):
+        raise ValueError("of each request it is said whether it was answered, or of none")
+    return answered
 
 
 def _objective(document: Json) -> Objective | None:

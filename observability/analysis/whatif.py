@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from observability.analysis.comparison import Estimate
+from observability.analysis.comparison import Estimate, clopper_pearson
 from observability.analysis.quantiles import quantile
 
 # Beyond it the formula for a shared processor is of no use: it has its pole at 1.
@@ -14,6 +14,7 @@ _SEED = 20_261
 # How far the model itself may be off, as a share of what it takes away.
 _MODEL_ERROR = 0.20
 _TAILS_90 = (0.05, 0.95)
+_LEAST_COUNT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,21 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
+class Goodput:
+    """How many requests a second are of use to whoever asks, before and after, and after / before."""
+
+    before: Estimate
+    after: Estimate
+    ratio: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Latency in seconds before and after, by quantile, and how it was come by.
 
     `ratio` is after / before of the same requests, which is surer than either of the two. `trusted` is false where
-    the formula is used beyond where it holds, or without knowing how busy the processor is.
+    the formula is used beyond where it holds, or without knowing how busy the processor is. `goodput` is there where
+    the fix is about that: then the quantiles say little, since they are of other requests before and after.
     """
 
     predictor: str
@@ -46,6 +57,7 @@ class Prediction:
     utilisation_before: float | None
     utilisation_after: float | None
     trusted: bool
+    goodput: Goodput | None = None
 
     @property
     def gain_p95(self) -> Estimate:
@@ -97,6 +109,35 @@ def predict(
         utilisation_after=after_utilisation,
         trusted=utilisation is not None and utilisation < _MOST_UTILISATION,
     )
+
+
+def changed_goodput(before: float, after: float, *, requests: int, seconds: float) -> Goodput:
+    """Give a goodput that changes, from requests a second that were counted among so many in so many seconds.
+
+    Others of as many might have been of use (Clopper-Pearson), and the model may be off by a fifth of what it changes.
+    Where none was, half a one is taken for it, so that there is a ratio.
+    """
+    least = _LEAST_COUNT / seconds
+    old, new = _counted(max(before, least), requests, seconds), _counted(after, requests, seconds)
+    model = _MODEL_ERROR * abs(after - before)
+    low = max(0.0, after - _root_sum(after - new.low, model))
+    high = min(requests / seconds, after + _root_sum(new.high - after, model))
+    ratio = after / old.value
+    return Goodput(
+        before=old,
+        after=Estimate(after, low, high),
+        ratio=Estimate(
+            ratio,
+            ratio - _root_sum(ratio - low / old.value, ratio - after / old.high),
+            ratio + _root_sum(high / old.value - ratio, after / max(old.low, least) - ratio),
+        ),
+    )
+
+
+def _counted(per_second: float, requests: int, seconds: float) -> Estimate:
+    """Give a rate with its interval, as a share of the requests that there were."""
+    low, high = clopper_pearson(min(requests, round(per_second * seconds)), requests, confidence=0.90)
+    return Estimate(per_second, min(per_second, low * requests / seconds), max(per_second, high * requests / seconds))
 
 
 def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Prediction:

@@ -1,5 +1,6 @@
 """`plumb diagnose`: where is the bottleneck of a system that was observed, and what would its fix gain?"""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.markup import escape
 
 from observability.analysis.diagnosis import Answer, Verdict, diagnose
 from observability.analysis.observation import ObservationUnreadable, read_observation
+from observability.analysis.whatif import Prediction
 
 _EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
 _EXIT_FAILED = 3
@@ -49,19 +51,29 @@ def _print(console: Console, verdict: Verdict) -> None:
     say(verdict.sentence(), "bold")
     for reason in verdict.reasons:
         say(f"  {reason}")
-    told = verdict.prediction
-    if told and verdict.answer is Answer.FOUND:
-        for name, after in told.after.items():
-            before = told.before[name]
-            say(
-                f"  fix: {name} {before * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms "
-                f"(90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms), {told.predictor}"
-            )
-        if not told.trusted:
-            say("  the prediction is beyond what its formula is good for: take it as a direction")
+    if verdict.prediction and verdict.answer is Answer.FOUND:
+        for sentence in _predicted(verdict.prediction):
+            say(f"  {sentence}")
     for other in verdict.also:
         say(f"  also: {other}")
     for effect in verdict.effects:
         say(f"  {effect.sentence()}")
     if verdict.trace_ids:
         say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")
+
+
+def _predicted(told: Prediction) -> Iterator[str]:
+    if told.goodput is not None:
+        before, after = told.goodput.before, told.goodput.after
+        yield (
+            f"fix: {before.value:.1f} requests a second that are of use -> {after.value:.1f} "
+            f"(90 % {after.low:.1f}-{after.high:.1f}), {told.predictor}"
+        )
+        return
+    for name, after in told.after.items():
+        yield (
+            f"fix: {name} {told.before[name] * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms "
+            f"(90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms), {told.predictor}"
+        )
+    if not told.trusted:
+        yield "the prediction is beyond what its formula is good for: take it as a direction"

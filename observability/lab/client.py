@@ -43,7 +43,11 @@ async def open_client(options: LoadOptions) -> AsyncIterator[OrderClient]:
     session = aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=options.request_timeout_seconds),
-        headers={"Content-Type": "application/json", "User-Agent": "plumb-load"},
+        headers={
+            "Content-Type": "application/json",
+            "User-Agent": "plumb-load",
+            **({"Prefer": "respond-async"} if options.respond_async else {}),
+        },
         skip_auto_headers=("Accept-Encoding",),
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -4,7 +4,7 @@ import bisect
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,9 @@ from observability.analysis.quantiles import quantile
 from observability.lab.in_flight import InFlightSample
 from observability.lab.run import RequestRecord
 
+# Of the names of gates: those that say whether the generator was the limit. The others fail where a platform falls
+# behind, which is what is measured where more is asked of it than it can do.
+GENERATOR_GATES = frozenset({"sent = scheduled", "send lag", "generator CPU", "connections"})
 SEND_LAG_FLOOR_SECONDS = 0.003
 SEND_LAG_SHARE_OF_MEDIAN = 0.05
 GENERATOR_CPU_SHARE_LIMIT = 0.70
@@ -38,6 +41,12 @@ class Gate:
     name: str
     status: GateStatus
     sentence: str
+
+
+def generator_failures(gates: Iterable[Gate]) -> tuple[str, ...]:
+    """Say where the generator was the limit, whatever became of the platform; nothing where it was not."""
+    failed = (gate for gate in gates if gate.name in GENERATOR_GATES and gate.status is GateStatus.FAILED)
+    return tuple(f"{gate.name}: {gate.sentence}" for gate in failed)
 
 
 def sent_gate(*, scheduled: int, sent: int) -> Gate:

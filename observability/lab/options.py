@@ -12,7 +12,8 @@ class LoadOptions:
     """Where a run goes and how: `target` and `admin_address` are host:port, `cpu` is the core it is pinned to.
 
     `run_nonce` sets this run's idempotency keys apart from those of every other run with the same seed.
-    `maximum_connections` bounds the open connections: a run that has more requests in flight is invalid.
+    `maximum_connections` bounds the open connections: a run that has more requests in flight is invalid. With
+    `respond_async` each order says that it may be kept and answered before it is settled.
     """
 
     target: str
@@ -26,6 +27,7 @@ class LoadOptions:
     cpu: int | None = None
     request_timeout_seconds: float = 10.0
     maximum_connections: int = 4096
+    respond_async: bool = False
     basket_report: BasketReport | None = None
 
 

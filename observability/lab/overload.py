@@ -18,18 +18,17 @@ import psutil
 
 from observability.analysis.quantiles import quantile
 from observability.lab.experiments.experiment import Demand, Variant
-from observability.lab.gates import GateStatus
-from observability.lab.outcomes import OutcomeKind
+from observability.lab.gates import generator_failures
+from observability.lab.goodput import answer_of, is_good
+from observability.lab.guards import GUARDED, UNGUARDED
 from observability.lab.proxy import Delay
 from observability.lab.run import RequestRecord
 from observability.lab.trial.block import Schedule, load
-from observability.lab.trial.stand import GUARDED, UNGUARDED, Stand
+from observability.lab.trial.stand import Stand
 from observability.lab.trial.trial import silent
 
 THIRD_SECONDS = 10.0
 BASE_SHARE = 0.5
-# As the edge has it: later answers are no use to anybody.
-DEADLINE_SECONDS = 2.0
 FIRST_RATE_PER_SECOND = 5.0
 # From where on more load is not more work done.
 FULL_SHARE = 0.8
@@ -40,8 +39,6 @@ MEMORY_PERIOD_SECONDS = 0.25
 # A second is as before when so many of its orders took no longer than this many times what the slow ones did before.
 AS_BEFORE_SHARE = 0.9
 AS_BEFORE_FACTOR = 2.0
-# The gates that say whether the generator was the limit; that the platform falls behind is what is measured here.
-GENERATOR_GATES = frozenset({"sent = scheduled", "send lag", "generator CPU", "connections"})
 
 Say = Callable[[str], None]
 
@@ -181,7 +178,6 @@ async def overload(
             run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)
     before, during, after = thirds(run.requests)
     good = sorted(each.latency_seconds for each in during if is_good(each))
-    gates = (gate for gate in run.gates if gate.name in GENERATOR_GATES and gate.status is GateStatus.FAILED)
     return Overloaded(
         factor=factor,
         guarded=guarded,
@@ -194,20 +190,8 @@ async def overload(
         memory_before_bytes=memory[0],
         memory_peak_bytes=max(memory),
         cpu_seconds=cpu_seconds,
-        invalid_because=tuple(f"{gate.name}: {gate.sentence}" for gate in gates),
+        invalid_because=generator_failures(run.gates),
     )
-
-
-def is_good(request: RequestRecord) -> bool:
-    """Say whether an order was sold, and in time."""
-    return request.outcome is OutcomeKind.CONFIRMED and request.latency_seconds <= DEADLINE_SECONDS
-
-
-def answer_of(request: RequestRecord) -> str:
-    """Name how an order ended: sold, sold too late, or why not."""
-    if request.outcome is OutcomeKind.CONFIRMED:
-        return "sold" if is_good(request) else "sold too late"
-    return request.reason or request.outcome
 
 
 def thirds(requests: Sequence[RequestRecord]) -> tuple[list[RequestRecord], list[RequestRecord], list[RequestRecord]]:

@@ -24,6 +24,8 @@ from enum import StrEnum
 from typing import TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from observability.lab.loss import Loss
+
 Address: TypeAlias = tuple[str, int]
 
 LOCAL: Address = ("127.0.0.1", 0)
@@ -54,11 +56,13 @@ class Delay:
 
     A chunk is what one read gave. None overtakes another: one with little jitter arrives together with the one before.
     With `bytes_per_second` the chunks of a direction also pass one after the other, each as long as its bytes take.
+    With a `loss` some arrive when they were sent again, and those behind them wait, as TCP has it.
     """
 
     latency_seconds: float
     jitter_seconds: float = 0.0
     bytes_per_second: float = math.inf
+    loss: Loss | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError when a part is negative or endless, or nothing passes."""
@@ -318,6 +322,8 @@ class _Side(asyncio.Protocol):
         bytes_per_second = min(delay.bytes_per_second, narrow)
         self._free_at = max(self._free_at, time.monotonic()) + len(data) / bytes_per_second
         due = self._free_at + delay.latency_seconds + delay.jitter_seconds * self._chance.random()
+        if delay.loss is not None:
+            due += delay.loss.wait_seconds(self._chance)
         if data == _END and self._fault() is Fault.SLOW_CLOSE:
             due += SLOW_CLOSE_SECONDS
         self._under_way.append((due, data))

@@ -9,10 +9,12 @@ from observability.analysis.suspects.hot_row import find_hot_row
 from observability.analysis.suspects.missing_index import find_missing_index
 from observability.analysis.suspects.n_plus_one import find_n_plus_one
 from observability.analysis.suspects.network_latency import find_network_latency
+from observability.analysis.suspects.overload import find_overload
 from observability.analysis.suspects.pool import find_pool
 from observability.analysis.suspects.retries import find_retries
 from observability.analysis.suspects.side_effect import find_side_effect
 from observability.analysis.suspects.suspect import LEAST_SHARE, Suspect
+from observability.analysis.suspects.unbounded_wait import find_unbounded_wait
 
 Find = Callable[[Observation, Sequence[Request]], list[Suspect]]
 
@@ -25,6 +27,8 @@ FINDERS: tuple[Find, ...] = (
     find_pool,
     find_blocking_call,
     find_network_latency,
+    find_unbounded_wait,
+    find_overload,
 )
 
 

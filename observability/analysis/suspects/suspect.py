@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.whatif import Saving
+from observability.analysis.whatif import Goodput, Saving
 
 # A wait, or work, of less than this share of a request's time is not why requests are slow.
 LEAST_SHARE = 0.10
@@ -15,7 +15,8 @@ UNHINDERED = 0.10
 class Suspect:
     """A bottleneck that would explain the requests' time; `saving` is what its fix takes from each of them.
 
-    `operation` is empty where it is the whole service. `predictor` names how the saving was come by.
+    `operation` is empty where it is the whole service. `predictor` names how the saving was come by. Where requests
+    come to nothing, rather than late, `goodput` is what the fix gains.
     """
 
     bottleneck: Bottleneck
@@ -25,3 +26,4 @@ class Suspect:
     evidence: tuple[str, ...]
     trace_ids: tuple[str, ...]
     predictor: str
+    goodput: Goodput | None = None

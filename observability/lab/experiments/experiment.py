@@ -19,6 +19,13 @@ class Kind(StrEnum):
     MEASUREMENT = "measurement"
 
 
+class Metric(StrEnum):
+    """What an experiment is about: how long answers take, or how many a second are of use to whoever asked."""
+
+    LATENCY = "latency"
+    GOODPUT = "goodput"
+
+
 NOTHING_WRONG = frozenset({Kind.NEGATIVE, Kind.MEASUREMENT})
 
 
@@ -55,14 +62,16 @@ HEALTHY = Variant()
 class Demand:
     """What customers want: how busy the platform's core gets, and how many lines an order has.
 
-    The rate is calibrated: `utilisation` (0 to 1) is the share of its time that the busiest resource of the platform
-    works with the `before` variant. `surge` multiplies the rate in the middle third. `lines` are the fewest and most
-    lines of an order, each number as likely.
+    The rate is calibrated: `utilisation` is the share of its time that the busiest resource of the platform works with
+    the `before` variant; beyond 1 it is how many times as much is asked as that can do. `surge` multiplies the rate in
+    the middle third. `lines` are the fewest and most lines of an order, each number as likely. With `respond_async`
+    customers say that they prefer an order that is kept to one that they wait for.
     """
 
     utilisation: float
     surge: float = 1.0
     lines: tuple[int, int] = (1, 12)
+    respond_async: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,9 @@ class Experiment:
     `owner_alert` is the alert that the bottleneck raises, or "none"; `collateral` are other alerts that may go off with
     it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts, which
     is not that of the bottleneck. It is tried in `times_as_many_pairs` as others: to show that nothing changes takes
-    more than to show that something does.
+    more than to show that something does. `metric` says what it is about: of what is turned away, or given up, the
+    quantiles are those of who is left, and say nothing. Load lasts for `warm_up_seconds` at least before anything
+    counts: a queue takes time until it is as long as callers are patient.
     """
 
     name: str
@@ -105,4 +116,6 @@ class Experiment:
     draw: Callable[[random.Random], Setting]
     collateral: Mapping[str, str] = field(default_factory=dict)
     own_time: str | None = None
+    metric: Metric = Metric.LATENCY
+    warm_up_seconds: float = 0.0
     times_as_many_pairs: int = 1

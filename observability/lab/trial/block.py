@@ -4,32 +4,31 @@ import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
-import orjson
-
 from observability.analysis.otlp import read_spans
 from observability.lab.demo.effects import wait_for_effects
-from observability.lab.experiments.experiment import Demand, Variant
+from observability.lab.experiments.experiment import Demand, Metric, Variant
+from observability.lab.gates import generator_failures
 from observability.lab.generator import GeneratorTask
+from observability.lab.goodput import answer_of, is_good
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
-from observability.lab.run import OnProgress
+from observability.lab.run import OnProgress, RequestRecord
 from observability.lab.trial.errors import TrialError
+from observability.lab.trial.keeping import keep
 from observability.lab.trial.observer import observing
 from observability.lab.trial.processes import open_processes
 from observability.lab.trial.stand import Serving, Stand
-from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
 from services.local.plan import DATABASES
 
 # Latencies of orders that fail are those of another path through the code.
 MOST_FAILED = 0.02
-# A diagnosis is told what runs under which name, and not which build or which process of it.
-_KEPT_FROM_THE_DIAGNOSIS = frozenset({"service.version", "service.instance.id"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,8 @@ class Block:
     """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
 
     `own_seconds` is the median duration of the span that an optimisation is about, None where there is none. `orders`
-    are all that were sent, the warm-up's too.
+    are all that were sent, the warm-up's too. Of those that count, within `counted_seconds`, `good_orders` were of use
+    to who asked, and `answers` says how many ended in which way; earlier versions tell none of that.
     """
 
     latencies_seconds: tuple[float, ...]
@@ -63,6 +63,9 @@ class Block:
     elapsed_seconds: float
     orders: int
     own_seconds: float | None = None
+    good_orders: int | None = None
+    counted_seconds: float | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def utilisation(self) -> float:
@@ -82,6 +85,7 @@ async def run_block(
     *,
     observation: Path | None = None,
     own_time: str | None = None,
+    metric: Metric = Metric.LATENCY,
     on_progress: OnProgress,
 ) -> Block:
     """Run it; what is to be diagnosed goes to `observation`. Raises TrialError, LoadError, and what the platform does.
@@ -97,9 +101,17 @@ async def run_block(
         if own_time is not None:
             await wait_for_effects(serving.databases)
     own = own_seconds(serving.traces, own_time, since_seconds=began_seconds)
-    block = block_of(run, schedule, cpu_seconds, own_seconds=own)
+    block = block_of(run, schedule, cpu_seconds, own_seconds=own, metric=metric)
     if observation is not None:
-        keep(serving.traces, observation, run, block, schedule)
+        keep(
+            serving.traces,
+            observation,
+            counted_of(run, schedule),
+            from_seconds=run.started_at_unix_seconds + schedule.warm_up_seconds,
+            until_seconds=run.started_at_unix_seconds + schedule.whole_seconds,
+            rate_per_second=schedule.rate_per_second,
+            respond_async=schedule.demand.respond_async,
+        )
     return block
 
 
@@ -117,6 +129,7 @@ async def load(
             admin_address=serving.edge_admin,
             service_pids=dict(serving.pids),
             cpu=serving.generator_cpu,
+            respond_async=schedule.demand.respond_async,
         ),
         rate_per_second=schedule.rate_per_second,
         duration_seconds=schedule.whole_seconds,
@@ -133,21 +146,38 @@ async def load(
 
 
 def block_of(
-    run: Load, schedule: Schedule, cpu_seconds: dict[str, float], *, own_seconds: float | None = None
+    run: Load,
+    schedule: Schedule,
+    cpu_seconds: dict[str, float],
+    *,
+    own_seconds: float | None = None,
+    metric: Metric = Metric.LATENCY,
 ) -> Block:
-    """Count what became due after the warm-up."""
-    counted = [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
+    """Count what became due after the warm-up.
+
+    Where it is goodput that is measured the platform may fail orders and fall behind: only the generator may not.
+    """
+    counted = counted_of(run, schedule)
     unanswered = sum(each.status is None or each.status >= HTTPStatus.INTERNAL_SERVER_ERROR for each in counted)
     failed = (f"{unanswered} of {len(counted)} orders failed",) if unanswered > MOST_FAILED * len(counted) else ()
+    of_the_generator = ("stopped early",) * ("stopped early" in run.invalid_because) + generator_failures(run.gates)
     return Block(
         latencies_seconds=tuple(each.latency_seconds for each in counted),
         unanswered=unanswered,
-        invalid_because=(*run.invalid_because, *failed),
+        invalid_because=of_the_generator if metric is Metric.GOODPUT else (*run.invalid_because, *failed),
         cpu_seconds=cpu_seconds,
         elapsed_seconds=run.elapsed_seconds,
         own_seconds=own_seconds,
         orders=len(run.requests),
+        good_orders=sum(is_good(each, respond_async=schedule.demand.respond_async) for each in counted),
+        counted_seconds=schedule.duration_seconds,
+        answers=Counter(map(answer_of, counted)),
     )
+
+
+def counted_of(run: Load, schedule: Schedule) -> list[RequestRecord]:
+    """Return the orders that became due after the warm-up, in the order in which they did."""
+    return [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
 
 
 def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> float | None:
@@ -177,33 +207,3 @@ async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[N
         postgres_pid=serving.postgres_pid,
     ):
         yield
-
-
-def keep(traces: Path, observation: Path, run: Load, block: Block, schedule: Schedule) -> None:
-    """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more."""
-    for path in sorted(traces.glob("traces*.jsonl")):
-        with path.open("rb") as lines, (observation / path.name).open("wb") as kept:
-            kept.writelines(_blinded(line) for line in lines)
-    requests = {
-        "from": run.started_at_unix_seconds + schedule.warm_up_seconds,
-        "until": run.started_at_unix_seconds + schedule.whole_seconds,
-        "scheduled_rate_per_second": schedule.rate_per_second,
-        "latencies_seconds": block.latencies_seconds,
-        "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
-    }
-    (observation / "requests.json").write_bytes(orjson.dumps(requests))
-    for path in observation.iterdir():
-        path.chmod(0o400)
-
-
-def _blinded(line: bytes) -> bytes:
-    """Take versions and instances out of an export request; of a line that was cut off nothing is left but that."""
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return b"{\n"
-    for each in document.get("resourceSpans", ()):
-        if resource := each.get("resource"):
-            attributes = resource.get("attributes", ())
-            resource["attributes"] = [one for one in attributes if one["key"] not in _KEPT_FROM_THE_DIAGNOSIS]
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from observability.lab.experiments.experiment import Experiment, Kind, Setting, Truth
+from observability.lab.experiments.experiment import Experiment, Kind, Metric, Setting, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +14,7 @@ class Claim:
     fix: str
     symptoms: tuple[str, ...]
     truth: Truth | None
+    metric: Metric = Metric.LATENCY
 
 
 def claim_of(experiment: Experiment, setting: Setting) -> Claim:
@@ -24,4 +25,5 @@ def claim_of(experiment: Experiment, setting: Setting) -> Claim:
         fix=experiment.fix,
         symptoms=experiment.symptoms,
         truth=setting.truth,
+        metric=experiment.metric,
     )

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from observability.analysis.comparison import Estimate, Pair, Ratio, compare, is_equivalent, pooled_quantile
 from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.whatif import QUANTILES
-from observability.lab.experiments.experiment import Experiment, Kind, Truth
+from observability.lab.experiments.experiment import Experiment, Kind, Metric, Truth
+from observability.lab.trial.goodput import LEAST_IMPACT, MeasuredGoodput, goodput_failures, measure_goodput
 from observability.lab.trial.records import BlockRecord
 
-# The `before` of a bottleneck must hurt: its p95 is worse by more than this, at the lower bound.
-LEAST_IMPACT = 1.10
 EQUIVALENCE_MARGIN = 0.05
 HALF = 0.5
 
@@ -39,6 +38,7 @@ class Score:
     """What a trial showed. `right` is of the diagnosis; `failed_because` says what else went wrong.
 
     `ratio_p95`, the primary metric, is after / before of p95; `own_ratio` that of the optimised component's own time.
+    Where an experiment is about goodput that is the primary metric, and nothing is forecast of the quantiles.
     """
 
     right: bool
@@ -50,6 +50,7 @@ class Score:
     own_ratio: float | None
     equivalent: bool
     invalid_blocks: int
+    goodput: MeasuredGoodput | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,17 +66,20 @@ def score(
     ratio = compare(pairs, QUANTILES["p95"])
     own = own_ratio(blocks)
     wrong = why_wrong(truth, verdict)
+    goodput = measure_goodput(verdict, blocks) if experiment.metric is Metric.GOODPUT else None
+    # What is predicted is what the fix gains, and a wrong optimisation is another.
+    of_latency = experiment.kind is not Kind.WRONG_OPTIMISATION and experiment.metric is Metric.LATENCY
     return Score(
         right=not wrong,
         why_wrong=wrong,
-        failed_because=tuple(failures(experiment, ratio, own)),
+        failed_because=tuple(failures(experiment, ratio, own) if goodput is None else goodput_failures(goodput)),
         ratio_p50=compare(pairs, QUANTILES["p50"]),
         ratio_p95=ratio,
-        # What is predicted is what the fix gains, and a wrong optimisation is another.
-        forecasts=() if experiment.kind is Kind.WRONG_OPTIMISATION else tuple(forecasts(verdict, blocks)),
+        forecasts=tuple(forecasts(verdict, blocks)) if of_latency else (),
         own_ratio=own,
         equivalent=is_equivalent(ratio, margin=EQUIVALENCE_MARGIN),
         invalid_blocks=attempts - len(blocks) + sum(bool(each.block.invalid_because) for each in blocks),
+        goodput=goodput,
     )
 
 

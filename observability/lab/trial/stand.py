@@ -22,6 +22,7 @@ from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.experiments.adapters import CLIENT_VARIABLE, VARIABLE
 from observability.lab.experiments.experiment import Variant
 from observability.lab.experiments.synchronous_notification import FOLDER_VARIABLE
+from observability.lab.guards import UNGUARDED
 from observability.lab.host import default_cpu, usable_cpus
 from observability.lab.proxy import Address, Delay, Proxy, rerouted
 from observability.lab.stocking import stock_shop
@@ -39,10 +40,6 @@ ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0
 # Nobody balances load here, so nobody needs the time to notice that a process ends.
 DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
-# Guards turn away those who would wait longest, and the latencies of who is left say nothing of a queue. What guards
-# are good for shows in goodput (observability/lab/overload.py).
-GUARDS = ("ORDER_ADMISSION_ENABLED", "INVENTORY_ADMISSION_ENABLED", "ORDER_INVENTORY_GUARDED")
-GUARDED, UNGUARDED = dict.fromkeys(GUARDS, "true"), dict.fromkeys(GUARDS, "false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What came of a trial, in a line or on half a page of Markdown?"""
 
 from observability.lab.report.words import milliseconds
+from observability.lab.trial.goodput import MeasuredGoodput
 from observability.lab.trial.records import Folder
 from observability.lab.trial.report import words
 from observability.lab.trial.report.blocks import block_rows
@@ -13,21 +14,41 @@ _MILLISECONDS = 1e3
 def summary_line(name: str, result: Score) -> str:
     """Say of an experiment whether it was right, what was predicted and what came."""
     said = "right" if result.right else f"WRONG: {result.why_wrong}"
-    told = "; ".join(
-        f"{each.quantile} {each.actual_before.value * _MILLISECONDS:.1f} ms, "
-        f"predicted {each.predicted.value * _MILLISECONDS:.1f} "
-        f"({each.predicted.low * _MILLISECONDS:.1f}-{each.predicted.high * _MILLISECONDS:.1f}), "
-        f"measured {each.actual_after.value * _MILLISECONDS:.1f} "
-        f"({each.actual_after.low * _MILLISECONDS:.1f}-{each.actual_after.high * _MILLISECONDS:.1f})"
-        for each in result.forecasts
+    told = (
+        goodput_text(result.goodput)
+        if result.goodput
+        else "; ".join(
+            f"{each.quantile} {each.actual_before.value * _MILLISECONDS:.1f} ms, "
+            f"predicted {each.predicted.value * _MILLISECONDS:.1f} "
+            f"({each.predicted.low * _MILLISECONDS:.1f}-{each.predicted.high * _MILLISECONDS:.1f}), "
+            f"measured {each.actual_after.value * _MILLISECONDS:.1f} "
+            f"({each.actual_after.low * _MILLISECONDS:.1f}-{each.actual_after.high * _MILLISECONDS:.1f})"
+            for each in result.forecasts
+        )
     )
     failed = "".join(f"; not shown: {reason}" for reason in result.failed_because)
     invalid = f"; {result.invalid_blocks} blocks INVALID" if result.invalid_blocks else ""
     return f"{name}: {said}; {told}; {ratio_text(result)}{failed}{invalid}"
 
 
+def goodput_text(goodput: MeasuredGoodput) -> str:
+    """Say how many orders a second were of use, what was predicted and what came."""
+    if goodput.forecast is None:
+        told = "nothing predicted"
+    else:
+        predicted = goodput.forecast.predicted
+        told = f"predicted {words.rate(predicted.value)} ({words.rate_bounds(predicted)})"
+    return (
+        f"{words.rate(goodput.before.value)} of {words.rate(goodput.offered_per_second)} orders a second in time, "
+        f"{told}, measured {words.rate(goodput.after.value)} ({words.rate_bounds(goodput.after)})"
+    )
+
+
 def ratio_text(result: Score) -> str:
     """Say what became of the primary metric, with its 90 % interval."""
+    if result.goodput is not None:
+        gained = result.goodput.ratio
+        return f"goodput after / before {gained.value:.2f} ({gained.low:.2f}-{gained.high:.2f})"
     ratio = result.ratio_p95.ratio
     return f"p95 after / before {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
 
@@ -63,11 +84,31 @@ def _warnings(evidence: Evidence) -> list[str]:
 
 
 def _figures(evidence: Evidence) -> str:
+    if evidence.score.goodput is not None:
+        return _goodput(evidence.score.goodput)
     head = (
         "| latency, ms (90 % interval) | before | predicted after | after | error | error of the ratio | if unchanged |"
     )
     rows = [_row(evidence, measured) for measured in evidence.measured]
     return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
+
+
+def _goodput(goodput: MeasuredGoodput) -> str:
+    forecast = goodput.forecast
+    cells = [
+        words.rate(goodput.offered_per_second),
+        f"{words.rate(goodput.before.value)} ({words.rate_bounds(goodput.before)})",
+        f"{words.rate(forecast.predicted.value)} ({words.rate_bounds(forecast.predicted)})" if forecast else "none",
+        f"{words.rate(goodput.after.value)} ({words.rate_bounds(goodput.after)})",
+        words.error(forecast.error) if forecast else "",
+        words.error(forecast.ratio_error) if forecast else "",
+        words.error(goodput.error_if_same),
+    ]
+    head = (
+        "| orders a second (90 % interval) | in time before | predicted after | in time after | error "
+        "| error of the ratio | if unchanged |"
+    )
+    return "\n".join([head, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", f"| {' | '.join(cells)} |"])
 
 
 def _row(evidence: Evidence, measured: Measured) -> str:

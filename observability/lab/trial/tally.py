@@ -130,6 +130,10 @@ def prediction_sentences(trials: Sequence[Finished]) -> Iterator[str]:
         yield f"half of an interval (median) is {half:.0%}; {inside}/{len(every)} of what came lies within its interval"
         yield f"of the ratio after / before: median error {median(abs(each.ratio_error) for each in every):.0%}"
         yield f"that all stays the same: median error {median(abs(each.error_if_same) for each in every):.0%}"
+    if told := [each.score.goodput for each in fixes if each.score.goodput and each.score.goodput.forecast]:
+        off = median(abs(each.forecast.error) for each in told if each.forecast)
+        same = median(abs(each.error_if_same) for each in told)
+        yield f"of goodput: median error {off:.0%} of {len(told)} predictions; that all stays the same: {same:.0%}"
     if errors := list(_errors_if_healthy(fixes, trials)):
         yield f"that it becomes as the healthy run was: median error {median(errors):.0%}"
 

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from observability.analysis.comparison import Estimate
 from observability.lab.trial.score import Score
-from observability.lab.trial.summary import ratio_text
+from observability.lab.trial.summary import goodput_text, ratio_text
 from observability.lab.trial.trial import Trial
 
 _MILLISECONDS = 1e3
@@ -25,6 +25,8 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
         say(f"                 {reason}")
     say(f"that is          {'right' if result.right else f'WRONG: {result.why_wrong}'}", "bold")
     say(f"the fix          {trial.experiment.fix}")
+    if result.goodput:
+        say(goodput_text(result.goodput))
     if result.forecasts:
         console.print(_table(result))
     say(ratio_text(result))

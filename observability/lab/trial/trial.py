@@ -4,6 +4,7 @@ import hashlib
 import random
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -107,12 +108,13 @@ class Trial:
         )
         source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
         pairs = self._sizes.pairs * self.experiment.times_as_many_pairs
+        warm_up_seconds = max(self._sizes.warm_up_seconds, self.experiment.warm_up_seconds)
         plan = Plan(
             experiment=self.experiment.name,
             seed=self._seed,
             place=self.setting.place,
             setting_sha256=self._setting_sha256(),
-            sizes=self._sizes,
+            sizes=replace(self._sizes, warm_up_seconds=warm_up_seconds),
             rate_per_second=rate,
             expected_utilisation=demand.utilisation,
             sides=tuple(_SIDES if source.random() < 0.5 else _SIDES[::-1] for _ in range(pairs)),
@@ -188,6 +190,7 @@ class Trial:
             schedule,
             observation=observation,
             own_time=self.experiment.own_time,
+            metric=self.experiment.metric,
             on_progress=self._on_progress,
         )
 

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from observability.lab import proxy as module
+from observability.lab.loss import FIRST_SECONDS, Loss
 from observability.lab.proxy import MOST_BYTES, MOST_CHUNKS, Address, Delay, Proxy
 from services.local.ports import HOST, free_port
 
@@ -205,6 +206,14 @@ async def test_jitter_overtakes_nothing() -> None:
             writer.write(numbers[begin : begin + 16])
             await asyncio.sleep(0)
         assert await reader.readexactly(len(numbers)) == numbers
+
+
+async def test_what_is_lost_arrives_when_it_was_sent_again() -> None:
+    noting = Noting()
+    delay = Delay(latency_seconds=0.0, loss=Loss(share=1.0, again=0.0))
+    async with proxied(noting.talk, delay) as proxy, connected(proxy) as connection:
+        took = [await noting.ask(connection) for _ in range(2)]
+    assert min(seconds for pair in took for seconds in pair) >= FIRST_SECONDS
 
 
 async def test_a_target_that_speaks_first_is_heard() -> None:

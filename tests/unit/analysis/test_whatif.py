@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.analysis.comparison import Estimate
-from observability.analysis.whatif import Prediction, Saving, predict, unchanged
+from observability.analysis.whatif import Prediction, Saving, changed_goodput, predict, unchanged
 
 TENTH = (0.1,) * 40
 NOTHING = (0.0,) * 40
@@ -163,3 +163,36 @@ def _predicted(drawn: list[tuple[float, float, float]], utilisation: float | Non
     work = tuple(duration * share for duration, share, _ in drawn)
     wait = tuple(duration * (1 - share) * of_rest for duration, share, of_rest in drawn)
     return predict(durations, Saving(work, wait), predictor="", utilisation=utilisation)
+
+
+# --- Goodput ----------------------------------------------------------------------------------------------------------
+
+
+def test_goodput_changes_by_what_was_counted_and_has_intervals_around_it() -> None:
+    """Of 100 requests in ten seconds 40 were of use, and all but ten will be."""
+    told = changed_goodput(4.0, 9.0, requests=100, seconds=10.0)
+    assert (told.before.value, told.after.value, told.ratio.value) == pytest.approx((4.0, 9.0, 2.25))
+    assert (told.before.low, told.before.high) == pytest.approx((3.17, 4.87), abs=0.01)
+    assert told.after.low == pytest.approx(7.8, abs=0.1)
+    assert told.ratio.low < 2.25 < told.ratio.high
+
+
+def test_no_more_are_of_use_than_there_are() -> None:
+    assert changed_goodput(4.0, 10.0, requests=100, seconds=10.0).after.high == pytest.approx(10.0)
+
+
+def test_what_changes_more_is_less_sure() -> None:
+    near, far = (changed_goodput(before, 9.0, requests=100, seconds=10.0).after for before in (8.0, 1.0))
+    assert far.low < near.low
+
+
+def test_from_nothing_there_is_a_ratio_and_it_is_finite() -> None:
+    """Half a request in ten seconds stands for none."""
+    told = changed_goodput(0.0, 5.0, requests=100, seconds=10.0)
+    assert told.ratio.value == pytest.approx(100.0)
+    assert told.ratio.low < 100.0 <= told.ratio.high < 1_000.0
+
+
+def test_where_nothing_changes_the_ratio_is_1() -> None:
+    told = changed_goodput(5.0, 5.0, requests=100, seconds=10.0)
+    assert told.ratio.low < 1.0 < told.ratio.high

@@ -7,6 +7,7 @@ from observability.lab.gates import (
     backlog_gate,
     connections_gate,
     generator_cpu_gate,
+    generator_failures,
     in_flight_gate,
     send_lag_gate,
     sent_gate,
@@ -33,6 +34,14 @@ def test_the_send_lag_may_be_3_ms_or_a_twentieth_of_the_median(lag: float, laten
 @pytest.mark.parametrize(("busy_seconds", "status"), [(6.9, PASSED), (7.0, FAILED)])
 def test_a_generator_without_room_fails_the_run(busy_seconds: float, status: GateStatus) -> None:
     assert generator_cpu_gate(busy_seconds=busy_seconds, elapsed_seconds=10).status is status
+
+
+def test_a_platform_that_falls_behind_is_no_failure_of_the_generator() -> None:
+    late = send_lag_gate([record(lag=0.01, latency=0.01)] * 100)
+    behind = backlog_gate([record(intended=at / 10, latency=10.0) for at in range(100)], duration_seconds=10)
+    assert (late.status, behind.status) == (FAILED, FAILED)
+    assert generator_failures([sent_gate(scheduled=1, sent=1), behind]) == ()
+    assert generator_failures([late, behind]) == (f"send lag: {late.sentence}",)
 
 
 @pytest.mark.parametrize(("peak", "status"), [(64, PASSED), (65, FAILED)])

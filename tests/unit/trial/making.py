@@ -11,8 +11,8 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.spans import SpanKind
-from observability.analysis.whatif import Prediction
-from observability.lab.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Truth
+from observability.analysis.whatif import Goodput, Prediction
+from observability.lab.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Metric, Setting, Truth
 from observability.lab.trial.block import Block
 from observability.lab.trial.claim import claim_of
 from observability.lab.trial.records import BlockRecord, Folder, Plan, Side, Sizes
@@ -29,6 +29,9 @@ PREDICTION = Prediction(
     utilisation_before=0.7,
     utilisation_after=0.4,
     trusted=True,
+)
+FEWER_LOST = replace(
+    PREDICTION, goodput=Goodput(Estimate(4.4, 4.0, 4.8), Estimate(9.9, 9.0, 10.8), Estimate(2.25, 2.0, 2.5))
 )
 RIGHT = Verdict(
     answer=Answer.FOUND,
@@ -90,11 +93,33 @@ def blocks(
     return made
 
 
+def with_goodput(records: Sequence[BlockRecord], *, before: Sequence[int], after: Sequence[int]) -> list[BlockRecord]:
+    """The same blocks, of ten seconds each, with so many orders of use in each pair."""
+    good = {"before": before, "after": after}
+    return [
+        replace(
+            each,
+            block=replace(
+                each.block,
+                good_orders=good[each.side][each.pair - 1],
+                counted_seconds=10.0,
+                answers={"sold": good[each.side][each.pair - 1], "sold too late": 7},
+            ),
+        )
+        for each in records
+    ]
+
+
 def finished_trial(
-    path: Path, *, verdict: Verdict = RIGHT, kind: Kind = Kind.BOTTLENECK, truth: Truth | None = TRUTH
+    path: Path,
+    *,
+    verdict: Verdict = RIGHT,
+    kind: Kind = Kind.BOTTLENECK,
+    truth: Truth | None = TRUTH,
+    metric: Metric = Metric.LATENCY,
 ) -> Folder:
     """Write a trial of three pairs, whose second one took two attempts."""
-    tried = experiment(kind, truth)
+    tried = replace(experiment(kind, truth), metric=metric)
     folder = Folder(path)
     folder.write("claim.json", claim_of(tried, tried.draw(random.Random(1))))
     folder.write("environment.json", {"Python": "3.11.7", "processors": "2"})
@@ -103,7 +128,10 @@ def finished_trial(
     folder.write("diagnosis.json", verdict)
     folder.write("seal.json", {"sha256_of_diagnosis": folder.hash_of_diagnosis()})
     seal = folder.seal()
-    counted = [replace(each, seal=seal, attempt=2 if each.pair == 2 else 1) for each in blocks(0.5)]
+    told = (
+        with_goodput(blocks(0.5), before=(40, 50, 45), after=(80, 100, 90)) if metric is Metric.GOODPUT else blocks(0.5)
+    )
+    counted = [replace(each, seal=seal, attempt=2 if each.pair == 2 else 1) for each in told]
     for each in counted:
         folder.write(f"blocks/{each.pair:02}-{each.side}.json", each)
     for side in ("before", "after"):

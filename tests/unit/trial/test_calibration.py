@@ -1,15 +1,20 @@
 """At which rate the busiest resource is as busy as wanted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
+from observability.lab.experiments.experiment import Demand
+from observability.lab.trial.block import Block, Schedule
 from observability.lab.trial.calibration import (
     IDLE_UTILISATION,
+    PROBE_RATE_PER_SECOND,
     PROBE_WARM_UP_SECONDS,
     Demands,
     Held,
+    calibrate,
     demands,
     rate_for,
 )
@@ -43,6 +48,40 @@ def test_what_workers_hold_anyway_is_part_of_how_busy_a_pool_is() -> None:
 def test_connections_are_held_longer_on_a_busier_core() -> None:
     busy = Demands(cpu_seconds=0.01, pools=(Held(0.0, 0.02),), probe_utilisation=0.1)
     assert busy.utilisation(40) > 2 * busy.utilisation(20)
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.0])
+def test_beyond_what_can_be_done_the_rate_is_so_many_times_as_much(factor: float) -> None:
+    assert CORE.asked(rate_for(CORE, factor)) == pytest.approx(factor)
+    assert rate_for(CORE, factor) == pytest.approx((factor - IDLE_UTILISATION) / 0.02)
+
+
+def test_a_pool_that_is_the_limit_by_itself_is_the_one_that_more_is_asked_of() -> None:
+    assert rate_for(POOL, 2.0) == pytest.approx((2.0 - 0.1) / 0.05)
+
+
+def test_connections_that_are_held_while_the_core_has_no_time_are_no_limit() -> None:
+    """At the rate that is wanted, twenty connections of a hundred are held for an order's own time."""
+    both = Demands(cpu_seconds=0.02, pools=(Held(0.0, 0.002),), probe_utilisation=0.2)
+    assert rate_for(both, 2.0) == pytest.approx(rate_for(CORE, 2.0))
+
+
+async def test_where_more_is_asked_than_can_be_done_busier_probes_tell_what_an_order_takes(tmp_path: Path) -> None:
+    """Of a second of the core 40 ms, then 20, then 19, which is about the same."""
+    rates: list[float] = []
+    seconds = (0.04, 0.02, 0.019)
+
+    async def run(schedule: Schedule, seen: Path) -> Block:
+        write_observation(seen)
+        made = block(1, "before", [0.1] * 100).block
+        used = 9.0 * IDLE_UTILISATION + 100 * seconds[len(rates)]
+        rates.append(schedule.rate_per_second)
+        return replace(made, cpu_seconds={"shop": used})
+
+    rate = await calibrate(run, Demand(utilisation=2.0), seed=1, observation=tmp_path / "seen")
+    busy = [(0.9 - IDLE_UTILISATION) / each for each in seconds[:2]]
+    assert rates == [PROBE_RATE_PER_SECOND, *map(pytest.approx, busy)]
+    assert rate == pytest.approx((2.0 - IDLE_UTILISATION) / 0.019, abs=0.01)
 
 
 def test_a_probe_tells_what_an_order_takes_beyond_what_the_platform_does_anyway(tmp_path: Path) -> None:

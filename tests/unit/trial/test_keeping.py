@@ -2,23 +2,19 @@
 
 import stat
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import pytest
 
 from observability.analysis.observation import Objective, Observation, read_observation
-from observability.lab.experiments.experiment import Demand
-from observability.lab.load import Load
-from observability.lab.trial.block import Schedule, keep
+from observability.lab.goodput import DEADLINE_SECONDS
+from observability.lab.trial.keeping import keep
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
-from tests.unit.trial.making import block
+from tests.unit.lab.records import record
 
-BLOCK = block(1, "before", (0.1, 0.2)).block
-SCHEDULE = Schedule(rate_per_second=5, warm_up_seconds=2, duration_seconds=10, seed=1, demand=Demand(utilisation=0.5))
-# It began a second before the epoch: with the warm-up, requests count from its first second on.
-RUN = cast(Load, SimpleNamespace(started_at_unix_seconds=-1.0))
+# They became due a second after the epoch, and later.
+COUNTED = (record(latency=0.1), record(latency=0.2, outcome="error"))
 RESOURCE = {"service.name": "stock", "service.version": "0.1.0", "service.instance.id": "f00", "host.name": "here"}
 
 
@@ -45,7 +41,7 @@ def kept(tmp_path: Path) -> Path:
     (traces / "traces.jsonl").write_bytes(exported("1", "a"))
     link = {"traceId": "a" * 32, "spanId": "1" * 16}
     (traces / "traces.000001.jsonl").write_bytes(exported("2", "b", links=[link]) + exported("3", "c")[:250])
-    keep(traces, observation, RUN, BLOCK, SCHEDULE)
+    keep(traces, observation, COUNTED, from_seconds=1.0, until_seconds=11.0, rate_per_second=5.0)
     return observation
 
 
@@ -83,7 +79,8 @@ def test_the_objective_is_the_shops(seen: Observation) -> None:
 def test_what_customers_saw_is_kept(seen: Observation) -> None:
     assert seen.requests is not None
     assert (seen.requests.from_seconds, seen.requests.until_seconds) == (1.0, 11.0)
-    assert seen.requests.latencies_seconds == BLOCK.latencies_seconds
+    assert seen.requests.latencies_seconds == (0.1, 0.2)
+    assert (seen.requests.answered, seen.requests.deadline_seconds) == ((True, False), DEADLINE_SECONDS)
 
 
 def test_nobody_writes_there_any_more(kept: Path) -> None:

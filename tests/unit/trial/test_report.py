@@ -3,19 +3,20 @@
 import html
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from observability.cli.lab import commands
-from observability.lab.experiments.experiment import Kind
+from observability.lab.experiments.experiment import Kind, Metric
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.report.evidence import NotFinished
 from observability.lab.trial.report.page import render_trial
 from observability.lab.trial.summary import summarise_trial
 from observability.lab.trial.writing import write_report
-from tests.unit.trial.making import CANNOT_TELL, NOTHING_FOUND, block, finished_trial
+from tests.unit.trial.making import CANNOT_TELL, FEWER_LOST, NOTHING_FOUND, RIGHT, block, finished_trial
 
 NEEDED = ("claim.json", "environment.json", "plan.json", "diagnosis.json", "seal.json", "score.json")
 
@@ -46,6 +47,24 @@ def test_the_page_and_the_summary_say_what_was_found_and_what_the_fix_gained(tmp
     for shown in (text_of(render_trial(folder)), text_of(summarise_trial(folder))):
         assert named in shown
         assert gained in shown
+
+
+def test_where_goodput_counts_it_stands_in_place_of_the_quantiles(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path, verdict=replace(RIGHT, prediction=FEWER_LOST), metric=Metric.GOODPUT)
+    page, summary = text_of(render_trial(folder)), text_of(summarise_trial(folder))
+    gained = "Of 10.1 orders a second 4.5 were answered rightly in time without the fix, and 9.0 with it: 2.00"
+    for shown in (page, summary):
+        assert gained in shown
+        assert "p95" not in shown.replace("95th", "")
+    assert "sold too late 21 21" in page
+    assert "predicted after 9.9 9.0 to 10.8 +10 %" in page
+    assert "| 10.1 | 4.5 (3.7 to 5.3) | 9.9 (9.0 to 10.8) | 9.0 (7.3 to 10.7) | +10 % | +12 % | -50 % |" in summary
+
+
+def test_goodput_of_which_nothing_was_predicted_is_told_without(tmp_path: Path) -> None:
+    shown = text_of(render_trial(finished_trial(tmp_path, verdict=CANNOT_TELL, metric=Metric.GOODPUT)))
+    assert "Nothing was predicted, since the diagnosis could not tell." in shown
+    assert "measured after 9.0 7.3 to 10.7" in shown
 
 
 def test_a_wrong_verdict_is_called_wrong_with_the_truth(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Verdict
-from observability.lab.experiments.experiment import Truth
+from observability.lab.experiments.experiment import Metric, Truth
 from observability.lab.trial.score import Score, score, why_wrong
 from observability.lab.trial.tally import (
     SAME_TWICE,
@@ -20,7 +20,17 @@ from observability.lab.trial.tally import (
     share_wrong,
     significant,
 )
-from tests.unit.trial.making import CANNOT_TELL, NOTHING_FOUND, PREDICTION, RIGHT, TRUTH, blocks, experiment
+from tests.unit.trial.making import (
+    CANNOT_TELL,
+    FEWER_LOST,
+    NOTHING_FOUND,
+    PREDICTION,
+    RIGHT,
+    TRUTH,
+    blocks,
+    experiment,
+    with_goodput,
+)
 
 QUEUED = replace(RIGHT, prediction=replace(PREDICTION, predictor="queueing: the wait goes away"))
 
@@ -106,6 +116,15 @@ def test_those_who_know_nothing_are_told_beside() -> None:
     told = list(prediction_sentences([finished(RIGHT), finished(NOTHING_FOUND, after=1.0, name=SAME_TWICE)]))
     assert told[-2] == "that all stays the same: median error 100%"
     assert told[-1] == "that it becomes as the healthy run was: median error 100%"
+
+
+def test_what_was_predicted_of_goodput_is_told_by_itself() -> None:
+    """9.9 orders a second were predicted, and 9 came where 4.5 had been."""
+    tried = replace(experiment(), metric=Metric.GOODPUT)
+    verdict = replace(RIGHT, prediction=FEWER_LOST)
+    blocks_told = with_goodput(blocks(1.0), before=(40, 50, 45), after=(80, 100, 90))
+    told = list(prediction_sentences([Finished("one", verdict, score(tried, TRUTH, verdict, blocks_told, attempts=6))]))
+    assert told == ["of goodput: median error 10% of 1 predictions; that all stays the same: 50%"]
 
 
 def test_what_was_named_wrongly_predicts_nothing() -> None:

@@ -1,9 +1,10 @@
 """What did each block show? Those that count, and the attempts that do not, in the order in which they ran."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from observability.analysis.quantiles import quantile
-from observability.lab.trial.records import BlockRecord
+from observability.lab.trial.records import BlockRecord, Side
 from observability.lab.trial.report.evidence import Evidence
 
 
@@ -30,6 +31,15 @@ def block_rows(evidence: Evidence) -> tuple[BlockRow, ...]:
     return tuple(
         sorted(rows, key=lambda row: (place[row.record.pair, row.record.side], row.counts, row.record.attempt))
     )
+
+
+def answers(evidence: Evidence) -> tuple[tuple[str, int, int], ...]:
+    """Give how orders ended, and how many did so before the fix and after it, the most frequent first."""
+    counts: dict[Side, Counter[str]] = {"before": Counter(), "after": Counter()}
+    for each in evidence.blocks:
+        counts[each.side].update(each.block.answers)
+    both = counts["before"] + counts["after"]
+    return tuple((name, counts["before"][name], counts["after"][name]) for name, _ in both.most_common())
 
 
 def _row(run: BlockRecord, *, counts: bool) -> BlockRow:

@@ -7,7 +7,9 @@ from observability.analysis.comparison import Estimate
 from observability.lab.report.plots import Frame
 from observability.lab.report.scales import LinearScale, Tick
 from observability.lab.report.words import milliseconds
+from observability.lab.trial.goodput import MeasuredGoodput
 from observability.lab.trial.report.evidence import Evidence
+from observability.lab.trial.report.words import rate
 
 _MILLISECONDS = 1e3
 _ROW_PIXELS = 24
@@ -29,8 +31,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """All that is drawn."""
+    """All that is drawn; `axis` says what it is measured in."""
 
+    axis: str
     frame: Frame
     rows: tuple[Row, ...]
     x_ticks: tuple[Tick, ...]
@@ -38,21 +41,25 @@ class Forecasts:
 
 def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> Forecasts:
     """Place a row for each figure, those of a quantile together."""
-    figures = list(_figures(evidence))
-    quantiles = len(evidence.measured)
-    height = len(figures) * _ROW_PIXELS + quantiles * _GAP_PIXELS + 50
+    goodput = evidence.score.goodput
+    figures = list(_figures(evidence) if goodput is None else _figures_of_goodput(goodput))
+    groups = len({name for _, name, _ in figures})
+    unit = _MILLISECONDS if goodput is None else 1.0
+    height = len(figures) * _ROW_PIXELS + groups * _GAP_PIXELS + 50
     frame = Frame(width=width, height=height, left=left, right=right, top=4, bottom=46)
     highest = max(_shown(estimate)[2] for _, _, estimate in figures)
-    scale = LinearScale(highest * _MILLISECONDS * 1.05, frame.x_first, frame.x_last)
+    scale = LinearScale(highest * unit * 1.05, frame.x_first, frame.x_last)
     rows = []
     y = frame.y_last
     quantile = ""
     for kind, name, estimate in figures:
         y += _ROW_PIXELS + (_GAP_PIXELS if quantile and name != quantile else 0)
         quantile = name
-        x, low_x, high_x = (scale.at(each * _MILLISECONDS) for each in _shown(estimate))
-        rows.append(Row(kind, f"{name} {kind}", milliseconds(estimate.value), y - _ROW_PIXELS / 2, x, low_x, high_x))
-    return Forecasts(frame=frame, rows=tuple(rows), x_ticks=tuple(scale.ticks(5)))
+        x, low_x, high_x = (scale.at(each * unit) for each in _shown(estimate))
+        value = milliseconds(estimate.value) if goodput is None else rate(estimate.value)
+        rows.append(Row(kind, f"{name} {kind}", value, y - _ROW_PIXELS / 2, x, low_x, high_x))
+    axis = "latency, ms" if goodput is None else "answered rightly in time, orders a second"
+    return Forecasts(axis=axis, frame=frame, rows=tuple(rows), x_ticks=tuple(scale.ticks(5)))
 
 
 def _figures(evidence: Evidence) -> Iterator[tuple[str, str, Estimate]]:
@@ -65,6 +72,13 @@ def _figures(evidence: Evidence) -> Iterator[tuple[str, str, Estimate]]:
             yield "predicted", measured.name, forecast.predicted
 
 
+def _figures_of_goodput(goodput: MeasuredGoodput) -> Iterator[tuple[str, str, Estimate]]:
+    yield "before", "goodput", goodput.before
+    yield "after", "goodput", goodput.after
+    if goodput.forecast is not None:
+        yield "predicted", "goodput", goodput.forecast.predicted
+
+
 def _shown(estimate: Estimate) -> tuple[float, float, float]:
-    """Draw an interval without an upper bound up to its value alone."""
-    return estimate.value, estimate.low, estimate.high if estimate.high < float("inf") else estimate.value
+    """Draw an interval without an upper bound up to its value alone, and none below 0."""
+    return estimate.value, max(0.0, estimate.low), estimate.high if estimate.high < float("inf") else estimate.value

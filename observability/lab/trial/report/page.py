@@ -7,7 +7,7 @@ from observability.lab.report.plots import Frame
 from observability.lab.trial.records import Folder
 from observability.lab.trial.report import words
 from observability.lab.trial.report.areas import Areas, draw_areas
-from observability.lab.trial.report.blocks import block_rows
+from observability.lab.trial.report.blocks import answers, block_rows
 from observability.lab.trial.report.curves import Curves, draw_curves
 from observability.lab.trial.report.evidence import Evidence, read_evidence
 from observability.lab.trial.report.forecasts import Forecasts, draw_forecasts
@@ -60,6 +60,7 @@ def render(evidence: Evidence) -> str:
         drawn=_draw(evidence),
         forecast_of={forecast.quantile: forecast for forecast in evidence.score.forecasts},
         rows=block_rows(evidence),
+        answers=answers(evidence),
     )
 
 

@@ -5,6 +5,7 @@ from observability.analysis.diagnosis import Answer, Verdict
 from observability.lab.experiments.experiment import Kind
 from observability.lab.report.words import duration, milliseconds
 from observability.lab.trial.claim import Claim
+from observability.lab.trial.goodput import MeasuredGoodput
 from observability.lab.trial.measurement import measure
 from observability.lab.trial.report.evidence import Evidence
 from observability.lab.trial.score import EQUIVALENCE_MARGIN, Score
@@ -50,7 +51,8 @@ def answer(verdict: Verdict) -> str:
     match verdict.answer:
         case Answer.FOUND:
             named = place(str(verdict.bottleneck), verdict.service, verdict.operation)
-            return f"named {named}, {percent(verdict.share)} of the requests' time"
+            of_goodput = verdict.prediction is not None and verdict.prediction.goodput is not None
+            return f"named {named}" if of_goodput else f"named {named}, {percent(verdict.share)} of the requests' time"
         case Answer.NONE:
             return "found no bottleneck"
         case Answer.CANNOT_TELL:
@@ -72,7 +74,9 @@ def place(bottleneck: str, service: str, operation: str) -> str:
 
 
 def gained(evidence: Evidence) -> str:
-    """Say what the fix did to the 95th percentile."""
+    """Say what the fix did to the 95th percentile, or to goodput where it is about that."""
+    if evidence.score.goodput is not None:
+        return f"{yielded(evidence.score.goodput)}."
     p95 = next(each for each in evidence.measured if each.name == "p95")
     moved_by = evidence.score.ratio_p95.ratio
     moved = f"p95 after / before is {ratio(moved_by)}"
@@ -88,8 +92,18 @@ def gained(evidence: Evidence) -> str:
             return f"{_optimised(evidence.score.own_ratio)} and {moved}: {_equivalent(evidence)}."
 
 
+def yielded(goodput: MeasuredGoodput) -> str:
+    """Say how many orders were of use, with the fix and without."""
+    return (
+        f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} were answered rightly in "
+        f"time without the fix, and {rate(goodput.after.value)} with it: {ratio(goodput.ratio)} times as many"
+    )
+
+
 def ratios(score: Score) -> str:
-    """Say what became of the latency."""
+    """Say what became of the latency, or of goodput where that is what counts."""
+    if score.goodput is not None:
+        return f"After / before: goodput {ratio(score.goodput.ratio)}."
     of = {"p50": score.ratio_p50, "p95": score.ratio_p95}
     return f"After / before: {'; '.join(f'{name} {ratio(each.ratio)}' for name, each in of.items())}."
 
@@ -117,6 +131,16 @@ def _equivalent(evidence: Evidence) -> str:
 def bounds(estimate: Estimate) -> str:
     """Write an interval in milliseconds, without the unit."""
     return f"{milliseconds(estimate.low)} to {milliseconds(estimate.high)}"
+
+
+def rate(per_second: float) -> str:
+    """Write how many a second."""
+    return f"{per_second:.1f}"
+
+
+def rate_bounds(estimate: Estimate) -> str:
+    """Write an interval of how many a second; less than none is none."""
+    return f"{rate(max(0.0, estimate.low))} to {rate(estimate.high)}"
 
 
 def ratio(estimate: Estimate) -> str:

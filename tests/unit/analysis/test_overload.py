@@ -1,0 +1,185 @@
+"""Overload: what must be there, what it is not, and what is done when the rest is turned away."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.diagnosis import Answer, diagnose
+from observability.analysis.observation import Objective, Observation, Requests, TimedScrape
+from observability.analysis.suspects.overload import find_overload
+from observability.analysis.trees import Node
+from tests.unit.analysis.seeing import busy, found, named, pool_scrape, queries, query, seen, serve
+
+# Ten a second, for ten seconds.
+COUNT, SECONDS = 100, 10.0
+DEADLINE = 2.0
+# A request that is done takes four steps, the answer's among them.
+DONE, GIVEN_UP = 3, 1
+
+
+def asked(number: int, took_seconds: float, statements: int) -> Node:
+    """The request that began at its tenth of a second, with statements in its first milliseconds."""
+    start = 100.0 * number
+    return serve(
+        "POST /things", start, start + 1e3 * took_seconds, *queries("SELECT item", statements, start=start + 1)
+    )
+
+
+def clients(latencies: Sequence[float], answered: Sequence[bool] = ()) -> Requests:
+    """What they saw."""
+    return Requests(0.0, SECONDS, COUNT / SECONDS, tuple(latencies), None, tuple(answered), DEADLINE)
+
+
+def half_lost(*, lost_seconds: float = 2.5, done_seconds: float = 1.0, share_busy: float = 0.95) -> Observation:
+    """Every other request is given up, after one of its three statements."""
+    took = [lost_seconds if number % 2 else done_seconds for number in range(COUNT)]
+    roots = [asked(number, took[number], GIVEN_UP if number % 2 else DONE) for number in range(COUNT)]
+    answered = [not number % 2 for number in range(COUNT)]
+    return seen(*roots, processes=busy(share_busy), clients=clients(took, answered))
+
+
+def test_requests_that_come_to_nothing_while_the_processor_has_no_time_left_are_overload() -> None:
+    [suspect] = found(find_overload, half_lost())
+    assert named(suspect) == (Bottleneck.OVERLOAD, "shop", "")
+
+
+def test_it_says_what_was_of_use_what_had_no_time_left_and_what_was_done_in_vain() -> None:
+    """Five a second are of use, and five a second take 2.5 s for nothing."""
+    [suspect] = found(find_overload, half_lost())
+    assert suspect.evidence[0] == "5.0 of 10.0 requests a second had an answer that was of use, within 2 s"
+    assert suspect.evidence[1] == "the processor was 95% busy"
+    assert suspect.evidence[3] == "12.50 s a second were spent by requests that came to nothing"
+
+
+def test_what_is_done_for_nobody_is_done_for_others_when_these_are_turned_away() -> None:
+    """Five a second take all of four steps, five a second half of them: that is enough for seven and a half."""
+    [suspect] = found(find_overload, half_lost())
+    assert suspect.goodput is not None
+    assert suspect.goodput.before.value == pytest.approx(5.0)
+    assert suspect.goodput.after.value == pytest.approx(7.5, rel=0.1)
+    assert suspect.goodput.after.low < 7.5 < suspect.goodput.after.high
+
+
+def test_where_none_was_of_use_there_is_a_ratio_all_the_same() -> None:
+    lost = [asked(number, 2.5, DONE if number % 4 else GIVEN_UP) for number in range(COUNT)]
+    slow = [asked(number, 5.0, DONE + 3) if number % 10 == 0 else each for number, each in enumerate(lost)]
+    observation = seen(*slow, processes=busy(0.95), clients=clients([2.5] * COUNT, [False] * COUNT))
+    [suspect] = found(find_overload, observation)
+    assert suspect.goodput is not None
+    assert suspect.goodput.before.value == pytest.approx(0.05)
+    assert 1 < suspect.goodput.ratio.low < suspect.goodput.ratio.value
+
+
+def test_the_verdict_is_overload_and_carries_what_is_predicted_of_goodput() -> None:
+    verdict = diagnose(half_lost())
+    assert (verdict.answer, verdict.bottleneck) == (Answer.FOUND, Bottleneck.OVERLOAD)
+    assert verdict.sentence().startswith("overload: shop; 5.0 requests a second are answered well, and 7.")
+    assert verdict.prediction is not None
+    assert verdict.prediction.goodput is not None
+    assert verdict.prediction.goodput.after.value == pytest.approx(7.5, rel=0.1)
+
+
+def test_connections_that_are_held_by_who_waits_for_the_processor_are_no_pool_that_is_too_small() -> None:
+    """Half of the time of each request goes by before it has a connection."""
+    waiting = [
+        serve(
+            "POST /things",
+            100 * number,
+            100 * number + 2500,
+            query("BEGIN", 100 * number + 1, 100 * number + 2, waited=1250),
+        )
+        for number in range(COUNT)
+    ]
+    done = [asked(number, 1.0, DONE) for number in range(COUNT)]
+    roots = [waiting[number] if number % 2 else done[number] for number in range(COUNT)]
+    observation = replace(half_lost(), traces=seen(*roots).traces, scrapes=full_throughout())
+    verdict = diagnose(observation)
+    assert verdict.bottleneck is Bottleneck.OVERLOAD
+    assert verdict.also == ("pool in shop",)
+
+
+def test_what_keeps_the_processor_busy_has_the_name_where_it_explains_the_time() -> None:
+    """Of 2.5 s, statements one after the other take two."""
+    roots = [
+        serve(
+            "POST /things", 100 * number, 100 * number + 2500, *queries("SELECT item", 100, start=100 * number, each=20)
+        )
+        for number in range(COUNT)
+    ]
+    whole = replace(
+        half_lost(), traces=seen(*roots[::2], *[asked(number, 2.5, 160) for number in range(1, COUNT, 2)]).traces
+    )
+    verdict = diagnose(whole)
+    assert verdict.bottleneck is Bottleneck.N_PLUS_ONE
+
+
+def full_throughout() -> tuple[TimedScrape, ...]:
+    """A look at a pool each second, all of whose connections are in use."""
+    return tuple(
+        pool_scrape(at, used=2, waits=10 * at, wait_seconds=10.0 * at, hold_seconds=at)
+        for at in range(1 + int(SECONDS))
+    )
+
+
+# --- No overload ------------------------------------------------------------------------------------------------------
+
+
+def test_a_processor_that_has_time_left_is_not_overloaded() -> None:
+    assert not found(find_overload, half_lost(share_busy=0.85))
+
+
+def test_a_pool_that_is_full_all_the_time_is_as_good_as_a_processor() -> None:
+    observation = replace(half_lost(share_busy=0.3), scrapes=full_throughout())
+    [suspect] = found(find_overload, observation)
+    assert suspect.evidence[1] == "all 2 of pool 'main' were in use at 100% of the looks"
+
+
+def test_a_pool_with_a_connection_left_now_and_then_is_no_overload() -> None:
+    looks = [
+        replace(each, scrape=pool_scrape(at, used=1).scrape) if at % 6 == 0 else each
+        for at, each in enumerate(full_throughout())
+    ]
+    assert not found(find_overload, replace(half_lost(share_busy=0.3), scrapes=tuple(looks)))
+
+
+def test_a_queue_for_a_pool_of_which_all_come_out_in_time_is_no_overload() -> None:
+    roots = [asked(number, 0.6, DONE) for number in range(COUNT)]
+    observation = seen(*roots, processes=busy(0.5), scrapes=full_throughout(), clients=clients([0.6] * COUNT))
+    assert not found(find_overload, observation)
+
+
+def test_who_is_turned_away_at_once_is_the_fix_at_work() -> None:
+    assert not found(find_overload, half_lost(lost_seconds=0.1))
+
+
+def test_a_surge_that_is_over_is_no_overload() -> None:
+    """In the first half all but come to nothing, in the second none does."""
+    took = [2.5] * 50 + [0.5] * 50
+    roots = [asked(number, took[number], DONE) for number in range(COUNT)]
+    observation = seen(*roots, processes=busy(0.95), clients=clients(took, [each < DEADLINE for each in took]))
+    assert not found(find_overload, observation)
+
+
+def test_a_busy_platform_that_keeps_up_is_not_overloaded() -> None:
+    roots = [asked(number, 0.8, DONE) for number in range(COUNT)]
+    assert not found(find_overload, seen(*roots, processes=busy(0.95), clients=clients([0.8] * COUNT)))
+
+
+def test_requests_that_fail_in_the_end_although_all_is_done_for_them_are_another_matter() -> None:
+    """As much is done as is asked for: something else is wrong with the answers."""
+    roots = [asked(number, 2.5, DONE) for number in range(-30, COUNT)]
+    observation = seen(*roots, processes=busy(0.95), clients=clients([2.5] * COUNT, [False] * COUNT))
+    assert not found(find_overload, observation)
+
+
+def test_without_a_word_of_the_clients_nothing_is_too_late() -> None:
+    assert not found(find_overload, replace(half_lost(), requests=None))
+    told = replace(clients([2.5] * COUNT), deadline_seconds=None)
+    assert not found(find_overload, replace(half_lost(), requests=told))
+
+
+def test_where_nobody_named_a_deadline_what_was_promised_is_one() -> None:
+    told = replace(clients([2.5 if number % 2 else 1.0 for number in range(COUNT)]), deadline_seconds=None)
+    assert found(find_overload, replace(half_lost(), requests=replace(told, objective=Objective(2.0, 0.99))))
