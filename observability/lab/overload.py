@@ -207,7 +207,7 @@ def answer_of(request: RequestRecord) -> str:
     """Name how an order ended: sold, sold too late, or why not."""
     if request.outcome is OutcomeKind.CONFIRMED:
         return "sold" if is_good(request) else "sold too late"
-    return request.reason or request.outcome
+    return request.reason or request.outcome.value
 
 
 def thirds(requests: Sequence[RequestRecord]) -> tuple[list[RequestRecord], list[RequestRecord], list[RequestRecord]]:
