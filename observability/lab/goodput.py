@@ -35,5 +35,5 @@ def answer_of(request: RequestRecord) -> str:
         case OutcomeKind.PENDING:
             said = "kept"
         case _:
-            return request.reason or request.outcome
+            return request.reason or request.outcome.value
     return said if is_in_time(request) else f"{said} too late"
