@@ -19,6 +19,7 @@ from observability.lab.outcomes import OutcomeKind
 from observability.lab.run import RequestRecord
 
 FORMAT = "plumbline-load/1"
+STOPPED_EARLY = "stopped early"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class LoadResult:
     def invalid_because(self) -> list[str]:
         """Why the figures must not be used: the failed gates and an early stop; empty for a valid run."""
         failed = [f"{gate.name}: {gate.sentence}" for gate in self.gates if gate.status is GateStatus.FAILED]
-        return failed if self.stop_signal is None else ["stopped early", *failed]
+        return failed if self.stop_signal is None else [STOPPED_EARLY, *failed]
 
     @property
     def valid(self) -> bool:

@@ -14,11 +14,12 @@ from pathlib import Path
 from observability.analysis.otlp import read_spans
 from observability.lab.demo.effects import wait_for_effects
 from observability.lab.experiments.experiment import Demand, Metric, Variant
-from observability.lab.gates import generator_failures
+from observability.lab.gates import generator_failures, send_lag_gate
 from observability.lab.generator import GeneratorTask
-from observability.lab.goodput import answer_of, is_good
+from observability.lab.goodput import DEADLINE_SECONDS, answer_of, is_good
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
+from observability.lab.result import STOPPED_EARLY
 from observability.lab.run import OnProgress, RequestRecord
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.keeping import keep
@@ -160,11 +161,10 @@ def block_of(
     counted = counted_of(run, schedule)
     unanswered = sum(each.status is None or each.status >= HTTPStatus.INTERNAL_SERVER_ERROR for each in counted)
     failed = (f"{unanswered} of {len(counted)} orders failed",) if unanswered > MOST_FAILED * len(counted) else ()
-    of_the_generator = ("stopped early",) * ("stopped early" in run.invalid_because) + generator_failures(run.gates)
     return Block(
         latencies_seconds=tuple(each.latency_seconds for each in counted),
         unanswered=unanswered,
-        invalid_because=of_the_generator if metric is Metric.GOODPUT else (*run.invalid_because, *failed),
+        invalid_because=of_the_generator(run) if metric is Metric.GOODPUT else (*run.invalid_because, *failed),
         cpu_seconds=cpu_seconds,
         elapsed_seconds=run.elapsed_seconds,
         own_seconds=own_seconds,
@@ -173,6 +173,14 @@ def block_of(
         counted_seconds=schedule.duration_seconds,
         answers=Counter(map(answer_of, counted)),
     )
+
+
+def of_the_generator(run: Load) -> tuple[str, ...]:
+    """Say where the generator was the limit; how late it sent counts against the deadline of the answers."""
+    lag = send_lag_gate(run.requests, deadline_seconds=DEADLINE_SECONDS)
+    others = (gate for gate in run.gates if gate.name != lag.name)
+    stopped = tuple(why for why in run.invalid_because if why == STOPPED_EARLY)
+    return stopped + generator_failures((lag, *others))
 
 
 def counted_of(run: Load, schedule: Schedule) -> list[RequestRecord]:
