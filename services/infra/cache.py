@@ -8,6 +8,7 @@ holds up every request for its time limit, although all that it holds could be h
 - a value lives up to a third shorter than it may, by a dice of its own;
 - the cache has 50 ms. After three failures in a row it is left alone for a second, longer each time, and then tried by
   one; meanwhile the source answers, still one flight a key;
+- two reads of the source at once are the most, whatever is missing: others need its connections too;
 - a failure of the source goes to those who wait for it, and is never stored.
 
 What does not exist is not stored either: it is asked for each time. There is no way to take a value back. Keep in here
@@ -31,6 +32,8 @@ WAIT_SECONDS = 0.05
 # The most that a read of the source may take, for however patient a caller.
 FLIGHT_SECONDS = 2.0
 MOST_FLIGHTS = 64
+# So many dear reads at once, for all keys together: they must not take the connections that others need.
+MOST_READS = 2
 # A value lives for between this share of its lifetime and all of it.
 SHORTEST_SHARE = 2 / 3
 # One that is slow fails by its time limit, so slowness has no number of its own here.
@@ -98,6 +101,7 @@ class Cache(Generic[Value]):
         self._telemetry = telemetry
         self._clock = clock
         self._draw = draw
+        self._reads = asyncio.Semaphore(MOST_READS)
         self._breaker = CircuitBreaker(POLICY, draw=draw, on_transition=telemetry.changed)
         self._flights = SingleFlight(self._fetch, seconds=FLIGHT_SECONDS, most=MOST_FLIGHTS)
         telemetry.begin_at_zero()
@@ -110,8 +114,9 @@ class Cache(Generic[Value]):
     async def _fetch(self, names: tuple[str, ...]) -> Mapping[str, Value]:
         found = await self._look_up(names, self._store) if self._store else {}
         if missing := tuple(name for name in names if name not in found):
-            with self._telemetry.reading_source():
-                fresh = await self._read(missing)
+            async with self._reads:
+                with self._telemetry.reading_source():
+                    fresh = await self._read(missing)
             if self._store and fresh:
                 await self._keep(fresh, self._store)
             found = {**found, **fresh}
