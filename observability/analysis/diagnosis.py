@@ -138,14 +138,24 @@ def _predict(suspect: Suspect, observation: Observation, requests: Sequence[Requ
 
 
 def _choose(worth: Sequence[tuple[Suspect, Prediction]]) -> tuple[Suspect, Prediction]:
-    """Take what explains most; of a resource, what keeps it busy, if that explains half as much."""
+    """Take what explains most; of a resource, what keeps it busy, if that explains half as much.
+
+    What need not be done at all comes before how it is done.
+    """
     first = worth[0]
+    for other in worth[1:]:
+        if other[0].bottleneck is Bottleneck.COLD_CACHE and _is_same_place(first[0], other[0]):
+            return other
     if first[0].bottleneck in _RESOURCES:
         for other in worth[1:]:
             holds = other[0].bottleneck not in _RESOURCES and other[0].service == first[0].service
             if holds and other[0].saving.total() >= first[0].saving.total() / 2:
                 return other
     return first
+
+
+def _is_same_place(one: Suspect, other: Suspect) -> bool:
+    return (one.service, one.operation) == (other.service, other.operation)
 
 
 def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:

@@ -57,12 +57,13 @@ class Demand:
 
     The rate is calibrated: `utilisation` (0 to 1) is the share of its time that the busiest resource of the platform
     works with the `before` variant. `surge` multiplies the rate in the middle third. `lines` are the fewest and most
-    lines of an order, each number as likely.
+    lines of an order, each number as likely. With `looked_at` nobody orders: shoppers look at `lines` of so many SKUs.
     """
 
     utilisation: float
     surge: float = 1.0
     lines: tuple[int, int] = (1, 12)
+    looked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
