@@ -23,7 +23,7 @@ LIFETIME_SECONDS = 60.0
 
 @dataclass
 class Naive:
-    """Cache-aside as it is written first: look, read, write, each request by itself; each value as long as the other."""
+    """Cache-aside as it is written first: look, read, write, each by itself; each value lives as long as the others."""
 
     store: ValkeyStore
     source: "Source"

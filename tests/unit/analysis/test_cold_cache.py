@@ -7,7 +7,7 @@ import pytest
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import CacheUse, Observation, TableUse
-from observability.analysis.spans import SpanKind
+from observability.analysis.spans import Attribute, SpanKind
 from observability.analysis.suspects.cold_cache import STORES, find_cold_cache
 from observability.analysis.suspects.missing_index import find_missing_index
 from observability.analysis.suspects.n_plus_one import find_n_plus_one
@@ -20,13 +20,17 @@ EXPIRED = CacheUse("valkey", hits=20, misses=100, expired=95, evicted=0)
 
 def lookup(start: float, end: float, *, keys: int, hits: int, store: str = "valkey") -> Node:
     """A cache is asked for keys, and has some of them."""
-    attributes = {"db.system.name": store, "db.operation.batch.size": keys, "db.response.returned_rows": hits}
+    attributes: dict[str, Attribute] = {
+        "db.system.name": store,
+        "db.operation.batch.size": keys,
+        "db.response.returned_rows": hits,
+    }
     return step("MGET reports", start, end, kind=SpanKind.CLIENT, attributes=attributes)
 
 
 def write(start: float, end: float, *, store: str = "valkey") -> Node:
     """What was read is kept."""
-    attributes = {"db.system.name": store, "db.operation.batch.size": 1}
+    attributes: dict[str, Attribute] = {"db.system.name": store, "db.operation.batch.size": 1}
     return step("SET reports", start, end, kind=SpanKind.CLIENT, attributes=attributes)
 
 
