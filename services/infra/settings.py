@@ -49,8 +49,11 @@ def check_targets(text: str) -> str:
 
 def check_cache_url(url: SecretStr) -> SecretStr:
     """Return the URL when it is one of a server that speaks Valkey's protocol, or empty; for use as a validator."""
-    if url.get_secret_value() and urlsplit(url.get_secret_value()).scheme not in CACHE_SCHEMES:
-        raise ValueError(f"must begin with one of {', '.join(sorted(CACHE_SCHEMES))} and ://")
+    if text := url.get_secret_value():
+        parts = urlsplit(text)
+        if parts.scheme not in CACHE_SCHEMES:
+            raise ValueError(f"must begin with one of {', '.join(sorted(CACHE_SCHEMES))} and ://")
+        _ = parts.port  # raises ValueError for what is none
     return url
 
 

@@ -172,6 +172,7 @@ class Foundation:
         if not valkey_server_available():
             self._progress("there is no valkey-server here: stock hints are read anew each time")
             return
+        self._progress("starting Valkey")
         start = ValkeyStart(
             scratch=self._scratch,
             log_path=self.options.logs_directory / "valkey-server.log",

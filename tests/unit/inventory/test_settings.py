@@ -35,6 +35,11 @@ def test_another_kind_of_url_is_refused_and_its_password_not_told(monkeypatch: p
     assert "hunter2" not in str(refused.value)
 
 
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings, match="INVENTORY_CACHE_URL"):
+        settings(monkeypatch, CACHE_URL="valkey://cache:port")
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "3601", "nan"])
 def test_a_lifetime_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     with pytest.raises(BadSettings, match="INVENTORY_HINT_LIFETIME_SECONDS"):
