@@ -51,7 +51,7 @@ def find_cold_cache(observation: Observation, requests: Sequence[Request]) -> li
 
     Where a cache tells how its keys ended, most of what was missing must have been there before.
     """
-    if not any(_were_there(use) for use in observation.caches) and observation.caches:
+    if observation.caches and not any(_were_there(use) for use in observation.caches):
         return []
     return [
         _suspect(asked, observation.caches, requests)
@@ -71,7 +71,7 @@ def _asked(requests: Sequence[Request]) -> dict[Place, _Asked]:
         for parent, lookup in _lookups(request):
             asked = found[_place(parent.span)]
             asked.keys += _number(lookup.span, "db.operation.batch.size") or 1
-            asked.found += _number(lookup.span, "db.response.returned_rows") or 0
+            asked.found += _number(lookup.span, "db.response.returned_rows")
             asked.lookup_seconds.append(seconds([lookup]))
             for read in _reads_after(parent, lookup):
                 asked.reads[read.span.service, summary_of(read.span)].append(seconds([read]))
