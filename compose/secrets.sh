@@ -6,7 +6,7 @@ folder="${SECRETS_FOLDER:-$(dirname "$0")/../secrets}"
 mkdir -p "$folder"
 chmod 700 "$folder"
 umask 022
-for name in postgres order inventory notification exporter nats grafana; do
+for name in postgres order inventory notification exporter nats valkey grafana; do
     [ -s "$folder/${name}_password" ] ||
         LC_ALL=C tr -dc 'a-z' </dev/urandom | head -c 40 >"$folder/${name}_password"
 done

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.valkey"]
 
 # The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others.
 hypothesis.settings.register_profile("repeatable", derandomize=True)

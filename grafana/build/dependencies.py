@@ -1,5 +1,6 @@
-"""What does the shop wait for? The services it calls, its connection pools, and PostgreSQL."""
+"""What does the shop wait for? The services it calls, its pools, PostgreSQL, its caches."""
 
+from grafana.build.caches import CACHE_ERRORS, CACHE_RATE, CACHE_SATURATION
 from grafana.build.calls import CALL_DURATION, CALL_ERRORS, CALL_RATE
 from grafana.build.guards import GUARD_ERRORS, GUARD_SATURATION
 from grafana.build.panel import Board, Heading, Row
@@ -14,6 +15,7 @@ from grafana.build.postgres import (
 from grafana.build.signals import signals, traces
 from grafana.build.statements import STATEMENT_DURATION, STATEMENT_ERRORS, STATEMENT_RATE
 
+ERRORS = (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *GUARD_ERRORS, *CACHE_ERRORS)
 SLOW = traces(
     72,
     "Requests of an order process",
@@ -23,12 +25,15 @@ SLOW = traces(
 BOARD = Board(
     "shop-dependencies",
     "Dependencies",
-    "What does the shop wait for: another service, a connection, or PostgreSQL?",
+    "What does the shop wait for: another service, a connection, PostgreSQL, or what is not in a cache?",
     (
-        Row(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE)),
-        Row(Heading.ERRORS, (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *GUARD_ERRORS)),
+        Row(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE)),
+        Row(
+            Heading.ERRORS,
+            ERRORS,
+        ),
         Row(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
-        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION)),
+        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION, *CACHE_SATURATION)),
         Row(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
         signals(SLOW),
     ),

@@ -159,10 +159,17 @@ def _choose(worth: Sequence[Judged]) -> Judged:
     """Take what explains most; of a resource, what keeps it busy, if that explains half as much.
 
     Overload is a resource, too, whichever it is, and comes first: what waits for it explains as much, and is no cause.
-    A wait that nobody ends is one for whatever it is that is slow.
+    A wait that nobody ends is one for whatever it is that is slow. What need not be done at all comes before how it is
+    done.
     """
     first = next((each for each in worth if each[0].bottleneck is Bottleneck.OVERLOAD), worth[0])
+    first = next((each for each in worth if _makes_needless(each[0], first[0])), first)
     return next((other for other in worth if other is not first and _keeps_busy(other[0], first[0])), first)
+
+
+def _makes_needless(other: Suspect, first: Suspect) -> bool:
+    """Say whether what the first is about need not be done at all, since its result could be in a cache."""
+    return other.bottleneck is Bottleneck.COLD_CACHE and _is_same_place(first, other)
 
 
 def _keeps_busy(other: Suspect, first: Suspect) -> bool:
@@ -176,6 +183,10 @@ def _keeps_busy(other: Suspect, first: Suspect) -> bool:
             holds = first.bottleneck in _RESOURCES and other.bottleneck not in _RESOURCES
             holds = holds and other.service == first.service
     return holds and other.saving.total() >= first.saving.total() / 2
+
+
+def _is_same_place(one: Suspect, other: Suspect) -> bool:
+    return (one.service, one.operation) == (other.service, other.operation)
 
 
 def _nothing(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:

@@ -7,6 +7,7 @@ An observation is a folder. Times are seconds since the Unix epoch; all but the 
 - `sessions.jsonl`: `{"at", "sessions": [...]}`, the database sessions at work at one moment, fields as in Session.
 - `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one reading of one process a line.
 - `statements.jsonl`, `tables.jsonl`: one statement or table a line, fields as in StatementUse and TableUse.
+- `caches.jsonl`: one cache a line, fields as in CacheUse.
 - `requests.json`: `{"from", "until", "scheduled_rate_per_second", "latencies_seconds"}`, what the clients saw.
   What they were promised may stand there too: `"objective": {"seconds": 0.5, "share": 0.99}`; from when on an answer is
   of no use to them, `"deadline_seconds": 2.0`; and which requests had, at last, the answer that was asked for,
@@ -96,6 +97,17 @@ class TableUse:
     index_scans: int
     index_rows_fetched: int
     live_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """What was asked of a cache meanwhile, in keys: found, not found, come to their end, and dropped to make room."""
+
+    cache: str
+    hits: int
+    misses: int
+    expired: int
+    evicted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,7 @@ class Observation:
     malformed_lines: int
     duplicate_spans: int
     later_traces: tuple[Trace, ...] = ()
+    caches: tuple[CacheUse, ...] = ()
 
     def during_requests(self) -> "Observation":
         """Return what was seen of the system while requests were due: before and after that it is idle."""
@@ -228,6 +241,7 @@ def _read(folder: Path, paths: Iterable[Path]) -> Observation:
         sessions=lines.read("sessions.jsonl", _session_sample),
         statements=lines.read("statements.jsonl", lambda row: StatementUse(**row)),
         tables=lines.read("tables.jsonl", lambda row: TableUse(**row)),
+        caches=lines.read("caches.jsonl", lambda row: CacheUse(**row)),
         processes=lines.read("processes.jsonl", lambda row: ProcessSample(at_seconds=row.pop("at"), **row)),
         requests=requests,
         malformed_lines=spans.malformed_lines + lines.malformed,

@@ -1,7 +1,7 @@
-"""How is one order sent? One POST /orders over a kept connection: no retry, no trace headers, a bounded wait."""
+"""How is one order sent, or one look? A request over a kept connection: no retry, no trace headers, a bounded wait."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 
@@ -20,13 +20,13 @@ class OrderClient:
     def __init__(self, *, session: aiohttp.ClientSession, options: LoadOptions) -> None:
         self._session = session
         self._url = f"http://{options.target}/orders"
+        self._look_url = f"http://{options.target}/stock-hints"
         self._key_prefix = f"load-{options.seed}-{options.run_nonce}"
 
     async def place(self, order: PlannedOrder) -> Exchange:
         """Send the order and read the whole answer; a failure on the way is an exchange without a status."""
-        headers = {"X-Customer-Id": order.customer_id, "Idempotency-Key": f"{self._key_prefix}-{order.index}"}
         try:
-            async with self._session.post(self._url, data=order.body, headers=headers) as response:
+            async with self._request(order) as response:
                 return Exchange(status=response.status, body=await response.read())
         except TimeoutError:
             return Exchange(failure="TIMEOUT")
@@ -34,6 +34,12 @@ class OrderClient:
             return Exchange(failure="CONNECTION_FAILED")
         except aiohttp.ClientError:
             return Exchange(failure="CONNECTION_LOST")
+
+    def _request(self, order: PlannedOrder) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if order.looks:
+            return self._session.get(self._look_url, params=[("sku", line.sku) for line in order.lines])
+        headers = {"X-Customer-Id": order.customer_id, "Idempotency-Key": f"{self._key_prefix}-{order.index}"}
+        return self._session.post(self._url, data=order.body, headers=headers)
 
 
 @asynccontextmanager

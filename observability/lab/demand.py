@@ -49,6 +49,12 @@ def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None
     return tuple(OrderLine(sku_of_rank(rank + 1), draw_quantity(source)) for rank in ranks)
 
 
+def draw_look(source: random.Random, line_bounds: tuple[int, int], sku_count: int) -> tuple[OrderLine, ...]:
+    """Draw what one shopper looks at: so many SKUs, each once, of the most frequent `sku_count`, each as likely."""
+    ranks = source.sample(range(1, sku_count + 1), source.randint(*line_bounds))
+    return tuple(OrderLine(sku_of_rank(rank), 1) for rank in ranks)
+
+
 def draw_quantity(source: random.Random) -> int:
     """Draw the units of one order line, 1 to 600."""
     return round(_value_at(_QUANTITY_QUANTILES, source.random(), _NO_TAIL))

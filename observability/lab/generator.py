@@ -34,6 +34,7 @@ class GeneratorTask:
     lines: tuple[int, int] | None = None
     surge: float = 1.0
     counted: bool = False
+    looked_at: int | None = None
 
     def to_json_line(self) -> bytes:
         """Encode the task for the generator's standard input."""
@@ -50,6 +51,7 @@ def main() -> int:
         lines=task.lines,
         surge=task.surge,
         counted=task.counted,
+        looked_at=task.looked_at,
     )
     threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
     try:

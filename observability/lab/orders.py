@@ -27,21 +27,25 @@ Basket = tuple[BasketLine, ...]
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """One order of a schedule: when it is due, in seconds from the start of the run, who places it, and what for."""
+    """One order of a schedule: when it is due, in seconds from the start of the run, who places it, and what for.
+
+    With `looks` nothing is ordered: the customer looks at what the lines name.
+    """
 
     index: int
     intended_seconds: float
     customer_id: str
     lines: tuple[OrderLine, ...]
     body: bytes
+    looks: bool = False
 
 
 def planned_order(
-    *, index: int, intended_seconds: float, customer_id: str, lines: tuple[OrderLine, ...]
+    *, index: int, intended_seconds: float, customer_id: str, lines: tuple[OrderLine, ...], looks: bool = False
 ) -> PlannedOrder:
     """Plan one order and encode the JSON body of its POST /orders."""
     body = orjson.dumps({"lines": lines})
-    return PlannedOrder(index, intended_seconds, customer_id, lines, body)
+    return PlannedOrder(index, intended_seconds, customer_id, lines, body, looks)
 
 
 def stream(seed: int, name: str) -> random.Random:

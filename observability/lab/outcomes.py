@@ -1,4 +1,4 @@
-"""What came of one order? Tells a stored rejection from an error, and an error from no answer at all."""
+"""What came of one order, or one look? Tells a stored rejection from an error, and an error from no answer at all."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +13,7 @@ class OutcomeKind(StrEnum):
     """How one order ended, as far as its sender knows."""
 
     CONFIRMED = "confirmed"
+    SEEN = "seen"
     PENDING = "pending"
     REJECTED = "rejected"
     ERROR = "error"
@@ -30,7 +31,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one order ended: the kind, a reason for all but confirmed and pending, and its id when it was stored."""
+    """How one ended: the kind, a reason where it is not what was hoped for, and the id of an order that is stored."""
 
     kind: OutcomeKind
     reason: str = ""
@@ -47,6 +48,8 @@ def classify(exchange: Exchange) -> Outcome:
     document = _document(exchange.body)
     order_id, reason = _text(document, "order_id"), _text(document, "reason")
     state = _text(document, "state")
+    if exchange.status == HTTPStatus.OK and isinstance(document.get("hints"), list):
+        return Outcome(OutcomeKind.SEEN)
     if exchange.status == HTTPStatus.CREATED and state == "CONFIRMED":
         return Outcome(OutcomeKind.CONFIRMED, order_id=order_id)
     if exchange.status == HTTPStatus.ACCEPTED and state == "PENDING":

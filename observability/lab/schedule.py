@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator, Sequence
 
-from observability.lab.demand import draw_order, draw_quantity
+from observability.lab.demand import draw_look, draw_order, draw_quantity
 from observability.lab.errors import LoadUsageError
 from observability.lab.orders import Basket, OrderLine, PlannedOrder, planned_order, stream
 
@@ -21,14 +21,16 @@ def plan_orders(
     lines: tuple[int, int] | None = None,
     surge: float = 1.0,
     counted: bool = False,
+    looked_at: int | None = None,
 ) -> list[PlannedOrder]:
     """Plan an open loop: Poisson arrivals over the duration, each a basket drawn from the file's or from the model.
 
     Baskets of a file are drawn at random with replacement, so that a short run too sees all sizes; the model draws as
     many `lines` as these bounds allow, each number as likely, or without them as many as real baskets have. In the
     middle third the rate is `surge` times as high. `counted` gives every seed the same number of orders, so that runs
-    under several seeds have the same load: by chance 300 orders are 265 or 335 one time in twenty. The same arguments
-    give the same plan. Raises LoadUsageError for a rate or duration that is not positive, or more than 500,000 orders.
+    under several seeds have the same load: by chance 300 orders are 265 or 335 one time in twenty. With `looked_at`
+    nobody orders: shoppers look, at `lines` of so many SKUs, the most frequent ones. The same arguments give the same
+    plan. Raises LoadUsageError for a rate or duration that is not positive, or more than 500,000 orders.
     """
     _check_size(rate_per_second, duration_seconds)
     draw = _counted_arrivals if counted else _arrivals
@@ -37,7 +39,7 @@ def plan_orders(
         raise LoadUsageError("the schedule has no order in it: raise --rate or --duration")
     choice = stream(seed, "choice")
     drawn = None if baskets is None else [choice.choice(baskets) for _ in arrivals]
-    return _orders(arrivals, seed=seed, baskets=drawn, line_bounds=lines)
+    return _orders(arrivals, seed=seed, baskets=drawn, line_bounds=lines, looked_at=looked_at)
 
 
 def plan_requests(*, requests: int, seed: int, baskets: Sequence[Basket] | None = None) -> list[PlannedOrder]:
@@ -57,16 +59,22 @@ def _orders(
     seed: int,
     baskets: Sequence[Basket] | None,
     line_bounds: tuple[int, int] | None = None,
+    looked_at: int | None = None,
 ) -> list[PlannedOrder]:
     demand, customers = stream(seed, "demand"), stream(seed, "customers")
+
+    def drawn() -> tuple[OrderLine, ...]:
+        return draw_look(demand, line_bounds or (1, 1), looked_at) if looked_at else draw_order(demand, line_bounds)
+
     return [
         planned_order(
             index=index,
             intended_seconds=intended_seconds,
             customer_id=_customer_id(customers.randrange(_CUSTOMERS)),
-            lines=draw_order(demand, line_bounds)
+            lines=drawn()
             if baskets is None
             else tuple(OrderLine(line.sku, line.quantity or draw_quantity(demand)) for line in baskets[index]),
+            looks=looked_at is not None,
         )
         for index, intended_seconds in enumerate(arrivals)
     ]

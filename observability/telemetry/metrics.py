@@ -26,6 +26,7 @@ class Metrics:
         self._add_rpc()
         self._add_guards()
         self._add_database()
+        self._add_cache()
         self._add_process()
         self._add_events()
         self._add_shop()
@@ -118,6 +119,23 @@ class Metrics:
         )
         self.db_client_connection_timeouts = self._count(
             "db_client_connection_timeouts", "Waits for a connection that were given up.", POOL
+        )
+
+    def _add_cache(self) -> None:
+        self.cache_lookups = self._count(
+            "shop_cache_lookups",
+            "Keys asked of a cache: result is hit, miss, shared with who asked just before, or unavailable.",
+            ("context", "cache", "result"),
+        )
+        self.cache_operation_duration = self._seconds(
+            "shop_cache_operation_duration_seconds",
+            "Commands sent to the server of a cache.",
+            ("context", "cache", "operation", "error_type"),
+        )
+        self.cache_source_duration = self._seconds(
+            "shop_cache_source_duration_seconds",
+            "Reads of what a cache stands before, of all the keys that were missing together.",
+            ("context", "cache"),
         )
 
     def _add_process(self) -> None:

@@ -17,6 +17,7 @@ ALLOWED_ATTRIBUTES = frozenset(
     {
         "db.client.connection.wait_time",
         "db.namespace",
+        "db.operation.batch.size",
         "db.operation.name",
         "db.query.summary",
         "db.response.returned_rows",
@@ -36,6 +37,7 @@ ALLOWED_ATTRIBUTES = frozenset(
         "rpc.system.name",
         "server.address",
         "server.port",
+        "shop.cache.shared",
         "shop.context",
         "shop.error_id",
         "shop.event.age_seconds",

@@ -19,6 +19,7 @@ PRIORITIES = {
     "cancel_order": Priority.END,
     "get_order": Priority.READ,
     "list_orders": Priority.LIST,
+    "get_stock_hints": Priority.LIST,
 }
 
 

@@ -1,4 +1,4 @@
-"""How is the edge put together? FastAPI with our errors, our limits and telemetry around the four routes."""
+"""How is the edge put together? FastAPI with our errors, our limits and telemetry around the five routes."""
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -11,23 +11,26 @@ from services.edge import openapi, problems
 from services.edge.caller import HeaderCaller
 from services.edge.limits import BodyLimit, RequestDeadline
 from services.edge.routes import router
+from services.inventory.api import InventoryService
 from services.order import api
 
-DESCRIPTION = "Place, read and cancel orders. Every error is problem+json; program against its `reason`."
+DESCRIPTION = "Look, then place, read and cancel orders. Every error is problem+json; program against its `reason`."
 
 
 def make_edge(
     *,
     orders: api.OrderService,
+    inventory: InventoryService,
     telemetry: Telemetry,
     tracer_provider: TracerProvider,
     request_deadline_seconds: float,
 ) -> FastAPI:
-    """Return the ASGI application in front of an order service."""
+    """Return the ASGI application in front of an order service, and of inventory for those who look."""
     application = FastAPI(
         title="Plumbline shop", version="1", description=DESCRIPTION, redirect_slashes=False, redoc_url=None
     )
     application.state.orders = orders
+    application.state.inventory = inventory
     application.state.caller = HeaderCaller()
     application.include_router(router)
     problems.install(application, telemetry)

@@ -1,13 +1,15 @@
-"""Which requests does the edge answer? Four, each one call of the order api."""
+"""Which requests does the edge answer? Four, each one call of the order api, and one of inventory for who looks."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
+from pydantic import StringConstraints
 
 from services.edge.caller import CallerId, CustomerNotFound
 from services.edge.openapi import AFTER_PLACING, CONSISTENCY_TOKEN, LOCATION, NEXT_PAGE, errors, operation_id
-from services.edge.schemas import OrderBody, OrderPageBody, PlaceOrderBody
+from services.edge.schemas import SKU_PATTERN, OrderBody, OrderPageBody, PlaceOrderBody, StockHintsBody
+from services.inventory import api as inventory_api
 from services.kernel.fields import REQUEST_ID
 from services.order import api
 
@@ -33,10 +35,28 @@ Preference = Annotated[
 ]
 
 
+Skus = Annotated[
+    list[Annotated[str, StringConstraints(pattern=SKU_PATTERN, max_length=64)]],
+    Query(
+        alias="sku",
+        min_length=1,
+        max_length=inventory_api.MAX_HINTS,
+        description="Stock codes, each once.",
+        json_schema_extra={"uniqueItems": True},
+    ),
+]
+
+
 def orders_of(request: Request) -> api.OrderService:
     """Return the order service that the application was made with."""
     orders: api.OrderService = request.app.state.orders
     return orders
+
+
+def inventory_of(request: Request) -> inventory_api.InventoryService:
+    """Return the inventory that the application was made with."""
+    inventory: inventory_api.InventoryService = request.app.state.inventory
+    return inventory
 
 
 def prefers(preferences: str, name: str) -> bool:
@@ -128,3 +148,10 @@ async def cancel_order(
 ) -> OrderBody:
     """Cancel one of your orders; its stock goes back on the shelf."""
     return answer(await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id)), response)
+
+
+@router.get("/stock-hints", responses=errors(400, 404, 500, 503, 504))
+async def get_stock_hints(skus: Skus, request: Request) -> StockHintsBody:
+    """Look, before you buy: what is left and what sells, as of some seconds ago. An order finds out what is there."""
+    hints = await inventory_of(request).get_stock_hints(inventory_api.GetStockHints(tuple(skus)))
+    return StockHintsBody.of(hints)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from services.inventory import api as inventory_api
 from services.kernel.fields import SKU
 from services.kernel.money import Money
 from services.order import api
@@ -150,6 +151,28 @@ class OrderPageBody(Body):
             for order in page.orders
         ]
         return cls(orders=orders, next_page_token=page.next_page_token)
+
+
+class StockHintBody(Body):
+    """What is left of a SKU, and how it sells, in units."""
+
+    sku: str
+    available: int
+    sold_last_hour: int
+
+
+class StockHintsBody(Body):
+    """One hint a SKU, in the order of the request."""
+
+    hints: list[StockHintBody]
+
+    @classmethod
+    def of(cls, hints: tuple[inventory_api.StockHint, ...]) -> "StockHintsBody":
+        """Return the body of hints."""
+        bodies = [
+            StockHintBody(sku=hint.sku, available=hint.available, sold_last_hour=hint.sold_last_hour) for hint in hints
+        ]
+        return cls(hints=bodies)
 
 
 class FieldProblem(Body):

@@ -25,6 +25,16 @@ def within(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+@contextmanager
+def anew(seconds: float) -> Iterator[None]:
+    """Give the block a deadline of its own, whatever is set: for what is done for others than who began it, too."""
+    token = _deadline.set(monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
 def remaining_seconds(*, most: float = DEFAULT_SECONDS) -> float:
     """Return the seconds left, 0 when time is up, at most `most`."""
     ends = _deadline.get()

@@ -3,9 +3,12 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
 
 
 class BadSettings(Exception):
@@ -44,6 +47,16 @@ def check_targets(text: str) -> str:
     return text
 
 
+def check_cache_url(url: SecretStr) -> SecretStr:
+    """Return the URL when it is one of a server that speaks Valkey's protocol, or empty; for use as a validator."""
+    if text := url.get_secret_value():
+        parts = urlsplit(text)
+        if parts.scheme not in CACHE_SCHEMES:
+            raise ValueError(f"must begin with one of {', '.join(sorted(CACHE_SCHEMES))} and ://")
+        _ = parts.port  # raises ValueError for what is none
+    return url
+
+
 def is_loopback(host: str) -> bool:
     """Say whether only this machine can reach a host."""
     try:
@@ -52,6 +65,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+CacheUrl = Annotated[SecretStr, AfterValidator(check_cache_url)]
 ListenAddress = Annotated[str, AfterValidator(check_address)]
 Targets = Annotated[str, AfterValidator(check_targets)]
 

@@ -11,6 +11,7 @@ from services.kernel.fields import REQUEST_ID, check_range, check_skus, check_te
 from services.kernel.money import Money
 
 MAX_LINES = 1_500
+MAX_HINTS = 100
 MAX_QUANTITY = 10_000
 MAX_DELIVERY = 1_000_000
 MAX_UNIT_PRICE_MINOR = 10_000_000
@@ -78,6 +79,18 @@ class StockLevel:
     def available(self) -> int:
         """Units that can be reserved."""
         return self.on_hand - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class StockHint:
+    """What a shopper may want to know of a SKU: units that can be reserved, and units sold in the hour before.
+
+    It may be some seconds old, and decides nothing.
+    """
+
+    sku: str
+    available: int
+    sold_last_hour: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +166,16 @@ class GetStock:
 
     def __post_init__(self) -> None:
         check_skus("skus", self.skus, most=MAX_LINES, member="")
+
+
+@dataclass(frozen=True, slots=True)
+class GetStockHints:
+    """Read what is left of some SKUs, and how they sell."""
+
+    skus: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_skus("skus", self.skus, most=MAX_HINTS, member="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +273,9 @@ class InventoryService(Protocol):
 
     async def get_stock(self, query: GetStock, /) -> tuple[StockLevel, ...]:
         """Return one level a SKU, in order. Raises SkuNotFound."""
+
+    async def get_stock_hints(self, query: GetStockHints, /) -> tuple[StockHint, ...]:
+        """Return one hint a SKU, in order, as it is or was some seconds ago. Raises SkuNotFound."""
 
     async def restock(self, command: Restock, /) -> tuple[StockLevel, ...]:
         """Add stock, return the new levels. Raises SkuNotFound."""

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
+from services.infra.cache import Cache, Store
 from services.infra.postgres import Database
 from services.infra.worker import Worker
+from services.inventory.adapters.hint_codec import HintCodec
 from services.inventory.adapters.postgres import PostgresStock
 from services.inventory.application.commands.confirm_reservation import ConfirmReservationHandler
 from services.inventory.application.commands.expire_reservation import ExpireReservationHandler
@@ -18,6 +21,7 @@ from services.inventory.application.commands.return_stock import ReturnStockHand
 from services.inventory.application.inventory import InventoryApplication
 from services.inventory.application.queries.check_availability import CheckAvailabilityHandler
 from services.inventory.application.queries.get_stock import GetStockHandler
+from services.inventory.application.queries.get_stock_hints import GetStockHintsHandler
 from services.inventory.self_check import SelfCheck
 from services.inventory.sweeper import Sweeper
 from services.kernel.errors import Internal
@@ -26,6 +30,7 @@ Command = TypeVar("Command")
 Result = TypeVar("Result")
 
 SWEEP_SECONDS = 1.0
+HINT_LIFETIME_SECONDS = 10.0
 
 # Anything that is made with the same arguments: `database`, `reservation_ttl_seconds`.
 StockAdapter = Callable[..., PostgresStock]
@@ -43,16 +48,30 @@ class InventoryParts:
     sweeper: Sweeper
 
 
+def hint_telemetry(telemetry: Telemetry) -> CacheTelemetry:
+    """Return the call sites of the cache of hints, and of the store that it is given."""
+    return CacheTelemetry(telemetry, "stock_hints")
+
+
 def bootstrap_inventory(
     *,
     database: Database,
     telemetry: Telemetry,
     reservation_ttl_seconds: float,
     sweep_seconds: float = SWEEP_SECONDS,
+    hint_store: Store | None = None,
+    hint_lifetime_seconds: float = HINT_LIFETIME_SECONDS,
     stock_adapter: StockAdapter = PostgresStock,
 ) -> InventoryParts:
-    """Return inventory on a database; every use case is observed."""
+    """Return inventory on a database, with a cache of hints if there is a store; every use case is observed."""
     stock = stock_adapter(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
+    hints = Cache(
+        stock.read_hints,
+        store=hint_store,
+        codec=HintCodec(),
+        lifetime_seconds=hint_lifetime_seconds,
+        telemetry=hint_telemetry(telemetry),
+    )
 
     def observed(
         name: str, handler: Callable[[Command], Awaitable[Result]]
@@ -67,6 +86,7 @@ def bootstrap_inventory(
         release_reservation=observed("release_reservation", ReleaseReservationHandler(stock=stock)),
         return_stock=observed("return_stock", ReturnStockHandler(stock=stock)),
         get_stock=observed("get_stock", GetStockHandler(stock=stock)),
+        get_stock_hints=observed("get_stock_hints", GetStockHintsHandler(hints=hints)),
         restock=observed("restock", RestockHandler(stock=stock)),
     )
     expire = observed("expire_reservation", ExpireReservationHandler(stock=stock))

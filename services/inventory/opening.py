@@ -8,8 +8,9 @@ from observability.telemetry.telemetry import Telemetry
 from services.infra.admin import Check
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.infra.valkey_store import ValkeyStore
 from services.inventory.adapters.postgres import PostgresStock
-from services.inventory.bootstrap import InventoryParts, StockAdapter, bootstrap_inventory
+from services.inventory.bootstrap import InventoryParts, StockAdapter, bootstrap_inventory, hint_telemetry
 from services.inventory.settings import InventorySettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -22,15 +23,21 @@ async def open_inventory(
     stack: AsyncExitStack,
     stock_adapter: StockAdapter = PostgresStock,
 ) -> tuple[InventoryParts, Mapping[str, Check]]:
-    """Return inventory, and what must answer for it to be ready."""
+    """Return inventory, and what must answer for it to be ready. The cache need not: it may be away at any time."""
     dsn = settings.database_dsn.get_secret_value()
     database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
     stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    hint_store = None
+    if cache_url := settings.cache_url.get_secret_value():
+        hint_store = ValkeyStore.open(cache_url, telemetry=hint_telemetry(telemetry))
+        stack.push_async_callback(hint_store.close)
     parts = bootstrap_inventory(
         database=database,
         telemetry=telemetry,
         reservation_ttl_seconds=settings.reservation_ttl_seconds,
         sweep_seconds=settings.sweep_seconds,
+        hint_store=hint_store,
+        hint_lifetime_seconds=settings.hint_lifetime_seconds,
         stock_adapter=stock_adapter,
     )
     return parts, {"inventory database": database.ping}

@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import ListenAddress, RunnableSettings
+from services.infra.settings import CacheUrl, ListenAddress, RunnableSettings
 
 
 class InventorySettings(RunnableSettings):
@@ -21,5 +21,11 @@ class InventorySettings(RunnableSettings):
         le=86_400,
         description="Seconds that stock stays set aside unless confirmed or released. Keep it above twice the time "
         "that an order may be on its way: one is tried again after at most 60 s, and 120 s are worth an alert.",
+    )
+    cache_url: CacheUrl = Field(
+        SecretStr(""), description="valkey:// address of the cache of stock hints; without one each is read anew."
+    )
+    hint_lifetime_seconds: float = Field(
+        10.0, gt=0, le=3_600, description="Most seconds that a stock hint is old; up to a third less, drawn for each."
     )
     sweep_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between looks for expired reservations.")

@@ -1,4 +1,4 @@
-"""What does the shop stand on? Databases, an event log and the receiver of its spans, ready before any service runs.
+"""What does the shop stand on? Databases, a cache, an event log, a receiver of spans, ready before any service runs.
 
 async with Foundation.start(PlatformOptions(run_directory=Path("out/chaos/1"), bus="nats")) as foundation:
     environment = {**foundation.environment, **order_settings(databases=foundation.databases, ...)}
@@ -30,6 +30,7 @@ from services.local.plan import (
 from services.local.ports import Ports, documented_ports
 from services.local.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from services.local.scratch import Scratch, reap_stale_runs
+from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
 from services.local.watch import Watch
 
 DSN_VARIABLE = "PLUMB_POSTGRES_DSN"
@@ -39,7 +40,8 @@ class Foundation:
     """Databases migrated, the event log there, the receiver listening; no service yet.
 
     `databases` holds the address of each of DATABASES by name. `postgres` is None when a server was given, `nats` when
-    events are published to PostgreSQL. `environment` is what each process inherits, the receiver's address included.
+    events are published to PostgreSQL, `cache` when this machine has no Valkey. `environment` is what each process
+    inherits, the receiver's address included.
     """
 
     def __init__(self, options: PlatformOptions, *, progress: Progress, stack: AsyncExitStack) -> None:
@@ -51,6 +53,7 @@ class Foundation:
         self.databases: Mapping[str, str] = {}
         self.postgres: EmbeddedPostgres | None = None
         self.nats: Broker | None = None
+        self.cache: EmbeddedValkey | None = None
         self.launcher: Launcher
         self._progress = progress
         self._stack = stack
@@ -77,6 +80,11 @@ class Foundation:
             return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False)
         return EventLogAddress(self.nats.url, allow_unsafe_sync=not self.nats.syncs_always)
 
+    @property
+    def cache_url(self) -> str:
+        """Where inventory may keep hints; empty when nowhere."""
+        return self.cache.url if self.cache else ""
+
     async def _lay(self) -> None:
         for reaped in reap_stale_runs(parent=self.options.temporary_directory):
             self._progress(reaped)
@@ -99,6 +107,7 @@ class Foundation:
             progress=self._progress,
         )
         await self._start_databases()
+        await self._start_cache()
         if self.options.bus == "nats":
             await self._start_nats()
         await self._start_receiver_and_migrate()
@@ -159,6 +168,22 @@ class Foundation:
         finally:
             await databases.drop([databases.prefix + name for name in DATABASES])
 
+    async def _start_cache(self) -> None:
+        if not valkey_server_available():
+            self._progress("there is no valkey-server here: stock hints are read anew each time")
+            return
+        self._progress("starting Valkey")
+        start = ValkeyStart(
+            scratch=self._scratch,
+            log_path=self.options.logs_directory / "valkey-server.log",
+            environment=self.environment,
+            cpus=self.options.cpus,
+        )
+        server = self.cache = await self.watch.unless_failure(start_valkey(start, stack=self._stack))
+        self.watch.add(server.process)
+        self._stack.push_async_callback(self._stop_server, server)
+        self._progress(f"Valkey answers on port {server.port}")
+
     async def _start_nats(self) -> None:
         self._progress("starting NATS")
         start = NatsStart(
@@ -177,7 +202,7 @@ class Foundation:
                 "acknowledged, which the relay then publishes again"
             )
 
-    async def _stop_server(self, server: EmbeddedPostgres | Broker) -> None:
+    async def _stop_server(self, server: EmbeddedPostgres | EmbeddedValkey | Broker) -> None:
         """Stops the process that serves by then: a restart brought another."""
         await self.launcher.stop(server.process)
 

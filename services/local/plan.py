@@ -111,10 +111,11 @@ def receiver_settings(*, ports: Ports, directory: Path, ready_file: Path) -> dic
     }
 
 
-def inventory_settings(*, ports: Ports, dsn: str, ready_file: Path) -> dict[str, str]:
-    """The inventory service's settings."""
+def inventory_settings(*, ports: Ports, dsn: str, cache_url: str, ready_file: Path) -> dict[str, str]:
+    """The inventory service's settings; an empty `cache_url` is no cache."""
     return {
         "INVENTORY_DATABASE_DSN": dsn,
+        "INVENTORY_CACHE_URL": cache_url,
         "INVENTORY_GRPC_LISTEN": _listen(ports.inventory_grpc),
         "INVENTORY_ADMIN_LISTEN": _listen(ports.inventory_admin),
         "INVENTORY_READY_FILE": str(ready_file),
@@ -171,6 +172,7 @@ def monolith_settings(
     ports: Ports,
     databases: Mapping[str, str],
     event_log: EventLogAddress,
+    cache_url: str,
     ready_file: Path,
     outbox_folder: Path,
 ) -> dict[str, str]:
@@ -179,7 +181,7 @@ def monolith_settings(
         **order_settings(
             ports=ports, databases=databases, event_log=event_log, ready_file=ready_file, inventory_target=""
         ),
-        **inventory_settings(ports=ports, dsn=databases["inventory"], ready_file=ready_file),
+        **inventory_settings(ports=ports, dsn=databases["inventory"], cache_url=cache_url, ready_file=ready_file),
         **notification_settings(
             ports=ports,
             dsn=databases["notification"],

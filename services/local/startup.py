@@ -46,6 +46,7 @@ class Startup:
         settings = inventory_settings(
             ports=self._foundation.ports,
             dsn=self._foundation.databases["inventory"],
+            cache_url=self._foundation.cache_url,
             ready_file=self._launcher.ready_file("inventory"),
         )
         return await self._launcher.serve("inventory", settings, keys=("grpc", "admin"))
@@ -76,6 +77,7 @@ class Startup:
             ports=self._foundation.ports,
             databases=self._foundation.databases,
             event_log=self._foundation.event_log,
+            cache_url=self._foundation.cache_url,
             ready_file=self._launcher.ready_file("monolith"),
             outbox_folder=self._options.notifications_directory,
         )
@@ -93,7 +95,7 @@ class Startup:
         if token is None:
             raise LocalError("this system does not tell when a process started")
         foundation, options, processes = self._foundation, self._options, self._launcher.processes
-        servers = {"postgres": foundation.postgres, "nats-server": foundation.nats}
+        servers = {"postgres": foundation.postgres, "valkey-server": foundation.cache, "nats-server": foundation.nats}
         logging = {**processes, **{name: server.process for name, server in servers.items() if server is not None}}
         return Endpoints(
             run_id=f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}",

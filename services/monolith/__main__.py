@@ -67,6 +67,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         inventory_server.add(inventory_rpc.SERVICE, inventory_methods, telemetry=inventory, errors=INVENTORY_ERRORS)
         edge = make_edge(
             orders=orders.application,
+            inventory=stock.application,
             telemetry=runtime.for_context("edge"),
             tracer_provider=runtime.provider,
             request_deadline_seconds=settings.order.request_deadline_seconds,

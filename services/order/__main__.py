@@ -55,6 +55,7 @@ async def serve(
         rpc.add(SERVICE, OrderServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         edge = make_edge(
             orders=parts.application,
+            inventory=inventory,
             telemetry=runtime.for_context("edge"),
             tracer_provider=runtime.provider,
             request_deadline_seconds=settings.request_deadline_seconds,

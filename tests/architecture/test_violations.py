@@ -40,6 +40,7 @@ def test_clean_tree_has_no_folder_without_init(tree: Path) -> None:
         ("services.order.application", "observability.telemetry", "pure"),
         ("services.inventory.application", "services.order.api", "services"),
         ("services.edge", "services.order.adapters", "edge"),
+        ("services.edge", "services.inventory.adapters", "edge"),
         ("services.order.rpc", "services.order.adapters", "contexts"),
         ("services.inventory.rpc", "services.inventory.adapters", "contexts"),
         ("services.order.rpc", "services.order.application", "rpc"),

@@ -21,8 +21,9 @@ from services.infra.postgres import Database
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import Address
+from services.infra.valkey_store import ValkeyStore
 from services.inventory import api as inventory_api
-from services.inventory.bootstrap import bootstrap_inventory
+from services.inventory.bootstrap import bootstrap_inventory, hint_telemetry
 from services.inventory.rpc import server as inventory_rpc
 from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
@@ -119,8 +120,8 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(mode: Mode, dsns: Mapping[str, str]) -> AsyncIterator[Shop]:
-    """Run the shop for the time of a block. Its workers rest: `catch_up` takes their steps."""
+async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "") -> AsyncIterator[Shop]:
+    """Run the shop, with a cache or without, for the time of a block. Workers rest: `catch_up` takes their steps."""
     spans = InMemorySpanExporter()
     runtime = setup.start("contract", log_level="error", processor=SimpleSpanProcessor(spans))
     contexts = ("order", "inventory", "notification", "test")
@@ -131,8 +132,15 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str]) -> AsyncIterator[Shop]:
             database = await Database.open(dsns[name], pool_size=POOL_SIZE, telemetry=telemetry[context], name=name)
             stack.push_async_callback(database.close, timeout_seconds=5)
             databases[name] = database
+        hint_store = None
+        if cache_url:
+            hint_store = ValkeyStore.open(cache_url, telemetry=hint_telemetry(telemetry["inventory"]))
+            stack.push_async_callback(hint_store.close)
         stock_parts = bootstrap_inventory(
-            database=databases["inventory"], telemetry=telemetry["inventory"], reservation_ttl_seconds=60
+            database=databases["inventory"],
+            telemetry=telemetry["inventory"],
+            reservation_ttl_seconds=60,
+            hint_store=hint_store,
         )
         inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":

@@ -68,6 +68,7 @@ async def opened(shop: Shop) -> AsyncIterator[Edge]:
     """Serve the edge for the time of a block."""
     edge = make_edge(
         orders=shop.orders,
+        inventory=shop.inventory,
         telemetry=shop.runtime.for_context("edge"),
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=AMPLE_SECONDS,

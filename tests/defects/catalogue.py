@@ -1,18 +1,21 @@
 """Which naive versions are put back, and which test catches each?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from services.infra.cache import Cache
 from services.infra.idempotency import digest
 from services.infra.messaging.consumer import Consumer, Cursor
 from services.infra.messaging.message import Delivery
 from services.infra.messaging.outbox import Outbox, Stored
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database, Transaction
+from services.infra.single_flight import SingleFlight
 from services.inventory.adapters.postgres import PostgresStockTransaction
 from services.inventory.adapters.rows import level_of
 from services.inventory.api import Reservation, ReservationState, StockLevel
@@ -60,6 +63,35 @@ def dual_write(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(History, "append", without_outbox)
     patch.setattr(PostgresOrders, "save", then_publish)
+
+
+def stampede(patch: pytest.MonkeyPatch) -> None:
+    """Whoever misses a value in the cache reads it, however many are reading it already."""
+
+    async def each_for_itself(
+        self: SingleFlight[Any], keys: Collection[str], *, shared: Callable[[int], None] = lambda _count: None
+    ) -> Mapping[str, Any]:
+        return await self._fetch(tuple(keys))
+
+    patch.setattr(SingleFlight, "get", each_for_itself)
+
+
+def flight_on_the_first_one_s_time(patch: pytest.MonkeyPatch) -> None:
+    """What is fetched for all is fetched within the deadline of whoever came first."""
+
+    async def hurried(self: SingleFlight[Any], keys: tuple[str, ...]) -> Mapping[str, Any]:
+        return await self._fetch(keys)
+
+    patch.setattr(SingleFlight, "_fly", hurried)
+
+
+def values_that_end_together(patch: pytest.MonkeyPatch) -> None:
+    """Each value lives as long as the setting says."""
+
+    def the_same(self: Cache[Any]) -> float:
+        return self._lifetime_seconds
+
+    patch.setattr(Cache, "_drawn_lifetime_seconds", the_same)
 
 
 def check_then_act(patch: pytest.MonkeyPatch) -> None:
@@ -212,6 +244,24 @@ DEFECTS = {
             "tests/integration/stock/test_concurrency.py::test_one_order_repeated_at_once_is_placed_once",
             "AssertionError",
             key_looked_up_first,
+        ),
+        Defect(
+            "stampede",
+            "tests/unit/infra/test_cache.py::test_a_stampede_is_one_read_a_key",
+            "AssertionError",
+            stampede,
+        ),
+        Defect(
+            "flight_on_the_first_one_s_time",
+            "tests/unit/infra/test_single_flight.py::test_each_waits_as_long_as_its_own_deadline_says",
+            "AssertionError",
+            flight_on_the_first_one_s_time,
+        ),
+        Defect(
+            "values_that_end_together",
+            "tests/unit/infra/test_cache.py::test_values_that_were_written_together_end_apart",
+            "AssertionError",
+            values_that_end_together,
         ),
     )
 }

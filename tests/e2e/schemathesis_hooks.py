@@ -1,4 +1,4 @@
-"""What a generator cannot learn from JSON Schema: a SKU stands in an order once, a list is one's own, a token is given.
+"""What a generator cannot learn from JSON Schema: SKUs that are there and stand once, one's own list, a given token.
 
 Only cases meant to be valid are mended; what is meant to be refused goes out as it is.
 """
@@ -11,6 +11,7 @@ import schemathesis
 from services.kernel.errors import InvalidField
 from services.order.consistency_token import decode_consistency_token
 from tests.e2e.customers import CUSTOMER
+from tests.e2e.stock import PLENTY
 
 BEGINNING_OF_TOKEN = "WyI"  # what a JSON list that begins with a text looks like in base64
 
@@ -23,6 +24,8 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if isinstance(case.body, dict) and isinstance(lines := case.body.get("lines"), list):
         distinct: dict[Any, Any] = {line["sku"]: line for line in lines if isinstance(line, dict)}
         case.body["lines"] = list(distinct.values())
+    if case.path == "/stock-hints" and len(case.query.get("sku", ())) == 1:
+        case.query["sku"] = [PLENTY[0]]
     if "customer_id" in case.path_parameters:
         case.path_parameters["customer_id"] = CUSTOMER
         # An opaque token cannot be invented: only one that a page gave, and a link carried here, stays.

@@ -85,7 +85,10 @@ class Services:
     def inventory(self, *, port: int = 0) -> Service:
         """Start an inventory service."""
         settings = inventory_settings(
-            ports=Ports(inventory_grpc=port), dsn=self.shop.databases["inventory"], ready_file=self._ready_file()
+            ports=Ports(inventory_grpc=port),
+            dsn=self.shop.databases["inventory"],
+            cache_url="",
+            ready_file=self._ready_file(),
         )
         return self._start("inventory", settings)
 
@@ -106,6 +109,7 @@ class Services:
             ports=Ports(),
             databases=self.shop.databases,
             event_log=self._event_log,
+            cache_url="",
             ready_file=self._ready_file(),
             outbox_folder=Path(self.shop.notifications_directory),
         )

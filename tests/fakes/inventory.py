@@ -52,6 +52,10 @@ class FakeInventory:
         """There is plenty."""
         return tuple(api.StockLevel(sku, 1_000, 0, self._price_of(sku)) for sku in query.skus)
 
+    async def get_stock_hints(self, query: api.GetStockHints) -> tuple[api.StockHint, ...]:
+        """Nothing sells."""
+        return tuple(api.StockHint(sku, 1_000, 0) for sku in query.skus)
+
     async def restock(self, command: api.Restock) -> tuple[api.StockLevel, ...]:
         """There was plenty already."""
         return await self.get_stock(api.GetStock(tuple(line.sku for line in command.lines)))

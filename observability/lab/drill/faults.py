@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from observability.lab.drill.caches import shoppers_without_a_cache
 from observability.lab.drill.calls import connections_cut, too_few_connections
 from observability.lab.drill.databases import (
     closed,
@@ -59,6 +60,7 @@ FAULTS = (
         "ShopCallsThrottled", "inventory has one connection to its database, and `items` is locked", too_few_connections
     ),
     Fault("ShopRequestsShed", "the table `orders` is locked", locked("order", "orders")),
+    Fault("ShopCacheCold", "many look, and the cache stands still", shoppers_without_a_cache),
     Fault("ShopPoolExhausted", "lists are asked for behind a lock", lists_behind_a_lock),
     Fault("ShopPoolWaiting", "lists are asked for behind a lock", lists_behind_a_lock),
     Fault(

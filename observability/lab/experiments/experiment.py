@@ -65,13 +65,15 @@ class Demand:
     The rate is calibrated: `utilisation` is the share of its time that the busiest resource of the platform works with
     the `before` variant; beyond 1 it is how many times as much is asked as that can do. `surge` multiplies the rate in
     the middle third. `lines` are the fewest and most lines of an order, each number as likely. With `respond_async`
-    customers say that they prefer an order that is kept to one that they wait for.
+    customers say that they prefer an order that is kept to one that they wait for. With `looked_at` nobody orders:
+    shoppers look at `lines` of so many SKUs.
     """
 
     utilisation: float
     surge: float = 1.0
     lines: tuple[int, int] = (1, 12)
     respond_async: bool = False
+    looked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ async def load(
         surge=schedule.demand.surge,
         # What is predicted from one seed's arrivals is held against those of others.
         counted=True,
+        looked_at=schedule.demand.looked_at,
     )
     processes = open_processes(serving.pids, serving.postgres_pid)
     before = {name: process.use().cpu_seconds for name, process in processes.items()}
@@ -213,5 +214,6 @@ async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[N
         databases=DATABASES,
         pids=serving.pids,
         postgres_pid=serving.postgres_pid,
+        cache_url=serving.cache_url,
     ):
         yield

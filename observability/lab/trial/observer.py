@@ -18,7 +18,10 @@ import aiohttp
 import asyncpg
 import orjson
 import psutil
+from valkey.asyncio import Valkey
+from valkey.exceptions import ValkeyError
 
+from observability.lab.trial.caches import cache_used, opened, read_cache
 from observability.lab.trial.databases import (
     Counted,
     connect,
@@ -35,8 +38,9 @@ SCRAPES_PERIOD_SECONDS = 1.0
 PROCESSES_PERIOD_SECONDS = 1.0
 SESSIONS_PERIOD_SECONDS = 0.1
 SCRAPE_TIMEOUT_SECONDS = 10.0
-_FILES = ("scrapes", "sessions", "processes", "statements", "tables")
+_FILES = ("scrapes", "sessions", "processes", "statements", "tables", "caches")
 _OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
+_FAILURES = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, psutil.Error, ValkeyError)
 # What a process is (its version, its instance), which a diagnosis of what it does must not know.
 _INFO = re.compile(r"^(?:# [A-Z]+ )?[\w:]+_info[ {].*\n", re.MULTILINE)
 
@@ -54,12 +58,14 @@ async def observing(
     databases: Sequence[str],
     pids: Mapping[str, int],
     postgres_pid: int | None,
+    cache_url: str = "",
 ) -> AsyncIterator[None]:
     """Write into `folder` what a system does during the block, as observability/analysis/observation.py reads it.
 
     `admin` has the host:port of each process's /metrics and `pids` its number, both by name; `admin_dsn` is that of the
-    superuser of a server with pg_stat_statements in each database. As soon as something cannot be observed the block
-    is cancelled and ObserverError raised. What statements and tables were used for is written at a good end alone.
+    superuser of a server with pg_stat_statements in each database; `cache_url` is empty where there is no cache. As
+    soon as something cannot be observed the block is cancelled and ObserverError raised. What statements, tables and
+    the cache were used for is written at a good end alone.
     """
     async with AsyncExitStack() as stack:
         with _told(f"write to {folder}"):
@@ -71,10 +77,11 @@ async def observing(
         stack.push_async_callback(_close, connection)
         timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_SECONDS)
         web = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, headers=_OPENMETRICS))
-        observer = _Observer(folder, admin, admin_dsn, databases, processes, web, connection)
+        cache = await stack.enter_async_context(opened(cache_url)) if cache_url else None
+        observer = _Observer(folder, admin, admin_dsn, databases, processes, web, connection, cache)
         await observer.sample_processes()
         await observer.scrape()
-        before = await observer.count()
+        before, cache_before = await observer.count(), await observer.count_cache()
         async with (
             _repeating(observer.scrape, SCRAPES_PERIOD_SECONDS),
             _repeating(observer.sample_processes, PROCESSES_PERIOD_SECONDS),
@@ -85,6 +92,7 @@ async def observing(
         await observer.scrape()
         await observer.sample_processes()
         observer.write_uses(before, after)
+        observer.write_cache_use(cache_before, await observer.count_cache())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ class _Observer:
     processes: Mapping[str, Process]
     web: aiohttp.ClientSession
     connection: asyncpg.Connection
+    cache: Valkey | None
 
     async def scrape(self) -> None:
         """Scrape one process after the other, so that not all of them answer at once beside their work."""
@@ -134,6 +143,18 @@ class _Observer:
                 self._write("statements", {"database": database, **statement})
             for table in tables_used(before[database], after[database]):
                 self._write("tables", {"database": database, **table})
+
+    async def count_cache(self) -> Mapping[str, int]:
+        """Read the counters of the cache; nothing where there is none."""
+        if self.cache is None:
+            return {}
+        with _told("read the counters of the cache"):
+            return await read_cache(self.cache)
+
+    def write_cache_use(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+        """Write what the cache was used for in between."""
+        if after:
+            self._write("caches", {"cache": "valkey", **cache_used(before, after)})
 
     def _write(self, name: str, document: Mapping[str, object]) -> None:
         with _told(f"write to {self.folder}"), _path(self.folder, name).open("ab") as file:
@@ -188,6 +209,13 @@ def _told(what: str) -> Iterator[None]:
     """Say of an error of a library what could not be done."""
     try:
         yield
-    except (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, psutil.Error) as error:
+    except (
+        OSError,
+        aiohttp.ClientError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        psutil.Error,
+        ValkeyError,
+    ) as error:
         reason = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         raise ObserverError(f"cannot {what}: {reason}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+from valkey.asyncio import Valkey
 
 from observability.lab.catalogue import ample_stock
 from observability.lab.chaos.house import PROCESSES, House, HouseOptions
@@ -38,13 +39,17 @@ MODULES = {name: f"observability.lab.experiments.{name}_process" for name in ("i
 # Templates and copies of all databases, with a table that has grown, and PostgreSQL's own log.
 ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0
+CACHE_SECONDS = 10.0
 # Nobody balances load here, so nobody needs the time to notice that a process ends.
 DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A platform that serves: host:port of its edge and, by process, of its metrics; its processes by number."""
+    """A platform that serves: host:port of its edge and, by process, of its metrics; its processes by number.
+
+    `cache_url` is empty where this machine has no cache.
+    """
 
     edge: str
     admin: Mapping[str, str]
@@ -54,6 +59,7 @@ class Serving:
     databases: Mapping[str, str]
     traces: Path
     generator_cpu: int | None
+    cache_url: str = ""
 
     @property
     def edge_admin(self) -> str:
@@ -99,7 +105,7 @@ class Stand:
             await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="lab")
             await stop(house)
             await stand._keep_templates()
-            stand._pin([pid, house.foundation.launcher.processes["receiver"].pid])
+            stand._pin([pid, *stand._beside().values()])
             with keeping_off(stand.generator_cpu):
                 yield stand
 
@@ -108,6 +114,7 @@ class Stand:
         """Run the platform, as a variant wants it, on copies of the templates for the time of a block."""
         house, foundation = await self.house(variant.mode), self.foundation
         await self._copy_templates()
+        await emptied(foundation.cache_url)
         for database, statements in variant.statements.items():
             await run_statements(foundation.databases[database], statements)
         async with administering(self._admin_dsn) as connection:
@@ -119,16 +126,16 @@ class Stand:
             await asyncio.gather(*(house.start_ready(name, **settings_of(name, settings)) for name in house.processes))
             pids = {name: house.lives[name].pid for name in house.processes}
             self._pin(pids.values())
-            receiver = foundation.launcher.processes["receiver"]
             yield Serving(
                 edge=f"{HOST}:{house.ports.edge_http}",
                 admin={name: house.admin_address(name) for name in house.processes},
-                pids={**pids, "receiver": receiver.pid},
+                pids={**pids, **self._beside()},
                 postgres_pid=self._postgres_pid,
                 admin_dsn=self._admin_dsn,
                 databases=foundation.databases,
                 traces=foundation.options.traces_directory,
                 generator_cpu=self.generator_cpu,
+                cache_url=foundation.cache_url,
             )
             await stop(house)
 
@@ -138,6 +145,11 @@ class Stand:
             options = replace(self._houses["services"].options, mode=mode)
             self._houses[mode] = await self._stack.enter_async_context(House.on(self.foundation, options))
         return self._houses[mode]
+
+    def _beside(self) -> dict[str, int]:
+        """Return the processes that all blocks share, but for PostgreSQL's, which are many."""
+        receiver, cache = self.foundation.launcher.processes["receiver"], self.foundation.cache
+        return {"receiver": receiver.pid, **({"valkey-server": cache.process.pid} if cache else {})}
 
     def _pin(self, pids: Iterable[int]) -> None:
         """Keep processes off the generator's core, where there are two."""
@@ -234,6 +246,13 @@ async def administering(admin_dsn: str) -> "AsyncIterator[asyncpg.Connection[asy
         yield connection
     finally:
         await connection.close(timeout=STATEMENT_SECONDS)
+
+
+async def emptied(cache_url: str) -> None:
+    """Take everything from the cache, if there is one: what a block before this one read is none of its business."""
+    if cache_url:
+        async with Valkey.from_url(cache_url, socket_timeout=CACHE_SECONDS) as client:
+            await client.flushall()
 
 
 async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Are calls refused, or made again and again? What the guards on both sides of a call do, and how much of it."""
+"""Are calls refused, made again and again, or made for want of a cache? What stands around a call, and what it does."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, Group
@@ -9,7 +9,8 @@ SHARE = "{{ $value | humanizePercentage }}"
 
 def call_groups(pace: Pace) -> list[Group]:
     """Return the alerts on guards at work: each keeps a fault small that customers feel nevertheless."""
-    return [Group("calls", [circuit_opened(pace), calls_repeated(pace), calls_throttled(pace), requests_shed(pace)])]
+    rules = [circuit_opened(pace), calls_repeated(pace), calls_throttled(pace), requests_shed(pace), cache_cold(pace)]
+    return [Group("calls", rules)]
 
 
 def circuit_opened(pace: Pace) -> Alert:
@@ -71,4 +72,23 @@ def requests_shed(pace: Pace) -> Alert:
         affects="placing",
         summary="Requests are turned away, since there is no room for them.",
         description=f"{{{{ $labels.context }}}} turns {SHARE} of its {{{{ $labels.stage }}}} requests away.",
+    )
+
+
+def cache_cold(pace: Pace) -> Alert:
+    """Return the alert on a cache that spares its source little, of which it costs a good part of a connection."""
+    threshold = thresholds.CACHE_COLD
+    window = pace(threshold.window_seconds)
+    by = "sum by (context, cache)"
+    asked = f'{by} (rate(shop_cache_lookups_total{{result!="shared"}}[{window}]))'
+    absent = f'{by} (rate(shop_cache_lookups_total{{result=~"miss|unavailable"}}[{window}]))'
+    busy = f"{by} (rate(shop_cache_source_duration_seconds_sum[{window}]))"
+    return Alert(
+        name="ShopCacheCold",
+        expression=f"{absent} / {asked} > {threshold.text} and {busy} > {thresholds.CACHE_COLD_LEAST_BUSY}",
+        for_seconds=threshold.for_seconds,
+        keep_seconds=threshold.keep_seconds,
+        affects="looking",
+        summary="Most of what is asked of a cache is not there, and dear to read.",
+        description=f"{SHARE} of what {{{{ $labels.context }}}} asks of {{{{ $labels.cache }}}} is not there.",
     )

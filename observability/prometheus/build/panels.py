@@ -12,6 +12,7 @@ PANELS = {
     "ShopCallsRepeated": ("shop-dependencies", 37),
     "ShopCallsThrottled": ("shop-dependencies", 35),
     "ShopRequestsShed": ("shop-dependencies", 38),
+    "ShopCacheCold": ("shop-dependencies", 39),
     "ShopPoolExhausted": ("shop-dependencies", 33),
     "ShopPoolWaiting": ("shop-dependencies", 51),
     "ShopEventLoopLagging": ("shop-runtime", 51),

@@ -57,6 +57,10 @@ REQUESTS_SHED = Threshold(limit=0.01, for_seconds=1 * MINUTE)
 # Requests turned away a second, below which a share says nothing.
 REQUESTS_SHED_LEAST_RATE = 0.02
 
+# Share of the keys asked of a cache that were not there, and how many connections it keeps busy to read them.
+CACHE_COLD = Threshold(limit=0.5, for_seconds=5 * MINUTE, keep_seconds=5 * MINUTE)
+CACHE_COLD_LEAST_BUSY = 0.05
+
 # Seconds that the oldest unpublished event has waited.
 OUTBOX_STALLED = Threshold(limit=30, for_seconds=1 * MINUTE)
 # Relays that hold the lease.

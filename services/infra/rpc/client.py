@@ -77,7 +77,8 @@ def open_channel(target: str, *, budget: bool = True) -> grpc.aio.Channel:
 class RpcClient:
     """The call site of one service's stub, at host:port, or at several of which the first is named in spans.
 
-    Errors are the service's own and the kernel's.
+    Errors are the service's own and the kernel's. `dependency` names, where a part of a service has a guard of its own,
+    that part.
     """
 
     def __init__(
@@ -89,9 +90,10 @@ class RpcClient:
         errors: ErrorTranslation,
         call_seconds: float = CALL_SECONDS,
         guarded: bool = True,
+        dependency: str | None = None,
     ) -> None:
         self._address = parse_address(target.partition(",")[0])
-        self._guard = Guard(telemetry=DependencyTelemetry(telemetry, service), enabled=guarded)
+        self._guard = Guard(telemetry=DependencyTelemetry(telemetry, dependency or service), enabled=guarded)
         self._service = service
         self._telemetry = telemetry
         self._errors = errors

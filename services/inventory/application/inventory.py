@@ -1,4 +1,4 @@
-"""The application object: seven use cases that together satisfy `api.InventoryService`."""
+"""The application object: eight use cases that together satisfy `api.InventoryService`."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ class InventoryApplication:
     release_reservation: UseCase[api.ReleaseReservation, api.Reservation]
     return_stock: UseCase[api.ReturnStock, api.Reservation]
     get_stock: UseCase[api.GetStock, tuple[api.StockLevel, ...]]
+    get_stock_hints: UseCase[api.GetStockHints, tuple[api.StockHint, ...]]
     restock: UseCase[api.Restock, tuple[api.StockLevel, ...]]
 
     def check(self) -> None:

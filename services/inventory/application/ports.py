@@ -1,13 +1,13 @@
 """What do the use cases need from the world outside? Protocols; PostgreSQL satisfies them, and fakes in tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from services.inventory.api import Delivery, Reservation, Shortage, StockLevel
+from services.inventory.api import Delivery, Reservation, Shortage, StockHint, StockLevel
 from services.inventory.domain.reservation import Decision, Step
 from services.kernel.money import Money
 
@@ -58,3 +58,10 @@ class Stock(Protocol):
 
     async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
         """Return the levels as of now; unknown SKUs are left out."""
+
+
+class Hints(Protocol):
+    """What may be some seconds old, and is had so much cheaper."""
+
+    async def get(self, skus: Sequence[str], /) -> Mapping[str, StockHint]:
+        """Return hints; unknown SKUs are left out."""

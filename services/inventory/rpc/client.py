@@ -1,5 +1,7 @@
 """Inventory from another process: satisfies `api.InventoryService`, as the application itself does."""
 
+from functools import partial
+
 import grpc
 from shop.inventory.v1 import inventory_service_pb2 as pb
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
@@ -16,9 +18,17 @@ class InventoryClient:
 
     def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
         self._stub = InventoryServiceStub(channel)
-        self._rpc = RpcClient(
-            target=target, service=SERVICE.full_name, telemetry=telemetry, errors=translate.ERRORS, guarded=guarded
+        client = partial(
+            RpcClient,
+            target=target,
+            service=SERVICE.full_name,
+            telemetry=telemetry,
+            errors=translate.ERRORS,
+            guarded=guarded,
         )
+        self._rpc = client()
+        # Hints are dear and may fail: their guard must not be the one that orders are refused by.
+        self._hints = client(dependency=f"{SERVICE.full_name}/GetStockHints")
 
     def check(self) -> None:
         """Raise CircuitOpen when a call would not be made now, since inventory is away."""
@@ -66,6 +76,12 @@ class InventoryClient:
         """Return one level a SKU."""
         response = await self._rpc.call("GetStock", self._stub.GetStock, pb.GetStockRequest(skus=query.skus))
         return tuple(map(translate.level_from_proto, response.levels))
+
+    async def get_stock_hints(self, query: api.GetStockHints) -> tuple[api.StockHint, ...]:
+        """Return one hint a SKU."""
+        request = pb.GetStockHintsRequest(skus=query.skus)
+        response = await self._hints.call("GetStockHints", self._stub.GetStockHints, request)
+        return tuple(map(translate.hint_from_proto, response.hints))
 
     async def restock(self, command: api.Restock) -> tuple[api.StockLevel, ...]:
         """Add stock, return the new levels."""

@@ -28,6 +28,7 @@ class InventoryServicer:
             "ReleaseReservation": (Priority.END, self.release_reservation),
             "ReturnStock": (Priority.END, self.return_stock),
             "GetStock": (Priority.READ, self.get_stock),
+            "GetStockHints": (Priority.READ, self.get_stock_hints),
             "Restock": (Priority.BEGIN, self.restock),
         }
 
@@ -66,6 +67,11 @@ class InventoryServicer:
         """Answer GetStock."""
         levels = await self._inventory.get_stock(api.GetStock(tuple(request.skus)))
         return pb.GetStockResponse(levels=map(translate.level_to_proto, levels))
+
+    async def get_stock_hints(self, request: pb.GetStockHintsRequest) -> pb.GetStockHintsResponse:
+        """Answer GetStockHints."""
+        hints = await self._inventory.get_stock_hints(api.GetStockHints(tuple(request.skus)))
+        return pb.GetStockHintsResponse(hints=map(translate.hint_to_proto, hints))
 
     async def restock(self, request: pb.RestockRequest) -> pb.RestockResponse:
         """Answer Restock."""

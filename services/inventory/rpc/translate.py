@@ -111,6 +111,16 @@ def level_from_proto(message: pb.StockLevel) -> api.StockLevel:
     return api.StockLevel(message.sku, message.on_hand, message.reserved, price)
 
 
+def hint_to_proto(hint: api.StockHint) -> pb.StockHint:
+    """Return a hint for the wire."""
+    return pb.StockHint(sku=hint.sku, available=hint.available, sold_last_hour=hint.sold_last_hour)
+
+
+def hint_from_proto(message: pb.StockHint) -> api.StockHint:
+    """Return the hint."""
+    return api.StockHint(message.sku, message.available, message.sold_last_hour)
+
+
 def shortage_to_proto(shortage: api.Shortage) -> pb.Shortage:
     """Return a shortage for the wire."""
     return pb.Shortage(sku=shortage.sku, requested=shortage.requested, available=shortage.available)

@@ -13,10 +13,12 @@ import orjson
 import psutil
 import pytest
 from aiohttp import web
+from valkey.asyncio import Valkey
 
 from observability.analysis.observation import Observation, Session, StatementUse, TableUse, read_observation
 from observability.lab.trial import observer
 from observability.lab.trial.observer import ObserverError, observing
+from services.local.valkey import EmbeddedValkey
 from tests.cancelling import is_cancelled_at
 from tests.postgres import PostgresServer
 
@@ -60,6 +62,7 @@ class Place:
     admin: dict[str, str]
     admin_dsn: str
     postgres_pid: int
+    cache_url: str = ""
 
     def observed(self) -> AbstractAsyncContextManager[None]:
         return observing(
@@ -69,6 +72,7 @@ class Place:
             databases=("order", "inventory"),
             pids={"some": psutil.Process().pid},
             postgres_pid=self.postgres_pid,
+            cache_url=self.cache_url,
         )
 
     def seen(self) -> Observation:
@@ -161,6 +165,33 @@ async def test_a_wait_for_a_lock_shows_who_is_waited_for(
     assert 0 < waits[0].transaction_seconds < waits[-1].transaction_seconds
     holders = [session for session in sampled if session.pid == one.get_server_pid() and session.wait_event_type]
     assert {(holder.state, holder.blocked_by) for holder in holders} == {("idle in transaction", ())}
+
+
+async def test_keys_of_the_cache_are_counted_exactly(place: Place, valkey_server: EmbeddedValkey) -> None:
+    """What was asked before is not, nor what is asked afterwards; nor is any asking of the observer's own."""
+    async with Valkey.from_url(valkey_server.url) as client:
+        await client.mget(["a", "b"])
+        async with replace(place, cache_url=valkey_server.url).observed():
+            await client.set("a", "1")
+            await client.set("b", "2", px=1)
+            await client.mget(["a", "a", "c"])
+            await until_left(client, keys=1)
+        await client.mget(["a", "b"])
+    [used] = place.seen().caches
+    assert (used.hits, used.misses, used.expired, used.evicted) == (2, 1, 1, 0)
+
+
+async def until_left(client: Valkey, *, keys: int) -> None:
+    """Wait until the server has so many, by its own count: to ask for one would be counted."""
+    async with asyncio.timeout(20):
+        while await client.dbsize() != keys:
+            await asyncio.sleep(0.02)
+
+
+async def test_without_a_cache_there_is_nothing_to_say_of_one(place: Place) -> None:
+    async with place.observed():
+        pass
+    assert place.seen().caches == ()
 
 
 async def test_statements_are_counted_exactly(place: Place, one: asyncpg.Connection) -> None:

@@ -15,7 +15,7 @@ from observability.lab.trial.trial import silent
 SCHEDULE = Schedule(
     rate_per_second=10.0, warm_up_seconds=0.0, duration_seconds=2.0, seed=1, demand=Demand(utilisation=0.5)
 )
-BESIDE_THE_SHOP = {"receiver", "postgres"}
+BESIDE_THE_SHOP = {"receiver", "postgres", "valkey-server"}
 MAIL_WAY_SECONDS = 0.01
 # The greeting, and then a command and its answer for the name, sender, recipient, data and their end.
 MAIL_WAYS = 1 + 2 * 5

@@ -19,6 +19,7 @@ from services.local.errors import LocalError
 from services.local.foundation import Foundation
 from services.local.plan import MODULES, PlatformOptions
 from services.local.postgres import EmbeddedPostgres
+from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN, needs_nats
 from tests.integration.local.traces import Marked
 
@@ -173,7 +174,8 @@ async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
         await foundation.nats.kill_and_restart()
         await foundation.postgres.restart(how="fast")
         said.clear()
-    assert said == ["stopping receiver", "stopping nats-server", "stopping postgres"]
+    cache = ["stopping valkey-server"] * valkey_server_available()
+    assert said == ["stopping receiver", "stopping nats-server", *cache, "stopping postgres"]
     assert marked_here.leftovers() == []
 
 

@@ -11,6 +11,7 @@ import pytest
 from services.local.errors import FolderUnusable, LocalError, ProcessFailed
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
+from services.local.valkey import valkey_server_available
 from tests.integration.local.traces import Marked
 
 pytestmark = pytest.mark.usefixtures("marked_here")
@@ -52,8 +53,9 @@ async def test_it_stops_in_order_and_the_database_last(options: PlatformOptions)
     said: list[str] = []
     async with Platform.start(options, progress=said.append):
         said.clear()
+    cache = ["stopping valkey-server"] * valkey_server_available()
     services = ["stopping notification", "stopping order", "stopping inventory"]
-    assert said == [*services, "stopping receiver", "stopping postgres"]
+    assert said == [*services, "stopping receiver", *cache, "stopping postgres"]
 
 
 async def test_a_process_that_had_to_be_killed_is_reported(options: PlatformOptions) -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from services.local.endpoints import Endpoints
 from services.local.plan import MODULES, PlatformOptions
 from services.local.platform import Platform
+from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -115,3 +116,10 @@ async def test_a_service_knows_no_database_but_its_own_and_the_log(
 async def test_confirmations_go_to_the_folder_that_the_endpoints_name(standing: Standing) -> None:
     folder = standing.environment_of("notification")["NOTIFICATION_OUTBOX_FOLDER"]
     assert folder == standing.endpoints.notifications_directory == str(standing.options.notifications_directory)
+
+
+async def test_inventory_alone_knows_the_cache_and_its_password(standing: Standing) -> None:
+    told = {name: standing.environment_of(name).get("INVENTORY_CACHE_URL") for name in standing.endpoints.service_pids}
+    url = told.pop("inventory")
+    assert set(told.values()) == {None}
+    assert (url is not None and url.startswith("valkey://:")) == valkey_server_available()

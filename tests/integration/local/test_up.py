@@ -15,6 +15,7 @@ import pytest
 from services.local.endpoints import Bus, Endpoints, newest_running
 from services.local.errors import PortTaken
 from services.local.ports import HOST, documented_ports, free_port
+from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import needs_nats
 from tests.integration.local.traces import Marked
 
@@ -23,6 +24,7 @@ READY = "Ctrl-C stops everything."
 MOMENTS = (
     "starting PostgreSQL",
     "PostgreSQL answers",
+    *(("starting Valkey", "Valkey answers") if valkey_server_available() else ()),
     "starting receiver",
     "starting inventory",
     "starting order",

@@ -17,6 +17,8 @@ from observability.lab.outcomes import Exchange, Outcome, OutcomeKind, classify
         (404, {"detail": "Not Found"}, OutcomeKind.ERROR, "HTTP_404"),
         (503, {"reason": "OVERLOADED"}, OutcomeKind.ERROR, "OVERLOADED"),
         (201, {"order_id": "o", "state": "CANCELLED"}, OutcomeKind.ERROR, "HTTP_201"),
+        (200, {"hints": []}, OutcomeKind.SEEN, ""),
+        (404, {"reason": "SKU_NOT_FOUND", "skus": []}, OutcomeKind.ERROR, "SKU_NOT_FOUND"),
         (200, ["not", "an", "order"], OutcomeKind.ERROR, "HTTP_200"),
         (500, {"reason": 7}, OutcomeKind.ERROR, "HTTP_500"),
     ],

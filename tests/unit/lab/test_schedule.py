@@ -104,3 +104,20 @@ def test_an_impossible_schedule_is_refused(rate_per_second: float, duration_seco
 def test_an_impossible_number_of_requests_is_refused(requests: int) -> None:
     with pytest.raises(LoadUsageError, match="--requests"):
         plan_requests(requests=requests, seed=1)
+
+
+def test_shoppers_look_at_so_many_skus_each_once_and_order_nothing() -> None:
+    plan = plan_orders(rate_per_second=50, duration_seconds=20, seed=7, lines=(2, 4), looked_at=10)
+    assert all(order.looks for order in plan)
+    looks = [[line.sku for line in order.lines] for order in plan]
+    assert {len(look) for look in looks} == {2, 3, 4}
+    assert all(len(set(look)) == len(look) for look in looks)
+    assert len({sku for look in looks for sku in look}) == 10
+
+
+def test_who_looks_comes_when_who_orders_would() -> None:
+    """So that blocks of both can share their schedule."""
+    looks = plan_orders(rate_per_second=50, duration_seconds=5, seed=7, looked_at=10)
+    orders = plan_orders(rate_per_second=50, duration_seconds=5, seed=7)
+    assert [each.intended_seconds for each in looks] == [each.intended_seconds for each in orders]
+    assert not any(each.looks for each in orders)

@@ -23,10 +23,12 @@ def test_the_monolith_has_one_admin_port_one_ready_file_and_no_neighbour() -> No
         ports=Ports(),
         databases=ADDRESSES,
         event_log=EventLogAddress("postgresql://event_log", allow_unsafe_sync=False),
+        cache_url="",
         ready_file=Path("ready"),
         outbox_folder=Path("notifications"),
     )
     assert sorted(settings) == [
+        "INVENTORY_CACHE_URL",
         "INVENTORY_DATABASE_DSN",
         "INVENTORY_GRPC_LISTEN",
         "NOTIFICATION_DATABASE_DSN",

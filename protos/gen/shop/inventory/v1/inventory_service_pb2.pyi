@@ -594,6 +594,84 @@ class GetStockResponse(_message.Message):
 Global___GetStockResponse: _TypeAlias = GetStockResponse  # noqa: Y015
 
 @_typing.final
+class GetStockHintsRequest(_message.Message):
+    """GetStockHintsRequest asks for hints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 100 stock codes, each once."""
+
+    def __init__(
+        self,
+        *,
+        skus: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["skus", b"skus"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStockHintsRequest: _TypeAlias = GetStockHintsRequest  # noqa: Y015
+
+@_typing.final
+class GetStockHintsResponse(_message.Message):
+    """GetStockHintsResponse answers GetStockHints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hints(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockHint]:
+        """One hint a SKU, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        hints: _abc.Iterable[Global___StockHint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hints", b"hints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStockHintsResponse: _TypeAlias = GetStockHintsResponse  # noqa: Y015
+
+@_typing.final
+class StockHint(_message.Message):
+    """StockHint is what a shopper may want to know of a SKU before ordering it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    SOLD_LAST_HOUR_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The stock code."""
+    available: _builtins.int
+    """Units that could be reserved, a few seconds ago."""
+    sold_last_hour: _builtins.int
+    """Units sold in the hour before that; what was brought back counts as sold."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        available: _builtins.int = ...,
+        sold_last_hour: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "sku", b"sku", "sold_last_hour", b"sold_last_hour"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockHint: _TypeAlias = StockHint  # noqa: Y015
+
+@_typing.final
 class Delivery(_message.Message):
     """Delivery adds stock of one SKU."""
 

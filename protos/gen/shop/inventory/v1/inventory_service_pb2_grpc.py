@@ -78,6 +78,11 @@ class InventoryServiceStub:
                 request_serializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockRequest.SerializeToString,
                 response_deserializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockResponse.FromString,
                 _registered_method=True)
+        self.GetStockHints = channel.unary_unary(
+                '/shop.inventory.v1.InventoryService/GetStockHints',
+                request_serializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockHintsRequest.SerializeToString,
+                response_deserializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockHintsResponse.FromString,
+                _registered_method=True)
         self.Restock = channel.unary_unary(
                 '/shop.inventory.v1.InventoryService/Restock',
                 request_serializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.RestockRequest.SerializeToString,
@@ -152,6 +157,15 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStockHints(self, request, context):
+        """GetStockHints says what is left and what sells, for shoppers who look before they buy. A hint only: it may be as old as
+        the service lets its cache be, a few seconds, and decides nothing. Reads only. NOT_FOUND / SKU_NOT_FOUND with a
+        SkuNotFoundDetail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Restock(self, request, context):
         """Restock adds stock, and adds a SKU to the catalogue the first time it comes with a price. Idempotent by request_id.
         NOT_FOUND / SKU_NOT_FOUND when a line without a price names a SKU that is not in the catalogue.
@@ -192,6 +206,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.GetStock,
                     request_deserializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockRequest.FromString,
                     response_serializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockResponse.SerializeToString,
+            ),
+            'GetStockHints': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStockHints,
+                    request_deserializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockHintsRequest.FromString,
+                    response_serializer=shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockHintsResponse.SerializeToString,
             ),
             'Restock': grpc.unary_unary_rpc_method_handler(
                     servicer.Restock,
@@ -375,6 +394,33 @@ class InventoryService:
             '/shop.inventory.v1.InventoryService/GetStock',
             shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockRequest.SerializeToString,
             shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStockHints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.inventory.v1.InventoryService/GetStockHints',
+            shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockHintsRequest.SerializeToString,
+            shop_dot_inventory_dot_v1_dot_inventory__service__pb2.GetStockHintsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,6 +72,11 @@ class InventoryServiceStub:
     """
     GetStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockRequest, _inventory_service_pb2.GetStockResponse]
     """GetStock reads stock levels and prices. Reads only. NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail."""
+    GetStockHints: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockHintsRequest, _inventory_service_pb2.GetStockHintsResponse]
+    """GetStockHints says what is left and what sells, for shoppers who look before they buy. A hint only: it may be as old as
+    the service lets its cache be, a few seconds, and decides nothing. Reads only. NOT_FOUND / SKU_NOT_FOUND with a
+    SkuNotFoundDetail.
+    """
     Restock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.RestockRequest, _inventory_service_pb2.RestockResponse]
     """Restock adds stock, and adds a SKU to the catalogue the first time it comes with a price. Idempotent by request_id.
     NOT_FOUND / SKU_NOT_FOUND when a line without a price names a SKU that is not in the catalogue.
@@ -121,6 +126,11 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """
     GetStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockRequest, _inventory_service_pb2.GetStockResponse]  # type: ignore[assignment]
     """GetStock reads stock levels and prices. Reads only. NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail."""
+    GetStockHints: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockHintsRequest, _inventory_service_pb2.GetStockHintsResponse]  # type: ignore[assignment]
+    """GetStockHints says what is left and what sells, for shoppers who look before they buy. A hint only: it may be as old as
+    the service lets its cache be, a few seconds, and decides nothing. Reads only. NOT_FOUND / SKU_NOT_FOUND with a
+    SkuNotFoundDetail.
+    """
     Restock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.RestockRequest, _inventory_service_pb2.RestockResponse]  # type: ignore[assignment]
     """Restock adds stock, and adds a SKU to the catalogue the first time it comes with a price. Idempotent by request_id.
     NOT_FOUND / SKU_NOT_FOUND when a line without a price names a SKU that is not in the catalogue.
@@ -203,6 +213,17 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.GetStockResponse, _abc.Awaitable[_inventory_service_pb2.GetStockResponse]]:
         """GetStock reads stock levels and prices. Reads only. NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail."""
+
+    @_abc_1.abstractmethod
+    def GetStockHints(
+        self,
+        request: _inventory_service_pb2.GetStockHintsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_service_pb2.GetStockHintsResponse, _abc.Awaitable[_inventory_service_pb2.GetStockHintsResponse]]:
+        """GetStockHints says what is left and what sells, for shoppers who look before they buy. A hint only: it may be as old as
+        the service lets its cache be, a few seconds, and decides nothing. Reads only. NOT_FOUND / SKU_NOT_FOUND with a
+        SkuNotFoundDetail.
+        """
 
     @_abc_1.abstractmethod
     def Restock(

@@ -1,0 +1,101 @@
+"""What does a cache spare its source, and what does it cost? Keys by result, commands sent, reads of the source."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from observability.telemetry.telemetry import Telemetry
+
+RESULTS = ("hit", "miss", "shared", "unavailable")
+
+
+@dataclass(slots=True)
+class Asking:
+    """A request for some keys under way."""
+
+    telemetry: Telemetry
+    cache: str
+    span: Span
+
+    def shared(self, keys: int) -> None:
+        """Note how many of the keys another request was asking for already."""
+        self.span.set_attribute("shop.cache.shared", keys)
+        self.telemetry.metrics.cache_lookups.add(keys, self.telemetry.context, self.cache, "shared")
+
+
+class CacheTelemetry:
+    """The call sites of one cache; `cache` is a name from code for what it holds."""
+
+    def __init__(self, telemetry: Telemetry, cache: str) -> None:
+        self._telemetry = telemetry
+        self.cache = cache
+        self._labels = (telemetry.context, cache)
+
+    def begin_at_zero(self) -> None:
+        """Make the series: one that is born at 1 has no rate."""
+        for result in RESULTS:
+            self._telemetry.metrics.cache_lookups.add(0, *self._labels, result)
+        self._telemetry.metrics.cache_source_duration.child(*self._labels)
+
+    @contextmanager
+    def asking(self) -> Iterator[Asking]:
+        """Observe a request for some keys. Without a span, who waits for what another fetches would show a gap."""
+        attributes = {"shop.context": self._telemetry.context}
+        with self._telemetry.tracer.start_as_current_span(
+            f"{self.cache} cache", attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            yield Asking(self._telemetry, self.cache, span)
+
+    def looked_up(self, *, hits: int, misses: int) -> None:
+        """Count the keys that were there, and those that were not."""
+        self._telemetry.metrics.cache_lookups.add(hits, *self._labels, "hit")
+        self._telemetry.metrics.cache_lookups.add(misses, *self._labels, "miss")
+
+    def unavailable(self, keys: int) -> None:
+        """Count keys that could not be looked up, since the server is away, slow, or left alone for a while."""
+        self._telemetry.metrics.cache_lookups.add(keys, *self._labels, "unavailable")
+
+    def changed(self, before: str, after: str) -> None:
+        """Log that the server is left alone, tried again, or back."""
+        event = f"{self._telemetry.context}.cache_changed"
+        self._telemetry.log.warning(event, cache=self.cache, before=before, after=after)
+
+    @contextmanager
+    def command(self, operation: str, *, keys: int, address: str, port: int) -> Iterator[Span]:
+        """Observe one command, or a batch of one kind; the call site sets `db.response.returned_rows`."""
+        started, error_type = perf_counter(), ""
+        summary = f"{operation} {self.cache}"
+        attributes: dict[str, str | int] = {
+            "db.system.name": "valkey",
+            "db.operation.name": operation,
+            "db.operation.batch.size": keys,
+            "db.query.summary": summary,
+            "server.address": address,
+            "server.port": port,
+            "shop.context": self._telemetry.context,
+        }
+        with self._telemetry.tracer.start_as_current_span(
+            summary, kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:  # a command that was cut off ended too; it is recorded and passes
+                error_type = type(error).__name__
+                span.set_attribute("error.type", error_type)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+            finally:
+                duration = self._telemetry.metrics.cache_operation_duration
+                duration.observe(perf_counter() - started, *self._labels, operation, error_type)
+
+    @contextmanager
+    def reading_source(self) -> Iterator[None]:
+        """Observe one read of the source; it is over when it failed, too."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self._telemetry.metrics.cache_source_duration.observe(perf_counter() - started, *self._labels)

@@ -1,0 +1,18 @@
+"""What is left, and what sells? For shoppers who look before they buy."""
+
+from services.inventory.api import GetStockHints, SkuNotFound, StockHint
+from services.inventory.application.ports import Hints
+
+
+class GetStockHintsHandler:
+    """Reads hints, and promises nothing: a reservation finds out what is there."""
+
+    def __init__(self, *, hints: Hints) -> None:
+        self._hints = hints
+
+    async def __call__(self, query: GetStockHints) -> tuple[StockHint, ...]:
+        """Return one hint a SKU, in the order of the query. Raises SkuNotFound."""
+        hints = await self._hints.get(query.skus)
+        if unknown := tuple(sku for sku in query.skus if sku not in hints):
+            raise SkuNotFound(unknown)
+        return tuple(hints[sku] for sku in query.skus)

@@ -1,0 +1,236 @@
+"""Does a cache work with a real Valkey, and without one: killed, stopped, full, somebody else's, or never there?"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from observability.telemetry.cache import CacheTelemetry
+from observability.telemetry.telemetry import Telemetry
+from services.infra.cache import WAIT_SECONDS, Cache, CacheUnavailable
+from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
+from services.local.ports import HOST
+from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey
+from tests.unit.infra.test_cache import Numbers
+from tests.unit.telemetry.counted import counted, counting
+
+LIFETIME_SECONDS = 60.0
+NAMES = tuple(map(str, range(100, 120)))
+
+
+@dataclass
+class Front:
+    """A cache in a real server, before a source that counts."""
+
+    store: ValkeyStore
+    telemetry: Telemetry
+    lifetime_seconds: float = LIFETIME_SECONDS
+    now: float = 0.0
+    reads: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.cache = Cache(
+            self.source,
+            store=self.store,
+            codec=Numbers(),
+            lifetime_seconds=self.lifetime_seconds,
+            telemetry=CacheTelemetry(self.telemetry, "numbers"),
+            clock=lambda: self.now,
+            draw=random.Random(7).random,
+        )
+
+    async def source(self, names: tuple[str, ...]) -> Mapping[str, int]:
+        """Return the numbers."""
+        self.reads.update(names)
+        await asyncio.sleep(0)
+        return {name: int(name) for name in names}
+
+    def counted(self, result: str) -> float:
+        """How many keys had a result."""
+        return counted(self.telemetry, "shop_cache_lookups_total", context="shop", cache="numbers", result=result)
+
+
+@asynccontextmanager
+async def front_of(url: str, *, lifetime_seconds: float = LIFETIME_SECONDS) -> AsyncIterator[Front]:
+    """A cache on the server behind a URL."""
+    telemetry = counting("shop")
+    store = ValkeyStore.open(url, telemetry=CacheTelemetry(telemetry, "numbers"))
+    try:
+        yield Front(store, telemetry, lifetime_seconds)
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def front(valkey_server: EmbeddedValkey) -> AsyncIterator[Front]:
+    """A cache on an empty server."""
+    async with front_of(valkey_server.url) as opened:
+        yield opened
+
+
+async def test_what_one_process_wrote_another_finds(front: Front, valkey_server: EmbeddedValkey) -> None:
+    await front.cache.get(NAMES)
+    async with front_of(valkey_server.url) as other:
+        assert await other.cache.get(NAMES) == {name: int(name) for name in NAMES}
+        assert other.reads == {}
+        assert other.counted("hit") == len(NAMES)
+
+
+async def test_a_value_is_gone_when_its_lifetime_is_over(valkey_server: EmbeddedValkey) -> None:
+    """Of a lifetime of a few milliseconds, by the server's own clock."""
+    async with front_of(valkey_server.url, lifetime_seconds=0.005) as front:
+        await front.cache.get(("100",))
+        for _ in range(1_000):
+            if await front.store.read(["numbers:3:100"]) == [None]:
+                break
+            await asyncio.sleep(0.001)
+        await front.cache.get(("100",))
+    assert front.reads == {"100": 2}
+
+
+async def test_every_value_has_an_end_and_hardly_two_the_same(front: Front) -> None:
+    await front.cache.get(NAMES)
+    left = [await front.store._client.pttl(f"numbers:3:{name}") for name in NAMES]
+    assert all(0 < milliseconds <= 1000 * LIFETIME_SECONDS for milliseconds in left)
+    assert len(set(left)) > len(NAMES) / 2
+
+
+async def test_a_server_that_is_killed_in_the_middle_costs_no_answer(
+    front: Front, valkey_server: EmbeddedValkey
+) -> None:
+    """Requests go on without a pause; each is answered, whatever the server did meanwhile."""
+    answers = list[Mapping[str, int]]()
+
+    async def ask() -> None:
+        for _ in range(200):
+            answers.append(await front.cache.get(NAMES))
+            front.now += 0.001
+
+    asking = [asyncio.create_task(ask()) for _ in range(5)]
+    while len(answers) < 100:
+        await asyncio.sleep(0)
+    valkey_server.process.end_wanted = True
+    os.kill(valkey_server.process.pid, signal.SIGKILL)
+    await asyncio.gather(*asking)
+    assert answers == [{name: int(name) for name in NAMES}] * 1_000
+    assert front.counted("unavailable") > 0
+
+
+async def test_a_server_that_stands_still_is_waited_for_briefly_and_used_again(
+    front: Front, valkey_server: EmbeddedValkey
+) -> None:
+    """An answer that came too late is not taken for that to a later question."""
+    await front.cache.get(("100",))
+    os.kill(valkey_server.process.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(200 * WAIT_SECONDS):
+            for name in NAMES[1:]:
+                assert await front.cache.get((name,)) == {name: int(name)}
+    finally:
+        os.kill(valkey_server.process.pid, signal.SIGCONT)
+    front.now += 60.0
+    for name in reversed(NAMES):
+        assert await front.cache.get((name,)) == {name: int(name)}
+    assert await front.cache.get(NAMES) == {name: int(name) for name in NAMES}
+    assert front.counted("hit") > len(NAMES)
+
+
+async def test_callers_that_leave_in_the_middle_leave_no_answer_behind(
+    front: Front, valkey_server: EmbeddedValkey
+) -> None:
+    """The naive client gives the answer to a question that was cut off to whoever asks next."""
+    await front.cache.get(NAMES)
+    os.kill(valkey_server.process.pid, signal.SIGSTOP)
+    cut_off = [asyncio.create_task(front.store.read([f"numbers:3:{name}"])) for name in NAMES]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    for task in cut_off:
+        task.cancel()
+    await asyncio.gather(*cut_off, return_exceptions=True)
+    os.kill(valkey_server.process.pid, signal.SIGCONT)
+    for name in reversed(NAMES):
+        assert await front.store.read([f"numbers:3:{name}"]) == [name.encode()]
+
+
+async def test_a_server_that_comes_back_empty_is_filled_again(valkey_start: ValkeyStart) -> None:
+    async with AsyncExitStack() as stack:
+        server = await start_valkey(valkey_start, stack=stack)
+        async with front_of(server.url) as front:
+            await front.cache.get(NAMES)
+            await server.process.end_by(signal.SIGKILL, limit_seconds=5.0)
+            for _ in range(5):
+                await front.cache.get(("100",))
+            await start_valkey(replace(valkey_start, port=server.port), stack=stack)
+            front.now += 60.0
+            hits = front.counted("hit")
+            await front.cache.get(NAMES)
+            await front.cache.get(NAMES)
+            assert front.counted("hit") == hits + len(NAMES)
+
+
+async def test_a_full_server_drops_what_was_not_asked_for_and_takes_the_new(valkey_start: ValkeyStart) -> None:
+    async with AsyncExitStack() as stack:
+        server = await start_valkey(replace(valkey_start, memory="3mb"), stack=stack)
+        store = ValkeyStore.open(server.url, telemetry=CacheTelemetry(counting("shop"), "numbers"))
+        stack.push_async_callback(store.close)
+        for number in range(100):
+            key = f"big:{number}"
+            await store.write({key: bytes(100_000)}, {key: LIFETIME_SECONDS})
+        kept = await store.read([f"big:{number}" for number in range(100)])
+        assert kept[-1] is not None
+        assert kept[0] is None
+
+
+async def test_a_wrong_password_is_a_cache_that_is_away(valkey_server: EmbeddedValkey) -> None:
+    async with front_of(f"valkey://:wrong@{HOST}:{valkey_server.port}/0") as front:
+        assert await front.cache.get(("100",)) == {"100": 100}
+        assert front.counted("unavailable") == 1
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"$-1"])
+async def test_somebody_else_s_server_is_a_cache_that_is_away(greeting: bytes) -> None:
+    """It speaks another protocol, hangs up, or stops in the middle."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(greeting)
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server, front_of(f"valkey://{HOST}:{server.sockets[0].getsockname()[1]}") as front:
+        with pytest.raises(CacheUnavailable):
+            await front.store.read(["a"])
+
+
+async def test_a_port_where_nobody_accepts_is_waited_for_briefly() -> None:
+    """A server behind a full queue of connections takes no part in the handshake."""
+    with socket.socket() as dark, socket.socket() as first, socket.socket() as second:
+        dark.bind((HOST, 0))
+        dark.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(dark.getsockname())
+        async with front_of(f"valkey://{HOST}:{dark.getsockname()[1]}") as front:
+            async with asyncio.timeout(100 * WAIT_SECONDS):
+                assert await front.cache.get(("100",)) == {"100": 100}
+
+
+async def test_more_askers_than_connections_take_turns(front: Front) -> None:
+    await front.cache.get(NAMES)
+    reads = (front.store.read([f"numbers:3:{name}"]) for name in NAMES * 10)
+    assert await asyncio.gather(*reads) == [[name.encode()] for name in NAMES * 10]
+    clients = await front.store._client.client_list()
+    assert len(clients) <= MOST_CONNECTIONS
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "127.0.0.1:6379", "valkey://127.0.0.1:port"])
+def test_a_url_of_something_else_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        ValkeyStore.open(url, telemetry=CacheTelemetry(counting("shop"), "numbers"))

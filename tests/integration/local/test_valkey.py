@@ -1,0 +1,78 @@
+"""Does a Valkey server of our own come up, keep others out, and leave nothing behind?"""
+
+import importlib.util
+import shutil
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from valkey.asyncio import Valkey
+from valkey.exceptions import AuthenticationError
+
+from services.local import valkey
+from services.local.ports import HOST
+from services.local.valkey import EmbeddedValkey, ValkeyStart, ValkeyUnavailable, start_valkey
+
+
+async def test_it_is_empty_bounded_and_forgets_the_oldest(valkey_server: EmbeddedValkey) -> None:
+    async with Valkey.from_url(valkey_server.url, socket_timeout=10) as client:
+        assert await client.dbsize() == 0
+        settings = await client.config_get("maxmemory*")
+        assert settings["maxmemory"] == str(32 * 1024 * 1024)
+        assert settings["maxmemory-policy"] == "allkeys-lru"
+
+
+async def test_whoever_does_not_know_the_password_is_kept_out(valkey_server: EmbeddedValkey) -> None:
+    async with Valkey(host=HOST, port=valkey_server.port, socket_timeout=10) as client:
+        with pytest.raises(AuthenticationError):
+            await client.get("a")
+
+
+async def test_the_password_is_neither_in_its_representation_nor_in_its_command_line(
+    valkey_server: EmbeddedValkey, valkey_start: ValkeyStart
+) -> None:
+    assert valkey_start.password not in repr((valkey_server, valkey_start))
+    assert valkey_start.password not in " ".join(valkey_server.process.command.arguments)
+    configuration = valkey_start.folder / "valkey.conf"
+    assert configuration.stat().st_mode & 0o077 == 0
+
+
+async def test_it_writes_nothing_to_disk(valkey_server: EmbeddedValkey, valkey_start: ValkeyStart) -> None:
+    async with Valkey.from_url(valkey_server.url, socket_timeout=10) as client:
+        await client.set("a", "b")
+    await valkey_server.process.stop()
+    assert [path.name for path in valkey_start.folder.iterdir()] == ["valkey.conf"]
+
+
+async def test_its_end_is_gentle(valkey_server: EmbeddedValkey) -> None:
+    exit_ = await valkey_server.process.stop()
+    assert (exit_.status, exit_.killed) == (0, False)
+
+
+async def test_a_taken_port_is_no_server_of_ours(valkey_start: ValkeyStart, valkey_server: EmbeddedValkey) -> None:
+    """That another server answers there is not enough."""
+    other = replace(valkey_start, port=valkey_server.port, password="other", log_path=valkey_start.folder / "other.log")
+    async with AsyncExitStack() as stack:
+        with pytest.raises(ValkeyUnavailable, match="no free port"):
+            await start_valkey(other, stack=stack)
+
+
+async def test_a_machine_without_one_says_so(
+    valkey_start: ValkeyStart, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    assert not valkey.valkey_server_available()
+    async with AsyncExitStack() as stack:
+        with pytest.raises(ValkeyUnavailable, match="install it"):
+            await start_valkey(valkey_start, stack=stack)
+
+
+def test_without_the_wheel_the_one_on_the_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    packed = valkey._find_binary()
+    assert packed is not None
+    shutil.copy(packed, tmp_path / "valkey-server")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    assert valkey._find_binary() == tmp_path / "valkey-server"

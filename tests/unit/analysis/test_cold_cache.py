@@ -1,0 +1,142 @@
+"""Cold cache: how much was there, what was read instead, who waited for whose read, and when that has no name."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.diagnosis import diagnose
+from observability.analysis.observation import CacheUse, Observation, TableUse
+from observability.analysis.spans import Attribute, SpanKind
+from observability.analysis.suspects.cold_cache import STORES, find_cold_cache
+from observability.analysis.suspects.missing_index import find_missing_index
+from observability.analysis.suspects.n_plus_one import find_n_plus_one
+from observability.analysis.trees import Node
+from tests.unit.analysis.seeing import busy, found, named, query, request, saved_wait, saved_work, seen, step
+
+READ = "SELECT report"
+EXPIRED = CacheUse("valkey", hits=20, misses=100, expired=95, evicted=0)
+
+
+def lookup(start: float, end: float, *, keys: int, hits: int, store: str = "valkey") -> Node:
+    """A cache is asked for keys, and has some of them."""
+    attributes: dict[str, Attribute] = {
+        "db.system.name": store,
+        "db.operation.batch.size": keys,
+        "db.response.returned_rows": hits,
+    }
+    return step("MGET reports", start, end, kind=SpanKind.CLIENT, attributes=attributes)
+
+
+def write(start: float, end: float, *, store: str = "valkey") -> Node:
+    """What was read is kept."""
+    attributes: dict[str, Attribute] = {"db.system.name": store, "db.operation.batch.size": 1}
+    return step("SET reports", start, end, kind=SpanKind.CLIENT, attributes=attributes)
+
+
+def missing(*, hits: int = 0, store: str = "valkey") -> Node:
+    """A request of 30 ms: a lookup of 1 ms, a wait of 4 for a turn, a read of 20, and 1 to keep what was read."""
+    asking = (lookup(2, 3, keys=4, hits=hits, store=store), query(READ, 7, 27), write(27, 28, store=store))
+    return request(30, step("reports cache", 2, 28, *asking))
+
+
+def waiting() -> Node:
+    """A request of 20 ms that waits for 16 of them for what another one reads."""
+    return request(20, step("reports cache", 2, 18))
+
+
+def there() -> Node:
+    """A request of 5 ms that finds all of its keys."""
+    return request(5, step("reports cache", 2, 3, lookup(2, 3, keys=4, hits=4)))
+
+
+def with_cache(*roots: Node, uses: Sequence[CacheUse] = (EXPIRED,), tables: Sequence[TableUse] = ()) -> Observation:
+    """What was seen, the cache's own counters too."""
+    observation = seen(*roots, tables=tables, processes=busy(0.3))
+    return Observation(**{name: getattr(observation, name) for name in observation.__slots__} | {"caches": tuple(uses)})
+
+
+def test_a_cache_in_which_few_keys_are_is_cold_and_named_by_what_is_read_instead() -> None:
+    [suspect] = found(find_cold_cache, with_cache(*[missing()] * 30))
+    assert named(suspect) == (Bottleneck.COLD_CACHE, "shop", READ)
+
+
+def test_its_fix_takes_the_read_and_all_that_followed_the_lookup() -> None:
+    """20 ms of read are work; 4 for a turn and 1 to keep it are waited, less what a lookup takes."""
+    observation = with_cache(missing(), missing())
+    assert saved_work(find_cold_cache, observation) == pytest.approx((0.020, 0.020))
+    assert saved_wait(find_cold_cache, observation) == pytest.approx((0.004, 0.004))
+
+
+def test_it_takes_the_wait_for_what_another_request_reads() -> None:
+    """16 ms, less the lookup of 1 ms that it makes then itself."""
+    observation = with_cache(missing(), waiting())
+    assert saved_work(find_cold_cache, observation) == pytest.approx((0.020, 0.0))
+    assert saved_wait(find_cold_cache, observation) == pytest.approx((0.004, 0.015))
+
+
+def test_it_takes_nothing_from_a_request_that_found_its_keys() -> None:
+    observation = with_cache(missing(), missing(), there())
+    assert saved_work(find_cold_cache, observation)[2] == 0.0
+    assert saved_wait(find_cold_cache, observation)[2] == 0.0
+
+
+def test_it_says_how_much_was_there_what_it_cost_and_how_keys_ended() -> None:
+    [suspect] = found(find_cold_cache, with_cache(missing(), missing(), there()))
+    assert suspect.evidence == (
+        "4 of 12 keys that were asked of a cache were there",
+        "'SELECT report' reads the others, 0.67 times a request, 20.0 ms each",
+        "of 100 keys missing from valkey, 95 had come to their end and 0 had made room",
+    )
+
+
+@pytest.mark.parametrize("store", sorted(STORES))
+def test_whatever_store_speaks_by_keys_may_be_the_cache(store: str) -> None:
+    assert found(find_cold_cache, with_cache(missing(store=store)))
+
+
+def test_keys_that_had_to_make_room_had_been_there_too() -> None:
+    use = CacheUse("valkey", hits=20, misses=100, expired=0, evicted=60)
+    assert found(find_cold_cache, with_cache(missing(), uses=(use,)))
+
+
+def test_without_the_cache_s_own_counters_the_spans_suffice() -> None:
+    assert found(find_cold_cache, with_cache(missing(), uses=()))
+
+
+@pytest.mark.parametrize(
+    ("why", "observation"),
+    [
+        ("half of the keys are there", with_cache(missing(hits=2), missing(hits=2))),
+        ("keys were missing for the first time", with_cache(missing(), uses=(CacheUse("valkey", 0, 100, 40, 0),))),
+        ("nothing was asked of the cache", with_cache(missing(), uses=(CacheUse("valkey", 0, 0, 0, 0),))),
+        (
+            "nobody reads what is missing",
+            with_cache(request(9, step("reports cache", 1, 5, lookup(1, 2, keys=1, hits=0)))),
+        ),
+        ("a database is asked, and no store", with_cache(missing(store="postgresql"))),
+        ("there is no cache", with_cache(request(30, query(READ, 7, 27)))),
+    ],
+)
+def test_no_cold_cache_where(why: str, observation: Observation) -> None:
+    assert found(find_cold_cache, observation) == [], why
+
+
+def test_other_keys_each_time_are_no_n_plus_one() -> None:
+    assert found(find_n_plus_one, with_cache(*[missing()] * 30)) == []
+
+
+def test_what_need_not_be_read_at_all_comes_before_how_it_is_read() -> None:
+    """The read goes through a whole table too, and an index would save as much of it."""
+    table = TableUse("main", "report", 40, 4_000_000, index_scans=0, index_rows_fetched=0, live_rows=100_000)
+    observation = with_cache(*[missing()] * 40, tables=(table,))
+    assert found(find_missing_index, observation)
+    verdict = diagnose(observation)
+    assert (verdict.bottleneck, verdict.operation) == (Bottleneck.COLD_CACHE, READ)
+    assert verdict.also == ("missing_index in shop SELECT report",)
+
+
+def test_a_warm_cache_before_a_table_without_an_index_leaves_the_index_its_name() -> None:
+    table = TableUse("main", "report", 40, 4_000_000, index_scans=0, index_rows_fetched=0, live_rows=100_000)
+    observation = with_cache(*[missing(hits=3)] * 40, tables=(table,))
+    assert diagnose(observation).bottleneck is Bottleneck.MISSING_INDEX

@@ -1,0 +1,30 @@
+"""One embedded Valkey, empty, for whoever asks; it is gone when the test ends."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from services.local.scratch import Scratch
+from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
+
+
+@pytest.fixture
+async def valkey_start(tmp_path: Path) -> AsyncIterator[ValkeyStart]:
+    """What it takes to start one, again and again."""
+    if not valkey_server_available():
+        pytest.skip("there is no valkey-server on this machine")
+    scratch = Scratch()
+    try:
+        yield ValkeyStart(scratch=scratch, log_path=tmp_path / "valkey.log", environment=os.environ)
+    finally:
+        await scratch.close()
+
+
+@pytest.fixture
+async def valkey_server(valkey_start: ValkeyStart) -> AsyncIterator[EmbeddedValkey]:
+    """A running server."""
+    async with AsyncExitStack() as stack:
+        yield await start_valkey(valkey_start, stack=stack)
