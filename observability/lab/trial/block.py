@@ -172,7 +172,7 @@ def block_of(
         orders=len(run.requests),
         good_orders=sum(is_good(each, respond_async=schedule.demand.respond_async) for each in counted),
         counted_seconds=schedule.duration_seconds,
-        answers=Counter(map(answer_of, counted)),
+        answers=dict(Counter(map(answer_of, counted))),
     )
 
 
