@@ -88,4 +88,4 @@ def test_reflection_lists_the_service(shop: Endpoints, environment: dict[str, st
         check=True,
     )
     methods = [line for line in run.stdout.splitlines() if line.startswith("shop.")]
-    assert len(methods) == 7
+    assert len(methods) == 8
