@@ -26,6 +26,7 @@ class Run:
     events: Sequence[StoredEvent]
     progress: Progress
     confirmation_files: int = 1
+    turned_away: int = 0
 
     def without(self, name: str) -> "Run":
         """The same without the spans of a name."""
@@ -40,7 +41,10 @@ class Run:
             f'otel_sdk_processor_span_processed_total{{error_type=""}} {len(self.spans)}'
             f' # {{trace_id="{PLACING}"}} 1\n'
             f'# TYPE otel_sdk_exporter_span_exported counter\notel_sdk_exporter_span_exported_total{{error_type=""}}'
-            f" {len(self.spans)}\n# EOF\n"
+            f" {len(self.spans)}\n"
+            f"# TYPE shop_admission_decisions counter\n"
+            f'shop_admission_decisions_total{{stage="http",decision="admitted"}} 1\n'
+            f'shop_admission_decisions_total{{stage="http",decision="limit"}} {self.turned_away}\n# EOF\n'
         )
         scrapes = {"monolith": parse_scrape(page)}
         return Recorded(
@@ -48,7 +52,7 @@ class Run:
             forest=build_traces(self.spans),
             scrapes=ScrapePair(scrapes, scrapes),
             log_paths=[log],
-            requests=[record()],
+            requests=[record()] * (1 + self.turned_away),
             stocking_calls=1,
             aftermath=Aftermath(self.progress, 0.4, tuple(self.events)),
             confirmation_files=self.confirmation_files,

@@ -25,6 +25,15 @@ def test_a_whole_run_is_called_whole(finished_by_its_request: bool, tmp_path: Pa
     assert broken(one_order(finished_by_its_request=finished_by_its_request), tmp_path) == ""
 
 
+def test_what_is_turned_away_at_the_door_has_no_trace(tmp_path: Path) -> None:
+    """And is no excuse for one that is missing."""
+    run = replace(one_order(), turned_away=2)
+    assert broken(run, tmp_path) == ""
+    assert "3 orders reached the edge, 2 of which were turned away at the door; 0 traces" in broken(
+        run.without("POST /orders"), tmp_path
+    )
+
+
 def unfinished(run: Run) -> Run:
     return replace(run, progress=replace(run.progress, unfinished=1, unpublished=2, projected=1, notified=0))
 
