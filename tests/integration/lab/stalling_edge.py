@@ -2,8 +2,9 @@
 
 Run as a process, `python -m tests.integration.lab.stalling_edge PERIOD_SECONDS STALL_SECONDS`, it prints its port. An
 order that arrives while it stalls is answered when the stall ends, so of orders that arrive evenly over time a share
-(STALL - x) / PERIOD waits longer than x. It serves its gauge of requests in flight on the same port, and ends when its
-standard input does.
+(STALL - x) / PERIOD waits longer than x. Its first period begins with the first order: however long whoever sends them
+takes to start, the stall is still to come. It serves its gauge of requests in flight on the same port, and ends when
+its standard input does.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ class StallingEdge:
     def __init__(self, *, period_seconds: float, stall_seconds: float) -> None:
         self._period_seconds = period_seconds
         self._stall_seconds = stall_seconds
-        self._started = time.perf_counter()
+        self._began: float | None = None
         self._active = 0
         self._keys: set[str] = set()
 
@@ -49,7 +50,10 @@ class StallingEdge:
         return web.Response(text=f'http_server_active_requests{{context="order"}} {self._active}.0\n# EOF\n')
 
     def _stall_left_seconds(self) -> float:
-        phase_seconds = (time.perf_counter() - self._started) % self._period_seconds
+        now = time.perf_counter()
+        if self._began is None:
+            self._began = now
+        phase_seconds = (now - self._began) % self._period_seconds
         return max(0.0, self._stall_seconds - phase_seconds)
 
     def _answer(self, request: web.Request, sku: str) -> web.Response:
