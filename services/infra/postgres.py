@@ -20,9 +20,8 @@ from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, U
 # A caller that waited this long for a connection is told to come back: a longer queue only adds latency.
 ACQUIRE_SECONDS = 1.0
 ROLLBACK_SECONDS = 0.5
-RELEASE_SECONDS = 5.0
-# An answer waits no longer for a connection to be free again, which goes on without it.
-RELEASE_WAIT_SECONDS = 0.5
+# An answer waits for it: a connection that is not free by then is dropped, since its server may be dark.
+RELEASE_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
 # The role's lock_timeout, which a transaction may only make shorter.
 LOCK_SECONDS = 2.0
@@ -188,12 +187,10 @@ class Database:
         """Give a connection back. A statement that was cut off may keep it so long that the pool gives it up.
 
         The time for that is the connection's own: by default the pool takes what the caller had for getting one, which
-        is next to nothing when its deadline is near. Where the server is dark it is not to be waited for: the pool
-        shields a release that was begun, and ends it by itself.
+        is next to nothing when its deadline is near.
         """
-        with translated(), suppress(TimeoutError):
-            async with asyncio.timeout(RELEASE_WAIT_SECONDS):
-                await self._pool.release(connection, timeout=RELEASE_SECONDS)
+        with translated():
+            await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
     async def _acquire(self) -> tuple[Connection, float]:
         """Return a connection and the seconds waited for it. Raises Overloaded when all stay in use, or Unavailable."""
