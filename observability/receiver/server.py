@@ -81,9 +81,12 @@ async def serve(settings: ReceiverSettings, *, log: structlog.typing.FilteringBo
 def _listen(settings: ReceiverSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise CannotStart(f"cannot listen on {settings.listen}: {error.strerror}; choose RECEIVER_LISTEN") from error
+    # Connections inherit it: no answer waits for the acknowledgement of its own headers, whatever the event loop.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _open_file(settings: ReceiverSettings) -> RotatingFile:

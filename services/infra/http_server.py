@@ -1,4 +1,4 @@
-"""How is an ASGI application served beside gRPC in one event loop? uvicorn, without its own idea of signals."""
+"""HTTP server for an ASGI application beside gRPC in one event loop: uvicorn, without its handling of signals."""
 
 import asyncio
 import select
@@ -77,6 +77,16 @@ class QuietServer(uvicorn.Server):
         yield
 
 
+def listen_on(address: Address) -> socket.socket:
+    """Return a listening socket whose connections send at once. Raises OSError when the address is taken."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    # Connections inherit it. asyncio sets it only on sockets made with a protocol number, which these are not: without
+    # it the body of an answer waits until the client acknowledges the headers, 40 ms on a kept connection.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 class HttpServer:
     """Serves one ASGI application on one address; satisfies `lifecycle.Server`."""
 
@@ -89,8 +99,7 @@ class HttpServer:
 
     async def start(self) -> dict[str, str]:
         """Listen, and return {name: host:port}. Raises OSError when the address is taken."""
-        family = socket.AF_INET6 if ":" in self._listen.host else socket.AF_INET
-        listener = socket.create_server(self._listen, family=family, backlog=BACKLOG)
+        listener = listen_on(self._listen)
         config = uvicorn.Config(
             cast("ASGIApplication", self._application),  # the same calls, in wider words
             http="httptools",

@@ -1,4 +1,4 @@
-"""Is whoever has connected by the time a server stops still answered?"""
+"""The HTTP server over real sockets: how it answers on kept connections, and whom it answers when it stops."""
 
 import asyncio
 import socket
@@ -38,3 +38,21 @@ async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
     for client in clients:
         client.close()
     assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 204 No Content"}
+
+
+async def test_answers_on_a_kept_connection_are_sent_at_once() -> None:
+    """Headers and body are two writes: with Nagle's algorithm the second waits for the client's acknowledgement."""
+    server = HttpServer(empty, name="http", listen=Address("127.0.0.1", 0))
+    host, port = (await server.start())["http"].split(":")
+    assert server._server is not None
+    async with asyncio.timeout(ANSWER_SECONDS):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(2):
+            writer.write(REQUEST)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+        (connection,) = server._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getpeername() == writer.get_extra_info("sockname")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+        await server.stop(grace_seconds=1.0)
