@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-stack test-expressions lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
+.PHONY: help demo up test test-full test-stack test-expressions lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -32,10 +32,11 @@ demo: environment ## Set everything up, run the platform under load, write out/d
 up: environment ## Start the platform and leave it running until Ctrl-C.
 	@exec .venv/bin/plumb up $(ARGS)
 
-# Two at a time, then those that measure time, alone. No tests of a name (5) are none in one of the two.
-test: environment-dev ## Run all tests; ARGS="-k name" for some.
-	@.venv/bin/python -m pytest -m 'not alone' -n 2 --dist loadfile $(ARGS) || [ $$? -eq 5 ]
-	@.venv/bin/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
+test: environment-dev ## Run the tests, in five minutes; ARGS="-k name" for some.
+	@exec .venv/bin/python -m pytest -m 'not full' -n 2 --dist loadfile $(ARGS)
+
+test-full: environment-dev ## Run the tests that take longer: campaigns, drains, defects put back, many cases.
+	@exec .venv/bin/python -m pytest -m full -n 2 --dist worksteal $(ARGS)
 
 test-stack: environment-dev ## Test docker-compose.yml, the Collector and every query with the real programs; builds them once.
 	@exec .venv/bin/python -m pytest tests/stack $(ARGS)

@@ -22,6 +22,7 @@ from tests.rules.rules import committed_rules
 from tests.rules.test_names import series_names
 
 pytestmark = [
+    pytest.mark.full,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(
         not (find_program(PROMETHEUS) and find_program(ALERTMANAGER)),

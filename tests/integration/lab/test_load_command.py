@@ -14,8 +14,6 @@ from typer.testing import CliRunner
 from observability.cli.load import load
 from tests.integration.lab.conftest import StartEdge
 
-pytestmark = pytest.mark.alone
-
 PROGRAM = "import typer; from observability.cli.load import load; typer.run(load)"
 
 

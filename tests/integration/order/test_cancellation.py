@@ -13,7 +13,6 @@ from tests.integration.order.conftest import assert_sound
 MOST = 500
 
 
-@pytest.mark.timeout(240)
 async def test_placing_an_order_may_end_at_any_await(shop: Shop) -> None:
     """With a repeat the order is sold once; without one it is whole, and its stock is sold or was never touched."""
     await stock(shop, A=MOST, B=MOST)
@@ -31,7 +30,6 @@ async def test_placing_an_order_may_end_at_any_await(shop: Shop) -> None:
     await assert_sound(shop)
 
 
-@pytest.mark.timeout(240)
 async def test_cancelling_an_order_may_end_at_any_await(shop: Shop) -> None:
     """Once the wish is stored the order is cancelled, with or without a repeat; before that nothing has changed."""
     await stock(shop, A=10)
@@ -50,7 +48,6 @@ async def test_cancelling_an_order_may_end_at_any_await(shop: Shop) -> None:
     await assert_sound(shop)
 
 
-@pytest.mark.timeout(240)
 async def test_a_rejection_may_end_at_any_await(shop: Shop) -> None:
     """A repeat is rejected alike, and holds nothing."""
     await stock(shop, A=1)
@@ -64,7 +61,6 @@ async def test_a_rejection_may_end_at_any_await(shop: Shop) -> None:
     await assert_sound(shop)
 
 
-@pytest.mark.timeout(240)
 async def test_the_workers_may_end_at_any_await(shop: Shop) -> None:
     """The driver, the relay, the projection and the notifier: a step that was cut off is taken again."""
     await stock(shop, A=MOST)

@@ -222,13 +222,13 @@ def one_of(requests: Mapping[str, object], which: int) -> str:
     return list(requests)[which % len(requests)]
 
 
-@pytest.mark.timeout(300)
-def test_the_shop_agrees_with_its_model(postgres_server: PostgresServer) -> None:
-    """Twenty-five lives of up to thirty steps each."""
+@pytest.mark.parametrize("lives", [3, pytest.param(50, marks=pytest.mark.full)])
+def test_the_shop_agrees_with_its_model(postgres_server: PostgresServer, lives: int) -> None:
+    """Lives of up to thirty steps each."""
     ShopMachine.server = postgres_server
     run_state_machine_as_test(
         ShopMachine,
         settings=settings(
-            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=lives, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -102,7 +102,6 @@ async def test_a_rebuild_begins_anew_when_it_is_told_to(shop: Shop) -> None:
     assert await listed(shop) == await all_folded(shop)
 
 
-@pytest.mark.timeout(120)
 async def test_a_rebuild_may_end_at_any_await(shop: Shop) -> None:
     """Customers have the whole list wherever it is cut off, and the next one brings it to its end."""
     await live(shop)
