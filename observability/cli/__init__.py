@@ -1,50 +1,97 @@
-"""`plumb`, the command line: one file a command, registered here."""
+"""`plumb`, the command line: one file a command, named here and imported when it is called."""
+
+from importlib.metadata import version
+from typing import Annotated, ClassVar
 
 import typer
 
-from observability.cli import (
-    bench_endpoint,
-    bench_overload,
-    bench_read_model,
-    bench_rejection,
-    bench_relay,
-    bench_telemetry,
-    chaos,
-    deadletters,
-    demo,
-    diagnose,
-    drill,
-    lab,
-    load,
-    projection,
-    proxy,
-    up,
-    verify,
-)
-
-main = typer.Typer(
-    name="plumb",
-    help="Run a fully observed shop on this machine, load it, and measure where its time goes.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+from observability.cli.group import Entry, LazyGroup, new_app
 
 
-main.command("demo")(demo.demo)
-main.command("up")(up.up)
-main.command("load")(load.load)
-main.command("proxy")(proxy.proxy)
-main.command("verify")(verify.verify)
-main.command("drill")(drill.drill_command)
-main.command("diagnose")(diagnose.diagnose_command)
-main.add_typer(lab.commands, name="lab")
-main.command("bench-telemetry")(bench_telemetry.bench_telemetry)
-main.command("bench-endpoint")(bench_endpoint.bench_endpoint)
-main.command("bench-relay")(bench_relay.bench_relay)
-main.command("bench-overload")(bench_overload.bench_overload)
-main.command("bench-rejection")(bench_rejection.bench_rejection)
-main.command("bench-read-model")(bench_read_model.bench_read_model)
-main.add_typer(chaos.commands, name="chaos")
-main.add_typer(projection.commands, name="projection")
-main.add_typer(deadletters.commands, name="deadletters")
+class Plumb(LazyGroup):
+    """All commands, in the order in which a newcomer meets them."""
+
+    entries: ClassVar = {
+        "demo": Entry(
+            "observability.cli.demo:demo",
+            "Start the platform, place orders at a steady rate, show what was measured, and stop everything.",
+        ),
+        "up": Entry("observability.cli.up:up", "Start the platform and leave it running until Ctrl-C."),
+        "load": Entry(
+            "observability.cli.load:load",
+            "Place orders at a steady rate and say how long customers wait, counted from when each order was due.",
+        ),
+        "proxy": Entry(
+            "observability.cli.proxy:proxy",
+            "Pass TCP connections on as a slower network does, or a broken one, until Ctrl-C.",
+        ),
+        "verify": Entry(
+            "observability.cli.verify:verify",
+            "Check the invariants I1 to I8 over the databases and the event log of a running platform.",
+        ),
+        "drill": Entry(
+            "observability.cli.drill:drill_command",
+            "Break a platform of its own in one way after the other, and wait for the alert through Alertmanager.",
+        ),
+        "diagnose": Entry(
+            "observability.cli.diagnose:diagnose_command",
+            "Name the bottleneck of what was observed: its class, where it is, on what evidence, and what a fix would "
+            "gain.",
+        ),
+        "lab": Entry(
+            "observability.cli.lab:commands",
+            "Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.",
+        ),
+        "bench-telemetry": Entry(
+            "observability.cli.bench_telemetry:bench_telemetry",
+            "Measure CPU a request of the order and inventory processes with telemetry on, off, and without each part.",
+        ),
+        "bench-endpoint": Entry(
+            "observability.cli.bench_endpoint:bench_endpoint",
+            "Measure goodput with an OTLP endpoint that is down, slow or swallows everything, beside one that "
+            "collects.",
+        ),
+        "bench-relay": Entry(
+            "observability.cli.bench_relay:bench_relay",
+            "Measure the events a second that the relay moves from an outbox to a log in another database, beside a "
+            "floor.",
+        ),
+        "bench-overload": Entry(
+            "observability.cli.bench_overload:bench_overload",
+            "Ask the platform for 2, 5 and 10 times as much as it can do, with its guards and without.",
+        ),
+        "bench-rejection": Entry(
+            "observability.cli.bench_rejection:bench_rejection",
+            "Measure what one refusal costs in each layer, beside the same request where it is answered.",
+        ),
+        "bench-read-model": Entry(
+            "observability.cli.bench_read_model:bench_read_model",
+            "Measure the time of a page of ListOrders, the first and a deep one, in a small and a big read model by "
+            "turns.",
+        ),
+        "chaos": Entry(
+            "observability.cli.chaos:commands",
+            "Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",
+        ),
+        "projection": Entry("observability.cli.projection:commands", "The list of orders that customers read."),
+        "deadletters": Entry("observability.cli.deadletters:commands", "Events that could not be consumed."),
+    }
+
+
+main = new_app(cls=Plumb)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's way to call it
+    if asked:
+        typer.echo(f"plumb {version('plumbline')}")
+        raise typer.Exit
+
+
+@main.callback()
+def plumb(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Run a fully observed shop on this machine, load it, and measure where its time goes."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from observability.cli.group import new_app
 from observability.lab.chaos.bad_input import BadInputOptions, bad_input
 from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
@@ -35,9 +36,8 @@ _EXIT_FAILED = 2
 _EXIT_INCOMPLETE = 3
 _EXIT_SIGNAL_BASE = 128
 
-commands = typer.Typer(
-    help="Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",
-    no_args_is_help=True,
+commands = new_app(
+    help_text="Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck."
 )
 
 ModeOption = Annotated[Mode, typer.Option(help="Processes of their own, or one.")]

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.cli.group import new_app
 from observability.lab.errors import LoadError, LoadUsageError
 from observability.lab.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
@@ -54,7 +55,7 @@ EndpointsOption = Annotated[
     Path | None, typer.Option("--endpoints", help="Endpoints file; by default the newest running one.")
 ]
 
-commands = typer.Typer(help="Events that could not be consumed.", no_args_is_help=True)
+commands = new_app(help_text="Events that could not be consumed.")
 
 
 @commands.command("list")

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from observability.cli.group import new_app
 from observability.lab.chaos.errors import ChaosError
 from observability.lab.errors import LoadError
 from observability.lab.experiments.catalogue import experiments, find_experiment
@@ -36,9 +37,7 @@ from services.local.signals import Interrupted, run_interruptible
 
 T = TypeVar("T")
 MOST_SIGNIFICANT = 0.15
-commands = typer.Typer(
-    help="Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.", no_args_is_help=True
-)
+commands = new_app(help_text="Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.")
 _EXIT_WRONG = 1
 _EXIT_FAILED = 3
 _EXIT_SIGNAL_BASE = 128

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from observability.cli.group import new_app
 from observability.lab.errors import LoadError, LoadUsageError
 from observability.lab.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
@@ -27,7 +28,7 @@ _EXIT_FAILED = 1
 _EXIT_USAGE = 2
 _EXIT_SIGNAL_BASE = 128
 
-commands = typer.Typer(help="The list of orders that customers read.", no_args_is_help=True)
+commands = new_app(help_text="The list of orders that customers read.")
 
 
 @commands.callback()

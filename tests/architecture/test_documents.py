@@ -1,16 +1,14 @@
 """Does every target, command, option and path that the documents name exist?"""
 
 import re
-from typing import TypeAlias
 
 import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from observability.cli import main
+from observability.cli.group import PlumbCommand
 from tests.architecture import documents
-
-PlumbCommand: TypeAlias = TyperCommand | TyperGroup
 
 TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
@@ -68,7 +66,10 @@ def tree(command: PlumbCommand) -> list[PlumbCommand]:
 
 def below(command: PlumbCommand) -> list[PlumbCommand]:
     """Return the command's own commands."""
-    children = command.commands.values() if isinstance(command, TyperGroup) else []
+    if not isinstance(command, TyperGroup):
+        return []
+    with command.make_context(command.name, ["--help"], resilient_parsing=True) as context:
+        children = [command.get_command(context, name) for name in command.list_commands(context)]
     return [child for child in children if isinstance(child, TyperCommand | TyperGroup)]
 
 
