@@ -77,6 +77,18 @@ STACK_ERRORS = (
         width=6,
     ),
     Panel(
+        38,
+        "Log lines dropped",
+        "ops",
+        Words(
+            "Does a process lose log lines because what takes them is full or too slow?",
+            "0. The log says how many were lost, and why, when it works again.",
+            "the disk, or the reader of standard output, of that process.",
+        ),
+        (Query(per_second(chosen("shop_log_lines_dropped_total"), *PROCESS, "output"), f"{LEGEND} {{{{output}}}}"),),
+        width=6,
+    ),
+    Panel(
         33,
         "Collector: spans lost",
         "ops",
@@ -124,7 +136,7 @@ STACK_ERRORS = (
             ),
         ),
         limits=(Limit(1),),
-        width=8,
+        width=6,
     ),
     Panel(
         36,
@@ -143,7 +155,7 @@ STACK_ERRORS = (
             ),
         ),
         limits=(Limit(thresholds.ALERT_SENDING_FAILING.limit),),
-        width=8,
+        width=6,
     ),
     Panel(
         37,
@@ -161,6 +173,6 @@ STACK_ERRORS = (
             ),
         ),
         limits=(Limit(thresholds.ALERTMANAGER_NOTIFYING_FAILING.limit),),
-        width=8,
+        width=6,
     ),
 )

@@ -47,6 +47,19 @@ WORK_ERRORS = (
         opens="shop-dependencies",
     ),
     Panel(
+        38,
+        "Workers that ended",
+        "none",
+        Words(
+            "Which worker ended before it was told to, and was started again?",
+            "0. ShopWorkerEnded fires for one.",
+            "the logs below: worker.ended has the stack.",
+        ),
+        (Query(grown(chosen("shop_worker_ends_total"), "context", "worker"), "{{context}} {{worker}}"),),
+        limits=(Limit(1),),
+        width=6,
+    ),
+    Panel(
         35,
         "Rows that break an invariant",
         "none",
@@ -57,7 +70,7 @@ WORK_ERRORS = (
         ),
         (Query(highest(chosen("shop_invariant_violations"), "context"), "{{context}}"),),
         limits=(Limit(1),),
-        width=8,
+        width=6,
     ),
     Panel(
         36,
@@ -69,7 +82,7 @@ WORK_ERRORS = (
             "Service, outcomes of place_order.",
         ),
         (Query(grown(chosen("shop_saga_compensations_total"), "context"), "{{context}}"),),
-        width=8,
+        width=6,
         opens="shop-service",
     ),
     Panel(
@@ -83,7 +96,7 @@ WORK_ERRORS = (
         ),
         (Query(per_second(chosen("shop_reservations_expired_total"), "context"), "{{context}}"),),
         limits=(Limit(thresholds.RESERVATIONS_EXPIRING.limit),),
-        width=8,
+        width=6,
     ),
 )
 WORK_DURATION = (

@@ -1,14 +1,15 @@
 """`python -m observability.receiver`: receives traces until SIGTERM."""
 
+import logging
 import sys
 
-import orjson
-import structlog
 import uvloop
 from pydantic import ValidationError
 
+from observability.receiver.counts import Counts
 from observability.receiver.server import CannotStart, serve
 from observability.receiver.settings import ReceiverSettings
+from observability.telemetry.logs import make_logger, open_outputs, take_over_library_logs, take_over_standard_error
 
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
@@ -20,10 +21,19 @@ def main() -> int:
         settings = ReceiverSettings.model_validate({})
     except ValidationError as error:
         return _fail("; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors()), _EXIT_USAGE)
+    counts = Counts()
+    outputs = open_outputs(
+        "receiver", on_dropped=lambda lines, output: counts.log_lines_dropped.labels(output).inc(lines)
+    )
+    log = make_logger(service_name="receiver", level=logging.INFO, outputs=outputs)
+    take_over_library_logs(log)
+    take_over_standard_error(log)
     try:
-        uvloop.run(serve(settings, log=_make_logger()))
+        uvloop.run(serve(settings, counts=counts, log=log))
     except CannotStart as error:
         return _fail(str(error), _EXIT_FAILED)
+    finally:
+        outputs.close()
     return 0
 
 
@@ -35,23 +45,6 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
 def _fail(message: str, status: int) -> int:
     sys.stderr.write(f"receiver: {message}\n")
     return status
-
-
-def _make_logger() -> structlog.typing.FilteringBoundLogger:
-    """Log one JSON object a line on standard output, as the services do."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.BytesLogger(sys.stdout.buffer),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(serializer=_to_json),
-        ],
-    )
-    return logger.bind(service="receiver")
-
-
-def _to_json(value: object, **_: object) -> bytes:
-    return orjson.dumps(value, default=str)
 
 
 if __name__ == "__main__":

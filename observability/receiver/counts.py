@@ -1,4 +1,4 @@
-"""What has the receiver taken and refused? Its own metrics, on its own registry."""
+"""Metrics of the receiver, on a registry of its own."""
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -16,9 +16,19 @@ class Counts:
         )
         self.spans = Counter("receiver_spans_written", "Spans written to files.", registry=self._registry)
         self.bytes = Counter("receiver_written_bytes", "Bytes of OTLP/JSON written.", registry=self._registry)
+        self.log_lines_dropped = Counter(
+            "receiver_log_lines_dropped",
+            "Log lines that an output could not take.",
+            ("output",),
+            registry=self._registry,
+        )
         self.removed_files = Counter(
             "receiver_removed_files", "Rotated files removed to keep the bound.", registry=self._registry
         )
+
+    def count_dropped_log_lines(self, lines: int, output: str) -> None:
+        """Count log lines that an output lost; 0 makes the series exist."""
+        self.log_lines_dropped.labels(output).inc(lines)
 
     def render(self) -> bytes:
         """Render all counters."""

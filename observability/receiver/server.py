@@ -43,10 +43,9 @@ class _Server(uvicorn.Server):
         self._on_started()
 
 
-async def serve(settings: ReceiverSettings, *, log: structlog.typing.FilteringBoundLogger) -> None:
+async def serve(settings: ReceiverSettings, *, counts: Counts, log: structlog.typing.FilteringBoundLogger) -> None:
     """Receive until SIGTERM or SIGINT, then finish requests in flight and flush; raises CannotStart."""
     listener = _listen(settings)
-    counts = Counts()
     sink = Sink(_open_file(settings), counts=counts, maximum_body_bytes=settings.maximum_body_bytes)
     address = _address(listener)
 
@@ -74,7 +73,10 @@ async def serve(settings: ReceiverSettings, *, log: structlog.typing.FilteringBo
     try:
         await server.serve(sockets=[listener])
     finally:
-        sink.close()
+        try:
+            sink.close()
+        except OSError as error:  # a full disk, noticed at the last moment
+            log.warning("receiver.file_not_synced", reason=error.strerror)
     log.info("receiver.stopped")
 
 

@@ -1,54 +1,68 @@
-"""How does a log line look? One JSON object a line on standard output, with the ids of the current trace and span."""
+"""Log lines: one JSON object a line on standard output, with the ids of the current trace and span."""
 
 import logging
 import os
 import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import orjson
 import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-# Of these there are at most two, the current and the one before: what a process logs in some hours.
-MAXIMUM_FILE_BYTES = 8 * 1024 * 1024
+from observability.telemetry.log_writer import BoundedFile, Descriptor, LogWriter, Output
+
+OUTPUTS = ("stdout", "file")
 
 
-class CopiedStream:
-    """Writes each line to a stream and to a file, for a Collector that reads files and no containers' output.
+class LogOutputs:
+    """Takes each finished line to all outputs; structlog's wrapped logger.
 
-    A file that would pass `maximum_bytes` becomes NAME.1, over the one before. structlog writes under a lock.
+    `write` functions get a line at once; `writers` in threads of their own, and are closed with the process.
     """
 
-    def __init__(self, stream: BinaryIO, path: Path, *, maximum_bytes: int = MAXIMUM_FILE_BYTES) -> None:
-        self._stream = stream
-        self._path = path
-        self._maximum_bytes = maximum_bytes
-        self._file = path.open("ab", buffering=0)
-        self._failed = False
+    def __init__(self, *write: Callable[[bytes], object], writers: Sequence[LogWriter] = ()) -> None:
+        self._write = (*write, *(writer.write for writer in writers))
+        self._writers = writers
 
-    def write(self, data: bytes, /) -> None:
-        """Write to the stream, then to the file; a file that cannot be written to is given up, and the stream told."""
-        self._stream.write(data)
-        if self._failed:
-            return
-        try:
-            if self._file.tell() and self._file.tell() + len(data) > self._maximum_bytes:
-                self._rotate()
-            self._file.write(data)
-        except OSError as error:
-            self._failed = True
-            self._stream.write(to_json({"event": "log.copy_given_up", "level": "error", "reason": str(error)}) + b"\n")
+    def msg(self, message: bytes) -> None:
+        """Write one line."""
+        line = message + b"\n"
+        for write in self._write:
+            write(line)
 
-    def flush(self) -> None:
-        """Flush the stream; the file holds nothing back."""
-        self._stream.flush()
+    debug = info = warning = error = critical = msg
 
-    def _rotate(self) -> None:
-        self._file.close()
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._file = self._path.open("ab", buffering=0)
+    def close(self) -> None:
+        """Write what waits, within the writers' time limit."""
+        for writer in self._writers:
+            writer.close()
+
+
+def open_outputs(service_name: str, *, on_dropped: Callable[[int, str], None]) -> LogOutputs:
+    """Return standard output and, where LOG_FOLDER names a folder, a file of bounded size in it.
+
+    The file is for a Collector that reads files and no containers' output. `on_dropped` is told how many lines an
+    output of OUTPUTS lost. Raises OSError when the folder cannot be written to.
+    """
+    outputs: dict[str, Output] = {}
+    if sys.stdout is not None:  # it is None where the process was started without one
+        outputs["stdout"] = Descriptor(sys.stdout.fileno())
+    if folder := os.environ.get("LOG_FOLDER"):
+        outputs["file"] = BoundedFile(Path(folder) / f"{service_name}.jsonl")
+
+    def make_notice(dropped: int, reason: str) -> bytes:
+        event = {"event": "log.lines_dropped", "level": "error", "service": service_name, "lines": dropped}
+        return to_json({**event, "reason": reason or "the reader was too slow", "timestamp": datetime.now(UTC)}) + b"\n"
+
+    def opened(name: str, output: Output) -> LogWriter:
+        on_dropped(0, name)
+        return LogWriter(output, make_notice=make_notice, on_dropped=lambda lines: on_dropped(lines, name))
+
+    return LogOutputs(writers=[opened(name, output) for name, output in outputs.items()])
 
 
 def add_trace_ids(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
@@ -65,13 +79,10 @@ def to_json(value: object, **_: object) -> bytes:
     return orjson.dumps(value, default=str)
 
 
-def make_logger(*, service_name: str, level: int, stream: BinaryIO | None = None) -> FilteringBoundLogger:
-    """Return the process's logger. It writes bytes to standard output: the stdlib bridge is three times dearer.
-
-    Raises OSError when LOG_FOLDER names a folder that cannot be written to.
-    """
+def make_logger(*, service_name: str, level: int, outputs: LogOutputs) -> FilteringBoundLogger:
+    """Return the process's logger. It makes bytes itself: the stdlib bridge is three times dearer."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.BytesLogger(copied(stream or sys.stdout.buffer, service_name)),
+        outputs,
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -83,15 +94,6 @@ def make_logger(*, service_name: str, level: int, stream: BinaryIO | None = None
         cache_logger_on_first_use=True,
     )
     return logger.bind(service=service_name)
-
-
-def copied(stream: BinaryIO, service_name: str) -> BinaryIO:
-    """Return the stream, with a copy in a file of the folder that LOG_FOLDER names; without one there is no file."""
-    folder = os.environ.get("LOG_FOLDER")
-    if not folder:
-        return stream
-    # Writing and flushing is all that structlog asks of a stream.
-    return cast(BinaryIO, CopiedStream(stream, Path(folder) / f"{service_name}.jsonl"))
 
 
 # What gRPC says when a caller left in the moment it was answered: no error of ours, and the caller does not hear it.
@@ -117,3 +119,24 @@ class LibraryLogs(logging.Handler):
 def take_over_library_logs(log: FilteringBoundLogger) -> None:
     """Make the standard library's root logger hand its warnings and errors to `log`, and to nobody else."""
     logging.basicConfig(level=logging.WARNING, handlers=[LibraryLogs(log)], force=True)
+
+
+def take_over_standard_error(log: FilteringBoundLogger) -> None:
+    """Send warnings and exceptions that no code caught to `log`; let other writes to standard error fail, not wait.
+
+    The interpreter's last words and gRPC's core still write there, and must not wait for a reader.
+    """
+    logging.captureWarnings(True)
+    threading.excepthook = lambda args: log.error("thread.failed", thread=str(args.thread), exc_info=args.exc_value)
+    sys.unraisablehook = lambda args: log.error("finalizer.failed", of=_name_of(args.object), exc_info=args.exc_value)
+    try:
+        # Opened anew: the flag would else be shared with all who have the same pipe or terminal.
+        unblocked = os.open("/dev/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    except OSError:  # closed, a socket, or another user's: it stays as it is
+        return
+    os.dup2(unblocked, 2)
+    os.close(unblocked)
+
+
+def _name_of(value: object) -> str:
+    return getattr(value, "__qualname__", type(value).__qualname__)

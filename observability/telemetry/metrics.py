@@ -146,6 +146,11 @@ class Metrics:
             "shop_run_queue_wait_seconds", "Time that the event loop's thread could run and had no processor.", ()
         )
         self.gc_pause = self._seconds("shop_gc_pause_seconds", "Garbage collections, each a pause of the process.", ())
+        self.log_lines_dropped = self._count(
+            "shop_log_lines_dropped",
+            "Log lines lost because an output, stdout or file, could not take them.",
+            ("output",),
+        )
         self.spans_processed = self._count(
             "otel_sdk_processor_span_processed",
             "Ended sampled spans; error_type is empty, or queue_full when the span was dropped.",
@@ -193,6 +198,11 @@ class Metrics:
         )
         self.worker_failures = self._count(
             "shop_worker_failures", "Steps of background work that failed and are repeated.", ("context", "worker")
+        )
+        self.worker_ends = self._count(
+            "shop_worker_ends",
+            "Workers that ended before they were told to, and were started again.",
+            ("context", "worker"),
         )
 
     def _add_shop(self) -> None:

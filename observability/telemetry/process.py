@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import platform
 import statistics
 from collections import deque
@@ -59,11 +60,15 @@ class GcPauses:
 
 
 class RunQueueWait:
-    """Reads how long the calling thread could run and had no processor; 0 where the kernel does not count it."""
+    """Reads how long the calling thread could run and had no processor; 0 where the kernel does not count it.
+
+    The file stays open: a process that has no descriptor left is one to be watched.
+    """
 
     SOURCE = Path("/proc/thread-self/schedstat")
 
     def __init__(self) -> None:
+        self._file = self.SOURCE.open("rb", buffering=0) if self.SOURCE.exists() else None
         self._seen_seconds = self._read()
 
     def more_seconds(self) -> float:
@@ -72,11 +77,10 @@ class RunQueueWait:
         return max(0.0, self._seen_seconds - before)
 
     def _read(self) -> float:
-        try:
-            # Nanoseconds on a processor, nanoseconds waiting for one, number of turns.
-            return int(self.SOURCE.read_text().split()[1]) / 1e9
-        except FileNotFoundError:
+        if self._file is None:
             return 0.0
+        # Nanoseconds on a processor, nanoseconds waiting for one, number of turns.
+        return int(os.pread(self._file.fileno(), 128, 0).split()[1]) / 1e9
 
 
 async def watch_process(metrics: Metrics, loop_lag: LoopLag) -> None:

@@ -14,7 +14,13 @@ from prometheus_client import CollectorRegistry, Info
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import FilteringBoundLogger
 
-from observability.telemetry.logs import make_logger, take_over_library_logs
+from observability.telemetry.logs import (
+    LogOutputs,
+    make_logger,
+    open_outputs,
+    take_over_library_logs,
+    take_over_standard_error,
+)
 from observability.telemetry.metrics import Metrics
 from observability.telemetry.process import LoopLag, add_process_collectors
 from observability.telemetry.spans import CountingBatchProcessor, make_exporter
@@ -31,6 +37,7 @@ class Runtime:
     metrics: Metrics
     log: FilteringBoundLogger
     loop_lag: LoopLag = field(default_factory=LoopLag)
+    outputs: LogOutputs = field(default_factory=LogOutputs)
 
     def for_context(self, context: str) -> Telemetry:
         """Return the call sites' view for one context."""
@@ -68,8 +75,12 @@ def start(
     enabled = os.environ.get("OTEL_METRICS_EXPORTER", "prometheus") != "none"
     metrics = Metrics(registry=CollectorRegistry(), enabled=enabled)
     level = logging.getLevelNamesMapping()[log_level.upper()]
-    log = make_logger(service_name=service_name, level=level, stream=log_stream)
+    on_dropped = metrics.log_lines_dropped.add
+    outputs = LogOutputs(log_stream.write) if log_stream else open_outputs(service_name, on_dropped=on_dropped)
+    log = make_logger(service_name=service_name, level=level, outputs=outputs)
     take_over_library_logs(log)
+    if log_stream is None:
+        take_over_standard_error(log)
     resource = make_resource(service_name)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     if processor is None and (exporter := make_exporter()):
@@ -80,7 +91,7 @@ def start(
         add_process_collectors(metrics.registry)
         attributes = {key.replace(".", "_"): str(value) for key, value in resource.attributes.items()}
         Info("target", "The resource this process describes.", registry=metrics.registry).info(attributes)
-    return Runtime(provider, metrics, log)
+    return Runtime(provider, metrics, log, outputs=outputs)
 
 
 def make_resource(service_name: str) -> Resource:

@@ -70,7 +70,7 @@ def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
 
 
 def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
-    """Run a process's body with its telemetry around it; flush the last spans within a bound."""
+    """Run a process's body with its telemetry around it; flush the last spans and log lines within a bound."""
     crash_points.arm(os.environ)
     runtime = setup.start(name, log_level=settings.log_level)
     try:
@@ -78,6 +78,7 @@ def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], C
     finally:
         if not runtime.shut_down(timeout_seconds=settings.telemetry_flush_seconds):
             runtime.log.warning("process.spans_left_behind", waited_seconds=settings.telemetry_flush_seconds)
+        runtime.outputs.close()
 
 
 async def watched(runtime: setup.Runtime, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:

@@ -1,4 +1,4 @@
-"""How does a process do work that nobody waits for? Step after step, woken or by the clock, until it drains."""
+"""Background worker: repeats a step, woken or by the clock, until the process drains."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,7 @@ class Worker:
     """Repeats `step`, which returns the seconds to wait before the next one; satisfies lifecycle.Server.
 
     A step that fails is repeated after a full-jitter backoff of at most 5 s: nothing a worker does may be given up.
+    A worker that ends before it is told to, as by a cancellation that a library let out, is counted and started again.
     `at_end` runs after the last step, as soon as the process drains; not when that step had to be cancelled.
     """
 
@@ -45,6 +46,7 @@ class Worker:
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
         telemetry.metrics.worker_failures.add(0, telemetry.context, name)
+        telemetry.metrics.worker_ends.add(0, telemetry.context, name)
 
     def wake(self) -> None:
         """Take the next step now rather than when its time comes; a backoff goes on."""
@@ -52,7 +54,7 @@ class Worker:
 
     async def start(self) -> dict[str, str]:
         """Begin; a worker has no address."""
-        self._task = asyncio.create_task(self._run(), name=f"worker-{self._name}")
+        self._task = asyncio.create_task(self._supervise(), name=f"worker-{self._name}")
         return {}
 
     async def announce_drain(self) -> None:
@@ -68,6 +70,22 @@ class Worker:
             if late:
                 self._task.cancel()
                 await asyncio.wait({self._task}, timeout=CANCEL_SECONDS)
+
+    async def _supervise(self) -> None:
+        """Run until told to stop; start again after a backoff when the run ended on its own."""
+        while not self._stopping.is_set():
+            try:
+                await self._run()
+            except asyncio.CancelledError as error:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise
+                backoff_seconds = self._record_end(error)
+            except Exception as error:  # noqa: BLE001  # recorded: background work goes on
+                backoff_seconds = self._record_end(error)
+            else:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), backoff_seconds)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -102,9 +120,25 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # recorded: the process ends either way
             self._record(error)
 
-    def _record(self, error: Exception) -> float:
+    def _record_end(self, error: BaseException) -> float:
+        backoff_seconds = self._next_backoff_seconds()
+        telemetry = self._telemetry
+        telemetry.metrics.worker_ends.add(1, telemetry.context, self._name)
+        telemetry.log.error(
+            "worker.ended",
+            worker=self._name,
+            error_type=type(error).__name__,
+            backoff_seconds=round(backoff_seconds, 3),
+            exc_info=error,
+        )
+        return backoff_seconds
+
+    def _next_backoff_seconds(self) -> float:
         self._failures += 1
-        backoff_seconds = full_jitter_seconds(self._failures, most_seconds=self._longest_backoff_seconds)
+        return full_jitter_seconds(self._failures, most_seconds=self._longest_backoff_seconds)
+
+    def _record(self, error: Exception) -> float:
+        backoff_seconds = self._next_backoff_seconds()
         telemetry = self._telemetry
         telemetry.metrics.worker_failures.add(1, telemetry.context, self._name)
         expected = isinstance(error, ServiceError)

@@ -1,6 +1,7 @@
 """Runs notification: `python -m services.notification serve`, or `migrate` to update its database's schema."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from observability.telemetry.setup import Runtime
@@ -8,15 +9,22 @@ from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
 from services.infra.http_server import HttpServer
 from services.infra.settings import parse_address, read_settings
+from services.notification.application.ports import Sender
+from services.notification.bootstrap import make_sender
 from services.notification.opening import migrate_notification, open_notification
 from services.notification.settings import NotificationSettings
 
 
-async def serve(settings: NotificationSettings, runtime: Runtime) -> None:
+async def serve(
+    settings: NotificationSettings,
+    runtime: Runtime,
+    *,
+    sender_of: Callable[[NotificationSettings], Sender] = make_sender,
+) -> None:
     """Consume and send until a signal, then drain."""
     telemetry = runtime.for_context("notification")
     async with AsyncExitStack() as stack:
-        parts, checks = await open_notification(settings, telemetry=telemetry, stack=stack)
+        parts, checks = await open_notification(settings, telemetry=telemetry, stack=stack, sender_of=sender_of)
         readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
         admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.admin_listen))

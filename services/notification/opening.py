@@ -1,6 +1,6 @@
 """How does notification come up in a process? Its database and the event log are opened, and closed with the stack."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from services.infra.admin import Check
 from services.infra.messaging.open_log import open_log
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.notification.application.ports import Sender
 from services.notification.bootstrap import NotificationParts, bootstrap_notification, make_sender
 from services.notification.settings import NotificationSettings
 
@@ -17,10 +18,14 @@ MIGRATIONS = (SERVICES / "infra/messaging/consumer_migrations", SERVICES / "noti
 
 
 async def open_notification(
-    settings: NotificationSettings, *, telemetry: Telemetry, stack: AsyncExitStack
+    settings: NotificationSettings,
+    *,
+    telemetry: Telemetry,
+    stack: AsyncExitStack,
+    sender_of: Callable[[NotificationSettings], Sender] = make_sender,
 ) -> tuple[NotificationParts, Mapping[str, Check]]:
     """Return notification, and what must answer for it to be ready."""
-    sender = make_sender(settings)
+    sender = sender_of(settings)
     dsn = settings.database_dsn.get_secret_value()
     database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
     stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)

@@ -71,8 +71,10 @@ class Services:
                 process.kill()
                 process.wait()
 
-    def order(self, *, inventory_target: str | None = None, **environment: str) -> Service:
-        """Start an order service, of the shop's inventory if no other is given."""
+    def order(
+        self, *, inventory_target: str | None = None, log_path: Path | None = None, **environment: str
+    ) -> Service:
+        """Start an order service, of the shop's inventory and with a log of its own if no other is given."""
         settings = order_settings(
             ports=Ports(),
             databases=self.shop.databases,
@@ -80,7 +82,7 @@ class Services:
             ready_file=self._ready_file(),
             inventory_target=inventory_target or self.shop.inventory_grpc,
         )
-        return self._start("order", {**settings, **environment})
+        return self._start("order", {**settings, **environment}, log_path=log_path)
 
     def inventory(self, *, port: int = 0) -> Service:
         """Start an inventory service."""
@@ -122,9 +124,10 @@ class Services:
     def _ready_file(self) -> Path:
         return self.folder / f"ready-{len(self.started)}.json"
 
-    def _start(self, name: str, settings: Mapping[str, str]) -> Service:
-        ready_file, log_path = self._ready_file(), self.folder / f"{name}-{len(self.started)}.log"
-        with log_path.open("wb") as log:
+    def _start(self, name: str, settings: Mapping[str, str], *, log_path: Path | None = None) -> Service:
+        ready_file = self._ready_file()
+        log_path = log_path or self.folder / f"{name}-{len(self.started)}.log"
+        with log_path.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", MODULES[name], "serve"],
                 env={**base_environment(), **self.environment, **settings},

@@ -26,7 +26,7 @@ async def connections_cut(scene: Scene) -> AsyncIterator[None]:
 
     async with (
         Proxy.open(target=inventory, delay=Delay(latency_seconds=0.0), seed=0) as proxy,
-        _restarted(scene, "order", ORDER_INVENTORY_TARGET=proxy.address),
+        restarted(scene, "order", ORDER_INVENTORY_TARGET=proxy.address),
         going_on(cut(proxy)),
     ):
         yield
@@ -36,7 +36,7 @@ async def connections_cut(scene: Scene) -> AsyncIterator[None]:
 async def too_few_connections(scene: Scene) -> AsyncIterator[None]:
     """Inventory has one connection to its database, and whoever has it waits for a lock."""
     async with (
-        _restarted(scene, "inventory", INVENTORY_DATABASE_POOL_SIZE="1"),
+        restarted(scene, "inventory", INVENTORY_DATABASE_POOL_SIZE="1"),
         scene.administering("inventory") as connection,
         connection.transaction(),
     ):
@@ -45,7 +45,7 @@ async def too_few_connections(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _restarted(scene: Scene, name: str, **environment: str) -> AsyncIterator[None]:
+async def restarted(scene: Scene, name: str, **environment: str) -> AsyncIterator[None]:
     """Let a process run with other settings for the time of a block."""
     await scene.house.stop(name)
     await scene.house.start_ready(name, **environment)

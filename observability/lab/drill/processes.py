@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from observability.lab.drill.calls import restarted
 from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Begin, Scene
 from services.inventory.api import ReserveStock, StockLine
@@ -182,6 +183,13 @@ async def mail_folder_gone(scene: Scene) -> AsyncIterator[None]:
     finally:
         folder.unlink()
         aside.rename(folder)
+
+
+@asynccontextmanager
+async def mail_client_cancels(scene: Scene) -> AsyncIterator[None]:
+    """Notification's mail client lets out a cancellation that its caller did not ask for: its worker ends."""
+    async with restarted(scene, "notification", DRILL_MAIL_CANCELS="yes"):
+        yield
 
 
 @asynccontextmanager

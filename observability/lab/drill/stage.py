@@ -26,6 +26,8 @@ from services.local.ports import HOST
 
 # Stock that is set aside and forgotten comes back within the row.
 SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}
+# The same program, that a fault can give another mail client.
+MODULES = {"notification": "observability.lab.drill.notification_process"}
 ALWAYS = "ShopWatchdog"
 WELL_SECONDS = 120.0
 PLAN_SECONDS = 600.0
@@ -55,7 +57,9 @@ class Stage:
     @asynccontextmanager
     async def open(options: DrillOptions) -> AsyncIterator["Stage"]:
         """Start the platform and put load on it for the time of a block. Raises LocalError, ChaosError, LoadError."""
-        house_options = HouseOptions(folder=options.folder, mode="services", bus="postgres", environment=SETTINGS)
+        house_options = HouseOptions(
+            folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES
+        )
         async with AsyncExitStack() as stack:
             house = await stack.enter_async_context(House.open(house_options))
             listener = await stack.enter_async_context(webhook())

@@ -20,6 +20,7 @@ def event_groups(pace: Pace) -> list[Group]:
                 reservations_expiring(pace),
                 invariant_violated(),
                 worker_failing(pace),
+                worker_ended(pace),
                 notification_backlog(),
             ],
         ),
@@ -125,6 +126,18 @@ def worker_failing(pace: Pace) -> Alert:
         affects="reading",
         summary="A step of background work fails and is repeated.",
         description=f"{{{{ $labels.worker }}}} of {{{{ $labels.context }}}} fails {NUMBER} times a second.",
+    )
+
+
+def worker_ended(pace: Pace) -> Alert:
+    """Return the alert on background work that ended although its process goes on."""
+    threshold = thresholds.WORKER_ENDED
+    window = pace(threshold.window_seconds)
+    return Alert(
+        name="ShopWorkerEnded",
+        expression=f"sum by (context, worker) (increase(shop_worker_ends_total[{window}])) > {threshold.text}",
+        summary="A worker ended before it was told to, and was started again.",
+        description=f"{{{{ $labels.worker }}}} of {{{{ $labels.context }}}} ended {NUMBER} times.",
     )
 
 

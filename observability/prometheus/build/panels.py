@@ -27,6 +27,7 @@ PANELS = {
     "ShopReservationsExpiring": ("shop-events", 37),
     "ShopInvariantViolated": ("shop-events", 35),
     "ShopWorkerFailing": ("shop-events", 34),
+    "ShopWorkerEnded": ("shop-events", 38),
     "ShopNotificationBacklog": ("shop-events", 57),
     "ShopSpansDropped": ("shop-runtime", 31),
     "ShopSpanExportFailing": ("shop-runtime", 32),

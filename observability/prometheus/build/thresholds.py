@@ -76,6 +76,8 @@ RESERVATIONS_EXPIRING = Threshold(limit=0.1, for_seconds=2 * MINUTE)
 INVARIANT_VIOLATED = Threshold(limit=0, for_seconds=2 * MINUTE)
 # Steps a second: a step that fails at once is repeated at least every 5 s, one that hangs every 36 s.
 WORKER_FAILING = Threshold(limit=0.02, for_seconds=2 * MINUTE)
+# Workers that ended before they were told to.
+WORKER_ENDED = Threshold(limit=0, for_seconds=0, window_seconds=15 * MINUTE)
 # Notifications recorded and not sent.
 NOTIFICATION_BACKLOG = Threshold(limit=100, for_seconds=5 * MINUTE)
 

@@ -21,7 +21,7 @@ LIMIT_SECONDS = 10.0
 class Steps:
     """A step that does as told, one thing after the other, and then waits an hour."""
 
-    def __init__(self, *outcomes: float | Exception) -> None:
+    def __init__(self, *outcomes: float | BaseException) -> None:
         self.outcomes = list(outcomes)
         self.taken = 0
         self.ended = 0
@@ -33,7 +33,7 @@ class Steps:
         outcome = self.outcomes.pop(0) if self.outcomes else 3600.0
         if not self.outcomes:
             self.done.set()
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
@@ -84,6 +84,16 @@ async def test_a_failure_is_told_with_its_stack_and_tried_again() -> None:
     assert "Traceback" in json.dumps(bug)
     assert (away["error_type"], away["failures"]) == ("DEPENDENCY_UNAVAILABLE", 2)
     assert "Traceback" not in json.dumps(away)
+
+
+async def test_a_worker_that_ends_before_its_time_is_counted_and_started_again() -> None:
+    """A library lets out a cancellation that it was not told of: no step sees it as its failure."""
+    steps = Steps(asyncio.CancelledError(), 0.0)
+    async with running(steps) as (_, logs):
+        await steps.done.wait()
+        ended = json.loads(logs.getvalue().splitlines()[0])
+    assert (ended["event"], ended["error_type"]) == ("worker.ended", "CancelledError")
+    assert steps.taken == 3
 
 
 async def test_a_failing_worker_is_not_woken_out_of_its_backoff(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,3 +20,19 @@ def counted(telemetry: Telemetry, name: str, **labels: str) -> float:
     if value is None:
         raise LookupError(f"there is no {name} with {labels}")
     return value
+
+
+class Dropped:
+    """Lines that a log dropped, by output."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, int] = {}
+
+    def __call__(self, lines: int, output: str = "") -> None:
+        """Count."""
+        self.lines[output] = self.lines.get(output, 0) + lines
+
+    @property
+    def total(self) -> int:
+        """Of all outputs."""
+        return sum(self.lines.values())

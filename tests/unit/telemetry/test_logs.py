@@ -1,4 +1,4 @@
-"""Where do log lines go? To the stream always; to a file of bounded size when LOG_FOLDER names its folder."""
+"""Log lines: their way to standard output and to a bounded file, and what stands in them."""
 
 import json
 import logging
@@ -7,55 +7,100 @@ from pathlib import Path
 
 import pytest
 
-from observability.telemetry.logs import CopiedStream, LibraryLogs, make_logger
+from observability.telemetry.log_writer import BoundedFile
+from observability.telemetry.logs import LibraryLogs, LogOutputs, make_logger, open_outputs
+from tests.unit.telemetry.counted import Dropped
 
-# It opens, and takes nothing.
-FULL_DISK = Path("/dev/full")
+
+@pytest.fixture
+def stdout(tmp_path: Path) -> Path:
+    """A file that stands for standard output."""
+    return tmp_path / "stdout"
 
 
-def test_without_a_folder_the_stream_is_all_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def logged(stdout: Path) -> Dropped:
+    """Log one event as a process does that writes there, and close the log."""
+    with pytest.MonkeyPatch.context() as patch, stdout.open("wb") as file:
+        patch.setattr("sys.stdout", file)
+        return logged_here()
+
+
+def logged_here() -> Dropped:
+    """Log one event as a process does, and close the log."""
+    dropped = Dropped()
+    outputs = open_outputs("order", on_dropped=dropped)
+    make_logger(service_name="order", level=20, outputs=outputs).info("order.placed")
+    outputs.close()
+    return dropped
+
+
+def test_without_a_folder_the_stream_is_all_there_is(
+    stdout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("LOG_FOLDER", raising=False)
     monkeypatch.chdir(tmp_path)
-    make_logger(service_name="order", level=20, stream=BytesIO()).info("order.placed")
-    assert list(tmp_path.iterdir()) == []
+    logged(stdout)
+    assert list(tmp_path.iterdir()) == [stdout]
 
 
-def test_a_line_is_the_same_in_the_stream_and_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_line_is_the_same_in_the_stream_and_in_the_file(
+    stdout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LOG_FOLDER", str(tmp_path))
-    stream = BytesIO()
-    make_logger(service_name="order", level=20, stream=stream).info("order.placed", count=2)
-    assert (tmp_path / "order.jsonl").read_bytes() == stream.getvalue()
-    assert json.loads(stream.getvalue())["event"] == "order.placed"
+    logged(stdout)
+    assert (tmp_path / "order.jsonl").read_bytes() == stdout.read_bytes()
+    assert json.loads(stdout.read_bytes())["event"] == "order.placed"
 
 
-def test_a_folder_that_is_not_there_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_told_at_the_start(
+    stdout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LOG_FOLDER", str(tmp_path / "absent"))
     with pytest.raises(FileNotFoundError):
-        make_logger(service_name="order", level=20, stream=BytesIO())
+        logged(stdout)
+    assert stdout.read_bytes() == b""
+
+
+def test_a_process_without_standard_output_logs_to_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOG_FOLDER", raising=False)
+    monkeypatch.setattr("sys.stdout", None)
+    assert logged_here().total == 0
+
+
+def test_a_file_that_takes_nothing_costs_no_line_of_the_stream(
+    stdout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "order.jsonl").symlink_to("/dev/full")
+    monkeypatch.setenv("LOG_FOLDER", str(tmp_path))
+    dropped = logged(stdout)
+    assert json.loads(stdout.read_bytes())["event"] == "order.placed"
+    assert dropped.lines == {"stdout": 0, "file": 1}
+
+
+def written(path: Path, *, lines: int) -> None:
+    """Fill a file of 100 bytes with lines of 30, as they come from a queue, several at once."""
+    file = BoundedFile(path, maximum_bytes=100)
+    data = b"".join(b"%029d\n" % number for number in range(lines))
+    while data:
+        data = data[file.write(data) :]
 
 
 def test_the_files_never_hold_more_than_twice_the_limit(tmp_path: Path) -> None:
-    copied = CopiedStream(BytesIO(), tmp_path / "order.jsonl", maximum_bytes=100)
-    for number in range(50):
-        copied.write(b"%029d\n" % number)
+    written(tmp_path / "order.jsonl", lines=50)
     assert {file.name: file.stat().st_size for file in tmp_path.iterdir()} == {"order.jsonl": 60, "order.jsonl.1": 90}
 
 
 def test_the_newest_lines_survive_a_rotation_in_their_order(tmp_path: Path) -> None:
-    copied = CopiedStream(BytesIO(), tmp_path / "order.jsonl", maximum_bytes=100)
-    for number in range(50):
-        copied.write(b"%029d\n" % number)
+    written(tmp_path / "order.jsonl", lines=50)
     kept = (tmp_path / "order.jsonl.1").read_bytes() + (tmp_path / "order.jsonl").read_bytes()
     assert [int(line) for line in kept.splitlines()] == [45, 46, 47, 48, 49]
 
 
-def test_a_file_that_fails_costs_no_line_of_the_stream() -> None:
-    stream = BytesIO()
-    copied = CopiedStream(stream, FULL_DISK)
-    copied.write(b"one\n")
-    copied.write(b"two\n")
-    one, failure, two = stream.getvalue().splitlines()
-    assert (one, json.loads(failure)["event"], two) == (b"one", "log.copy_given_up", b"two")
+def test_a_line_longer_than_a_file_is_kept_whole(tmp_path: Path) -> None:
+    file = BoundedFile(tmp_path / "order.jsonl", maximum_bytes=10)
+    for line in (b"short\n", b"longer than ten\n", b"short\n"):
+        assert file.write(line) == len(line)
+    assert (tmp_path / "order.jsonl.1").read_bytes() == b"longer than ten\n"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +112,6 @@ def test_a_file_that_fails_costs_no_line_of_the_stream() -> None:
 )
 def test_a_caller_who_left_unheard_is_no_error(message: str, level: str) -> None:
     stream = BytesIO()
-    log = make_logger(service_name="order", level=20, stream=stream)
+    log = make_logger(service_name="order", level=20, outputs=LogOutputs(stream.write))
     LibraryLogs(log).emit(logging.LogRecord("grpc", logging.ERROR, "", 0, message, (), None))
     assert json.loads(stream.getvalue())["level"] == level

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from prometheus_client import CollectorRegistry
 
 from observability.telemetry import setup
-from observability.telemetry.logs import make_logger
+from observability.telemetry.logs import LogOutputs, make_logger
 from observability.telemetry.metrics import Metrics
 from observability.telemetry.spans import CountingBatchProcessor, make_exporter, redacted
 
@@ -94,7 +94,7 @@ def test_shutting_down_keeps_its_limit_when_the_exporter_hangs() -> None:
     exporter = Exporter(hangs=True)
     provider, metrics = provider_with(exporter)
     provider.get_tracer("test").start_span("stuck").end()
-    runtime = setup.Runtime(provider, metrics, make_logger(service_name="test", level=20))
+    runtime = setup.Runtime(provider, metrics, make_logger(service_name="test", level=20, outputs=LogOutputs()))
     assert not runtime.shut_down(timeout_seconds=0.2)
     exporter.let_go.set()
 

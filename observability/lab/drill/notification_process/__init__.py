@@ -1,0 +1,1 @@
+"""Notification as a drill runs it."""
