@@ -1,5 +1,6 @@
 """The start of `plumb`: what its help costs, that its table of commands is true, and that its help fits a terminal."""
 
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from observability.cli import Plumb, main
 from observability.cli.group import first_sentence, imported
 
+AN_OPTION_AND_ITS_CHOICES = re.compile(r" +--[a-z]+ <\S+>")
 # What some commands need, and their list does not.
 HEAVY = "aiohttp asyncpg fastapi grpc google.protobuf opentelemetry prometheus_client psutil pydantic rich structlog"
 
@@ -42,13 +44,13 @@ def paths() -> list[list[str]]:
     return found
 
 
-# An option and its choices stay on one line, of which the longest takes 55.
-@pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.parametrize("columns", [50, 80, 100])
 def test_help_fits_the_terminal(columns: int) -> None:
     for words in paths():
         ran = CliRunner().invoke(main, [*words, "--help"], terminal_width=columns)
         assert ran.exit_code == 0, ran.output
-        assert max(map(len, ran.output.splitlines())) <= columns, words
+        too_long = [line for line in ran.output.splitlines() if len(line) > columns]
+        assert all(AN_OPTION_AND_ITS_CHOICES.fullmatch(line) for line in too_long), too_long
 
 
 def test_the_version_is_that_of_the_package() -> None:
