@@ -1,4 +1,4 @@
-"""Where do most values lie, and how sure is that after so few of them?"""
+"""Quantiles of values, and their intervals."""
 
 import math
 from collections.abc import Sequence
@@ -24,6 +24,11 @@ def quantile(sorted_values: Sequence[float], q: float) -> float:
     below = int(position)
     above = min(below + 1, len(sorted_values) - 1)
     return sorted_values[below] + (position - below) * (sorted_values[above] - sorted_values[below])
+
+
+def fewest_for(q: float, *, confidence: float = 0.95) -> int:
+    """Give how many values the interval of a quantile needs to have both bounds: 6 for p50, 72 for p95, 368 for p99."""
+    return math.ceil(math.log((1 - confidence) / 2) / math.log(max(q, 1 - q)))
 
 
 def quantile_interval(sorted_values: Sequence[float], q: float, *, confidence: float = 0.95) -> Interval:

@@ -1,4 +1,4 @@
-"""`plumb demo`: what does the whole platform do under real demand, here and now?"""
+"""`plumb demo`: the whole platform under real demand on this machine, and its report."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -30,7 +30,9 @@ _EXIT_SIGNAL_BASE = 128
 
 def demo(
     *,
-    rate: Annotated[float, typer.Option(help="Orders a second, on average.")] = 25.0,
+    rate: Annotated[
+        float | None, typer.Option(help="Orders a second, on average; by default half of what this machine sells.")
+    ] = None,
     duration: Annotated[float, typer.Option(help="Seconds during which orders become due.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Fixes arrivals, baskets, customers and which SKUs are scarce.")] = 1,
     mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",

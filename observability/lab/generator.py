@@ -15,17 +15,20 @@ import orjson
 from pydantic import TypeAdapter
 
 from observability.lab.errors import LoadError
-from observability.lab.measure import run_open
+from observability.lab.measure import run_closed, run_open
 from observability.lab.options import LoadOptions, Progress
-from observability.lab.result import write_result
-from observability.lab.schedule import plan_orders
+from observability.lab.result import LoadResult, write_result
+from observability.lab.schedule import plan_orders, plan_requests
 
 _EXIT_SIGNAL_BASE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorTask:
-    """What to send, and where to write the LoadResult."""
+    """What to send, and where to write the LoadResult.
+
+    With `options.concurrency` it is a closed loop of at most `requests` orders, which ends after `duration_seconds`.
+    """
 
     options: LoadOptions
     rate_per_second: float
@@ -35,6 +38,8 @@ class GeneratorTask:
     surge: float = 1.0
     counted: bool = False
     looked_at: int | None = None
+    requests: int = 0
+    sku_prefix: str = ""
 
     def to_json_line(self) -> bytes:
         """Encode the task for the generator's standard input."""
@@ -44,6 +49,22 @@ class GeneratorTask:
 def main() -> int:
     """Do one task and return the exit status; a failure is one line on standard error."""
     task = TypeAdapter(GeneratorTask).validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
+    try:
+        result = _run(task)
+        write_result(result, task.result_path)
+    except LoadError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0 if result.stop_signal is None else _EXIT_SIGNAL_BASE + result.stop_signal
+
+
+def _run(task: GeneratorTask) -> LoadResult:
+    if task.options.concurrency is not None:
+        closed = plan_requests(
+            requests=task.requests, seed=task.options.seed, lines=task.lines, sku_prefix=task.sku_prefix
+        )
+        return run_closed(closed, task.options, on_progress=_report)
     plan = plan_orders(
         rate_per_second=task.rate_per_second,
         duration_seconds=task.duration_seconds,
@@ -53,14 +74,7 @@ def main() -> int:
         counted=task.counted,
         looked_at=task.looked_at,
     )
-    threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
-    try:
-        result = run_open(plan, task.options, on_progress=_report)
-        write_result(result, task.result_path)
-    except LoadError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0 if result.stop_signal is None else _EXIT_SIGNAL_BASE + result.stop_signal
+    return run_open(plan, task.options, on_progress=_report)
 
 
 def _report(progress: Progress) -> None:

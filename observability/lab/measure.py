@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import math
 import resource
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,10 +51,14 @@ def run_open(
 def run_closed(
     plan: Sequence[PlannedOrder], options: LoadOptions, *, on_progress: OnProgress | None = None
 ) -> LoadResult:
-    """Send the plan closed loop with `options.concurrency` customers; there are no gates. Raises as `run_open` does."""
+    """Send the plan closed loop with `options.concurrency` customers; there are no gates. Raises as `run_open` does.
+
+    With `options.duration_seconds` it ends then, though not all of the plan was sent.
+    """
     if options.concurrency is None or not 1 <= options.concurrency <= options.maximum_connections:
         raise LoadUsageError(f"--concurrency must be 1 to {options.maximum_connections:,}")
-    drive = functools.partial(closed_loop.drive, concurrency=options.concurrency)
+    until_seconds = math.inf if options.duration_seconds is None else options.duration_seconds
+    drive = functools.partial(closed_loop.drive, concurrency=options.concurrency, until_seconds=until_seconds)
     return _on_own_loop(_measure("closed", plan, options, drive, on_progress), options.cpu)
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from observability.lab.demand import draw_look, draw_order, draw_quantity
 from observability.lab.errors import LoadUsageError
@@ -42,15 +43,23 @@ def plan_orders(
     return _orders(arrivals, seed=seed, baskets=drawn, line_bounds=lines, looked_at=looked_at)
 
 
-def plan_requests(*, requests: int, seed: int, baskets: Sequence[Basket] | None = None) -> list[PlannedOrder]:
+def plan_requests(
+    *,
+    requests: int,
+    seed: int,
+    baskets: Sequence[Basket] | None = None,
+    lines: tuple[int, int] | None = None,
+    sku_prefix: str = "",
+) -> list[PlannedOrder]:
     """Plan a closed loop: the baskets in their order, from the first again when they run out; all due at once.
 
-    Raises LoadUsageError when `requests` is not 1 to 500,000.
+    Without baskets the model draws them as in `plan_orders`. The codes of all SKUs begin with `sku_prefix`: orders with
+    one take nothing from the stock of those without. Raises LoadUsageError when `requests` is not 1 to 500,000.
     """
     if not 1 <= requests <= MAXIMUM_ORDERS:
         raise LoadUsageError(f"--requests must be 1 to {MAXIMUM_ORDERS:,}, not {requests:,}")
     repeated = None if baskets is None else [baskets[index % len(baskets)] for index in range(requests)]
-    return _orders([0.0] * requests, seed=seed, baskets=repeated)
+    return _orders([0.0] * requests, seed=seed, baskets=repeated, line_bounds=lines, sku_prefix=sku_prefix)
 
 
 def _orders(
@@ -60,11 +69,14 @@ def _orders(
     baskets: Sequence[Basket] | None,
     line_bounds: tuple[int, int] | None = None,
     looked_at: int | None = None,
+    sku_prefix: str = "",
 ) -> list[PlannedOrder]:
     demand, customers = stream(seed, "demand"), stream(seed, "customers")
 
     def drawn() -> tuple[OrderLine, ...]:
-        return draw_look(demand, line_bounds or (1, 1), looked_at) if looked_at else draw_order(demand, line_bounds)
+        if looked_at:
+            return draw_look(demand, line_bounds or (1, 1), looked_at)
+        return tuple(replace(line, sku=f"{sku_prefix}{line.sku}") for line in draw_order(demand, line_bounds))
 
     return [
         planned_order(

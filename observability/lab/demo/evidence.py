@@ -1,6 +1,6 @@
-"""How do the files and figures that a run left behind become its result?"""
+"""The result of a demo, made from the files and figures that its run left behind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +31,16 @@ _LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "valkey-server", "r
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen while the platform ran, and where it wrote the rest; `logs` are paths by process."""
+    """What was seen while the platform ran, and where it wrote the rest.
+
+    `measuring` are the orders that showed the capacity, before the load; `logs` are paths by process.
+    """
 
     run_id: str
+    rate_per_second: float
+    capacity_per_second: float
     load: Load
+    measuring: Sequence[RequestRecord]
     scrapes: ScrapePair
     aftermath: Aftermath
     stocking_calls: int
@@ -58,14 +64,15 @@ def make_result(options: DemoOptions, observation: Observation, phases: Phases) 
         started_at=datetime.fromtimestamp(round(load.started_at_unix_seconds), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         mode=options.mode,
         bus=options.bus,
-        rate_per_second=options.rate_per_second,
+        rate_per_second=observation.rate_per_second,
+        capacity_per_second=observation.capacity_per_second,
         duration_seconds=options.duration_seconds,
         seed=options.seed,
         environment={**observation.environment, **describe_host_use(load.host)},
         phases=phases,
         orders=_orders(load, observation.expected_rejections),
         quantiles=quantile_figures([record.latency_seconds for record in load.requests]),
-        effects=effects_of(notifications(recorded.forest)),
+        effects=effects_of(notifications(recorded.forest, since_unix_seconds=load.started_at_unix_seconds)),
         points=_points(load.requests),
         invalid_because=load.invalid_because,
         gates=tuple(GateFigure(gate.name, gate.status.value, gate.sentence) for gate in load.gates),
@@ -82,7 +89,7 @@ def _read(observation: Observation) -> Recorded:
         forest=build_traces(read.spans),
         scrapes=observation.scrapes,
         log_paths=[path for name, path in observation.logs.items() if name not in _LOGS_WITHOUT_TRACES],
-        requests=observation.load.requests,
+        requests=(*observation.measuring, *observation.load.requests),
         stocking_calls=observation.stocking_calls,
         aftermath=observation.aftermath,
         confirmation_files=sum(1 for _ in observation.notifications_directory.glob("*.eml")),

@@ -1,4 +1,4 @@
-"""How long after an order was placed was its customer notified? Told from the spans and their links alone."""
+"""Time from an order's placing and completion to its confirmation, from the spans and their links alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ class Notified:
     sent: int
 
 
-def notifications(forest: Forest) -> tuple[Notified, ...]:
+def notifications(forest: Forest, *, since_unix_seconds: float = 0.0) -> tuple[Notified, ...]:
     """Follow each confirmation that was sent to the span that stored the completion, and that one to the placing.
 
-    An order that its request did not complete was completed in a trace of its own, which links to the placing's.
+    Orders placed earlier than `since_unix_seconds` are left out. An order that its request did not complete was
+    completed in a trace of its own, which links to the placing's.
     """
     traces = {trace.trace_id: trace for trace in forest.traces}
     return tuple(
@@ -36,6 +37,7 @@ def notifications(forest: Forest) -> tuple[Notified, ...]:
         for stored in [_span_of(link, traces)]
         for placed in [_placing(link, traces)]
         if stored is not None and placed is not None
+        if placed.start_nanoseconds >= since_unix_seconds * _NANOSECONDS
     )
 
 

@@ -1,4 +1,4 @@
-"""What can be asked of a demo?"""
+"""Options of a demo, and their limits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,10 @@ from services.local.endpoints import Bus, Mode
 # All spans of a demo are read into memory to check that none is missing: about 20 kB an order.
 MAXIMUM_ORDERS = 20_000
 OUT_OF_STOCK_SHARE = 0.10
+# Orders a second. A faster machine shows nothing more at a higher rate, and its spans take longer to read.
+HIGHEST_RATE = 50.0
+# A machine that sells fewer orders a second answers most of them too late.
+LEAST_CAPACITY = 2.0
 
 
 class DemoError(Exception):
@@ -17,9 +21,12 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """The options of `plumb demo`; `output` is the folder of all demos' runs."""
+    """The options of `plumb demo`; `output` is the folder of all demos' runs.
 
-    rate_per_second: float
+    Without a rate the demo runs at half of what the machine sells.
+    """
+
+    rate_per_second: float | None
     duration_seconds: float
     seed: int
     mode: Mode
@@ -28,7 +35,7 @@ class DemoOptions:
 
     def check(self) -> None:
         """Raise LoadUsageError when the demo would be too long to keep all its traces; `plumb load` takes more."""
-        planned = self.rate_per_second * self.duration_seconds
+        planned = (self.rate_per_second or HIGHEST_RATE) * self.duration_seconds
         if planned > MAXIMUM_ORDERS:
             raise LoadUsageError(
                 f"{planned:,.0f} orders are more than the {MAXIMUM_ORDERS:,} of which a demo can keep every trace;"

@@ -1,4 +1,4 @@
-"""How does a demo go? Start, stock, load, stop, read, report: in this order, and each told as it happens."""
+"""One run of the demo: start, measure the capacity, stock, load, stop, read, report; each step is told."""
 
 import asyncio
 import secrets
@@ -8,20 +8,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from observability.lab.catalogue import StockPlan, plan_stock
+from observability.lab.capacity import (
+    MOST_ORDERS,
+    WHOLE_SECONDS,
+    Capacity,
+    Probe,
+    measure_capacity,
+    rounded_down,
+)
+from observability.lab.catalogue import StockPlan, ample_stock, plan_stock
 from observability.lab.demo.effects import Aftermath, wait_for_effects
 from observability.lab.demo.environment import describe_environment
 from observability.lab.demo.evidence import Observation, make_result
 from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.lab.demo.options import OUT_OF_STOCK_SHARE, DemoOptions
-from observability.lab.demo.scrapes import ScrapePair, scrape_all, scrape_when_quiet
+from observability.lab.demo.options import HIGHEST_RATE, LEAST_CAPACITY, OUT_OF_STOCK_SHARE, DemoError, DemoOptions
+from observability.lab.demo.scrapes import ScrapePair, scrape_when_quiet
 from observability.lab.generator import GeneratorTask
 from observability.lab.host import default_cpu, usable_cpus
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions
 from observability.lab.report.page import render
 from observability.lab.report.result import DemoResult, Phases
-from observability.lab.schedule import plan_orders
+from observability.lab.run import RequestRecord
+from observability.lab.schedule import plan_orders, plan_requests
 from observability.lab.stocking import stock_shop
 from observability.lab.terminal import showing_progress
 from services.local.endpoints import Endpoints
@@ -30,6 +39,17 @@ from services.local.platform import Platform
 
 # Enough for every span of the largest demo: none may be rotated away.
 _RECEIVER_FILES = "64"
+# What is ordered to measure the capacity takes nothing from the stock that is planned for the demo.
+_MEASURING_SKUS = "M"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the machine can do; the orders that showed it, and the calls that stocked them."""
+
+    capacity: Capacity
+    requests: tuple[RequestRecord, ...]
+    stocking_calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +76,7 @@ class Demo:
         self._options.check()
         directory = make_run_directory(self._options.output)
         try:
-            plan = await asyncio.to_thread(self._plan_stock)
-            observation, phases = await self._observe(directory, plan)
+            observation, phases = await self._observe(directory)
             self._say("reading traces and logs")
             result = await asyncio.to_thread(make_result, self._options, observation, phases)
         except asyncio.CancelledError:
@@ -65,15 +84,7 @@ class Demo:
             raise
         return self._write(result, directory)
 
-    def _plan_stock(self) -> StockPlan:
-        options = self._options
-        self._say(f"planning {options.rate_per_second:g} orders a second for {options.duration_seconds:g} s")
-        orders = plan_orders(
-            rate_per_second=options.rate_per_second, duration_seconds=options.duration_seconds, seed=options.seed
-        )
-        return plan_stock(orders, out_of_stock_share=OUT_OF_STOCK_SHARE, seed=options.seed)
-
-    async def _observe(self, directory: Path, plan: StockPlan) -> tuple[Observation, Phases]:
+    async def _observe(self, directory: Path) -> tuple[Observation, Phases]:
         """Run the platform for as long as there is something to see."""
         platform_cpus = None if self._cpu is None else usable_cpus() - {self._cpu}
         platform_options = PlatformOptions(
@@ -86,10 +97,13 @@ class Demo:
         async with Platform.start(platform_options, progress=self._say) as platform:
             endpoints = platform.endpoints
             environment = await describe_environment(endpoints, platform_cpus=platform_cpus)
-            calls = await platform.unless_failure(self._stock(endpoints, plan))
+            measured = await platform.unless_failure(self._measure(endpoints, directory))
+            rate = self._rate(measured.capacity)
+            plan = await asyncio.to_thread(self._plan_stock, rate)
+            calls = measured.stocking_calls + await platform.unless_failure(self._stock(endpoints, plan))
             set_up = time.monotonic()
-            before = await scrape_all(endpoints.admin)
-            load = await platform.unless_failure(self._load(endpoints, plan, directory))
+            before = await scrape_when_quiet(endpoints.admin)
+            load = await platform.unless_failure(self._load(endpoints, plan, rate, directory))
             loaded = time.monotonic()
             aftermath = await platform.unless_failure(self._settle(endpoints))
             scrapes = ScrapePair(before, await scrape_when_quiet(endpoints.admin))
@@ -97,7 +111,10 @@ class Demo:
         phases = Phases(set_up - self._began, loaded - set_up, settled - loaded, time.monotonic() - settled)
         observation = Observation(
             run_id=directory.name,
+            rate_per_second=rate,
+            capacity_per_second=measured.capacity.sold_per_second,
             load=load,
+            measuring=measured.requests,
             scrapes=scrapes,
             aftermath=aftermath,
             stocking_calls=calls,
@@ -109,26 +126,66 @@ class Demo:
         )
         return observation, phases
 
+    async def _measure(self, endpoints: Endpoints, directory: Path) -> _Measured:
+        """Measure what the platform sells, on stock of its own, and wait until it is at rest again."""
+        self._say(f"measuring for {WHOLE_SECONDS:g} s what this machine can do")
+        seed = self._options.seed
+        orders = await asyncio.to_thread(plan_requests, requests=MOST_ORDERS, seed=seed, sku_prefix=_MEASURING_SKUS)
+        deliveries = ample_stock(line.sku for order in orders for line in order.lines)
+        calls = await stock_shop(endpoints.inventory_grpc, deliveries, request_id_prefix="demo")
+        probe = Probe(
+            target=endpoints.edge_http,
+            seed=seed,
+            service_pids=dict(endpoints.service_pids),
+            cpu=self._cpu,
+            sku_prefix=_MEASURING_SKUS,
+        )
+        capacity, load = await measure_capacity(probe, folder=directory / "logs")
+        await wait_for_effects(endpoints.databases)
+        return _Measured(capacity, load.requests, calls)
+
+    def _rate(self, capacity: Capacity) -> float:
+        """Say what the machine sells and at which rate the demo runs; raises DemoError where it sells too little."""
+        sells, wanted = capacity.sold_per_second, self._options.rate_per_second
+        if wanted is None and sells < LEAST_CAPACITY:
+            raise DemoError(
+                f"this machine is too slow for a demo now: it sells about {sells:.1f} orders a second, and"
+                f" {LEAST_CAPACITY:g} are needed; free it of other work, or give --rate to run all the same"
+            )
+        rate = min(capacity.rate_per_second, HIGHEST_RATE) if wanted is None else wanted
+        asked = f"the demo runs at {rate:g}" + ("" if wanted is None else ", as --rate says")
+        self._say(f"this machine sells about {rounded_down(sells):g} orders a second; {asked}")
+        return rate
+
+    def _plan_stock(self, rate_per_second: float) -> StockPlan:
+        options = self._options
+        self._say(f"planning {rate_per_second:g} orders a second for {options.duration_seconds:g} s")
+        orders = plan_orders(
+            rate_per_second=rate_per_second, duration_seconds=options.duration_seconds, seed=options.seed
+        )
+        return plan_stock(orders, out_of_stock_share=OUT_OF_STOCK_SHARE, seed=options.seed)
+
     async def _stock(self, endpoints: Endpoints, plan: StockPlan) -> int:
         self._say(f"stocking {len(plan.deliveries):,} SKUs, {len(plan.scarce_skus):,} of them scarcely")
         return await stock_shop(endpoints.inventory_grpc, plan.deliveries, request_id_prefix="demo")
 
-    async def _load(self, endpoints: Endpoints, plan: StockPlan, directory: Path) -> Load:
+    async def _load(self, endpoints: Endpoints, plan: StockPlan, rate_per_second: float, directory: Path) -> Load:
         self._say(f"placing {plan.orders:,} orders; about {plan.expected_rejections:,} will find a SKU sold out")
+        task = self._task(endpoints, rate_per_second, directory)
         with showing_progress(self._console) as on_progress:
             log_path = directory / "logs" / "load.log"
-            return await run_load(self._task(endpoints, directory), log_path=log_path, on_progress=on_progress)
+            return await run_load(task, log_path=log_path, on_progress=on_progress)
 
     async def _settle(self, endpoints: Endpoints) -> Aftermath:
         self._say("waiting until all that the orders set off has happened")
         return await wait_for_effects(endpoints.databases)
 
-    def _task(self, endpoints: Endpoints, directory: Path) -> GeneratorTask:
+    def _task(self, endpoints: Endpoints, rate_per_second: float, directory: Path) -> GeneratorTask:
         options = LoadOptions(
             target=endpoints.edge_http,
             seed=self._options.seed,
             run_nonce=secrets.token_hex(4),
-            rate_per_second=self._options.rate_per_second,
+            rate_per_second=rate_per_second,
             duration_seconds=self._options.duration_seconds,
             admin_address=endpoints.admin.get("order") or endpoints.admin["monolith"],
             service_pids=dict(endpoints.service_pids),
@@ -136,7 +193,7 @@ class Demo:
         )
         return GeneratorTask(
             options=options,
-            rate_per_second=self._options.rate_per_second,
+            rate_per_second=rate_per_second,
             duration_seconds=self._options.duration_seconds,
             result_path=directory / "load.json",
         )

@@ -1,4 +1,4 @@
-"""What did a demo measure? All that its report shows, as plain values that go to JSON and back.
+"""All that the report of a demo shows, as plain values that go to JSON and back.
 
 Times are seconds, counts are whole numbers; dictionaries map a name or reason to a count.
 """
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from observability.analysis.waterfall import Segment
 
-FORMAT = "plumbline-demo/2"
+FORMAT = "plumbline-demo/3"
 
 Mode = Literal["services", "monolith"]
 Bus = Literal["postgres", "nats"]
@@ -175,6 +175,7 @@ class DemoResult:
     mode: Mode
     bus: Bus
     rate_per_second: float
+    capacity_per_second: float
     duration_seconds: float
     seed: int
     environment: dict[str, str]

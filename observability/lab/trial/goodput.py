@@ -9,6 +9,7 @@ from statistics import fmean
 
 from observability.analysis.comparison import Estimate, Pair, compare, mean_of
 from observability.analysis.diagnosis import Verdict
+from observability.lab.trial.forecast import ForecastResult, result_of, times, widened
 from observability.lab.trial.records import BlockRecord, Side
 
 # The `before` of a bottleneck must hurt: it is worse by more than this factor, at the lower bound.
@@ -19,12 +20,18 @@ _LEAST_ORDERS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoodputForecast:
-    """What was predicted, in orders a second and as after / before, and how far off that was, predicted/actual - 1."""
+    """What was predicted of goodput, and whether it held.
 
-    predicted: Estimate
-    error: float
+    ratio: after / before as it was sealed.
+    predicted: orders a second before the fix times the ratio; the interval takes in how the blocks differ.
+    result: whether the prediction held.
+    error: predicted / actual - 1.
+    """
+
     ratio: Estimate
-    ratio_error: float
+    predicted: Estimate
+    result: ForecastResult
+    error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +65,7 @@ def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord]) -> Measured
         after=new,
         ratio=ratio,
         error_if_same=old.value / new.value - 1,
-        forecast=_forecast(verdict, old, new),
+        forecast=_forecast(verdict, old, new, ratio),
     )
 
 
@@ -77,13 +84,14 @@ def _orders(blocks: Sequence[BlockRecord], side: Side) -> list[float]:
     return [max(_LEAST_ORDERS, each.block.good_orders or 0) for each in of_side]
 
 
-def _forecast(verdict: Verdict, before: Estimate, after: Estimate) -> GoodputForecast | None:
+def _forecast(verdict: Verdict, before: Estimate, after: Estimate, measured: Estimate) -> GoodputForecast | None:
     told = verdict.prediction.goodput if verdict.prediction else None
     if told is None:
         return None
+    predicted = times(before.value, widened(told.ratio, measured))
     return GoodputForecast(
-        predicted=told.after,
-        error=told.after.value / after.value - 1,
         ratio=told.ratio,
-        ratio_error=told.ratio.value * before.value / after.value - 1,
+        predicted=predicted,
+        result=result_of(told.ratio, measured),
+        error=predicted.value / after.value - 1,
     )

@@ -15,6 +15,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from observability.analysis.diagnosis import Verdict
+from observability.lab.capacity import SHARE_OF_CAPACITY
 from observability.lab.trial.block import Block
 from observability.lab.trial.errors import TrialError
 
@@ -27,7 +28,8 @@ class Sizes:
     """How long a trial takes: seconds of observation, and of each block after its warm-up; `pairs` of blocks.
 
     A block whose load was not what it must be is run again so many times; where it then `must_be_valid`, the trial
-    ends, else it is used, and said to be invalid.
+    ends, else it is used, and said to be invalid. With `share_of_capacity` the rate is this share of what a closed loop
+    sells with the bottleneck, whatever else the machine does; without, it is what the experiment's utilisation asks.
     """
 
     observe_seconds: float
@@ -36,11 +38,20 @@ class Sizes:
     pairs: int
     reruns: int = 2
     must_be_valid: bool = True
+    share_of_capacity: float | None = None
 
 
 QUICK = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3)
 # Beside whatever else the machine of a first visitor does.
-GLANCE = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3, reruns=0, must_be_valid=False)
+GLANCE = Sizes(
+    observe_seconds=15.0,
+    block_seconds=6.0,
+    warm_up_seconds=1.0,
+    pairs=3,
+    reruns=0,
+    must_be_valid=False,
+    share_of_capacity=SHARE_OF_CAPACITY,
+)
 FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pairs=4)
 
 

@@ -1,36 +1,45 @@
-"""Was the diagnosis right, and did the fix gain what was predicted?"""
+"""Score of a trial: whether the diagnosis was right, and whether the fix gained what was predicted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from observability.analysis.comparison import Estimate, Pair, Ratio, compare, is_equivalent, pooled_quantile
 from observability.analysis.diagnosis import Answer, Verdict
+from observability.analysis.quantiles import fewest_for
 from observability.analysis.whatif import QUANTILES
 from observability.lab.experiments.experiment import Experiment, Kind, Metric, Truth
+from observability.lab.trial.forecast import ForecastResult, result_of, times, widened
 from observability.lab.trial.goodput import LEAST_IMPACT, MeasuredGoodput, goodput_failures, measure_goodput
-from observability.lab.trial.records import BlockRecord
+from observability.lab.trial.records import BlockRecord, Side
 
 EQUIVALENCE_MARGIN = 0.05
 HALF = 0.5
+_SIDES: tuple[Side, Side] = ("before", "after")
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One quantile, in seconds: what was predicted for after the fix, and what came; `error` is predicted/actual - 1.
+    """One quantile: what was predicted for after the fix, and what came.
 
-    `ratio` is what was sealed as after / before, and `ratio_error` how far that is off: the blocks without the fix ran
-    beside those with it, while the observation ran earlier. `error_if_same` is that of a predictor that knows nothing
-    and says that all stays as it is.
+    quantile: its name, as p95.
+    ratio: after / before as it was sealed.
+    measured_ratio: after / before of the pairs of blocks.
+    predicted: the latency before the fix, in seconds, times the ratio; the interval takes in how the blocks differ.
+    actual_before, actual_after: the latency in the blocks, in seconds.
+    result: whether the prediction held.
+    error: predicted / actual - 1.
+    error_if_same: the error of a predictor that knows nothing and says that all stays as it is.
     """
 
     quantile: str
+    ratio: Estimate
+    measured_ratio: Estimate
     predicted: Estimate
     actual_before: Estimate
     actual_after: Estimate
+    result: ForecastResult
     error: float
     error_if_same: float
-    ratio: Estimate
-    ratio_error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,12 @@ class Score:
     equivalent: bool
     invalid_blocks: int
     goodput: MeasuredGoodput | None = None
+
+    @property
+    def primary(self) -> Ratio:
+        """The ratio of p95, or of p50 where one of the sides has too few orders for p95."""
+        fewest = min(self.ratio_p95.before_count, self.ratio_p95.after_count)
+        return self.ratio_p95 if fewest >= fewest_for(self.ratio_p95.q) else self.ratio_p50
 
     @property
     def passed(self) -> bool:
@@ -116,26 +131,30 @@ def failures(experiment: Experiment, ratio: Ratio, own: float | None) -> list[st
 
 
 def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]:
-    """Compare what was predicted with what came."""
+    """Compare what was predicted with what came, of each quantile for which both sides have orders enough."""
     if verdict.prediction is None:
         return []
+    latencies = {side: [each.block.latencies_seconds for each in blocks if each.side == side] for side in _SIDES}
+    fewest = min(sum(map(len, of_side)) for of_side in latencies.values())
+    pairs = pairs_of(blocks)
     found = []
-    for name, predicted in verdict.prediction.after.items():
-        before, after = (
-            pooled_quantile([each.block.latencies_seconds for each in blocks if each.side == side], QUANTILES[name])
-            for side in ("before", "after")
-        )
-        ratio = verdict.prediction.ratio[name]
+    for name, q in QUANTILES.items():
+        if fewest < fewest_for(q):
+            continue
+        before, after = (pooled_quantile(latencies[side], q) for side in _SIDES)
+        sealed, measured = verdict.prediction.ratio[name], compare(pairs, q).ratio
+        predicted = times(before.value, widened(sealed, measured))
         found.append(
             Forecast(
                 quantile=name,
+                ratio=sealed,
+                measured_ratio=measured,
                 predicted=predicted,
                 actual_before=before,
                 actual_after=after,
+                result=result_of(sealed, measured),
                 error=predicted.value / after.value - 1,
                 error_if_same=before.value / after.value - 1,
-                ratio=ratio,
-                ratio_error=ratio.value * before.value / after.value - 1,
             )
         )
     return found

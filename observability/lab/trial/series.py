@@ -13,7 +13,7 @@ from observability.lab.experiments.catalogue import experiments, find_experiment
 from observability.lab.experiments.experiment import NOTHING_WRONG
 from observability.lab.trial.ledger import Ledger
 from observability.lab.trial.machine import describe_machine
-from observability.lab.trial.records import QUICK, Sizes
+from observability.lab.trial.records import GLANCE, QUICK, Sizes
 from observability.lab.trial.score import Score, why_wrong
 from observability.lab.trial.stand import Stand
 from observability.lab.trial.tally import Answered
@@ -30,7 +30,7 @@ class SeriesOptions:
 
     def folder(self, name: str, seed: int) -> Path:
         """Return the folder of a trial; what is there already is gone on with, or left alone when it is to be fresh."""
-        stem = f"{name}-{seed}" + ("-quick" if self.sizes == QUICK else "")
+        stem = f"{name}-{seed}" + {QUICK: "-quick", GLANCE: "-glance"}.get(self.sizes, "")
         path = self.output / stem
         number = 1
         while self.fresh and path.exists():

@@ -1,4 +1,4 @@
-"""What came of a trial, in a line or on half a page of Markdown?"""
+"""What came of a trial, in a line or on half a page of Markdown."""
 
 from observability.lab.report.words import milliseconds
 from observability.lab.trial.goodput import MeasuredGoodput
@@ -20,7 +20,7 @@ def summary_line(name: str, result: Score) -> str:
         else "; ".join(
             f"{each.quantile} {each.actual_before.value * _MILLISECONDS:.1f} ms, "
             f"predicted {each.predicted.value * _MILLISECONDS:.1f} "
-            f"({each.predicted.low * _MILLISECONDS:.1f}-{each.predicted.high * _MILLISECONDS:.1f}), "
+            f"({each.predicted.low * _MILLISECONDS:.1f}-{each.predicted.high * _MILLISECONDS:.1f}, {each.result}), "
             f"measured {each.actual_after.value * _MILLISECONDS:.1f} "
             f"({each.actual_after.low * _MILLISECONDS:.1f}-{each.actual_after.high * _MILLISECONDS:.1f})"
             for each in result.forecasts
@@ -37,7 +37,7 @@ def goodput_text(goodput: MeasuredGoodput) -> str:
         told = "nothing predicted"
     else:
         predicted = goodput.forecast.predicted
-        told = f"predicted {words.rate(predicted.value)} ({words.rate_bounds(predicted)})"
+        told = f"predicted {words.rate(predicted.value)} ({words.rate_bounds(predicted)}, {goodput.forecast.result})"
     return (
         f"{words.rate(goodput.before.value)} of {words.rate(goodput.offered_per_second)} orders a second in time, "
         f"{told}, measured {words.rate(goodput.after.value)} ({words.rate_bounds(goodput.after)})"
@@ -49,8 +49,8 @@ def ratio_text(result: Score) -> str:
     if result.goodput is not None:
         gained = result.goodput.ratio
         return f"goodput after / before {gained.value:.2f} ({gained.low:.2f}-{gained.high:.2f})"
-    ratio = result.ratio_p95.ratio
-    return f"p95 after / before {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+    ratio = result.primary.ratio
+    return f"p{result.primary.q * 100:g} after / before {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
 
 
 def summarise_trial(folder: Folder) -> str:
@@ -86,9 +86,7 @@ def _warnings(evidence: Evidence) -> list[str]:
 def _figures(evidence: Evidence) -> str:
     if evidence.score.goodput is not None:
         return _goodput(evidence.score.goodput)
-    head = (
-        "| latency, ms (90 % interval) | before | predicted after | after | error | error of the ratio | if unchanged |"
-    )
+    head = "| latency, ms (90 % interval) | before | predicted after | after | error | prediction | if unchanged |"
     rows = [_row(evidence, measured) for measured in evidence.measured]
     return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
 
@@ -101,12 +99,12 @@ def _goodput(goodput: MeasuredGoodput) -> str:
         f"{words.rate(forecast.predicted.value)} ({words.rate_bounds(forecast.predicted)})" if forecast else "none",
         f"{words.rate(goodput.after.value)} ({words.rate_bounds(goodput.after)})",
         words.error(forecast.error) if forecast else "",
-        words.error(forecast.ratio_error) if forecast else "",
+        forecast.result.value if forecast else "",
         words.error(goodput.error_if_same),
     ]
     head = (
         "| orders a second (90 % interval) | in time before | predicted after | in time after | error "
-        "| error of the ratio | if unchanged |"
+        "| prediction | if unchanged |"
     )
     return "\n".join([head, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", f"| {' | '.join(cells)} |"])
 
@@ -119,7 +117,7 @@ def _row(evidence: Evidence, measured: Measured) -> str:
         f"{milliseconds(forecast.predicted.value)} ({words.bounds(forecast.predicted)})" if forecast else "none",
         f"{milliseconds(measured.after.value)} ({words.bounds(measured.after)})",
         words.error(forecast.error) if forecast else "",
-        words.error(forecast.ratio_error) if forecast else "",
+        forecast.result.value if forecast else "",
         words.error(forecast.error_if_same) if forecast else "",
     ]
     return f"| {' | '.join(cells)} |"

@@ -1,7 +1,7 @@
 """Over many trials: how often was the diagnosis wrong, and how far off were the predictions?"""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -11,6 +11,7 @@ from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.observation import read_observation
 from observability.lab.experiments.experiment import Truth
 from observability.lab.trial.baselines import largest_deviation, largest_path_growth, largest_self_time
+from observability.lab.trial.forecast import ForecastResult
 from observability.lab.trial.score import Forecast, Score
 
 NOTHING = "none"
@@ -126,9 +127,9 @@ def prediction_sentences(trials: Sequence[Finished]) -> Iterator[str]:
         yield f"with a queue: {near}/{len(queued)} within {NEAR:.0%}, median error {_median_error(queued):.0%}"
     if every := plain + queued:
         half = median((each.predicted.high - each.predicted.low) / 2 / each.predicted.value for each in every)
-        inside = sum(each.predicted.low <= each.actual_after.value <= each.predicted.high for each in every)
-        yield f"half of an interval (median) is {half:.0%}; {inside}/{len(every)} of what came lies within its interval"
-        yield f"of the ratio after / before: median error {median(abs(each.ratio_error) for each in every):.0%}"
+        sealed = sum(each.ratio.low <= each.measured_ratio.value <= each.ratio.high for each in every)
+        yield f"half of an interval (median) is {half:.0%}; {sealed}/{len(every)} of what came lies in what was sealed"
+        yield results_in_words(each.result for each in every)
         yield f"that all stays the same: median error {median(abs(each.error_if_same) for each in every):.0%}"
     if told := [each.score.goodput for each in fixes if each.score.goodput and each.score.goodput.forecast]:
         off = median(abs(each.forecast.error) for each in told if each.forecast)
@@ -136,6 +137,15 @@ def prediction_sentences(trials: Sequence[Finished]) -> Iterator[str]:
         yield f"of goodput: median error {off:.0%} of {len(told)} predictions; that all stays the same: {same:.0%}"
     if errors := list(_errors_if_healthy(fixes, trials)):
         yield f"that it becomes as the healthy run was: median error {median(errors):.0%}"
+
+
+def results_in_words(results: Iterable[ForecastResult]) -> str:
+    """Count what became of predictions."""
+    counts = Counter(results)
+    return (
+        f"{counts[ForecastResult.HELD]} of {counts.total()} predictions held, {counts[ForecastResult.MISSED]} missed;"
+        f" of {counts[ForecastResult.UNTOLD]} it cannot be told, since the blocks differed by more than the fix changes"
+    )
 
 
 def _has_queue(trial: Finished) -> bool:

@@ -1,12 +1,13 @@
-"""How does a trial look in a terminal, at its end?"""
+"""The end of a trial in a terminal."""
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from observability.analysis.comparison import Estimate
+from observability.lab.trial.report import words
 from observability.lab.trial.score import Score
-from observability.lab.trial.summary import goodput_text, ratio_text
+from observability.lab.trial.summary import goodput_text
 from observability.lab.trial.trial import Trial
 
 _MILLISECONDS = 1e3
@@ -29,7 +30,9 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
         say(goodput_text(result.goodput))
     if result.forecasts:
         console.print(_table(result))
-    say(ratio_text(result))
+    for sentence in words.kept_promises(result):
+        say(sentence, "bold red" if words.missed(result) else "")
+    say(words.ratios(result))
     if result.invalid_blocks:
         say(
             f"{result.invalid_blocks} blocks are INVALID: this machine had other work; take the figures as a hint",
@@ -39,11 +42,12 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
 
 def _table(result: Score) -> Table:
     table = Table(title="Latency in milliseconds, with 90 % intervals", title_justify="left")
-    for heading in ("", "before", "predicted after", "after", "if unchanged"):
+    for heading in ("", "before", "predicted after", "after", "prediction", "if unchanged"):
         table.add_column(heading, justify="right")
     for each in result.forecasts:
         same = f"{1 + each.error_if_same:.2f} x"
-        table.add_row(each.quantile, *map(_text, (each.actual_before, each.predicted, each.actual_after)), same)
+        figures = map(_text, (each.actual_before, each.predicted, each.actual_after))
+        table.add_row(each.quantile, *figures, each.result.value, same)
     return table
 
 

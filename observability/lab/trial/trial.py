@@ -1,4 +1,4 @@
-"""How does one trial go? Calibrate, observe, diagnose, seal, run the pairs, score; a step that is done stays done."""
+"""One trial: calibrate, observe, diagnose, seal, run the pairs, score; a step that is done stays done."""
 
 import hashlib
 import random
@@ -10,10 +10,11 @@ from pathlib import Path
 import orjson
 
 from observability.analysis.diagnosis import Verdict
-from observability.lab.experiments.experiment import Experiment, Kind, Setting, Variant
+from observability.lab.capacity import Probe, measure_capacity
+from observability.lab.experiments.experiment import Demand, Experiment, Kind, Setting, Variant
 from observability.lab.run import OnProgress
 from observability.lab.trial.block import Block, Schedule, run_block
-from observability.lab.trial.calibration import calibrate
+from observability.lab.trial.calibration import LEAST_RATE_PER_SECOND, calibrate
 from observability.lab.trial.claim import claim_of
 from observability.lab.trial.engine import diagnose_blindly
 from observability.lab.trial.errors import TrialError
@@ -100,12 +101,7 @@ class Trial:
         """Find the rate by a probe, and draw the order of the blocks."""
         demand = self.setting.demand
         self._say(f"{self.experiment.name}: {self.setting.place}; measuring what an order takes")
-        rate = await calibrate(
-            lambda schedule, seen: self._run(self.setting.before, schedule, observation=seen),
-            demand,
-            seed=self._seed,
-            observation=self.folder.scratch(),
-        )
+        rate = await self._rate(demand)
         source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
         pairs = self._sizes.pairs * self.experiment.times_as_many_pairs
         warm_up_seconds = max(self._sizes.warm_up_seconds, self.experiment.warm_up_seconds)
@@ -123,6 +119,36 @@ class Trial:
         self.folder.write("environment.json", dict(self._environment))
         self.folder.write("plan.json", plan)
         return plan
+
+    async def _rate(self, demand: Demand) -> float:
+        """Give the rate of all blocks in orders a second. Raises TrialError where nothing can be shown at any."""
+        share = self._sizes.share_of_capacity
+        if share is not None:
+            return await self._rate_of_capacity(demand, share)
+        return await calibrate(
+            lambda schedule, seen: self._run(self.setting.before, schedule, observation=seen),
+            demand,
+            seed=self._seed,
+            observation=self.folder.scratch(),
+        )
+
+    async def _rate_of_capacity(self, demand: Demand, share: float) -> float:
+        scratch = self.folder.scratch()
+        scratch.mkdir(parents=True)
+        async with self._stand.serving(self.setting.before) as serving:
+            probe = Probe(
+                target=serving.edge,
+                seed=self._seed,
+                service_pids=serving.pids,
+                cpu=serving.generator_cpu,
+                lines=demand.lines,
+            )
+            capacity, _ = await measure_capacity(probe, folder=scratch)
+        rate = round(share * capacity.sold_per_second, 2)
+        self._say(f"with the bottleneck this machine sells about {capacity.sold_per_second:.1f} orders a second")
+        if rate < LEAST_RATE_PER_SECOND:
+            raise TrialError("this machine is too slow for an experiment now: free it of other work")
+        return rate
 
     async def _observe(self, plan: Plan) -> Path:
         """Observe the platform with the bottleneck; at most three times, until the load was what it must be."""

@@ -6,6 +6,8 @@ by chance. Less than nine tenths of it is a wait that was missed; a busy machine
 itself invalid.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from observability.lab.errors import LoadError, LoadUsageError
@@ -89,6 +91,14 @@ def test_each_answer_is_counted_by_what_it_is(prompt_edge: str) -> None:
 def test_a_closed_loop_sends_every_order_once(prompt_edge: str) -> None:
     result = run_closed(plan_requests(requests=500, seed=1), options(prompt_edge, concurrency=16))
     assert sorted(record.index for record in result.records) == list(range(500))
+
+
+def test_a_closed_loop_with_a_duration_ends_before_its_plan_and_waits_for_its_answers(prompt_edge: str) -> None:
+    timed = replace(options(prompt_edge, concurrency=2), duration_seconds=0.5)
+    result = run_closed(plan_requests(requests=20_000, seed=1), timed)
+    assert 0 < len(result.records) < 20_000
+    assert max(record.sent_seconds for record in result.records) < 0.5
+    assert result.summary().confirmed == len(result.records)
 
 
 def test_an_order_without_an_answer_in_time_is_recorded_and_not_repeated(start_edge: StartEdge) -> None:

@@ -35,6 +35,7 @@ def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:
         mode="services",
         bus="postgres",
         rate_per_second=25.0,
+        capacity_per_second=50.0,
         duration_seconds=60.0,
         seed=seed,
         environment={"Python": "3.11.2", "processors": "2"},

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from observability.lab.experiments.experiment import Experiment, Metric
+from observability.lab.trial.forecast import ForecastResult
 from observability.lab.trial.goodput import measure_goodput
 from observability.lab.trial.records import BlockRecord
 from observability.lab.trial.score import score
@@ -38,11 +39,12 @@ def test_the_ratio_is_of_the_pairs() -> None:
 
 
 def test_what_was_predicted_is_held_against_what_came() -> None:
-    """9.9 were predicted where 9 came, and 2.25 times as many where they were twice as many."""
+    """2.25 times as many were predicted where they were twice as many."""
     forecast = measure_goodput(VERDICT, pairs(80, 100, 90)).forecast
     assert forecast is not None
-    assert forecast.error == pytest.approx(9.9 / 9.0 - 1)
-    assert forecast.ratio_error == pytest.approx(2.25 / 2.0 - 1)
+    assert forecast.error == pytest.approx(2.25 / 2.0 - 1)
+    assert forecast.predicted.value == pytest.approx(4.5 * 2.25)
+    assert forecast.result is ForecastResult.HELD
 
 
 def test_what_was_predicted_of_latencies_is_no_prediction_of_goodput() -> None:

@@ -57,8 +57,9 @@ def test_where_goodput_counts_it_stands_in_place_of_the_quantiles(tmp_path: Path
         assert gained in shown
         assert "p95" not in shown.replace("95th", "")
     assert "sold too late 21 21" in page
-    assert "predicted after 9.9 9.0 to 10.8 +10 %" in page
-    assert "| 10.1 | 4.5 (3.7 to 5.3) | 9.9 (9.0 to 10.8) | 9.0 (7.3 to 10.7) | +10 % | +12 % | -50 % |" in summary
+    assert "predicted after 10.1 9.0 to 11.2 +12 %" in page
+    assert "| 10.1 | 4.5 (3.7 to 5.3) | 10.1 (9.0 to 11.2) | 9.0 (7.3 to 10.7) | +12 % | held | -50 % |" in summary
+    assert "The prediction of goodput after / before 2.25 (2.00 to 2.50) held: 2.00 came." in page
 
 
 def test_goodput_of_which_nothing_was_predicted_is_told_without(tmp_path: Path) -> None:
@@ -75,10 +76,20 @@ def test_a_wrong_verdict_is_called_wrong_with_the_truth(tmp_path: Path) -> None:
 def test_what_was_predicted_stands_beside_what_came_with_intervals_and_errors(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     shown = text_of(render_trial(folder))
-    assert "predicted after 60.0 50.0 to 70.0 -20 % 90.0 80.0 to 110 -25 %" in shown
-    assert "by its ratio 0.40 (0.35 to 0.45) -20 % 0.38 (0.35 to 0.40) -25 %" in shown
+    assert "predicted after 60.0 52.3 to 67.8 -20 % 90.0 83.3 to 96.8 -25 %" in shown
+    assert "sealed ratio 0.40 (0.35 to 0.45) missed 0.38 (0.35 to 0.40) missed" in shown
     assert "unchanged 150 +100 % 240 +100 %" in shown
-    assert "| 90.0 (80.0 to 110) |" in summarise_trial(folder)
+    assert "| 90.0 (83.3 to 96.8) |" in summarise_trial(folder)
+
+
+def test_a_prediction_that_missed_is_said_in_the_headline(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path)
+    missed = "The prediction of p95 after / before 0.38 (0.35 to 0.40) MISSED: 0.50 (0.48 to 0.52) came."
+    page, summary = render_trial(folder), summarise_trial(folder)
+    lead = page.partition('<p class="lead">')[2].partition("</p>")[0]
+    assert missed in lead
+    assert missed in summary
+    assert "right, but mispredicted" in page
 
 
 def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Verdict
 from observability.lab.experiments.experiment import Kind, Truth
+from observability.lab.trial.forecast import ForecastResult
 from observability.lab.trial.score import forecasts, own_ratio, pairs_of, score, why_wrong
 from tests.unit.trial.making import CANNOT_TELL, NOTHING_FOUND, PREDICTION, RIGHT, TRUTH, block, blocks, experiment
 
@@ -101,17 +102,27 @@ def test_what_is_predicted_is_held_against_what_came_and_against_no_change() -> 
     assert (p50.quantile, p95.quantile) == ("p50", "p95")
     assert p95.actual_before.value == pytest.approx(0.240)
     assert p95.actual_after.value == pytest.approx(0.120)
-    assert p95.predicted == Estimate(0.09, 0.08, 0.11)
+    assert (p95.predicted.low, p95.predicted.high) == pytest.approx((0.35 * 0.24, 0.4 * 0.24))
+    assert p95.result is ForecastResult.MISSED
     assert p95.error == pytest.approx(0.09 / 0.12 - 1)
     assert p95.error_if_same == pytest.approx(1.0)
 
 
 def test_the_ratio_is_held_against_the_blocks_beside_each_other_though_the_observation_was_slower() -> None:
-    """The sealed 0.375 of 240 ms is 90 ms, where 120 came; of an observation of 480 ms it was 180."""
+    """The sealed 0.375 of 240 ms is 90 ms, where 120 came; of an observation of 480 ms it had been 180."""
     slower = replace(PREDICTION, before={"p50": 0.3, "p95": 0.48}, after={"p50": HALF, "p95": Estimate(0.18, 0.1, 0.2)})
     _, p95 = forecasts(replace(RIGHT, prediction=slower), blocks(0.5, wobble=(1.0, 1.0, 1.0)))
-    assert p95.error == pytest.approx(0.18 / 0.12 - 1)
-    assert p95.ratio_error == pytest.approx(0.09 / 0.12 - 1)
+    assert p95.predicted.value == pytest.approx(0.09)
+    assert p95.error == pytest.approx(0.09 / 0.12 - 1)
+
+
+def test_a_quantile_of_too_few_orders_is_held_against_nothing() -> None:
+    """71 orders a side have no upper bound of p95; then the median is what counts."""
+    few = [block(pair, side, [0.1] * 24) for pair in (1, 2, 3) for side in ("before", "after")]
+    few[0] = block(1, "before", [0.1] * 23)
+    result = score(experiment(), TRUTH, RIGHT, few, attempts=6)
+    assert [each.quantile for each in result.forecasts] == ["p50"]
+    assert result.primary is result.ratio_p50
 
 
 def test_without_a_prediction_there_is_nothing_to_hold() -> None:

@@ -107,9 +107,10 @@ def test_predictions_with_a_queue_and_without_are_told_apart() -> None:
 
 
 def test_an_interval_that_holds_what_came_is_counted() -> None:
-    wide = replace(PREDICTION, after={"p50": Estimate(0.06, 0.03, 0.09), "p95": Estimate(0.09, 0.08, 0.1)})
+    wide = replace(PREDICTION, ratio={"p50": Estimate(0.4, 0.3, 0.6), "p95": Estimate(0.375, 0.35, 0.4)})
     told = list(prediction_sentences([finished(replace(RIGHT, prediction=wide))]))
-    assert told[1] == "half of an interval (median) is 31%; 1/2 of what came lies within its interval"
+    assert told[1] == "half of an interval (median) is 22%; 1/2 of what came lies in what was sealed"
+    assert told[2].startswith("1 of 2 predictions held, 1 missed; of 0 it cannot be told")
 
 
 def test_those_who_know_nothing_are_told_beside() -> None:
@@ -119,12 +120,12 @@ def test_those_who_know_nothing_are_told_beside() -> None:
 
 
 def test_what_was_predicted_of_goodput_is_told_by_itself() -> None:
-    """9.9 orders a second were predicted, and 9 came where 4.5 had been."""
+    """2.25 times as many were predicted as the 4.5 that had been, and 9 came."""
     tried = replace(experiment(), metric=Metric.GOODPUT)
     verdict = replace(RIGHT, prediction=FEWER_LOST)
     blocks_told = with_goodput(blocks(1.0), before=(40, 50, 45), after=(80, 100, 90))
     told = list(prediction_sentences([Finished("one", verdict, score(tried, TRUTH, verdict, blocks_told, attempts=6))]))
-    assert told == ["of goodput: median error 10% of 1 predictions; that all stays the same: 50%"]
+    assert told == ["of goodput: median error 12% of 1 predictions; that all stays the same: 50%"]
 
 
 def test_what_was_named_wrongly_predicts_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What is in the folder of a finished trial? All that its report shows, read once."""
+"""The folder of a finished trial: all that its report shows, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import TypeVar
 from observability.analysis.comparison import Estimate, pooled_quantile
 from observability.analysis.diagnosis import Verdict
 from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
+from observability.analysis.quantiles import fewest_for
 from observability.analysis.whatif import QUANTILES
 from observability.lab.trial.claim import Claim
 from observability.lab.trial.errors import TrialError
@@ -122,10 +123,13 @@ def _broken_seals(folder: Folder, sealed: str, blocks: tuple[BlockRecord, ...]) 
 
 
 def _measure(blocks: tuple[BlockRecord, ...]) -> list[Measured]:
+    """Measure each quantile for which both sides have orders enough, and the median in any case."""
     before, after = (
         [each.block.latencies_seconds for each in blocks if each.side == side] for side in ("before", "after")
     )
-    return [Measured(name, q, pooled_quantile(before, q), pooled_quantile(after, q)) for name, q in QUANTILES.items()]
+    fewest = min(sum(map(len, before)), sum(map(len, after)))
+    told = [(name, q) for name, q in QUANTILES.items() if fewest >= fewest_for(q)] or [*QUANTILES.items()][:1]
+    return [Measured(name, q, pooled_quantile(before, q), pooled_quantile(after, q)) for name, q in told]
 
 
 def _observation(folder: Folder) -> Observation:

@@ -1,10 +1,13 @@
-"""How is a trial told in sentences?"""
+"""A trial told in sentences."""
 
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Answer, Verdict
+from observability.analysis.quantiles import fewest_for
+from observability.analysis.whatif import QUANTILES
 from observability.lab.experiments.experiment import Kind
 from observability.lab.report.words import duration, milliseconds
 from observability.lab.trial.claim import Claim
+from observability.lab.trial.forecast import ForecastResult
 from observability.lab.trial.goodput import MeasuredGoodput
 from observability.lab.trial.measurement import measure
 from observability.lab.trial.report.evidence import Evidence
@@ -26,12 +29,53 @@ def mark(evidence: Evidence) -> str:
     """Say in a word or three whether all was as it must be."""
     if not evidence.score.right:
         return "wrong"
+    if missed(evidence.score):
+        return "right, but mispredicted"
     return "right" if evidence.score.passed else "right, but not shown"
 
 
 def headline(evidence: Evidence) -> str:
-    """Say in a sentence or two what was diagnosed, whether that was right, and what the fix gained."""
-    return f"{diagnosed(evidence)} {gained(evidence)}"
+    """Say what was diagnosed, whether that was right, what the fix gained, and whether that was predicted."""
+    return " ".join((diagnosed(evidence), gained(evidence), *kept_promises(evidence.score)))
+
+
+def kept_promises(score: Score) -> list[str]:
+    """Say of each prediction that it held, missed or cannot be told; and which was not made for want of orders."""
+    said = [f"The prediction {_result(name, sealed, came, result)}." for name, sealed, came, result in _told(score)]
+    if score.forecasts and (untold := [name for name in QUANTILES if name not in forecast_names(score)]):
+        needed = ", ".join(f"{name} needs {fewest_for(QUANTILES[name])} orders a side" for name in untold)
+        said.append(f"No prediction of {' and '.join(untold)} is held against so few orders: {needed}.")
+    return said
+
+
+def missed(score: Score) -> bool:
+    """Say whether a prediction missed."""
+    return any(result is ForecastResult.MISSED for *_, result in _told(score))
+
+
+def forecast_names(score: Score) -> frozenset[str]:
+    """Name the quantiles of which a prediction was held against what came."""
+    return frozenset(each.quantile for each in score.forecasts)
+
+
+def _told(score: Score) -> list[tuple[str, Estimate, Estimate, ForecastResult]]:
+    """Give name, sealed ratio, measured ratio and result of each prediction."""
+    told = [(each.quantile, each.ratio, each.measured_ratio, each.result) for each in score.forecasts]
+    if score.goodput is not None and score.goodput.forecast is not None:
+        forecast = score.goodput.forecast
+        told.append(("goodput", forecast.ratio, score.goodput.ratio, forecast.result))
+    return told
+
+
+def _result(name: str, sealed: Estimate, came: Estimate, result: ForecastResult) -> str:
+    said = f"of {name} after / before {ratio(sealed)}"
+    match result:
+        case ForecastResult.HELD:
+            return f"{said} held: {came.value:.2f} came"
+        case ForecastResult.MISSED:
+            return f"{said} MISSED: {ratio(came)} came"
+        case ForecastResult.UNTOLD:
+            return f"{said} cannot be judged: the blocks alone differ by more than that, {ratio(came)} came"
 
 
 def diagnosed(evidence: Evidence) -> str:
@@ -74,15 +118,14 @@ def place(bottleneck: str, service: str, operation: str) -> str:
 
 
 def gained(evidence: Evidence) -> str:
-    """Say what the fix did to the 95th percentile, or to goodput where it is about that."""
+    """Say what the fix did to the highest quantile that is told, or to goodput where it is about that."""
     if evidence.score.goodput is not None:
         return f"{yielded(evidence.score.goodput)}."
-    p95 = next(each for each in evidence.measured if each.name == "p95")
-    moved_by = evidence.score.ratio_p95.ratio
-    moved = f"p95 after / before is {ratio(moved_by)}"
+    told, moved_by = evidence.measured[-1], evidence.score.primary.ratio
+    moved = f"{told.name} after / before is {ratio(moved_by)}"
     match evidence.claim.kind:
         case Kind.BOTTLENECK:
-            went = f"The fix brought p95 from {duration(p95.before.value)} to {duration(p95.after.value)}"
+            went = f"The fix brought {told.name} from {duration(told.before.value)} to {duration(told.after.value)}"
             return f"{went}: {_changed(moved_by)}."
         case Kind.NEGATIVE:
             return f"There was nothing to fix, and {moved}."
@@ -105,7 +148,8 @@ def ratios(score: Score) -> str:
     if score.goodput is not None:
         return f"After / before: goodput {ratio(score.goodput.ratio)}."
     of = {"p50": score.ratio_p50, "p95": score.ratio_p95}
-    return f"After / before: {'; '.join(f'{name} {ratio(each.ratio)}' for name, each in of.items())}."
+    told = (f"{name} {ratio(each.ratio)}" for name, each in of.items() if each.q <= score.primary.q)
+    return f"After / before: {'; '.join(told)}."
 
 
 def _changed(moved_by: Estimate) -> str:

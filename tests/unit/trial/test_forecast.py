@@ -1,0 +1,42 @@
+"""Predictions of after / before against what pairs of blocks measured."""
+
+import pytest
+
+from observability.analysis.comparison import Estimate
+from observability.lab.trial.forecast import ForecastResult, result_of, widened
+
+SEALED = Estimate(0.5, 0.4, 0.6)
+SURE = Estimate(0.7, 0.7, 0.7)
+
+
+def test_blocks_that_agree_leave_the_interval_as_it_was_sealed() -> None:
+    same = widened(SEALED, SURE)
+    assert (same.value, same.low, same.high) == pytest.approx((0.5, 0.4, 0.6))
+
+
+def test_blocks_that_differ_widen_the_interval_on_both_sides() -> None:
+    """Independent errors add by their squares, on the scale of logarithms: 3 and 4 make 5."""
+    wider = widened(Estimate(1.0, 10**-0.3, 10**0.3), Estimate(1.0, 10**-0.4, 10**0.4))
+    assert (wider.low, wider.high) == pytest.approx((10**-0.5, 10**0.5))
+
+
+@pytest.mark.parametrize(
+    ("measured", "result"),
+    [
+        (Estimate(0.59, 0.58, 0.6), ForecastResult.HELD),
+        (Estimate(0.7, 0.7, 0.7), ForecastResult.MISSED),
+        (Estimate(0.7, 0.55, 0.89), ForecastResult.MISSED),
+        (Estimate(0.66, 0.22, 1.94), ForecastResult.UNTOLD),
+    ],
+    ids=["within", "beyond", "beyond with noise", "noisier than the gain"],
+)
+def test_a_prediction_holds_misses_or_cannot_be_told(measured: Estimate, result: ForecastResult) -> None:
+    assert result_of(SEALED, measured) is result
+
+
+def test_that_nothing_changes_can_be_told_of_blocks_that_differ() -> None:
+    assert result_of(Estimate(1.0, 0.95, 1.05), Estimate(1.1, 0.9, 1.3)) is ForecastResult.HELD
+
+
+def test_a_ratio_that_may_be_zero_has_an_interval() -> None:
+    assert widened(Estimate(0.1, 0.0, 0.2), SURE).low == pytest.approx(0.0, abs=1e-5)
