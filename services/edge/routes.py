@@ -94,9 +94,11 @@ async def place_order(
     response: Response,
     prefer: Preference = "",
 ) -> OrderBody:
-    """Place an order. 409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order that was kept and rejected.
+    """Place an order; a repeat is answered with the order as it is by now, whatever the state of inventory.
 
-    503 CIRCUIT_OPEN: inventory is away and nothing was kept, since you did not prefer to be answered later.
+    409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order that was kept and rejected.
+    503 CIRCUIT_OPEN: inventory is away and nothing was kept under this key, since you did not prefer to be answered
+    later.
     """
     lines = tuple(api.OrderLine(line.sku, line.quantity) for line in body.lines)
     respond_async = prefers(prefer, "respond-async")
@@ -141,13 +143,26 @@ async def list_orders(
 
 @router.post(
     "/orders/{order_id}/cancel",
-    responses={200: {"headers": CONSISTENCY_TOKEN}, **errors(400, 401, 404, 409, 422, 500, 503, 504)},
+    response_model=OrderBody,
+    responses={
+        200: {"description": "Cancelled.", "headers": CONSISTENCY_TOKEN},
+        202: {
+            "model": OrderBody,
+            "description": "Your wish is kept, and the order becomes CANCELLED: read it at Location.",
+            "headers": LOCATION,
+        },
+        **errors(400, 401, 404, 409, 422, 500, 503, 504),
+    },
 )
 async def cancel_order(
     order_id: UUID, caller: CallerId, key: IdempotencyKey, request: Request, response: Response
 ) -> OrderBody:
     """Cancel one of your orders; its stock goes back on the shelf."""
-    return answer(await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id)), response)
+    order = await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id))
+    if order.state is not api.OrderState.CANCELLED:
+        response.status_code = status.HTTP_202_ACCEPTED
+        response.headers["Location"] = f"/orders/{order.order_id}"
+    return answer(order, response)
 
 
 @router.get("/stock-hints", responses=errors(400, 404, 500, 503, 504))

@@ -95,6 +95,7 @@ class OrderBody(Body):
     order_id: UUID
     customer_id: UUID
     state: State
+    cancellation_requested: bool = Field(description="It is CANCELLED, or becomes so and nothing else.")
     lines: list[PricedLineBody]
     total: MoneyBody | None
     rejection: RejectionBody | None
@@ -109,6 +110,7 @@ class OrderBody(Body):
             order_id=order.order_id,
             customer_id=order.customer_id,
             state=order.state.value,
+            cancellation_requested=order.cancellation_requested,
             lines=[
                 PricedLineBody(sku=line.sku, quantity=line.quantity, unit_price=MoneyBody.of(line.unit_price))
                 for line in order.lines

@@ -1,4 +1,4 @@
-"""Has this request come before? A key and a digest, inserted in the transaction of the effect.
+"""Idempotency keys: a request's key and digest, inserted in the transaction of its effect.
 
 The naive version looks the key up first and inserts it after the effect: two calls at once then both take effect.
 """
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from services.infra.postgres import Transaction
+from services.infra.postgres import Database, Transaction
 from services.infra.postgres_errors import LockTimeout
 from services.kernel.errors import IdempotencyInProgress, RequestIdReused
 
@@ -44,10 +44,22 @@ async def claim(
         raise IdempotencyInProgress from error
     if inserted:
         return None
+    found = await find(transaction, scope=scope, request_id=request_id, command=command)
+    assert found is not None, "keys are never deleted"
+    return found
+
+
+async def find(reader: Transaction | Database, *, scope: str, request_id: str, command: object) -> UUID | None:
+    """Return the resource id of the first call with the key; None for a key that no call has stored.
+
+    Raises RequestIdReused when the content differs.
+    """
     # Purpose: what the first call with this key was about.
     select = "SELECT digest, resource_id FROM idempotency_keys WHERE scope = $1 AND request_id = $2"
-    (first,) = await transaction.fetch("SELECT idempotency_keys", select, scope, request_id)
-    if first["digest"] != body:
+    rows = await reader.fetch("SELECT idempotency_keys", select, scope, request_id)
+    if not rows:
+        return None
+    if rows[0]["digest"] != digest(command):
         raise RequestIdReused
-    found: UUID = first["resource_id"]
+    found: UUID = rows[0]["resource_id"]
     return found

@@ -260,7 +260,10 @@ class InventoryService(Protocol):
         """Return the lines that could not be reserved now. Raises SkuNotFound."""
 
     async def reserve_stock(self, command: ReserveStock, /) -> Reservation:
-        """Reserve all or nothing. Raises OutOfStock, SkuNotFound, ReservationVoided, ReservationStateConflict."""
+        """Reserve all or nothing; return a reservation that was released meanwhile as it was, with its prices.
+
+        Raises OutOfStock, SkuNotFound, ReservationExpired, ReservationVoided, ReservationStateConflict.
+        """
 
     async def confirm_reservation(self, command: ConfirmReservation, /) -> Reservation:
         """Sell. Raises ReservationNotFound, ReservationExpired, ReservationVoided, ReservationStateConflict."""

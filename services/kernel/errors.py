@@ -55,7 +55,7 @@ class IdempotencyInProgress(ServiceError):
 
 @dataclass
 class Overloaded(ServiceError):
-    """There is no capacity for this call now; nothing was done."""
+    """There is no capacity for this call now, so it was not begun; an earlier one may have been."""
 
     kind, reason = Kind.OVERLOADED, "OVERLOADED"
     retry_after_seconds: float

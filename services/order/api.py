@@ -63,11 +63,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One customer's order; no total until its stock was reserved, a rejection exactly when REJECTED."""
+    """One customer's order; no total until its stock was reserved, a rejection exactly when REJECTED.
+
+    Its state becomes CANCELLED, and nothing else, once `cancellation_requested`.
+    """
 
     order_id: UUID
     customer_id: UUID
     state: OrderState
+    cancellation_requested: bool
     lines: tuple[PricedLine, ...]
     total: Money | None
     rejection: Rejection | None
@@ -239,16 +243,20 @@ class OrderService(Protocol):
     """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
 
     async def place_order(self, command: PlaceOrder, /) -> Order:
-        """Return the order CONFIRMED, or PENDING when its end is not known in time.
+        """Return the order CONFIRMED, or PENDING when its end is not known in time; on a repeat as it is by now.
 
-        Raises OutOfStock, SkuNotFound, OrderRejected, and CircuitOpen while inventory is away, without respond_async.
+        Raises OutOfStock, SkuNotFound, OrderRejected, and CircuitOpen for a new order while inventory is away, without
+        respond_async: nothing is kept then.
         """
 
     async def get_order(self, query: GetOrder, /) -> Order:
         """Return the order. Raises OrderNotFound, also for another customer's."""
 
     async def cancel_order(self, command: CancelOrder, /) -> Order:
-        """Return the order CANCELLED. Raises OrderNotFound, OrderNotCancellable, VersionConflict."""
+        """Return the order CANCELLED, or as it is with `cancellation_requested` when that takes longer.
+
+        Raises OrderNotFound, OrderNotCancellable, VersionConflict.
+        """
 
     async def list_orders(self, query: ListOrders, /) -> OrderPage:
         """Return a page, newest first. Raises InvalidField for a token of another list, and ReadModelBehind."""

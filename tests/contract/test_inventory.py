@@ -202,6 +202,17 @@ async def test_a_released_reservation_is_not_sold(shop: Shop) -> None:
     assert caught.value == ReservationStateConflict(reservation.reservation_id, ReservationState.RELEASED)
 
 
+async def test_a_released_reservation_still_tells_its_prices(shop: Shop) -> None:
+    """So that a repeat of what reserved it finds why it made no sale."""
+    await stock(shop, A=5)
+    command = reserve(A=2)
+    reservation = await shop.inventory.reserve_stock(command)
+    await shop.inventory.release_reservation(ReleaseReservation(request_id(), reservation.reservation_id))
+    repeated = await shop.inventory.reserve_stock(command)
+    assert (repeated.state, repeated.lines) == (ReservationState.RELEASED, reservation.lines)
+    assert await shop.inventory.get_stock(GetStock(("A",))) == (StockLevel("A", 5, 0, gbp(250)),)
+
+
 async def test_an_expired_reservation_is_not_sold_and_gives_back(shop: Shop) -> None:
     """Expiry is by the inventory database's clock, and is kept although the call fails."""
     await stock(shop, A=5)

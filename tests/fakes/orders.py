@@ -23,6 +23,12 @@ class FakeOrders:
             self.append(placed)
         return await self.get(first_id, command.customer_id)
 
+    async def find(self, command: PlaceOrder) -> Order | None:
+        """Return the order its request id stored first."""
+        if (command.customer_id, command.request_id) not in self._commands:
+            return None
+        return await self.get(self._take(command, command.customer_id), command.customer_id)
+
     async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
         """Store the wish with its request id."""
         is_new = (command.customer_id, command.request_id) not in self._commands

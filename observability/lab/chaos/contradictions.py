@@ -1,6 +1,17 @@
-"""Did the shop contradict itself? Compares all that customers were told with each other and with what was kept."""
+"""The oracle: compares all that customers were told with each other and with what was kept.
 
-from collections import defaultdict
+What each answer claims, and the check that holds it to its word; a reason that is not here is refused wrongly.
+
+- an order, or a rejection that names one: `one_order_a_request` to `wish_forgotten`, and `rejected_for_no_reason`;
+- OVERLOADED: this call was not begun: `denied_untruly`;
+- CIRCUIT_OPEN: that, and nothing was done under this request's id before: `denied_what_was_told`;
+- IDEMPOTENCY_IN_PROGRESS: another call with this id is at work: `in_progress_alone`;
+- ORDER_NOT_CANCELLABLE: the order was rejected: `ended_otherwise`;
+- DEADLINE_EXCEEDED, DEPENDENCY_UNAVAILABLE, INTERNAL, VERSION_CONFLICT: nothing, so the request is repeated until
+  `unknown_to_the_end` is content.
+"""
+
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from observability.lab.chaos.requests import Answer, Cancel, Exchange, KeptOrder, Place, Read
@@ -15,6 +26,12 @@ LATER = {
 ENDS = frozenset({"CONFIRMED", "REJECTED", "CANCELLED"})
 # Final refusals that a customer may hear who asks for nothing wrong; the first ones tell of a rejected order.
 EXPECTED_REFUSALS = frozenset({"ORDER_NOT_CANCELLABLE"})
+
+# What says that this call was not begun, and of it what says that no other with its id was before.
+DENIALS = frozenset({"OVERLOADED", "CIRCUIT_OPEN"})
+NOTHING_KEPT = "CIRCUIT_OPEN"
+# The stored times are by another clock than the customers'.
+CLOCK_SECONDS = 0.02
 
 Orders = Mapping[str, KeptOrder]
 
@@ -36,6 +53,11 @@ def contradictions(exchanges: Sequence[Exchange], kept: Iterable[KeptOrder]) -> 
         told_otherwise,
         ended_otherwise,
         cancelled_unasked,
+        denied_untruly,
+        denied_what_was_told,
+        in_progress_alone,
+        wish_forgotten,
+        rejected_for_no_reason,
     )
     return [sentence for check in checks for sentence in check(exchanges, orders)]
 
@@ -162,6 +184,73 @@ def cancelled_unasked(exchanges: Sequence[Exchange], orders: Orders) -> Iterator
             yield f"order {order.order_id} was cancelled though nobody asked for it"
 
 
+def denied_untruly(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+    """What is kept was begun by a call that did not say it was not begun."""
+    begun: dict[str, float] = {}
+    for exchange in exchanges:
+        if exchange.answer.reason not in DENIALS:
+            about = _about(exchange)
+            begun[about] = min(begun.get(about, exchange.sent_seconds), exchange.sent_seconds)
+    denied = {_about(exchange) for exchange in exchanges if exchange.answer.reason in DENIALS}
+    for order in orders.values():
+        stored = [(f"request {key}", key, order.kept_seconds) for key in order.keys]
+        if order.wished_seconds is not None:
+            stored.append((f"the cancellation of order {order.order_id}", order.order_id, order.wished_seconds))
+        for name, about, seconds in stored:
+            if about in denied and seconds + CLOCK_SECONDS < begun.get(about, float("inf")):
+                yield f"{name} was kept at {seconds:.3f} s by a call that was told that it was not begun"
+
+
+def denied_what_was_told(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+    """Who was told what came of a request is not told later that nothing was done."""
+    told: dict[str, Exchange] = {}
+    for exchange in sorted(exchanges, key=lambda each: each.answered_seconds):
+        if exchange.answer.known and exchange.answer.state:
+            told.setdefault(exchange.request.request_id, exchange)
+    for exchange in exchanges:
+        before = told.get(exchange.request.request_id)
+        if before and exchange.answer.reason == NOTHING_KEPT and before.answered_seconds < exchange.sent_seconds:
+            yield (
+                f"request {exchange.request.request_id} was told at {before.answered_seconds:.3f} s that its order was"
+                f" {_place(before)}, and that nothing was done when asked at {exchange.sent_seconds:.3f} s"
+            )
+
+
+def in_progress_alone(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+    """A call that is told that another is at work had another before it or beside it."""
+    attempts = Counter(exchange.request.request_id for exchange in exchanges)
+    for exchange in exchanges:
+        key = exchange.request.request_id
+        if exchange.answer.reason == "IDEMPOTENCY_IN_PROGRESS" and attempts[key] == 1:
+            yield f"request {key} was told that another is at work, and was the only one"
+
+
+def wish_forgotten(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+    """A cancellation is answered with its wish; from then on every answer shows it, and it comes true."""
+    wished: dict[str, Exchange] = {}
+    for exchange in sorted(exchanges, key=lambda each: each.answered_seconds):
+        if _shows_wish(exchange.answer):
+            wished.setdefault(exchange.answer.order_id, exchange)
+        elif isinstance(exchange.request, Cancel) and exchange.answer.known and exchange.answer.state:
+            yield f"request {exchange.request.request_id} was answered {_place(exchange)}, without its wish"
+    for exchange in exchanges:
+        first = wished.get(exchange.answer.order_id)
+        is_later = first is not None and first.answered_seconds < exchange.sent_seconds
+        if is_later and exchange.answer.state and not _shows_wish(exchange.answer):
+            yield f"order {exchange.answer.order_id} was {_place(exchange)} without the wish that was told before"
+    for order_id in wished.keys() & orders.keys():
+        if orders[order_id].state != "CANCELLED":
+            yield f"order {order_id} was told to be on its way to CANCELLED, and is {orders[order_id].state}"
+
+
+def rejected_for_no_reason(_exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+    """Why an order was rejected follows from what inventory kept of its reservation."""
+    for order in orders.values():
+        if order.state == "REJECTED" and order.detail not in order.reasons:
+            allowed = " or ".join(sorted(order.reasons)) or "no rejection"
+            yield f"order {order.order_id} was rejected for {order.detail}, and inventory knows of {allowed}"
+
+
 def by_order(exchanges: Sequence[Exchange]) -> dict[str, list[Exchange]]:
     """Return the exchanges that told an order's state, by the order."""
     found: dict[str, list[Exchange]] = defaultdict(list)
@@ -171,6 +260,16 @@ def by_order(exchanges: Sequence[Exchange]) -> dict[str, list[Exchange]]:
             asked_for = request.order_id if isinstance(request, Cancel | Read) else exchange.answer.order_id
             found[asked_for].append(exchange)
     return found
+
+
+def _about(exchange: Exchange) -> str:
+    """Return what an attempt would have something stored about: a request for a placing, an order for its end."""
+    request = exchange.request
+    return request.order_id if isinstance(request, Cancel) else request.request_id
+
+
+def _shows_wish(answer: Answer) -> bool:
+    return answer.cancellation_requested or answer.state == "CANCELLED"
 
 
 def _is_older(answer: Answer, other: Answer) -> bool:

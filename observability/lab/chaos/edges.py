@@ -140,6 +140,7 @@ def answer_of_response(status: int, body: bytes) -> Answer:
             order_id=document["order_id"],
             state=document["state"],
             version=document["version"],
+            cancellation_requested=document["cancellation_requested"],
             detail=detail_of_rejection(document["rejection"]) or detail_of_total(total and Money(**total)),
         )
     reason = str(document.get("reason", f"HTTP_{status}"))
@@ -152,7 +153,14 @@ def answer_of_response(status: int, body: bytes) -> Answer:
 def answer_of_order(order: api.Order) -> Answer:
     """Understand an order."""
     detail = detail_of_rejection(as_document(order.rejection)) or detail_of_total(order.total)
-    return Answer(True, str(order.order_id), order.state.value, version=order.version, detail=detail)
+    return Answer(
+        known=True,
+        order_id=str(order.order_id),
+        state=order.state.value,
+        version=order.version,
+        detail=detail,
+        cancellation_requested=order.cancellation_requested,
+    )
 
 
 def answer_of_error(error: ServiceError) -> Answer:

@@ -44,7 +44,7 @@ async def examine(house: House, history: History) -> Examination:
     found += (f"reservation {key} of nobody is {state}" for key, state in noise.items() if state in HELD)
     verdict = without_noise(await verify(target), noise.keys())
     found += told(verdict)
-    orders = await read_orders(target.databases["order"])
+    orders = await read_orders(target.databases, since=history.began_time)
     found += contradictions(history.exchanges, orders)
     found += deliveries_otherwise(history.deliveries, await read_deliveries(target.databases["inventory"]))
     found += errors_told(house.options.folder / "logs")

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +30,8 @@ class History:
     noise: Counter[str] = field(default_factory=Counter)
     # The reservations that were made for no order.
     noise_ids: set[UUID] = field(default_factory=set)
+    # When it began, to compare with the times that the shop stored.
+    began_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
 
     def seconds(self) -> float:

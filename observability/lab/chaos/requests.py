@@ -55,7 +55,8 @@ class Answer:
     """What one attempt brought: an order's state, a refusal that is final, or nothing that is known.
 
     `state` is empty unless the answer tells one; `reason` is why it was refused or is not known. `detail` holds what a
-    repeat must tell again word by word: the total of a sale, the shortages of a rejection.
+    repeat must tell again word by word: the total of a sale, the shortages of a rejection. `cancellation_requested` is
+    true when the answer says that the order's end is asked for.
     """
 
     known: bool
@@ -64,6 +65,7 @@ class Answer:
     reason: str = ""
     version: int | None = None
     detail: str = ""
+    cancellation_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class KeptOrder:
-    """An order as the database has it when everything is quiet; `keys` are the ids of the requests it is kept under."""
+    """An order as the database has it when everything is quiet.
+
+    `keys` are the ids of the requests it is kept under; `reasons` are the details of a rejection that inventory's own
+    records allow. `kept_seconds` and `wished_seconds` say when it, and the wish to end it, were stored, in seconds of
+    the round; None when there was no wish.
+    """
 
     order_id: str
     customer_id: str
@@ -88,3 +95,6 @@ class KeptOrder:
     lines: tuple[Line, ...]
     detail: str
     keys: frozenset[str]
+    kept_seconds: float
+    wished_seconds: float | None = None
+    reasons: frozenset[str] = frozenset()

@@ -67,7 +67,11 @@ async def _storm(scene: Scene, edges: Sequence[Edge], seed: int, number: int) ->
     await asyncio.gather(*(_place(scene, edges[place % 2], wish) for place, wish in enumerate(wishes)))
     target = scene.house.verify_target()
     await wait_for_quiet(target, timeout_seconds=QUIET_SECONDS)
-    orders = [order for order in await read_orders(target.databases["order"]) if order.lines[0].sku == sku]
+    orders = [
+        order
+        for order in await read_orders(target.databases, since=scene.history.began_time)
+        if order.lines[0].sku == sku
+    ]
     told = outcome(orders)
     scene.say(f"storm {number + 1}: {ORDERS} orders for {IN_STOCK} of {sku}: {told['sold']} sold, {told['left']} left")
     on_hand = await scene.house.fetch_number("inventory", "SELECT on_hand FROM items WHERE sku = $1", sku)

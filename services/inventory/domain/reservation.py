@@ -35,8 +35,10 @@ GIVEN_BACK = Movement(on_hand=0, reserved=-1)
 BROUGHT_BACK = Movement(on_hand=+1, reserved=0, ledger_kind="RETURNED")
 
 
-# What was returned is held no more: an order that finds it so was cancelled, and must not become a sale.
-HELD = frozenset({ReservationState.PENDING, ReservationState.CONFIRMED})
+# A repeat of ReserveStock is answered with these. What was released is no sale, and its prices still tell why it was
+# given back: two calls for one order come to the same reason, whichever of them released. What was returned is left
+# out: an order that finds it so was cancelled.
+ANSWERED = frozenset({ReservationState.PENDING, ReservationState.CONFIRMED, ReservationState.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,15 @@ def decide(reservation_id: UUID, lines: tuple[StockLine, ...], levels: Mapping[s
     return Decision(reservation_id, state, kept, unknown, shortages)
 
 
-def check_held(reservation: Reservation, unknown_skus: tuple[str, ...], shortages: tuple[Shortage, ...]) -> Reservation:
-    """Return the reservation that a ReserveStock made; raise what it ended with when it holds or held nothing."""
+def check_answered(
+    reservation: Reservation, unknown_skus: tuple[str, ...], shortages: tuple[Shortage, ...]
+) -> Reservation:
+    """Return the reservation that a ReserveStock made; raise what it ended with when it has no answer any more."""
     if unknown_skus:
         raise SkuNotFound(unknown_skus)
     if shortages:
         raise OutOfStock(reservation.reservation_id, shortages)
-    if reservation.state in HELD:
+    if reservation.state in ANSWERED:
         return reservation
     raise ended(reservation)
 

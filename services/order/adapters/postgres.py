@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.infra.idempotency import claim
+from services.infra.idempotency import claim, find
 from services.infra.postgres import Database, Transaction
 from services.order.adapters.history import History
 from services.order.adapters.rows import order_of, rejection_to_json
@@ -32,6 +32,12 @@ class PostgresOrders:
                 await insert_order(transaction, placed.order)
                 return placed.order
         return await self.get(first_id, command.customer_id)
+
+    async def find(self, command: PlaceOrder) -> Order | None:
+        """Return what the command's request id stored first."""
+        scope, request_id = str(command.customer_id), command.request_id
+        order_id = await find(self._database, scope=scope, request_id=request_id, command=command)
+        return await self.get(order_id, command.customer_id) if order_id else None
 
     async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
         """Store the wish with the command's request id, in one transaction."""

@@ -19,6 +19,12 @@ class Orders(Protocol):
         Raises RequestIdReused, IdempotencyInProgress.
         """
 
+    async def find(self, command: PlaceOrder) -> Order | None:
+        """Return the order that the command's request id stored first, in its present state; None when it is new.
+
+        Raises RequestIdReused.
+        """
+
     async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
         """Store the wish, if any, with the command's request id; return the order, on a repeat in its present state.
 

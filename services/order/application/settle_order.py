@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.inventory import api as inventory
 from services.kernel.clock import Clock
+from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
 from services.order.api import Rejection, Shortage, VersionConflict
 from services.order.application.ports import Orders
 from services.order.domain.order import CannotSell, Change, Order
@@ -33,6 +34,13 @@ class SettleOrder:
             step = self._give_back if order.cancellation_requested else self._sell
             order = await self._keep(await step(order), before=order)
         return order
+
+    async def in_time(self, order: Order) -> Order:
+        """Return the order at rest, or as it was kept when its end is not known in time: it is settled later."""
+        try:
+            return await self(order)
+        except (DeadlineExceeded, Internal, Overloaded, Unavailable):
+            return order
 
     async def _sell(self, order: Order) -> Change:
         try:

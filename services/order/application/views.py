@@ -10,6 +10,7 @@ def view(order: Order) -> api.Order:
         order_id=order.order_id,
         customer_id=order.customer_id,
         state=order.state,
+        cancellation_requested=order.cancellation_requested,
         lines=order.lines,
         total=order.total,
         rejection=order.rejection,

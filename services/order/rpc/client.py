@@ -40,7 +40,7 @@ class OrderClient:
         return translate.order_from_proto(response.order)
 
     async def cancel_order(self, command: api.CancelOrder) -> api.Order:
-        """Return the order CANCELLED."""
+        """Return the order CANCELLED, or with its cancellation requested."""
         request = pb.CancelOrderRequest(
             request_id=command.request_id, order_id=str(command.order_id), customer_id=str(command.customer_id)
         )

@@ -66,6 +66,7 @@ def order_to_proto(order: api.Order) -> pb.Order:
         create_time=time_to_proto(order.create_time),
         update_time=time_to_proto(order.update_time),
         version=order.version,
+        cancellation_requested=order.cancellation_requested,
     )
 
 
@@ -83,6 +84,7 @@ def order_from_proto(message: pb.Order) -> api.Order:
         order_id=UUID(message.order_id),
         customer_id=UUID(message.customer_id),
         state=state_from_proto(message.state),
+        cancellation_requested=message.cancellation_requested,
         lines=lines,
         total=money_from_proto("total", message.total) if message.HasField("total") else None,
         rejection=rejection_from_proto(message.rejection) if message.HasField("rejection") else None,

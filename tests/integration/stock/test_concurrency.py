@@ -8,9 +8,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.inventory.api import ConfirmReservation, OutOfStock, ReleaseReservation, ReturnStock
+from services.inventory.api import ConfirmReservation, Delivery, OutOfStock, ReleaseReservation, Restock, ReturnStock
 from services.kernel.errors import Overloaded, ServiceError
-from services.order.api import CancelOrder, GetOrder, OrderError, OrderState, PlaceOrder
+from services.kernel.money import Money
+from services.order.api import CancelOrder, GetOrder, OrderError, OrderRejected, OrderState, PlaceOrder
 from tests.contract.shop import Shop, available, place, request_id, reserve, stock
 from tests.soundness import stock_violations, violations
 
@@ -85,6 +86,25 @@ async def test_one_order_repeated_at_once_is_placed_once(shop: Shop) -> None:
     orders = await asyncio.gather(*(shop.orders.place_order(command) for _ in range(20)))
     assert len({order.order_id for order in orders}) == 1
     assert await available(shop, "A") == 98
+    assert await violations(shop) == []
+
+
+async def test_an_order_that_makes_no_sale_is_rejected_for_that_however_often_it_is_repeated_at_once(
+    shop: Shop,
+) -> None:
+    """Whichever of the calls gives the stock back: the others find it given back, and why."""
+    await stock(shop, A=1_000)
+    await shop.inventory.restock(Restock(request_id(), (Delivery("ABROAD", 1_000, Money("EUR", 300)),)))
+
+    async def reason(command: PlaceOrder) -> str:
+        with pytest.raises(OrderRejected) as caught:
+            await shop.orders.place_order(command)
+        return caught.value.rejection_reason
+
+    for _ in range(25):
+        command = place(A=1, ABROAD=1)
+        reasons = await asyncio.gather(*(reason(command) for _ in range(3)))
+        assert set(reasons) == {"CURRENCY_MISMATCH"}
     assert await violations(shop) == []
 
 

@@ -12,9 +12,14 @@ PLACE = Place("p1", "anna", LINES)
 CANCEL = Cancel("c1", "anna", "o1")
 READ = Read("r1", "anna", "o1")
 CONFIRMED = Answer(known=True, order_id="o1", state="CONFIRMED", version=2, detail="EUR 200")
-CANCELLED = replace(CONFIRMED, state="CANCELLED", version=4)
+CANCELLED = replace(CONFIRMED, state="CANCELLED", version=4, cancellation_requested=True)
+WISHED = replace(CONFIRMED, version=3, cancellation_requested=True)
+OVERLOADED = Answer(known=False, reason="OVERLOADED")
+NOTHING_KEPT = Answer(known=False, reason="CIRCUIT_OPEN")
 UNKNOWN = Answer(known=False, reason="UNAVAILABLE")
-KEPT = KeptOrder("o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}))
+KEPT = KeptOrder(
+    "o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}), kept_seconds=0.1, wished_seconds=2.1
+)
 
 
 def told(request: Place | Cancel | Read, answer: Answer, *, at: float = 0.0) -> Exchange:
@@ -84,6 +89,59 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
             "order o1 could not be cancelled as if rejected, and is CANCELLED",
         ),
         (SOUND[:2], [KEPT], "order o1 was cancelled though nobody asked for it"),
+        (
+            (told(PLACE, OVERLOADED, at=0), *SOUND[1:]),
+            [KEPT],
+            "request p1 was kept at 0.100 s by a call that was told that it was not begun",
+        ),
+        (
+            (*SOUND[:2], told(CANCEL, NOTHING_KEPT, at=2), told(CANCEL, CANCELLED, at=3)),
+            [KEPT],
+            "the cancellation of order o1 was kept at 2.100 s by a call that was told that it was not begun",
+        ),
+        (
+            (*SOUND, told(PLACE, NOTHING_KEPT, at=4)),
+            [KEPT],
+            (
+                "request p1 was told at 1.500 s that its order was CONFIRMED v2,"
+                " and that nothing was done when asked at 4.000 s"
+            ),
+        ),
+        (
+            (*SOUND, told(Place("p2", "anna", LINES), Answer(known=False, reason="IDEMPOTENCY_IN_PROGRESS"))),
+            [KEPT],
+            "request p2 was told that another is at work, and was the only one",
+        ),
+        (
+            (*SOUND, told(CANCEL, CONFIRMED, at=2)),
+            [KEPT],
+            "request c1 was answered CONFIRMED v2, without its wish",
+        ),
+        (
+            (*SOUND[:2], told(CANCEL, WISHED, at=2), told(READ, CONFIRMED, at=3)),
+            [KEPT],
+            "order o1 was CONFIRMED v2 without the wish that was told before",
+        ),
+        (
+            (*SOUND[:2], told(CANCEL, WISHED, at=2)),
+            [replace(KEPT, state="CONFIRMED")],
+            "order o1 was told to be on its way to CANCELLED, and is CONFIRMED",
+        ),
+        (
+            (
+                *SOUND[:1],
+                told(PLACE, Answer(True, "o1", "REJECTED", "ORDER_REJECTED", detail="RESERVATION_STATE_CONFLICT")),
+            ),
+            [
+                replace(
+                    KEPT,
+                    state="REJECTED",
+                    detail="RESERVATION_STATE_CONFLICT",
+                    reasons=frozenset({"CURRENCY_MISMATCH"}),
+                )
+            ],
+            "order o1 was rejected for RESERVATION_STATE_CONFLICT, and inventory knows of CURRENCY_MISMATCH",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -95,3 +153,14 @@ def test_answers_that_overlap_in_time_may_come_in_any_order() -> None:
     """Who asked before the other was answered may have been served first."""
     overlapping = (told(PLACE, CONFIRMED, at=0), told(CANCEL, CANCELLED, at=1), told(READ, CONFIRMED, at=1.2))
     assert contradictions(overlapping, [KEPT]) == []
+
+
+def test_a_call_that_was_not_begun_may_be_repeated() -> None:
+    """What is kept was begun by another, also by one that nobody waited for."""
+    repeated = (
+        told(PLACE, OVERLOADED, at=-2),
+        told(PLACE, NOTHING_KEPT, at=-1),
+        *SOUND,
+        told(CANCEL, OVERLOADED, at=4),
+    )
+    assert contradictions(repeated, [KEPT]) == []

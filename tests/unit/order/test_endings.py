@@ -7,7 +7,15 @@ import pytest
 
 from services.inventory import api as inventory_api
 from services.kernel.clock import utc_now
-from services.kernel.errors import CircuitOpen, Unavailable
+from services.kernel.errors import (
+    CircuitOpen,
+    DeadlineExceeded,
+    Internal,
+    Overloaded,
+    RequestIdReused,
+    ServiceError,
+    Unavailable,
+)
 from services.kernel.money import Money
 from services.order.api import (
     CancelOrder,
@@ -223,9 +231,8 @@ async def test_a_cancellation_that_was_asked_for_is_finished_by_the_driver(call:
     order = await shop.place()
     shop.inventory.failures["release"] = [sold(order.order_id)] * 2
     shop.inventory.failures[call] = [Unavailable(1.0), *shop.inventory.failures.get(call, [])]
-    with pytest.raises(Unavailable):
-        await shop.cancel(order.order_id)
-    assert shop.state() is OrderState.CONFIRMED
+    wished = await shop.cancel(order.order_id)
+    assert (wished.state, wished.cancellation_requested) == (OrderState.CONFIRMED, True)
     assert await shop.finish() is OrderState.CANCELLED
 
 
@@ -261,6 +268,55 @@ async def test_of_an_order_that_would_have_to_wait_for_inventory_nothing_is_kept
     with pytest.raises(CircuitOpen):
         await shop.place()
     assert (shop.orders.histories, shop.inventory.calls) == ({}, [])
+
+
+async def test_a_repeat_of_a_finished_order_is_answered_though_inventory_is_away() -> None:
+    """What was kept is not denied."""
+    shop = Shop()
+    first = await shop.place()
+    shop.inventory.is_away = True
+    assert await shop.place() == first
+
+
+async def test_a_repeat_of_a_rejected_order_is_rejected_alike_though_inventory_is_away() -> None:
+    """By the reasons that were stored."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [inventory_api.SkuNotFound(("A",))]
+    with pytest.raises(SkuNotFound) as first:
+        await shop.place()
+    shop.inventory.is_away = True
+    with pytest.raises(SkuNotFound) as repeated:
+        await shop.place()
+    assert repeated.value == first.value
+
+
+async def test_a_repeat_of_an_order_on_its_way_is_answered_pending_though_inventory_is_away() -> None:
+    """It was kept when nobody knew yet that inventory is away."""
+    shop = Shop()
+    shop.inventory.failures["reserve"] = [Unavailable(1.0), CircuitOpen(5.0)]
+    pending = await shop.place()
+    shop.inventory.is_away = True
+    assert await shop.place() == pending
+
+
+async def test_a_key_of_another_order_is_refused_though_inventory_is_away() -> None:
+    """It is the caller's mistake, whatever the state of inventory."""
+    shop = Shop()
+    await shop.place()
+    shop.inventory.is_away = True
+    shop.command = replace(shop.command, lines=shop.command.lines[:1])
+    with pytest.raises(RequestIdReused):
+        await shop.place()
+
+
+@pytest.mark.parametrize("failure", [CircuitOpen(5.0), Overloaded(1.0), DeadlineExceeded(), Internal("")])
+async def test_a_cancellation_whose_wish_is_stored_is_never_answered_by_an_error(failure: ServiceError) -> None:
+    """None of them would be true: something was done, and more follows."""
+    shop = Shop()
+    order = await shop.place()
+    shop.inventory.failures["release"] = [failure]
+    wished = await shop.cancel(order.order_id)
+    assert (wished.state, wished.cancellation_requested) == (OrderState.CONFIRMED, True)
 
 
 async def test_a_customer_who_is_willing_to_wait_has_an_order_though_inventory_is_away() -> None:

@@ -24,8 +24,11 @@ class CancelOrderHandler:
         self._clock = clock
 
     async def __call__(self, command: CancelOrder) -> api.Order:
-        """Return the order CANCELLED. Raises OrderNotFound, OrderNotCancellable, VersionConflict."""
-        return view(await self._settle(await self._request(command)))
+        """Return the order CANCELLED, or with its wish kept when its end is not known in time.
+
+        Raises OrderNotFound, OrderNotCancellable, VersionConflict.
+        """
+        return view(await self._settle.in_time(await self._request(command)))
 
     async def _request(self, command: CancelOrder) -> Order:
         for _ in range(ATTEMPTS):

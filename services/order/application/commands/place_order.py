@@ -1,7 +1,7 @@
 """Place an order: keep it, then bring it to its end while the customer waits."""
 
 from services.kernel.clock import Clock, NewId
-from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
+from services.kernel.errors import CircuitOpen
 from services.order import api
 from services.order.api import OrderRejected, OutOfStock, PlaceOrder, SkuNotFound
 from services.order.application.ports import CheckInventory, Orders
@@ -25,23 +25,26 @@ class PlaceOrderHandler:
     async def __call__(self, command: PlaceOrder) -> api.Order:
         """Return the order CONFIRMED, or PENDING when its end is not known in time.
 
-        Raises CircuitOpen for an order that would have to wait for inventory, unless its customer is willing to wait:
-        nothing is kept of it then.
+        Raises CircuitOpen for a new order that would have to wait for inventory, unless its customer is willing to
+        wait: nothing is kept of it then.
         """
-        if not command.respond_async:
-            self._check_inventory()
-        placed = Order.place(
-            order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
-        )
-        order = await self._settle_in_time(await self._orders.add(placed, command))
+        order = await self._settle.in_time(await self._keep(command))
         refuse_rejected(order)
         return view(order)
 
-    async def _settle_in_time(self, order: Order) -> Order:
-        try:
-            return await self._settle(order)
-        except (DeadlineExceeded, Internal, Overloaded, Unavailable):
-            return order  # kept, with its end unknown: it is settled later, and the customer reads it then
+    async def _keep(self, command: PlaceOrder) -> Order:
+        if not command.respond_async:
+            try:
+                self._check_inventory()
+            except CircuitOpen:
+                # Only now, since it takes a statement: what was kept before is not denied.
+                if kept := await self._orders.find(command):
+                    return kept
+                raise
+        placed = Order.place(
+            order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
+        )
+        return await self._orders.add(placed, command)
 
 
 def refuse_rejected(order: Order) -> None:

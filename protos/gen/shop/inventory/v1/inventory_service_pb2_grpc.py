@@ -119,7 +119,8 @@ class InventoryServiceServicer:
         """ReserveStock reserves all lines or none and returns their prices. Idempotent by request_id.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail naming all short SKUs; NOT_FOUND / SKU_NOT_FOUND with a
         SkuNotFoundDetail; both are final for this reservation. FAILED_PRECONDITION / RESERVATION_VOIDED when it was
-        released before it was made, RESERVATION_STATE_CONFLICT when it has left PENDING in another way.
+        released before it was made, RESERVATION_EXPIRED when its time is over, RESERVATION_STATE_CONFLICT when its goods
+        were returned. A repeat after it was released is answered with the reservation, RELEASED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

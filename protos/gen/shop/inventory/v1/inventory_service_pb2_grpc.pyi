@@ -55,7 +55,8 @@ class InventoryServiceStub:
     """ReserveStock reserves all lines or none and returns their prices. Idempotent by request_id.
     FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail naming all short SKUs; NOT_FOUND / SKU_NOT_FOUND with a
     SkuNotFoundDetail; both are final for this reservation. FAILED_PRECONDITION / RESERVATION_VOIDED when it was
-    released before it was made, RESERVATION_STATE_CONFLICT when it has left PENDING in another way.
+    released before it was made, RESERVATION_EXPIRED when its time is over, RESERVATION_STATE_CONFLICT when its goods
+    were returned. A repeat after it was released is answered with the reservation, RELEASED.
     """
     ConfirmReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ConfirmReservationRequest, _inventory_service_pb2.ConfirmReservationResponse]
     """ConfirmReservation sells what is reserved. Idempotent by request_id, and by the reservation's state.
@@ -109,7 +110,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """ReserveStock reserves all lines or none and returns their prices. Idempotent by request_id.
     FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail naming all short SKUs; NOT_FOUND / SKU_NOT_FOUND with a
     SkuNotFoundDetail; both are final for this reservation. FAILED_PRECONDITION / RESERVATION_VOIDED when it was
-    released before it was made, RESERVATION_STATE_CONFLICT when it has left PENDING in another way.
+    released before it was made, RESERVATION_EXPIRED when its time is over, RESERVATION_STATE_CONFLICT when its goods
+    were returned. A repeat after it was released is answered with the reservation, RELEASED.
     """
     ConfirmReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ConfirmReservationRequest, _inventory_service_pb2.ConfirmReservationResponse]  # type: ignore[assignment]
     """ConfirmReservation sells what is reserved. Idempotent by request_id, and by the reservation's state.
@@ -172,7 +174,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReserveStock reserves all lines or none and returns their prices. Idempotent by request_id.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail naming all short SKUs; NOT_FOUND / SKU_NOT_FOUND with a
         SkuNotFoundDetail; both are final for this reservation. FAILED_PRECONDITION / RESERVATION_VOIDED when it was
-        released before it was made, RESERVATION_STATE_CONFLICT when it has left PENDING in another way.
+        released before it was made, RESERVATION_EXPIRED when its time is over, RESERVATION_STATE_CONFLICT when its goods
+        were returned. A repeat after it was released is answered with the reservation, RELEASED.
         """
 
     @_abc_1.abstractmethod

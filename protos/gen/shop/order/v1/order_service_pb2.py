@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shop/order/v1/order_service.proto\x12\rshop.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\"*\n\tOrderLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x05\"S\n\nPricedLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x05\x12&\n\nunit_price\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"U\n\tRejection\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12*\n\tshortages\x18\x02 \x03(\x0b\x32\x17.shop.order.v1.Shortage\x12\x0c\n\x04skus\x18\x03 \x03(\t\"=\n\x08Shortage\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x11\n\trequested\x18\x02 \x01(\x05\x12\x11\n\tavailable\x18\x03 \x01(\x03\"\xc5\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.shop.order.v1.OrderState\x12(\n\x05lines\x18\x04 \x03(\x0b\x32\x19.shop.order.v1.PricedLine\x12!\n\x05total\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12+\n\trejection\x18\x06 \x01(\x0b\x32\x18.shop.order.v1.Rejection\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\t \x01(\x03\"\xb2\x01\n\x0cOrderSummary\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.shop.order.v1.OrderState\x12\x12\n\nline_count\x18\x03 \x01(\x05\x12!\n\x05total\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x10OutOfStockDetail\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12*\n\tshortages\x18\x02 \x03(\x0b\x32\x17.shop.order.v1.Shortage\"3\n\x11SkuNotFoundDetail\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0c\n\x04skus\x18\x02 \x03(\t\"|\n\x11PlaceOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\'\n\x05lines\x18\x03 \x03(\x0b\x32\x18.shop.order.v1.OrderLine\x12\x15\n\rrespond_async\x18\x04 \x01(\x08\"T\n\x12PlaceOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"8\n\x0fGetOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\"R\n\x10GetOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"O\n\x12\x43\x61ncelOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\"U\n\x13\x43\x61ncelOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"j\n\x11ListOrdersRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x04 \x01(\t\"Z\n\x12ListOrdersResponse\x12+\n\x06orders\x18\x01 \x03(\x0b\x32\x1b.shop.order.v1.OrderSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x92\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATE_PENDING\x10\x01\x12\x19\n\x15ORDER_STATE_CONFIRMED\x10\x02\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x03\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x04\x32\xd7\x02\n\x0cOrderService\x12Q\n\nPlaceOrder\x12 .shop.order.v1.PlaceOrderRequest\x1a!.shop.order.v1.PlaceOrderResponse\x12K\n\x08GetOrder\x12\x1e.shop.order.v1.GetOrderRequest\x1a\x1f.shop.order.v1.GetOrderResponse\x12T\n\x0b\x43\x61ncelOrder\x12!.shop.order.v1.CancelOrderRequest\x1a\".shop.order.v1.CancelOrderResponse\x12Q\n\nListOrders\x12 .shop.order.v1.ListOrdersRequest\x1a!.shop.order.v1.ListOrdersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shop/order/v1/order_service.proto\x12\rshop.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\"*\n\tOrderLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x05\"S\n\nPricedLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x05\x12&\n\nunit_price\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"U\n\tRejection\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12*\n\tshortages\x18\x02 \x03(\x0b\x32\x17.shop.order.v1.Shortage\x12\x0c\n\x04skus\x18\x03 \x03(\t\"=\n\x08Shortage\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x11\n\trequested\x18\x02 \x01(\x05\x12\x11\n\tavailable\x18\x03 \x01(\x03\"\xe5\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.shop.order.v1.OrderState\x12(\n\x05lines\x18\x04 \x03(\x0b\x32\x19.shop.order.v1.PricedLine\x12!\n\x05total\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12+\n\trejection\x18\x06 \x01(\x0b\x32\x18.shop.order.v1.Rejection\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\t \x01(\x03\x12\x1e\n\x16\x63\x61ncellation_requested\x18\n \x01(\x08\"\xb2\x01\n\x0cOrderSummary\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.shop.order.v1.OrderState\x12\x12\n\nline_count\x18\x03 \x01(\x05\x12!\n\x05total\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x10OutOfStockDetail\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12*\n\tshortages\x18\x02 \x03(\x0b\x32\x17.shop.order.v1.Shortage\"3\n\x11SkuNotFoundDetail\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0c\n\x04skus\x18\x02 \x03(\t\"|\n\x11PlaceOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\'\n\x05lines\x18\x03 \x03(\x0b\x32\x18.shop.order.v1.OrderLine\x12\x15\n\rrespond_async\x18\x04 \x01(\x08\"T\n\x12PlaceOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"8\n\x0fGetOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\"R\n\x10GetOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"O\n\x12\x43\x61ncelOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\"U\n\x13\x43\x61ncelOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"j\n\x11ListOrdersRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x04 \x01(\t\"Z\n\x12ListOrdersResponse\x12+\n\x06orders\x18\x01 \x03(\x0b\x32\x1b.shop.order.v1.OrderSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x92\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATE_PENDING\x10\x01\x12\x19\n\x15ORDER_STATE_CONFIRMED\x10\x02\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x03\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x04\x32\xd7\x02\n\x0cOrderService\x12Q\n\nPlaceOrder\x12 .shop.order.v1.PlaceOrderRequest\x1a!.shop.order.v1.PlaceOrderResponse\x12K\n\x08GetOrder\x12\x1e.shop.order.v1.GetOrderRequest\x1a\x1f.shop.order.v1.GetOrderResponse\x12T\n\x0b\x43\x61ncelOrder\x12!.shop.order.v1.CancelOrderRequest\x1a\".shop.order.v1.CancelOrderResponse\x12Q\n\nListOrders\x12 .shop.order.v1.ListOrdersRequest\x1a!.shop.order.v1.ListOrdersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shop.order.v1.order_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDERSTATE']._serialized_start=1756
-  _globals['_ORDERSTATE']._serialized_end=1902
+  _globals['_ORDERSTATE']._serialized_start=1788
+  _globals['_ORDERSTATE']._serialized_end=1934
   _globals['_ORDERLINE']._serialized_start=110
   _globals['_ORDERLINE']._serialized_end=152
   _globals['_PRICEDLINE']._serialized_start=154
@@ -44,29 +44,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHORTAGE']._serialized_start=326
   _globals['_SHORTAGE']._serialized_end=387
   _globals['_ORDER']._serialized_start=390
-  _globals['_ORDER']._serialized_end=715
-  _globals['_ORDERSUMMARY']._serialized_start=718
-  _globals['_ORDERSUMMARY']._serialized_end=896
-  _globals['_OUTOFSTOCKDETAIL']._serialized_start=898
-  _globals['_OUTOFSTOCKDETAIL']._serialized_end=978
-  _globals['_SKUNOTFOUNDDETAIL']._serialized_start=980
-  _globals['_SKUNOTFOUNDDETAIL']._serialized_end=1031
-  _globals['_PLACEORDERREQUEST']._serialized_start=1033
-  _globals['_PLACEORDERREQUEST']._serialized_end=1157
-  _globals['_PLACEORDERRESPONSE']._serialized_start=1159
-  _globals['_PLACEORDERRESPONSE']._serialized_end=1243
-  _globals['_GETORDERREQUEST']._serialized_start=1245
-  _globals['_GETORDERREQUEST']._serialized_end=1301
-  _globals['_GETORDERRESPONSE']._serialized_start=1303
-  _globals['_GETORDERRESPONSE']._serialized_end=1385
-  _globals['_CANCELORDERREQUEST']._serialized_start=1387
-  _globals['_CANCELORDERREQUEST']._serialized_end=1466
-  _globals['_CANCELORDERRESPONSE']._serialized_start=1468
-  _globals['_CANCELORDERRESPONSE']._serialized_end=1553
-  _globals['_LISTORDERSREQUEST']._serialized_start=1555
-  _globals['_LISTORDERSREQUEST']._serialized_end=1661
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1663
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1753
-  _globals['_ORDERSERVICE']._serialized_start=1905
-  _globals['_ORDERSERVICE']._serialized_end=2248
+  _globals['_ORDER']._serialized_end=747
+  _globals['_ORDERSUMMARY']._serialized_start=750
+  _globals['_ORDERSUMMARY']._serialized_end=928
+  _globals['_OUTOFSTOCKDETAIL']._serialized_start=930
+  _globals['_OUTOFSTOCKDETAIL']._serialized_end=1010
+  _globals['_SKUNOTFOUNDDETAIL']._serialized_start=1012
+  _globals['_SKUNOTFOUNDDETAIL']._serialized_end=1063
+  _globals['_PLACEORDERREQUEST']._serialized_start=1065
+  _globals['_PLACEORDERREQUEST']._serialized_end=1189
+  _globals['_PLACEORDERRESPONSE']._serialized_start=1191
+  _globals['_PLACEORDERRESPONSE']._serialized_end=1275
+  _globals['_GETORDERREQUEST']._serialized_start=1277
+  _globals['_GETORDERREQUEST']._serialized_end=1333
+  _globals['_GETORDERRESPONSE']._serialized_start=1335
+  _globals['_GETORDERRESPONSE']._serialized_end=1417
+  _globals['_CANCELORDERREQUEST']._serialized_start=1419
+  _globals['_CANCELORDERREQUEST']._serialized_end=1498
+  _globals['_CANCELORDERRESPONSE']._serialized_start=1500
+  _globals['_CANCELORDERRESPONSE']._serialized_end=1585
+  _globals['_LISTORDERSREQUEST']._serialized_start=1587
+  _globals['_LISTORDERSREQUEST']._serialized_end=1693
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1695
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1785
+  _globals['_ORDERSERVICE']._serialized_start=1937
+  _globals['_ORDERSERVICE']._serialized_end=2280
 # @@protoc_insertion_point(module_scope)

@@ -192,6 +192,7 @@ class Order(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CANCELLATION_REQUESTED_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """UUID given by the service."""
     customer_id: _builtins.str
@@ -200,6 +201,8 @@ class Order(_message.Message):
     """Where it is in its life."""
     version: _builtins.int
     """Counts its changes from 1."""
+    cancellation_requested: _builtins.bool
+    """Whether its customer asked for its end: it is CANCELLED, or becomes so and nothing else."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricedLine]:
         """1 to 1,500 lines in the order of the request."""
@@ -232,10 +235,11 @@ class Order(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         version: _builtins.int = ...,
+        cancellation_requested: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "rejection", b"rejection", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_id", b"customer_id", "lines", b"lines", "order_id", b"order_id", "rejection", b"rejection", "state", b"state", "total", b"total", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancellation_requested", b"cancellation_requested", "create_time", b"create_time", "customer_id", b"customer_id", "lines", b"lines", "order_id", b"order_id", "rejection", b"rejection", "state", b"state", "total", b"total", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -503,7 +507,7 @@ class CancelOrderResponse(_message.Message):
     """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters."""
     @_builtins.property
     def order(self) -> Global___Order:
-        """The order, CANCELLED."""
+        """The order, CANCELLED, or on its way there with cancellation_requested."""
 
     def __init__(
         self,

@@ -35,8 +35,9 @@ class OrderServiceStub:
     '--CancelOrder, stock released--> CANCELLED
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
-    (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
+    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     def __init__(self, channel):
@@ -77,14 +78,16 @@ class OrderServiceServicer:
     '--CancelOrder, stock released--> CANCELLED
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
-    (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
+    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     def PlaceOrder(self, request, context):
         """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
         OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
-        UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
+        A repeat is answered with the order as it is by now, whatever the state of inventory.
+        UNAVAILABLE / CIRCUIT_OPEN for a new order while inventory is away, unless respond_async: nothing was kept.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
         FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
         BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -102,7 +105,8 @@ class OrderServiceServicer:
 
     def CancelOrder(self, request, context):
         """CancelOrder ends a PENDING or CONFIRMED order and gives its stock back. Idempotent by customer_id and request_id, and
-        by the order's state. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
+        by the order's state. OK with the order as it is and cancellation_requested when its end was not reached in time: the
+        wish is kept, and the order becomes CANCELLED. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
         ABORTED / VERSION_CONFLICT when it changed meanwhile; INVALID_ARGUMENT / INVALID_<FIELD> or REQUEST_ID_REUSED;
         ABORTED / IDEMPOTENCY_IN_PROGRESS.
         """
@@ -161,8 +165,9 @@ class OrderService:
     '--CancelOrder, stock released--> CANCELLED
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
-    (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
+    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     @staticmethod

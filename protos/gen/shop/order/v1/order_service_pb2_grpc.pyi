@@ -36,8 +36,9 @@ class OrderServiceStub:
                         '--CancelOrder, stock released--> CANCELLED
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
-    (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
+    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     @_typing.overload
@@ -47,7 +48,8 @@ class OrderServiceStub:
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.PlaceOrderRequest, _order_service_pb2.PlaceOrderResponse]
     """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
     OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
-    UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
+    A repeat is answered with the order as it is by now, whatever the state of inventory.
+    UNAVAILABLE / CIRCUIT_OPEN for a new order while inventory is away, unless respond_async: nothing was kept.
     FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
     FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
     BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -56,7 +58,8 @@ class OrderServiceStub:
     """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]
     """CancelOrder ends a PENDING or CONFIRMED order and gives its stock back. Idempotent by customer_id and request_id, and
-    by the order's state. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
+    by the order's state. OK with the order as it is and cancellation_requested when its end was not reached in time: the
+    wish is kept, and the order becomes CANCELLED. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
     ABORTED / VERSION_CONFLICT when it changed meanwhile; INVALID_ARGUMENT / INVALID_<FIELD> or REQUEST_ID_REUSED;
     ABORTED / IDEMPOTENCY_IN_PROGRESS.
     """
@@ -78,15 +81,17 @@ class OrderServiceAsyncStub(OrderServiceStub):
                         '--CancelOrder, stock released--> CANCELLED
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
-    (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
+    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.PlaceOrderRequest, _order_service_pb2.PlaceOrderResponse]  # type: ignore[assignment]
     """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
     OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
-    UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
+    A repeat is answered with the order as it is by now, whatever the state of inventory.
+    UNAVAILABLE / CIRCUIT_OPEN for a new order while inventory is away, unless respond_async: nothing was kept.
     FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
     FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
     BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -95,7 +100,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """CancelOrder ends a PENDING or CONFIRMED order and gives its stock back. Idempotent by customer_id and request_id, and
-    by the order's state. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
+    by the order's state. OK with the order as it is and cancellation_requested when its end was not reached in time: the
+    wish is kept, and the order becomes CANCELLED. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
     ABORTED / VERSION_CONFLICT when it changed meanwhile; INVALID_ARGUMENT / INVALID_<FIELD> or REQUEST_ID_REUSED;
     ABORTED / IDEMPOTENCY_IN_PROGRESS.
     """
@@ -116,8 +122,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
                         '--CancelOrder, stock released--> CANCELLED
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
-    (OVERLOADED, with RetryInfo), DEADLINE_EXCEEDED (outcome unknown: repeat with the same request_id) and INTERNAL (with
-    an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
+    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
     """
 
     @_abc_1.abstractmethod
@@ -128,7 +135,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_service_pb2.PlaceOrderResponse, _abc.Awaitable[_order_service_pb2.PlaceOrderResponse]]:
         """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
         OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
-        UNAVAILABLE / CIRCUIT_OPEN while inventory is away, unless respond_async: nothing was kept.
+        A repeat is answered with the order as it is by now, whatever the state of inventory.
+        UNAVAILABLE / CIRCUIT_OPEN for a new order while inventory is away, unless respond_async: nothing was kept.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
         FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
         BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
@@ -149,7 +157,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_service_pb2.CancelOrderResponse, _abc.Awaitable[_order_service_pb2.CancelOrderResponse]]:
         """CancelOrder ends a PENDING or CONFIRMED order and gives its stock back. Idempotent by customer_id and request_id, and
-        by the order's state. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
+        by the order's state. OK with the order as it is and cancellation_requested when its end was not reached in time: the
+        wish is kept, and the order becomes CANCELLED. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
         ABORTED / VERSION_CONFLICT when it changed meanwhile; INVALID_ARGUMENT / INVALID_<FIELD> or REQUEST_ID_REUSED;
         ABORTED / IDEMPOTENCY_IN_PROGRESS.
         """

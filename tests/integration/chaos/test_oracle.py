@@ -1,0 +1,156 @@
+"""What answers claim, held against what the databases keep: a real shop, its two edges, and the campaigns' oracle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from observability.lab.chaos.contradictions import contradictions
+from observability.lab.chaos.edges import Edge, GrpcEdge, RestEdge, open_edges
+from observability.lab.chaos.history import History
+from observability.lab.chaos.kept import read_orders
+from observability.lab.chaos.requests import Answer, Cancel, Line, Place, Request
+from observability.telemetry.admission import AdmissionTelemetry
+from services.edge.admission import AdmissionControl
+from services.edge.application import make_edge
+from services.infra.admission import Admission
+from services.infra.circuit_breaker import Policy
+from services.infra.http_server import HttpServer
+from services.inventory.api import GetStock
+from services.inventory.rpc.client import InventoryClient
+from services.kernel.errors import CircuitOpen, ServiceError
+from services.order.rpc.client import OrderClient
+from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, open_shop, stock
+from tests.postgres import PostgresServer
+
+DEADLINE_SECONDS = 10.0
+LATE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Customers:
+    """A shop with a door of its own, as customers see it, and all that they were told."""
+
+    shop: Shop
+    rest: Edge
+    grpc: Edge
+    history: History = field(default_factory=History)
+    late_seconds: float = 0.0
+    customer_id: str = field(default_factory=lambda: str(uuid4()))
+
+    async def ask(self, edge: Edge, request: Request) -> Answer:
+        """Ask once."""
+        sent_seconds = self.history.seconds()
+        answer = await edge.ask(request, seconds=DEADLINE_SECONDS)
+        self.history.record(request, edge.name, sent_seconds, answer)
+        return answer
+
+    async def until_known(self, edge: Edge, request: Request) -> Answer:
+        """Ask until the outcome is known."""
+        async with asyncio.timeout(30):
+            while not (answer := await self.ask(edge, request)).known:
+                await asyncio.sleep(0.05)
+        return answer
+
+    def place(self) -> Place:
+        """Return the wish for one unit."""
+        return Place(uuid4().hex, self.customer_id, (Line("A", 1),))
+
+    async def contradictions(self) -> list[str]:
+        """Let every order come to its end; return what the oracle finds."""
+        await self.shop.settle()
+        return contradictions(self.history.exchanges, await read_orders(self.shop.dsns, since=self.history.began_time))
+
+
+@pytest.fixture
+async def customers(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Customers]:
+    """A shop whose order and inventory speak gRPC, with both edges."""
+    async with open_shop("grpc", postgres_server.dsns) as shop:
+        assert isinstance(shop.orders, OrderClient)
+        edge = make_edge(
+            orders=shop.parts.application,
+            inventory=shop.inventory,
+            telemetry=shop.runtime.for_context("edge"),
+            tracer_provider=shop.runtime.provider,
+            request_deadline_seconds=DEADLINE_SECONDS,
+        )
+        admission = Admission(
+            connections=POOL_SIZE,
+            late_seconds=lambda: found.late_seconds,
+            telemetry=AdmissionTelemetry(shop.runtime.for_context("edge")),
+        )
+        door = AdmissionControl(
+            edge,
+            admission=admission,
+            telemetry=shop.runtime.for_context("edge"),
+            request_deadline_seconds=DEADLINE_SECONDS,
+        )
+        server = HttpServer(door, name="http", listen=LOOPBACK)
+        target = (await server.start())["http"]
+        try:
+            async with open_edges(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):
+                assert isinstance(rest, RestEdge)
+                found = Customers(shop, rest, GrpcEdge(shop.orders))
+                await stock(shop, A=50)
+                yield found
+        finally:
+            await server.stop(grace_seconds=1)
+
+
+@asynccontextmanager
+async def inventory_known_to_be_away(shop: Shop) -> AsyncIterator[None]:
+    """Let inventory fail for the time of a block, and the breaker before it be open."""
+    assert isinstance(shop.inventory, InventoryClient)
+    shop.inventory._rpc._guard._breaker.policy = Policy(open_seconds=LATE_SECONDS, longest_open_seconds=LATE_SECONDS)
+    connection = await asyncpg.connect(shop.inventory_dsn)
+    try:
+        await connection.execute("ALTER TABLE items RENAME TO items_away")
+        async with asyncio.timeout(30):
+            while not await is_open(shop):
+                pass
+        yield
+    finally:
+        await connection.execute("ALTER TABLE items_away RENAME TO items")
+        await connection.close()
+        shop.inventory._rpc._guard._breaker._until = 0.0  # its time is over
+
+
+async def is_open(shop: Shop) -> bool:
+    """Call inventory; say whether the call was refused by the breaker."""
+    try:
+        await shop.inventory.get_stock(GetStock(("A",)))
+    except ServiceError as error:
+        return isinstance(error, CircuitOpen)
+    return False
+
+
+async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Customers) -> None:
+    """A repeat is answered, a cancellation is taken, and of a new order nothing is kept."""
+    sold, new = customers.place(), customers.place()
+    order_id = (await customers.ask(customers.grpc, sold)).order_id
+    cancel = Cancel(uuid4().hex, customers.customer_id, order_id)
+    async with inventory_known_to_be_away(customers.shop):
+        repeated = await customers.ask(customers.grpc, sold)
+        wished = await customers.ask(customers.rest, cancel)
+        again = await customers.ask(customers.grpc, cancel)
+        refused = await customers.ask(customers.grpc, new)
+    await customers.until_known(customers.grpc, sold)
+    await customers.until_known(customers.rest, cancel)
+    await customers.until_known(customers.grpc, new)
+    assert await customers.contradictions() == []
+    assert (repeated.state, wished.cancellation_requested, again) == ("CONFIRMED", True, wished)
+    assert refused.reason == "CIRCUIT_OPEN"
+
+
+async def test_what_is_turned_away_was_not_begun(customers: Customers) -> None:
+    """At the door, before any work: it may be asked for again, or not."""
+    request = customers.place()
+    customers.late_seconds = LATE_SECONDS
+    assert (await customers.ask(customers.rest, request)).reason == "OVERLOADED"
+    customers.late_seconds = 0.0
+    await customers.until_known(customers.rest, request)
+    assert await customers.contradictions() == []
