@@ -9,7 +9,11 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+<<<<<<< HEAD
 from observability.cli.group import new_app
+=======
+from observability.lab.chaos.abuse import NAMES, AbuseOptions, abuse
+>>>>>>> 831152b (Add an abuse campaign: hostile clients beside honest customers)
 from observability.lab.chaos.bad_input import BadInputOptions, bad_input
 from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
@@ -232,6 +236,33 @@ def outage_command(
     _campaign(
         lambda folder, say: outage(options, folder, say), output, f"outage-{how}-{'' if guarded else 'un'}guarded"
     )
+
+
+@commands.command("abuse")
+def abuse_command(
+    *,
+    bus: BusOption = "nats",
+    seed: SeedOption = 1,
+    rate: Annotated[float, typer.Option(min=1.0, help="Honest orders a second, in an open loop.")] = 6.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long each attack, and each rest, takes.")] = 10.0,
+    attack: Annotated[
+        list[str] | None, typer.Option(help=f"Only these attacks, of {', '.join(NAMES)}; may be given again.")
+    ] = None,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Attack the platform as a few hostile clients do, while honest customers go on.
+
+    Connections that send only headers, headers without end, thousands of idle connections, forged tokens, health
+    watches, fields that there are not, stray messages, a log that nobody reads, a silent connection, and inventory
+    away. Honest customers must get 90 % of what they get at rest, no answer may be untrue, and memory stays bounded.
+    """
+    attacks = tuple(attack or (name for name in NAMES if bus == "nats" or name != "stray_messages"))
+    if unknown := set(attacks) - set(NAMES):
+        raise typer.BadParameter(f"there is no attack {', '.join(sorted(unknown))}", param_hint="--attack")
+    options = AbuseOptions(
+        bus=bus, seed=seed, rate_per_second=rate, attack_seconds=seconds, rest_seconds=seconds, attacks=attacks
+    )
+    _campaign(lambda folder, say: abuse(options, folder, say), output, f"abuse-{bus}")
 
 
 def _break(what: Break, mode: Mode, bus: Bus, seed: int, times: int, output: Path) -> None:

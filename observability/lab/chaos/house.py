@@ -62,8 +62,8 @@ QUICK = {
 class HouseOptions:
     """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes.
 
-    `modules` replaces the program of a process, by its name. The databases lie in `temporary_directory`; None means the
-    system's.
+    `modules` replaces the program of a process, and `log_paths` the file that it writes to, by its name. The databases
+    lie in `temporary_directory`; None means the system's.
     """
 
     folder: Path
@@ -71,6 +71,7 @@ class HouseOptions:
     bus: Bus
     environment: Mapping[str, str]
     modules: Mapping[str, str] = field(default_factory=dict)
+    log_paths: Mapping[str, Path] = field(default_factory=dict)
     temporary_directory: Path | None = None
 
 
@@ -142,9 +143,8 @@ class House:
         """Start a process with extra variables; it is not ready yet. Raises ChaosError."""
         self._starts += 1
         self._ready_file(name).unlink(missing_ok=True)
-        log_path = self.options.folder / "logs" / f"{name}.log"
         everything = {**self.foundation.environment, **self._settings(name), **self.options.environment, **environment}
-        self.lives[name] = life = await self._programs[name].start(everything, log_path=log_path)
+        self.lives[name] = life = await self._programs[name].start(everything, log_path=self.log_path(name))
         return life
 
     async def start_ready(self, name: str, **environment: str) -> Life:
@@ -190,7 +190,7 @@ class House:
 
     def log_path(self, name: str) -> Path:
         """Where a process writes, all its lives one after the other."""
-        return self.options.folder / "logs" / f"{name}.log"
+        return self.options.log_paths.get(name, self.options.folder / "logs" / f"{name}.log")
 
     def admin_address(self, name: str) -> str:
         """The host:port of a process's metrics."""

@@ -1,0 +1,363 @@
+"""Abuse campaign: a few hostile clients attack a running platform, and honest customers must not notice.
+
+Honest orders come in an open loop, and a few customers place, repeat, read and cancel beside it. Attacks and rests take
+turns. What the honest orders get during an attack is compared with what they get in the rests; what customers were told
+is checked against the databases, as in every campaign.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from observability.analysis.quantiles import quantile
+from observability.lab.catalogue import ample_stock
+from observability.lab.chaos.attackers import ATTACKS, Targets
+from observability.lab.chaos.errors import ChaosError
+from observability.lab.chaos.history import History
+from observability.lab.chaos.house import PLAIN, House, HouseOptions
+from observability.lab.chaos.report import Report
+from observability.lab.chaos.scene import Say, Scene
+from observability.lab.client import open_client
+from observability.lab.open_loop import drive
+from observability.lab.options import LoadOptions
+from observability.lab.outcomes import OutcomeKind
+from observability.lab.proxy import Delay, Fault, Proxy
+from observability.lab.run import RequestRecord, Run
+from observability.lab.schedule import plan_orders
+from observability.lab.stocking import stock_shop
+from services.local.endpoints import Bus
+from services.local.ports import HOST
+
+ATTACKERS = "observability.lab.chaos.attackers"
+# What an attack of the platform's own parts is, beside those of hostile clients.
+FAULTS = ("log_stalled", "silent_connection", "inventory_unavailable")
+# They take a part of the platform away: orders may fail meanwhile, but no answer may be untrue.
+UNAVAILABLE = frozenset({"silent_connection", "inventory_unavailable"})
+NAMES = (*ATTACKS, *FAULTS)
+
+CUSTOMERS = 3
+WARM_UP_SECONDS = 5.0
+# An honest order is good when it is sold within the edge's own deadline.
+GOOD_SECONDS = 2.0
+LEAST_GOODPUT = 0.9
+# After that time orders are sold again, once a part is back or a silent connection was given up by keepalive.
+HEALED_SECONDS = 20.0
+MIB = 1024 * 1024
+MOST_GROWTH_BYTES = 96 * MIB
+SAMPLE_SECONDS = 0.25
+# For the attackers to start on a slow machine, and for them to end by themselves when they are forgotten.
+START_SECONDS = 60.0
+LIMIT_SECONDS = 30.0
+PIPE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbuseOptions:
+    """The campaign's options.
+
+    bus: where events are published; without NATS nobody can publish stray messages.
+    seed: fixes the honest orders and customers.
+    rate_per_second: honest orders, in an open loop.
+    attack_seconds, rest_seconds: how long each attack and each rest takes.
+    attacks: names out of NAMES, in their order.
+    """
+
+    bus: Bus
+    seed: int
+    rate_per_second: float
+    attack_seconds: float
+    rest_seconds: float
+    attacks: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the run.
+
+    attack: its name; empty for a rest.
+    begin_seconds, end_seconds: on the clock of the run.
+    answers: what came back to the attackers, counted.
+    """
+
+    attack: str
+    begin_seconds: float
+    end_seconds: float
+    answers: Mapping[str, int] = field(default_factory=dict)
+
+    def orders(self, records: Sequence[RequestRecord]) -> list[RequestRecord]:
+        """Return the orders that were due in it."""
+        return [each for each in records if self.begin_seconds <= each.intended_seconds < self.end_seconds]
+
+
+class StallableLog:
+    """A pipe in the place of a process's log file; its reader copies to the file, or stalls for the time of a block."""
+
+    def __init__(self, pipe: Path, file: Path) -> None:
+        self.pipe = pipe
+        self._file = file
+        self._descriptor = -1
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Make the pipe and read it for the time of a block."""
+        self.pipe.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(self.pipe, 0o600)
+        # For writing, too: a pipe that nobody writes to is at its end.
+        self._descriptor = os.open(self.pipe, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            with self._reading():
+                yield
+        finally:
+            os.close(self._descriptor)
+            self.pipe.unlink()
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Read nothing for the time of a block."""
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().add_reader(self._descriptor, self._copy)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        asyncio.get_running_loop().add_reader(self._descriptor, self._copy)
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+
+    def _copy(self) -> None:
+        with self._file.open("ab") as file:
+            file.write(os.read(self._descriptor, PIPE_BYTES))
+
+
+class Memory:
+    """The resident bytes of each process: at rest before the first attack, and the most since."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.before = self._sizes()
+        self.most = dict(self.before)
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            for name, size in self._sizes().items():
+                self.most[name] = max(self.most.get(name, 0), size)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    def _sizes(self) -> dict[str, int]:
+        lives = self._house.lives.items()
+        return {name: psutil.Process(life.pid).memory_info().rss for name, life in lives if not life.is_over}
+
+
+async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
+    """Carry the campaign out. Raises LocalError, ChaosError, LoadError."""
+    report = Report("abuse", asdict(options))
+    log = StallableLog(folder / "logs" / "order.pipe", folder / "logs" / "order.log")
+    house_options = HouseOptions(
+        folder=folder, mode="services", bus=options.bus, environment=PLAIN, log_paths={"order": log.pipe}
+    )
+    with log.open():
+        async with House.open(house_options) as house, _inventory_proxy(house) as proxy:
+            scene = Scene(house, History(), report, say)
+            await house.start_ready("inventory")
+            await house.start_ready("order", ORDER_INVENTORY_TARGET=proxy.address)
+            await house.start_ready("notification")
+            campaign = Campaign(scene, options, log, proxy)
+            async with scene.under_load(seed=options.seed, clients=CUSTOMERS):
+                await campaign.run()
+            return await scene.conclude()
+
+
+@asynccontextmanager
+async def _inventory_proxy(house: House) -> AsyncIterator[Proxy]:
+    target = (HOST, house.ports.inventory_grpc)
+    async with Proxy.open(target=target, delay=Delay(latency_seconds=0.0), seed=0) as proxy:
+        yield proxy
+
+
+class Campaign:
+    """The attacks of one run, one after the other, and the honest orders meanwhile."""
+
+    def __init__(self, scene: Scene, options: AbuseOptions, log: StallableLog, proxy: Proxy) -> None:
+        self._scene = scene
+        self._house = scene.house
+        self._options = options
+        self._log = log
+        self._proxy = proxy
+
+    async def run(self) -> None:
+        """Carry all attacks out, then report."""
+        options = self._options
+        plan = plan_orders(
+            rate_per_second=options.rate_per_second,
+            duration_seconds=(1 + len(options.attacks))
+            * (options.attack_seconds + options.rest_seconds + START_SECONDS),
+            seed=options.seed,
+            lines=(1, 3),
+        )
+        skus = ample_stock(line.sku for order in plan for line in order.lines)
+        await stock_shop(f"{HOST}:{self._house.ports.inventory_grpc}", skus, request_id_prefix="abuse")
+        target = f"{HOST}:{self._house.ports.edge_http}"
+        load = LoadOptions(target=target, seed=options.seed, run_nonce="abuse")
+        async with open_client(load) as client:
+            run = Run(plan=plan, client=client, on_progress=None)
+            async with background(drive(run)):
+                await asyncio.sleep(WARM_UP_SECONDS)
+                memory = Memory(self._house)
+                async with background(memory.watch()):
+                    windows = [window async for window in self._windows(run, skus[0].sku)]
+                # The last orders are answered before the generator is asked to stop.
+                await asyncio.sleep(GOOD_SECONDS)
+                run.stop.set()
+        self._tell(windows, run.records, memory)
+
+    async def _windows(self, run: Run, sku: str) -> AsyncIterator[Window]:
+        """Yield rests and attacks by turns, each when it is over."""
+        yield await self._rest(run)
+        for name in self._options.attacks:
+            self._scene.say(f"attack: {name}")
+            async with self._attack(name, sku) as answers:
+                began = run.now_seconds()
+                await asyncio.sleep(self._options.attack_seconds)
+                ended = run.now_seconds()
+            yield Window(name, began, ended, answers)
+            if name in UNAVAILABLE:
+                await asyncio.sleep(HEALED_SECONDS)
+            yield await self._rest(run)
+
+    async def _rest(self, run: Run) -> Window:
+        began = run.now_seconds()
+        await asyncio.sleep(self._options.rest_seconds)
+        return Window("", began, run.now_seconds())
+
+    @asynccontextmanager
+    async def _attack(self, name: str, sku: str) -> AsyncIterator[dict[str, int]]:
+        """Attack for the time of a block; what comes back to the attackers is in the mapping at its end."""
+        answers: dict[str, int] = {}
+        match name:
+            case "log_stalled":
+                with self._log.stalled():
+                    yield answers
+            case "silent_connection":
+                with self._proxy.suffering(Fault.HALF_OPEN):
+                    yield answers
+            case "inventory_unavailable":
+                await self._house.kill("inventory")
+                yield answers
+                await self._house.start_ready("inventory")
+            case _:
+                async with self._attackers(name, sku) as process:
+                    yield answers
+                    answers |= await _end(process)
+
+    @asynccontextmanager
+    async def _attackers(self, name: str, sku: str) -> AsyncIterator[Process]:
+        """Run the attackers' process for the time of a block; it attacks when the block begins."""
+        house = self._house
+        targets = Targets(
+            edge_http=f"{HOST}:{house.ports.edge_http}",
+            order_grpc=f"{HOST}:{house.ports.order_grpc}",
+            admin=house.admin_address("order"),
+            nats_url=house.foundation.event_log.url if self._options.bus == "nats" else "",
+            sku=sku,
+        )
+        request = {"attack": name, "targets": asdict(targets), "seconds": self._options.attack_seconds + LIMIT_SECONDS}
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", ATTACKERS, stdin=PIPE, stdout=PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            async with asyncio.timeout(START_SECONDS):
+                if not await process.stdout.readline():
+                    raise ChaosError(f"the attackers of {name} did not start; see what they wrote above")
+            process.stdin.write(b"go\n")
+            yield process
+        except TimeoutError as error:
+            raise ChaosError(f"the attackers of {name} did not start within {START_SECONDS:.0f} s") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    def _tell(self, windows: Sequence[Window], records: Sequence[RequestRecord], memory: Memory) -> None:
+        """Write down what the honest customers noticed, and what was promised and not kept."""
+        report = self._scene.report
+        rests = [goodput(window.orders(records)) for window in windows if not window.attack]
+        normal = sum(rests) / len(rests)
+        report.figures["goodput_at_rest"] = round(normal, 3)
+        report.figures["attacks"] = [noticed(window, records, normal) for window in windows if window.attack]
+        for each in report.figures["attacks"]:
+            ratio = each["goodput_ratio"]
+            kept = each["attack"] in UNAVAILABLE or ratio >= LEAST_GOODPUT
+            report.expect(kept, f"{each['attack']}: honest customers got {ratio:.0%} of what they get at rest")
+        for before, after in pairwise(windows):
+            if before.attack:
+                got = goodput(after.orders(records)) / normal
+                report.expect(got >= LEAST_GOODPUT, f"after {before.attack}: honest customers got {got:.0%}")
+        report.figures["memory_mib"] = [
+            {"process": name, "before": round(memory.before[name] / MIB), "most": round(most / MIB)}
+            for name, most in memory.most.items()
+        ]
+        for name, most in memory.most.items():
+            grown = most - memory.before[name]
+            report.expect(grown <= MOST_GROWTH_BYTES, f"{name} grew by {grown / MIB:.0f} MiB")
+
+
+def goodput(orders: Sequence[RequestRecord]) -> float:
+    """Return the share of orders that were sold in time."""
+    good = [each.outcome is OutcomeKind.CONFIRMED and each.latency_seconds <= GOOD_SECONDS for each in orders]
+    return sum(good) / len(good) if good else 0.0
+
+
+def noticed(window: Window, records: Sequence[RequestRecord], normal: float) -> dict[str, Any]:
+    """Return what honest customers noticed of an attack, and what its attackers were answered."""
+    orders = window.orders(records)
+    latencies = sorted(each.latency_seconds for each in orders)
+    return {
+        "attack": window.attack,
+        "orders": len(orders),
+        "goodput_ratio": round(goodput(orders) / normal, 3) if normal else 0.0,
+        "p50_ms": round(1e3 * quantile(latencies, 0.5)) if latencies else None,
+        "p95_ms": round(1e3 * quantile(latencies, 0.95)) if latencies else None,
+        "not_sold": dict(Counter(each.reason or each.outcome.value for each in orders if each.reason)),
+        "attackers_were_answered": dict(window.answers),
+    }
+
+
+async def _end(process: Process) -> dict[str, int]:
+    """Let the attackers end; return what they were answered. Raises ChaosError when they failed."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    async with asyncio.timeout(START_SECONDS):
+        told = await process.stdout.read()
+    if not told:
+        raise ChaosError("the attackers failed; see what they wrote above")
+    answers: dict[str, int] = json.loads(told)["answers"]
+    return answers
+
+
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something beside a block, whose failure fails the block; at its end it is cancelled."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        yield
+        task.cancel()
