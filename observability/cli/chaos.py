@@ -9,11 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-<<<<<<< HEAD
 from observability.cli.group import new_app
-=======
 from observability.lab.chaos.abuse import NAMES, AbuseOptions, abuse
->>>>>>> 831152b (Add an abuse campaign: hostile clients beside honest customers)
 from observability.lab.chaos.bad_input import BadInputOptions, bad_input
 from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
 from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
