@@ -1,8 +1,9 @@
 """How does a campaign look in a terminal? A bar while it goes on, a line a round, and at the end what it found."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -73,7 +74,9 @@ def print_campaign(console: Console, campaign: Campaign) -> None:
 def print_report(console: Console, report: Report) -> None:
     """Print a campaign's figures and all that is wrong."""
     for name, figure in report.figures.items():
-        if isinstance(figure, list):
+        if isinstance(figure, list) and figure and isinstance(figure[0], dict):
+            console.print(_table(name, figure))
+        elif isinstance(figure, list):
             for each in figure:
                 console.print(f"  {name}: {each}", markup=False, soft_wrap=True)
         else:
@@ -84,3 +87,17 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"[bold red]VIOLATED[/] {escape(violation)}", soft_wrap=True)
     if not report.violations:
         console.print(f"[green]{report.campaign}[/]: every invariant holds, no answer contradicts another")
+
+
+def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay rows of the same keys out, counts as `WHAT xCOUNT`."""
+    table = Table(*(key.replace("_", " ") for key in rows[0]), title=name.replace("_", " "), title_justify="left")
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{what} x{count}" for what, count in value.items())
+    return str(value)
