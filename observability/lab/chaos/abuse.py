@@ -6,14 +6,12 @@ is checked against the databases, as in every campaign.
 """
 
 import asyncio
-import fcntl
 import json
-import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,19 +20,19 @@ from typing import Any
 import psutil
 
 from observability.analysis.quantiles import quantile
-from observability.lab.catalogue import ample_stock
-from observability.lab.chaos.attackers import ATTACKS, Targets
-from observability.lab.chaos.edges import Edge
+from observability.lab.chaos.attackers import ATTACKS, CUSTOMER, KEY, Targets
 from observability.lab.chaos.errors import ChaosError
-from observability.lab.chaos.history import History
+from observability.lab.chaos.history import Delivered, History
+from observability.lab.chaos.honest_customers import SKUS, HonestCustomers, HonestOrder, goodput
 from observability.lab.chaos.house import QUICK, House, HouseOptions
 from observability.lab.chaos.report import Report
-from observability.lab.chaos.requests import Answer, Line, Place
+from observability.lab.chaos.requests import Line, Place
 from observability.lab.chaos.scene import Say, Scene
-from observability.lab.orders import PlannedOrder
+from observability.lab.chaos.stallable_log import StallableLog
+from observability.lab.chaos.traffic import UNIT_PRICE
 from observability.lab.proxy import Delay, Fault, Proxy
-from observability.lab.schedule import plan_orders
-from observability.lab.stocking import stock_shop
+from services.infra import deadline
+from services.inventory import api as inventory
 from services.local.endpoints import Bus
 from services.local.ports import HOST
 
@@ -43,12 +41,10 @@ ATTACKERS = "observability.lab.chaos.attackers"
 FAULTS = ("log_stalled", "silent_connection", "inventory_unavailable")
 NAMES = (*ATTACKS, *FAULTS)
 
+IN_STOCK = 1_000_000
 CUSTOMERS = 3
 WARM_UP_SECONDS = 5.0
-# An honest order is good when it is sold within the edge's own deadline.
-GOOD_SECONDS = 2.0
 LEAST_GOODPUT = 0.9
-REPEAT_SECONDS = 1.0
 # Within that time a silent connection is given up and another one serves, and orders are sold again where a part of the
 # platform was unavailable. Orders may fail meanwhile, but no answer may be untrue.
 HEALED_SECONDS = 20.0
@@ -58,7 +54,6 @@ SAMPLE_SECONDS = 0.25
 # For the attackers to start on a slow machine, and for them to end by themselves when they are forgotten.
 START_SECONDS = 60.0
 LIMIT_SECONDS = 30.0
-PIPE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +76,6 @@ class AbuseOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class HonestOrder:
-    """One order: when it was due on the clock of the history, how long its answer took from then on, and the answer."""
-
-    due_seconds: float
-    latency_seconds: float
-    answer: Answer
-
-    @property
-    def good(self) -> bool:
-        """True when it was sold in time."""
-        return self.answer.state == "CONFIRMED" and self.latency_seconds <= GOOD_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
     """A part of the run.
 
@@ -111,94 +92,6 @@ class Window:
     def orders(self, orders: Sequence[HonestOrder]) -> list[HonestOrder]:
         """Return the orders that were due in it."""
         return [each for each in orders if self.begin_seconds <= each.due_seconds < self.end_seconds]
-
-
-class HonestCustomers:
-    """Orders in an open loop over the REST edge, each recorded in the history; what stays unknown is repeated later."""
-
-    def __init__(self, plan: Sequence[PlannedOrder], edge: Edge, history: History) -> None:
-        self.orders: list[HonestOrder] = []
-        self._plan = plan
-        self._edge = edge
-        self._history = history
-        self._stopped = False
-
-    @asynccontextmanager
-    async def ordering(self) -> AsyncIterator[None]:
-        """Order for the time of a block, then until each outcome is known."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._order_all(tasks))
-            yield
-            self._stopped = True
-
-    async def _order_all(self, tasks: asyncio.TaskGroup) -> None:
-        began = self._history.seconds()
-        for order in self._plan:
-            due_seconds = began + order.intended_seconds
-            await asyncio.sleep(due_seconds - self._history.seconds())
-            if self._stopped:
-                return
-            tasks.create_task(self._order(order, due_seconds))
-
-    async def _order(self, order: PlannedOrder, due_seconds: float) -> None:
-        lines = tuple(Line(line.sku, line.quantity) for line in order.lines)
-        request = Place(f"honest-{order.index}", order.customer_id, lines)
-        answer = await self._ask(request)
-        self.orders.append(HonestOrder(due_seconds, self._history.seconds() - due_seconds, answer))
-        while not answer.known:
-            await asyncio.sleep(REPEAT_SECONDS)
-            answer = await self._ask(request)
-
-    async def _ask(self, request: Place) -> Answer:
-        sent_seconds = self._history.seconds()
-        answer = await self._edge.ask(request)
-        self._history.record(request, self._edge.name, sent_seconds, answer)
-        return answer
-
-
-class StallableLog:
-    """A pipe in the place of a process's log file; its reader copies to the file, or stalls for the time of a block."""
-
-    def __init__(self, pipe: Path, file: Path) -> None:
-        self.pipe = pipe
-        self._file = file
-        self._descriptor = -1
-
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Make the pipe and read it for the time of a block."""
-        self.pipe.parent.mkdir(parents=True, exist_ok=True)
-        os.mkfifo(self.pipe, 0o600)
-        # For writing, too: a pipe that nobody writes to is at its end.
-        self._descriptor = os.open(self.pipe, os.O_RDWR | os.O_NONBLOCK)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        try:
-            with self._reading():
-                yield
-        finally:
-            os.close(self._descriptor)
-            self.pipe.unlink()
-
-    @contextmanager
-    def stalled(self) -> Iterator[None]:
-        """Read nothing for the time of a block."""
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-        try:
-            yield
-        finally:
-            asyncio.get_running_loop().add_reader(self._descriptor, self._copy)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        asyncio.get_running_loop().add_reader(self._descriptor, self._copy)
-        try:
-            yield
-        finally:
-            asyncio.get_running_loop().remove_reader(self._descriptor)
-
-    def _copy(self) -> None:
-        with self._file.open("ab") as file:
-            file.write(os.read(self._descriptor, PIPE_BYTES))
 
 
 class Memory:
@@ -260,30 +153,34 @@ class Campaign:
     async def run(self) -> None:
         """Carry all attacks out, then report."""
         options = self._options
-        plan = plan_orders(
-            rate_per_second=options.rate_per_second,
-            duration_seconds=(1 + len(options.attacks))
-            * (2 * options.attack_seconds + options.rest_seconds + START_SECONDS),
-            seed=options.seed,
-            lines=(1, 3),
-        )
-        skus = ample_stock(line.sku for order in plan for line in order.lines)
-        await stock_shop(f"{HOST}:{self._house.ports.inventory_grpc}", skus, request_id_prefix="abuse")
+        await self._deliver()
         async with self._house.edges() as (rest, _):
-            customers = HonestCustomers(plan, rest, self._scene.history)
+            customers = HonestCustomers(
+                edge=rest, history=self._scene.history, rate_per_second=options.rate_per_second, seed=options.seed
+            )
+            # The attackers repeat it to get a consistency token of their own.
+            await customers.until_known(Place(KEY, CUSTOMER, (Line(SKUS[0], 1),)))
             async with customers.ordering():
                 await asyncio.sleep(WARM_UP_SECONDS)
                 memory = Memory(self._house)
                 async with background(memory.watch()):
-                    windows = [window async for window in self._windows(skus[0].sku)]
+                    windows = [window async for window in self._windows()]
         self._tell(windows, customers.orders, memory)
 
-    async def _windows(self, sku: str) -> AsyncIterator[Window]:
+    async def _deliver(self) -> None:
+        history = self._scene.history
+        history.deliveries.extend(Delivered("honest", sku, IN_STOCK) for sku in SKUS)
+        lines = tuple(inventory.Delivery(sku, IN_STOCK, UNIT_PRICE) for sku in SKUS)
+        async with self._house.stock() as stock:
+            with deadline.within(START_SECONDS):
+                await stock.restock(inventory.Restock("honest", lines))
+
+    async def _windows(self) -> AsyncIterator[Window]:
         """Yield rests and attacks by turns, each when it is over."""
         yield await self._rest()
         for name in self._options.attacks:
             self._scene.say(f"attack: {name}")
-            async with self._attack(name, sku) as answers:
+            async with self._attack(name) as answers:
                 began = self._scene.history.seconds()
                 await asyncio.sleep(self._options.attack_seconds)
                 ended = self._scene.history.seconds()
@@ -296,7 +193,7 @@ class Campaign:
         return Window("", began, self._scene.history.seconds())
 
     @asynccontextmanager
-    async def _attack(self, name: str, sku: str) -> AsyncIterator[dict[str, int]]:
+    async def _attack(self, name: str) -> AsyncIterator[dict[str, int]]:
         """Attack for the time of a block; what comes back to the attackers is in the mapping at its end."""
         answers: dict[str, int] = {}
         match name:
@@ -314,12 +211,12 @@ class Campaign:
                 await asyncio.sleep(HEALED_SECONDS)
                 yield answers
             case _:
-                async with self._attackers(name, sku) as process:
+                async with self._attackers(name) as process:
                     yield answers
                     answers |= await _end(process)
 
     @asynccontextmanager
-    async def _attackers(self, name: str, sku: str) -> AsyncIterator[Process]:
+    async def _attackers(self, name: str) -> AsyncIterator[Process]:
         """Run the attackers' process for the time of a block; it attacks when the block begins."""
         house = self._house
         targets = Targets(
@@ -327,7 +224,7 @@ class Campaign:
             order_grpc=f"{HOST}:{house.ports.order_grpc}",
             admin=house.admin_address("order"),
             nats_url=house.foundation.event_log.url if self._options.bus == "nats" else "",
-            sku=sku,
+            sku=SKUS[0],
         )
         request = {"attack": name, "targets": asdict(targets), "seconds": self._options.attack_seconds + LIMIT_SECONDS}
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", ATTACKERS, stdin=PIPE, stdout=PIPE)
@@ -370,11 +267,6 @@ class Campaign:
         for name, most in memory.most.items():
             grown = most - memory.before[name]
             report.expect(grown <= MOST_GROWTH_BYTES, f"{name} grew by {grown / MIB:.0f} MiB")
-
-
-def goodput(orders: Sequence[HonestOrder]) -> float:
-    """Return the share of orders that were sold in time."""
-    return sum(each.good for each in orders) / len(orders) if orders else 0.0
 
 
 def noticed(window: Window, orders: Sequence[HonestOrder], normal: float) -> dict[str, Any]:

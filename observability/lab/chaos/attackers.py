@@ -33,6 +33,9 @@ from services.order.rpc.server import SERVICE
 Rpc: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 Stream: TypeAlias = "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]"
 
+# Whose order, under which key, the forged tokens are made from.
+CUSTOMER = "0a1b2c3d-0000-4000-8000-00000000000a"
+KEY = "attacker"
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
@@ -194,11 +197,13 @@ class Attackers:
 
     async def _own_token(self, session: aiohttp.ClientSession) -> str:
         body = json.dumps({"lines": [{"sku": self.targets.sku, "quantity": 1}]}).encode()
-        async with session.post(f"http://{self.targets.edge_http}/orders", data=body, headers=_headers()) as response:
+        async with session.post(
+            f"http://{self.targets.edge_http}/orders", data=body, headers=_headers(KEY)
+        ) as response:
             return response.headers["Consistency-Token"]
 
     async def _list_with(self, session: aiohttp.ClientSession, token: str) -> None:
-        url = f"http://{self.targets.edge_http}/customers/{_CUSTOMER}/orders"
+        url = f"http://{self.targets.edge_http}/customers/{CUSTOMER}/orders"
         await self._count(session.get(url, params={"consistency_token": token}, headers=_headers()))
 
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> None:
@@ -242,11 +247,9 @@ ATTACKS: Mapping[str, Callable[[Attackers], Awaitable[None]]] = {
     )
 }
 
-_CUSTOMER = "0a1b2c3d-0000-4000-8000-00000000000a"
 
-
-def _headers() -> dict[str, str]:
-    return {"X-Customer-Id": _CUSTOMER, "Idempotency-Key": str(uuid4()), "Content-Type": "application/json"}
+def _headers(key: str | None = None) -> dict[str, str]:
+    return {"X-Customer-Id": CUSTOMER, "Idempotency-Key": key or str(uuid4()), "Content-Type": "application/json"}
 
 
 def _forged(token: str) -> str:
