@@ -91,7 +91,9 @@ def print_report(console: Console, report: Report) -> None:
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Lay rows of the same keys out, counts as `WHAT xCOUNT`."""
-    table = Table(*(key.replace("_", " ") for key in rows[0]), title=name.replace("_", " "), title_justify="left")
+    table = Table(title=name.replace("_", " "), title_justify="left")
+    for key in rows[0]:
+        table.add_column(key.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     return table

@@ -113,3 +113,8 @@ async def test_a_log_that_is_emptied_is_filled_again(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "broker-wipe", "--times", "1")
     lost = sum(each["events_before"] for each in found["figures"]["breaks"])
     assert 0 < lost <= found["figures"]["republished_events"]
+
+
+async def test_a_log_that_nobody_reads_is_not_noticed_by_customers(tmp_path: Path) -> None:
+    found = await chaos(tmp_path, "abuse", "--bus", "postgres", "--seconds", "3", "--attack", "log_stalled")
+    assert (found["holds"], found["figures"]["attacks"][0]["orders"] > 0) == (True, True)
