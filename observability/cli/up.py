@@ -1,9 +1,11 @@
 """`plumb up`: which addresses does a platform that runs until Ctrl-C have?"""
 
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -116,7 +118,7 @@ class UpCommand:
         self._options = options
         self._endpoints_path = endpoints_path
         self._after_start = after_start
-        self._console = Console(highlight=False)
+        self._console = LastingConsole(highlight=False)
         self._started = False
 
     def run(self) -> int:
@@ -167,6 +169,24 @@ class UpCommand:
             '    -d \'{"lines": [{"sku": "10001", "quantity": 2}]}\''
         )
         self._say("\nCtrl-C stops everything.")
+
+
+class LastingConsole(Console):
+    """Standard output that may end: its reader leaves, or its disk is full. The platform goes on without a word."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print while that is possible."""
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        """Print no more, rather than end the process; the interpreter's own flush at the end must work, too."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _require_prometheus() -> None:

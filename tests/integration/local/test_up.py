@@ -6,9 +6,11 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,6 +21,7 @@ from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import needs_nats
 from tests.integration.local.traces import Marked
 
+START_SECONDS = 60.0
 READY = "Ctrl-C stops everything."
 # A moment in each part of the start, by the line that is printed when it begins.
 MOMENTS = (
@@ -50,12 +53,14 @@ def port_base() -> int:
 
 
 @contextmanager
-def up(port_base: int, marked: Marked, folder: Path, *, bus: Bus = "postgres") -> Iterator[subprocess.Popen[str]]:
+def up(
+    port_base: int, marked: Marked, folder: Path, *, bus: Bus = "postgres", stdout: IO[str] | int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
     """`plumb up` as a child; killed should the test fail."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.local.up_with_stand_ins", str(port_base), str(folder), bus],
         env=marked.environment(),
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -76,6 +81,15 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     pytest.fail(f"it never said {words!r}: {process.stderr.read()}")
 
 
+def wait_until_it_runs(process: subprocess.Popen[str], addresses: Path) -> None:
+    """Waits for the file that it writes when it runs."""
+    deadline = time.monotonic() + START_SECONDS
+    while not addresses.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_once_it_runs_a_signal_ends_it_with_success(
     number: signal.Signals, port_base: int, marked: Marked, tmp_path: Path
@@ -83,6 +97,26 @@ def test_once_it_runs_a_signal_ends_it_with_success(
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, READY)
         process.send_signal(number)
+        assert process.wait(timeout=30) == 0
+    assert marked.leftovers() == []
+
+
+def test_it_goes_on_when_nobody_reads_what_it_prints(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    """As `plumb up | head -1`: the addresses are in their file."""
+    with up(port_base, marked, tmp_path / "up") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        wait_until_it_runs(process, tmp_path / "up" / f"{port_base}.json")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert marked.leftovers() == []
+
+
+def test_it_goes_on_when_standard_output_is_full(port_base: int, marked: Marked, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full, up(port_base, marked, tmp_path / "up", stdout=full) as process:
+        wait_until_it_runs(process, tmp_path / "up" / f"{port_base}.json")
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
     assert marked.leftovers() == []
 
