@@ -69,6 +69,9 @@ class Plumb(LazyGroup):
             "Measure the time of a page of ListOrders, the first and a deep one, in a small and a big read model by "
             "turns.",
         ),
+        "traces": Entry(
+            "observability.cli.traces:commands", "Recorded traces: send them to Jaeger or another endpoint."
+        ),
         "chaos": Entry(
             "observability.cli.chaos:commands",
             "Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",

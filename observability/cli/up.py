@@ -19,7 +19,7 @@ from observability.lab.monitoring.servers import MonitoringOptions, monitoring, 
 from observability.lab.stocking import stock_shop
 from services.local.endpoints import Bus, Endpoints, Mode, remove_stale
 from services.local.errors import LocalError
-from services.local.plan import PlatformOptions
+from services.local.plan import PlatformOptions, forward_settings
 from services.local.platform import Platform
 from services.local.ports import PURPOSES
 from services.local.signals import Interrupted, run_interruptible
@@ -58,11 +58,16 @@ def up(
 ) -> None:
     """Start the platform and leave it running until Ctrl-C.
 
-    PostgreSQL is embedded; set PLUMB_POSTGRES_DSN to use a server of your own instead. Exit status: 0 after Ctrl-C or
-    SIGTERM once it runs, 1 when something failed, 130 or 143 when it was interrupted while starting.
+    PostgreSQL is embedded; set PLUMB_POSTGRES_DSN to use a server of your own instead. Export
+    OTEL_EXPORTER_OTLP_ENDPOINT, and _PROTOCOL and _HEADERS if need be, to have every span sent there as well. Exit
+    status: 0 after Ctrl-C or SIGTERM once it runs, 1 when something failed, 130 or 143 when it was interrupted while
+    starting.
     """
     run_directory = DEFAULT_FOLDER / str(port_base)
-    options = PlatformOptions(run_directory=run_directory, mode=mode, bus=bus, port_base=port_base)
+    forward = _forward_settings()
+    options = PlatformOptions(
+        run_directory=run_directory, mode=mode, bus=bus, port_base=port_base, environment={"receiver": forward}
+    )
     path = endpoints or DEFAULT_FOLDER / f"{port_base}.json"
     if prometheus:
         _require_prometheus()
@@ -158,7 +163,9 @@ class UpCommand:
     def _show(self, endpoints: Endpoints, beside: Mapping[str, str]) -> None:
         """Prints the addresses and a first thing to try."""
         table = Table(box=None, show_header=False, pad_edge=False)
-        for name, value in (*_addresses(endpoints, self._endpoints_path), *beside.items()):
+        forward = self._options.extra_environment("receiver").get("RECEIVER_FORWARD_ENDPOINT")
+        more = {**({"spans also to": forward} if forward else {}), **beside}
+        for name, value in (*_addresses(endpoints, self._endpoints_path), *more.items()):
             table.add_row(name, value, style="bold" if name == "REST edge" else None)
         self._say("")
         self._console.print(table, soft_wrap=True)
@@ -187,6 +194,15 @@ class LastingConsole(Console):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def _forward_settings() -> dict[str, str]:
+    """What the receiver is told of the OTLP endpoint that is exported here; a bad one is said, and left out."""
+    try:
+        return forward_settings(os.environ)
+    except ValueError as error:
+        typer.echo(f"plumb up: {error}; spans are not sent on", err=True)
+        return {}
 
 
 def _require_prometheus() -> None:

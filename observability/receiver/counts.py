@@ -16,6 +16,12 @@ class Counts:
         )
         self.spans = Counter("receiver_spans_written", "Spans written to files.", registry=self._registry)
         self.bytes = Counter("receiver_written_bytes", "Bytes of OTLP/JSON written.", registry=self._registry)
+        self.forwarded_spans = Counter(
+            "receiver_forwarded_spans",
+            "Spans for a second endpoint: sent, rejected by it, failed to be sent, or queue_full.",
+            ("outcome",),
+            registry=self._registry,
+        )
         self.log_lines_dropped = Counter(
             "receiver_log_lines_dropped",
             "Log lines that an output could not take.",

@@ -1,4 +1,4 @@
-"""How does the receiver's process come up, say so, and go down without losing what it was sent?"""
+"""The receiver's process: it starts, says where it listens, and ends without losing what it was sent."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,16 @@ import json
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 
 from observability.receiver.app import ReceiverApp
 from observability.receiver.counts import Counts
+from observability.receiver.forwarder import forwarding
 from observability.receiver.rotating_file import RotatingFile
 from observability.receiver.settings import ReceiverSettings
 from observability.receiver.sink import Sink
@@ -46,7 +48,22 @@ class _Server(uvicorn.Server):
 async def serve(settings: ReceiverSettings, *, counts: Counts, log: structlog.typing.FilteringBoundLogger) -> None:
     """Receive until SIGTERM or SIGINT, then finish requests in flight and flush; raises CannotStart."""
     listener = _listen(settings)
-    sink = Sink(_open_file(settings), counts=counts, maximum_body_bytes=settings.maximum_body_bytes)
+    async with _forwarding(settings, listener, counts=counts, log=log) as forward:
+        sink = Sink(
+            _open_file(settings), counts=counts, maximum_body_bytes=settings.maximum_body_bytes, forward=forward
+        )
+        await _serve(settings, listener, sink=sink, counts=counts, log=log)
+    log.info("receiver.stopped")
+
+
+async def _serve(
+    settings: ReceiverSettings,
+    listener: socket.socket,
+    *,
+    sink: Sink,
+    counts: Counts,
+    log: structlog.typing.FilteringBoundLogger,
+) -> None:
     address = _address(listener)
 
     def on_started() -> None:
@@ -77,7 +94,33 @@ async def serve(settings: ReceiverSettings, *, counts: Counts, log: structlog.ty
             sink.close()
         except OSError as error:  # a full disk, noticed at the last moment
             log.warning("receiver.file_not_synced", reason=error.strerror)
-    log.info("receiver.stopped")
+
+
+@contextlib.asynccontextmanager
+async def _forwarding(
+    settings: ReceiverSettings, listener: socket.socket, *, counts: Counts, log: structlog.typing.FilteringBoundLogger
+) -> AsyncIterator[Callable[[bytes, int], None] | None]:
+    """Yield what sends requests on to the second endpoint, if there is one that is another than this receiver."""
+    endpoint = settings.forward
+    if endpoint and _is_this(endpoint.url, listener):
+        log.warning("receiver.forwarding_off", reason="the second endpoint is this receiver")
+        endpoint = None
+    if endpoint is None:
+        yield None
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            forwarder = await stack.enter_async_context(forwarding(endpoint, counts=counts, log=log))
+        except OSError as error:
+            raise CannotStart(f"cannot read a file of RECEIVER_FORWARD_*: {error}") from error
+        yield forwarder.put
+
+
+def _is_this(url: str, listener: socket.socket) -> bool:
+    """Tell whether a URL leads here: what is forwarded would come back for ever."""
+    host, port = listener.getsockname()[:2]
+    parts = urlsplit(url)
+    return parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1"}
 
 
 def _listen(settings: ReceiverSettings) -> socket.socket:

@@ -1,10 +1,12 @@
-"""Which settings does the receiver read from RECEIVER_* variables?"""
+"""Settings of the receiver, from RECEIVER_* variables."""
 
 import ipaddress
 from pathlib import Path
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from observability.receiver.otlp_client import OtlpEndpoint, OtlpProtocol, parse_headers
 
 MEBIBYTE = 1024 * 1024
 
@@ -37,6 +39,23 @@ class ReceiverSettings(BaseSettings):
     maximum_files: int = Field(
         default=8, ge=1, description="Files kept, the current one included; older ones are removed."
     )
+    forward_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://[^/]+.*)?$",
+        description="A second endpoint for all spans, http(s)://host:port, with the path for HTTP; empty: none.",
+    )
+    forward_protocol: OtlpProtocol = Field(
+        default="http/protobuf", description="How the second endpoint is spoken to: http/protobuf or grpc."
+    )
+    forward_headers: SecretStr = Field(
+        default=SecretStr(""), description="Headers for the second endpoint, as name=value,name=value."
+    )
+    forward_certificate: Path | None = Field(default=None, description="PEM file of whom the second endpoint trusts.")
+    forward_client_certificate: Path | None = Field(default=None, description="PEM file with a certificate of ours.")
+    forward_client_key: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    forward_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=60, description="Most seconds for one request to the second endpoint."
+    )
     stop_timeout_seconds: int = Field(default=5, ge=1, description="Seconds for requests in flight after SIGTERM.")
 
     @field_validator("listen")
@@ -52,6 +71,27 @@ class ReceiverSettings(BaseSettings):
         if not self.remote_allowed and not _is_loopback(self.host):
             raise ValueError(f"listening on {self.host} is not local; set RECEIVER_REMOTE_ALLOWED=true if you mean it")
         return self
+
+    @field_validator("forward_headers")
+    @classmethod
+    def _are_headers(cls, value: SecretStr) -> SecretStr:
+        parse_headers(value.get_secret_value())
+        return value
+
+    @property
+    def forward(self) -> OtlpEndpoint | None:
+        """The second endpoint; None where there is none."""
+        if not self.forward_endpoint:
+            return None
+        return OtlpEndpoint(
+            url=self.forward_endpoint,
+            protocol=self.forward_protocol,
+            headers=parse_headers(self.forward_headers.get_secret_value()),
+            certificate=self.forward_certificate,
+            client_certificate=self.forward_client_certificate,
+            client_key=self.forward_client_key,
+            timeout_seconds=self.forward_timeout_seconds,
+        )
 
     @property
     def host(self) -> str:

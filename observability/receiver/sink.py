@@ -1,6 +1,7 @@
-"""How does a request's body get into the file? Decoded, translated and written on a thread of its own, in turn."""
+"""Way of a request's body into the file: decoded, translated and written on a thread of its own, in turn."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
@@ -20,28 +21,41 @@ _SPAN_ID_BYTES = 8
 class Sink:
     """Takes bodies one after the other, so that the event loop answers while a disk is slow."""
 
-    def __init__(self, file: RotatingFile, *, counts: Counts, maximum_body_bytes: int) -> None:
+    def __init__(
+        self,
+        file: RotatingFile,
+        *,
+        counts: Counts,
+        maximum_body_bytes: int,
+        forward: Callable[[bytes, int], None] | None = None,
+    ) -> None:
+        """`forward` gets each request that was written, in protobuf, and the number of its spans."""
         self._file = file
         self._counts = counts
         self._maximum_body_bytes = maximum_body_bytes
+        self._forward = forward
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
 
     async def put(self, body: bytes, *, compressed: bool) -> None:
         """Write a body's spans; when this returns, the operating system has them. Raises Refused (400, 413, 503)."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._put, body, compressed)
+        loop = asyncio.get_running_loop()
+        request, spans = await loop.run_in_executor(self._thread, self._put, body, compressed)
+        if self._forward and spans:
+            self._forward(request, spans)
 
     def close(self) -> None:
         """Finish what was put, then bring the file onto the disk."""
         self._thread.shutdown(wait=True)
         self._file.close()
 
-    def _put(self, body: bytes, compressed: bool) -> None:  # noqa: FBT001 - an executor passes arguments by position
+    def _put(self, body: bytes, compressed: bool) -> tuple[bytes, int]:  # noqa: FBT001 - an executor passes arguments by position
         if compressed:
             body = decompress_gzip(body, limit_bytes=self._maximum_body_bytes)
         request = _decode(body)
         spans = count_spans(request)
         if spans:
             self._append(to_json_line(request), spans)
+        return body, spans
 
     def _append(self, line: bytes, spans: int) -> None:
         removed_before = self._file.removed_files

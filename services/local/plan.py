@@ -1,4 +1,4 @@
-"""What is each process of the platform told when it starts?"""
+"""Settings of each process of the platform, as environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -29,6 +29,7 @@ UNUSED_BY_MONOLITH = frozenset(
         "NOTIFICATION_READY_FILE",
     }
 )
+FORWARD_PROTOCOLS = ("http/protobuf", "grpc")
 LOCAL_HOSTS = "127.0.0.1,localhost"
 
 
@@ -109,6 +110,32 @@ def receiver_settings(*, ports: Ports, directory: Path, ready_file: Path) -> dic
         "RECEIVER_DIRECTORY": str(directory),
         "RECEIVER_READY_FILE": str(ready_file),
     }
+
+
+def forward_settings(exported: Mapping[str, str]) -> dict[str, str]:
+    """The receiver's settings for sending spans on to the OTLP endpoint of these variables; none without an endpoint.
+
+    Raises ValueError, with a sentence, for what the receiver cannot do.
+    """
+
+    def value_of(name: str) -> str:
+        # What is said of traces wins; the empty string is unset.
+        return exported.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or exported.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
+
+    protocol = value_of("PROTOCOL") or "http/protobuf"
+    endpoint = value_of("ENDPOINT")
+    if not endpoint:
+        return {}
+    if protocol not in FORWARD_PROTOCOLS:
+        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL must be one of {', '.join(FORWARD_PROTOCOLS)}, not {protocol!r}")
+    if not endpoint.startswith(("http://", "https://")):
+        raise ValueError(f"OTEL_EXPORTER_OTLP_ENDPOINT must begin with http:// or https://, not {endpoint!r}")
+    if protocol == "http/protobuf" and not exported.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        endpoint = f"{endpoint.rstrip('/')}/v1/traces"
+    files = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+    settings = {"ENDPOINT": endpoint, "PROTOCOL": protocol, "HEADERS": value_of("HEADERS")}
+    settings |= {name: str(Path(path).resolve()) for name in files if (path := value_of(name))}
+    return {f"RECEIVER_FORWARD_{name}": value for name, value in settings.items()}
 
 
 def inventory_settings(*, ports: Ports, dsn: str, cache_url: str, ready_file: Path) -> dict[str, str]:

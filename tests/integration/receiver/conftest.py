@@ -52,9 +52,9 @@ def start_receiver(tmp_path: Path) -> Iterator[StartReceiver]:
     """Start receivers with settings given as keyword arguments, and kill at the end what still runs."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*, prefix: tuple[str, ...] = (), **settings: object) -> RunningReceiver:
+    def start(*, name: str = "traces", prefix: tuple[str, ...] = (), **settings: object) -> RunningReceiver:
         ready_file = tmp_path / f"ready-{len(started)}.json"
-        directory = tmp_path / "traces"
+        directory = tmp_path / name
         given = {"listen": "127.0.0.1:0", "directory": directory, "ready_file": ready_file, **settings}
         process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "observability.receiver"],

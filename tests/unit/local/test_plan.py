@@ -9,6 +9,7 @@ from services.local.plan import (
     EventLogAddress,
     PlatformOptions,
     base_environment,
+    forward_settings,
     monolith_settings,
     order_settings,
 )
@@ -16,6 +17,34 @@ from services.local.ports import Ports
 
 ADDRESSES = {name: f"postgresql://{name}" for name in DATABASES}
 SECRET = "nats://shop:secret@127.0.0.1:8408"
+
+
+@pytest.mark.parametrize(
+    ("exported", "endpoint", "protocol"),
+    [
+        ({"ENDPOINT": "http://jaeger:4318"}, "http://jaeger:4318/v1/traces", "http/protobuf"),
+        ({"ENDPOINT": "http://jaeger:4318/", "TRACES_PROTOCOL": ""}, "http://jaeger:4318/v1/traces", "http/protobuf"),
+        ({"ENDPOINT": "http://a", "TRACES_ENDPOINT": "http://b/otlp"}, "http://b/otlp", "http/protobuf"),
+        ({"ENDPOINT": "https://jaeger:4317", "PROTOCOL": "grpc"}, "https://jaeger:4317", "grpc"),
+    ],
+)
+def test_spans_are_sent_on_to_what_a_user_exports(exported: dict[str, str], endpoint: str, protocol: str) -> None:
+    settings = forward_settings({f"OTEL_EXPORTER_OTLP_{name}": value for name, value in exported.items()})
+    assert (settings["RECEIVER_FORWARD_ENDPOINT"], settings["RECEIVER_FORWARD_PROTOCOL"]) == (endpoint, protocol)
+
+
+@pytest.mark.parametrize("exported", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, {"OTEL_EXPORTER_OTLP_HEADERS": "a=b"}])
+def test_without_an_endpoint_nothing_is_sent_on(exported: dict[str, str]) -> None:
+    assert forward_settings(exported) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ENDPOINT", "jaeger:4318"), ("PROTOCOL", "http/json"), ("TRACES_PROTOCOL", "thrift")]
+)
+def test_what_cannot_be_sent_on_is_a_sentence(name: str, value: str) -> None:
+    exported = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://jaeger:4318", f"OTEL_EXPORTER_OTLP_{name}": value}
+    with pytest.raises(ValueError, match=f"must .*{value}"):
+        forward_settings(exported)
 
 
 def test_the_monolith_has_one_admin_port_one_ready_file_and_no_neighbour() -> None:

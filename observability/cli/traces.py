@@ -1,0 +1,123 @@
+"""`plumb traces send`: sends recorded traces to an OTLP endpoint, such as Jaeger's."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from observability.cli.group import new_app
+from observability.receiver.otlp_client import (
+    OtlpClient,
+    OtlpEndpoint,
+    SendFailed,
+    open_otlp_client,
+    parse_headers,
+    send_with_retries,
+)
+from observability.receiver.otlp_json import count_spans, from_json_line
+from services.local.plan import forward_settings
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+PATTERN = "*trace*.jsonl"
+
+commands = new_app(help_text="Recorded traces: send them to Jaeger or another endpoint.")
+
+
+@dataclass(slots=True)
+class Replay:
+    """What became of the recorded spans."""
+
+    sent: int = 0
+    rejected: int = 0
+    reason: str = ""
+    unreadable_lines: int = 0
+
+
+@commands.callback()
+def traces() -> None:
+    """Recorded traces: send them to Jaeger or another endpoint."""
+
+
+@commands.command("send")
+def send(
+    path: Annotated[Path, typer.Argument(help="A folder with *trace*.jsonl, or one such file: OTLP/JSON lines.")],
+    *,
+    endpoint: Annotated[
+        str, typer.Option(help="Base URL, as OTEL_EXPORTER_OTLP_ENDPOINT, which is the default; then Jaeger's own.")
+    ] = "",
+) -> None:
+    """Send recorded traces to an OTLP endpoint, oldest file first, as they were recorded.
+
+    OTEL_EXPORTER_OTLP_PROTOCOL and _HEADERS are honoured. A trace keeps its times, so look for it there at the time
+    when it was recorded. Exit codes: 0 all spans were taken, 1 not all of them, 2 there is nothing to send.
+    """
+    files = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        typer.echo(f"plumb traces send: {path} is no file, and no folder with {PATTERN}", err=True)
+        raise typer.Exit(2)
+    replay, target = Replay(), chosen_endpoint(endpoint)
+    try:
+        asyncio.run(send_files(files, target, replay))
+    except (SendFailed, OSError) as error:
+        typer.echo(f"plumb traces send: {target.url}: {error}; {replay.sent} spans were sent before", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"sent {replay.sent} spans of {len(files)} file{'s' * (len(files) > 1)} to {target.url}")
+    if replay.rejected:
+        typer.echo(f"{replay.rejected} spans were rejected: {replay.reason}", err=True)
+    if replay.unreadable_lines:
+        typer.echo(f"{replay.unreadable_lines} lines are no OTLP/JSON export requests", err=True)
+    raise typer.Exit(1 if replay.rejected or replay.unreadable_lines else 0)
+
+
+def chosen_endpoint(endpoint: str) -> OtlpEndpoint:
+    """Return the endpoint of the option, else of the environment, else Jaeger's. Ends the command for a bad one."""
+    exported = {name: value for name, value in os.environ.items() if name.startswith("OTEL_EXPORTER_OTLP_")}
+    if endpoint:
+        exported.pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
+        exported["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint.removesuffix("/v1/traces")
+    try:
+        settings = forward_settings(exported) or forward_settings(
+            {**exported, "OTEL_EXPORTER_OTLP_ENDPOINT": DEFAULT_ENDPOINT}
+        )
+        of = {name.removeprefix("RECEIVER_FORWARD_").lower(): value for name, value in settings.items()}
+        return OtlpEndpoint(
+            url=of["endpoint"],
+            protocol="grpc" if of["protocol"] == "grpc" else "http/protobuf",
+            headers=parse_headers(of["headers"]),
+            certificate=_path(of.get("certificate")),
+            client_certificate=_path(of.get("client_certificate")),
+            client_key=_path(of.get("client_key")),
+        )
+    except ValueError as error:
+        typer.echo(f"plumb traces send: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+async def send_files(files: Sequence[Path], endpoint: OtlpEndpoint, replay: Replay) -> None:
+    """Send each line as one request. Raises SendFailed and OSError."""
+    async with open_otlp_client(endpoint) as client:
+        for file in files:
+            with file.open("rb") as lines:
+                for line in filter(bytes.strip, lines):
+                    await send_line(line, client, replay)
+
+
+async def send_line(line: bytes, client: OtlpClient, replay: Replay) -> None:
+    """Send the request of one line, and note what became of it. Raises SendFailed."""
+    try:
+        request = from_json_line(line)
+    except ValueError:
+        replay.unreadable_lines += 1
+        return
+    sent = await send_with_retries(client, request.SerializeToString())
+    replay.sent += count_spans(request) - sent.rejected_spans
+    replay.rejected += sent.rejected_spans
+    replay.reason = sent.reason or replay.reason

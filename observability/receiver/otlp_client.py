@@ -1,0 +1,191 @@
+"""OTLP client: sends encoded export requests to an endpoint, over HTTP or gRPC, each with one attempt."""
+
+import asyncio
+import random
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import grpc
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+OtlpProtocol = Literal["http/protobuf", "grpc"]
+TRACES_PATH = "/v1/traces"
+# More is no answer to an export.
+MAXIMUM_ANSWER_BYTES = 64 * 1024
+ATTEMPTS = 5
+LONGEST_BACKOFF_SECONDS = 8.0
+_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+# A name that ends in -bin would hold bytes in gRPC.
+_HEADER_NAME = re.compile(r"(?!.*-bin$)[0-9A-Za-z_.-]+")
+# What OTLP lets a sender repeat.
+_RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
+_RETRYABLE_GRPC = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpEndpoint:
+    """Where spans go, and how.
+
+    url: http:// or https://, with the path for HTTP; for gRPC the path is left out.
+    headers: sent with each request; they may hold a key, and are in no repr.
+    certificate, client_certificate, client_key: PEM files for TLS; None is the system's, and none of ours.
+    timeout_seconds: most seconds for one request.
+    """
+
+    url: str
+    protocol: OtlpProtocol = "http/protobuf"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An answer that took the request: how many of its spans it rejected, and why."""
+
+    rejected_spans: int = 0
+    reason: str = ""
+
+
+class SendFailed(Exception):
+    """No span of a request was taken; the message says why. `is_retryable` says that a repeat may succeed."""
+
+    def __init__(self, reason: str, *, is_retryable: bool) -> None:
+        super().__init__(reason)
+        self.is_retryable = is_retryable
+
+
+class OtlpClient(Protocol):
+    """Sends to one endpoint."""
+
+    async def send(self, body: bytes) -> Sent:
+        """Send one ExportTraceServiceRequest in protobuf. Raises SendFailed."""
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """Return the headers in `name=value,name=value`, the values percent-decoded. Raises ValueError."""
+    headers = {}
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        value = unquote(value)
+        if not equals or not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            raise ValueError("must be name=value, several with commas between, the values percent-encoded")
+        headers[name.lower()] = value
+    return headers
+
+
+@asynccontextmanager
+async def open_otlp_client(endpoint: OtlpEndpoint) -> AsyncIterator[OtlpClient]:
+    """Open a client for the time of a block; it connects with its first request. Raises OSError for bad TLS files."""
+    if endpoint.protocol == "grpc":
+        async with _open_channel(endpoint) as channel:
+            yield GrpcClient(channel, endpoint)
+    else:
+        # A proxy is between where HTTPS_PROXY says so.
+        timeout = aiohttp.ClientTimeout(total=endpoint.timeout_seconds)
+        connector = aiohttp.TCPConnector(ssl=_ssl_context(endpoint))
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as session:
+            yield HttpClient(session, endpoint)
+
+
+async def send_with_retries(client: OtlpClient, body: bytes) -> Sent:
+    """Send one request, at most five times with a full-jitter backoff between. Raises SendFailed."""
+    for failures in range(1, ATTEMPTS):
+        try:
+            return await client.send(body)
+        except SendFailed as error:
+            if not error.is_retryable:
+                raise
+        await asyncio.sleep(random.uniform(0, min(LONGEST_BACKOFF_SECONDS, 2.0**failures / 2)))  # noqa: S311  # jitter
+    return await client.send(body)
+
+
+class HttpClient:
+    """OTLP over HTTP in protobuf."""
+
+    def __init__(self, session: aiohttp.ClientSession, endpoint: OtlpEndpoint) -> None:
+        self._session = session
+        self._url = endpoint.url
+        self._headers = {**endpoint.headers, "content-type": "application/x-protobuf"}
+
+    async def send(self, body: bytes) -> Sent:
+        """Send one request. Raises SendFailed."""
+        try:
+            async with self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as answer:
+                if answer.status != HTTPStatus.OK:
+                    retryable = answer.status in _RETRYABLE_HTTP
+                    raise SendFailed(f"HTTP {answer.status} {answer.reason}", is_retryable=retryable)
+                return _sent(await answer.content.read(MAXIMUM_ANSWER_BYTES))
+        except TimeoutError as error:
+            raise SendFailed("no answer in time", is_retryable=True) from error
+        except aiohttp.ClientError as error:
+            raise SendFailed(str(error) or type(error).__name__, is_retryable=True) from error
+
+
+class GrpcClient:
+    """OTLP over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel, endpoint: OtlpEndpoint) -> None:
+        # Bytes both ways: the request is encoded already.
+        self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_EXPORT)
+        self._metadata = tuple(endpoint.headers.items())
+        self._timeout_seconds = endpoint.timeout_seconds
+
+    async def send(self, body: bytes) -> Sent:
+        """Send one request. Raises SendFailed."""
+        try:
+            return _sent(await self._export(body, metadata=self._metadata, timeout=self._timeout_seconds))
+        except grpc.aio.AioRpcError as error:
+            reason = f"{error.code().name} {error.details()}"
+            raise SendFailed(reason, is_retryable=error.code() in _RETRYABLE_GRPC) from error
+
+
+def _sent(answer: bytes) -> Sent:
+    try:
+        partial = ExportTraceServiceResponse.FromString(answer).partial_success
+    except DecodeError as error:
+        raise SendFailed("the answer is not OTLP", is_retryable=False) from error
+    return Sent(partial.rejected_spans, partial.error_message)
+
+
+def _open_channel(endpoint: OtlpEndpoint) -> grpc.aio.Channel:
+    parts = urlsplit(endpoint.url)
+    if parts.scheme != "https":
+        return grpc.aio.insecure_channel(parts.netloc)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_content(endpoint.certificate),
+        private_key=_content(endpoint.client_key),
+        certificate_chain=_content(endpoint.client_certificate),
+    )
+    return grpc.aio.secure_channel(parts.netloc, credentials)
+
+
+def _content(path: Path | None) -> bytes | None:
+    return path.read_bytes() if path else None
+
+
+def _ssl_context(endpoint: OtlpEndpoint) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=endpoint.certificate)
+    if endpoint.client_certificate:
+        context.load_cert_chain(endpoint.client_certificate, endpoint.client_key)
+    return context

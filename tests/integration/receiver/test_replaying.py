@@ -1,0 +1,64 @@
+"""`plumb traces send` gives an endpoint the traces that a receiver recorded, as they were."""
+
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from observability.cli import main
+from tests.integration.receiver.conftest import StartReceiver
+from tests.integration.receiver.http import export
+from tests.integration.receiver.requests import request_of
+
+
+@pytest.fixture(autouse=True)
+def nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no variable of the shell choose an endpoint."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+
+
+def send(path: Path, *options: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(main, ["traces", "send", str(path), *options])
+
+
+def test_what_arrives_is_what_was_recorded(start_receiver: StartReceiver) -> None:
+    recorded, theirs = start_receiver(name="recorded", maximum_file_bytes=500), start_receiver(name="theirs")
+    for number in range(3):
+        export(recorded.address, request_of(f"span {number}", "another").SerializeToString())
+    assert len(recorded.files()) > 1
+    sent = send(recorded.directory, "--endpoint", f"http://{theirs.address}")
+    assert (sent.exit_code, sent.stderr) == (0, "")
+    assert sent.stdout == f"sent 6 spans of {len(recorded.files())} files to {theirs.url}\n"
+    assert theirs.lines() == recorded.lines()
+
+
+def test_the_endpoint_may_be_exported(start_receiver: StartReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded, theirs = start_receiver(name="recorded"), start_receiver(name="theirs")
+    export(recorded.address, request_of("one").SerializeToString())
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{theirs.address}")
+    sent = send(recorded.files()[0])
+    assert (sent.exit_code, theirs.lines()) == (0, recorded.lines())
+
+
+def test_a_line_that_is_cut_off_is_said_and_left_out(start_receiver: StartReceiver) -> None:
+    recorded, theirs = start_receiver(name="recorded"), start_receiver(name="theirs")
+    export(recorded.address, request_of("one").SerializeToString())
+    with recorded.files()[0].open("ab") as file:
+        file.write(b'{"resourceSpans": [')
+    sent = send(recorded.directory, "--endpoint", f"http://{theirs.address}")
+    assert (sent.exit_code, sent.stderr) == (1, "1 lines are no OTLP/JSON export requests\n")
+    assert len(theirs.lines()) == 1
+
+
+def test_a_refusal_and_a_missing_folder_are_one_line_each(start_receiver: StartReceiver, tmp_path: Path) -> None:
+    recorded = start_receiver(name="recorded")
+    export(recorded.address, request_of("one").SerializeToString())
+    refused = send(recorded.directory, "--endpoint", f"http://{recorded.address}/elsewhere")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "HTTP 404" in refused.stderr
+    assert "0 spans were sent before" in refused.stderr
+    missing = send(tmp_path / "missing")
+    assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
