@@ -146,8 +146,8 @@ class ConsumerTelemetry:
             seconds = max(0.0, (now - message.occur_time).total_seconds())
             metrics.event_dwell.observe(seconds, context, self._consumer)
 
-    def gave_up(self, message: Event, *, reason: str, error: Exception) -> None:
-        """Record that a message was parked for its own sake; the log line has the stack."""
+    def gave_up(self, message: Event, *, reason: str, error: Exception | None = None) -> None:
+        """Record that a message was parked for its own sake; the log line has the stack of an error."""
         self.parked(1)
         self._telemetry.log.error(
             "messaging.event_parked",

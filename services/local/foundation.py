@@ -78,7 +78,8 @@ class Foundation:
         """Where events are published."""
         if self.nats is None:
             return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False)
-        return EventLogAddress(self.nats.url, allow_unsafe_sync=not self.nats.syncs_always)
+        # Ours syncs each write where it can, and where it cannot that is said; no NATS tells its clients.
+        return EventLogAddress(self.nats.url, allow_unsafe_sync=True)
 
     @property
     def cache_url(self) -> str:

@@ -35,7 +35,7 @@ LOCAL_HOSTS = "127.0.0.1,localhost"
 
 @dataclass(frozen=True, slots=True)
 class EventLogAddress:
-    """Where events are published to, and whether that may be a log that can lose acknowledged ones in a power cut."""
+    """Where events are published to, and whether the log is used though it does not say that it syncs each write."""
 
     url: str = field(repr=False)
     allow_unsafe_sync: bool

@@ -96,7 +96,7 @@ class Rebuild:
         async with self._database.transaction("rebuild.take") as transaction:
             moved = await self._beside.move(transaction, self._cursor, deliveries[-1].position)
             blocked = await self._dead_letters.blocked(transaction, {message.aggregate_id for message in messages})
-            snapshots, poison = understand(messages, blocked)
+            snapshots, poison = understand(deliveries, blocked)
             for message, reason in poison:
                 await self._dead_letters.park(transaction, message, reason=reason)
             await project(transaction, snapshots, table=REBUILD)
@@ -105,13 +105,17 @@ class Rebuild:
 
 
 def understand(
-    messages: Sequence[Message], blocked: AbstractSet[UUID]
+    deliveries: Sequence[Delivery], blocked: AbstractSet[UUID]
 ) -> tuple[list[OrderSnapshot], list[tuple[Message, str]]]:
-    """Return what the messages say, and those to set aside with the reason; `blocked` aggregates already have some."""
+    """Return what the deliveries say, and what to set aside with the reason; `blocked` aggregates have some already."""
     snapshots: list[OrderSnapshot] = []
     poison: list[tuple[Message, str]] = []
     blocked = set(blocked)
-    for message in messages:
+    for delivery in deliveries:
+        message = delivery.message
+        if delivery.fault is not None:
+            poison.append((message, delivery.fault))
+            continue
         if message.aggregate_id in blocked:
             poison.append((message, "BEHIND_ANOTHER"))
             continue

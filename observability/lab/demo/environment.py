@@ -13,6 +13,7 @@ import psutil
 
 from observability.lab.demo.options import DemoError
 from observability.lab.host import HostUse
+from services.infra.messaging.nats_log import can_sync_always
 from services.local.endpoints import Endpoints
 
 _TIMEOUT_SECONDS = 5.0
@@ -73,7 +74,7 @@ async def _event_log(endpoints: Endpoints) -> str:
                 await client.close()
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise DemoError(f"NATS does not answer: {error}") from error
-    return f"NATS {version}" + (", which does not sync each write" if endpoints.event_log_allow_unsafe_sync else "")
+    return f"NATS {version}" + ("" if can_sync_always(version) else ", which does not sync each write")
 
 
 def _processors(platform_cpus: frozenset[int] | None) -> str:

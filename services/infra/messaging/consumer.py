@@ -1,4 +1,4 @@
-"""How does an event take effect once? The effect and the place in the log are saved in one transaction.
+"""A consumer of a log: an event takes effect once, since effect and place in the log are saved in one transaction.
 
 The naive version acknowledges before the effect and loses it when it dies between the two, or after it and repeats it.
 Whatever comes twice all the same (a rebuilt log comes from its beginning) the handler's own keys refuse.
@@ -51,7 +51,8 @@ class Consumer:
     async def step(self) -> float:
         """Consume one batch. Transient errors pass to the worker, which backs off; so does a poison message at first.
 
-        A batch that fails is read again one by one, so that only the poison message itself is parked.
+        A batch that fails is read again one by one, so that only the poison message itself is parked. What the log says
+        is no event is parked at once.
         """
         cursor = await self._cursor()
         batch = await self._log.read(after=cursor.position, limit=self._batch_size, wait_seconds=READ_WAIT_SECONDS)
@@ -85,7 +86,8 @@ class Consumer:
         return self._failures >= ATTEMPTS
 
     async def _apply(self, cursor: Cursor, deliveries: tuple[Delivery, ...]) -> None:
-        messages = [delivery.message for delivery in deliveries]
+        messages = [delivery.message for delivery in deliveries if delivery.fault is None]
+        strays = [(delivery.message, delivery.fault) for delivery in deliveries if delivery.fault is not None]
         with self._telemetry.processing(messages):
             async with self._database.transaction(f"consume.{self._name}") as transaction:
                 if not await self._move(transaction, cursor, deliveries[-1].position):
@@ -95,9 +97,13 @@ class Consumer:
                 for message in messages:
                     if message.aggregate_id in blocked:
                         await self._dead_letters.park(transaction, message, reason="BEHIND_ANOTHER")
+                for stray, fault in strays:
+                    await self._dead_letters.park(transaction, stray, reason=fault)
                 new = await self._handle(transaction, live) if live else 0
             self._telemetry.processed(live, new)
         self._telemetry.parked(len(messages) - len(live))
+        for stray, fault in strays:
+            self._telemetry.gave_up(stray, reason=fault)
 
     async def _park(self, cursor: Cursor, delivery: Delivery, error: Exception) -> None:
         """Give up on one message, for a person to look at; what comes after it in its aggregate waits there too."""

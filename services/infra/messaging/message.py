@@ -21,10 +21,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message at its place in a log; positions grow, each is used once."""
+    """A message at its place in a log; positions grow, each is used once.
+
+    `fault` says why it is no event, for a message of another make: it is to be parked, with what `message` keeps of it.
+    """
 
     position: int
     message: Message
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

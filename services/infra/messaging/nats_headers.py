@@ -1,7 +1,7 @@
-"""How does an event travel in a message of NATS? Its data as they are, everything else in headers."""
+"""How an event travels in a message of NATS: its data as they are, everything else in headers."""
 
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
 
 from nats.aio.msg import Msg
 from nats.js.api import Header
@@ -14,6 +14,15 @@ AGGREGATE_VERSION = "Shop-Aggregate-Version"
 OCCUR_TIME = "Shop-Occur-Time"
 EPOCH = "Shop-Relay-Epoch"
 TRACEPARENT = "traceparent"
+
+# Anybody who may publish on the subject can put a message there: what is none of ours is told by these bounds.
+MALFORMED = "MALFORMED_MESSAGE"
+MOST_TEXT_LENGTH = 128
+MOST_DATA_BYTES = 65_536
+MOST_VERSION = 2**62  # the databases count to 2**63
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+STRAY_NAMESPACE = UUID("6f0e6f3c-53b0-5f0b-9a39-2f5e0c1d7a11")
 
 
 def envelope(message: Message, epoch: int) -> dict[str, str]:
@@ -29,23 +38,66 @@ def envelope(message: Message, epoch: int) -> dict[str, str]:
     }
 
 
-def headers_of(message: Msg) -> dict[str, str]:
-    """Return what came beside it."""
-    return message.headers or {}
+def identity_of(message: Msg) -> tuple[str, int] | None:
+    """Return the id of the event in a message and the epoch of its relay; None for a message of another make."""
+    headers = message.headers or {}
+    try:
+        return str(UUID(headers[Header.MSG_ID])), _number(headers[EPOCH])
+    except (KeyError, ValueError):
+        return None
 
 
-def delivery_of(message: Msg) -> Delivery:
-    """Return the event that a message carries, and its place. Raises KeyError or ValueError for one of another make."""
-    headers = headers_of(message)
-    return Delivery(
-        message.metadata.sequence.stream,
-        Message(
-            event_id=UUID(headers[Header.MSG_ID]),
-            type=headers[TYPE],
-            aggregate_id=UUID(headers[AGGREGATE_ID]),
-            aggregate_version=int(headers[AGGREGATE_VERSION]),
-            occur_time=datetime.fromisoformat(headers[OCCUR_TIME]),
-            traceparent=headers[TRACEPARENT],
-            data=message.data,
-        ),
+def delivery_of(message: Msg, *, incarnation: str) -> Delivery:
+    """Return the event that a message carries, and its place; with a fault if it carries none."""
+    position = message.metadata.sequence.stream
+    try:
+        return Delivery(position, _event_of(message.headers or {}, message.data))
+    except (KeyError, ValueError, OverflowError):
+        return Delivery(position, _remains_of(message, f"{incarnation}/{position}"), fault=MALFORMED)
+
+
+def _event_of(headers: dict[str, str], data: bytes) -> Message:
+    if len(data) > MOST_DATA_BYTES:
+        raise ValueError("more data than an event has")
+    return Message(
+        event_id=UUID(headers[Header.MSG_ID]),
+        type=_text(headers[TYPE]),
+        aggregate_id=UUID(headers[AGGREGATE_ID]),
+        aggregate_version=_number(headers[AGGREGATE_VERSION]),
+        occur_time=_time(headers[OCCUR_TIME]),
+        traceparent=_text(headers[TRACEPARENT]),
+        data=data,
     )
+
+
+def _remains_of(message: Msg, place: str) -> Message:
+    """Return what is kept of a stray message: an id from its place, no aggregate that another has, data cut short."""
+    stray_id = uuid5(STRAY_NAMESPACE, place)
+    return Message(
+        event_id=stray_id,
+        type="malformed",
+        aggregate_id=stray_id,
+        aggregate_version=0,
+        occur_time=message.metadata.timestamp,
+        traceparent="",
+        data=message.data[:MOST_DATA_BYTES],
+    )
+
+
+def _text(text: str) -> str:
+    if len(text) > MOST_TEXT_LENGTH or not text.isascii() or not text.isprintable():
+        raise ValueError("not a short line of printable ASCII")
+    return text
+
+
+def _number(text: str) -> int:
+    if not 0 < (number := int(text)) <= MOST_VERSION:
+        raise ValueError("out of range")
+    return number
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None or not EARLIEST <= time <= LATEST:
+        raise ValueError("not a time of ours")
+    return time

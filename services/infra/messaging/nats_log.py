@@ -1,4 +1,4 @@
-"""How is a log of events kept in NATS JetStream? One stream; each event says which one it comes after.
+"""A log of events in NATS JetStream: one stream; each event says which one it comes after.
 
 Fencing: JetStream refuses an event whose Nats-Expected-Last-Sequence or -Msg-Id is not the stream's last, so nothing
 comes between an append and what it knows. Whoever is refused looks at the log's end again, where each event has the
@@ -7,6 +7,7 @@ refused is refused too. What JetStream promises, and what not: docs/decisions/00
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from services.infra import deadline
 from services.infra.crash_points import crash_points
 from services.infra.messaging.log import Fenced, Replaced
 from services.infra.messaging.message import Batch, LogState, Message, without_repeats
-from services.infra.messaging.nats_headers import EPOCH, delivery_of, envelope, headers_of
+from services.infra.messaging.nats_headers import delivery_of, envelope, identity_of
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS
 from services.infra.settings import BadSettings
 from services.kernel.errors import Unavailable
@@ -34,6 +35,12 @@ SUBJECTS = "shop.events."
 # The server remembers event ids for this long; repeats of older ones are found among the last TAIL events.
 DUPLICATE_WINDOW_SECONDS = 600.0
 TAIL = 1000
+# Behind that many messages of another make the last event is not looked for.
+MOST_PAGES = 10
+# The stream refuses a larger message; an event has a few hundred bytes.
+MESSAGE_BYTES = 128 * 1024
+# A read takes no more than this, or two messages of the largest size that the server allows.
+READ_BYTES = 8 * 1024 * 1024
 
 CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 1
@@ -45,20 +52,25 @@ POLL_SECONDS = 0.1
 # A reader deletes its consumer; one that died is forgotten by the server after this long.
 CONSUMER_SECONDS = 5.0
 
+NEXT = "$JS.API.CONSUMER.MSG.NEXT"
 EXPECTED_LAST_MSG_ID = "Nats-Expected-Last-Msg-Id"
 WRONG_LAST_MSG_ID = 10070
 WRONG_LAST_SEQUENCE = 10071
+
+
+def can_sync_always(version: ServerVersion) -> bool:
+    """Say whether a server of this version has the setting `sync_interval: always`; none tells its clients of it."""
+    return (version.major, version.minor) >= (2, 10)
 
 
 class UnsafeSync(BadSettings):
     """The server may acknowledge events that are not on its disk yet, and nobody has said that this is fine."""
 
     def __init__(self, version: ServerVersion) -> None:
-        can_sync = (version.major, version.minor) >= (2, 10)
         remedy = (
             "Set `sync_interval: always` in its jetstream block and, since it does not tell its clients, say that you "
             "did with allow_unsafe_sync"
-            if can_sync
+            if can_sync_always(version)
             else "It has no setting to change that: use nats-server 2.10 or newer, or PostgreSQL, or accept the loss "
             "with allow_unsafe_sync"
         )
@@ -85,8 +97,25 @@ class _Tip:
         return replace(self, position=answer.seq, event_id=message.event_id, tail=tail)
 
 
+class _Client(Client):
+    """The client of nats-py 2.16, which stops reading for good at a message whose subject or headers it cannot parse.
+
+    Such a message comes without them here.
+    """
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        try:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        except (IndexError, UnicodeError):
+            await super()._process_msg(sid, b"unreadable", reply, data, b"")
+
+
 class NatsLog:
-    """Satisfies `log.EventLog`, on a stream of its own."""
+    """Satisfies `log.EventLog`, on a stream of its own.
+
+    The subject is open to all who may publish there. Whatever comes that is no event of a relay is delivered as such,
+    and what the log knows of its end is read from the events alone.
+    """
 
     def __init__(self, connection: Client) -> None:
         self._connection = connection
@@ -97,7 +126,7 @@ class NatsLog:
     @classmethod
     async def open(cls, url: str, *, allow_unsafe_sync: bool = False) -> Self:
         """Connect once, so that a wrong address fails here. Raises Unavailable, UnsafeSync unless that is allowed."""
-        connection = Client()
+        connection = _Client()
         try:
             async with _bounded(CONNECT_SECONDS):
                 await connection.connect(
@@ -148,14 +177,16 @@ class NatsLog:
         ends = monotonic() + wait_seconds
         async with _bounded(wait_seconds + OPERATION_SECONDS):
             state = await self._state()
-            while state.head <= after and monotonic() < ends:
+            # A head without a message is one that was deleted by hand.
+            while not (messages := await self._fetch(after, limit) if state.head > after else []):
+                if monotonic() >= ends:
+                    return Batch(state, ())
                 await asyncio.sleep(POLL_SECONDS)
                 state = await self._state()
-            if state.head <= after:
-                return Batch(state, ())
-            deliveries = tuple(delivery_of(message) for message in await self._fetch(after, limit))
             # Read last: ahead of the deliveries, never behind them, and of another incarnation if they might be.
-            return Batch(await self._state(), deliveries)
+            state = await self._state()
+            deliveries = tuple(delivery_of(message, incarnation=state.incarnation) for message in messages)
+            return Batch(state, deliveries)
 
     async def state(self) -> LogState:
         """Return the stream's state; one that is missing is created."""
@@ -188,17 +219,33 @@ class NatsLog:
                     subjects=[f"{SUBJECTS}>"],
                     storage=StorageType.FILE,
                     duplicate_window=DUPLICATE_WINDOW_SECONDS,
+                    max_msg_size=MESSAGE_BYTES,
                 )
             )
+        if found.config.max_msg_size != MESSAGE_BYTES:  # a stream from before there was a limit
+            found = await self._stream.update_stream(found.config, max_msg_size=MESSAGE_BYTES)
         return LogState(f"{found.created}", found.state.last_seq, found.state.messages)
 
     async def _look(self, epoch: int) -> _Tip:
         """Return the log's end. Raises Fenced when a relay of a higher epoch put it there."""
         state = await self._state()
-        tail = [headers_of(message) for message in await self._fetch(max(0, state.head - TAIL), TAIL)]
-        if tail and int(tail[-1][EPOCH]) > epoch:
-            raise Fenced(int(tail[-1][EPOCH]))
-        return _Tip(epoch, state.incarnation, state.head, tail=tuple(headers[Header.MSG_ID] for headers in tail))
+        tail: list[tuple[str, int]] = []
+        begin, pages = state.head, 0
+        while begin > 0 and not tail and pages < MOST_PAGES:
+            begin, pages = max(0, begin - TAIL), pages + 1
+            tail = await self._events_after(begin)
+        if tail and tail[-1][1] > epoch:
+            raise Fenced(tail[-1][1])
+        return _Tip(epoch, state.incarnation, state.head, tail=tuple(event_id for event_id, _ in tail))
+
+    async def _events_after(self, begin: int) -> list[tuple[str, int]]:
+        """Return the id and the epoch of each event among the TAIL messages after a position."""
+        found: list[tuple[str, int]] = []
+        after = begin
+        while messages := await self._fetch(after, begin + TAIL - after):
+            found += [identity for message in messages if (identity := identity_of(message))]
+            after = messages[-1].metadata.sequence.stream
+        return found
 
     async def _publish(self, messages: Sequence[Message], tip: _Tip) -> tuple[int, _Tip]:
         """Send the messages in one go; return how many of them, from the first on, the log holds, and its new end."""
@@ -225,7 +272,13 @@ class NatsLog:
         return await asyncio.gather(*sendings, return_exceptions=True)
 
     async def _fetch(self, after: int, limit: int) -> list[Msg]:
-        """Return the messages after a position, with a consumer that lives for one read and so has no state to lose."""
+        """Return messages after a position, as many as READ_BYTES hold, none only where there are none.
+
+        With a consumer that lives for one read and so has no state to lose. It asks for whole messages: one for headers
+        alone ends nats-server 2.9 and 2.15 by a panic when it comes to headers of less than 10 bytes.
+        """
+        if limit <= 0:
+            return []
         consumer = await self._stream.add_consumer(
             STREAM,
             ConsumerConfig(
@@ -237,17 +290,34 @@ class NatsLog:
             ),
         )
         wanted = min(limit, consumer.num_pending or 0)
-        messages: list[Msg] = []
-        if wanted:
-            subscription = await self._stream.pull_subscribe_bind(stream=STREAM, name=consumer.name)
-            try:
-                messages = await subscription.fetch(wanted, timeout=REQUEST_SECONDS)
-            finally:
-                await subscription.unsubscribe()
+        messages = await self._pull(consumer.name, wanted) if wanted else []
         await self._stream.delete_consumer(STREAM, consumer.name)
         # A connection that was lost in between may have taken some along.
-        if [message.metadata.sequence.consumer for message in messages] != list(range(1, wanted + 1)):
+        complete = [message.metadata.sequence.consumer for message in messages] == list(range(1, len(messages) + 1))
+        if not complete or (wanted and not messages):
             raise nats.errors.TimeoutError
+        return messages
+
+    async def _pull(self, consumer: str, wanted: int) -> list[Msg]:
+        """Return what one request brings. The client's own fetch takes a message that has a `Status` for the server's.
+
+        A message of the stream has an address to acknowledge it at, which the server's own word has not.
+        """
+        inbox = self._connection.new_inbox()
+        # The request bounds the bytes; the subscription's limit would drop messages.
+        subscription = await self._connection.subscribe(inbox, pending_bytes_limit=0)
+        most_bytes = max(READ_BYTES, 2 * self._connection.max_payload)
+        request = json.dumps({"batch": wanted, "no_wait": True, "max_bytes": most_bytes}).encode()
+        messages: list[Msg] = []
+        try:
+            await self._connection.publish(f"{NEXT}.{STREAM}.{consumer}", request, reply=inbox)
+            while len(messages) < wanted:
+                message = await subscription.next_msg(timeout=REQUEST_SECONDS)
+                if not message.reply:
+                    break
+                messages.append(message)
+        finally:
+            await subscription.unsubscribe()
         return messages
 
 

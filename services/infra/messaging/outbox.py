@@ -17,10 +17,10 @@ from services.infra.postgres import Database
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to publish until it ends; a new holder has a higher epoch. And what was published under it and before.
+    """The right to publish until it ends; a new holder has a higher epoch. And which log was published to.
 
-    While a log is filled again, `republish_after` is the sequence that was reached and `republish_to` the one to end
-    with.
+    `published_count` is how many messages that log held then, strays included: one that holds less has lost some. While
+    a log is filled again, `republish_after` is the sequence that was reached and `republish_to` the one to end with.
     """
 
     epoch: int
@@ -90,14 +90,14 @@ class Outbox:
     async def mark_published(
         self, events: Sequence[Stored], *, lease: Lease, log: LogState, reached: int | None = None
     ) -> Lease:
-        """Take the events out of the outbox, count them, and keep which log has them.
+        """Take the events out of the outbox, and keep which log has them and how many messages it holds.
 
         `reached` is how far a log that is filled again has come, None when it is full or was never empty. Raises Fenced
         when the lease went to another, or when these events were marked before.
         """
-        # Purpose: the fence, and each event counted once, even if an earlier mark committed and nobody heard of it.
+        # Purpose: the fence, and what the log holds now, which it may not fall short of later.
         update = """
-            UPDATE relay SET published_count = published_count + $3, log_incarnation = $4, republish_after = $5,
+            UPDATE relay SET published_count = $3, log_incarnation = $4, republish_after = $5,
                 republish_to = CASE WHEN $5::bigint IS NULL THEN NULL ELSE republish_to END
             WHERE epoch = $1 AND republish_after IS NOT DISTINCT FROM $2
             RETURNING epoch, log_incarnation, published_count, republish_after, republish_to"""
@@ -105,7 +105,7 @@ class Outbox:
         delete = """
             DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS event (stream_id, version)
             WHERE outbox.stream_id = event.stream_id AND outbox.version = event.version"""
-        arguments = (lease.epoch, lease.republish_after, len(events), log.incarnation, reached)
+        arguments = (lease.epoch, lease.republish_after, log.count, log.incarnation, reached)
         keys = [event.stream_id for event in events], [event.version for event in events]
         async with self._database.transaction("relay.mark_published") as transaction:
             rows = await transaction.fetch("UPDATE relay", update, *arguments)

@@ -1,4 +1,4 @@
-"""How is a log of events kept in PostgreSQL? One writer at a time under the head's row, fenced by epoch, dense."""
+"""A log of events in PostgreSQL: one writer at a time under the head's row, fenced by epoch, dense."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,8 +28,12 @@ class PostgresLog:
             if await self._lock_head(transaction, epoch) != incarnation:
                 raise Replaced
             # Purpose: dense positions for the messages that are not there yet; only we can append until the commit.
+            # They begin after the last row: one that was written by hand is a part of the log and beyond its head.
             insert = """
-                WITH fresh AS (
+                WITH base AS (
+                    SELECT greatest(position, (SELECT max(position) FROM event_log)) AS position
+                    FROM event_log_head),
+                fresh AS (
                     SELECT message.*, row_number() OVER (ORDER BY place) AS step
                     FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[],
                         $7::bytea[]) WITH ORDINALITY AS message (event_id, type, aggregate_id, aggregate_version,
@@ -38,11 +42,12 @@ class PostgresLog:
                 appended AS (
                     INSERT INTO event_log (position, event_id, type, aggregate_id, aggregate_version, occur_time,
                         traceparent, data)
-                    SELECT head.position + step, event_id, type, aggregate_id, aggregate_version, occur_time,
+                    SELECT base.position + step, event_id, type, aggregate_id, aggregate_version, occur_time,
                         traceparent, data
-                    FROM fresh, event_log_head head RETURNING position)
-                UPDATE event_log_head SET epoch = $8, position = position + (SELECT count(*) FROM appended)
-                RETURNING incarnation, position, position AS count"""
+                    FROM fresh, base RETURNING position)
+                UPDATE event_log_head SET epoch = $8, position = base.position + (SELECT count(*) FROM appended)
+                FROM base
+                RETURNING incarnation, event_log_head.position, event_log_head.position AS count"""
             columns = columns_of(without_repeats(messages))
             (head,) = await transaction.fetch("INSERT event_log", insert, *columns, epoch)
         crash_points.reached("event_log.appended")
@@ -61,7 +66,7 @@ class PostgresLog:
         """Return the head; a log that was wiped is given a new one."""
         # Purpose: positions are dense, so the first and the last tell the count; rows that are gone show in it.
         select = """
-            SELECT incarnation, position, coalesce(
+            SELECT incarnation, greatest(position, (SELECT max(position) FROM event_log)) AS position, coalesce(
                 (SELECT max(position) FROM event_log) - (SELECT min(position) FROM event_log) + 1, 0) AS count
             FROM event_log_head"""
         rows = await self._database.fetch("SELECT event_log_head", select)

@@ -13,6 +13,8 @@ import nats
 import pytest
 import pytest_asyncio
 
+from services.infra.messaging.nats_log import NatsLog
+from services.local import nats as nats_server
 from services.local.broker import Broker
 from services.local.endpoints import Bus
 from services.local.errors import LocalError
@@ -22,11 +24,19 @@ from services.local.postgres import EmbeddedPostgres
 from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN, needs_nats
 from tests.integration.local.traces import Marked
+from tests.stack import programs
 
 SUBJECT = "kept"
 RECOVERY = "automatic recovery in progress"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def open_and_close(foundation: Foundation) -> None:
+    """The log of events, as a service opens it."""
+    event_log = foundation.event_log
+    log = await NatsLog.open(event_log.url, allow_unsafe_sync=event_log.allow_unsafe_sync)
+    await log.close()
 
 
 async def ask(dsn: str, question: str) -> object:
@@ -127,7 +137,18 @@ async def test_a_restarted_server_is_missed_when_it_dies(options: PlatformOption
 @needs_nats
 async def test_with_nats_events_go_to_it(foundation_with_nats: Foundation, broker: Broker) -> None:
     assert foundation_with_nats.event_log.url == broker.url
-    assert foundation_with_nats.event_log.allow_unsafe_sync is not broker.syncs_always
+    await open_and_close(foundation_with_nats)
+
+
+async def test_the_services_take_a_newer_nats_which_syncs_always(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours is told to, and no server tells its clients that it does."""
+    monkeypatch.setattr(nats_server, "_find_binary", programs.nats_server)
+    async for foundation in foundation_in(tmp_path, bus="nats"):
+        assert foundation.nats is not None
+        assert foundation.nats.syncs_always
+        await open_and_close(foundation)
 
 
 @needs_nats

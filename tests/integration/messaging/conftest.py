@@ -19,14 +19,21 @@ from services.infra.messaging.log import EventLog
 from services.infra.messaging.message import Delivery, Message
 from services.infra.messaging.nats_log import NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
+from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.local import nats
+from services.local.databases import Databases
 from services.local.nats import EmbeddedNats, NatsStart, nats_server_available, start_nats
 from services.local.scratch import Scratch
 from tests.fakes.event_log import MemoryLog
-from tests.postgres import PostgresServer
+from tests.integration.messaging.consuming import Bench
+from tests.integration.messaging.relaying import Store
+from tests.postgres import CONSUMER, PostgresServer, empty
+from tests.stack import programs
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-KINDS = ("memory", "postgres", "nats")
+EFFECTS = "CREATE TABLE effects (event_id uuid PRIMARY KEY, aggregate_id uuid, version bigint, place bigserial)"
+KINDS = ("memory", "postgres", "nats", "newer_nats")
 
 
 def message(aggregate_id: UUID | None = None, version: int = 1) -> Message:
@@ -74,15 +81,24 @@ async def running_nats(folder: Path) -> AsyncIterator[Nats]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedNats]:
     """The server of the session."""
-    async with running_nats(tmp_path_factory.mktemp("nats")) as nats:
-        yield nats.server
+    async with running_nats(tmp_path_factory.mktemp("nats")) as running:
+        yield running.server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def newer_nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedNats]:
+    """A server of the newest release beside it, which syncs always; the same where there is no older one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nats, "_find_binary", programs.nats_server)
+        async with running_nats(tmp_path_factory.mktemp("newer_nats")) as running:
+            yield running.server
 
 
 @pytest.fixture
 async def mortal_nats(tmp_path: Path) -> AsyncIterator[Nats]:
     """A server of the test's own, to be killed."""
-    async with running_nats(tmp_path) as nats:
-        yield nats
+    async with running_nats(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture
@@ -123,6 +139,32 @@ class OpenDatabases:
             await database.close(timeout_seconds=5)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def consumer_dsn(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database of our own."""
+    dsn = (await Databases(postgres_server.admin_dsn).create(["consumer_test"]))["consumer_test"]
+    effects: Path = tmp_path_factory.mktemp("effects")
+    (effects / "effects_0001.sql").write_text(EFFECTS)
+    for folder in (CONSUMER, effects):
+        await migrate(dsn, folder)
+    return dsn
+
+
+@pytest.fixture
+async def bench(consumer_dsn: str, runtime: setup.Runtime) -> AsyncIterator[Bench]:
+    """A consumer that has consumed nothing."""
+    await empty(consumer_dsn)
+    database = await Database.open(consumer_dsn, pool_size=6, telemetry=runtime.for_context("test"))
+    yield Bench(database, runtime)
+    await database.close(timeout_seconds=5)
+
+
+@pytest.fixture
+async def store(database_of: "OpenDatabases", runtime: setup.Runtime) -> Store:
+    """The orders' database, without events."""
+    return Store(await database_of("order"), runtime)
+
+
 @pytest.fixture(params=KINDS)
 def logs(request: pytest.FixtureRequest) -> tuple[EventLog, EventLog]:
     """One empty log as two processes have it."""
@@ -146,8 +188,22 @@ async def postgres_logs(database_of: OpenDatabases) -> tuple[EventLog, EventLog]
 @pytest.fixture
 async def nats_logs(nats_server: EmbeddedNats) -> AsyncIterator[tuple[EventLog, EventLog]]:
     """On NATS."""
+    async with two_logs(nats_server) as logs:
+        yield logs
+
+
+@pytest.fixture
+async def newer_nats_logs(newer_nats_server: EmbeddedNats) -> AsyncIterator[tuple[EventLog, EventLog]]:
+    """On a newer NATS."""
+    async with two_logs(newer_nats_server) as logs:
+        yield logs
+
+
+@asynccontextmanager
+async def two_logs(server: EmbeddedNats) -> AsyncIterator[tuple[NatsLog, NatsLog]]:
+    """One empty log of a server as two processes have it."""
     async with AsyncExitStack() as stack:
-        logs = [await NatsLog.open(nats_server.url, allow_unsafe_sync=True) for _ in range(2)]
+        logs = [await NatsLog.open(server.url, allow_unsafe_sync=True) for _ in range(2)]
         for log in logs:
             stack.push_async_callback(log.close)
         await logs[0].reset()

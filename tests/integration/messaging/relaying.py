@@ -12,7 +12,6 @@ from services.infra.messaging.message import Message
 from services.infra.messaging.outbox import Lease, Outbox
 from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
-from tests.integration.messaging.conftest import TRACEPARENT
 
 
 def to_message(row: asyncpg.Record) -> Message:
@@ -23,7 +22,7 @@ def to_message(row: asyncpg.Record) -> Message:
         aggregate_id=row["stream_id"],
         aggregate_version=row["version"],
         occur_time=row["occur_time"],
-        traceparent=TRACEPARENT,
+        traceparent="",
         data=b"",
     )
 

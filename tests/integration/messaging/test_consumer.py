@@ -1,47 +1,19 @@
 """Does each event have its effect once and in order, whatever fails, comes twice or is cut off?"""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from observability.telemetry import setup
 from services.infra.messaging.consumer import ATTEMPTS
 from services.infra.messaging.message import Message
-from services.infra.migrations import migrate
-from services.infra.postgres import Database, Transaction
+from services.infra.postgres import Transaction
 from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
-from services.local.databases import Databases
 from tests.cancelling import is_cancelled_at
 from tests.integration.messaging.conftest import message
 from tests.integration.messaging.consuming import Bench
-from tests.postgres import CONSUMER, PostgresServer, empty
-
-EFFECTS = "CREATE TABLE effects (event_id uuid PRIMARY KEY, aggregate_id uuid, version bigint, place bigserial)"
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def consumer_dsn(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database of our own."""
-    dsn = (await Databases(postgres_server.admin_dsn).create(["consumer_test"]))["consumer_test"]
-    effects: Path = tmp_path_factory.mktemp("effects")
-    (effects / "effects_0001.sql").write_text(EFFECTS)
-    for folder in (CONSUMER, effects):
-        await migrate(dsn, folder)
-    return dsn
-
-
-@pytest.fixture
-async def bench(consumer_dsn: str, runtime: setup.Runtime) -> AsyncIterator[Bench]:
-    """A consumer that has consumed nothing."""
-    await empty(consumer_dsn)
-    database = await Database.open(consumer_dsn, pool_size=6, telemetry=runtime.for_context("test"))
-    yield Bench(database, runtime)
-    await database.close(timeout_seconds=5)
 
 
 def ids(messages: Sequence[Message]) -> list[UUID]:

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from observability.telemetry import setup
 from services.infra.messaging.log import Fenced
 from services.infra.messaging.message import LogState, Message
 from services.infra.messaging.outbox import Outbox, Stored
@@ -17,12 +16,6 @@ from services.kernel.errors import Unavailable
 from tests.cancelling import is_cancelled_at
 from tests.integration.messaging.conftest import OpenDatabases, everything
 from tests.integration.messaging.relaying import Store, run
-
-
-@pytest.fixture
-async def store(database_of: OpenDatabases, runtime: setup.Runtime) -> Store:
-    """Without events."""
-    return Store(await database_of("order"), runtime)
 
 
 @pytest.fixture
