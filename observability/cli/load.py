@@ -1,4 +1,4 @@
-"""`plumb load`: how long do customers wait when orders arrive at this rate?"""
+"""`plumb load`: place orders at a rate, and say how long customers wait."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,7 @@ from observability.lab.errors import LoadError, LoadUsageError
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
 _EXIT_INVALID = 3
+_EXIT_ORDERS_FAILED = 4
 _EXIT_INTERRUPTED = 130
 _EXIT_SIGNAL_BASE = 128
 
@@ -37,14 +38,19 @@ def load(  # noqa: PLR0913 - an option of the command is an argument here; they 
 ) -> None:
     """Place orders at a steady rate and say how long customers wait, counted from when each order was due.
 
+    Quantiles are of the orders that were sold, those that failed apart. Where some failed it says why, and at which
+    rate none would. An order for more than there is in stock got a correct answer, and did not fail.
+
     Arrivals are a seeded Poisson schedule, computed beforehand and kept however slow the answers are (an open loop).
-    Gates check that the generator was nowhere the limit; a run that fails one is INVALID and its figures are worth
-    nothing. A file of baskets has one basket a line, codes by commas, or is the Online Retail CSV; plain or .xz.
+    Gates check that the generator was nowhere the limit, and that the platform kept up; a run that fails one is
+    INVALID, and its latencies are worth nothing. A file of baskets has one basket a line, codes by commas, or is the
+    Online Retail CSV; plain or .xz.
 
     Examples: plumb load --rate 40 --duration 60, or
     plumb load --closed --concurrency 16 --requests 5000 --baskets baskets.csv.xz
 
-    Exit codes: 0 valid, 1 the platform could not be used, 2 bad options, 3 INVALID, 130 interrupted.
+    Exit codes: 0 valid, and no order failed; 1 the platform could not be used; 2 bad options; 3 INVALID; 4 orders
+    failed, and the generator was not the limit; 130 interrupted, 143 terminated.
     """
     command = LoadCommand(
         rate_per_second=rate,
@@ -76,6 +82,8 @@ def _exit_code(command: LoadCommand) -> int:
         return _fail("interrupted before the first order", _EXIT_INTERRUPTED)
     if result.stop_signal is not None:
         return _EXIT_SIGNAL_BASE + result.stop_signal
+    if result.failed and result.generator_valid:
+        return _EXIT_ORDERS_FAILED
     return 0 if result.valid else _EXIT_INVALID
 
 

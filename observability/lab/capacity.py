@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from observability.lab.figures import SHARE_OF_CAPACITY, rounded_down
 from observability.lab.generator import GeneratorTask
 from observability.lab.load import Load, run_load
 from observability.lab.options import LoadOptions, Progress
@@ -18,8 +19,6 @@ COUNTED_SECONDS = 5.0
 WHOLE_SECONDS = WARM_UP_SECONDS + COUNTED_SECONDS
 # More than any machine sells meanwhile would make the plan take longer than the measurement.
 MOST_ORDERS = 2_000
-# Half of the capacity leaves room for Poisson arrivals, large baskets and what else the machine does.
-SHARE_OF_CAPACITY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +84,6 @@ def capacity_of(load: Load) -> Capacity:
     )
     seconds = until - WARM_UP_SECONDS
     return Capacity(sold / seconds if seconds > 0 else 0.0, len(load.requests))
-
-
-def rounded_down(per_second: float) -> float:
-    """Round a rate down to a whole number from 10 on, to one decimal below."""
-    return float(int(per_second)) if per_second >= 10 else int(per_second * 10) / 10
 
 
 def _silent(_progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""What did a run show, in figures that can be printed, kept in a file and compared?"""
+"""Result of a run, in figures that can be printed, kept in a file and compared."""
 
 import errno
 import secrets
@@ -12,7 +12,7 @@ import orjson
 
 from observability.lab.errors import LoadError
 from observability.lab.figures import Latencies, latencies
-from observability.lab.gates import Gate, GateStatus
+from observability.lab.gates import Gate, GateStatus, generator_failures
 from observability.lab.host import HostUse
 from observability.lab.options import LoadOptions, LoopName
 from observability.lab.outcomes import OutcomeKind
@@ -20,11 +20,15 @@ from observability.lab.run import RequestRecord
 
 FORMAT = "plumbline-load/1"
 STOPPED_EARLY = "stopped early"
+_FAILED = frozenset({OutcomeKind.ERROR, OutcomeKind.TRANSPORT})
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """The figures of a run: counts of orders, orders a second, and latencies in seconds from the intended send time."""
+    """The figures of a run: counts of orders, orders a second, and latencies in seconds from the intended send time.
+
+    `throughput_per_second` counts all answers, `sold_per_second` the confirmed orders; `latency` is that of all orders.
+    """
 
     scheduled: int
     sent: int
@@ -34,6 +38,7 @@ class LoadSummary:
     errors_by_reason: dict[str, int]
     transport_errors_by_reason: dict[str, int]
     throughput_per_second: float
+    sold_per_second: float
     latency: Latencies | None
     latency_by_outcome: dict[str, Latencies]
     send_lag: Latencies | None
@@ -60,6 +65,16 @@ class LoadResult:
         return failed if self.stop_signal is None else [STOPPED_EARLY, *failed]
 
     @property
+    def generator_valid(self) -> bool:
+        """Whether the run went to its end and the generator was nowhere the limit, whatever the platform did."""
+        return self.stop_signal is None and not generator_failures(self.gates)
+
+    @property
+    def failed(self) -> int:
+        """How many orders got an error or no answer; one that was rejected got a correct answer."""
+        return sum(record.outcome in _FAILED for record in self.records)
+
+    @property
     def valid(self) -> bool:
         """Whether the figures can be used; gates that could not be checked do not count against it."""
         return not self.invalid_because
@@ -77,6 +92,7 @@ class LoadResult:
             errors_by_reason=self._reasons(OutcomeKind.ERROR),
             transport_errors_by_reason=self._reasons(OutcomeKind.TRANSPORT),
             throughput_per_second=answered / self.elapsed_seconds,
+            sold_per_second=kinds[OutcomeKind.CONFIRMED] / self.elapsed_seconds,
             latency=latencies(record.latency_seconds for record in self.records),
             latency_by_outcome={
                 kind.value: found

@@ -1,4 +1,4 @@
-"""How does a run look in a terminal: while it goes on, and at its end?"""
+"""A run in a terminal: its progress, and its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
+from observability.analysis.quantiles import fewest_for
 from observability.lab.figures import Latencies
 from observability.lab.gates import GateStatus
+from observability.lab.judgement import Asked, count_orders, judge
 from observability.lab.options import Progress
 from observability.lab.result import LoadResult, LoadSummary
 from observability.lab.run import OnProgress
 
 _PLAIN_LINE_EVERY_SECONDS = 5.0
+_ROW_NAMES = {"confirmed": "sold", "transport": "no answer"}
 _GATE_COLOURS = {GateStatus.PASSED: "green", GateStatus.FAILED: "red", GateStatus.NOT_CHECKED: "yellow"}
 
 
@@ -40,8 +43,11 @@ def showing_progress(console: Console) -> Iterator[OnProgress]:
 
 
 def print_result(console: Console, result: LoadResult) -> None:
-    """Print a run's counts, latencies, gates and verdict."""
+    """Print a run's counts and why orders failed, its latencies, gates and verdict."""
     summary = result.summary()
+    asked = Asked(rate_per_second=result.options.rate_per_second)
+    judged = judge(summary, result.host, asked, elapsed_seconds=result.elapsed_seconds)
+    console.print(f"[bold]{escape(count_orders(summary))}.[/] {escape(judged)}", highlight=False, soft_wrap=True)
     console.print(_counts(result, summary))
     console.print(_latency_table(result, summary))
     if result.loop == "closed":
@@ -76,7 +82,7 @@ def _counts(result: LoadResult, summary: LoadSummary) -> Table:
     table.add_column(justify="right")
     table.add_row("orders scheduled", f"{summary.scheduled:,}")
     table.add_row("sent", f"{summary.sent:,}")
-    table.add_row("confirmed", f"{summary.confirmed:,}")
+    table.add_row("sold", f"{summary.confirmed:,}")
     if summary.pending:
         table.add_row("pending", f"{summary.pending:,}")
     for what, reasons in (
@@ -87,6 +93,7 @@ def _counts(result: LoadResult, summary: LoadSummary) -> Table:
         for reason, count in reasons.items():
             table.add_row(f"{what} {escape(reason)}", f"{count:,}")
     table.add_row("answered a second", f"{summary.throughput_per_second:.1f}")
+    table.add_row("sold a second", f"{summary.sold_per_second:.1f}")
     table.add_row("elapsed", f"{result.elapsed_seconds:.1f} s")
     return table
 
@@ -96,14 +103,19 @@ def _latency_table(result: LoadResult, summary: LoadSummary) -> Table:
     table = Table(f"latency from {origin}", "orders", "p50 ms", "p95 ms", "p99 ms", "max ms", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    rows: list[tuple[str, Latencies | None]] = [("all", summary.latency), *summary.latency_by_outcome.items()]
-    if result.loop == "open":
+    rows = [(_ROW_NAMES.get(name, name), row) for name, row in summary.latency_by_outcome.items()]
+    if result.loop == "open" and summary.send_lag is not None:
         rows.append(("send lag", summary.send_lag))
     for name, row in rows:
-        if row is not None:
-            figures = (row.p50, row.p95, row.p99, row.maximum)
-            table.add_row(name, f"{row.count:,}", *(f"{seconds * 1e3:.2f}" for seconds in figures))
+        told = (_quantile(row, q, seconds) for q, seconds in ((0.50, row.p50), (0.95, row.p95), (0.99, row.p99)))
+        table.add_row(name, f"{row.count:,}", *told, f"{row.maximum * 1e3:.2f}")
     return table
+
+
+def _quantile(row: Latencies, q: float, seconds: float) -> str:
+    """Write a quantile in milliseconds, or how many orders it needs."""
+    needed = fewest_for(q)
+    return f"{seconds * 1e3:.2f}" if row.count >= needed else f"needs {needed}"
 
 
 def _host_line(result: LoadResult) -> str:

@@ -15,7 +15,9 @@ from observability.lab.demo.options import DemoError, DemoOptions
 from observability.lab.demo.red import red_tables
 from observability.lab.demo.scrapes import ScrapePair
 from observability.lab.demo.waterfalls import choose_waterfalls
+from observability.lab.judgement import Asked, count_orders, judge
 from observability.lab.load import Load
+from observability.lab.outcomes import OutcomeKind
 from observability.lab.report.result import (
     DemoResult,
     GateFigure,
@@ -70,8 +72,10 @@ def make_result(options: DemoOptions, observation: Observation, phases: Phases) 
         seed=options.seed,
         environment={**observation.environment, **describe_host_use(load.host)},
         phases=phases,
-        orders=_orders(load, observation.expected_rejections),
-        quantiles=quantile_figures([record.latency_seconds for record in load.requests]),
+        orders=_orders(observation),
+        quantiles=quantile_figures(
+            [record.latency_seconds for record in load.requests if record.outcome is OutcomeKind.CONFIRMED]
+        ),
         effects=effects_of(notifications(recorded.forest, since_unix_seconds=load.started_at_unix_seconds)),
         points=_points(load.requests),
         invalid_because=load.invalid_because,
@@ -96,8 +100,9 @@ def _read(observation: Observation) -> Recorded:
     )
 
 
-def _orders(load: Load, expected_rejections: int) -> Orders:
-    summary = load.summary
+def _orders(observation: Observation) -> Orders:
+    load, summary = observation.load, observation.load.summary
+    asked = Asked(rate_per_second=observation.rate_per_second, capacity_per_second=observation.capacity_per_second)
     return Orders(
         scheduled=summary.scheduled,
         sent=summary.sent,
@@ -106,8 +111,10 @@ def _orders(load: Load, expected_rejections: int) -> Orders:
         rejected=summary.rejected_by_reason,
         errors=summary.errors_by_reason,
         unanswered=summary.transport_errors_by_reason,
-        expected_rejections=expected_rejections,
+        expected_rejections=observation.expected_rejections,
         throughput_per_second=summary.throughput_per_second,
+        counted=count_orders(summary),
+        judged=judge(summary, load.host, asked, elapsed_seconds=load.elapsed_seconds),
     )
 
 

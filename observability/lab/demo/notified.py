@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from observability.analysis.quantiles import quantile, quantile_interval
+from observability.analysis.quantiles import fewest_for, quantile, quantile_interval
 from observability.analysis.spans import Link, Span, SpanStatus
 from observability.analysis.trees import Forest, Trace
-from observability.lab.report.result import Effect, QuantileFigure
+from observability.lab.report.result import QUANTILES, Effect, QuantileFigure
 
 ORDER_ROOT = "POST /orders"
 NOTIFIED = "notification.send_confirmation"
-_QUANTILES = (0.50, 0.95, 0.99)
 _NANOSECONDS = 1e9
 
 
@@ -61,9 +60,9 @@ def effects_of(notified: Sequence[Notified]) -> tuple[Effect, ...]:
 
 
 def quantile_figures(seconds: Sequence[float]) -> tuple[QuantileFigure, ...]:
-    """Give the usual quantiles with their intervals."""
+    """Give the usual quantiles of which there are values enough for both bounds of the 95 % interval."""
     ordered = sorted(seconds)
-    intervals = [(q, quantile_interval(ordered, q)) for q in _QUANTILES]
+    intervals = [(q, quantile_interval(ordered, q)) for q in QUANTILES if len(ordered) >= fewest_for(q)]
     return tuple(QuantileFigure(q, quantile(ordered, q), each.low, each.high) for q, each in intervals)
 
 

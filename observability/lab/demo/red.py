@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from observability.analysis.openmetrics import HistogramDelta, merge
+from observability.analysis.quantiles import fewest_for
 from observability.lab.demo.scrapes import ScrapePair
 from observability.lab.report.result import RedRow, RedTable
 from observability.telemetry.rpc import SERVER_FAULTS
@@ -107,6 +108,10 @@ def _agrees(part: HistogramDelta, whole: HistogramDelta) -> bool:
     return whole.labels.items() <= part.labels.items()
 
 
+def _quantile(delta: HistogramDelta, q: float) -> float | None:
+    return delta.quantile(q) if delta.count >= fewest_for(q) else None
+
+
 def _row(kind: _Kind, whole: HistogramDelta, parts: Sequence[HistogramDelta], elapsed_seconds: float) -> RedRow:
     ends = {part.labels.get(kind.outcome_label or "", ""): round(part.count) for part in parts}
     return RedRow(
@@ -116,7 +121,7 @@ def _row(kind: _Kind, whole: HistogramDelta, parts: Sequence[HistogramDelta], el
         rate_per_second=whole.count / elapsed_seconds,
         errors=sum(count for end, count in ends.items() if kind.is_error(end)),
         faults=sum(count for end, count in ends.items() if kind.is_fault(end)),
-        p50_seconds=whole.quantile(0.50),
-        p95_seconds=whole.quantile(0.95),
+        p50_seconds=_quantile(whole, 0.50),
+        p95_seconds=_quantile(whole, 0.95),
         outcomes={end or "ok": count for end, count in sorted(ends.items(), key=lambda item: -item[1])},
     )

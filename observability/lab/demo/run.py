@@ -14,7 +14,6 @@ from observability.lab.capacity import (
     Capacity,
     Probe,
     measure_capacity,
-    rounded_down,
 )
 from observability.lab.catalogue import StockPlan, ample_stock, plan_stock
 from observability.lab.demo.effects import Aftermath, wait_for_effects
@@ -23,6 +22,7 @@ from observability.lab.demo.evidence import Observation, make_result
 from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
 from observability.lab.demo.options import HIGHEST_RATE, LEAST_CAPACITY, OUT_OF_STOCK_SHARE, DemoError, DemoOptions
 from observability.lab.demo.scrapes import ScrapePair, scrape_when_quiet
+from observability.lab.figures import rounded_down
 from observability.lab.generator import GeneratorTask
 from observability.lab.host import default_cpu, usable_cpus
 from observability.lab.load import Load, run_load

@@ -1,4 +1,4 @@
-"""How are the latencies distributed? Bars by outcome on a logarithmic axis, quantiles with their intervals."""
+"""Distribution of the latencies: bars by outcome on a logarithmic axis, quantiles with their intervals."""
 
 import math
 from collections import Counter

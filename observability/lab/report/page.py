@@ -47,6 +47,7 @@ def render(result: DemoResult) -> str:
         result=result,
         headline=words.headline(result),
         share=words.share,
+        too_few=words.too_few(result),
         styles=styles_of(result.points),
         drawn=_draw(result),
         maximum_rows=_MAXIMUM_ROWS,

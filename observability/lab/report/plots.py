@@ -1,4 +1,4 @@
-"""What do the plots have in common: their frame, the outcomes' colours, and the milliseconds they show?"""
+"""What all plots share: their frame, the outcomes' colours, and the milliseconds they show."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class OutcomeStyle:
 
 # Drawn in this order, the rare ones on top. Crosses and dots differ for those who see no colours.
 OUTCOME_STYLES = (
-    OutcomeStyle("confirmed", "confirmed", "#2b6cb0", cross=False),
+    OutcomeStyle("confirmed", "sold", "#2b6cb0", cross=False),
     OutcomeStyle("rejected", "rejected", "#dd6b20", cross=True),
     OutcomeStyle("pending", "pending", "#805ad5", cross=True),
     OutcomeStyle("error", "error", "#c53030", cross=True),

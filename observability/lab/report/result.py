@@ -13,6 +13,9 @@ from observability.analysis.waterfall import Segment
 
 FORMAT = "plumbline-demo/3"
 
+# The quantiles that are told where there are values enough.
+QUANTILES = (0.50, 0.95, 0.99)
+
 Mode = Literal["services", "monolith"]
 Bus = Literal["postgres", "nats"]
 
@@ -32,7 +35,10 @@ class Phases:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What became of the orders; `expected_rejections` is how many the plan put out of stock."""
+    """What became of the orders; `expected_rejections` is how many the plan put out of stock.
+
+    `counted` says so in words whose parts add up, and `judged` why orders failed, if any did.
+    """
 
     scheduled: int
     sent: int
@@ -43,6 +49,8 @@ class Orders:
     unanswered: dict[str, int]
     expected_rejections: int
     throughput_per_second: float
+    counted: str
+    judged: str
 
     @property
     def rejections(self) -> int:
@@ -52,7 +60,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class QuantileFigure:
-    """A quantile of some durations and its 95 % interval (None: too few of them for it)."""
+    """A quantile of some durations and its 95 % interval (None: they are too few for that bound)."""
 
     q: float
     seconds: float
@@ -103,6 +111,11 @@ class RedRow:
     p50_seconds: float | None
     p95_seconds: float | None
     outcomes: dict[str, int]
+
+    @property
+    def rejected(self) -> int:
+        """Correct answers that are no success, as to an order that ran out of stock."""
+        return self.errors - self.faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +181,11 @@ class Integrity:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """All that a demo measured; `quantiles` are of the latency from the intended send time."""
+    """All that a demo measured.
+
+    `capacity_per_second` is what a closed loop sold before the load. `quantiles` are of the latency from the intended
+    send time, of the orders that were sold; there is none of which they are too few to give both bounds.
+    """
 
     run_id: str
     started_at: str

@@ -1,4 +1,4 @@
-"""How does a demo's result look in a terminal?"""
+"""The result of a demo in a terminal."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,7 +25,11 @@ def print_demo(console: Console, result: DemoResult) -> None:
     for table in result.tables:
         if table.key in _TABLES:
             console.print(_red(table))
-    console.print("Errors count orders that ran out of stock; red ones are the platform's own fault.", style="dim")
+    console.print(
+        "Rejected are correct answers that are no success, as of an order that ran out of stock; failed is what is the"
+        " platform's own fault.",
+        style="dim",
+    )
     colours = component_colours(result.waterfalls)
     for waterfall in result.waterfalls:
         _print_waterfall(console, waterfall, colours)
@@ -42,7 +46,7 @@ def _orders(result: DemoResult) -> Table:
     orders = result.orders
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("placed", f"{orders.sent:,} of {orders.scheduled:,}")
-    table.add_row("confirmed", f"{orders.confirmed:,}")
+    table.add_row("sold", f"{orders.confirmed:,} ({words.share(orders.confirmed, orders.sent)})")
     for reason, count in orders.rejected.items():
         table.add_row(f"rejected {escape(reason)}", f"{count:,} ({words.share(count, orders.sent)})")
     if orders.pending:
@@ -50,28 +54,32 @@ def _orders(result: DemoResult) -> Table:
     for what, by_reason in (("error", orders.errors), ("no answer", orders.unanswered)):
         for reason, count in by_reason.items():
             table.add_row(f"[red]{what}[/] {escape(reason)}", f"{count:,}")
-    table.add_row("throughput", f"{orders.throughput_per_second:.1f} orders/s")
+    table.add_row("answered", f"{orders.throughput_per_second:.1f} orders/s")
     for figure in result.quantiles:
-        name = f"latency {words.quantile_name(figure.q)}"
+        name = f"latency of sold {words.quantile_name(figure.q)}"
         table.add_row(name, f"{words.duration(figure.seconds)} (95 % interval {words.interval(figure)})")
+    if few := words.too_few(result):
+        table.add_row("not told", few)
     for effect in result.effects:
         table.add_row(escape(effect.name), f"{words.quantiles(effect)} ({effect.count:,})")
     return table
 
 
 def _red(table: RedTable) -> Table:
-    drawn = Table(table.title, "count", "rate 1/s", "errors", "p50 ms", "p95 ms", box=None, pad_edge=False)
+    columns = ("count", "1/s", "rejected", "failed", "p50 ms", "p95 ms")
+    drawn = Table(table.title, *columns, box=None, pad_edge=False)
     drawn.columns[0].no_wrap = True
     for column in drawn.columns[1:]:
         column.justify = "right"
     for row in table.rows:
         quantiles = ("-" if each is None else words.milliseconds(each) for each in (row.p50_seconds, row.p95_seconds))
-        errors = words.share(row.errors, row.count) if row.errors else "0"
+        rejected, failed = (words.share(part, row.count) if part else "0" for part in (row.rejected, row.faults))
         drawn.add_row(
             f"{escape(short_name(row.name))} [dim]{escape(row.component)}[/]",
             f"{row.count:,}",
             f"{row.rate_per_second:.1f}",
-            f"[red]{errors}[/]" if row.faults else errors,
+            rejected,
+            f"[red]{failed}[/]" if row.faults else failed,
             *quantiles,
         )
     return drawn

@@ -1,9 +1,9 @@
-"""How did the latency go over time? A mark for each order, and lines through the median and the 95th percentile."""
+"""Latency over time: a mark for each order, and a line through each quantile for which windows have orders enough."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from observability.analysis.quantiles import quantile
+from observability.analysis.quantiles import fewest_for, quantile
 from observability.lab.report.plots import (
     Frame,
     OutcomeStyle,
@@ -16,8 +16,6 @@ from observability.lab.report.result import Points
 from observability.lab.report.scales import LinearScale, LogScale, Tick
 
 _WINDOWS = 30
-# Fewer orders than this in a window say nothing about its 95th percentile.
-_FEWEST_IN_WINDOW = 5
 _CROSS = "m-2.2-2.2l4.4 4.4m0-4.4l-4.4 4.4"
 _DOT = "h0"
 
@@ -60,8 +58,9 @@ def draw_timeline(points: Points, frame: Frame, *, duration_seconds: float) -> T
         frame=frame,
         marks=tuple(Marks(style, _marks(points, style, times, latencies)) for style in styles_of(points)),
         lines=tuple(
-            Line(label, _line(points, q, window_seconds, times, latencies), dashed)
+            Line(label, path, dashed)
             for label, q, dashed in (("median", 0.5, False), ("95th percentile", 0.95, True))
+            if (path := _line(points, q, window_seconds, times, latencies))
         ),
         window_seconds=window_seconds,
         x_ticks=tuple(times.ticks(6)),
@@ -87,7 +86,7 @@ def _line(points: Points, q: float, window_seconds: float, times: LinearScale, l
     places = [
         (times.at((number + 0.5) * window_seconds), latencies.at(shown_milliseconds(quantile(sorted(window), q))))
         for number, window in enumerate(windows)
-        if len(window) >= _FEWEST_IN_WINDOW
+        if len(window) >= fewest_for(q)
     ]
     return "M" + "L".join(f"{position(x)} {position(y)}" for x, y in places) if places else ""
 

@@ -1,8 +1,10 @@
-"""How are figures written for people?"""
+"""Figures and sentences of the report, as people read them."""
 
 from collections.abc import Mapping
 
-from observability.lab.report.result import DemoResult, Effect, QuantileFigure
+from observability.analysis.quantiles import fewest_for
+from observability.lab.figures import rounded_down
+from observability.lab.report.result import QUANTILES, DemoResult, Effect, QuantileFigure
 
 
 def milliseconds(seconds: float) -> str:
@@ -33,7 +35,8 @@ def quantile_name(q: float) -> str:
 
 def quantiles(effect: Effect) -> str:
     """List the quantiles of an effect, each with its unit."""
-    return ", ".join(f"{quantile_name(figure.q)} {duration(figure.seconds)}" for figure in effect.quantiles)
+    told = ", ".join(f"{quantile_name(figure.q)} {duration(figure.seconds)}" for figure in effect.quantiles)
+    return told or "too few for a quantile"
 
 
 def counts(by_name: Mapping[str, int]) -> str:
@@ -47,14 +50,25 @@ def share(part: int, whole: int) -> str:
 
 
 def headline(result: DemoResult) -> str:
-    """Say in one sentence what the demo showed."""
+    """Say what became of all orders, how long those that were sold took, and why others failed."""
     orders = result.orders
-    half, tail = result.quantiles[0], result.quantiles[-1]
-    sentence = (
-        f"{orders.sent:,} orders at {orders.throughput_per_second:.1f} a second: half were answered within"
-        f" {duration(half.seconds)}, {tail.q * 100:g} % within {duration(tail.seconds)};"
-        f" {orders.confirmed:,} were confirmed and {orders.rejections:,} ({share(orders.rejections, orders.sent)})"
-        " rejected"
+    asked = (
+        f"This machine sells about {rounded_down(result.capacity_per_second):g} orders a second; the demo ran at"
+        f" {result.rate_per_second:g}."
     )
-    failed = sum(orders.errors.values()) + sum(orders.unanswered.values())
-    return f"{sentence}, and {failed:,} failed." if failed else f"{sentence}; none failed."
+    return f"{asked} {orders.counted}. {_waits(result)} {orders.judged}"
+
+
+def _waits(result: DemoResult) -> str:
+    if not result.quantiles:
+        return "Too few were sold to say how long they took."
+    half, tail = result.quantiles[0], result.quantiles[-1]
+    said = f"Half of those sold were answered within {duration(half.seconds)}"
+    return f"{said}." if half is tail else f"{said}, {tail.q * 100:g} % within {duration(tail.seconds)}."
+
+
+def too_few(result: DemoResult) -> str:
+    """Say which quantiles are not told, and how many orders each needs; empty when all are."""
+    told = {figure.q for figure in result.quantiles}
+    needed = (f"{quantile_name(q)} needs {fewest_for(q)} sold" for q in QUANTILES if q not in told)
+    return f"{', '.join(needed)}" if len(told) < len(QUANTILES) else ""

@@ -15,7 +15,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from observability.analysis.diagnosis import Verdict
-from observability.lab.capacity import SHARE_OF_CAPACITY
+from observability.lab.figures import SHARE_OF_CAPACITY
 from observability.lab.trial.block import Block
 from observability.lab.trial.errors import TrialError
 

@@ -1,4 +1,4 @@
-"""Does `plumb load` end with the right exit code and a sentence that says what to do?"""
+"""`plumb load` ends with the right exit code and a sentence that says what to do."""
 
 import os
 import signal
@@ -62,6 +62,18 @@ def test_a_closed_loop_takes_baskets_in_order_and_reports_what_was_left_out(prom
     assert "1 fee and postage lines dropped (POST 1)" in output
     assert "1 lines merged" in output
     assert "rejected OUT_OF_STOCK" in output
+
+
+def test_orders_that_failed_exit_4_and_are_judged(prompt_edge: str, tmp_path: Path) -> None:
+    (tmp_path / "baskets.txt").write_text("OK\nBUSY\nSHORT\nPENDING\n")
+    code, output, _ = run(
+        *("--target", prompt_edge, "--closed", "--concurrency", "1", "--requests", "8", "--baskets", "baskets.txt"),
+        folder=tmp_path,
+    )
+    assert code == 4, output
+    assert "8 orders: 2 sold, 2 rejected (OUT_OF_STOCK 2), 2 pending, 2 failed (OVERLOADED 2)." in output
+    assert "2 of 8 orders were turned away or given up" in output
+    assert "needs 368" in output
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -13,7 +13,7 @@ from observability.lab.run import RequestRecord
 from observability.lab.schedule import plan_requests
 
 HOST = HostUse(None, 0.0, None, {}, None, None, 0.0)
-SUMMARY = LoadSummary(0, 0, 0, 0, {}, {}, {}, 0.0, None, {}, None)
+SUMMARY = LoadSummary(0, 0, 0, 0, {}, {}, {}, 0.0, 0.0, None, {}, None)
 
 
 def load(*requests: RequestRecord) -> Load:

@@ -88,9 +88,16 @@ def test_a_confirmation_is_followed_back_to_the_placing(finished_by_its_request:
 
 
 def test_the_time_to_effect_counts_from_the_placing_and_from_the_completion() -> None:
-    effects = effects_of(notifications(build_traces(one_order().spans)))
+    effects = effects_of(notifications(build_traces(one_order().spans)) * 6)
     found = {effect.name: (effect.count, effect.quantiles[-1].seconds) for effect in effects}
-    assert found == {"placed to notified": (1, 0.05), "completed to notified": (1, 0.03)}
+    assert found == {"placed to notified": (6, 0.05), "completed to notified": (6, 0.03)}
+
+
+def test_an_order_that_showed_the_capacity_is_no_order_of_the_load() -> None:
+    """The one order is placed at the epoch."""
+    forest = build_traces(one_order().spans)
+    assert len(notifications(forest, since_unix_seconds=0.0)) == 1
+    assert notifications(forest, since_unix_seconds=0.001) == ()
 
 
 def test_a_sending_that_failed_is_no_notification() -> None:

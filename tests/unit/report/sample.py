@@ -50,6 +50,8 @@ def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:
             unanswered={},
             expected_rejections=rejected,
             throughput_per_second=orders / 60,
+            counted=f"{orders:,} orders: {orders - rejected:,} sold, {rejected:,} rejected (OUT_OF_STOCK {rejected:,})",
+            judged="No order failed.",
         ),
         quantiles=quantile_figures(latency_seconds),
         effects=(Effect("placed to notified", orders - rejected, quantile_figures(latency_seconds)),),

@@ -45,6 +45,28 @@ def test_a_run_without_any_confirmation_has_a_page_too() -> None:
     assert "No confirmation was sent." in render(replace(sample_result(), effects=()))
 
 
+def test_a_quantile_of_too_few_orders_is_refused_with_what_it_needs() -> None:
+    few = replace(sample_result(), quantiles=sample_result().quantiles[:2])
+    assert "p99 needs 368 sold" in render(few)
+    assert "p99 needs 368 sold" in printed(few)
+    assert "95 % within" in render(few)
+    assert "too few were sold" in render(replace(few, quantiles=())).lower()
+
+
+def test_the_headline_says_what_the_machine_sells_and_that_all_orders_add_up() -> None:
+    result = sample_result()
+    for shown in (render(result), " ".join(printed(result).split())):
+        assert "This machine sells about 50 orders a second; the demo ran at 25." in shown
+        assert "1,500 orders: 1,350 sold, 150 rejected (OUT_OF_STOCK 150)" in shown
+        assert "No order failed." in shown
+
+
+def test_an_order_out_of_stock_is_rejected_and_not_failed() -> None:
+    [table] = sample_result().tables
+    assert (table.rows[0].rejected, table.rows[0].faults) == (150, 0)
+    assert 'class="fault">' not in render(sample_result()).partition("Rate, errors, duration")[2]
+
+
 def test_what_is_broken_is_at_the_top_of_the_page() -> None:
     page = render(broken_result())
     assert page.index("The traces do not add up") < page.index("How long customers waited")

@@ -1,0 +1,80 @@
+"""Judgement of a run: its parts add up, and it says why orders failed and at which rate they would not."""
+
+import re
+
+import pytest
+
+from observability.lab.host import HostUse
+from observability.lab.judgement import Asked, count_orders, judge
+from observability.lab.result import LoadSummary
+
+REJECTED = {"OUT_OF_STOCK": 37}
+
+
+def run(*, sold: int, pending: int = 0, seconds: float = 30.0, **failed: int) -> LoadSummary:
+    """A run in which 37 orders ran out of stock; failures by reason, TIMEOUT without an answer."""
+    unanswered = {reason: count for reason, count in failed.items() if reason == "TIMEOUT"}
+    errors = {reason: count for reason, count in failed.items() if reason != "TIMEOUT"}
+    sent = sold + pending + sum(failed.values()) + 37
+    answered, sold_per_second = (sent - sum(unanswered.values())) / seconds, sold / seconds
+    return LoadSummary(
+        sent, sent, sold, pending, REJECTED, errors, unanswered, answered, sold_per_second, None, {}, None
+    )
+
+
+def judged(
+    summary: LoadSummary, *, rate: float | None = 26.0, capacity: float | None = None, waited: float = 21.0
+) -> str:
+    host = HostUse(None, 0.0, None, {"order": waited / 3, "inventory": 2 * waited / 3}, None, None, 0.0)
+    return judge(summary, host, Asked(rate_per_second=rate, capacity_per_second=capacity), elapsed_seconds=30.0)
+
+
+def test_the_parts_of_the_count_add_up_to_the_orders_sent() -> None:
+    """46 pending orders were missing from a headline once."""
+    told = count_orders(run(sold=379, pending=46, OVERLOADED=364, TIMEOUT=3))
+    assert told == (
+        "829 orders: 379 sold, 37 rejected (OUT_OF_STOCK 37), 46 pending, 367 failed (OVERLOADED 364, TIMEOUT 3)"
+    )
+    sent, *parts = (int(each) for each in re.findall(r"(\d+) (?:orders|sold|rejected|pending|failed)", told))
+    assert sum(parts) == sent
+
+
+def test_an_order_that_ran_out_of_stock_did_not_fail() -> None:
+    assert judged(run(sold=700)) == "No order failed."
+
+
+def test_a_rate_beyond_the_machine_is_named_with_the_one_that_would_do() -> None:
+    assert judged(run(sold=363, OVERLOADED=364)) == (
+        "364 of 764 orders were turned away or given up: this machine sells about 12 a second, and 26 came; its"
+        " services waited 21 s for a core; at 6 a second none would be."
+    )
+
+
+def test_orders_that_never_waited_for_a_core_are_not_said_to() -> None:
+    assert "waited" not in judged(run(sold=363, OVERLOADED=364), waited=0.5)
+
+
+def test_a_rate_near_the_measured_capacity_is_compared_with_it() -> None:
+    told = judged(run(sold=730, OVERLOADED=2), capacity=30.0)
+    assert "sells about 30 a second at best, and 26 came" in told
+    assert "at 15 none would be" in told
+
+
+def test_a_moment_without_the_machine_is_no_rate() -> None:
+    told = judged(run(sold=730, OVERLOADED=2), capacity=60.0)
+    assert "2 of 769 orders were turned away or given up in a moment when the machine had other work" in told
+
+
+def test_what_no_rate_cures_is_told_apart() -> None:
+    told = judged(run(sold=363, OVERLOADED=364, INTERNAL=2))
+    assert "at 6 a second none would be." in told
+    assert told.endswith("2 failed (INTERNAL 2) for another reason than the rate: see the services' logs.")
+
+
+def test_a_closed_loop_has_no_rate() -> None:
+    assert "fewer customers at a time" in judged(run(sold=363, OVERLOADED=364), rate=None)
+
+
+@pytest.mark.parametrize("reason", ["INTERRUPTED"])
+def test_an_order_that_was_broken_off_did_not_fail(reason: str) -> None:
+    assert judged(run(sold=363, **{reason: 4})) == "No order failed."
