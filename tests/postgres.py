@@ -44,6 +44,7 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         stack.push_async_callback(scratch.close)
         start = PostgresStart(scratch=scratch, log_path=logs / "postgres.log", environment=os.environ)
         server = await start_postgres(start, stack=stack)
+        await without_waiting_for_the_disk(server.admin_dsn)
         databases = Databases(server.admin_dsn)
         dsns = await databases.create(list(MIGRATIONS))
         await databases.prepare_own_server(list(MIGRATIONS))
@@ -51,6 +52,16 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
             for folder in MIGRATIONS[name]:
                 await migrate(dsn, folder)
         yield PostgresServer(server.admin_dsn, dsns)
+
+
+async def without_waiting_for_the_disk(admin_dsn: str) -> None:
+    """Let the server answer before the disk has it: here no machine fails, and a slow disk is not the subject."""
+    connection = await asyncpg.connect(admin_dsn)
+    try:
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
 
 
 @pytest.fixture
