@@ -26,8 +26,8 @@ POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
 PORT_PAUSE_SECONDS = 0.2
 RESTART_STOP_SECONDS = 15.0
-# Immediate shutdown, which removes shared memory too, then the hard way: the data folder is thrown away, and to write it
-# to disk once more would take seconds.
+# Immediate shutdown, which removes shared memory too, then the hard way: the data folder is thrown away, and the last
+# checkpoint of a fast shutdown would take seconds.
 STOP = (("SIGQUIT", 15.0), ("SIGKILL", 5.0))
 # An orderly end that cuts sessions off, and one without a checkpoint, from which the server recovers as after a crash.
 RESTARTS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}

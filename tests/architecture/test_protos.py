@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 PROTOS = Path(__file__).parents[2] / "protos"
 
 
@@ -69,4 +71,4 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def generate(protos: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the generator that lies in this folder."""
     command = [sys.executable, str(protos / "generate.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
 
@@ -97,5 +99,11 @@ def run(tree: Path, tool: str, *arguments: str) -> subprocess.CompletedProcess[s
     """Run a tool of this environment in the tree, which comes before the real one on its path."""
     command = [str(TOOLS / tool), *arguments]
     return subprocess.run(
-        command, cwd=tree, env={"PYTHONPATH": str(tree)}, capture_output=True, text=True, check=False, timeout=50
+        command,
+        cwd=tree,
+        env={"PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
     )

@@ -1,12 +1,13 @@
 """The shop under test: the same contexts on a real PostgreSQL, called in process or over gRPC."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from observability.telemetry import setup
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.telemetry import Telemetry
+from services.infra import postgres
 from services.infra.admission import Admission
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
@@ -41,6 +43,8 @@ Mode = Literal["in_process", "grpc"]
 LOOPBACK = Address("127.0.0.1", 0)
 POOL_SIZE = 4
 GRACE_SECONDS = 5.0
+# Above the default deadline: no limit below it decides what is answered, however slow the machine is.
+AMPLE_SECONDS = 30.0
 # The context of each database.
 DATABASES = {
     "order": "order",
@@ -127,6 +131,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
     contexts = ("order", "inventory", "notification", "test")
     telemetry = {context: runtime.for_context(context) for context in contexts}
     async with AsyncExitStack() as stack:
+        stack.enter_context(waits(AMPLE_SECONDS))
         databases = {}
         for name, context in DATABASES.items():
             database = await Database.open(dsns[name], pool_size=POOL_SIZE, telemetry=telemetry[context], name=name)
@@ -149,7 +154,9 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             server.add(inventory_rpc.SERVICE, methods, telemetry=telemetry["inventory"], errors=INVENTORY_ERRORS)
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
-            inventory = InventoryClient(channel, target=target, telemetry=telemetry["order"])
+            inventory = InventoryClient(
+                channel, target=target, telemetry=telemetry["order"], call_seconds=AMPLE_SECONDS
+            )
         log = PostgresLog(database=databases["event_log"])
         parts = bootstrap_order(
             database=databases["order"],
@@ -174,7 +181,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             )
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
-            orders = OrderClient(channel, target=target, telemetry=telemetry["test"])
+            orders = OrderClient(channel, target=target, telemetry=telemetry["test"], call_seconds=AMPLE_SECONDS)
         yield Shop(
             mode=mode,
             orders=orders,
@@ -189,6 +196,15 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             runtime=runtime,
             spans=spans,
         )
+
+
+@contextmanager
+def waits(seconds: float) -> Iterator[None]:
+    """Let calls wait so long for a connection and for a lock, for the time of a block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "ACQUIRE_SECONDS", seconds)
+        patch.setattr(postgres, "LOCK_SECONDS", seconds)
+        yield
 
 
 def open_door(telemetry: Telemetry) -> Admission:

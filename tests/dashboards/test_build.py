@@ -9,6 +9,7 @@ import yaml
 
 from grafana.build.__main__ import DASHBOARDS, differing, render
 from observability.lab.monitoring.panels import dashboards, expressions
+from tests.patience import PATIENCE_SECONDS
 
 PROMTOOL = shutil.which("promtool")
 
@@ -49,7 +50,7 @@ def test_prometheus_parses_every_expression(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     assert PROMTOOL
     checked = subprocess.run(
-        [PROMTOOL, "check", "rules", file], capture_output=True, text=True, timeout=30, check=False
+        [PROMTOOL, "check", "rules", file], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"{len(rules)} rules found" in checked.stdout

@@ -22,10 +22,7 @@ from services.local.plan import (
     order_settings,
 )
 from services.local.ports import Ports
-
-READY_SECONDS = 30.0
-# Above the drain delay, grace and telemetry flush of any service, which add up to under 15 s.
-EXIT_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Service:
     def stop(self) -> int:
         """Ask it to end, as an orchestrator does; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(EXIT_SECONDS)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Everything it wrote, of which each line must be JSON."""
@@ -105,7 +102,7 @@ class Services:
         )
         return self._start("notification", settings)
 
-    def monolith(self) -> Service:
+    def monolith(self, **environment: str) -> Service:
         """Start the whole shop as one process."""
         settings = monolith_settings(
             ports=Ports(),
@@ -115,7 +112,7 @@ class Services:
             ready_file=self._ready_file(),
             outbox_folder=Path(self.shop.notifications_directory),
         )
-        return self._start("monolith", settings)
+        return self._start("monolith", {**settings, **environment})
 
     @property
     def _event_log(self) -> EventLogAddress:
@@ -135,7 +132,7 @@ class Services:
                 stderr=subprocess.STDOUT,
             )
         self.started.append(process)
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not ready_file.exists():
             assert process.poll() is None, log_path.read_text()
             assert time.monotonic() < deadline, f"{name} was not ready in time"

@@ -7,11 +7,12 @@ from google.type.money_pb2 import Money
 from shop.inventory.v1 import inventory_service_pb2 as messages
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
+from tests.patience import PATIENCE_SECONDS
+
 PLENTY = ("85123A", "22423", "47566", "84879", "22720")
 SHORT = "20685"
 SHORT_QUANTITY = 3
 UNIT_PRICE = Money(currency_code="GBP", units=2, nanos=550_000_000)
-CALL_SECONDS = 10.0
 
 
 async def fill_shelves(inventory_target: str) -> None:
@@ -20,4 +21,4 @@ async def fill_shelves(inventory_target: str) -> None:
     lines.append(messages.Delivery(sku=SHORT, quantity=SHORT_QUANTITY, unit_price=UNIT_PRICE))
     async with grpc.aio.insecure_channel(inventory_target) as channel:
         request = messages.RestockRequest(request_id=str(uuid4()), lines=lines)
-        await InventoryServiceStub(channel).Restock(request, timeout=CALL_SECONDS)
+        await InventoryServiceStub(channel).Restock(request, timeout=PATIENCE_SECONDS)

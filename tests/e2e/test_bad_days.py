@@ -8,8 +8,8 @@ import pytest
 
 from services.local.endpoints import Endpoints
 from services.local.plan import EventLogAddress, base_environment, order_stores
+from tests.patience import PATIENCE_SECONDS
 
-START_SECONDS = 40
 SECRET = "hunter2hunter2"
 NOWHERE = f"postgresql://order:{SECRET}@127.0.0.1:1/order?sslmode=disable"
 
@@ -21,7 +21,7 @@ def start(environment: Mapping[str, str], service: str = "order") -> subprocess.
         env={**base_environment(), **environment},
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -13,8 +13,7 @@ import pytest
 from services.local.endpoints import Endpoints
 from tests.e2e.customers import CUSTOMER
 from tests.e2e.stock import PLENTY, SHORT, SHORT_QUANTITY
-
-CALL_SECONDS = 30
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -33,7 +32,9 @@ def call(environment: dict[str, str], target: str, method: str, request: dict[st
         *(str(Path(sys.executable).with_name("buf")), "curl", "--protocol", "grpc", "--http2-prior-knowledge"),
         *("--data", json.dumps(request), f"http://{target}/{method}"),
     ]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CALL_SECONDS, check=False)
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     return run.returncode, json.loads(run.stdout or run.stderr)
 
 
@@ -84,7 +85,7 @@ def test_reflection_lists_the_service(shop: Endpoints, environment: dict[str, st
         env=environment,
         capture_output=True,
         text=True,
-        timeout=CALL_SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     methods = [line for line in run.stdout.splitlines() if line.startswith("shop.")]

@@ -12,10 +12,11 @@ from typing import Any
 
 import yaml
 
+from tests.patience import PATIENCE_SECONDS
+
 CASES = Path(__file__).parent / "cases"
 FILES_A_PROCESS = 25
 PROCESSES = 2
-TIMEOUT_SECONDS = 240
 # One a file, in the order of the files; version 3 does not say their names.
 VERDICT = re.compile(r"^  (?=SUCCESS$|FAILED:$)", re.MULTILINE)
 # Each process has a processor to itself, and collects garbage seldom: it lives for seconds.
@@ -109,7 +110,7 @@ def failing(tests: Sequence[Path]) -> dict[Path, str]:
 
 def check_rules(rules: Iterable[Path]) -> None:
     """Raise CalledProcessError when promtool does not accept a file of rules."""
-    subprocess.run(["promtool", "check", "rules", *rules], check=True, capture_output=True, timeout=TIMEOUT_SECONDS)
+    subprocess.run(["promtool", "check", "rules", *rules], check=True, capture_output=True, timeout=PATIENCE_SECONDS)
 
 
 def _run_batch(tests: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -120,7 +121,7 @@ def _run_batch(tests: Sequence[Path]) -> list[tuple[Path, str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     said = VERDICT.split(done.stdout)[1:]

@@ -13,6 +13,7 @@ from observability.prometheus.build.alertmanager import alertmanager_configurati
 from observability.prometheus.build.configuration import local_configuration
 from observability.prometheus.build.pace import DAY, HOUR, MINUTE, Pace
 from observability.prometheus.build.rule_files import rule_documents, write_rule_files
+from tests.patience import PATIENCE_SECONDS
 from tests.rules.rules import DIRECTORY
 
 ALERTMANAGER = DIRECTORY / "alertmanager.yml"
@@ -20,7 +21,7 @@ ALERTMANAGER = DIRECTORY / "alertmanager.yml"
 
 def run(*command: str | Path) -> str:
     """Run a tool; return what it says, raise when it does not accept what it is given."""
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_SECONDS).stdout
 
 
 def receiver_of(**labels: str) -> str:

@@ -17,6 +17,7 @@ from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, Monit
 from observability.lab.monitoring.webhook import Notice, Webhook, webhook
 from services.local.platform import Platform
 from tests.dashboards.promql import Selector, selectors
+from tests.patience import PATIENCE_SECONDS
 from tests.rules.conftest import running
 from tests.rules.rules import committed_rules
 from tests.rules.test_names import series_names
@@ -57,9 +58,9 @@ def matches(sample: Sample, selector: Selector) -> bool:
     )
 
 
-async def told(hook: Webhook, alert: str, *, firing: bool, since: float, within_seconds: float) -> Notice:
+async def told(hook: Webhook, alert: str, *, firing: bool, since: float) -> Notice:
     """Wait until the webhook is told; fail when it is not in time."""
-    ends = time.monotonic() + within_seconds
+    ends = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < ends:
         if notice := hook.first(alert, firing=firing, since=since):
             return notice
@@ -67,9 +68,9 @@ async def told(hook: Webhook, alert: str, *, firing: bool, since: float, within_
     pytest.fail(f"{alert}, firing={firing}, was not told; told were {[n.alert for n in hook.notices]}")
 
 
-async def knows_alertmanager(prometheus: str, *, within_seconds: float) -> None:
+async def knows_alertmanager(prometheus: str) -> None:
     """Wait until Prometheus has somebody to tell: it looks after 5 s, and what fired before is sent a minute later."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(within_seconds):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_SECONDS):
         while True:
             async with session.get(f"http://{prometheus}/api/v1/alertmanagers") as page:
                 if (await page.json())["data"]["activeAlertmanagers"]:
@@ -100,12 +101,12 @@ async def test_a_service_that_stops_is_told_of_and_its_return_too(platform: Plat
             targets={"monolith": admin}, logs_directory=tmp_path, scale=60, webhook_url=hook.url
         )
         async with monitoring(options) as running:
-            await knows_alertmanager(running.prometheus, within_seconds=15)
+            await knows_alertmanager(running.prometheus)
             stopped = time.monotonic()
             os.kill(pid, signal.SIGSTOP)
             try:
-                down = await told(hook, "ShopServiceDown", firing=True, since=stopped, within_seconds=15)
+                down = await told(hook, "ShopServiceDown", firing=True, since=stopped)
             finally:
                 os.kill(pid, signal.SIGCONT)
             assert (down.receiver, dict(down.labels)["job"]) == ("ticket", "monolith")
-            await told(hook, "ShopServiceDown", firing=False, since=down.seconds, within_seconds=20)
+            await told(hook, "ShopServiceDown", firing=False, since=down.seconds)

@@ -7,7 +7,7 @@ from shop.inventory.v1 import inventory_service_pb2 as pb
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
 from observability.telemetry.telemetry import Telemetry
-from services.infra.rpc.client import RpcClient
+from services.infra.rpc.client import CALL_SECONDS, RpcClient
 from services.inventory import api
 from services.inventory.rpc import translate
 from services.inventory.rpc.server import SERVICE
@@ -16,7 +16,15 @@ from services.inventory.rpc.server import SERVICE
 class InventoryClient:
     """Calls inventory over a channel. The channel belongs to the caller, who closes it."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        target: str,
+        telemetry: Telemetry,
+        call_seconds: float = CALL_SECONDS,
+        guarded: bool = True,
+    ) -> None:
         self._stub = InventoryServiceStub(channel)
         client = partial(
             RpcClient,
@@ -24,6 +32,7 @@ class InventoryClient:
             service=SERVICE.full_name,
             telemetry=telemetry,
             errors=translate.ERRORS,
+            call_seconds=call_seconds,
             guarded=guarded,
         )
         self._rpc = client()

@@ -17,14 +17,22 @@ CALL_SECONDS = 5.0
 class OrderClient:
     """Calls orders over a channel. The channel belongs to the caller, who closes it."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        target: str,
+        telemetry: Telemetry,
+        call_seconds: float = CALL_SECONDS,
+        guarded: bool = True,
+    ) -> None:
         self._stub = OrderServiceStub(channel)
         self._rpc = RpcClient(
             target=target,
             service=SERVICE.full_name,
             telemetry=telemetry,
             errors=translate.ERRORS,
-            call_seconds=CALL_SECONDS,
+            call_seconds=call_seconds,
             guarded=guarded,
         )
 

@@ -27,6 +27,7 @@ from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.kernel.errors import CircuitOpen, Overloaded, ServiceError, Unavailable
 from tests.contract.shop import open_door
 from tests.fakes.inventory import FakeInventory
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
 
 METHOD = "shop.inventory.v1.InventoryService/GetStock"
@@ -269,7 +270,7 @@ async def busy_server() -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, stdin=pipe, stdout=pipe)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             yield (await process.stdout.readline()).decode().strip()
     finally:
         process.kill()
@@ -284,7 +285,7 @@ async def test_calls_that_wait_where_python_does_not_see_them_are_limited() -> N
 
         async def call() -> None:
             try:
-                await stub.GetStock(pb.GetStockRequest(skus=["A"]), timeout=20.0)
+                await stub.GetStock(pb.GetStockRequest(skus=["A"]), timeout=PATIENCE_SECONDS)
                 codes.append(grpc.StatusCode.OK)
             except grpc.aio.AioRpcError as error:
                 codes.append(error.code())

@@ -6,9 +6,9 @@ import socket
 from observability.telemetry.http import Receive, Scope, Send
 from services.infra.http_server import HttpServer
 from services.infra.settings import Address
+from tests.patience import PATIENCE_SECONDS
 
 CLIENTS = 50
-ANSWER_SECONDS = 10.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 
 
@@ -33,7 +33,7 @@ async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
     listeners = [socket.fromfd(each.fileno(), each.family, each.type) for each in inner.servers[0].sockets]
     await inner.shutdown(listeners)  # uvicorn's own loop would come to it up to a tenth of a second later
     serving.cancel()
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         answers = [await asyncio.get_running_loop().sock_recv(client, 1024) for client in clients]
     for client in clients:
         client.close()
@@ -45,7 +45,7 @@ async def test_answers_on_a_kept_connection_are_sent_at_once() -> None:
     server = HttpServer(empty, name="http", listen=Address("127.0.0.1", 0))
     host, port = (await server.start())["http"].split(":")
     assert server._server is not None
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         reader, writer = await asyncio.open_connection(host, int(port))
         for _ in range(2):
             writer.write(REQUEST)

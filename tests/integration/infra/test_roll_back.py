@@ -9,6 +9,7 @@ import pytest
 from observability.telemetry.telemetry import unobserved
 from services.infra import postgres
 from services.infra.postgres import Database
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ async def test_an_error_is_not_hidden_by_a_server_that_has_ended(database: Datab
         async with database.transaction("test") as transaction:
             (row,) = await transaction.fetch("SELECT pid", "SELECT pg_backend_pid() AS pid")
             await end_backend(order_dsn, row["pid"])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while database._pool.get_size():  # nothing else tells that the loss was noticed
                     await asyncio.sleep(0)
             raise LookupError

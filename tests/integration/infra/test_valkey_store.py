@@ -14,10 +14,11 @@ import pytest
 
 from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.telemetry import Telemetry
-from services.infra.cache import WAIT_SECONDS, Cache, CacheUnavailable
+from services.infra.cache import Cache, CacheUnavailable
 from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
 from services.local.ports import HOST
 from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.infra.test_cache import Numbers
 from tests.unit.telemetry.counted import counted, counting
 
@@ -130,7 +131,7 @@ async def test_a_server_that_stands_still_is_waited_for_briefly_and_used_again(
     await front.cache.get(("100",))
     os.kill(valkey_server.process.pid, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(200 * WAIT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             for name in NAMES[1:]:
                 assert await front.cache.get((name,)) == {name: int(name)}
     finally:
@@ -218,7 +219,7 @@ async def test_a_port_where_nobody_accepts_is_waited_for_briefly() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(dark.getsockname())
         async with front_of(f"valkey://{HOST}:{dark.getsockname()[1]}") as front:
-            async with asyncio.timeout(100 * WAIT_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 assert await front.cache.get(("100",)) == {"100": 100}
 
 

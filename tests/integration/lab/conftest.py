@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 StartEdge = Callable[[float, float], str]
 
 
@@ -20,7 +22,7 @@ def _edge(period_seconds: float, stall_seconds: float) -> Iterator[str]:
             yield f"127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.stdin.close()
-            process.wait(timeout=10)
+            process.wait(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from observability.cli.load import load
 from tests.integration.lab.conftest import StartEdge
+from tests.patience import PATIENCE_SECONDS
 
 PROGRAM = "import typer; from observability.cli.load import load; typer.run(load)"
 
@@ -30,7 +31,7 @@ def start(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
 
 def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     with start(*arguments, folder=folder) as process:
-        output, errors = process.communicate(timeout=50)
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, output, errors
 
 
@@ -87,7 +88,7 @@ def test_a_run_that_is_interrupted_prints_what_it_has(
         while "orders after" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, errors) == (code, "")
     assert "INVALID: stopped early" in output
     assert orjson.loads((tmp_path / "r.json").read_bytes())["summary"]["confirmed"] > 0

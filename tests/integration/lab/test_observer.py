@@ -20,6 +20,7 @@ from observability.lab.trial import observer
 from observability.lab.trial.observer import ObserverError, observing
 from services.local.valkey import EmbeddedValkey
 from tests.cancelling import is_cancelled_at
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres import PostgresServer
 
 PAGE = """\
@@ -136,7 +137,7 @@ async def other(postgres_server: PostgresServer) -> AsyncIterator[asyncpg.Connec
 
 async def until(written: Callable[[], bool]) -> None:
     """Wait until something has been written."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not written():
             await asyncio.sleep(0.02)
 
@@ -183,7 +184,7 @@ async def test_keys_of_the_cache_are_counted_exactly(place: Place, valkey_server
 
 async def until_left(client: Valkey, *, keys: int) -> None:
     """Wait until the server has so many, by its own count: to ask for one would be counted."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await client.dbsize() != keys:
             await asyncio.sleep(0.02)
 
@@ -318,7 +319,7 @@ async def why_it_ended(place: Place, change: Coroutine[Any, Any, None]) -> str:
 
 async def observe_for_ever(place: Place, change: Coroutine[Any, Any, None]) -> None:
     """Wait for what never comes, as an observed block."""
-    async with asyncio.timeout(20), place.observed():
+    async with asyncio.timeout(PATIENCE_SECONDS), place.observed():
         await change
         await asyncio.Event().wait()
 
@@ -368,7 +369,7 @@ async def test_it_may_be_cancelled_at_any_await(place: Place, admin: asyncpg.Con
         pytest.fail("it never ended by itself")
     assert wait > 20, "an observation that waits so seldom was not cancelled where it matters"
     assert open_files() == files
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await admin.fetch(OBSERVERS):
             await asyncio.sleep(0.02)
 

@@ -16,6 +16,7 @@ from observability.lab import proxy as module
 from observability.lab.loss import FIRST_SECONDS, Loss
 from observability.lab.proxy import MOST_BYTES, MOST_CHUNKS, Address, Delay, Proxy
 from services.local.ports import HOST, free_port
+from tests.patience import PATIENCE_SECONDS
 
 # What shall replace it, a hook, would be in conftest.py and of every test in this folder.
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
@@ -23,7 +24,6 @@ pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_polic
 SOON = Delay(latency_seconds=0.005)
 NEVER = Delay(latency_seconds=3600.0)
 READ_AT_MOST_BYTES = 256 * 1024
-PATIENCE_SECONDS = 20.0
 
 Connection = tuple[StreamReader, StreamWriter]
 Talk = Callable[[StreamReader, StreamWriter], Awaitable[None]]

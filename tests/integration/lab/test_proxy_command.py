@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from observability.cli import main
+from tests.patience import PATIENCE_SECONDS
 
 PROGRAM = "from observability.cli import main; main(prog_name='plumb')"
-LINE_SECONDS = 30.0
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str,
 
 def connected(address: tuple[str, int]) -> socket.socket:
     """Open a connection that waits for nothing without end."""
-    return socket.create_connection(address, timeout=LINE_SECONDS)
+    return socket.create_connection(address, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def echo() -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
-    thread.join(LINE_SECONDS)
+    thread.join(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -64,7 +64,7 @@ def test_it_passes_on_until_a_signal_ends_it(number: signal.Signals, code: int, 
         connection.sendall(b"hello")
         assert connection.recv(100) == b"hello"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=LINE_SECONDS)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         assert (process.returncode, errors) == (code, "plumb proxy: ended, and its connections with it\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(100)
@@ -79,7 +79,7 @@ def test_it_says_how_many_it_could_not_pass_on() -> None:
             with pytest.raises(ConnectionResetError), connected(address) as connection:
                 connection.recv(1)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=LINE_SECONDS)
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert "reset at once: 1" in errors
 
 

@@ -10,9 +10,9 @@ import pytest
 from observability.lab import proxy as module
 from observability.lab.proxy import Delay, Fault, Proxy
 from tests.integration.lab.test_proxy import SOON, connected, echo, proxied
+from tests.patience import PATIENCE_SECONDS
 
 SHORT_SECONDS = 0.2
-PATIENCE_SECONDS = 10.0
 RATE = 100_000
 LENGTH = 50_000
 

@@ -24,6 +24,7 @@ from services.local.postgres import EmbeddedPostgres
 from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN, needs_nats
 from tests.integration.local.traces import Marked
+from tests.patience import PATIENCE_SECONDS
 from tests.stack import programs
 
 SUBJECT = "kept"
@@ -41,16 +42,16 @@ async def open_and_close(foundation: Foundation) -> None:
 
 async def ask(dsn: str, question: str) -> object:
     """The single value that a query returns."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     try:
-        return await connection.fetchval(question, timeout=10)
+        return await connection.fetchval(question, timeout=PATIENCE_SECONDS)
     finally:
-        await connection.close(timeout=10)
+        await connection.close(timeout=PATIENCE_SECONDS)
 
 
 async def publish(url: str) -> int:
     """Publishes one message to a stream, which is made if need be; returns how many it holds now."""
-    client = await nats.connect(url, connect_timeout=10)
+    client = await nats.connect(url, connect_timeout=PATIENCE_SECONDS)
     try:
         stream = client.jetstream()
         await stream.add_stream(name=SUBJECT, subjects=[SUBJECT])
@@ -129,7 +130,7 @@ async def test_a_restarted_server_is_missed_when_it_dies(options: PlatformOption
         await foundation.postgres.restart(how="fast")
         pid = foundation.postgres.process.pid
         os.kill(pid, signal.SIGKILL)
-        failure = await asyncio.wait_for(foundation.watch.failure(), 30)
+        failure = await asyncio.wait_for(foundation.watch.failure(), PATIENCE_SECONDS)
     assert f"postgres (process {pid}) was killed by SIGKILL" in str(failure)
     assert marked_here.leftovers() == []
 
@@ -180,7 +181,7 @@ async def test_nats_wiped_by_two_at_once_comes_back_once(foundation_with_nats: F
     async def wipe_twice() -> None:
         await asyncio.gather(broker.wipe(), broker.wipe())
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await foundation_with_nats.watch.unless_failure(wipe_twice())
     assert await publish(broker.url) == 1
 

@@ -15,6 +15,7 @@ from services.local.platform import Platform
 from services.local.ports import free_port
 from services.local.postgres import PostgresStart, start_postgres
 from services.local.scratch import Scratch
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OWN = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'plumb%'"
@@ -35,18 +36,18 @@ async def admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
 
 async def execute(dsn: str, statement: str) -> None:
     """Runs one statement."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     await connection.execute(statement)
-    await connection.close(timeout=10)
+    await connection.close(timeout=PATIENCE_SECONDS)
 
 
 async def ask(dsn: str, question: str) -> object:
     """The single value that a query returns."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     try:
         return await connection.fetchval(question)
     finally:
-        await connection.close(timeout=10)
+        await connection.close(timeout=PATIENCE_SECONDS)
 
 
 async def test_the_given_server_is_used_instead_of_an_embedded_one(

@@ -13,6 +13,7 @@ from services.local.errors import ProcessFailed
 from services.local.process import Command, Exit, GuardedProcess
 from services.local.scratch import Scratch
 from tests.integration.local.traces import Marked
+from tests.patience import PATIENCE_SECONDS
 
 SLEEP = "import time; print('asleep', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
@@ -115,7 +116,7 @@ async def test_a_child_dies_with_its_guard(scratch: Scratch, tmp_path: Path) -> 
     child = psutil.Process(process.pid)
     child.parent().kill()  # type: ignore[union-attr]  # A guarded process has a parent.
     await process.exited()
-    _, alive = psutil.wait_procs([child], timeout=10)
+    _, alive = psutil.wait_procs([child], timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
@@ -150,5 +151,5 @@ def test_a_guard_that_is_terminated_stops_its_child(marked: Marked, tmp_path: Pa
         (guard,) = [process for process in marked.processes() if any("guard.py" in word for word in process.cmdline())]
         guard.terminate()
         # The supervisor ends once it hears that the child did.
-        supervisor.wait(timeout=30)
+        supervisor.wait(timeout=PATIENCE_SECONDS)
     assert marked.leftovers() == []

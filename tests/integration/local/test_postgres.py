@@ -17,6 +17,7 @@ from services.local.plan import DATABASES, base_environment
 from services.local.ports import free_port
 from services.local.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from services.local.scratch import Scratch
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,11 +49,11 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 async def ask(dsn: str, question: str) -> object:
     """The single value that a query returns."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     try:
-        return await connection.fetchval(question, timeout=10)
+        return await connection.fetchval(question, timeout=PATIENCE_SECONDS)
     finally:
-        await connection.close(timeout=10)
+        await connection.close(timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("name", DATABASES)

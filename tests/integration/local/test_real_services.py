@@ -10,11 +10,12 @@ from services.local.endpoints import Mode
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
 from tests.integration.local.traces import Marked
+from tests.patience import PATIENCE_SECONDS
 
 
 def readiness_of(address: str) -> int:
     """The status that an admin port answers."""
-    with urllib.request.urlopen(f"http://{address}/readyz", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}/readyz", timeout=PATIENCE_SECONDS) as answer:
         status: int = answer.status
         return status
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.local.identity import start_token
 from services.local.scratch import PREFIX, Scratch, reap_stale_runs
+from tests.patience import PATIENCE_SECONDS
 
 LEFT_OVER = f"{PREFIX}0123456789abcdef"
 
@@ -79,7 +80,7 @@ def test_a_process_left_over_is_killed_and_its_folder_removed(tmp_path: Path) ->
         token = start_token(left_over.pid)
         (folder / "processes.json").write_text(json.dumps([{"name": "order", "pid": left_over.pid, "token": token}]))
         reap_stale_runs(parent=tmp_path)
-        assert left_over.wait(timeout=10) == -signal.SIGKILL
+        assert left_over.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     assert not folder.exists()
 
 

@@ -14,6 +14,7 @@ from services.local.plan import MODULES, PlatformOptions
 from services.local.platform import Platform
 from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROCESSOR = frozenset({min(os.sched_getaffinity(0))}) if hasattr(os, "sched_getaffinity") else None
@@ -66,7 +67,7 @@ async def test_the_addresses_are_those_the_processes_wrote(standing: Standing) -
 
 
 async def test_the_databases_answer_at_the_addresses_given(standing: Standing) -> None:
-    connection = await asyncpg.connect(standing.endpoints.databases["order"], timeout=10)
+    connection = await asyncpg.connect(standing.endpoints.databases["order"], timeout=PATIENCE_SECONDS)
     assert await connection.fetchval("SELECT current_database()") == "order"
     await connection.close()
 

@@ -21,10 +21,8 @@ from services.local.ports import HOST, documented_ports
 from services.local.valkey import valkey_server_available
 from tests.integration.local.conftest import needs_nats
 from tests.integration.local.traces import Marked
+from tests.patience import PATIENCE_SECONDS
 
-START_SECONDS = 60.0
-# Far more than any end takes, on a slow machine with neighbours too.
-LIMIT_SECONDS = 300
 READY = "Ctrl-C stops everything."
 # Below those that Linux gives to the clients of the tests beside us, which would take one that was free.
 PORT_BASES = range(10_000, 32_000, 10)
@@ -63,8 +61,6 @@ def port_base() -> int:
 def up(
     port_base: int, marked: Marked, folder: Path, *, bus: Bus = "postgres", stdout: IO[str] | int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[str]]:
-@contextlib.contextmanager
-def up(port_base: int, marked: Marked, folder: Path, *, bus: Bus = "postgres") -> Iterator[subprocess.Popen[str]]:
     """`plumb up` as a child; killed should the test fail."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.local.up_with_stand_ins", str(port_base), str(folder), bus],
@@ -92,7 +88,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 def wait_until_it_runs(process: subprocess.Popen[str], addresses: Path) -> None:
     """Waits for the file that it writes when it runs."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not addresses.exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -106,7 +102,7 @@ def test_once_it_runs_a_signal_ends_it_with_success(
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, READY)
         process.send_signal(number)
-        assert process.wait(timeout=LIMIT_SECONDS) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert marked.leftovers() == []
 
 
@@ -137,7 +133,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, moment)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=LIMIT_SECONDS) == 130
+        assert process.wait(timeout=PATIENCE_SECONDS) == 130
     assert marked.leftovers() == []
 
 
@@ -157,7 +153,7 @@ def test_interrupted_while_nats_starts_it_leaves_nothing(
     with up(port_base, marked, tmp_path / "up", bus="nats") as process:
         read_until(process, moment)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=LIMIT_SECONDS) == 130
+        assert process.wait(timeout=PATIENCE_SECONDS) == 130
     assert marked.leftovers() == []
 
 
@@ -175,7 +171,7 @@ def test_a_second_interruption_does_not_break_the_clearing_up(port_base: int, ma
         process.send_signal(signal.SIGINT)
         read_until(process, "stopping order")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=LIMIT_SECONDS) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert marked.leftovers() == []
 
 
@@ -185,7 +181,7 @@ def test_an_interruption_of_the_whole_terminal_leaves_nothing(port_base: int, ma
         read_until(process, "PostgreSQL answers")
         for member in [child for child in marked.processes() if os.getpgid(child.pid) == os.getpgid(process.pid)]:
             os.kill(member.pid, signal.SIGINT)
-        assert process.wait(timeout=LIMIT_SECONDS) == 130
+        assert process.wait(timeout=PATIENCE_SECONDS) == 130
     assert marked.leftovers() == []
 
 
@@ -202,7 +198,7 @@ def test_the_endpoints_file_is_gone_at_the_end(port_base: int, marked: Marked, t
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, READY)
         process.terminate()
-        process.wait(timeout=LIMIT_SECONDS)
+        process.wait(timeout=PATIENCE_SECONDS)
     assert not (tmp_path / "up" / f"{port_base}.json").exists()
 
 
@@ -211,7 +207,7 @@ def test_a_killed_child_ends_it_with_a_plain_message(port_base: int, marked: Mar
         read_until(process, READY)
         pid = Endpoints.load(tmp_path / "up" / f"{port_base}.json").service_pids["inventory"]
         os.kill(pid, signal.SIGKILL)
-        _, errors = process.communicate(timeout=LIMIT_SECONDS)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 1
         assert errors.startswith(f"plumb up: inventory (process {pid}) was killed by SIGKILL. Its last lines")
     assert marked.leftovers() == []
@@ -222,7 +218,7 @@ def test_a_taken_port_is_named_and_nothing_is_started(port_base: int, marked: Ma
         taken.bind((HOST, port_base + 6))
         taken.listen()
         with up(port_base, marked, tmp_path / "up") as process:
-            output, errors = process.communicate(timeout=LIMIT_SECONDS)
+            output, errors = process.communicate(timeout=PATIENCE_SECONDS)
             assert process.returncode == 1
             assert f"port {port_base + 6} (PostgreSQL) is taken" in errors
             assert "starting" not in output
@@ -231,7 +227,7 @@ def test_a_taken_port_is_named_and_nothing_is_started(port_base: int, marked: Ma
 def test_a_folder_that_cannot_be_written_is_named(port_base: int, marked: Marked, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with up(port_base, marked, tmp_path / "file" / "up") as process:
-        _, errors = process.communicate(timeout=LIMIT_SECONDS)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 1
         assert errors.startswith("plumb up: cannot write in ")
         assert len(errors.splitlines()) == 1

@@ -13,10 +13,11 @@ from valkey.exceptions import AuthenticationError
 from services.local import valkey
 from services.local.ports import HOST
 from services.local.valkey import EmbeddedValkey, ValkeyStart, ValkeyUnavailable, start_valkey
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_it_is_empty_bounded_and_forgets_the_oldest(valkey_server: EmbeddedValkey) -> None:
-    async with Valkey.from_url(valkey_server.url, socket_timeout=10) as client:
+    async with Valkey.from_url(valkey_server.url, socket_timeout=PATIENCE_SECONDS) as client:
         assert await client.dbsize() == 0
         settings = await client.config_get("maxmemory*")
         assert settings["maxmemory"] == str(32 * 1024 * 1024)
@@ -24,7 +25,7 @@ async def test_it_is_empty_bounded_and_forgets_the_oldest(valkey_server: Embedde
 
 
 async def test_whoever_does_not_know_the_password_is_kept_out(valkey_server: EmbeddedValkey) -> None:
-    async with Valkey(host=HOST, port=valkey_server.port, socket_timeout=10) as client:
+    async with Valkey(host=HOST, port=valkey_server.port, socket_timeout=PATIENCE_SECONDS) as client:
         with pytest.raises(AuthenticationError):
             await client.get("a")
 
@@ -39,7 +40,7 @@ async def test_the_password_is_neither_in_its_representation_nor_in_its_command_
 
 
 async def test_it_writes_nothing_to_disk(valkey_server: EmbeddedValkey, valkey_start: ValkeyStart) -> None:
-    async with Valkey.from_url(valkey_server.url, socket_timeout=10) as client:
+    async with Valkey.from_url(valkey_server.url, socket_timeout=PATIENCE_SECONDS) as client:
         await client.set("a", "b")
     await valkey_server.process.stop()
     assert [path.name for path in valkey_start.folder.iterdir()] == ["valkey.conf"]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.patience import PATIENCE_SECONDS
+
 VARIABLE = "RUN_MARKER"
-WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Marked:
 
     def leftovers(self) -> list[str]:
         """What is still there once everything had time to end: command lines and paths."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and (self.processes() or any(self.temporary.iterdir())):
             time.sleep(0.05)
         return [" ".join(process.cmdline()) for process in self.processes()] + [

@@ -11,6 +11,7 @@ from services.infra.messaging.nats_log import NatsLog, UnsafeSync
 from services.kernel.errors import Unavailable
 from services.local.nats import EmbeddedNats
 from tests.integration.messaging.conftest import Nats, everything, message
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ async def log(mortal_nats: Nats) -> AsyncIterator[NatsLog]:
 
 async def persistently(call: Callable[[], Awaitable[LogState]]) -> LogState:
     """Repeat a call until the client has found its server again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await call()

@@ -16,6 +16,7 @@ from services.kernel.errors import Unavailable
 from tests.cancelling import is_cancelled_at
 from tests.integration.messaging.conftest import OpenDatabases, everything
 from tests.integration.messaging.relaying import Store, run
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -261,7 +262,7 @@ async def test_a_drained_relay_leaves_its_lease_to_the_next(store: Store, log: P
     relay = store.relay(log, lease_seconds=3600)
     worker = Worker("relay", relay.step, telemetry=store.runtime.for_context("test"), at_end=relay.give_up)
     await worker.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while store.value("shop_relay_leader") != 1:
             await asyncio.sleep(0.01)
     await worker.stop(grace_seconds=5)

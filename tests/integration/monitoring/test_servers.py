@@ -18,12 +18,12 @@ from observability.lab.monitoring.servers import (
     monitoring,
 )
 from observability.lab.monitoring.webhook import Webhook, webhook
+from tests.patience import PATIENCE_SECONDS
 
 needs_prometheus = pytest.mark.skipif(
     not (find_program(PROMETHEUS) and find_program(ALERTMANAGER)),
     reason="there is no prometheus or prometheus-alertmanager here: what they do with our rules stays unproven",
 )
-BOUND_SECONDS = 40.0
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def running(listener: Webhook, tmp_path: Path) -> AsyncIterator[Monitoring
 
 async def until_told(listener: Webhook, alert: str) -> str:
     """Wait for a notice; return the receiver that got it."""
-    async with asyncio.timeout(BOUND_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (notice := listener.first(alert, firing=True, since=0.0)) is None:
             await asyncio.sleep(0.05)
     return notice.receiver
@@ -62,7 +62,7 @@ async def test_the_watchdog_and_an_absent_service_are_told_to_their_receivers(
 async def test_a_changed_configuration_is_read(running: Monitoring) -> None:
     await running.reconfigure({**running.configuration, "scrape_configs": []})
     client = PrometheusClient(running.prometheus)
-    async with asyncio.timeout(BOUND_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await client.instant("up"):  # what is not scraped any more is marked so within an interval
             await asyncio.sleep(0.05)
 

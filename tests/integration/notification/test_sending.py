@@ -12,6 +12,7 @@ from services.kernel.errors import Unavailable
 from services.notification.adapters.postgres import PostgresNotificationsTransaction
 from services.notification.api import ConfirmationNotSent
 from tests.integration.notification.conftest import CUSTOMER_ID, TRACEPARENT, Bench, event
+from tests.patience import PATIENCE_SECONDS
 
 
 async def record(bench: Bench, count: int = 1) -> list[UUID]:
@@ -159,7 +160,7 @@ async def test_the_workers_do_it_all_by_themselves(bench: Bench, monkeypatch: py
     bench.log.redeliver(event())
     connection = await asyncpg.connect(bench.dsn)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await connection.fetchval("SELECT count(*) FROM notifications WHERE state = 'SENT'"):
                 await asyncio.sleep(0.01)
     finally:

@@ -13,6 +13,7 @@ from services.notification.adapters import smtp
 from services.notification.adapters.smtp import SmtpSender, SmtpServer
 from services.notification.api import ConfirmationNotSent
 from tests.integration.notification.conftest import ADDRESSES
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.notification.test_confirmation import NOTIFICATION
 
 SILENCE = b""
@@ -115,7 +116,7 @@ async def test_a_server_that_falls_silent_is_given_up(server: MailServer, monkey
     """Within the bound; whether it has the mail nobody knows."""
     monkeypatch.setattr(smtp, "SEND_SECONDS", 0.2)
     server.answers["DATA"] = SILENCE
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         error = await failure(server.sender())
     assert error.cause in {"TimeoutError", "SMTPReadTimeoutError"}
 
@@ -171,7 +172,7 @@ async def test_only_a_few_connections_are_open_at_once(server: MailServer) -> No
         return len([command for command in server.commands if command.startswith("EHLO")])
 
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while greeted() < smtp.MOST_CONNECTIONS:
                 await asyncio.sleep(0.01)
         await asyncio.wait(sendings, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)

@@ -20,6 +20,7 @@ from tests.integration.read_model.commanding import Platform
 from tests.integration.read_model.conftest import follow, live, publish, sell
 from tests.integration.read_model.folding import Row, all_folded, listed
 from tests.integration.read_model.rebuilding import cut_off_at, rebuild
+from tests.patience import PATIENCE_SECONDS
 
 REBUILD = ("projection", "rebuild")
 PROGRAM = "from observability.cli import main; main()"
@@ -122,9 +123,9 @@ async def test_a_rebuild_that_is_interrupted_goes_on_the_next_time(
     await live(shop)
     async with holding(platform.dsns["order_read"], PLACE_OF_CONSUMER, CONSUMER) as consumer:
         process = start(platform)
-        await waited_for(consumer, seconds=30)
+        await waited_for(consumer)
         process.send_signal(number)
-        _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+        _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_SECONDS)
     assert process.returncode == code
     assert ("interrupted; give the command again to go on" in errors) == (number == signal.SIGINT)
     assert await listed(shop) == await all_folded(shop)
@@ -139,10 +140,10 @@ def start(platform: Platform) -> "subprocess.Popen[str]":
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-async def waited_for(connection: "asyncpg.Connection[asyncpg.Record]", *, seconds: float) -> None:
+async def waited_for(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Return when a process that is still starting waits for what this transaction locks."""
     waits = "SELECT pg_stat_clear_snapshot() IS NULL, count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # A database says nothing by itself: it must be asked.
         while not (row := await connection.fetchrow(waits)) or not row["count"]:
             await asyncio.sleep(0.02)

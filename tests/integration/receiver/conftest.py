@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-_START_SECONDS = 20.0
-_STOP_SECONDS = 20.0
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -33,7 +32,7 @@ class RunningReceiver:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end and return its exit status."""
         self.process.send_signal(number)
-        return self.process.wait(_STOP_SECONDS)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def lines(self) -> list[dict[str, Any]]:
         """All written lines, oldest file first; the current file's name sorts behind the numbered ones."""
@@ -63,7 +62,7 @@ def start_receiver(tmp_path: Path) -> Iterator[StartReceiver]:
             text=True,
         )
         started.append(process)
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not ready_file.exists():
             assert process.poll() is None, "the receiver ended before it was ready"
             assert time.monotonic() < deadline, "the receiver was not ready in time"

@@ -4,6 +4,8 @@ import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.patience import PATIENCE_SECONDS
+
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 GZIPPED = {**PROTOBUF, "Content-Encoding": "gzip"}
 
@@ -21,7 +23,7 @@ def ask(
     address: str, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """Send one request to host:port and read the whole answer."""
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from tests.integration.receiver.conftest import RunningReceiver, StartReceiver
 from tests.integration.receiver.http import GZIPPED, PROTOBUF, ask, export
 from tests.integration.receiver.requests import request_of
+from tests.patience import PATIENCE_SECONDS
 
 _LIMIT = 10_000
 
@@ -54,7 +55,7 @@ def test_a_span_without_a_whole_id_is_refused(receiver: RunningReceiver) -> None
 def test_the_bound_holds_without_a_content_length(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(maximum_body_bytes=_LIMIT)
     host, _, port = receiver.address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         chunk = b"%x\r\n%s\r\n" % (_LIMIT + 1, b"x" * (_LIMIT + 1))
         connection.sendall(
             b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
@@ -66,7 +67,7 @@ def test_the_bound_holds_without_a_content_length(start_receiver: StartReceiver)
 def test_a_body_that_does_not_come_is_given_up(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(body_timeout_seconds=0.1)
     host, _, port = receiver.address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(
             b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n"
         )
@@ -128,6 +129,6 @@ def _run(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )

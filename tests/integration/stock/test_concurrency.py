@@ -13,6 +13,7 @@ from services.kernel.errors import Overloaded, ServiceError
 from services.kernel.money import Money
 from services.order.api import CancelOrder, GetOrder, OrderError, OrderRejected, OrderState, PlaceOrder
 from tests.contract.shop import Shop, available, place, request_id, reserve, stock
+from tests.patience import PATIENCE_SECONDS
 from tests.soundness import stock_violations, violations
 
 WORKERS = 8
@@ -118,7 +119,7 @@ async def test_a_cancellation_racing_the_order_leaves_no_stock_behind(shop: Shop
         placing = asyncio.create_task(shop.orders.place_order(command))
         connection = await asyncpg.connect(shop.order_dsn)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 select = "SELECT resource_id FROM idempotency_keys WHERE request_id = $1"
                 # A database says nothing by itself: it must be asked.
                 while (order_id := await connection.fetchval(select, command.request_id)) is None:

@@ -22,6 +22,7 @@ from services.inventory.self_check import SelfCheck
 from services.inventory.sweeper import BATCH_SIZE, Sweeper
 from services.kernel.errors import ServiceError
 from tests.contract.shop import Shop, available, holding, request_id, reserve, stock
+from tests.patience import PATIENCE_SECONDS
 from tests.soundness import stock_violations
 
 Result = TypeVar("Result")
@@ -64,7 +65,7 @@ async def waiting(shop: Shop, call: Coroutine[Any, Any, Result]) -> AsyncIterato
     """Run a call until PostgreSQL says that it waits for a lock, then the block beside it."""
     before = await waiters(shop)
     task = asyncio.create_task(call)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # A database says nothing by itself: it must be asked.
         while await waiters(shop) == before:
             await asyncio.sleep(0.005)
@@ -116,7 +117,7 @@ async def test_a_sale_under_way_when_the_time_ends_is_a_sale(shop: Shop) -> None
     async with holding(shop.inventory_dsn, ITEM):
         confirm = ConfirmReservation(request_id(), command.reservation_id)
         async with waiting(shop, shop.inventory.confirm_reservation(confirm)) as confirming:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await ask(shop, "SELECT expire_time <= clock_timestamp() FROM reservations"):
                     await asyncio.sleep(0.01)
             await shop.sweeper.step()

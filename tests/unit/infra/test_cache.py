@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.telemetry.cache import CacheTelemetry
-from services.infra.cache import POLICY, SHORTEST_SHARE, WAIT_SECONDS, Cache, CacheUnavailable
+from services.infra.cache import POLICY, SHORTEST_SHARE, Cache, CacheUnavailable
 from services.kernel.errors import Unavailable
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
 
 LIFETIME_SECONDS = 10.0
@@ -203,7 +204,7 @@ async def test_a_dark_cache_is_waited_for_no_longer_than_its_time() -> None:
     """The wait ends by the limit, not by the cache: without one this test would hang."""
     world = World()
     world.is_dark = True
-    async with asyncio.timeout(100 * WAIT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await world.cache.get(("1",))
 
 

@@ -14,8 +14,7 @@ from observability.telemetry import setup
 from services.infra import deadline, worker
 from services.infra.worker import Worker
 from services.kernel.errors import Unavailable
-
-LIMIT_SECONDS = 10.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Steps:
@@ -51,7 +50,7 @@ async def running(step: Callable[[], Awaitable[float]], **options: object) -> As
     started = Worker("test", step, telemetry=runtime.for_context("test"), **options)  # type: ignore[arg-type]
     await started.start()
     try:
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             yield started, logs
     finally:
         await started.stop(grace_seconds=0.0)
@@ -106,7 +105,7 @@ async def test_a_failing_worker_is_not_woken_out_of_its_backoff(monkeypatch: pyt
             woken.wake()
             await asyncio.sleep(0)
         assert steps.taken == 1
-        await woken.stop(grace_seconds=LIMIT_SECONDS)
+        await woken.stop(grace_seconds=PATIENCE_SECONDS)
 
 
 async def test_its_end_comes_once_after_the_last_step() -> None:
@@ -128,7 +127,7 @@ async def test_an_end_that_fails_is_recorded_and_harms_nothing() -> None:
     steps = Steps(3600.0)
     async with running(steps, at_end=fail) as (draining, logs):
         await steps.done.wait()
-        await draining.stop(grace_seconds=LIMIT_SECONDS)
+        await draining.stop(grace_seconds=PATIENCE_SECONDS)
     assert b"worker.step_failed" in logs.getvalue()
 
 
