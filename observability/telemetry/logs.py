@@ -16,6 +16,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from observability.telemetry.log_writer import BoundedFile, Descriptor, LogWriter, Output
 
 OUTPUTS = ("stdout", "file")
+# By its number: what a program puts in the place of sys.stdout may have none.
+STDOUT = 1
 
 
 class LogOutputs:
@@ -50,7 +52,7 @@ def open_outputs(service_name: str, *, on_dropped: Callable[[int, str], None]) -
     """
     outputs: dict[str, Output] = {}
     if sys.stdout is not None:  # it is None where the process was started without one
-        outputs["stdout"] = Descriptor(sys.stdout.fileno())
+        outputs["stdout"] = Descriptor(STDOUT)
     if folder := os.environ.get("LOG_FOLDER"):
         outputs["file"] = BoundedFile(Path(folder) / f"{service_name}.jsonl")
 

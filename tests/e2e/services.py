@@ -102,7 +102,7 @@ class Services:
         )
         return self._start("notification", settings)
 
-    def monolith(self, **environment: str) -> Service:
+    def monolith(self) -> Service:
         """Start the whole shop as one process."""
         settings = monolith_settings(
             ports=Ports(),
@@ -112,7 +112,7 @@ class Services:
             ready_file=self._ready_file(),
             outbox_folder=Path(self.shop.notifications_directory),
         )
-        return self._start("monolith", {**settings, **environment})
+        return self._start("monolith", settings)
 
     @property
     def _event_log(self) -> EventLogAddress:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from services.local.endpoints import Endpoints
+from tests.e2e.conftest import SPANS_LEAVE_SOON
 from tests.e2e.customers import ANSWER_SECONDS, Customer
 from tests.e2e.services import Services
 
@@ -21,6 +22,13 @@ PATIENT = {
     "ORDER_REQUEST_DEADLINE_SECONDS": "60",
     "ORDER_DRAIN_GRACE_SECONDS": "300",
 }
+
+
+@pytest.fixture
+def services(shop: Endpoints, tmp_path: Path) -> Iterator[Services]:
+    """Starts patient services."""
+    with Services.beside(shop, folder=tmp_path, environment={**SPANS_LEAVE_SOON, **PATIENT}) as services:
+        yield services
 
 
 def a_connection_each() -> aiohttp.ClientSession:
@@ -41,7 +49,7 @@ async def order_until_refused(customer: Customer, statuses: list[int]) -> None:
 @pytest.mark.parametrize("mode", ["order", pytest.param("monolith", marks=pytest.mark.full)])
 async def test_sigterm_fails_no_request_in_flight(services: Services, mode: str) -> None:
     """Every request that was sent is answered, with the order taken, and the process exits 0."""
-    service = services.order(**PATIENT) if mode == "order" else services.monolith(**PATIENT)
+    service = services.order() if mode == "order" else services.monolith()
     statuses: list[int] = []
     async with a_connection_each() as session:
         customers = [
@@ -68,7 +76,7 @@ async def test_orders_survive_the_end_of_inventory(services: Services, shop: End
     """While inventory ends, orders are confirmed or kept, as is asked for; with inventory back each is confirmed."""
     inventory = services.inventory()
     target = inventory.addresses["grpc"]
-    order = services.order(inventory_target=target, **PATIENT)
+    order = services.order(inventory_target=target)
     keys = [str(uuid4()) for _ in range(30)]
     async with a_connection_each() as session:
         customer = Customer(session, order.addresses["http"])
