@@ -129,6 +129,18 @@ ERRORS = (
         width=12,
         opens="shop-overview",
     ),
+    Panel(
+        35,
+        "HTTP requests and connections refused",
+        "ops",
+        Words(
+            "What does a listener end for a limit, before the application sees it?",
+            "nothing; TOO_MANY_CONNECTIONS and the SLOW ones are clients that hold connections and ask nothing.",
+            "HTTP connections, below: which listener is full.",
+        ),
+        (Query(per_second(chosen("shop_http_refusals_total"), "listener", "reason"), "{{listener}} {{reason}}"),),
+        width=24,
+    ),
 )
 DURATION = (
     Panel(
@@ -209,6 +221,18 @@ SATURATION = (
         (Query(total(chosen("http_server_active_requests"), "context", "instance"), "{{context}} {{instance}}"),),
         width=12,
         opens="shop-dependencies",
+    ),
+    Panel(
+        53,
+        "HTTP connections",
+        "none",
+        Words(
+            "How many connections does each listener have open?",
+            "a few for each client; an idle one is closed after five seconds.",
+            "Errors above: what is refused, when it stands at its limit.",
+        ),
+        (Query(total(chosen("shop_http_connections"), "listener", "instance"), "{{listener}} {{instance}}"),),
+        width=24,
     ),
 )
 NEWEST = traces(

@@ -1,4 +1,4 @@
-"""What does the receiver answer over HTTP? POST /v1/traces, GET /metrics, GET /livez, as one small ASGI callable."""
+"""HTTP application of the receiver: POST /v1/traces, GET /metrics, GET /livez, as one small ASGI callable."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,9 +8,10 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.types import Receive, Scope, Send
 
-from observability.receiver.body import Disconnected, read_body
+from observability.listener.bodies import Bodies, Disconnected
+from observability.listener.limits import Refused as LimitExceeded
 from observability.receiver.counts import Counts
-from observability.receiver.refusals import Refused, too_large
+from observability.receiver.refusals import Refused
 from observability.receiver.settings import ReceiverSettings
 from observability.receiver.sink import Sink
 
@@ -30,11 +31,13 @@ class ReceiverApp:
         self,
         *,
         settings: ReceiverSettings,
+        bodies: Bodies,
         sink: Sink,
         counts: Counts,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self._settings = settings
+        self._bodies = bodies
         self._sink = sink
         self._counts = counts
         self._log = log
@@ -44,7 +47,7 @@ class ReceiverApp:
         """Answer one HTTP request."""
         match scope["path"], scope["method"]:
             case "/v1/traces", "POST":
-                await self._export(dict(scope["headers"]), receive, send)
+                await self._export(scope, receive, send)
             case "/livez", "GET" | "HEAD":
                 await _respond(send, HTTPStatus.OK, b"ok\n")
             case "/metrics", "GET" | "HEAD":
@@ -57,10 +60,10 @@ class ReceiverApp:
             case _:
                 await _respond(send, HTTPStatus.NOT_FOUND, b"not found; traces go to POST /v1/traces\n")
 
-    async def _export(self, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
-        self._pending += 1
+    async def _export(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
         try:
-            await self._take(headers, receive)
+            await self._take(scope, receive, compressed=_check_encodings(headers))
         except Refused as refusal:
             self._counts.requests.labels(str(refusal.status.value)).inc()
             self._log.warning("receiver.request_refused", status=refusal.status.value, why=str(refusal))
@@ -71,19 +74,20 @@ class ReceiverApp:
             self._counts.requests.labels("200").inc()
             body = ExportTraceServiceResponse().SerializeToString()
             await _respond(send, HTTPStatus.OK, body, content_type=_PROTOBUF)
+
+    async def _take(self, scope: Scope, receive: Receive, *, compressed: bool) -> None:
+        try:
+            body = await self._bodies.read(scope, receive)
+        except LimitExceeded as error:
+            raise Refused(error.status, str(error)) from error
+        # Counted when the body is whole: senders of heads alone keep nobody out.
+        if self._pending >= self._settings.maximum_pending_requests:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once")
+        self._pending += 1
+        try:
+            await self._sink.put(body, compressed=compressed)
         finally:
             self._pending -= 1
-
-    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> None:
-        limit_bytes = self._settings.maximum_body_bytes
-        if self._pending > self._settings.maximum_pending_requests:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once")
-        compressed = _check_encodings(headers)
-        if int(headers.get(b"content-length", b"0")) > limit_bytes:
-            raise too_large(limit_bytes, what="body")
-        timeout_seconds = self._settings.body_timeout_seconds
-        body = await read_body(receive, limit_bytes=limit_bytes, timeout_seconds=timeout_seconds)
-        await self._sink.put(body, compressed=compressed)
 
 
 def _check_encodings(headers: Mapping[bytes, bytes]) -> bool:
@@ -106,6 +110,8 @@ async def _refuse(send: Send, refusal: Refused, headers: Mapping[bytes, bytes]) 
     """Answer a refusal: a sender of protobuf gets a google.rpc.Status, as OTLP says, and anyone else the sentence."""
     retry = refusal.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT}
     extra = [(b"retry-after", _COME_BACK_SECONDS)] if retry else []
+    if refusal.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
+        extra.append((b"connection", b"close"))  # the rest of the body is not read
     if _is_protobuf(headers):
         code = _RPC_CODES.get(refusal.status, _UNAVAILABLE if retry else 3)
         body = Status(code=code, message=str(refusal)).SerializeToString()

@@ -14,6 +14,12 @@ class Counts:
         self.requests = Counter(
             "receiver_requests", "Export requests by the status of the answer.", ("status",), registry=self._registry
         )
+        self.refusals = Counter(
+            "receiver_refusals",
+            "Connections that were ended for a limit, by reason.",
+            ("reason",),
+            registry=self._registry,
+        )
         self.spans = Counter("receiver_spans_written", "Spans written to files.", registry=self._registry)
         self.bytes = Counter("receiver_written_bytes", "Bytes of OTLP/JSON written.", registry=self._registry)
         self.forwarded_spans = Counter(

@@ -13,6 +13,10 @@ from urllib.parse import urlsplit
 import structlog
 import uvicorn
 
+from observability.listener.bodies import Bodies
+from observability.listener.connections import Connections
+from observability.listener.limits import Limits
+from observability.listener.protocol import protocol_of
 from observability.receiver.app import ReceiverApp
 from observability.receiver.counts import Counts
 from observability.receiver.forwarder import forwarding
@@ -21,6 +25,9 @@ from observability.receiver.settings import ReceiverSettings
 from observability.receiver.sink import Sink
 
 _BACKLOG = 128
+_CONNECTIONS = 256
+# The memory that bodies under way may take, in bodies of the largest size.
+_BODIES_AT_ONCE = 8
 
 
 class CannotStart(Exception):
@@ -30,9 +37,15 @@ class CannotStart(Exception):
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the process has one owner of signals, and that is `serve` below."""
 
-    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, connections: Connections, on_started: Callable[[], None]) -> None:
         super().__init__(config)
+        self._connections = connections
         self._on_started = on_started
+
+    async def on_tick(self, counter: int) -> bool:
+        """End what is overdue, ten times a second."""
+        self._connections.end_overdue()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,6 +78,14 @@ async def _serve(
     log: structlog.typing.FilteringBoundLogger,
 ) -> None:
     address = _address(listener)
+    limits = Limits(
+        connections=_CONNECTIONS,
+        connections_per_address=_CONNECTIONS,
+        body_bytes=settings.maximum_body_bytes,
+        body_seconds=settings.body_timeout_seconds,
+        buffered_bytes=_BODIES_AT_ONCE * settings.maximum_body_bytes,
+    ).within_descriptors()
+    connections = Connections(limits, on_refused=lambda reason: counts.refusals.labels(reason).inc())
 
     def on_started() -> None:
         if settings.ready_file is not None:
@@ -73,15 +94,16 @@ async def _serve(
 
     server = _Server(
         uvicorn.Config(
-            ReceiverApp(settings=settings, sink=sink, counts=counts, log=log),
+            ReceiverApp(settings=settings, bodies=Bodies(limits), sink=sink, counts=counts, log=log),
             interface="asgi3",
             lifespan="off",
-            http="httptools",
+            http=protocol_of(connections),
             ws="none",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=settings.stop_timeout_seconds,
         ),
+        connections=connections,
         on_started=on_started,
     )
     loop = asyncio.get_running_loop()

@@ -28,7 +28,7 @@ class ReceiverSettings(BaseSettings):
         default=16 * MEBIBYTE, ge=1, description="Largest body in bytes, as sent and again after decompression."
     )
     maximum_pending_requests: int = Field(
-        default=64, ge=1, description="Requests being received or written at once; more are told to come back (503)."
+        default=64, ge=1, description="Requests being written at once; more are told to come back (503)."
     )
     body_timeout_seconds: float = Field(default=10.0, gt=0, description="Seconds a client has to send its whole body.")
     maximum_file_bytes: int = Field(

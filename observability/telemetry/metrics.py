@@ -45,6 +45,14 @@ class Metrics:
         self.http_server_active_requests = self._level(
             "http_server_active_requests", "HTTP requests being answered now.", ("context",)
         )
+        self.http_connections = self._level(
+            "shop_http_connections", "Open connections of a listener, http or admin.", ("listener",)
+        )
+        self.http_refusals = self._count(
+            "shop_http_refusals",
+            "Requests and connections that a listener ended for a limit, before the application saw them.",
+            ("listener", "reason"),
+        )
 
     def _add_rpc(self) -> None:
         self.rpc_server_call_duration = self._seconds(

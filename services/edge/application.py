@@ -9,7 +9,7 @@ from observability.telemetry.http import HttpMetrics, begin_at_zero
 from observability.telemetry.telemetry import Telemetry
 from services.edge import openapi, problems
 from services.edge.caller import HeaderCaller
-from services.edge.limits import BodyLimit, RequestDeadline
+from services.edge.limits import RequestDeadline
 from services.edge.routes import router
 from services.inventory.api import InventoryService
 from services.order import api
@@ -35,7 +35,6 @@ def make_edge(
     application.include_router(router)
     problems.install(application, telemetry)
     openapi.complete(application)
-    application.add_middleware(BodyLimit)
     application.add_middleware(RequestDeadline, seconds=request_deadline_seconds)
     application.add_middleware(HttpMetrics, telemetry=telemetry)
     begin_at_zero(telemetry, server_answers())

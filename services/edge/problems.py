@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from observability.telemetry.telemetry import Telemetry
 from services.edge.caller import CallerUnknown
-from services.edge.limits import MAX_BODY_BYTES, BodyTooLarge
 from services.edge.schemas import FieldProblem, Problem, ShortageBody
 from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
 from services.order import api
@@ -90,12 +89,10 @@ def field_problem(location: Iterable[str | int], message: str) -> FieldProblem:
 
 
 def from_http(_request: Request, error: Exception) -> JSONResponse:
-    """Answer an unknown path, a method that a path does not have, a body that is too large or cannot be read."""
+    """Answer an unknown path, a method that a path does not have, or a body that cannot be read."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     match error:
-        case BodyTooLarge():
-            response = answer(status, "BODY_TOO_LARGE", f"The body has more than {MAX_BODY_BYTES} bytes.")
         case HTTPException(status_code=HTTPStatus.BAD_REQUEST):  # FastAPI could not make JSON of it
             problem = FieldProblem(field="body", reason="INVALID_BODY", description="cannot be read as JSON")
             response = answer(status, problem.reason, "The body is not JSON in UTF-8.", errors=[problem])

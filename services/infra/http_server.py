@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from observability.listener.bodies import WholeRequests
+from observability.listener.connections import Connections
+from observability.listener.limits import Limits
+from observability.listener.protocol import protocol_of
 from observability.telemetry.http import Application
+from observability.telemetry.listener import ListenerTelemetry
+from observability.telemetry.metrics import Metrics
 from services.infra.settings import Address
 
 if TYPE_CHECKING:
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
 START_SECONDS = 5.0
 BACKLOG = 512
+# asyncio accepts so many in a row before their limit is looked at: few, so that a burst does not take all descriptors.
+ACCEPTS_IN_A_ROW = 16
 # An accepted connection takes some rounds of the loop until it has its protocol; five are ample.
 READ_ROUNDS_AT_LEAST = 5
 # Whoever has connected may be slow to send the first request; two seconds for all of them.
@@ -26,19 +34,28 @@ READ_ROUND_SECONDS = 0.02
 ACCEPT_ROUNDS = 1_000
 # What asyncio accepts it gives a transport a round later, and drops when its server has been closed by then.
 QUIET_ROUNDS = 4
+EDGE = Limits()
+# Prometheus, probes and people; a flood at the edge must not need all descriptors of the process.
+ADMIN = Limits(connections=64, connections_per_address=32, body_bytes=0)
 
 
 class QuietServer(uvicorn.Server):
     """uvicorn's server; the process has one owner of signals, and it is not this one."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, *, connections: Connections) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and say so."""
         await super().startup(sockets)
         self.listening.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """End what is overdue, ten times a second."""
+        self._connections.end_overdue()
+        return await super().on_tick(counter)
 
     def close_connections_when_answered(self) -> None:
         """Say `Connection: close` in every answer from now on."""
@@ -88,10 +105,15 @@ def listen_on(address: Address) -> socket.socket:
 
 
 class HttpServer:
-    """Serves one ASGI application on one address; satisfies `lifecycle.Server`."""
+    """Serves one ASGI application on one address, within limits; satisfies `lifecycle.Server`."""
 
-    def __init__(self, application: Application, *, name: str, listen: Address) -> None:
-        self._application = application
+    def __init__(
+        self, application: Application, *, name: str, listen: Address, metrics: Metrics, limits: Limits = EDGE
+    ) -> None:
+        telemetry = ListenerTelemetry(metrics, name)
+        self._connections = Connections(limits.within_descriptors(), on_refused=telemetry.refused)
+        telemetry.watch(lambda: self._connections.open_count)
+        self._application = WholeRequests(application, connections=self._connections)
         self._name = name
         self._listen = listen
         self._server: QuietServer | None = None
@@ -101,21 +123,22 @@ class HttpServer:
         """Listen, and return {name: host:port}. Raises OSError when the address is taken."""
         listener = listen_on(self._listen)
         config = uvicorn.Config(
-            cast("ASGIApplication", self._application),  # the same calls, in wider words
-            http="httptools",
+            cast("ASGIApplication", self._application),  # the same calls, in narrower words
+            http=protocol_of(self._connections),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
+            backlog=ACCEPTS_IN_A_ROW,
             # A connection that paused reading hands the context of one request, trace and deadline, to the next.
             reset_contextvars=True,
         )
-        self._server = QuietServer(config)
+        self._server = QuietServer(config, connections=self._connections)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name=f"http-{self._name}")
         async with asyncio.timeout(START_SECONDS):
             await self._server.listening.wait()
+        listener.listen(BACKLOG)  # asyncio has one number for both
         host, port = listener.getsockname()[:2]
         return {self._name: str(Address(host, port))}
 

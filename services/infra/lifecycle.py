@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -12,6 +13,7 @@ import asyncpg
 import orjson
 from structlog.typing import FilteringBoundLogger
 
+from observability.listener.accept_errors import AcceptErrors
 from observability.telemetry import setup
 from observability.telemetry.process import watch_process
 from services.infra.admin import Readiness
@@ -72,6 +74,7 @@ def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
 def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
     """Run a process's body with its telemetry around it; flush the last spans and log lines within a bound."""
     crash_points.arm(os.environ)
+    use_all_descriptors()
     runtime = setup.start(name, log_level=settings.log_level)
     try:
         asyncio.run(watched(runtime, body))
@@ -81,8 +84,19 @@ def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], C
         runtime.outputs.close()
 
 
+def use_all_descriptors() -> None:
+    """Take as many file descriptors as the process may have: the usual limit of 1,024 is there for select()."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def watched(runtime: setup.Runtime, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
     """Run the body beside the watch over the process."""
+
+    def report(error: OSError, unreported: int) -> None:
+        runtime.log.error("process.accept_failed", reason=error.strerror, unreported=unreported)
+
+    asyncio.get_running_loop().set_exception_handler(AcceptErrors(report))
     watching = asyncio.create_task(watch_process(runtime.metrics, runtime.loop_lag), name="watch-process")
     try:
         await body(runtime)

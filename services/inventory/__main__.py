@@ -8,7 +8,7 @@ from observability.telemetry.setup import Runtime
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
 from services.infra.admission import Admission
-from services.infra.http_server import HttpServer
+from services.infra.http_server import ADMIN, HttpServer
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
 from services.inventory.adapters.postgres import PostgresStock
@@ -34,7 +34,13 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
         rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.admin_listen))
+        admin = HttpServer(
+            admin_application,
+            name="admin",
+            listen=parse_address(settings.admin_listen),
+            metrics=runtime.metrics,
+            limits=ADMIN,
+        )
         servers: list[lifecycle.Server] = [admin, rpc, *parts.workers]
         await lifecycle.serve(servers, readiness=readiness, settings=settings, log=telemetry.log)
 

@@ -10,7 +10,7 @@ from services.edge.application import make_edge
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
 from services.infra.admission import Admission
-from services.infra.http_server import HttpServer
+from services.infra.http_server import ADMIN, HttpServer
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
 from services.inventory.opening import open_inventory
@@ -80,8 +80,14 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         )
         readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.order.admin_listen))
-        http = HttpServer(door, name="http", listen=parse_address(settings.order.http_listen))
+        admin = HttpServer(
+            admin_application,
+            name="admin",
+            listen=parse_address(settings.order.admin_listen),
+            metrics=runtime.metrics,
+            limits=ADMIN,
+        )
+        http = HttpServer(door, name="http", listen=parse_address(settings.order.http_listen), metrics=runtime.metrics)
         workers = (*stock.workers, *orders.workers, *notifications.workers)
         servers: list[lifecycle.Server] = [admin, inventory_server, order_server, http, *workers]
         await lifecycle.serve(servers, readiness=readiness, settings=settings.order, log=runtime.log)

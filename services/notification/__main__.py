@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
-from services.infra.http_server import HttpServer
+from services.infra.http_server import ADMIN, HttpServer
 from services.infra.settings import parse_address, read_settings
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import make_sender
@@ -27,7 +27,13 @@ async def serve(
         parts, checks = await open_notification(settings, telemetry=telemetry, stack=stack, sender_of=sender_of)
         readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.admin_listen))
+        admin = HttpServer(
+            admin_application,
+            name="admin",
+            listen=parse_address(settings.admin_listen),
+            metrics=runtime.metrics,
+            limits=ADMIN,
+        )
         await lifecycle.serve([admin, *parts.workers], readiness=readiness, settings=settings, log=telemetry.log)
 
 

@@ -11,7 +11,7 @@ from services.edge.application import make_edge
 from services.infra import lifecycle
 from services.infra.admin import AdminApplication, Readiness
 from services.infra.admission import Admission
-from services.infra.http_server import HttpServer
+from services.infra.http_server import ADMIN, HttpServer
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
@@ -68,8 +68,14 @@ async def serve(
         )
         readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(admin_application, name="admin", listen=parse_address(settings.admin_listen))
-        http = HttpServer(door, name="http", listen=parse_address(settings.http_listen))
+        admin = HttpServer(
+            admin_application,
+            name="admin",
+            listen=parse_address(settings.admin_listen),
+            metrics=runtime.metrics,
+            limits=ADMIN,
+        )
+        http = HttpServer(door, name="http", listen=parse_address(settings.http_listen), metrics=runtime.metrics)
         servers: list[lifecycle.Server] = [admin, rpc, http, *parts.workers]
         await lifecycle.serve(servers, readiness=readiness, settings=settings, log=telemetry.log)
 

@@ -73,7 +73,7 @@ async def opened(shop: Shop) -> AsyncIterator[Edge]:
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=AMPLE_SECONDS,
     )
-    server = HttpServer(edge, name="http", listen=LOOPBACK)
+    server = HttpServer(edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}

@@ -167,7 +167,7 @@ async def edge_of(shop: Shop) -> AsyncIterator[aiohttp.ClientSession]:
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=10.0,
     )
-    server = HttpServer(edge, name="http", listen=LOOPBACK)
+    server = HttpServer(edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target = (await server.start())["http"]
     try:
         async with aiohttp.ClientSession(f"http://{target}") as session:

@@ -89,7 +89,7 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
             telemetry=shop.runtime.for_context("edge"),
             request_deadline_seconds=DEADLINE_SECONDS,
         )
-        server = HttpServer(door, name="http", listen=LOOPBACK)
+        server = HttpServer(door, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
         target = (await server.start())["http"]
         try:
             async with open_edges(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):

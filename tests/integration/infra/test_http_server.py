@@ -3,8 +3,12 @@
 import asyncio
 import socket
 
-from observability.telemetry.http import Receive, Scope, Send
-from services.infra.http_server import HttpServer
+from prometheus_client import CollectorRegistry
+
+from observability.listener.limits import Limits
+from observability.telemetry.http import Application, Receive, Scope, Send
+from observability.telemetry.metrics import Metrics
+from services.infra.http_server import EDGE, HttpServer
 from services.infra.settings import Address
 from tests.patience import PATIENCE_SECONDS
 
@@ -18,9 +22,15 @@ async def empty(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+def make_server(application: Application = empty, limits: Limits = EDGE) -> HttpServer:
+    """Make a server on a free port."""
+    metrics = Metrics(registry=CollectorRegistry())
+    return HttpServer(application, name="http", listen=Address("127.0.0.1", 0), metrics=metrics, limits=limits)
+
+
 async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
     """The kernel has accepted them, and the loop knows of none before it is told to stop."""
-    server = HttpServer(empty, name="http", listen=Address("127.0.0.1", 0))
+    server = make_server()
     host, port = (await server.start())["http"].split(":")
     clients = [socket.create_connection((host, int(port))) for _ in range(CLIENTS)]
     for client in clients:
@@ -42,7 +52,7 @@ async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
 
 async def test_answers_on_a_kept_connection_are_sent_at_once() -> None:
     """Headers and body are two writes: with Nagle's algorithm the second waits for the client's acknowledgement."""
-    server = HttpServer(empty, name="http", listen=Address("127.0.0.1", 0))
+    server = make_server()
     host, port = (await server.start())["http"].split(":")
     assert server._server is not None
     async with asyncio.timeout(PATIENCE_SECONDS):

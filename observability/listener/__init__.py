@@ -1,0 +1,1 @@
+"""Limits of every HTTP listener: connections, heads, bodies, and the time that each may take."""

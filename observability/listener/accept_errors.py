@@ -1,0 +1,36 @@
+"""Report of connections that cannot be accepted since the process has no file descriptor left: one a minute.
+
+asyncio reports each attempt, 512 times a second and listener, with a traceback: 38 MB of log a minute.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+REPORT_EVERY_SECONDS = 60.0
+ACCEPT_FAILED = "socket.accept() out of system resource"
+
+
+class AcceptErrors:
+    """Exception handler of an event loop; `report` gets the error and how many were not reported before it."""
+
+    def __init__(self, report: Callable[[OSError, int], None], *, clock: Callable[[], float] = monotonic) -> None:
+        self._report = report
+        self._clock = clock
+        self._next_report = clock()
+        self._unreported = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Report a failed accept, or leave the error to the loop's own handler."""
+        error = context.get("exception")
+        if context.get("message") != ACCEPT_FAILED or not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+            return
+        now = self._clock()
+        if now < self._next_report:
+            self._unreported += 1
+            return
+        self._report(error, self._unreported)
+        self._next_report = now + REPORT_EVERY_SECONDS
+        self._unreported = 0

@@ -1,0 +1,39 @@
+"""Answer to a refused request: problem+json (RFC 9457), and the end of the connection."""
+
+import json
+from http import HTTPStatus
+
+from observability.listener.limits import Refused
+
+Headers = list[tuple[bytes, bytes]]
+
+RETRY_AFTER_SECONDS = b"1"
+
+
+def problem(refusal: Refused) -> tuple[Headers, bytes]:
+    """Return the headers and the body that say why a request was refused."""
+    document = {
+        "type": "about:blank",
+        "title": refusal.status.phrase,
+        "status": refusal.status,
+        "detail": str(refusal),
+        "reason": refusal.reason,
+    }
+    body = json.dumps(document).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+    ]
+    if refusal.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", RETRY_AFTER_SECONDS))
+    return headers, body
+
+
+def response(refusal: Refused, default_headers: Headers) -> bytes:
+    """Return the whole answer as bytes, for where there is no application to send it."""
+    headers, body = problem(refusal)
+    lines = [b"HTTP/1.1 %d %s" % (refusal.status, refusal.status.phrase.encode())]
+    lines += [name + b": " + value for name, value in default_headers + headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -1,0 +1,162 @@
+"""uvicorn's HTTP/1.1 protocol, with limits on what one client may send, keep open and leave unread.
+
+httptools has no limit for heads and uvicorn none for their time; `docs/decisions/0020` says why this is a subclass.
+"""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from observability.listener.answers import response
+from observability.listener.connections import Connections
+from observability.listener.limits import Refused
+
+# A chunked body of the smallest chunks that make sense takes this many times its own size on the wire.
+FRAMING_FACTOR = 2
+
+
+def protocol_of(connections: Connections) -> type[asyncio.Protocol]:
+    """Return what uvicorn makes protocols with, for its setting `http`; all of them belong to one listener."""
+    return cast("type[asyncio.Protocol]", partial(LimitedProtocol, connections=connections))
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection; satisfies `connections.Connection`."""
+
+    def __init__(self, *, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self.address = ""
+        self._connections_of_listener = connections
+        self._limits = connections.limits
+        # Of the request that is being read: what came for it, and what it may take on the wire.
+        self._fed_bytes = 0
+        self._head_bytes = 0
+        self._hosts = 0
+        self._reads_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Take the connection in, which may end another, or this one."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._connections_of_listener.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._connections_of_listener.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and refuse what exceeds a limit or is not HTTP."""
+        self._unset_keepalive_if_required()
+        self._fed_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+            self._check_size()
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False  # answered as if it had not asked for another protocol
+        except Refused as refusal:
+            self.refuse(refusal)
+        except httptools.HttpParserError as error:
+            invalid = Refused(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "This is not an HTTP/1.1 request.")
+            found = error.__context__  # what a callback below raised
+            self.refuse(found if isinstance(found, Refused) else invalid)
+
+    def refuse(self, refusal: Refused) -> None:
+        """Answer where HTTP allows it, and close."""
+        if self.transport.is_closing():
+            return
+        self._connections_of_listener.on_refused(refusal.reason)
+        if self._may_answer():
+            self.transport.write(response(refusal, self.server_state.default_headers))
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once, whatever was not sent."""
+        self.transport.abort()
+
+    def _may_answer(self) -> bool:
+        if self.cycle is None:
+            return True
+        if self.cycle.response_complete:  # a kept connection on which nothing is asked is closed without a word
+            return self._fed_bytes > 0
+        return self.cycle.more_body and not self.cycle.response_started
+
+    def _check_size(self) -> None:
+        if self._reads_head:
+            if self._fed_bytes > self._limits.head_bytes:
+                raise self._head_too_large()
+        elif self._fed_bytes > self._limits.head_bytes + FRAMING_FACTOR * self._limits.body_bytes:
+            sentence = f"The request takes more than {FRAMING_FACTOR} times its largest body on the wire."
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", sentence)
+
+    def _head_too_large(self) -> Refused:
+        sentence = (
+            f"The head of a request has at most {self._limits.head_bytes} bytes"
+            f" and {self._limits.head_fields} header fields."
+        )
+        return Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE", sentence)
+
+    # What the parser calls, in this order; an exception comes back out of feed_data as the context of its own.
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._reads_head = True
+        self._head_bytes = self._hosts = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
+        self._head_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field; trailers are no header fields (RFC 9110, 6.5.1)."""
+        if not self._reads_head:
+            return
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value)
+        self._hosts += name.lower() == b"host"
+        if self._head_bytes > self._limits.head_bytes or len(self.headers) > self._limits.head_fields:
+            raise self._head_too_large()
+
+    def on_headers_complete(self) -> None:
+        """Let the request begin, when it says once whom it is for (RFC 9112, 3.2)."""
+        if self._hosts > 1 or (not self._hosts and self.parser.get_http_version() == "1.1"):
+            raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_HOST", "A request has exactly one Host header.")
+        if self.flow.write_paused:
+            raise Refused(HTTPStatus.BAD_REQUEST, "ANSWER_UNREAD", "Read the answers before you ask again.")
+        self._reads_head = False
+        self._connections_of_listener.head_received(self)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is whole."""
+        super().on_message_complete()
+        self._fed_bytes = 0
+        self._reads_head = True
+        if self.cycle.response_complete:
+            self._connections_of_listener.answered(self)
+        else:
+            self._connections_of_listener.request_received(self)
+
+    # What uvicorn and the transport call.
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.cycle.response_complete:
+            self._connections_of_listener.answered(self)
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read its answers."""
+        super().pause_writing()
+        self._connections_of_listener.left_unread(self)
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        super().resume_writing()
+        self._connections_of_listener.read(self)

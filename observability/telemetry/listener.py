@@ -1,0 +1,36 @@
+"""Connections of one HTTP listener: how many are open, and how many were ended for a limit."""
+
+from collections.abc import Callable
+
+from observability.telemetry.metrics import Metrics
+
+# All that a listener refuses for; HTTP itself has no names for them.
+REASONS = (
+    "ANSWER_UNREAD",
+    "BAD_REQUEST",
+    "BODY_TOO_LARGE",
+    "BODY_TOO_SLOW",
+    "HEAD_TOO_LARGE",
+    "HEAD_TOO_SLOW",
+    "INVALID_HOST",
+    "TOO_MANY_BODIES",
+    "TOO_MANY_CONNECTIONS",
+)
+
+
+class ListenerTelemetry:
+    """The call sites of one listener, which is named as in the ready file: http or admin."""
+
+    def __init__(self, metrics: Metrics, listener: str) -> None:
+        self._metrics = metrics
+        self._listener = listener
+        for reason in REASONS:
+            metrics.http_refusals.add(0, listener, reason)
+
+    def watch(self, open_count: Callable[[], int]) -> None:
+        """Publish how many connections are open, read at each scrape."""
+        self._metrics.http_connections.read_from(lambda: float(open_count()), self._listener)
+
+    def refused(self, reason: str) -> None:
+        """Count a request or a connection that was ended for a limit."""
+        self._metrics.http_refusals.add(1, self._listener, reason)

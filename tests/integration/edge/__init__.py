@@ -1,0 +1,1 @@
+"""The REST edge over real sockets, before services that answer at once."""
