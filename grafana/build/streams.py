@@ -57,9 +57,9 @@ STREAM_ERRORS = (
         "Dead letters",
         "none",
         Words(
-            "How many events were parked because a consumer could not handle them?",
+            "How many events could a consumer not handle, and how many orders could no attempt bring to their end?",
             "0. ShopDeadLettersParked fires for the first within 15 minutes.",
-            "the log line messaging.event_parked, then plumb deadletters.",
+            "the log line messaging.event_parked or order.saga_parked, then plumb deadletters.",
         ),
         (Query(grown(chosen("shop_dead_letters_total"), *CONSUMER, window="15m"), LEGEND),),
         limits=(Limit(1),),

@@ -77,7 +77,10 @@ class Plumb(LazyGroup):
             "Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",
         ),
         "projection": Entry("observability.cli.projection:commands", "The list of orders that customers read."),
-        "deadletters": Entry("observability.cli.deadletters:commands", "Events that could not be consumed."),
+        "deadletters": Entry(
+            "observability.cli.deadletters:commands",
+            "Events that could not be consumed, and orders that could not come to their end.",
+        ),
     }
 
 

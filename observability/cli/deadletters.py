@@ -1,4 +1,4 @@
-"""`plumb deadletters`: which events could no consumer take, and what becomes of them?"""
+"""`plumb deadletters`: lists and replays events that no consumer could take, and sagas that no attempt could end."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,10 +25,12 @@ from services.local.endpoints import Endpoints
 from services.local.signals import Interrupted, run_interruptible
 from services.notification.adapters.postgres import record
 from services.notification.consumers.order_events import OrderEvents as NotificationEvents
+from services.order.adapters.sagas import ParkedSaga, PostgresSagas
 from services.order.adapters.summaries import project
 from services.order.consumers.order_summaries import OrderEvents as SummaryEvents
+from services.order.driver import DRIVER
 
-Consumer = Literal["order_summaries", "notification"]
+Consumer = Literal["order_summaries", "notification", "saga_driver"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ PLACES: Mapping[Consumer, Place] = {
     "order_summaries": Place("order_read", SummaryEvents(project=project)),
     "notification": Place("notification", NotificationEvents(record=record)),
 }
+Row = dict[str, str | int]
+SHOWN = ("consumer", "event_id", "type", "aggregate_id", "aggregate_version", "reason")
 LIST_LIMIT = 1_000
 POOL_SIZE = 1
 CLOSE_SECONDS = 5.0
@@ -55,7 +59,7 @@ EndpointsOption = Annotated[
     Path | None, typer.Option("--endpoints", help="Endpoints file; by default the newest running one.")
 ]
 
-commands = new_app(help_text="Events that could not be consumed.")
+commands = new_app(help_text="Events that could not be consumed, and orders that could not come to their end.")
 
 
 @commands.command("list")
@@ -65,7 +69,7 @@ def list_letters(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON instead of a table.")] = False,
     endpoints: EndpointsOption = None,
 ) -> None:
-    """Show the events that are set aside, the oldest first, with the reason; at most 1,000 of each consumer.
+    """Show the events and sagas that are set aside, the oldest first, with the reason; at most 1,000 of each consumer.
 
     BEHIND_ANOTHER waits for an earlier event of the same order. Exit codes: 0 shown, 1 failed, 2 bad options.
     """
@@ -91,14 +95,20 @@ class ListCommand:
 
     async def run(self, endpoints: Endpoints) -> int:
         """Return the exit code."""
-        found: list[tuple[Consumer, DeadLetter]] = []
+        found: list[Row] = []
         count = 0
         for consumer in self._consumers:
+            if consumer == DRIVER:
+                async with open_database(endpoints, "order") as database:
+                    sagas = PostgresSagas(database=database, lease_seconds=0)
+                    found += [saga_as_plain(saga) for saga in await sagas.parked(LIST_LIMIT)]
+                    count += await sagas.count_parked()
+                continue
             async with open_letters(endpoints, consumer) as letters:
-                found += [(consumer, letter) for letter in await letters.list(LIST_LIMIT)]
+                found += [as_plain(consumer, letter) for letter in await letters.list(LIST_LIMIT)]
                 count += await letters.count()
         if self._as_json:
-            typer.echo(json.dumps([as_plain(consumer, letter) for consumer, letter in found], indent=2))
+            typer.echo(json.dumps(found, indent=2))
         else:
             show(found, count, Console(highlight=False))
         return 0
@@ -116,7 +126,12 @@ class ReplayCommand:
         return _EXIT_FAILED if any(left) else 0
 
     async def _replay(self, endpoints: Endpoints, consumer: Consumer) -> int:
-        """Replay until none is left or one fails; return how many are left."""
+        """Replay until none is left or one fails; return how many are left. The driver takes a saga by itself."""
+        if consumer == DRIVER:
+            async with open_database(endpoints, "order") as database:
+                due = await PostgresSagas(database=database, lease_seconds=0).replay()
+            typer.echo(f"{consumer}: {due} due again, 0 left")
+            return 0
         obstacle = ""
         async with open_letters(endpoints, consumer) as letters:
             before = await letters.count()
@@ -133,16 +148,22 @@ class ReplayCommand:
 @asynccontextmanager
 async def open_letters(endpoints: Endpoints, consumer: Consumer) -> AsyncIterator[DeadLetters]:
     """Open a consumer's dead letters for the time of a block."""
-    name = PLACES[consumer].database
+    async with open_database(endpoints, PLACES[consumer].database) as database:
+        yield DeadLetters(consumer, database=database)
+
+
+@asynccontextmanager
+async def open_database(endpoints: Endpoints, name: str) -> AsyncIterator[Database]:
+    """Open a database for the time of a block."""
     telemetry = unobserved(name)
     database = await Database.open(endpoints.databases[name], pool_size=POOL_SIZE, telemetry=telemetry, name=name)
     try:
-        yield DeadLetters(consumer, database=database)
+        yield database
     finally:
         await database.close(timeout_seconds=CLOSE_SECONDS)
 
 
-def as_plain(consumer: str, letter: DeadLetter) -> dict[str, str | int]:
+def as_plain(consumer: str, letter: DeadLetter) -> Row:
     """Return what is shown of a dead letter."""
     message = letter.message
     return {
@@ -157,7 +178,21 @@ def as_plain(consumer: str, letter: DeadLetter) -> dict[str, str | int]:
     }
 
 
-def show(found: Sequence[tuple[str, DeadLetter]], count: int, console: Console) -> None:
+def saga_as_plain(saga: ParkedSaga) -> Row:
+    """Return what is shown of a saga: it has no event, and began when its order was stored or last asked for."""
+    return {
+        "consumer": DRIVER,
+        "event_id": "-",
+        "type": "saga",
+        "aggregate_id": str(saga.order_id),
+        "aggregate_version": saga.version,
+        "reason": saga.parked_reason,
+        "occur_time": saga.create_time.isoformat(),
+        "park_time": saga.park_time.isoformat(),
+    }
+
+
+def show(found: Sequence[Row], count: int, console: Console) -> None:
     """Print a table, and how many more there are."""
     if not found:
         console.print("no dead letters")
@@ -166,10 +201,9 @@ def show(found: Sequence[tuple[str, DeadLetter]], count: int, console: Console) 
     for heading in ("consumer", "event", "type", "order", "version", "reason", "parked"):
         table.add_column(heading, no_wrap=True)
     now = datetime.now(UTC)
-    for consumer, letter in found:
-        message = letter.message
-        values = (consumer, message.event_id, message.type, message.aggregate_id, message.aggregate_version)
-        table.add_row(*map(str, values), letter.reason, f"{age(now - letter.create_time)} ago")
+    for row in found:
+        values = [str(row[name]) for name in SHOWN]
+        table.add_row(*values, f"{age(now - datetime.fromisoformat(str(row['park_time'])))} ago")
     console.print(table, soft_wrap=True)
     if count > len(found):
         console.print(f"and {count - len(found)} more")
@@ -185,7 +219,7 @@ def age(since: timedelta) -> str:
 
 
 def _chosen(consumer: Consumer | None) -> Sequence[Consumer]:
-    return [consumer] if consumer else list(PLACES)
+    return [consumer] if consumer else [*PLACES, "saga_driver"]
 
 
 def _exit_code(name: str, path: Path | None, command: ListCommand | ReplayCommand) -> int:

@@ -202,7 +202,7 @@ class Metrics:
             "shop_consumer_rewinds", "Returns to the beginning of a log that is another.", ("context", "consumer")
         )
         self.dead_letters = self._count(
-            "shop_dead_letters", "Events parked for a person to look at.", ("context", "consumer")
+            "shop_dead_letters", "Events and sagas parked for a person to look at.", ("context", "consumer")
         )
         self.worker_failures = self._count(
             "shop_worker_failures", "Steps of background work that failed and are repeated.", ("context", "worker")

@@ -1,13 +1,13 @@
 """What can other contexts ask of inventory? Its commands, queries, views and errors, and the protocol that answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.fields import REQUEST_ID, check_range, check_skus, check_text
+from services.kernel.fields import ALWAYS_DIGESTED, REQUEST_ID, check_range, check_skus, check_text
 from services.kernel.money import Money
 
 MAX_LINES = 1_500
@@ -43,7 +43,7 @@ class Delivery:
 
     sku: str
     quantity: int
-    unit_price: Money | None = None
+    unit_price: Money | None = field(default=None, metadata=ALWAYS_DIGESTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
-"""Is a request field within its bounds? If not, the error names the field."""
+"""Bounds of request fields, with errors that name the field."""
 
 import re
 from collections.abc import Collection
 
 from services.kernel.errors import InvalidField
 
+# Metadata of a field that stands in its command's digest also when it has its default: it was there before defaults
+# were left out. No new field has it.
+ALWAYS_DIGESTED = {"always_digested": True}
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SKU = re.compile(r"[A-Z0-9][A-Z0-9 _./-]{0,63}")
 

@@ -12,6 +12,7 @@ from shop.order.v1.order_events_pb2 import OrderEvent
 
 from services.inventory.api import Delivery, Restock
 from services.kernel.errors import InvalidField, RequestIdReused
+from services.order.adapters.sagas import PostgresSagas
 from services.order.api import (
     CancelOrder,
     GetOrder,
@@ -23,6 +24,7 @@ from services.order.api import (
     OrderRejected,
     OrderState,
     OutOfStock,
+    PlaceOrder,
     PricedLine,
     Rejection,
     Shortage,
@@ -243,6 +245,52 @@ async def test_the_driver_leaves_a_young_order_to_its_request(shop: Shop) -> Non
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
 
 
+async def test_a_step_that_inventory_refuses_for_good_is_no_error_of_the_customer(shop: Shop) -> None:
+    """Neither of the order nor of its cancellation: what was asked for is kept, and a person is needed."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order_id = await leave_pending(shop, command)
+    cancel = CancelOrder(request_id(), command.customer_id, order_id)
+    async with refused_for_good(shop, f"{order_id}:reserve", f"{order_id}:release"):
+        assert (await shop.orders.place_order(command)).state is OrderState.PENDING
+        wished = await shop.orders.cancel_order(cancel)
+        assert (wished.state, wished.cancellation_requested) == (OrderState.PENDING, True)
+    assert (await shop.orders.cancel_order(cancel)).state is OrderState.CANCELLED
+
+
+async def test_an_order_whose_error_cannot_change_is_parked_as_a_dead_letter(shop: Shop) -> None:
+    """Once: the driver leaves it alone until a person lets it be due again."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order_id = await leave_pending(shop, command)
+    sagas = PostgresSagas(database=shop.order_database, lease_seconds=1)
+    async with refused_for_good(shop, f"{order_id}:reserve"):
+        await make_due(shop)
+        for _ in range(2):
+            await shop.parts.driver.step()
+        parked = [(saga.order_id, saga.version, saga.parked_reason) for saga in await sagas.parked(10)]
+        assert parked == [(order_id, 1, "REQUEST_ID_REUSED")]
+        labels = {"context": "order", "consumer": "saga_driver"}
+        assert shop.runtime.metrics.registry.get_sample_value("shop_dead_letters_total", labels) == 1
+    assert (await sagas.replay(), await sagas.count_parked()) == (1, 0)
+    await shop.parts.driver.step()
+    assert (await read(shop, order_id, command.customer_id)).state is OrderState.CONFIRMED
+
+
+async def test_a_parked_order_that_is_cancelled_is_driven_again(shop: Shop) -> None:
+    """What comes next is another step, which may be possible."""
+    await stock(shop, A=5)
+    command = place(A=2)
+    order_id = await leave_pending(shop, command)
+    async with refused_for_good(shop, f"{order_id}:reserve"):
+        await make_due(shop)
+        await shop.parts.driver.step()
+    async with inventory_away(shop), refused_for_good(shop, f"{order_id}:release"):
+        await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order_id))
+    await finish(shop)
+    assert (await read(shop, order_id, command.customer_id)).state is OrderState.CANCELLED
+
+
 async def test_every_step_of_an_order_is_published_once_and_in_order(shop: Shop) -> None:
     """With the order as it was right after the step, for consumers that know nothing else of it."""
     await stock(shop, A=5)
@@ -274,6 +322,33 @@ async def inventory_away(shop: Shop) -> AsyncIterator[None]:
     finally:
         await connection.execute("ALTER TABLE items_away RENAME TO items")
         await connection.close()
+
+
+@asynccontextmanager
+async def refused_for_good(shop: Shop, *request_ids: str) -> AsyncIterator[None]:
+    """Let inventory hold other content under some request ids for the time of a block."""
+    connection = await asyncpg.connect(shop.inventory_dsn)
+    try:
+        insert = """
+            INSERT INTO idempotency_keys (scope, request_id, digest, resource_id)
+            SELECT '', unnest($1::text[]), decode(repeat('00', 32), 'hex'), gen_random_uuid()"""
+        await connection.execute(insert, request_ids)
+        yield
+        await connection.execute("DELETE FROM idempotency_keys WHERE request_id = ANY($1)", request_ids)
+    finally:
+        await connection.close()
+
+
+async def leave_pending(shop: Shop, command: PlaceOrder) -> UUID:
+    """Place an order while inventory is away; return its id."""
+    async with inventory_away(shop):
+        return (await shop.orders.place_order(command)).order_id
+
+
+async def make_due(shop: Shop) -> None:
+    """Let the grace of every saga be over."""
+    async with shop.order_database.transaction("test") as transaction:
+        await transaction.execute("UPDATE", "UPDATE sagas SET due_time = now()")
 
 
 async def finish(shop: Shop) -> None:

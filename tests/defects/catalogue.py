@@ -12,7 +12,7 @@ from observability.telemetry.http import Receive, Scope, Send
 from services.edge.admission import AdmissionControl
 from services.infra.admission import Priority
 from services.infra.cache import Cache
-from services.infra.idempotency import digest
+from services.infra.idempotency import first_form
 from services.infra.messaging.consumer import Consumer, Cursor
 from services.infra.messaging.message import Delivery
 from services.infra.messaging.outbox import Outbox, Stored
@@ -183,7 +183,7 @@ def key_looked_up_first(patch: pytest.MonkeyPatch) -> None:
         insert = """
             INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, $2, $3, $4)
             ON CONFLICT (scope, request_id) DO UPDATE SET resource_id = excluded.resource_id"""
-        await transaction.execute("INSERT", insert, scope, request_id, digest(command), resource_id)
+        await transaction.execute("INSERT", insert, scope, request_id, first_form(command), resource_id)
         return None
 
     patch.setattr("services.order.adapters.postgres.claim", naive)

@@ -82,6 +82,8 @@ NOTIFICATION = (
 OUTSIDE: Mapping[str, str] = {
     "park.order_summaries": "an event that cannot be consumed, which the shop never writes",
     "park.notification": "an event that cannot be consumed, which the shop never writes",
+    "park_saga": "a step that inventory refuses for good, which the shop never asks for",
+    "replay_sagas": "a tool that a person runs",
     "dead_letters.replay": "a tool that a person runs",
     "rebuild.begin": "a tool that a person runs",
     "rebuild.take": "a tool that a person runs",

@@ -8,7 +8,7 @@ import asyncpg
 
 from observability.lab.verify.reading import Reader, grouped, side_by_side
 from observability.lab.verify.target import Tally
-from services.infra.idempotency import digest
+from services.infra.idempotency import matches
 from services.kernel.errors import InvalidField
 from services.order.api import CancelOrder, OrderLine, PlaceOrder
 
@@ -38,12 +38,12 @@ class Ordered:
     def is_placed_by(self, key: asyncpg.Record) -> bool:
         """Whether a key is that of the request to place just this order."""
         command = PlaceOrder(key["request_id"], self.customer_id, self.lines)
-        return bool(key["digest"] == digest(command))
+        return matches(key["digest"], command)
 
     def is_cancelled_by(self, key: asyncpg.Record) -> bool:
         """Whether a key is that of a request to cancel this order."""
         command = CancelOrder(key["request_id"], self.customer_id, self.order_id)
-        return bool(key["digest"] == digest(command))
+        return matches(key["digest"], command)
 
 
 async def check_keys(orders: Reader) -> Tally:

@@ -1,4 +1,4 @@
-"""Is anything in flight? Orders not at rest, events not published or not consumed, confirmations not sent."""
+"""What is in flight: orders not at rest, events not published or not consumed, confirmations not sent."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,13 +19,14 @@ POLL_SECONDS = 0.2
 DEAD_LETTERS = "dead letters"
 # From the source to the effects: what has left one place before it is counted there is found in the next.
 BEFORE_THE_LOG = (
-    ("orders on their way", "order", "SELECT count(*) FROM sagas"),
+    ("orders on their way", "order", "SELECT count(*) FROM sagas WHERE parked_reason IS NULL"),
     ("reservations that hold stock", "inventory", "SELECT count(*) FROM reservations WHERE state = 'PENDING'"),
     ("events to publish", "order", "SELECT count(*) FROM outbox"),
     ("logs to fill again", "order", "SELECT count(*) FROM relay WHERE republish_to IS NOT NULL"),
 )
 CURSOR = "SELECT position FROM consumer_cursors WHERE consumer = $1 AND incarnation = $2"
 UNSENT = "SELECT count(*) FROM notifications WHERE state = 'PENDING'"
+PARKED_SAGAS = "SELECT count(*) FROM sagas WHERE parked_reason IS NOT NULL"
 PARKED = "SELECT count(*) FROM dead_letters WHERE consumer = $1"
 # A database that does not answer may be on its way up.
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
@@ -85,4 +86,5 @@ async def behind(databases: Mapping[str, Reader], log: LogState) -> dict[str, in
         left[f"events to consume by {consumer}"] = abs(log.head - (rows[0]["position"] if rows else 0))
     left["confirmations to send"] = await databases["notification"].count(UNSENT)
     left[DEAD_LETTERS] = sum([await databases[name].count(PARKED, consumer) for name, consumer in CONSUMERS.items()])
+    left[DEAD_LETTERS] += await databases["order"].count(PARKED_SAGAS)
     return left

@@ -69,14 +69,14 @@ def consumer_lagging() -> Alert:
 
 
 def dead_letters_parked(pace: Pace) -> Alert:
-    """Return the alert on events that had no effect: nobody but a person helps."""
+    """Return the alert on events and orders that were given up: nobody but a person helps."""
     threshold = thresholds.DEAD_LETTERS_PARKED
     window = pace(threshold.window_seconds)
     return Alert(
         name="ShopDeadLettersParked",
         expression=f"sum by (context, consumer) (increase(shop_dead_letters_total[{window}])) > {threshold.text}",
-        summary="Events were parked for a person to look at.",
-        description=f"{{{{ $labels.consumer }}}} parked {NUMBER} events.",
+        summary="Events or orders were parked for a person to look at.",
+        description=f"{{{{ $labels.consumer }}}} parked {NUMBER} of them.",
     )
 
 

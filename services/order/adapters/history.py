@@ -1,4 +1,4 @@
-"""How does an order's next event get stored? With its outbox row and its saga, in the caller's transaction."""
+"""The storing of an order's next event, with its outbox row and its saga, in the caller's transaction."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,8 @@ class History:
             begun AS (
                 INSERT INTO sagas (order_id, due_time)
                 SELECT stream_id, clock_timestamp() + $9 * interval '1 second' FROM stored WHERE NOT $8
-                ON CONFLICT (order_id) DO UPDATE SET due_time = excluded.due_time),
+                ON CONFLICT (order_id) DO UPDATE SET due_time = excluded.due_time, parked_reason = NULL,
+                    park_time = NULL),
             ended AS (DELETE FROM sagas USING stored WHERE order_id = stream_id AND $8)
             SELECT version FROM stored"""
         order, event = change.order, store(change.event)

@@ -61,6 +61,9 @@ class Sagas(Protocol):
     async def postpone(self, saga: Saga, delay_seconds: float) -> None:
         """Let it be due again after a delay, unless another driver has claimed it meanwhile."""
 
+    async def park(self, saga: Saga, *, reason: str) -> bool:
+        """Let it be due no more; False when another driver has claimed it meanwhile."""
+
 
 class Summaries(Protocol):
     """The customers' lists of orders, which follow the orders' events. Any method may raise the kernel's errors."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.inventory import api as inventory
 from services.kernel.clock import Clock
-from services.kernel.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
+from services.kernel.errors import ServiceError
 from services.order.api import Rejection, Shortage, VersionConflict
 from services.order.application.ports import Orders
 from services.order.domain.order import CannotSell, Change, Order
@@ -36,10 +36,13 @@ class SettleOrder:
         return order
 
     async def in_time(self, order: Order) -> Order:
-        """Return the order at rest, or as it was kept when its end is not known in time: it is settled later."""
+        """Return the order at rest, or as it was kept when it does not come there in time: it is settled later.
+
+        No error of a step is one of the request, whose part is done. The step has recorded it, and the driver meets it.
+        """
         try:
             return await self(order)
-        except (DeadlineExceeded, Internal, Overloaded, Unavailable):
+        except ServiceError:
             return order
 
     async def _sell(self, order: Order) -> Change:

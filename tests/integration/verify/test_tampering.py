@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from observability.lab.verify.target import Verdict
-from services.infra.idempotency import digest
+from services.infra.idempotency import first_form
 from services.order.api import OrderLine, PlaceOrder
 from tests.integration.verify.conftest import Sound
 from tests.integration.verify.keeping import tamper
@@ -68,7 +68,7 @@ async def test_an_order_placed_by_two_keys_is_a_doubled_order(sound: Sound) -> N
         order_id, customer_id = rows[0]["order_id"], rows[0]["customer_id"]
         lines = tuple(OrderLine(row["sku"], row["quantity"]) for row in rows)
         insert = "INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, 'another', $2, $3)"
-        again = digest(PlaceOrder("another", customer_id, lines))
+        again = first_form(PlaceOrder("another", customer_id, lines))
         await connection.execute(insert, str(customer_id), again, order_id)
     finally:
         await connection.close()
