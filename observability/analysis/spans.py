@@ -1,4 +1,4 @@
-"""What is a span, once read? The value that everything else here works on."""
+"""A span as it was read: the value that everything else here works on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +54,10 @@ class Span:
     def duration_nanoseconds(self) -> int:
         """How long it took; 0 when a clock was set back meanwhile."""
         return max(0, self.end_nanoseconds - self.start_nanoseconds)
+
+    def attributes_as_text(self) -> dict[str, str]:
+        """Write each attribute as text, in order of name."""
+        return {name: str(self.attributes[name]) for name in sorted(self.attributes)}
 
 
 @dataclass(frozen=True, slots=True)

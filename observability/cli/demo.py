@@ -10,7 +10,7 @@ from rich.console import Console
 
 from observability.lab.chaos.errors import ChaosError
 from observability.lab.demo.options import DemoError, DemoOptions
-from observability.lab.demo.run import Demo, Finished
+from observability.lab.demo.run import Demo, Finished, link_experiment
 from observability.lab.errors import LoadError
 from observability.lab.report.terminal import print_demo
 from observability.lab.trial.errors import TrialError
@@ -57,12 +57,18 @@ def demo(
     """
     options = DemoOptions(rate_per_second=rate, duration_seconds=duration, seed=seed, mode=mode, bus=bus, output=output)
     console = Console()
-    status = _run(options, console)
-    raise typer.Exit(status or (_experiment(output, seed, console) if lab else 0))
+    finished: list[Finished] = []
+
+    async def run() -> None:
+        finished.append(await Demo(options, console=console).run())
+
+    status = _guarded(run, console) or _show(finished[0], console)
+    raise typer.Exit(status or (_experiment(finished[0], seed, console) if lab else 0))
 
 
-def _experiment(output: Path, seed: int, console: Console) -> int:
+def _experiment(finished: Finished, seed: int, console: Console) -> int:
     """Run one short experiment. A measurement that the machine spoiled is said to be so, and is no failure."""
+    output = finished.latest.parent
 
     def say(sentence: str) -> None:
         console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -71,21 +77,14 @@ def _experiment(output: Path, seed: int, console: Console) -> int:
         folder = SeriesOptions(output=output / "lab", sizes=GLANCE, fresh=True)
         async with Series.open(folder, say=say) as series:
             trial, result = await series.run(_EXPERIMENT, seed)
+        trial.folder.link_demo(finished.report)
         report, _ = await asyncio.to_thread(write_report, trial.folder)
+        await asyncio.to_thread(link_experiment, finished, report)
         print_trial(console, trial, result)
         console.print(f"report         {report}", markup=False, highlight=False, soft_wrap=True)
 
     console.print("\n[bold]One experiment: measure, name, predict, fix, measure again[/]")
     return _guarded(experiment, console)
-
-
-def _run(options: DemoOptions, console: Console) -> int:
-    finished: list[Finished] = []
-
-    async def run() -> None:
-        finished.append(await Demo(options, console=console).run())
-
-    return _guarded(run, console) or _show(finished[0], console)
 
 
 def _guarded(run: Callable[[], Coroutine[Any, Any, None]], console: Console) -> int:

@@ -1,9 +1,10 @@
 """One run of the demo: start, measure the capacity, stock, load, stop, read, report; each step is told."""
 
 import asyncio
+import os
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -200,13 +201,24 @@ class Demo:
 
     def _write(self, result: DemoResult, directory: Path) -> Finished:
         """Write result and report, and the report once more as the latest one."""
-        page = render(result).encode()
-        report, latest = directory / "report.html", self._options.output / "report.html"
-        write_whole(directory / "result.json", result.to_json())
-        write_whole(report, page)
-        write_whole(latest, page)
-        return Finished(result, directory, report, latest)
+        finished = Finished(result, directory, directory / "report.html", self._options.output / "report.html")
+        write_reports(finished)
+        return finished
 
     def _say(self, sentence: str) -> None:
         seconds = time.monotonic() - self._began
         self._console.print(f"{seconds:6.1f} s  {sentence}", markup=False, highlight=False, soft_wrap=True)
+
+
+def write_reports(finished: Finished) -> None:
+    """Write the result, its report, and the report once more as the newest one; raises DemoError."""
+    result, directory = finished.result, finished.directory
+    write_whole(directory / "result.json", result.to_json())
+    write_whole(finished.report, render(result).encode())
+    write_whole(finished.latest, render(result, run_folder=f"{directory.name}/").encode())
+
+
+def link_experiment(finished: Finished, report: Path) -> None:
+    """Let the report of a demo lead to that of the experiment which followed; raises DemoError."""
+    experiment = os.path.relpath(report, finished.directory)
+    write_reports(replace(finished, result=replace(finished.result, experiment=experiment)))

@@ -1,4 +1,4 @@
-"""Which orders show where time goes? A typical one and a slow one, each with the trace it left."""
+"""Two orders that show where time goes: a typical one and a slow one, each with the trace it left."""
 
 from collections.abc import Sequence
 
@@ -65,4 +65,6 @@ def _row(row: Row) -> WaterfallRow:
         self_seconds=row.self_nanoseconds / _NANOSECONDS,
         bar=row.bar,
         own=row.own,
+        span_id=row.span.span_id,
+        attributes=row.span.attributes_as_text(),
     )

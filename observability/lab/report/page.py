@@ -1,4 +1,4 @@
-"""How does a result become one HTML file that opens anywhere, the same bytes from the same result each time?"""
+"""Page of a demo's result: one HTML file that opens anywhere, the same bytes from the same result each time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,11 +40,12 @@ class Drawn:
     colours: dict[str, str]
 
 
-def render(result: DemoResult) -> str:
-    """Render the page."""
+def render(result: DemoResult, *, run_folder: str = "") -> str:
+    """Render the page; `run_folder` leads from where the page lies to the run's folder, and ends with a slash."""
     template = template_environment().get_template("report.html.j2")
     return template.render(
         result=result,
+        run_folder=run_folder,
         headline=words.headline(result),
         share=words.share,
         too_few=words.too_few(result),

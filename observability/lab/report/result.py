@@ -129,7 +129,10 @@ class RedTable:
 
 @dataclass(frozen=True, slots=True)
 class WaterfallRow:
-    """One span; `component` gives it its colour, `own` is where it ran and none of its children did."""
+    """One span; `component` gives it its colour, `own` is where it ran and none of its children did.
+
+    `attributes` are those of the span as text, by name; in a row of several spans those of the first.
+    """
 
     depth: int
     name: str
@@ -141,6 +144,8 @@ class WaterfallRow:
     self_seconds: float
     bar: Segment
     own: tuple[Segment, ...]
+    span_id: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,8 @@ class DemoResult:
     """All that a demo measured.
 
     `capacity_per_second` is what a closed loop sold before the load. `quantiles` are of the latency from the intended
-    send time, of the orders that were sold; there is none of which they are too few to give both bounds.
+    send time, of the orders that were sold; there is none of which they are too few to give both bounds. `experiment`
+    is the path of the report of the experiment that followed, from this run's folder; empty where there was none.
     """
 
     run_id: str
@@ -206,6 +212,7 @@ class DemoResult:
     tables: tuple[RedTable, ...]
     waterfalls: tuple[Waterfall, ...]
     integrity: Integrity
+    experiment: str = ""
     format: str = field(default=FORMAT)
 
     def to_json(self) -> bytes:

@@ -1,11 +1,13 @@
-"""What is written down of a trial, in which files, and how is a trial that was cut off found again?
+"""Files of a trial, and how one that was cut off is found again.
 
 A trial's folder has `plan.json`, `observation/NAME/` (what the diagnosis may see), `diagnosis.json`, `seal.json` (the
 hash of the diagnosis, before any block with the fix), `blocks/NN-VARIANT.json`, `score.json`, `report.html` and
-`summary.md`. Each file is written whole or not at all, so that whatever is there need not be done again.
+`summary.md`, and `demo.json` where it is a part of a demo. Each file is written whole or not at all, so that whatever
+is there need not be done again.
 """
 
 import hashlib
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from observability.lab.trial.errors import TrialError
 
 T = TypeVar("T")
 Side = Literal["before", "after"]
+DEMO = "demo.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,10 @@ class Folder:
     def write(self, name: str, value: object) -> None:
         """Write a file as JSON, whole or not at all."""
         write_whole(self.path / name, encode(value))
+
+    def link_demo(self, report: Path) -> None:
+        """Write down of which demo's report this trial is a part."""
+        self.write(DEMO, {"report": os.path.relpath(report, self.path)})
 
     def seal_diagnosis(self, verdict: Verdict) -> None:
         """Write the hash, then what it is of: a diagnosis that is there is sealed."""

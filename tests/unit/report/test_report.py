@@ -67,6 +67,27 @@ def test_an_order_out_of_stock_is_rejected_and_not_failed() -> None:
     assert 'class="fault">' not in render(sample_result()).partition("Rate, errors, duration")[2]
 
 
+def test_the_report_leads_to_the_experiment_that_followed() -> None:
+    result = replace(sample_result(), experiment="../lab/n_plus_one-1/report.html")
+    assert 'href="../lab/n_plus_one-1/report.html"' in render(result)
+    assert 'href="20260102-030405-abcdef/../lab/n_plus_one-1/report.html"' in render(
+        result, run_folder="20260102-030405-abcdef/"
+    )
+    assert "The experiment that followed" not in render(sample_result())
+
+
+def test_a_span_opens_to_its_attributes_without_a_script() -> None:
+    result = sample_result()
+    [fall, *_] = result.waterfalls
+    row = replace(fall.rows[0], span_id="b7ad6b7169203331", attributes={"http.route": "/orders"})
+    page = render(replace(result, waterfalls=(replace(fall, rows=(row, *fall.rows[1:])),)))
+    assert f'href="#trace-{fall.trace_id}"' in page
+    assert f'id="trace-{fall.trace_id}"' in page
+    assert "<dt>http.route</dt><dd>/orders</dd>" in page
+    assert "b7ad6b7169203331" in page
+    assert "<script" not in page
+
+
 def test_what_is_broken_is_at_the_top_of_the_page() -> None:
     page = render(broken_result())
     assert page.index("The traces do not add up") < page.index("How long customers waited")

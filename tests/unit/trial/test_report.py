@@ -29,7 +29,7 @@ def text_of(page: str) -> str:
 
 def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     page = render_trial(finished_trial(tmp_path))
-    assert not re.search(r"\b(?:src|href|srcset)\s*=|url\(|@import|https?:", page)
+    assert not re.search(r"\b(?:src|srcset)\s*=|href=\"(?!#)|url\(|@import|https?:|<script", page)
 
 
 def test_the_report_is_the_same_bytes_again_wherever_the_folder_lies(tmp_path: Path) -> None:
@@ -90,6 +90,29 @@ def test_a_prediction_that_missed_is_said_in_the_headline(tmp_path: Path) -> Non
     assert missed in lead
     assert missed in summary
     assert "right, but mispredicted" in page
+
+
+def test_the_trace_that_is_named_leads_to_its_spans_with_their_attributes(tmp_path: Path) -> None:
+    page = render_trial(finished_trial(tmp_path))
+    [trace_id] = re.findall(r'href="#(trace-[0-9a-f]+)"', page)
+    assert f'id="{trace_id}"' in page
+    assert page.count('<details class="span">') == page.count("<summary")
+    assert "<dt>began after</dt>" in page
+
+
+def test_a_trial_that_is_part_of_a_demo_leads_to_its_report(tmp_path: Path) -> None:
+    folder = finished_trial(tmp_path / "lab" / "n_plus_one-1")
+    assert "The demo that this followed" not in render_trial(folder)
+    folder.link_demo(tmp_path / "run" / "report.html")
+    assert 'href="../../run/report.html"' in render_trial(folder)
+
+
+def test_no_column_is_hidden_on_a_phone(tmp_path: Path) -> None:
+    page = render_trial(finished_trial(tmp_path))
+    assert re.findall(r"(\S+) \{ display: none; \}", page) == [
+        ".narrow",
+        ".wide",
+    ]
 
 
 def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from observability.analysis.quantiles import fewest_for
 from observability.analysis.whatif import QUANTILES
 from observability.lab.trial.claim import Claim
 from observability.lab.trial.errors import TrialError
-from observability.lab.trial.records import BlockRecord, Folder, Plan
+from observability.lab.trial.records import DEMO, BlockRecord, Folder, Plan
 from observability.lab.trial.score import Score
 
 # What is made from the rest, or is there only while a block runs.
@@ -49,6 +49,7 @@ class Evidence:
     """All that a trial wrote. `blocks` are those that count, pair by pair as they ran; `invalid` were run again.
 
     `seal` is the hash of the diagnosis before any block with the fix, `broken_seals` says which files tell another.
+    `demo_report` is the path of the demo's report from here, where this was a part of one.
     """
 
     claim: Claim
@@ -63,6 +64,7 @@ class Evidence:
     measured: tuple[Measured, ...]
     observation: Observation
     files: tuple[RawFile, ...]
+    demo_report: str = ""
 
     @property
     def used_though_invalid(self) -> int:
@@ -93,6 +95,7 @@ def read_evidence(folder: Folder) -> Evidence:
         measured=tuple(_measure(blocks)),
         observation=_observation(folder),
         files=tuple(_files(folder)),
+        demo_report=(folder.read(DEMO, dict[str, str]) or {}).get("report", ""),
     )
 
 

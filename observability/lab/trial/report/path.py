@@ -1,4 +1,4 @@
-"""What did a typical slow request wait for? Its spans on one time line, with the critical path marked on them."""
+"""Spans of a typical slow request on one time line, with the critical path marked on them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -78,6 +78,8 @@ def _row(row: Row, waited_for: list[Stretch], request: Request) -> WaterfallRow:
         self_seconds=sum(stretch.duration_nanoseconds for stretch in waited_for) / _NANOSECONDS,
         bar=row.bar,
         own=tuple(_share(stretch, request) for stretch in waited_for),
+        span_id=row.span.span_id,
+        attributes=row.span.attributes_as_text(),
     )
 
 
