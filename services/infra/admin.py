@@ -1,36 +1,10 @@
 """What can an operator ask a process? /livez, /readyz and /metrics, on a port of their own."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from observability.telemetry.http import Receive, Scope, Send
 from observability.telemetry.setup import Runtime
-from services.infra import deadline
-from services.kernel.errors import ServiceError
-
-PROBE_SECONDS = 1.0
-
-Check = Callable[[], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Readiness:
-    """Whether the process wants traffic: it serves, it does not drain, and what it needs answers."""
-
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    serving: bool = False
-
-    async def failures(self) -> list[str]:
-        """Return the names of what is not ready, each with its reason; each check gets a second."""
-        found = [] if self.serving else ["serving: no"]
-        for name, check in self.checks.items():
-            try:
-                with deadline.within(PROBE_SECONDS):
-                    await check()
-            except ServiceError as error:
-                found.append(f"{name}: {error.reason}")
-        return found
+from services.infra.readiness import Readiness
 
 
 class AdminApplication:
@@ -57,6 +31,6 @@ class AdminApplication:
             case "/livez":
                 return 200, "text/plain", b"ok\n"
             case "/readyz":
-                failures = await self._readiness.failures()
+                failures = self._readiness.failures()
                 return (503 if failures else 200), "text/plain", ("\n".join(failures or ["ok"]) + "\n").encode()
         return 404, "text/plain", b"there are /metrics, /livez and /readyz\n"

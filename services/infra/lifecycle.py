@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 import asyncpg
@@ -16,9 +17,9 @@ from structlog.typing import FilteringBoundLogger
 from observability.listener.accept_errors import AcceptErrors
 from observability.telemetry import setup
 from observability.telemetry.process import watch_process
-from services.infra.admin import Readiness
 from services.infra.crash_points import crash_points
 from services.infra.migrations import MigrationChanged
+from services.infra.readiness import Readiness
 from services.infra.settings import BadSettings, RunnableSettings
 
 
@@ -38,29 +39,49 @@ class Server(Protocol):
 async def serve(
     servers: Sequence[Server], *, readiness: Readiness, settings: RunnableSettings, log: FilteringBoundLogger
 ) -> None:
-    """Start the servers in order, wait for SIGTERM or SIGINT, drain, and stop them in reverse order."""
+    """Start the servers in order, wait for SIGTERM or SIGINT, drain, and stop them all at the same time.
+
+    The first server is the one that operators ask: it is stopped after the others, within what they left of the grace.
+    """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    checking: asyncio.Task[None] | None = None
     started: list[Server] = []
     addresses: dict[str, str] = {}
     try:
         for server in servers:
             addresses |= await server.start()
             started.append(server)
-        readiness.serving = True
+        await readiness.check()
+        readiness.serve()
+        checking = asyncio.create_task(readiness.keep_checking(log), name="check-readiness")
         write_ready_file(settings.ready_file, addresses)
         log.info("process.started", **addresses)
         await stopping.wait()
-        readiness.serving = False
+        readiness.drain()
         log.info("process.drain_started", delay_seconds=settings.drain_delay_seconds)
         for server in servers:
             await server.announce_drain()
         await asyncio.sleep(settings.drain_delay_seconds)
     finally:
-        for server in reversed(started):
-            await server.stop(grace_seconds=settings.drain_grace_seconds)
+        if checking is not None:
+            checking.cancel()
+        await stop_all(started, grace_seconds=settings.drain_grace_seconds)
     log.info("process.drained")
+
+
+async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:
+    """Stop servers within one grace for all of them: one after the other, each with its own, would add up."""
+    ends = monotonic() + grace_seconds
+    for together in (servers[1:], servers[:1]):
+        left_seconds = max(0.0, ends - monotonic())
+        results = await asyncio.gather(
+            *(server.stop(grace_seconds=left_seconds) for server in together), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
 
 def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:

@@ -171,10 +171,6 @@ class Database:
             finally:
                 await self._release(connection)
 
-    async def ping(self) -> None:
-        """Raise Unavailable, Overloaded or DeadlineExceeded when the database does not answer."""
-        await self.fetch("SELECT 1", "SELECT 1")
-
     async def close(self, *, timeout_seconds: float) -> None:
         """Wait for the connections in use, then close; terminate them when time is up."""
         try:

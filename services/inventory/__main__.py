@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle
-from services.infra.admin import AdminApplication, Readiness
+from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
+from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
 from services.inventory.adapters.postgres import PostgresStock
@@ -30,9 +31,11 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
             telemetry=AdmissionTelemetry(telemetry),
             enabled=settings.admission_enabled,
         )
-        rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen), admission=admission)
-        rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         readiness = Readiness(checks)
+        rpc = RpcServer(
+            name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
+        )
+        rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
         admin = HttpServer(
             admin_application,

@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from observability.telemetry.telemetry import Telemetry
-from services.infra.admin import Check
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.infra.readiness import Check
+from services.infra.schema import schema_check
 from services.infra.valkey_store import ValkeyStore
 from services.inventory.adapters.postgres import PostgresStock
 from services.inventory.bootstrap import InventoryParts, StockAdapter, bootstrap_inventory, hint_telemetry
@@ -40,7 +41,7 @@ async def open_inventory(
         hint_lifetime_seconds=settings.hint_lifetime_seconds,
         stock_adapter=stock_adapter,
     )
-    return parts, {"inventory database": database.ping}
+    return parts, {"inventory database": schema_check(database, MIGRATIONS)}
 
 
 async def migrate_inventory(settings: InventorySettings) -> None:

@@ -8,9 +8,10 @@ from observability.telemetry.setup import Runtime
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra import lifecycle
-from services.infra.admin import AdminApplication, Readiness
+from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
+from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
 from services.inventory.opening import open_inventory
@@ -55,13 +56,20 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             )
             for telemetry, told in ((order, settings.order), (inventory, settings.inventory))
         }
+        readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
         order_server = RpcServer(
-            name="order_grpc", listen=parse_address(settings.order.grpc_listen), admission=doors["order"]
+            name="order_grpc",
+            listen=parse_address(settings.order.grpc_listen),
+            admission=doors["order"],
+            readiness=readiness,
         )
         order_methods = order_rpc.OrderServicer(orders.application).methods()
         order_server.add(order_rpc.SERVICE, order_methods, telemetry=order, errors=ORDER_ERRORS)
         inventory_server = RpcServer(
-            name="inventory_grpc", listen=parse_address(settings.inventory.grpc_listen), admission=doors["inventory"]
+            name="inventory_grpc",
+            listen=parse_address(settings.inventory.grpc_listen),
+            admission=doors["inventory"],
+            readiness=readiness,
         )
         inventory_methods = inventory_rpc.InventoryServicer(stock.application).methods()
         inventory_server.add(inventory_rpc.SERVICE, inventory_methods, telemetry=inventory, errors=INVENTORY_ERRORS)
@@ -78,7 +86,6 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             telemetry=runtime.for_context("edge"),
             request_deadline_seconds=settings.order.request_deadline_seconds,
         )
-        readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
         admin = HttpServer(
             admin_application,

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle
-from services.infra.admin import AdminApplication, Readiness
+from services.infra.admin import AdminApplication
 from services.infra.http_server import ADMIN, HttpServer
+from services.infra.readiness import Readiness
 from services.infra.settings import parse_address, read_settings
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import make_sender

@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from observability.telemetry.telemetry import Telemetry
-from services.infra.admin import Check
 from services.infra.messaging.open_log import open_log
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.infra.readiness import Check
+from services.infra.schema import schema_check
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import NotificationParts, bootstrap_notification, make_sender
 from services.notification.settings import NotificationSettings
@@ -36,7 +37,7 @@ async def open_notification(
     )
     stack.push_async_callback(log.close)
     parts = bootstrap_notification(database=database, log=log, sender=sender, telemetry=telemetry)
-    return parts, {"notification database": database.ping}
+    return parts, {"notification database": schema_check(database, *MIGRATIONS)}
 
 
 async def migrate_notification(settings: NotificationSettings) -> None:

@@ -9,9 +9,10 @@ from observability.telemetry.setup import Runtime
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra import lifecycle
-from services.infra.admin import AdminApplication, Readiness
+from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
+from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
@@ -51,7 +52,10 @@ async def serve(
             telemetry=AdmissionTelemetry(telemetry),
             enabled=settings.admission_enabled,
         )
-        rpc = RpcServer(name="grpc", listen=parse_address(settings.grpc_listen), admission=admission)
+        readiness = Readiness(checks)
+        rpc = RpcServer(
+            name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
+        )
         rpc.add(SERVICE, OrderServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
         edge = make_edge(
             orders=parts.application,
@@ -66,7 +70,6 @@ async def serve(
             telemetry=runtime.for_context("edge"),
             request_deadline_seconds=settings.request_deadline_seconds,
         )
-        readiness = Readiness(checks)
         admin_application = AdminApplication(runtime=runtime, readiness=readiness)
         admin = HttpServer(
             admin_application,

@@ -7,10 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from observability.telemetry.telemetry import Telemetry
-from services.infra.admin import Check
 from services.infra.messaging.open_log import open_log
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.infra.readiness import Check
+from services.infra.schema import schema_check
 from services.inventory.api import InventoryService
 from services.order.adapters.postgres import PostgresOrders
 from services.order.bootstrap import OrderParts, OrdersAdapter, bootstrap_order
@@ -56,7 +57,7 @@ async def open_order(
         grace_seconds=settings.saga_grace_seconds,
         orders_adapter=orders_adapter,
     )
-    return parts, {"order database": database.ping}
+    return parts, {"order database": schema_check(database, *MIGRATIONS)}
 
 
 async def migrate_order(settings: OrderContextSettings) -> None:

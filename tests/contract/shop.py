@@ -20,6 +20,7 @@ from services.infra.admission import Admission
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
+from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import Address
@@ -150,7 +151,9 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
         inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":
             methods = inventory_rpc.InventoryServicer(inventory).methods()
-            server = RpcServer(name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]))
+            server = RpcServer(
+                name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]), readiness=Readiness({})
+            )
             server.add(inventory_rpc.SERVICE, methods, telemetry=telemetry["inventory"], errors=INVENTORY_ERRORS)
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
@@ -172,7 +175,9 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             database=databases["notification"], log=log, sender=sender, telemetry=telemetry["notification"]
         )
         if mode == "grpc":
-            server = RpcServer(name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]))
+            server = RpcServer(
+                name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]), readiness=Readiness({})
+            )
             server.add(
                 order_rpc.SERVICE,
                 order_rpc.OrderServicer(orders).methods(),
@@ -212,6 +217,11 @@ def open_door(telemetry: Telemetry) -> Admission:
     return Admission(
         connections=POOL_SIZE, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry), enabled=False
     )
+
+
+def open_server(telemetry: Telemetry) -> RpcServer:
+    """Return a server that is ready once it is told so, and refuses nobody."""
+    return RpcServer(name="grpc", listen=LOOPBACK, admission=open_door(telemetry), readiness=Readiness({}))
 
 
 async def serve(server: RpcServer, stack: AsyncExitStack) -> str:

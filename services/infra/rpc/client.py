@@ -19,6 +19,7 @@ from services.infra.admission import elsewhere
 from services.infra.crash_points import crash_points
 from services.infra.rpc.errors import CODES, ErrorTranslation
 from services.infra.rpc.guard import Guard
+from services.infra.rpc.keepalive import CHANNEL_OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.infra.settings import parse_address
 from services.kernel.errors import DeadlineExceeded, ServiceError
@@ -61,6 +62,7 @@ OPTIONS = (
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.enable_http_proxy", 0),
+    *CHANNEL_OPTIONS,
 )
 
 

@@ -12,14 +12,18 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from observability.telemetry.rpc import begin_at_zero, server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.admission import Admission, Priority
+from services.infra.readiness import Readiness
 from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
+from services.infra.rpc.health import Health
+from services.infra.rpc.keepalive import SERVER_OPTIONS
+from services.infra.rpc.reflection import Reflection
 from services.infra.settings import Address
 from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError
 
@@ -44,6 +48,7 @@ OPTIONS = (
     ("grpc.server_max_unrequested_time_in_server", MAX_PENDING_SECONDS),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    *SERVER_OPTIONS,
 )
 
 
@@ -113,15 +118,19 @@ class UnaryMethod:
 
 
 class RpcServer:
-    """Serves contexts over gRPC with health and reflection; satisfies `lifecycle.Server`."""
+    """Serves contexts over gRPC with health and reflection; satisfies `lifecycle.Server`.
 
-    def __init__(self, *, name: str, listen: Address, admission: Admission) -> None:
+    `readiness` is what health tells, and what ends its streams when the process drains.
+    """
+
+    def __init__(self, *, name: str, listen: Address, admission: Admission, readiness: Readiness) -> None:
         self._name = name
         self._admission = admission
+        self._readiness = readiness
         self._listen = listen
         self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
-        self._health = health.aio.HealthServicer()
         self._services: list[str] = []
+        self._reflection: Reflection | None = None
 
     def add(
         self,
@@ -150,22 +159,20 @@ class RpcServer:
 
     async def start(self) -> dict[str, str]:
         """Listen, serve, and return {name: host:port}. Raises OSError when the address is taken."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
+        add_HealthServicer_to_server(Health(readiness=self._readiness, services=self._services), self._server)
+        self._reflection = Reflection([*self._services, HEALTH])
+        self._reflection.add_to(self._server)
         try:
             port = self._server.add_insecure_port(str(self._listen))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self._listen}: the port is taken, or the host is not ours") from error
         await self._server.start()
-        for service in ["", *self._services]:
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         return {self._name: str(Address(self._listen.host, port))}
 
     async def announce_drain(self) -> None:
-        """Tell health checkers to go elsewhere; calls are still answered."""
-        await self._health.enter_graceful_shutdown()
+        """End the streams, which would last for the whole grace; calls are still answered."""
+        if self._reflection:
+            self._reflection.streams.end()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Refuse new calls as UNAVAILABLE, let calls in flight end within the grace, then close."""

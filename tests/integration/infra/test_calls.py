@@ -18,14 +18,13 @@ from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
 from services.infra.rpc.client import RpcClient, open_channel
-from services.infra.rpc.server import RpcServer
 from services.infra.settings import Address
 from services.inventory import api
 from services.inventory.rpc import translate
 from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.kernel.errors import CircuitOpen, Overloaded, ServiceError, Unavailable
-from tests.contract.shop import open_door
+from tests.contract.shop import open_server
 from tests.fakes.inventory import FakeInventory
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
@@ -172,7 +171,7 @@ async def test_a_repeat_is_counted_where_it_arrives() -> None:
 @asynccontextmanager
 async def real_server(inventory: api.InventoryService, telemetry: Telemetry) -> AsyncIterator[str]:
     """Serve an inventory by the shop's own server for the time of a block."""
-    server = RpcServer(name="grpc", listen=Address("127.0.0.1", 0), admission=open_door(telemetry))
+    server = open_server(telemetry)
     server.add(SERVICE, InventoryServicer(inventory).methods(), telemetry=telemetry, errors=translate.ERRORS)
     target = (await server.start())["grpc"]
     try:
@@ -239,11 +238,9 @@ BUSY = textwrap.dedent(
     """
     import asyncio, sys, time
     from observability.telemetry.telemetry import unobserved
-    from services.infra.rpc.server import RpcServer
-    from services.infra.settings import Address
     from services.inventory.rpc.server import SERVICE, InventoryServicer
     from services.inventory.rpc.translate import ERRORS
-    from tests.contract.shop import open_door
+    from tests.contract.shop import open_server
     from tests.fakes.inventory import FakeInventory
 
     class Busy(FakeInventory):
@@ -253,7 +250,7 @@ BUSY = textwrap.dedent(
 
     async def main():
         telemetry = unobserved("busy")
-        server = RpcServer(name="grpc", listen=Address("127.0.0.1", 0), admission=open_door(telemetry))
+        server = open_server(telemetry)
         server.add(SERVICE, InventoryServicer(Busy()).methods(), telemetry=telemetry, errors=ERRORS)
         print((await server.start())["grpc"], flush=True)
         await asyncio.to_thread(sys.stdin.read)

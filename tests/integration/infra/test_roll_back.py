@@ -55,7 +55,7 @@ async def test_a_cancellation_stays_one_when_the_rollback_fails(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await database.ping()
+    await database.fetch("SELECT 1", "SELECT 1")
 
 
 async def test_an_error_is_not_hidden_by_a_server_that_has_ended(database: Database, order_dsn: str) -> None:
@@ -72,7 +72,7 @@ async def test_an_error_is_not_hidden_by_a_server_that_has_ended(database: Datab
 
     with pytest.raises(LookupError):
         await work()
-    await database.ping()
+    await database.fetch("SELECT 1", "SELECT 1")
 
 
 async def end_backend(dsn: str, pid: int) -> None:

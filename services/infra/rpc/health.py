@@ -1,0 +1,54 @@
+"""grpc.health.v1 over the readiness of the process; a Watch ends when the process drains."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthServicer
+
+from services.infra.readiness import Readiness
+from services.infra.rpc.streams import Streams
+
+# A client that does not read is no reason to wait.
+WRITE_SECONDS = 1.0
+
+
+class Health(HealthServicer):
+    """Tells of each service what /readyz tells of the process; "" stands for all of them."""
+
+    def __init__(self, *, readiness: Readiness, services: Collection[str]) -> None:
+        self._readiness = readiness
+        self._services = {"", *services}
+        self._watches = Streams()
+
+    async def Check(  # noqa: N802  # gRPC's name
+        self, request: HealthCheckRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> HealthCheckResponse:
+        """Return the status now. NOT_FOUND for a service that is not here."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "this server has no such service")
+        return self._response(request.service)
+
+    async def Watch(  # noqa: N802  # gRPC's name
+        self, request: HealthCheckRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """Send the status, and again when it changes, until the process drains."""
+        async with self._watches.admitted(context):
+            told: HealthCheckResponse | None = None
+            while True:
+                change, response = self._readiness.next_change(), self._response(request.service)
+                if response != told:
+                    async with asyncio.timeout(WRITE_SECONDS):
+                        await context.write(response)
+                    told = response
+                if self._readiness.is_draining:
+                    return
+                await change.wait()
+
+    def _response(self, service: str) -> HealthCheckResponse:
+        if service not in self._services:
+            return HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN)
+        is_ready = self._readiness.is_ready
+        return HealthCheckResponse(status=HealthCheckResponse.SERVING if is_ready else HealthCheckResponse.NOT_SERVING)

@@ -1,0 +1,86 @@
+"""The verdict on readiness: one slow check does not change it, a second one does, and all that ask get the same."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.infra.readiness import Readiness
+from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError
+
+
+class Need:
+    """A check with a result that the test sets."""
+
+    def __init__(self) -> None:
+        self.result: str | Callable[[], Exception] = ""
+
+    async def __call__(self) -> str:
+        """Return or raise it."""
+        if isinstance(self.result, str):
+            return self.result
+        raise self.result()
+
+
+async def serving(need: Need) -> Readiness:
+    """Return a readiness whose need was met once."""
+    readiness = Readiness({"database": need})
+    await readiness.check()
+    readiness.serve()
+    assert readiness.is_ready
+    return readiness
+
+
+async def test_nothing_is_ready_before_its_first_check() -> None:
+    readiness = Readiness({"database": Need()})
+    readiness.serve()
+    assert readiness.failures() == ["database: not checked yet"]
+
+
+async def test_one_failed_check_does_not_flap() -> None:
+    need = Need()
+    readiness = await serving(need)
+    need.result = DeadlineExceeded
+    await readiness.check()
+    assert readiness.is_ready
+    need.result = ""
+    await readiness.check()
+    need.result = DeadlineExceeded
+    await readiness.check()
+    assert readiness.is_ready
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"), [(DeadlineExceeded, "DEADLINE_EXCEEDED"), (LookupError, "LookupError"), ("gone", "gone")]
+)
+async def test_two_failed_checks_decide_and_one_that_passes_ends_it(
+    failure: str | Callable[[], Exception], reason: str
+) -> None:
+    need = Need()
+    readiness = await serving(need)
+    need.result = failure
+    await readiness.check()
+    await readiness.check()
+    assert readiness.failures() == [f"database: {reason}"]
+    need.result = ""
+    await readiness.check()
+    assert readiness.is_ready
+
+
+async def test_a_busy_process_is_ready() -> None:
+    def busy() -> ServiceError:
+        return Overloaded(1.0)
+
+    need = Need()
+    readiness = await serving(need)
+    need.result = busy
+    for _ in range(5):
+        await readiness.check()
+    assert readiness.is_ready
+
+
+async def test_a_change_wakes_those_that_wait() -> None:
+    readiness = await serving(Need())
+    change = readiness.next_change()
+    readiness.drain()
+    assert change.is_set()
+    assert not readiness.is_ready
