@@ -62,6 +62,7 @@ def add_v1_to_pool() -> None:
     """Let clients find the file of v1, too; adding it again changes nothing."""
     file = FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
+    file.name = "grpc/reflection/v1/reflection.proto"
     text = text_format.MessageToString(file).replace("v1alpha", "v1")
     descriptor_pool.Default().AddSerializedFile(text_format.Parse(text, FileDescriptorProto()).SerializeToString())
 

@@ -19,7 +19,7 @@ async def answer(version: str, request: ServerReflectionRequest) -> ServerReflec
             request_serializer=ServerReflectionRequest.SerializeToString,
             response_deserializer=ServerReflectionResponse.FromString,
         )
-        answers = [response async for response in method(iter([request]), timeout=60)]
+        answers: list[ServerReflectionResponse] = [response async for response in method(iter([request]), timeout=60)]
     assert [response.original_request for response in answers] == [request]
     return answers[0]
 
