@@ -13,7 +13,7 @@ HANDS_LEGEND = "{{instance}} {{receiver}}{{exporter}}"
 PROCESSED = "otel_sdk_processor_span_processed_total"
 EXPORTED = "otel_sdk_exporter_span_exported_total"
 DROPPED = 'error_type="queue_full"'
-LOST = 'error_type="export_failed"'
+LOST = 'error_type=~"export_failed|rejected"'
 
 
 def _collector(*metrics: str, by: tuple[str, ...] = PROCESS) -> str:

@@ -1,6 +1,7 @@
 """`python -m observability.receiver`: receives traces until SIGTERM."""
 
 import logging
+import os
 import sys
 
 import uvloop
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from observability.receiver.counts import Counts
 from observability.receiver.server import CannotStart, serve
 from observability.receiver.settings import ReceiverSettings
+from observability.telemetry.environment import unknown_settings
 from observability.telemetry.logs import make_logger, open_outputs, take_over_library_logs, take_over_standard_error
 
 _EXIT_FAILED = 1
@@ -17,6 +19,9 @@ _EXIT_USAGE = 2
 
 def main() -> int:
     """Run the receiver and return its exit status: 0 after SIGTERM or Ctrl-C, 1 or 2 when it cannot start."""
+    known = [f"RECEIVER_{field.upper()}" for field in ReceiverSettings.model_fields]
+    if unknown := unknown_settings(os.environ, prefix="RECEIVER_", known=known):
+        return _fail("; ".join(unknown), _EXIT_USAGE)
     try:
         settings = ReceiverSettings.model_validate({})
     except ValidationError as error:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, cast
 
 import orjson
 import structlog
@@ -38,10 +39,29 @@ class LogOutputs:
 
     debug = info = warning = error = critical = msg
 
+    def as_text(self) -> IO[str]:
+        """Return what a library that writes whole lines of text takes for a stream."""
+        return cast(IO[str], _TextLines(self))
+
     def close(self) -> None:
         """Write what waits, within the writers' time limit."""
         for writer in self._writers:
             writer.close()
+
+
+class _TextLines:
+    """The part of a text stream that its writers need."""
+
+    def __init__(self, outputs: LogOutputs) -> None:
+        self._outputs = outputs
+
+    def write(self, text: str) -> int:
+        """Write lines."""
+        self._outputs.msg(text.removesuffix("\n").encode())
+        return len(text)
+
+    def flush(self) -> None:
+        """Hold nothing back."""
 
 
 def open_outputs(service_name: str, *, on_dropped: Callable[[int, str], None]) -> LogOutputs:
@@ -102,6 +122,10 @@ def make_logger(*, service_name: str, level: int, outputs: LogOutputs) -> Filter
 LEFT_UNHEARD = "ExecuteBatchError raised in core by servicer method"
 
 
+# Loggers that quote what a caller or an operator sent: baggage, trace state, headers with keys. Their words are enough.
+WITH_VALUES_OF_CALLERS = ("opentelemetry.baggage", "opentelemetry.trace", "opentelemetry.util.re")
+
+
 class LibraryLogs(logging.Handler):
     """Sends the libraries' own log records through our logger, so that a process writes one format."""
 
@@ -112,7 +136,8 @@ class LibraryLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a library's record as one event named `library.logged`."""
         exception = record.exc_info if record.exc_info and record.exc_info[0] else None
-        level, message = record.levelno, record.getMessage()
+        has_values = record.name.startswith(WITH_VALUES_OF_CALLERS)
+        level, message = record.levelno, str(record.msg) if has_values else record.getMessage()
         if message.startswith(LEFT_UNHEARD):
             level, exception = logging.INFO, None
         self._log.log(level, "library.logged", library=record.name, message=message, exc_info=exception)

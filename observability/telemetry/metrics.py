@@ -166,7 +166,7 @@ class Metrics:
         )
         self.spans_exported = self._count(
             "otel_sdk_exporter_span_exported",
-            "Spans handed to the collector; error_type is empty, or export_failed when they were lost.",
+            "Spans handed to the collector; error_type is empty, or export_failed or rejected when they were lost.",
             ("error_type",),
         )
 

@@ -10,10 +10,12 @@ from uuid import uuid4
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from prometheus_client import CollectorRegistry, Info
+from prometheus_client import CollectorRegistry, Info, exposition
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import FilteringBoundLogger
 
+from observability.telemetry import WARNINGS_AT_IMPORT
+from observability.telemetry.environment import settle
 from observability.telemetry.logs import (
     LogOutputs,
     make_logger,
@@ -23,7 +25,7 @@ from observability.telemetry.logs import (
 )
 from observability.telemetry.metrics import Metrics
 from observability.telemetry.process import LoopLag, add_process_collectors
-from observability.telemetry.spans import CountingBatchProcessor, make_exporter
+from observability.telemetry.spans import CountingBatchProcessor, Rejections, make_exporter
 from observability.telemetry.telemetry import Telemetry
 
 VERSION = "0.1.0"
@@ -44,11 +46,16 @@ class Runtime:
         tracer = self.provider.get_tracer("plumbline", VERSION)
         return Telemetry(context, tracer, self.metrics, self.log.bind(context=context))
 
-    def render_metrics(self, names: Collection[str] = ()) -> tuple[bytes, str]:
-        """Return the metrics of these names, or all, in OpenMetrics text with exemplars, and its content type."""
+    def render_metrics(self, names: Collection[str] = (), *, accept: str = "") -> tuple[bytes, str]:
+        """Return the metrics of these names, or all, and their content type.
+
+        It is OpenMetrics with exemplars, but for a reader who takes Prometheus's older text format and not that.
+        """
         registry = self.metrics.registry
         # All of them take milliseconds of the event loop; whoever samples one gauge many times a second asks for that.
         chosen = registry.restricted_registry(names) if names else registry
+        if "text/plain" in accept and "application/openmetrics-text" not in accept:
+            return exposition.generate_latest(chosen), exposition.CONTENT_TYPE_LATEST
         body: bytes = generate_latest(chosen)  # type: ignore[no-untyped-call]  # has no annotations
         return body, CONTENT_TYPE_LATEST
 
@@ -68,8 +75,9 @@ def start(
 ) -> Runtime:
     """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own processor and stream.
 
-    Raises ValueError for a value of a variable that cannot be honoured.
+    A value that cannot be honoured is one line in the log, and the default holds.
     """
+    warnings = [*WARNINGS_AT_IMPORT, *settle(os.environ)]
     # Read by FastAPI's instrumentation when it starts: without it the span attributes have their old names.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     enabled = os.environ.get("OTEL_METRICS_EXPORTER", "prometheus") != "none"
@@ -81,10 +89,13 @@ def start(
     take_over_library_logs(log)
     if log_stream is None:
         take_over_standard_error(log)
+    for warning in dict.fromkeys(warnings):
+        log.warning("telemetry.setting_left_out", reason=warning)
     resource = make_resource(service_name)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if processor is None and (exporter := make_exporter()):
-        processor = CountingBatchProcessor(exporter, metrics=metrics)
+    rejections = Rejections()
+    if processor is None and (exporter := make_exporter(rejections, console=outputs.as_text())):
+        processor = CountingBatchProcessor(exporter, metrics=metrics, log=log, rejections=rejections)
     if processor:
         provider.add_span_processor(processor)
     if enabled:

@@ -1,15 +1,25 @@
-"""How does a span leave the process? Batched, in bounded memory, attributes from an allow-list, drops counted."""
+"""Export of spans: batched, in bounded memory, with attributes from an allow-list; what is lost is counted."""
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from itertools import filterfalse
 from threading import Lock
+from typing import IO, Any
 
+import grpc
+import requests
+from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
+from structlog.typing import FilteringBoundLogger
 
+from observability.telemetry.environment import protocol_of
 from observability.telemetry.metrics import Metrics
 
 # What a span may carry. FastAPI's instrumentation also sets client.address, url.query and the like: a query holds ids.
@@ -52,27 +62,70 @@ ALLOWED_ATTRIBUTES = frozenset(
 )
 
 
-def make_exporter() -> SpanExporter | None:
+@dataclass(slots=True)
+class Rejections:
+    """How many spans of the export under way the endpoint rejected although it answered well, and why."""
+
+    spans: int = 0
+    reason: str = ""
+
+    def note(self, answer: ExportTraceServiceResponse) -> None:
+        """Take what an answer says."""
+        self.spans += max(0, answer.partial_success.rejected_spans)
+        self.reason = answer.partial_success.error_message or self.reason
+
+
+def make_exporter(rejections: Rejections, *, console: IO[str]) -> SpanExporter | None:
     """Return the exporter that OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_* ask for; None for "none".
 
-    Raises ValueError for a name we do not have.
+    What an endpoint rejects is put into `rejections`; "console" writes a line a span.
     """
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
-    name = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
-    if name == "none":
-        return None
-    if name == "console":
-        return ConsoleSpanExporter()
-    if name != "otlp":
-        raise ValueError(f"OTEL_TRACES_EXPORTER must be otlp, console or none, is {name!r}")
-    shared = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", shared)
-    if protocol == "grpc":
-        return GrpcExporter()
-    if protocol == "http/protobuf":
-        return HttpExporter()
-    raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL must be grpc or http/protobuf, is {protocol!r}")
+    match os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower():
+        case "none":
+            return None
+        case "console":
+            return ConsoleSpanExporter(out=console, formatter=lambda span: span.to_json(indent=None) + "\n")
+    if protocol_of(os.environ) == "grpc":
+        return WatchedGrpcExporter(rejections)
+    session = requests.Session()
+    session.hooks["response"].append(partial(_look_at_response, rejections))
+    return HttpExporter(session=session)
+
+
+class WatchedGrpcExporter(GrpcExporter):
+    """The SDK's exporter, which reads no answer: here rejected spans are noticed."""
+
+    def __init__(self, rejections: Rejections) -> None:
+        self._rejections = rejections
+        super().__init__()
+
+    def _initialize_channel_and_stub(self) -> None:
+        """Connect, as the SDK does at first and again after a failure, with our interceptor before the channel."""
+        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]  # has no annotations
+        assert self._channel is not None
+        self._client = self._stub(grpc.intercept_channel(self._channel, RejectionInterceptor(self._rejections)))
+
+
+class RejectionInterceptor(grpc.UnaryUnaryClientInterceptor):
+    """Reads the answer of each call that succeeded."""
+
+    def __init__(self, rejections: Rejections) -> None:
+        self._rejections = rejections
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: ANN401
+        """Pass the call on."""
+        call = continuation(client_call_details, request)
+        if call.code() is grpc.StatusCode.OK:
+            self._rejections.note(call.result())
+        return call
+
+
+def _look_at_response(rejections: Rejections, response: requests.Response, **_: object) -> None:
+    if response.ok:
+        with suppress(DecodeError):  # an answer that is not OTLP rejects nothing
+            rejections.note(ExportTraceServiceResponse.FromString(response.content))
 
 
 def redacted(span: ReadableSpan) -> ReadableSpan:
@@ -99,17 +152,40 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
 class CountingExporter(SpanExporter):
     """Redacts and counts what it hands to the real exporter; runs in the batch thread, off the request path."""
 
-    def __init__(self, exporter: SpanExporter, *, metrics: Metrics, on_taken: "PendingSpans") -> None:
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        *,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        on_taken: "PendingSpans",
+        rejections: Rejections,
+    ) -> None:
         self._exporter = exporter
         self._metrics = metrics
+        self._log = log
         self._pending = on_taken
+        self._rejections = rejections
+        self._is_rejected = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export a batch; a failed batch is lost and counted."""
+        """Export a batch; a failed batch, and what the endpoint rejects of another, is lost and counted."""
         self._pending.take(len(spans))
-        result = self._exporter.export([redacted(span) for span in spans])
-        failed = result is not SpanExportResult.SUCCESS
-        self._metrics.spans_exported.add(len(spans), "export_failed" if failed else "")
+        self._rejections.spans = 0
+        try:
+            result = self._exporter.export([redacted(span) for span in spans])
+        except Exception:  # the SDK logs it, and goes on with the next batch
+            self._metrics.spans_exported.add(len(spans), "export_failed")
+            raise
+        if result is not SpanExportResult.SUCCESS:
+            self._metrics.spans_exported.add(len(spans), "export_failed")
+            return result
+        rejected = min(len(spans), self._rejections.spans)
+        self._metrics.spans_exported.add(len(spans) - rejected, "")
+        self._metrics.spans_exported.add(rejected, "rejected")
+        if rejected and not self._is_rejected:
+            self._log.warning("telemetry.spans_rejected", spans=rejected, reason=self._rejections.reason)
+        self._is_rejected = bool(rejected)
         return result
 
     def shutdown(self) -> None:
@@ -142,16 +218,19 @@ class PendingSpans:
 class CountingBatchProcessor(BatchSpanProcessor):
     """The SDK's batch processor, which drops silently when its queue is full: here a drop is refused and counted."""
 
-    def __init__(self, exporter: SpanExporter, *, metrics: Metrics) -> None:
+    def __init__(
+        self, exporter: SpanExporter, *, metrics: Metrics, log: FilteringBoundLogger, rejections: Rejections
+    ) -> None:
         # A request makes about 15 spans: the SDK's default of 2048 would hold 7 s of 20 requests a second.
         queue_size = int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "8192"))
         self._pending = PendingSpans(queue_size)
         self._metrics = metrics
         for error_type in ("", "queue_full"):
             metrics.spans_processed.add(0, error_type)
-        for error_type in ("", "export_failed"):
+        for error_type in ("", "export_failed", "rejected"):
             metrics.spans_exported.add(0, error_type)
-        super().__init__(CountingExporter(exporter, metrics=metrics, on_taken=self._pending), max_queue_size=queue_size)
+        counting = CountingExporter(exporter, metrics=metrics, log=log, on_taken=self._pending, rejections=rejections)
+        super().__init__(counting, max_queue_size=queue_size)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a sampled span, or count it as dropped."""

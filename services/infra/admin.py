@@ -17,16 +17,17 @@ class AdminApplication:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
-            status, content_type, body = await self._answer(scope["path"], scope["query_string"])
+            status, content_type, body = await self._answer(scope)
             headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, path: str, query: bytes) -> tuple[int, str, bytes]:
-        match path:
+    async def _answer(self, scope: Scope) -> tuple[int, str, bytes]:
+        match scope["path"]:
             case "/metrics":
-                names = parse_qs(query.decode("latin-1")).get("name[]", [])
-                body, content_type = self._runtime.render_metrics(names)
+                names = parse_qs(scope["query_string"].decode("latin-1")).get("name[]", [])
+                accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+                body, content_type = self._runtime.render_metrics(names, accept=accept)
                 return 200, content_type, body
             case "/livez":
                 return 200, "text/plain", b"ok\n"

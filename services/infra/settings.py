@@ -1,12 +1,15 @@
 """What does a runnable need to be told? Environment variables, validated, each with a sentence and a unit."""
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from observability.telemetry.environment import unknown_settings
 
 CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
 
@@ -109,10 +112,15 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def read_settings(kind: type[Settings]) -> Settings:
-    """Read settings from the environment. Raises BadSettings naming every variable that is wrong."""
+    """Read settings from the environment. Raises BadSettings naming every variable that is wrong, or is none."""
+    prefix = kind.model_config.get("env_prefix", "").upper()
+    known = {f"{prefix}{field.upper()}" for each in (kind, *kind.__subclasses__()) for field in each.model_fields}
+    unknown = unknown_settings(os.environ, prefix=prefix, known=known) if prefix else []
     try:
-        return kind()
+        settings = kind()
     except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "").upper()
         lines = [f"{prefix}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-        raise BadSettings("; ".join(lines)) from error
+        raise BadSettings("; ".join([*lines, *unknown])) from error
+    if unknown:
+        raise BadSettings("; ".join(unknown))
+    return settings

@@ -1,4 +1,4 @@
-"""What does the shop stand on? Databases, a cache, an event log, a receiver of spans, ready before any service runs.
+"""Foundation of a platform: databases, a cache, an event log and a receiver of spans, before any service runs.
 
 async with Foundation.start(PlatformOptions(run_directory=Path("out/chaos/1"), bus="nats")) as foundation:
     environment = {**foundation.environment, **order_settings(databases=foundation.databases, ...)}
@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from observability.telemetry.environment import unknown_settings
 from services.local.broker import Broker, start_broker
 from services.local.databases import Databases, new_run_prefix
-from services.local.errors import FolderUnusable
+from services.local.errors import FolderUnusable, LocalError
 from services.local.launcher import Launcher, Progress, silent
 from services.local.nats import NatsStart, NatsUnavailable, nats_server_available
 from services.local.plan import (
@@ -87,6 +88,8 @@ class Foundation:
         return self.cache.url if self.cache else ""
 
     async def _lay(self) -> None:
+        if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE]):
+            raise LocalError("; ".join(unknown))
         for reaped in reap_stale_runs(parent=self.options.temporary_directory):
             self._progress(reaped)
         if self.options.bus == "nats" and not nats_server_available():

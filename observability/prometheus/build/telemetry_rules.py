@@ -52,7 +52,7 @@ def spans_dropped(pace: Pace) -> Alert:
 def span_export_failing(pace: Pace) -> Alert:
     """Return the alert on a collector that does not take spans."""
     threshold = thresholds.SPAN_EXPORT_FAILING
-    metric = 'otel_sdk_exporter_span_exported_total{error_type="export_failed"}'
+    metric = 'otel_sdk_exporter_span_exported_total{error_type=~"export_failed|rejected"}'
     return Alert(
         name="ShopSpanExportFailing",
         expression=f"rate({metric}[{pace(threshold.window_seconds)}]) > {threshold.text}",

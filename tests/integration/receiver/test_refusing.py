@@ -124,6 +124,7 @@ def test_a_full_disk_costs_no_whole_line_and_invites_to_come_back(start_receiver
         ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_FORWARD_ENDPOINT": "localhost:4318"}, "RECEIVER_FORWARD_ENDPOINT"),
         ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_FORWARD_PROTOCOL": "http/json"}, "'http/protobuf' or 'grpc'"),
         ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_FORWARD_HEADERS": "a-key"}, "must be name=value"),
+        ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_LISTENS": "127.0.0.1:0"}, "did you mean RECEIVER_LISTEN?"),
         ({"RECEIVER_DIRECTORY": "/dev/null/traces", "RECEIVER_LISTEN": "127.0.0.1:0"}, "cannot write in"),
     ],
 )

@@ -6,9 +6,10 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 
 from observability.telemetry.log_writer import BoundedFile
-from observability.telemetry.logs import LibraryLogs, LogOutputs, make_logger, open_outputs
+from observability.telemetry.logs import LibraryLogs, LogOutputs, make_logger, open_outputs, take_over_library_logs
 from tests.unit.telemetry.counted import Dropped
 
 
@@ -115,3 +116,14 @@ def test_a_caller_who_left_unheard_is_no_error(message: str, level: str) -> None
     log = make_logger(service_name="order", level=20, outputs=LogOutputs(stream.write))
     LibraryLogs(log).emit(logging.LogRecord("grpc", logging.ERROR, "", 0, message, (), None))
     assert json.loads(stream.getvalue())["level"] == level
+
+
+@pytest.mark.parametrize("header", ["secret", "mail=jane@example.org\u00e9", f"mail=secret{'x' * 8192}"])
+def test_a_callers_baggage_is_not_in_the_log(header: str) -> None:
+    """OpenTelemetry's own warnings quote it."""
+    stream = BytesIO()
+    take_over_library_logs(make_logger(service_name="order", level=20, outputs=LogOutputs(stream.write)))
+    W3CBaggagePropagator().extract({"baggage": header})
+    assert b"Baggage" in stream.getvalue()
+    assert b"secret" not in stream.getvalue()
+    assert b"jane" not in stream.getvalue()
