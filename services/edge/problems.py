@@ -17,6 +17,9 @@ from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, Ser
 from services.order import api
 
 MEDIA_TYPE = "application/problem+json"
+# Of one request: who has more wrong fields than this mends these first.
+MOST_TOLD = 20
+LONGEST_NAME = 100
 STATUSES = {
     Kind.INVALID: HTTPStatus.BAD_REQUEST,
     Kind.REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -73,17 +76,22 @@ def from_validation(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error.body, bytes):  # FastAPI parses what is called JSON, and nothing else
         detail = "Send the body as Content-Type: application/json."
         return answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
-    problems = [field_problem(found["loc"], found["msg"]) for found in error.errors()]
+    problems = [field_problem(found["loc"], found["msg"], found["type"]) for found in error.errors()[:MOST_TOLD]]
     return answer(HTTPStatus.BAD_REQUEST, problems[0].reason, "The request is not as the schema says.", errors=problems)
 
 
-def field_problem(location: Iterable[str | int], message: str) -> FieldProblem:
-    """Return a problem with a field, named as `lines[3].quantity`; its reason is that of its last name."""
+def field_problem(location: Iterable[str | int], message: str, kind: str) -> FieldProblem:
+    """Return a problem with a field, named as `lines[3].quantity`; its reason is that of its last name.
+
+    A field that there is not has a name that its client invented: it is no part of the reason, and is cut.
+    """
     where, *path = location
     names = [name for name in path if isinstance(name, str)]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     if where == "body" and not names:  # the body as a whole, or a place in text that is no JSON
         return FieldProblem(field="body", reason="INVALID_BODY", description=message)
+    if kind == "extra_forbidden":
+        return FieldProblem(field=field[:LONGEST_NAME], reason="UNKNOWN_FIELD", description=message)
     reason = f"INVALID_{names[-1].upper().replace('-', '_')}"
     return FieldProblem(field=field, reason=reason, description=message)
 

@@ -1,10 +1,11 @@
-"""What does the edge read and write as JSON?"""
+"""JSON bodies that the edge reads and writes."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from services.inventory import api as inventory_api
 from services.kernel.fields import SKU
@@ -27,17 +28,32 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class OrderLineBody(Body):
+class RequestBody(Body):
+    """A JSON object of a client; what is wrong with it is counted before it is told, since telling costs more."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_more_fields_than_there_are(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            known = ", ".join(cls.model_fields)
+            told = "has {count} fields; there are only: {known}"
+            raise PydanticCustomError("too_many_fields", told, {"count": len(value), "known": known})
+        return value
+
+
+class OrderLineBody(RequestBody):
     """A wish for some units of one SKU."""
 
     sku: str = Field(pattern=SKU_PATTERN, max_length=64, examples=["85123A"])
     quantity: Annotated[int, BeforeValidator(integer_of)] = Field(ge=1, le=api.MAX_QUANTITY, description="Units.")
 
 
-class PlaceOrderBody(Body):
-    """An order: each SKU once; prices come from inventory."""
+class PlaceOrderBody(RequestBody):
+    """An order: each SKU once; prices come from inventory. Of wrong lines the first alone is told."""
 
-    lines: list[OrderLineBody] = Field(min_length=1, max_length=api.MAX_LINES, json_schema_extra={"uniqueItems": True})
+    lines: Annotated[list[OrderLineBody], FailFast()] = Field(
+        min_length=1, max_length=api.MAX_LINES, json_schema_extra={"uniqueItems": True}
+    )
 
 
 class MoneyBody(Body):
@@ -193,7 +209,10 @@ class Problem(BaseModel):
     status: int
     detail: str
     reason: str
-    errors: Annotated[list[FieldProblem] | None, Field(description="For INVALID_*: every field, when known.")] = None
+    errors: Annotated[
+        list[FieldProblem] | None,
+        Field(description="For INVALID_* and UNKNOWN_FIELD: the first fields that are wrong."),
+    ] = None
     order_id: UUID | None = None
     shortages: Annotated[list[ShortageBody] | None, Field(description="For OUT_OF_STOCK.")] = None
     skus: Annotated[list[str] | None, Field(description="For SKU_NOT_FOUND.")] = None
