@@ -9,6 +9,7 @@ from starlette.routing import Match
 
 from observability.telemetry.http import Application, Receive, Scope, Send, method_of
 from observability.telemetry.telemetry import Telemetry
+from services.edge.head import as_get
 from services.edge.problems import from_service
 from services.edge.routes import router
 from services.infra.admission import Admission, Priority
@@ -54,7 +55,8 @@ class AdmissionControl:
             await self._application(scope, receive, send)
 
     def _route(self, scope: Scope) -> APIRoute | None:
-        return next((route for route in self._routes if route.matches(scope)[0] is Match.FULL), None)
+        asked = as_get(scope)
+        return next((route for route in self._routes if route.matches(asked)[0] is Match.FULL), None)
 
     async def _refuse(self, error: Overloaded, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         response = from_service(Request(scope), error)

@@ -9,6 +9,7 @@ from observability.telemetry.http import HttpMetrics, begin_at_zero
 from observability.telemetry.telemetry import Telemetry
 from services.edge import openapi, problems
 from services.edge.caller import HeaderCaller
+from services.edge.head import HeadAsGet
 from services.edge.limits import RequestDeadline
 from services.edge.routes import router
 from services.inventory.api import InventoryService
@@ -35,6 +36,7 @@ def make_edge(
     application.include_router(router)
     problems.install(application, telemetry)
     openapi.complete(application)
+    application.add_middleware(HeadAsGet)
     application.add_middleware(RequestDeadline, seconds=request_deadline_seconds)
     application.add_middleware(HttpMetrics, telemetry=telemetry)
     begin_at_zero(telemetry, server_answers())

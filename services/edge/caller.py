@@ -3,7 +3,7 @@
 from typing import Annotated, Protocol
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyHeader
 
 from services.kernel.errors import Kind, ServiceError
@@ -14,6 +14,9 @@ SCHEME = APIKeyHeader(
     auto_error=False,
     description="UUID of the calling customer, trusted as it is: serve on loopback or behind a verifier.",
 )
+
+
+NO_STORE = "no-store"
 
 
 class CallerUnknown(Exception):
@@ -44,8 +47,9 @@ class HeaderCaller:
             raise CallerUnknown from error
 
 
-def identify_caller(request: Request, _documented: Annotated[str | None, Depends(SCHEME)]) -> UUID:
-    """Return the calling customer's id, by the caller port of the application."""
+def identify_caller(request: Request, response: Response, _documented: Annotated[str | None, Depends(SCHEME)]) -> UUID:
+    """Return the calling customer's id, by the caller port of the application; let no cache keep what is theirs."""
+    response.headers["Cache-Control"] = NO_STORE
     caller: Caller = request.app.state.caller
     return caller.identify(request)
 

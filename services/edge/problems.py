@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from observability.telemetry.telemetry import Telemetry
-from services.edge.caller import CallerUnknown
+from services.edge.caller import NO_STORE, CallerUnknown
 from services.edge.schemas import FieldProblem, Problem, ShortageBody
 from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
 from services.order import api
@@ -37,7 +37,8 @@ def answer(status: HTTPStatus, reason: str, detail: str, **data: Any) -> JSONRes
     """Return a problem+json answer; data that is None is left out."""
     kind = f"urn:shop:problem:{reason.lower().replace('_', '-')}"
     problem = Problem(type=kind, title=status.phrase, status=status, detail=detail, reason=reason, **data)
-    return JSONResponse(problem.model_dump(mode="json", exclude_none=True), status, media_type=MEDIA_TYPE)
+    content, headers = problem.model_dump(mode="json", exclude_none=True), {"Cache-Control": NO_STORE}
+    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
 def data_of(error: ServiceError) -> dict[str, Any]:
@@ -106,7 +107,10 @@ def from_http(_request: Request, error: Exception) -> JSONResponse:
             response = answer(status, problem.reason, "The body is not JSON in UTF-8.", errors=[problem])
         case _:
             response = answer(status, status.name, status.description or status.phrase)
-    response.headers.update(error.headers or {})
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    response.headers.update(headers)
     return response
 
 

@@ -1,27 +1,31 @@
-"""Which requests does the edge answer? Four, each one call of the order api, and one of inventory for who looks."""
+"""Routes of the edge: four calls of the order api, and one of inventory's for those who look."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from pydantic import StringConstraints
 
 from services.edge.caller import CallerId, CustomerNotFound
 from services.edge.openapi import AFTER_PLACING, CONSISTENCY_TOKEN, LOCATION, NEXT_PAGE, errors, operation_id
 from services.edge.schemas import SKU_PATTERN, OrderBody, OrderPageBody, PlaceOrderBody, StockHintsBody
 from services.inventory import api as inventory_api
+from services.kernel.errors import InvalidField
 from services.kernel.fields import REQUEST_ID
 from services.order import api
 
 router = APIRouter(generate_unique_id_function=operation_id)
 
-IdempotencyKey = Annotated[
+KeyHeader = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
-        pattern=f"^{REQUEST_ID.pattern}$",
-        max_length=64,
-        description="Yours, unique for each thing you want done; repeat it to repeat the request safely.",
+        pattern=f'^(?:{REQUEST_ID.pattern}|"{REQUEST_ID.pattern}")$',
+        max_length=66,
+        description=(
+            "Yours, unique for each thing you want done; repeat it to repeat the request safely."
+            " Quoted, as in the IETF's draft, or bare: it is the same key."
+        ),
     ),
 ]
 
@@ -47,6 +51,22 @@ Skus = Annotated[
 ]
 
 
+def idempotency_key(request: Request, given: KeyHeader) -> str:
+    """Return the key without its quotes. Raises InvalidField when there is more than one."""
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise InvalidField("Idempotency-Key", "INVALID_IDEMPOTENCY_KEY", "stands in the request more than once")
+    return given.strip('"')
+
+
+def prefers_async(request: Request, _documented: Preference = "") -> bool:
+    """Say whether respond-async is among the preferences; several Prefer headers are one list (RFC 9110, 5.3)."""
+    return prefers(",".join(request.headers.getlist("prefer")), "respond-async")
+
+
+IdempotencyKey = Annotated[str, Depends(idempotency_key)]
+PrefersAsync = Annotated[bool, Depends(prefers_async)]
+
+
 def orders_of(request: Request) -> api.OrderService:
     """Return the order service that the application was made with."""
     orders: api.OrderService = request.app.state.orders
@@ -60,7 +80,7 @@ def inventory_of(request: Request) -> inventory_api.InventoryService:
 
 
 def prefers(preferences: str, name: str) -> bool:
-    """Say whether a preference is among those of a Prefer header, with a value or without."""
+    """Say whether a preference is in a list of them, with a value or without."""
     named = (preference.split(";")[0].split("=")[0].strip().lower() for preference in preferences.split(","))
     return name in named
 
@@ -92,7 +112,7 @@ async def place_order(
     key: IdempotencyKey,
     request: Request,
     response: Response,
-    prefer: Preference = "",
+    respond_async: PrefersAsync,
 ) -> OrderBody:
     """Place an order; a repeat is answered with the order as it is by now, whatever the state of inventory.
 
@@ -101,7 +121,6 @@ async def place_order(
     later.
     """
     lines = tuple(api.OrderLine(line.sku, line.quantity) for line in body.lines)
-    respond_async = prefers(prefer, "respond-async")
     order = await orders_of(request).place_order(api.PlaceOrder(key, caller, lines, respond_async=respond_async))
     response.headers["Location"] = f"/orders/{order.order_id}"
     if order.state is api.OrderState.PENDING:
