@@ -23,14 +23,14 @@ from services.infra.postgres import Database
 from services.kernel.errors import ServiceError
 from services.local.endpoints import Endpoints
 from services.local.signals import Interrupted, run_interruptible
-from services.notification.adapters.postgres import record
+from services.notification.adapters.postgres import record, send_again
 from services.notification.consumers.order_events import OrderEvents as NotificationEvents
 from services.order.adapters.sagas import ParkedSaga, PostgresSagas
 from services.order.adapters.summaries import project
 from services.order.consumers.order_summaries import OrderEvents as SummaryEvents
 from services.order.driver import DRIVER
 
-Consumer = Literal["order_summaries", "notification", "saga_driver"]
+Consumer = Literal["order_summaries", "notification", "send_confirmations", "saga_driver"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Place:
 PLACES: Mapping[Consumer, Place] = {
     "order_summaries": Place("order_read", SummaryEvents(project=project)),
     "notification": Place("notification", NotificationEvents(record=record)),
+    "send_confirmations": Place("notification", send_again),
 }
 Row = dict[str, str | int]
 SHOWN = ("consumer", "event_id", "type", "aggregate_id", "aggregate_version", "reason")

@@ -59,3 +59,11 @@ class ConfirmationNotSent(NotificationError):
 
     kind, reason = Kind.UNAVAILABLE, "CONFIRMATION_NOT_SENT"
     cause: str  # the name of an exception's type: its text may hold an address
+
+
+@dataclass
+class ConfirmationRefused(NotificationError):
+    """The mail server will not take this confirmation, now or later: it answered 5xx to its recipient or content."""
+
+    kind, reason = Kind.INVALID, "CONFIRMATION_REFUSED"
+    code: int  # of SMTP, 500 to 599

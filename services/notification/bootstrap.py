@@ -20,17 +20,18 @@ from services.kernel.clock import Clock, utc_now
 from services.kernel.errors import Internal
 from services.notification.adapters.folder import FolderSender
 from services.notification.adapters.mail import Addresses
-from services.notification.adapters.postgres import PostgresNotifications, record
+from services.notification.adapters.postgres import SENDER, PostgresNotifications, record
 from services.notification.adapters.smtp import SmtpSender, SmtpServer
-from services.notification.api import ConfirmationNotSent, Notification
+from services.notification.api import ConfirmationNotSent, ConfirmationRefused, Notification
 from services.notification.application.commands.send_confirmations import SendConfirmationsHandler
-from services.notification.application.ports import Sender
+from services.notification.application.ports import BATCH_SIZE, SEND_SECONDS, Sender
 from services.notification.consumers.order_events import DESTINATION, OrderEvents
 from services.notification.settings import NotificationSettings
 
 CONSUMER = "notification"
-BATCH_SIZE = 50
 POLL_SECONDS = 0.5
+# What a step takes beside the sending: a claim and a commit.
+STEP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,9 @@ def bootstrap_notification(
         handle=handle,
         telemetry=ConsumerTelemetry(telemetry, consumer=CONSUMER, destination=DESTINATION),
     )
-    send_worker = Worker("send-confirmations", send, telemetry=telemetry)
+    send_worker = Worker(
+        "send-confirmations", send, telemetry=telemetry, step_limit_seconds=SEND_SECONDS + STEP_SECONDS
+    )
 
     async def consume() -> float:
         """Consume one batch, then let the sender look at once rather than when its time comes."""
@@ -123,9 +126,10 @@ class ObservedSender:
         self._clock = clock
         self._run = UseCaseRun(telemetry, "send_confirmation", Internal, None)
         telemetry.metrics.notifications_sent.add(0, telemetry.context)
+        telemetry.metrics.dead_letters.add(0, telemetry.context, SENDER)
 
     async def send(self, notification: Notification) -> None:
-        """Send and record. Raises ConfirmationNotSent, and Internal for a bug."""
+        """Send and record. Raises ConfirmationNotSent, ConfirmationRefused, and Internal for a bug."""
         telemetry, link = self._telemetry, link_to(notification.traceparent)
         with telemetry.tracer.start_as_current_span(
             "notification.send_confirmation",
@@ -146,6 +150,11 @@ class ObservedSender:
             except ConfirmationNotSent as error:
                 span.set_attribute("error.type", error.cause)
                 telemetry.log.warning("notification.confirmation_not_sent", order_id=order_id, error_type=error.cause)
+                raise
+            except ConfirmationRefused as error:
+                span.set_attribute("error.type", str(error.code))
+                telemetry.metrics.dead_letters.add(1, telemetry.context, SENDER)
+                telemetry.log.warning("notification.confirmation_refused", order_id=order_id, smtp_code=error.code)
                 raise
             span.set_attribute("shop.event.age_seconds", (self._clock() - notification.occur_time).total_seconds())
             telemetry.metrics.notifications_sent.add(1, telemetry.context)

@@ -8,7 +8,8 @@ from tempfile import NamedTemporaryFile
 
 from services.notification.adapters.mail import Addresses, mail_of
 from services.notification.api import ConfirmationNotSent, Notification
-from services.notification.application.ports import SEND_SECONDS
+
+WRITE_SECONDS = 8.0
 
 
 class FolderSender:
@@ -26,7 +27,7 @@ class FolderSender:
         """Write the file. Raises ConfirmationNotSent."""
         content = mail_of(notification, self._addresses).as_bytes(policy=SMTP)
         try:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(WRITE_SECONDS):
                 await asyncio.to_thread(write_durably, self._folder / f"{notification.event_id}.eml", content)
         except OSError as error:  # TimeoutError is one of them
             raise ConfirmationNotSent(type(error).__name__) from error

@@ -1,4 +1,4 @@
-"""How are notifications kept in PostgreSQL? One row an event, which is the inbox and the effect at once."""
+"""Notifications in PostgreSQL: one row an event, which is the inbox and the effect at once."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,9 +7,17 @@ from uuid import UUID
 
 import asyncpg
 
+from services.infra.messaging.dead_letters import DeadLetters
+from services.infra.messaging.message import Message
 from services.infra.postgres import Database, Transaction
 from services.kernel.money import Money
-from services.notification.api import Notification, RecordConfirmation
+from services.notification.api import ConfirmationRefused, Notification, RecordConfirmation
+from services.notification.application.ports import SEND_SECONDS
+
+# Under this name, and not under the consumer's, are the refused ones parked: no later event waits behind them.
+SENDER = "send_confirmations"
+# The role's own limit ends a transaction that idles for 10 s.
+IDLE_SECONDS = SEND_SECONDS + 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +33,15 @@ class PostgresNotifications:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._dead_letters = DeadLetters(SENDER, database=database)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["PostgresNotificationsTransaction"]:
-        """Run a block in one transaction."""
+        """Run a block in one transaction, which may idle while a batch is sent."""
         async with self._database.transaction("notification.send") as transaction:
-            yield PostgresNotificationsTransaction(transaction)
+            limit = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS:.0f}s'"
+            await transaction.fetch("SET idle_in_transaction_session_timeout", limit)
+            yield PostgresNotificationsTransaction(transaction, self._dead_letters)
 
     async def backlog(self) -> Backlog:
         """Count what waits."""
@@ -45,8 +56,9 @@ class PostgresNotifications:
 class PostgresNotificationsTransaction:
     """Satisfies `ports.NotificationsTransaction`."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, dead_letters: DeadLetters) -> None:
         self._transaction = transaction
+        self._dead_letters = dead_letters
 
     async def claim(self, limit: int) -> list[Notification]:
         """Lock what is due; another process takes other rows."""
@@ -63,6 +75,24 @@ class PostgresNotificationsTransaction:
         # Purpose: all in one statement.
         update = "UPDATE notifications SET state = 'SENT', send_time = clock_timestamp() WHERE event_id = ANY($1)"
         await self._transaction.execute("UPDATE notifications SENT", update, event_ids)
+
+    async def give_up(self, refused: Sequence[Notification]) -> None:
+        """Note that these locked ones were refused, and park a letter for each; what is to be sent stays in its row."""
+        # Purpose: all in one statement; they are due no more.
+        update = "UPDATE notifications SET state = 'REFUSED', attempts = attempts + 1 WHERE event_id = ANY($1)"
+        event_ids = [notification.event_id for notification in refused]
+        await self._transaction.execute("UPDATE notifications REFUSED", update, event_ids)
+        for notification in refused:
+            letter = Message(
+                event_id=notification.event_id,
+                type="confirmation",
+                aggregate_id=notification.order_id,
+                aggregate_version=1,
+                occur_time=notification.occur_time,
+                traceparent=notification.traceparent,
+                data=b"",
+            )
+            await self._dead_letters.park(self._transaction, letter, reason=ConfirmationRefused.reason)
 
     async def postpone(self, delay_seconds: Mapping[UUID, float]) -> None:
         """Count one more failure for these locked ones; they are due again after their delays."""
@@ -99,6 +129,15 @@ async def record(transaction: Transaction, commands: Sequence[RecordConfirmation
         [command.occur_time for command in commands],
         [command.traceparent for command in commands],
     )
+
+
+async def send_again(transaction: Transaction, letters: Sequence[Message]) -> int:
+    """Let the confirmations of parked letters be due again; return how many are."""
+    update = """
+        UPDATE notifications SET state = 'PENDING', attempts = 0, due_time = now()
+        WHERE state = 'REFUSED' AND event_id = ANY($1)"""
+    event_ids = [letter.event_id for letter in letters]
+    return await transaction.execute("UPDATE notifications PENDING", update, event_ids)
 
 
 def _notification_of(row: asyncpg.Record) -> Notification:

@@ -1,17 +1,21 @@
-"""How does a confirmation leave by mail? Over SMTP, one connection each, a few at a time, each within a bound."""
+"""Confirmations by SMTP, a connection each, each conversation within a bound."""
 
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from email.policy import SMTP
 
 import aiosmtplib
 
 from services.notification.adapters.mail import Addresses, mail_of
-from services.notification.api import ConfirmationNotSent, Notification
+from services.notification.api import ConfirmationNotSent, ConfirmationRefused, Notification
 from services.notification.application.ports import SEND_SECONDS
 
-MOST_CONNECTIONS = 10
+# To reach the server, and for its answer to each word until it has the mail; that to the mail itself may take longer.
+ANSWER_SECONDS = 8.0
 QUIT_SECONDS = 1.0
+# Answers from here on are for good: the same mail will not be taken later.
+PERMANENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +34,33 @@ class SmtpServer:
 
 
 class SmtpSender:
-    """Satisfies `ports.Sender`, at least once: no answer to the DATA does not say whether the server has the mail.
+    """Satisfies `ports.Sender`, at least once: no answer to the mail itself does not say whether the server has it.
 
-    A repeat has the same Message-ID, `<event_id@domain of the sender>`, by which receivers know it.
+    So that answer is waited for up to SEND_SECONDS, and not less because others were sent before. A repeat has the same
+    Message-ID, `<event_id@domain of the sender>`, by which receivers know it.
     """
 
     def __init__(self, server: SmtpServer, *, addresses: Addresses) -> None:
         self._server = server
         self._addresses = addresses
-        self._connections = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def send(self, notification: Notification) -> None:
-        """Hand the mail to the server. Raises ConfirmationNotSent."""
+        """Hand the mail to the server. Raises ConfirmationNotSent, ConfirmationRefused."""
         client = self._client()
+        mail = mail_of(notification, self._addresses)
         try:
-            # The client's own limit is for each of its commands, ours for all of them and the wait for a connection.
-            async with asyncio.timeout(SEND_SECONDS), self._connections:
+            async with asyncio.timeout(SEND_SECONDS):
                 await client.connect()
-                await client.send_message(mail_of(notification, self._addresses))
+                await client.mail(self._addresses.sender)
+                await client.rcpt(mail["To"])
+                await client.data(mail.as_bytes(policy=SMTP), timeout=SEND_SECONDS)
             # The server has the mail: a QUIT that fails changes nothing.
             with contextlib.suppress(aiosmtplib.SMTPException):
                 await client.quit(timeout=QUIT_SECONDS)
+        except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
+            if error.code >= PERMANENT:
+                raise ConfirmationRefused(error.code) from error
+            raise ConfirmationNotSent(type(error).__name__) from error
         except (aiosmtplib.SMTPException, OSError) as error:  # a refused certificate is only an OSError
             raise ConfirmationNotSent(type(error).__name__) from error
         finally:
@@ -64,6 +74,6 @@ class SmtpSender:
             username=server.username,
             password=server.password,
             start_tls=True if server.starttls else None,
-            timeout=SEND_SECONDS,
+            timeout=ANSWER_SECONDS,
             local_hostname=self._addresses.domain,  # its default asks the DNS, without a limit
         )

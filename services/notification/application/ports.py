@@ -7,15 +7,21 @@ from uuid import UUID
 
 from services.notification.api import Notification
 
-# The claiming transaction idles while its batch is sent, and PostgreSQL ends one that idles for 10 s.
-SEND_SECONDS = 8.0
+# So long a sending may take, from its first word to a mail server. The longer, the fewer are sent again whose answer
+# was only late; the claiming transaction idles meanwhile.
+SEND_SECONDS = 60.0
+# As many are claimed and sent at once: none waits for another, so that the limit of each is its own.
+BATCH_SIZE = 10
 
 
 class Sender(Protocol):
     """Hands confirmations over."""
 
     async def send(self, notification: Notification, /) -> None:
-        """Send one, or the same one again, within SEND_SECONDS. Raises ConfirmationNotSent; a bug is Internal."""
+        """Send one, or the same one again, within SEND_SECONDS.
+
+        Raises ConfirmationNotSent, ConfirmationRefused; a bug is Internal.
+        """
 
 
 class NotificationsTransaction(Protocol):
@@ -26,6 +32,9 @@ class NotificationsTransaction(Protocol):
 
     async def mark_sent(self, event_ids: Sequence[UUID]) -> None:
         """Note that these were sent."""
+
+    async def give_up(self, refused: Sequence[Notification]) -> None:
+        """Set these aside as dead letters, for a person to replay."""
 
     async def postpone(self, delay_seconds: Mapping[UUID, float]) -> None:
         """Note a failed attempt for each of these, and when the next one is due."""

@@ -11,7 +11,7 @@ import pytest
 
 from services.notification.adapters import smtp
 from services.notification.adapters.smtp import SmtpSender, SmtpServer
-from services.notification.api import ConfirmationNotSent
+from services.notification.api import ConfirmationNotSent, ConfirmationRefused
 from tests.integration.notification.conftest import ADDRESSES
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.notification.test_confirmation import NOTIFICATION
@@ -94,8 +94,7 @@ async def test_a_repeat_has_the_same_message_id(server: MailServer) -> None:
 @pytest.mark.parametrize(
     ("verb", "answer", "cause"),
     [
-        ("RCPT", b"550 no such user\r\n", "SMTPRecipientsRefused"),
-        ("RCPT", b"451 try later\r\n", "SMTPRecipientsRefused"),
+        ("RCPT", b"451 try later\r\n", "SMTPRecipientRefused"),
         ("MAIL", b"550 not you\r\n", "SMTPSenderRefused"),
         ("DATA", b"452 disk full\r\n", "SMTPDataError"),
         ("EHLO", HANG_UP, "SMTPServerDisconnected"),
@@ -110,6 +109,28 @@ async def test_a_refusal_is_a_failure_that_names_no_address(
     error = await failure(server.sender())
     assert error.cause == cause
     assert "customers.example" not in repr(error) + str(error)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "code"),
+    [("RCPT", b"550 no such user\r\n", 550), ("RCPT", b"552 full\r\n", 552), ("DATA", b"554 not wanted\r\n", 554)],
+)
+async def test_a_refusal_for_good_is_told_apart(server: MailServer, verb: str, answer: bytes, code: int) -> None:
+    """Of the recipient or the content; it names no address either."""
+    server.answers[verb] = answer
+    with pytest.raises(ConfirmationRefused) as caught:
+        await server.sender().send(NOTIFICATION)
+    assert caught.value.code == code
+    assert "customers.example" not in repr(caught.value) + str(caught.value)
+
+
+async def test_an_answer_to_the_mail_may_take_longer_than_one_to_a_command(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that falls silent before it has the mail is given up earlier."""
+    monkeypatch.setattr(smtp, "ANSWER_SECONDS", 0.2)
+    server.answers["RCPT"] = SILENCE
+    assert (await failure(server.sender())).cause == "SMTPReadTimeoutError"
 
 
 async def test_a_server_that_falls_silent_is_given_up(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,24 +181,3 @@ async def test_a_refused_login_is_a_failure(server: MailServer) -> None:
     sender = server.sender(username="u")
     assert (await failure(sender)).cause == "SMTPAuthenticationError"
     assert "hidden" not in repr(sender._server)
-
-
-async def test_only_a_few_connections_are_open_at_once(server: MailServer) -> None:
-    """The others wait; the server is silent, so that none makes room."""
-    server.answers["MAIL"] = SILENCE
-    sender = server.sender()
-    sendings = [asyncio.create_task(sender.send(NOTIFICATION)) for _ in range(15)]
-
-    def greeted() -> int:
-        return len([command for command in server.commands if command.startswith("EHLO")])
-
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while greeted() < smtp.MOST_CONNECTIONS:
-                await asyncio.sleep(0.01)
-        await asyncio.wait(sendings, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
-        assert greeted() == smtp.MOST_CONNECTIONS
-    finally:
-        for sending in sendings:
-            sending.cancel()
-        await asyncio.wait(sendings)

@@ -23,6 +23,7 @@ NARROW = {
     "order_read": ("order_summaries", "CHECK (state <> 'CONFIRMED') NOT VALID"),
     "notification": ("notifications", "CHECK (line_count < 2) NOT VALID"),
 }
+NOTHING_ELSE = ["send_confirmations: 0 replayed, 0 left", "saga_driver: 0 due again, 0 left"]
 WIDEN = "ALTER TABLE {} DROP CONSTRAINT IF EXISTS too_narrow"
 
 
@@ -108,9 +109,9 @@ def test_where_nothing_is_parked_there_is_nothing_to_do(platform: Platform) -> N
     platform.let(live)
     listing, replaying = platform.plumb("deadletters", "list"), platform.plumb("deadletters", "replay")
     assert (listing.exit_code, listing.output) == (0, "no dead letters\n")
-    assert (replaying.exit_code, replaying.output) == (
+    assert (replaying.exit_code, replaying.output.splitlines()) == (
         0,
-        "order_summaries: 0 replayed, 0 left\nnotification: 0 replayed, 0 left\nsaga_driver: 0 due again, 0 left\n",
+        ["order_summaries: 0 replayed, 0 left", "notification: 0 replayed, 0 left", *NOTHING_ELSE],
     )
     assert letters(platform) == []
 
@@ -150,7 +151,7 @@ def test_a_replay_before_the_cause_is_mended_says_what_stops_it(platform: Platfo
             f"{consumer}: 0 replayed, 3 left; event {poisoned.event_ids[0]}: CheckViolationError"
             for consumer in ("order_summaries", "notification")
         ]
-        + ["saga_driver: 0 due again, 0 left"],
+        + NOTHING_ELSE,
     )
     assert letters(platform) == before
 
