@@ -15,6 +15,7 @@ _FEWEST_BAR_COLUMNS = 12
 _MOST_BAR_COLUMNS = 60
 _NAME_COLUMNS = 40
 _FIGURES_COLUMNS = 22
+_FIGURE_COLUMNS = 6
 
 
 def print_demo(console: Console, result: DemoResult) -> None:
@@ -70,7 +71,7 @@ def _red(table: RedTable) -> Table:
     drawn = Table(table.title, *columns, box=None, pad_edge=False)
     drawn.columns[0].no_wrap = True
     for column in drawn.columns[1:]:
-        column.justify = "right"
+        column.justify, column.min_width, column.no_wrap = "right", _FIGURE_COLUMNS, True
     for row in table.rows:
         quantiles = ("-" if each is None else words.milliseconds(each) for each in (row.p50_seconds, row.p95_seconds))
         rejected, failed = (words.share(part, row.count) if part else "0" for part in (row.rejected, row.faults))

@@ -23,7 +23,7 @@ class GoodputForecast:
     """What was predicted of goodput, and whether it held.
 
     ratio: after / before as it was sealed.
-    predicted: orders a second before the fix times the ratio; the interval takes in how the blocks differ.
+    predicted: orders a second before the fix times the ratio; the interval takes in how the machine changed.
     result: whether the prediction held.
     error: predicted / actual - 1.
     """
@@ -88,10 +88,11 @@ def _forecast(verdict: Verdict, before: Estimate, after: Estimate, measured: Est
     told = verdict.prediction.goodput if verdict.prediction else None
     if told is None:
         return None
-    predicted = times(before.value, widened(told.ratio, measured))
+    within = widened(told.ratio, measured, drift=before.value / told.before.value)
+    predicted = times(before.value, within)
     return GoodputForecast(
         ratio=told.ratio,
         predicted=predicted,
-        result=result_of(told.ratio, measured),
+        result=result_of(told.ratio, within, measured),
         error=predicted.value / after.value - 1,
     )

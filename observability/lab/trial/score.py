@@ -24,7 +24,7 @@ class Forecast:
     quantile: its name, as p95.
     ratio: after / before as it was sealed.
     measured_ratio: after / before of the pairs of blocks.
-    predicted: the latency before the fix, in seconds, times the ratio; the interval takes in how the blocks differ.
+    predicted: the latency before the fix, in seconds, times the ratio; the interval takes in how the machine changed.
     actual_before, actual_after: the latency in the blocks, in seconds.
     result: whether the prediction held.
     error: predicted / actual - 1.
@@ -143,7 +143,8 @@ def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]
             continue
         before, after = (pooled_quantile(latencies[side], q) for side in _SIDES)
         sealed, measured = verdict.prediction.ratio[name], compare(pairs, q).ratio
-        predicted = times(before.value, widened(sealed, measured))
+        within = widened(sealed, measured, drift=before.value / verdict.prediction.before[name])
+        predicted = times(before.value, within)
         found.append(
             Forecast(
                 quantile=name,
@@ -152,7 +153,7 @@ def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]
                 predicted=predicted,
                 actual_before=before,
                 actual_after=after,
-                result=result_of(sealed, measured),
+                result=result_of(sealed, within, measured),
                 error=predicted.value / after.value - 1,
                 error_if_same=before.value / after.value - 1,
             )

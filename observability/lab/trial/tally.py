@@ -144,7 +144,7 @@ def results_in_words(results: Iterable[ForecastResult]) -> str:
     counts = Counter(results)
     return (
         f"{counts[ForecastResult.HELD]} of {counts.total()} predictions held, {counts[ForecastResult.MISSED]} missed;"
-        f" of {counts[ForecastResult.UNTOLD]} it cannot be told, since the blocks differed by more than the fix changes"
+        f" of {counts[ForecastResult.UNTOLD]} it cannot be told, since the machine changed by more than the fix"
     )
 
 

@@ -57,8 +57,8 @@ def test_where_goodput_counts_it_stands_in_place_of_the_quantiles(tmp_path: Path
         assert gained in shown
         assert "p95" not in shown.replace("95th", "")
     assert "sold too late 21 21" in page
-    assert "predicted after 10.1 9.0 to 11.2 +12 %" in page
-    assert "| 10.1 | 4.5 (3.7 to 5.3) | 10.1 (9.0 to 11.2) | 9.0 (7.3 to 10.7) | +12 % | held | -50 % |" in summary
+    assert "predicted after 10.1 9.0 to 11.3 +12 %" in page
+    assert "| 10.1 | 4.5 (3.7 to 5.3) | 10.1 (9.0 to 11.3) | 9.0 (7.3 to 10.7) | +12 % | held | -50 % |" in summary
     assert "The prediction of goodput after / before 2.25 (2.00 to 2.50) held: 2.00 came." in page
 
 

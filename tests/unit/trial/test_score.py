@@ -113,6 +113,7 @@ def test_the_ratio_is_held_against_the_blocks_beside_each_other_though_the_obser
     slower = replace(PREDICTION, before={"p50": 0.3, "p95": 0.48}, after={"p50": HALF, "p95": Estimate(0.18, 0.1, 0.2)})
     _, p95 = forecasts(replace(RIGHT, prediction=slower), blocks(0.5, wobble=(1.0, 1.0, 1.0)))
     assert p95.predicted.value == pytest.approx(0.09)
+    assert p95.predicted.high == pytest.approx(0.24 * 0.375 * 2, rel=0.01)
     assert p95.error == pytest.approx(0.09 / 0.12 - 1)
 
 

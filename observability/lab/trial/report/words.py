@@ -75,7 +75,7 @@ def _result(name: str, sealed: Estimate, came: Estimate, result: ForecastResult)
         case ForecastResult.MISSED:
             return f"{said} MISSED: {ratio(came)} came"
         case ForecastResult.UNTOLD:
-            return f"{said} cannot be judged: the blocks alone differ by more than that, {ratio(came)} came"
+            return f"{said} cannot be judged: the machine alone changed by more than that, and {ratio(came)} came"
 
 
 def diagnosed(evidence: Evidence) -> str:
