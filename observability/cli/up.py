@@ -1,7 +1,8 @@
-"""`plumb up`: which addresses does a platform that runs until Ctrl-C have?"""
+"""`plumb up`: a platform that runs until Ctrl-C, and its addresses."""
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -125,6 +126,7 @@ class UpCommand:
         self._after_start = after_start
         self._console = LastingConsole(highlight=False)
         self._started = False
+        self._began = time.monotonic()
 
     def run(self) -> int:
         """Runs until a signal or a failure; returns the exit status."""
@@ -141,7 +143,7 @@ class UpCommand:
 
     async def _run(self) -> None:
         remove_stale(DEFAULT_FOLDER)
-        async with Platform.start(self._options, progress=self._say) as platform:
+        async with Platform.start(self._options, progress=self._tell) as platform:
             if self._after_start is not None:
                 await platform.unless_failure(self._after(platform.endpoints, self._after_start))
             async with self._watching(platform.endpoints, self._options) as beside:
@@ -156,6 +158,10 @@ class UpCommand:
     @staticmethod
     async def _after(endpoints: Endpoints, after_start: AfterStart) -> None:
         await after_start(endpoints)
+
+    def _tell(self, message: str) -> None:
+        """Prints what is started or awaited, after the seconds since the command began."""
+        self._say(f"{time.monotonic() - self._began:6.1f} s  {message}")
 
     def _say(self, message: str) -> None:
         self._console.print(message, markup=False, soft_wrap=True)

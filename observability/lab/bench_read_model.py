@@ -30,7 +30,7 @@ from services.local.scratch import Scratch
 from services.order.adapters.page_token import encode_page_token
 from services.order.adapters.summaries import PostgresSummaries
 from services.order.api import DEFAULT_PAGE_SIZE, ListOrders
-from services.order.opening import READ_MIGRATIONS
+from services.order.migrate import READ_MIGRATIONS
 
 SIZES = ("small", "big")
 # Of the order that a page is drawn by: its least place in the list, and how many come after it at least.

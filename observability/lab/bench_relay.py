@@ -28,7 +28,7 @@ from services.infra.messaging.relay import BATCH_SIZE, Relay
 from services.infra.postgres import Database
 from services.local.plan import base_environment
 from services.local.postgres_binaries import find_postgres_binaries
-from services.order.opening import LOG_MIGRATIONS, MIGRATIONS
+from services.order.migrate import LOG_MIGRATIONS, MIGRATIONS
 from services.order.publishing import message_of
 
 FOLDERS = {"order": MIGRATIONS, "event_log": LOG_MIGRATIONS}

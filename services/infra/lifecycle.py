@@ -4,13 +4,11 @@ import asyncio
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-import asyncpg
 import orjson
 from structlog.typing import FilteringBoundLogger
 
@@ -18,9 +16,8 @@ from observability.listener.accept_errors import AcceptErrors
 from observability.telemetry import setup
 from observability.telemetry.process import watch_process
 from services.infra.crash_points import crash_points
-from services.infra.migrations import MigrationChanged
 from services.infra.readiness import Readiness
-from services.infra.settings import BadSettings, RunnableSettings
+from services.infra.settings import RunnableSettings
 
 
 class Server(Protocol):
@@ -123,17 +120,3 @@ async def watched(runtime: setup.Runtime, body: Callable[[setup.Runtime], Corout
         await body(runtime)
     finally:
         watching.cancel()
-
-
-def main(name: str, command: Callable[[list[str]], None]) -> None:
-    """Run a command line; end with one plain line on standard error where a person can mend the cause."""
-    try:
-        command(sys.argv[1:])
-    except BadSettings as error:
-        sys.exit(f"{name}: bad settings: {error}")
-    except MigrationChanged as error:
-        sys.exit(f"{name}: migration {error} was applied with another text; write a new migration instead")
-    except asyncpg.PostgresError as error:
-        sys.exit(f"{name}: the database refused: {error}; check its DSN, and that `{name} migrate` has run")
-    except OSError as error:  # TimeoutError is one of them, and has no text
-        sys.exit(f"{name}: {str(error) or 'timed out'}; check that the database is up, and that the address is free")

@@ -1,11 +1,10 @@
-"""Runs inventory: `python -m services.inventory serve`, or `migrate` to update its database's schema."""
+"""Runs inventory: `python -m services.inventory serve`."""
 
-import asyncio
 from contextlib import AsyncExitStack
 
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
@@ -14,7 +13,7 @@ from services.infra.rpc.server import RpcServer
 from services.infra.settings import parse_address, read_settings
 from services.inventory.adapters.postgres import PostgresStock
 from services.inventory.bootstrap import StockAdapter
-from services.inventory.opening import migrate_inventory, open_inventory
+from services.inventory.opening import open_inventory
 from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.inventory.rpc.translate import ERRORS
 from services.inventory.settings import InventorySettings
@@ -49,16 +48,12 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
 
 
 def command(arguments: list[str]) -> None:
-    """Run one of the two commands."""
+    """Run the command."""
+    if arguments != ["serve"]:
+        raise SystemExit("usage: python -m services.inventory serve")
     settings = read_settings(InventorySettings)
-    match arguments:
-        case ["migrate"]:
-            asyncio.run(migrate_inventory(settings))
-        case ["serve"]:
-            lifecycle.run("inventory", settings, lambda runtime: serve(settings, runtime))
-        case _:
-            raise SystemExit("usage: python -m services.inventory serve|migrate")
+    lifecycle.run("inventory", settings, lambda runtime: serve(settings, runtime))
 
 
 if __name__ == "__main__":
-    lifecycle.main("inventory", command)
+    program.main("inventory", command)

@@ -110,11 +110,14 @@ class Foundation:
             stack=self._stack,
             progress=self._progress,
         )
+        # It takes as long as PostgreSQL, and needs nothing.
+        self._launch_receiver()
         await self._start_databases()
         await self._start_cache()
         if self.options.bus == "nats":
             await self._start_nats()
-        await self._start_receiver_and_migrate()
+        await self.watch.unless_failure(self._migrate())
+        await self._await_receiver()
 
     def _prepare_run_directory(self) -> None:
         """Makes the folders that the run writes, and finds out now whether it may."""
@@ -210,20 +213,21 @@ class Foundation:
         """Stops the process that serves by then: a restart brought another."""
         await self.launcher.stop(server.process)
 
-    async def _start_receiver_and_migrate(self) -> None:
-        """Waits for the receiver while every service brings its tables up to date."""
+    def _launch_receiver(self) -> None:
         settings = receiver_settings(
             ports=self.ports,
             directory=self.options.traces_directory.resolve(),
             ready_file=self.launcher.ready_file("receiver"),
         )
         self.launcher.launch("receiver", settings, arguments=())
-        await self.watch.unless_failure(self._migrate())
+
+    async def _await_receiver(self) -> None:
         receiver = await self.watch.unless_failure(self.launcher.ready("receiver", keys=("http",)))
         self.otlp_http = receiver["http"]
         self.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{self.otlp_http}"
 
     async def _migrate(self) -> None:
+        """Every context brings its tables up to date."""
         databases, event_log, migrate = self.databases, self.event_log, self.launcher.migrate
         await asyncio.gather(
             migrate("order", order_stores(databases=databases, event_log=event_log)),

@@ -1,4 +1,4 @@
-"""How does a program of the shop start, get ready, and end?"""
+"""The start of a program of the shop, what is said while it is awaited, and its end."""
 
 import asyncio
 import json
@@ -16,6 +16,8 @@ from services.local.watch import Watch
 
 POLL_SECONDS = 0.02
 MIGRATION_SECONDS = 60.0
+# After so long, and again each time it is over, it is said what is awaited.
+PATIENCE_SECONDS = 3.0
 KILL_SECONDS = 5.0
 
 Progress = Callable[[str], None]
@@ -48,7 +50,7 @@ class Launcher:
 
     async def migrate(self, name: str, settings: Mapping[str, str]) -> None:
         """Runs a service's migrations to their end; raises ProcessFailed with what it said."""
-        command = self._command(f"{name}-migrate", name, ("migrate",), settings)
+        command = self._command(f"{name}-migrate", name, (), settings)
         process = GuardedProcess(command, scratch=self._scratch)
         try:
             await process.started()
@@ -60,12 +62,7 @@ class Launcher:
         if result.status != 0:
             raise process.failure(result)
 
-    async def serve(self, name: str, settings: Mapping[str, str], *, keys: tuple[str, ...]) -> dict[str, str]:
-        """Starts a service and returns its addresses, those of `keys` among them; raises ProcessFailed."""
-        self.launch(name, settings, arguments=("serve",))
-        return await self._watch.unless_failure(self.ready(name, keys=keys))
-
-    def launch(self, name: str, settings: Mapping[str, str], *, arguments: tuple[str, ...]) -> None:
+    def launch(self, name: str, settings: Mapping[str, str], *, arguments: tuple[str, ...] = ("serve",)) -> None:
         """Starts a program that is to go on."""
         self._progress(f"starting {name}")
         process = GuardedProcess(self._command(name, name, arguments, settings), scratch=self._scratch)
@@ -77,15 +74,19 @@ class Launcher:
         """Waits until the program wrote its addresses; raises ProcessFailed when it does not in time."""
         process, ready_file = self.processes[name], self.ready_file(name)
         await process.started()
-        limit_seconds = self._options.start_timeout_seconds
-        deadline = time.monotonic() + limit_seconds
+        limit_seconds, began, said_seconds = self._options.start_timeout_seconds, time.monotonic(), 0.0
         while not ready_file.exists():
-            if time.monotonic() > deadline:
+            waited_seconds = time.monotonic() - began
+            if waited_seconds > limit_seconds:
                 raise ProcessFailed(f"{name} was not ready within {limit_seconds:.0f} s.{process.tail()}")
+            if waited_seconds > said_seconds + PATIENCE_SECONDS:
+                said_seconds = waited_seconds
+                self._progress(f"waiting for {name}, process {process.pid}, to be ready.{process.tail(lines=1)}")
             await asyncio.sleep(POLL_SECONDS)
         addresses: dict[str, str] = json.loads(ready_file.read_text())
         if missing := [key for key in keys if key not in addresses]:
             raise ProcessFailed(f"{name} wrote a ready file without {', '.join(missing)}.")
+        self._progress(f"{name} is ready")
         return addresses
 
     def ready_file(self, name: str) -> Path:
@@ -106,7 +107,7 @@ class Launcher:
     def _command(self, name: str, program: str, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Command:
         return Command(
             name=name,
-            arguments=(sys.executable, "-m", self._options.module(program), *arguments),
+            arguments=(sys.executable, "-m", self._options.module(name), *arguments),
             log_path=self._options.logs_directory / f"{name}.log",
             environment={**self._environment, **settings, **self._options.extra_environment(program)},
             stop=(("SIGTERM", self._options.stop_timeout_seconds), ("SIGKILL", KILL_SECONDS)),

@@ -14,6 +14,9 @@ MODULES = {
     "order": "services.order",
     "notification": "services.notification",
     "monolith": "services.monolith",
+    "order-migrate": "services.order.migrate",
+    "inventory-migrate": "services.inventory.migrate",
+    "notification-migrate": "services.notification.migrate",
 }
 # One role each; the read model and the log of events are databases of their own, since each can be lost and rebuilt.
 DATABASES = ("order", "order_read", "inventory", "notification", "event_log")

@@ -1,12 +1,17 @@
 """Which address does each part of the platform listen on, and is it free?"""
 
+import contextlib
 import errno
+import os
 import socket
 from dataclasses import dataclass
 
 from services.local.errors import PortTaken
 
 HOST = "127.0.0.1"
+# Below those that Linux and macOS assign by themselves to whom asks for any port, or connects.
+UNASSIGNED_PORTS = range(20_000, 32_768)
+PORTS_A_PROCESS = 4
 PURPOSES = (
     "REST edge",
     "order gRPC",
@@ -56,6 +61,20 @@ def _require_free(port: int, *, purpose: str) -> None:
             f"port {port} ({purpose}) {reason}. Stop that process, or choose other ports with --port-base "
             f"({len(PURPOSES)} in a row are used)."
         ) from error
+
+
+def unassigned_port(*, purpose: str) -> int:
+    """A free port that the system assigns to nobody, so that it can be told to others before it is listened on.
+
+    Processes that look at the same time begin at different ports. Raises PortTaken.
+    """
+    first = os.getpid() * PORTS_A_PROCESS % len(UNASSIGNED_PORTS)
+    for offset in range(len(UNASSIGNED_PORTS)):
+        port = UNASSIGNED_PORTS[(first + offset) % len(UNASSIGNED_PORTS)]
+        with contextlib.suppress(PortTaken):
+            _require_free(port, purpose=purpose)
+            return port
+    raise PortTaken(f"each port from {UNASSIGNED_PORTS[0]} to {UNASSIGNED_PORTS[-1]} is taken.")
 
 
 def free_port() -> int:

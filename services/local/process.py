@@ -186,17 +186,17 @@ class GuardedProcess:
         """The error for a child that ended though nobody asked it to."""
         return ProcessFailed(f"{self.command.name} (process {self.pid}) {result.describe()}.{self.tail()}")
 
-    def tail(self) -> str:
+    def tail(self, *, lines: int = TAIL_LINES) -> str:
         """The last lines that it wrote to the log, with its path, as an ending of a message."""
         try:
             with self.command.log_path.open("rb") as log:
                 log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-                lines = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+                written = log.read().decode(errors="replace").splitlines()[-lines:]
         except FileNotFoundError:
             return ""
-        if not lines:
+        if not written:
             return f" It wrote nothing to {self.command.log_path}."
-        return f" Its last lines, from {self.command.log_path}:\n" + "\n".join(f"  {line}" for line in lines)
+        return f" Its last lines, from {self.command.log_path}:\n" + "\n".join(f"  {line}" for line in written)
 
 
 def _open_log(path: Path) -> BinaryIO:

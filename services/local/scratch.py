@@ -22,7 +22,7 @@ from services.local.identity import is_same_process, start_token
 from services.local.janitor import nobody_holds
 
 PREFIX = "plumb-run-"
-JANITOR_SECONDS = 10.0
+JANITOR_SECONDS = 60.0
 KILL_SECONDS = 5.0
 
 

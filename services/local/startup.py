@@ -1,18 +1,20 @@
-"""In which order do the services come up, and in which do they go down?
+"""The start of the services on a foundation: side by side, since each can wait for the others.
 
-Up, on the foundation: inventory, order, notification. Each registers its end when it begins: down is the reverse.
+Each registers its end when it begins, in the order inventory, order, notification: down is the reverse.
 """
 
 import os
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from services.local.endpoints import Endpoints
 from services.local.errors import LocalError
 from services.local.foundation import Foundation
 from services.local.identity import start_token
 from services.local.plan import inventory_settings, monolith_settings, notification_settings, order_settings
+from services.local.ports import HOST, unassigned_port
 
 
 class Startup:
@@ -29,10 +31,43 @@ class Startup:
         return self._endpoints(await start())
 
     async def _start_services(self) -> dict[str, str]:
-        """Inventory, then order, which needs its address, then notification, which hears of orders."""
-        inventory = await self._start_inventory()
-        order = await self._start_order(inventory["grpc"])
-        notification = await self._start_notification()
+        """Orders are told where inventory will be; a call before it is there would be repeated."""
+        launcher, foundation = self._launcher, self._foundation
+        ports = foundation.ports
+        if not ports.inventory_grpc:
+            ports = replace(ports, inventory_grpc=unassigned_port(purpose="inventory gRPC"))
+        launcher.launch(
+            "inventory",
+            inventory_settings(
+                ports=ports,
+                dsn=foundation.databases["inventory"],
+                cache_url=foundation.cache_url,
+                ready_file=launcher.ready_file("inventory"),
+            ),
+        )
+        launcher.launch(
+            "order",
+            order_settings(
+                ports=ports,
+                databases=foundation.databases,
+                event_log=foundation.event_log,
+                ready_file=launcher.ready_file("order"),
+                inventory_target=f"{HOST}:{ports.inventory_grpc}",
+            ),
+        )
+        launcher.launch(
+            "notification",
+            notification_settings(
+                ports=ports,
+                dsn=foundation.databases["notification"],
+                event_log=foundation.event_log,
+                ready_file=launcher.ready_file("notification"),
+                outbox_folder=self._options.notifications_directory,
+            ),
+        )
+        inventory, order, notification = await self._ready(
+            inventory=("grpc", "admin"), order=("grpc", "http", "admin"), notification=("admin",)
+        )
         return {
             "edge_http": order["http"],
             "order_grpc": order["grpc"],
@@ -42,53 +77,35 @@ class Startup:
             "admin.notification": notification["admin"],
         }
 
-    async def _start_inventory(self) -> dict[str, str]:
-        settings = inventory_settings(
-            ports=self._foundation.ports,
-            dsn=self._foundation.databases["inventory"],
-            cache_url=self._foundation.cache_url,
-            ready_file=self._launcher.ready_file("inventory"),
-        )
-        return await self._launcher.serve("inventory", settings, keys=("grpc", "admin"))
-
-    async def _start_order(self, inventory_target: str) -> dict[str, str]:
-        settings = order_settings(
-            ports=self._foundation.ports,
-            databases=self._foundation.databases,
-            event_log=self._foundation.event_log,
-            ready_file=self._launcher.ready_file("order"),
-            inventory_target=inventory_target,
-        )
-        return await self._launcher.serve("order", settings, keys=("grpc", "http", "admin"))
-
-    async def _start_notification(self) -> dict[str, str]:
-        settings = notification_settings(
-            ports=self._foundation.ports,
-            dsn=self._foundation.databases["notification"],
-            event_log=self._foundation.event_log,
-            ready_file=self._launcher.ready_file("notification"),
-            outbox_folder=self._options.notifications_directory,
-        )
-        return await self._launcher.serve("notification", settings, keys=("admin",))
-
     async def _start_monolith(self) -> dict[str, str]:
         """Everything in one process."""
-        settings = monolith_settings(
-            ports=self._foundation.ports,
-            databases=self._foundation.databases,
-            event_log=self._foundation.event_log,
-            cache_url=self._foundation.cache_url,
-            ready_file=self._launcher.ready_file("monolith"),
-            outbox_folder=self._options.notifications_directory,
+        launcher, foundation = self._launcher, self._foundation
+        launcher.launch(
+            "monolith",
+            monolith_settings(
+                ports=foundation.ports,
+                databases=foundation.databases,
+                event_log=foundation.event_log,
+                cache_url=foundation.cache_url,
+                ready_file=launcher.ready_file("monolith"),
+                outbox_folder=self._options.notifications_directory,
+            ),
         )
-        keys = ("order_grpc", "inventory_grpc", "http", "admin")
-        monolith = await self._launcher.serve("monolith", settings, keys=keys)
+        (monolith,) = await self._ready(monolith=("order_grpc", "inventory_grpc", "http", "admin"))
         return {
             "edge_http": monolith["http"],
             "order_grpc": monolith["order_grpc"],
             "inventory_grpc": monolith["inventory_grpc"],
             "admin.monolith": monolith["admin"],
         }
+
+    async def _ready(self, **keys: tuple[str, ...]) -> list[dict[str, str]]:
+        """Waits until each service, by name, wrote its addresses, those of its keys among them."""
+
+        async def all_ready() -> list[dict[str, str]]:
+            return [await self._launcher.ready(name, keys=wanted) for name, wanted in keys.items()]
+
+        return await self._foundation.watch.unless_failure(all_ready())
 
     def _endpoints(self, addresses: Mapping[str, str]) -> Endpoints:
         token = start_token(os.getpid())

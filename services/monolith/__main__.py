@@ -7,7 +7,7 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
@@ -111,4 +111,4 @@ def command(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    lifecycle.main("monolith", command)
+    program.main("monolith", command)

@@ -1,18 +1,17 @@
-"""Runs notification: `python -m services.notification serve`, or `migrate` to update its database's schema."""
+"""Runs notification: `python -m services.notification serve`."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from observability.telemetry.setup import Runtime
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.admin import AdminApplication
 from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
 from services.infra.settings import parse_address, read_settings
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import make_sender
-from services.notification.opening import migrate_notification, open_notification
+from services.notification.opening import open_notification
 from services.notification.settings import NotificationSettings
 
 
@@ -39,16 +38,12 @@ async def serve(
 
 
 def command(arguments: list[str]) -> None:
-    """Run one of the two commands."""
+    """Run the command."""
+    if arguments != ["serve"]:
+        raise SystemExit("usage: python -m services.notification serve")
     settings = read_settings(NotificationSettings)
-    match arguments:
-        case ["migrate"]:
-            asyncio.run(migrate_notification(settings))
-        case ["serve"]:
-            lifecycle.run("notification", settings, lambda runtime: serve(settings, runtime))
-        case _:
-            raise SystemExit("usage: python -m services.notification serve|migrate")
+    lifecycle.run("notification", settings, lambda runtime: serve(settings, runtime))
 
 
 if __name__ == "__main__":
-    lifecycle.main("notification", command)
+    program.main("notification", command)

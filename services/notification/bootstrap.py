@@ -21,7 +21,6 @@ from services.kernel.errors import Internal
 from services.notification.adapters.folder import FolderSender
 from services.notification.adapters.mail import Addresses
 from services.notification.adapters.postgres import SENDER, PostgresNotifications, record
-from services.notification.adapters.smtp import SmtpSender, SmtpServer
 from services.notification.api import ConfirmationNotSent, ConfirmationRefused, Notification
 from services.notification.application.commands.send_confirmations import SendConfirmationsHandler
 from services.notification.application.ports import BATCH_SIZE, SEND_SECONDS, Sender
@@ -84,6 +83,8 @@ def make_sender(settings: NotificationSettings) -> Sender:
     addresses = Addresses(settings.sender_address, settings.recipient_template)
     if settings.smtp_host is None:
         return FolderSender(settings.outbox_folder, addresses=addresses)
+    from services.notification.adapters.smtp import SmtpSender, SmtpServer  # noqa: PLC0415 - only where mail is sent
+
     server = SmtpServer(
         settings.smtp_host,
         settings.smtp_port,

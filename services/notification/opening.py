@@ -2,20 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from observability.telemetry.telemetry import Telemetry
 from services.infra.messaging.open_log import open_log
-from services.infra.migrations import migrate
 from services.infra.postgres import Database
 from services.infra.readiness import Check
 from services.infra.schema import schema_check
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import NotificationParts, bootstrap_notification, make_sender
+from services.notification.migrate import MIGRATIONS
 from services.notification.settings import NotificationSettings
-
-SERVICES = Path(__file__).parents[1]
-MIGRATIONS = (SERVICES / "infra/messaging/consumer_migrations", SERVICES / "notification/migrations")
 
 
 async def open_notification(
@@ -38,9 +34,3 @@ async def open_notification(
     stack.push_async_callback(log.close)
     parts = bootstrap_notification(database=database, log=log, sender=sender, telemetry=telemetry)
     return parts, {"notification database": schema_check(database, *MIGRATIONS)}
-
-
-async def migrate_notification(settings: NotificationSettings) -> None:
-    """Bring the database up to date: the consumer's tables, then notification's own."""
-    for folder in MIGRATIONS:
-        await migrate(settings.database_dsn.get_secret_value(), folder)

@@ -1,6 +1,5 @@
-"""Runs orders with the REST edge: `python -m services.order serve`, or `migrate` to update its databases' schemas."""
+"""Runs orders with the REST edge: `python -m services.order serve`."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -8,7 +7,7 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
@@ -20,7 +19,7 @@ from services.inventory.api import InventoryService
 from services.inventory.rpc.client import InventoryClient
 from services.order.adapters.postgres import PostgresOrders
 from services.order.bootstrap import OrdersAdapter
-from services.order.opening import migrate_order, open_order
+from services.order.opening import open_order
 from services.order.rpc.server import SERVICE, OrderServicer
 from services.order.rpc.translate import ERRORS
 from services.order.settings import OrderSettings
@@ -84,16 +83,12 @@ async def serve(
 
 
 def command(arguments: list[str]) -> None:
-    """Run one of the two commands."""
+    """Run the command."""
+    if arguments != ["serve"]:
+        raise SystemExit("usage: python -m services.order serve")
     settings = read_settings(OrderSettings)
-    match arguments:
-        case ["migrate"]:
-            asyncio.run(migrate_order(settings))
-        case ["serve"]:
-            lifecycle.run("order", settings, lambda runtime: serve(settings, runtime))
-        case _:
-            raise SystemExit("usage: python -m services.order serve|migrate")
+    lifecycle.run("order", settings, lambda runtime: serve(settings, runtime))
 
 
 if __name__ == "__main__":
-    lifecycle.main("order", command)
+    program.main("order", command)

@@ -3,24 +3,17 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from observability.telemetry.telemetry import Telemetry
 from services.infra.messaging.open_log import open_log
-from services.infra.migrations import migrate
 from services.infra.postgres import Database
 from services.infra.readiness import Check
 from services.infra.schema import schema_check
 from services.inventory.api import InventoryService
 from services.order.adapters.postgres import PostgresOrders
 from services.order.bootstrap import OrderParts, OrdersAdapter, bootstrap_order
+from services.order.migrate import MIGRATIONS
 from services.order.settings import OrderContextSettings
-
-SERVICES = Path(__file__).parents[1]
-MIGRATIONS = (SERVICES / "order/migrations",)
-READ_MIGRATIONS = (SERVICES / "infra/messaging/consumer_migrations", SERVICES / "order/read_migrations")
-LOG_MIGRATIONS = (SERVICES / "infra/messaging/log_migrations",)
 
 
 async def open_order(
@@ -58,15 +51,3 @@ async def open_order(
         orders_adapter=orders_adapter,
     )
     return parts, {"order database": schema_check(database, *MIGRATIONS)}
-
-
-async def migrate_order(settings: OrderContextSettings) -> None:
-    """Bring the orders' databases up to date, and the event log's when that is PostgreSQL."""
-    log_url = settings.event_log_url.get_secret_value()
-    for dsn, folders in (
-        (settings.database_dsn.get_secret_value(), MIGRATIONS),
-        (settings.read_database_dsn.get_secret_value(), READ_MIGRATIONS),
-        (log_url, LOG_MIGRATIONS if urlsplit(log_url).scheme.startswith("postgres") else ()),
-    ):
-        for folder in folders:
-            await migrate(dsn, folder)

@@ -4,7 +4,6 @@ from urllib.parse import urlsplit
 
 from observability.telemetry.telemetry import Telemetry
 from services.infra.messaging.log import EventLog
-from services.infra.messaging.nats_log import NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
 
@@ -23,6 +22,8 @@ async def open_log(
             database = await Database.open(url, pool_size=pool_size, telemetry=telemetry, name="event_log")
             return PostgresLog(database=database)
         case "nats":
+            from services.infra.messaging.nats_log import NatsLog  # noqa: PLC0415 - 0.3 s that PostgreSQL has no use for
+
             return await NatsLog.open(url, allow_unsafe_sync=allow_unsafe_sync)
         case _:
             # Without quoting the address: it may hold a password.

@@ -197,7 +197,7 @@ async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
         await foundation.postgres.restart(how="fast")
         said.clear()
     cache = ["stopping valkey-server"] * valkey_server_available()
-    assert said == ["stopping receiver", "stopping nats-server", *cache, "stopping postgres"]
+    assert said == ["stopping nats-server", *cache, "stopping postgres", "stopping receiver"]
     assert marked_here.leftovers() == []
 
 

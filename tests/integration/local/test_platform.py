@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.local import launcher
 from services.local.errors import FolderUnusable, LocalError, ProcessFailed
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
@@ -55,7 +56,7 @@ async def test_it_stops_in_order_and_the_database_last(options: PlatformOptions)
         said.clear()
     cache = ["stopping valkey-server"] * valkey_server_available()
     services = ["stopping notification", "stopping order", "stopping inventory"]
-    assert said == [*services, "stopping receiver", *cache, "stopping postgres"]
+    assert said == [*services, *cache, "stopping postgres", "stopping receiver"]
 
 
 async def test_a_process_that_had_to_be_killed_is_reported(options: PlatformOptions) -> None:
@@ -138,3 +139,23 @@ async def test_a_start_from_a_run_folder_used_before_begins_afresh(options: Plat
     (options.traces_directory / "traces.jsonl").write_text("old")
     async with Platform.start(options):
         assert list(options.traces_directory.iterdir()) == []
+
+
+async def test_what_is_awaited_for_long_is_said_with_its_last_words(
+    options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "PATIENCE_SECONDS", 0.2)
+    said: list[str] = []
+    hanging = replace(options, environment={"order": {"STAND_IN_FAULT": "hang"}}, start_timeout_seconds=2.0)
+    with pytest.raises(ProcessFailed, match="order was not ready"):
+        async with Platform.start(hanging, progress=said.append):
+            pass
+    assert any(line.startswith("waiting for order, process ") and "stand-in ['serve']" in line for line in said)
+
+
+async def test_the_services_start_side_by_side(options: PlatformOptions) -> None:
+    said: list[str] = []
+    async with Platform.start(options, progress=said.append):
+        pass
+    starts = [said.index(f"starting {name}") for name in ("inventory", "order", "notification")]
+    assert max(starts) < said.index("inventory is ready")

@@ -74,7 +74,7 @@ async def test_the_databases_answer_at_the_addresses_given(standing: Standing) -
 
 @pytest.mark.parametrize("context", ["order", "inventory", "notification"])
 async def test_each_context_is_migrated_before_it_serves(context: str, standing: Standing) -> None:
-    assert "['migrate']" in standing.log_of(f"{context}-migrate")
+    assert "stand-in []" in standing.log_of(f"{context}-migrate")
 
 
 @pytest.mark.skipif(PROCESSOR is None, reason="this system binds no process to a processor")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.settings import read_settings
 from services.notification.__main__ import serve
 from services.notification.api import Notification
@@ -29,4 +29,4 @@ def command(_arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    lifecycle.main("notification", command)
+    program.main("notification", command)

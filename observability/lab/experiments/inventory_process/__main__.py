@@ -1,7 +1,7 @@
 """Runs inventory as the lab wants it: `python -m observability.lab.experiments.inventory_process serve`."""
 
 from observability.lab.experiments.adapters import chosen_adapter
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.settings import read_settings
 from services.inventory.__main__ import serve
 from services.inventory.adapters.postgres import PostgresStock
@@ -21,4 +21,4 @@ def command(_arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    lifecycle.main("inventory", command)
+    program.main("inventory", command)

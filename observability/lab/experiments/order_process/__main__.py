@@ -2,7 +2,7 @@
 
 from observability.lab.experiments.adapters import CLIENT_VARIABLE, chosen_adapter
 from observability.telemetry.setup import Runtime
-from services.infra import lifecycle
+from services.infra import lifecycle, program
 from services.infra.settings import read_settings
 from services.inventory.rpc.client import InventoryClient
 from services.order.__main__ import serve
@@ -27,4 +27,4 @@ def command(_arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    lifecycle.main("order", command)
+    program.main("order", command)
