@@ -9,7 +9,6 @@ from uuid import UUID
 from services.kernel.errors import Kind, ServiceError, Unavailable
 from services.kernel.fields import REQUEST_ID, check_range, check_skus, check_text
 from services.kernel.money import Money
-from services.order.consistency_token import OrderVersion, encode_consistency_token
 
 MAX_LINES = 1_500
 MAX_QUANTITY = 10_000
@@ -78,11 +77,9 @@ class Order:
     create_time: datetime
     update_time: datetime
     version: int
-
-    @property
-    def consistency_token(self) -> str:
-        """What to give to ListOrders, so that the list holds the order as it is here, or as it became later."""
-        return encode_consistency_token(OrderVersion(self.customer_id, self.order_id, self.version))
+    # What to give to ListOrders, so that the list holds the order as it is here, or as it became later. The same order
+    # may come with another one the next day.
+    consistency_token: str = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from services.order.adapters.history import History
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.sagas import PostgresSagas
 from services.order.adapters.summaries import PostgresSummaries, project
+from services.order.adapters.token_keys import PostgresTokenKeys
 from services.order.application.commands.cancel_order import CancelOrderHandler
 from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
@@ -94,12 +95,16 @@ def bootstrap_order(
         identity = ("shop.order.id", "order_id")
         return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
-    place = PlaceOrderHandler(orders=orders, settle=settle, check_inventory=inventory.check, clock=clock, new_id=uuid4)
+    tokens, summaries = PostgresTokenKeys(database=database, clock=clock), PostgresSummaries(database=read_database)
+    place = PlaceOrderHandler(
+        orders=orders, tokens=tokens, settle=settle, check_inventory=inventory.check, clock=clock, new_id=uuid4
+    )
+    cancel = CancelOrderHandler(orders=orders, tokens=tokens, settle=settle, clock=clock)
     application = OrderApplication(
         place_order=observed("place_order", place),
-        get_order=observed("get_order", GetOrderHandler(orders=orders)),
-        cancel_order=observed("cancel_order", CancelOrderHandler(orders=orders, settle=settle, clock=clock)),
-        list_orders=observed("list_orders", ListOrdersHandler(summaries=PostgresSummaries(database=read_database))),
+        get_order=observed("get_order", GetOrderHandler(orders=orders, tokens=tokens)),
+        cancel_order=observed("cancel_order", cancel),
+        list_orders=observed("list_orders", ListOrdersHandler(summaries=summaries, tokens=tokens)),
     )
     finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
     driver = SagaDriver(

@@ -15,16 +15,20 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from shop.order.v1 import order_service_pb2 as pb
 
+from observability.telemetry.admission import AdmissionTelemetry
+from observability.telemetry.http import Application
+from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra import deadline
+from services.infra.admission import Admission
 from services.infra.http_server import HttpServer
 from services.infra.rpc.errors import Details, status_of
 from services.kernel.errors import InvalidField
 from services.order.adapters import summaries
 from services.order.api import CancelOrder, GetOrder, ListOrders, Order, OrderState, ReadModelBehind
-from services.order.consistency_token import OrderVersion, encode_consistency_token
+from services.order.consistency_token import OrderVersion, TokenKeys
 from services.order.rpc.client import OrderClient
-from tests.contract.shop import LOOPBACK, Shop, place, request_id, stock
+from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, place, request_id, stock
 
 # Far below the time that an answer may take, and above what it takes on a busy machine.
 SHORT_SECONDS = 0.3
@@ -64,8 +68,8 @@ class Edge:
 
 
 @asynccontextmanager
-async def opened(shop: Shop) -> AsyncIterator[Edge]:
-    """Serve the edge for the time of a block."""
+async def opened(shop: Shop, *, admission: Admission | None = None) -> AsyncIterator[Edge]:
+    """Serve the edge for the time of a block, behind a door or without one."""
     edge = make_edge(
         orders=shop.orders,
         inventory=shop.inventory,
@@ -73,7 +77,15 @@ async def opened(shop: Shop) -> AsyncIterator[Edge]:
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=AMPLE_SECONDS,
     )
-    server = HttpServer(edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+    door: Application = edge
+    if admission:
+        door = AdmissionControl(
+            edge,
+            admission=admission,
+            telemetry=shop.runtime.for_context("edge"),
+            request_deadline_seconds=AMPLE_SECONDS,
+        )
+    server = HttpServer(door, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}
@@ -106,16 +118,19 @@ async def states(shop: Shop, order: Order, *, token: str = "") -> Mapping[UUID, 
     return {summary.order_id: summary.state for summary in page.orders}
 
 
-def malformed(order: Order) -> list[str]:
-    """Tokens that no order of this customer came with."""
+def made_up(order: Order) -> list[str]:
+    """Tokens that no order of this customer came with, among them one as they were before they were signed."""
+    own_keys = TokenKeys(0, {0: bytes(32)})
     seen = f"{order.order_id} {order.version} {order.customer_id}"
-    contents = ["", "a b c", seen + " 1", seen.replace(f" {order.version} ", " two "), str(order.order_id)]
-    others = [
-        OrderVersion(uuid4(), order.order_id, 1),
-        *(OrderVersion(order.customer_id, order.order_id, version) for version in (0, -1, 2**63)),
+    return [
+        "none",
+        "=",
+        "é",
+        urlsafe_b64encode(seen.encode()).decode(),
+        own_keys.sign(OrderVersion(order.customer_id, order.order_id, order.version)),
+        order.consistency_token.swapcase(),
+        order.consistency_token[:-1],
     ]
-    encoded = [urlsafe_b64encode(content.encode()).decode() for content in contents[1:]]
-    return ["none", "=", "é", *encoded, *map(encode_consistency_token, others)]
 
 
 async def test_whoever_passes_a_token_reads_the_own_write(shop: Shop) -> None:
@@ -162,6 +177,22 @@ async def test_no_list_is_waited_for_longer_than_the_bound(shop: Shop, impatient
     assert shop.finished(LOOK) != []
 
 
+async def test_more_than_a_few_do_not_wait_together(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes beyond them is told at once, and they have their answers when the list is there."""
+    monkeypatch.setattr(summaries, "MOST_WAITING", 2)
+    monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
+    order = await sell(shop)
+    waiting = [asyncio.create_task(states(shop, order, token=order.consistency_token)) for _ in range(2)]
+    async with asyncio.timeout(AMPLE_SECONDS):
+        while len(shop.finished(LOOK)) < 2 * len(waiting):  # each has looked again
+            await asyncio.sleep(0.01)
+    with pytest.raises(ReadModelBehind):
+        await states(shop, order, token=order.consistency_token)
+    assert not any(task.done() for task in waiting)
+    await shop.catch_up()
+    assert await asyncio.gather(*waiting) == [{order.order_id: OrderState.CONFIRMED}] * 2
+
+
 async def test_without_a_token_the_list_is_answered_as_it_is(shop: Shop) -> None:
     """At once: nobody looks whether it is behind."""
     order = await sell(shop)
@@ -169,10 +200,10 @@ async def test_without_a_token_the_list_is_answered_as_it_is(shop: Shop) -> None
     assert shop.finished(LOOK) == []
 
 
-async def test_a_malformed_token_names_its_field(shop: Shop) -> None:
-    """Another customer's is one too; nothing is waited for."""
-    order = await sell(shop)
-    for token in malformed(order):
+async def test_a_made_up_token_names_its_field(shop: Shop) -> None:
+    """Another customer's is one too; nothing is waited for, and nothing is asked of the database."""
+    order, other = await sell(shop), await sell(shop)
+    for token in [*made_up(order), other.consistency_token]:
         with pytest.raises(InvalidField) as caught:
             await states(shop, order, token=token)
         assert (caught.value.field, caught.value.reason) == ("consistency_token", "INVALID_CONSISTENCY_TOKEN"), token
@@ -221,3 +252,28 @@ async def test_over_http_a_list_that_stays_behind_is_503_and_a_malformed_token_4
     assert behind.headers["Retry-After"] == "1"
     assert (invalid.status, invalid.body["reason"]) == (400, "INVALID_CONSISTENCY_TOKEN")
     assert [problem["field"] for problem in invalid.body["errors"]] == ["consistency_token"]
+
+
+@pytest.mark.parametrize("mode", ["in_process"])
+async def test_those_who_wait_for_a_list_keep_nobody_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many lists as have a place wait together, and others are served meanwhile."""
+    monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
+    await stock(shop, A=2)
+    admission = Admission(
+        connections=POOL_SIZE,
+        late_seconds=lambda: 0.0,
+        telemetry=AdmissionTelemetry(shop.runtime.for_context("edge")),
+    )
+    async with opened(shop, admission=admission) as edge:
+        token = (await edge.place()).headers["Consistency-Token"]
+        waiting: list[asyncio.Task[Answer]] = []
+        async with asyncio.timeout(AMPLE_SECONDS):
+            while len(waiting) < admission.places:
+                waiting.append(asyncio.create_task(edge.list(consistency_token=token)))
+                while admission.elsewhere < len(waiting):
+                    assert not waiting[-1].done(), waiting[-1]
+                    await asyncio.sleep(0.01)
+        assert ((await edge.list()).status, (await edge.place()).status) == (200, 201)
+        await shop.catch_up()
+        answers = await asyncio.gather(*waiting)
+    assert {answer.status for answer in answers} == {200}

@@ -31,6 +31,7 @@ class FakeOrderService:
             create_time=NOW,
             update_time=NOW,
             version=2,
+            consistency_token="token",
         )
         self._orders[order.order_id] = order
         return order

@@ -1,10 +1,11 @@
-"""How are the customers' lists of orders kept? One row an order, as its latest event left it."""
+"""The customers' lists of orders: one row an order, as its latest event left it."""
 
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
 from services.infra import deadline
+from services.infra.admission import elsewhere
 from services.infra.postgres import Database, Transaction
 from services.order.adapters.page_token import decode_page_token, encode_page_token
 from services.order.adapters.rows import summary_of
@@ -16,6 +17,8 @@ TABLE = "order_summaries"
 MOST_WAIT_SECONDS = 2.0
 FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.2
+# As many as the database answers while all of them look again and again; whoever comes then is told at once.
+MOST_WAITING = 16
 RETRY_AFTER_SECONDS = 1.0
 
 
@@ -24,15 +27,34 @@ class PostgresSummaries:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._waiting = 0
 
     async def wait_for(self, seen: OrderVersion) -> None:
+        """Return at once when the list is far enough; otherwise wait for it, beside few others.
+
+        Who waits uses nothing here, and must not keep the requests away that need not wait.
+        """
+        if await self._holds(seen):
+            return
+        if self._waiting >= MOST_WAITING:
+            raise ReadModelBehind(RETRY_AFTER_SECONDS)
+        self._waiting += 1
+        try:
+            with elsewhere():
+                await self._wait(seen)
+        finally:
+            self._waiting -= 1
+
+    async def _wait(self, seen: OrderVersion) -> None:
         """Look again and again, as long as there is time to answer: a NOTIFY would cost the writer more."""
         ends = monotonic() + min(MOST_WAIT_SECONDS, deadline.remaining_seconds() - deadline.MARGIN_SECONDS)
         poll_seconds = FIRST_POLL_SECONDS
-        while not await self._holds(seen):
+        while True:
             if monotonic() + poll_seconds > ends:
                 raise ReadModelBehind(RETRY_AFTER_SECONDS)
             await asyncio.sleep(poll_seconds)
+            if await self._holds(seen):
+                return
             poll_seconds = min(2 * poll_seconds, LONGEST_POLL_SECONDS)
 
     async def page(self, query: ListOrders) -> OrderPage:
@@ -58,7 +80,7 @@ class PostgresSummaries:
         return OrderPage(page, token)
 
     async def _holds(self, seen: OrderVersion) -> bool:
-        # Purpose: by primary key; another customer's order is never there, so a made-up token tells nothing.
+        # Purpose: by primary key.
         select = "SELECT FROM order_summaries WHERE order_id = $1 AND customer_id = $2 AND version >= $3"
         arguments = (seen.order_id, seen.customer_id, seen.version)
         return bool(await self._database.fetch("SELECT order_summaries version", select, *arguments))

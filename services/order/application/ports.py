@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.order.api import CancelOrder, ListOrders, OrderPage, PlaceOrder
-from services.order.consistency_token import OrderVersion
+from services.order.consistency_token import OrderVersion, TokenKeys
 from services.order.domain.order import Change, Order
 
 
@@ -73,6 +73,13 @@ class Summaries(Protocol):
 
     async def page(self, query: ListOrders) -> OrderPage:
         """Return a page of the customer's orders, newest first. Raises InvalidField for a bad page token."""
+
+
+class Tokens(Protocol):
+    """What consistency tokens are signed with. It may raise the kernel's errors."""
+
+    async def keys(self) -> TokenKeys:
+        """Return the keys that are good now."""
 
 
 class CheckInventory(Protocol):

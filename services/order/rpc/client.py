@@ -39,13 +39,13 @@ class OrderClient:
     async def place_order(self, command: api.PlaceOrder) -> api.Order:
         """Return the order CONFIRMED or PENDING."""
         response = await self._rpc.call("PlaceOrder", self._stub.PlaceOrder, translate.place_to_proto(command))
-        return translate.order_from_proto(response.order)
+        return translate.order_from_proto(response)
 
     async def get_order(self, query: api.GetOrder) -> api.Order:
         """Return the order."""
         request = pb.GetOrderRequest(order_id=str(query.order_id), customer_id=str(query.customer_id))
         response = await self._rpc.call("GetOrder", self._stub.GetOrder, request)
-        return translate.order_from_proto(response.order)
+        return translate.order_from_proto(response)
 
     async def cancel_order(self, command: api.CancelOrder) -> api.Order:
         """Return the order CANCELLED, or with its cancellation requested."""
@@ -53,7 +53,7 @@ class OrderClient:
             request_id=command.request_id, order_id=str(command.order_id), customer_id=str(command.customer_id)
         )
         response = await self._rpc.call("CancelOrder", self._stub.CancelOrder, request)
-        return translate.order_from_proto(response.order)
+        return translate.order_from_proto(response)
 
     async def list_orders(self, query: api.ListOrders) -> api.OrderPage:
         """Return a page."""

@@ -70,8 +70,9 @@ def order_to_proto(order: api.Order) -> pb.Order:
     )
 
 
-def order_from_proto(message: pb.Order) -> api.Order:
-    """Return the order."""
+def order_from_proto(response: "pb.PlaceOrderResponse | pb.GetOrderResponse | pb.CancelOrderResponse") -> api.Order:
+    """Return the order of a response, with its consistency token."""
+    message = response.order
     lines = tuple(
         api.PricedLine(
             line.sku,
@@ -91,6 +92,7 @@ def order_from_proto(message: pb.Order) -> api.Order:
         create_time=time_from_proto(message.create_time),
         update_time=time_from_proto(message.update_time),
         version=message.version,
+        consistency_token=response.consistency_token,
     )
 
 

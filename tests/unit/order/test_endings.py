@@ -36,6 +36,7 @@ from services.order.application.ports import Saga
 from services.order.application.settle_order import SettleOrder
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.orders import FakeOrders
+from tests.fakes.tokens import FakeTokens
 
 RESERVATION = uuid4()
 
@@ -54,9 +55,14 @@ class Shop:
             compensated=lambda: self.compensations.append(None),
         )
         self._place = PlaceOrderHandler(
-            orders=self.orders, settle=settle, check_inventory=self.inventory.check, clock=utc_now, new_id=uuid4
+            orders=self.orders,
+            tokens=FakeTokens(),
+            settle=settle,
+            check_inventory=self.inventory.check,
+            clock=utc_now,
+            new_id=uuid4,
         )
-        self._cancel = CancelOrderHandler(orders=self.orders, settle=settle, clock=utc_now)
+        self._cancel = CancelOrderHandler(orders=self.orders, tokens=FakeTokens(), settle=settle, clock=utc_now)
         self._finish = FinishOrderHandler(orders=self.orders, settle=settle)
         self.command = PlaceOrder("place", uuid4(), (OrderLine("A", 2), OrderLine("B", 1)))
 

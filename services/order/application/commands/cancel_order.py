@@ -3,7 +3,7 @@
 from services.kernel.clock import Clock
 from services.order import api
 from services.order.api import CancelOrder, VersionConflict
-from services.order.application.ports import Orders
+from services.order.application.ports import Orders, Tokens
 from services.order.application.settle_order import SettleOrder
 from services.order.application.views import view
 from services.order.domain.order import Order
@@ -18,8 +18,9 @@ class CancelOrderHandler:
     Inventory decides between a cancellation and a sale that is under way: a reservation leaves PENDING once.
     """
 
-    def __init__(self, *, orders: Orders, settle: SettleOrder, clock: Clock) -> None:
+    def __init__(self, *, orders: Orders, tokens: Tokens, settle: SettleOrder, clock: Clock) -> None:
         self._orders = orders
+        self._tokens = tokens
         self._settle = settle
         self._clock = clock
 
@@ -28,7 +29,8 @@ class CancelOrderHandler:
 
         Raises OrderNotFound, OrderNotCancellable, VersionConflict.
         """
-        return view(await self._settle.in_time(await self._request(command)))
+        keys = await self._tokens.keys()
+        return view(await self._settle.in_time(await self._request(command)), keys)
 
     async def _request(self, command: CancelOrder) -> Order:
         for _ in range(ATTEMPTS):

@@ -4,7 +4,7 @@ from services.kernel.clock import Clock, NewId
 from services.kernel.errors import CircuitOpen
 from services.order import api
 from services.order.api import OrderRejected, OutOfStock, PlaceOrder, SkuNotFound
-from services.order.application.ports import CheckInventory, Orders
+from services.order.application.ports import CheckInventory, Orders, Tokens
 from services.order.application.settle_order import SettleOrder
 from services.order.application.views import view
 from services.order.domain.order import Order
@@ -14,9 +14,17 @@ class PlaceOrderHandler:
     """An order is PENDING before any stock is touched; whoever finds it so can settle it."""
 
     def __init__(
-        self, *, orders: Orders, settle: SettleOrder, check_inventory: CheckInventory, clock: Clock, new_id: NewId
+        self,
+        *,
+        orders: Orders,
+        tokens: Tokens,
+        settle: SettleOrder,
+        check_inventory: CheckInventory,
+        clock: Clock,
+        new_id: NewId,
     ) -> None:
         self._orders = orders
+        self._tokens = tokens
         self._settle = settle
         self._check_inventory = check_inventory
         self._clock = clock
@@ -28,9 +36,10 @@ class PlaceOrderHandler:
         Raises CircuitOpen for a new order that would have to wait for inventory, unless its customer is willing to
         wait: nothing is kept of it then.
         """
+        keys = await self._tokens.keys()
         order = await self._settle.in_time(await self._keep(command))
         refuse_rejected(order)
-        return view(order)
+        return view(order, keys)
 
     async def _keep(self, command: PlaceOrder) -> Order:
         if not command.respond_async:

@@ -392,7 +392,9 @@ class PlaceOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     consistency_token: _builtins.str
-    """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters."""
+    """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters; good for
+    a day at least.
+    """
     @_builtins.property
     def order(self) -> Global___Order:
         """The order, CONFIRMED or still PENDING; on a repeat, the same order in its present state."""
@@ -446,7 +448,9 @@ class GetOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     consistency_token: _builtins.str
-    """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters."""
+    """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters; good for
+    a day at least.
+    """
     @_builtins.property
     def order(self) -> Global___Order:
         """The order."""
@@ -504,7 +508,9 @@ class CancelOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     consistency_token: _builtins.str
-    """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters."""
+    """For ListOrders, whose answer then holds the order as it is here or as it became later. Opaque, at most 200 characters; good for
+    a day at least.
+    """
     @_builtins.property
     def order(self) -> Global___Order:
         """The order, CANCELLED, or on its way there with cancellation_requested."""

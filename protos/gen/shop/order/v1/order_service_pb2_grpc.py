@@ -117,8 +117,8 @@ class OrderServiceServicer:
     def ListOrders(self, request, context):
         """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
         consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
-        INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
-        when the list did not get there in time.
+        INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN, also for a token of the day before yesterday;
+        UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when the list did not get there in time, or many wait for it already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,8 +66,8 @@ class OrderServiceStub:
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrdersRequest, _order_service_pb2.ListOrdersResponse]
     """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
     consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
-    INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
-    when the list did not get there in time.
+    INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN, also for a token of the day before yesterday;
+    UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when the list did not get there in time, or many wait for it already.
     """
 
 @_typing.type_check_only
@@ -108,8 +108,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_service_pb2.ListOrdersRequest, _order_service_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
     consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
-    INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
-    when the list did not get there in time.
+    INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN, also for a token of the day before yesterday;
+    UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when the list did not get there in time, or many wait for it already.
     """
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -171,8 +171,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_service_pb2.ListOrdersResponse, _abc.Awaitable[_order_service_pb2.ListOrdersResponse]]:
         """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
         consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
-        INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo,
-        when the list did not get there in time.
+        INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN, also for a token of the day before yesterday;
+        UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when the list did not get there in time, or many wait for it already.
         """
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
