@@ -1,4 +1,4 @@
-"""Must this be asked of the source again? A cache in front of a dear read, of many keys at once, that may be away.
+"""A cache in front of a dear read, of many keys at once, that may be away.
 
 The naive one reads the cache, then the source, then writes: when a popular value ends, all who want it read the source
 at once (a stampede); values that were written together end together, each time anew; and a cache that does not answer
@@ -11,8 +11,9 @@ holds up every request for its time limit, although all that it holds could be h
 - two reads of the source at once are the most, whatever is missing: others need its connections too;
 - a failure of the source goes to those who wait for it, and is never stored.
 
-What does not exist is not stored either: it is asked for each time. There is no way to take a value back. Keep in here
-what may be as old as `lifetime_seconds`, and nothing that decides anything.
+What does not exist is stored too, for two seconds at most: keys that are made up, and asked for again and again, would
+all reach the source otherwise. How many there are at once is bounded by the store's memory. There is no way to take a
+value back. Keep in here what may be as old as `lifetime_seconds`, and nothing that decides anything.
 """
 
 import asyncio
@@ -34,6 +35,9 @@ FLIGHT_SECONDS = 2.0
 MOST_FLIGHTS = 64
 # So many dear reads at once, for all keys together: they must not take the connections that others need.
 MOST_READS = 2
+# What did not exist may exist by now: it is known so soon.
+ABSENT_SECONDS = 2.0
+ABSENT = b""
 # A value lives for between this share of its lifetime and all of it.
 SHORTEST_SHARE = 2 / 3
 # One that is slow fails by its time limit, so slowness has no number of its own here.
@@ -71,7 +75,7 @@ class Codec(Protocol[Value]):
     version: int
 
     def encode(self, value: Value) -> bytes:
-        """Return the bytes."""
+        """Return the bytes, at least one."""
 
     def decode(self, data: bytes) -> Value:
         """Return the value. Raises ValueError for what is none."""
@@ -112,30 +116,35 @@ class Cache(Generic[Value]):
             return await self._flights.get(names, shared=asking.shared)
 
     async def _fetch(self, names: tuple[str, ...]) -> Mapping[str, Value]:
-        found = await self._look_up(names, self._store) if self._store else {}
-        if missing := tuple(name for name in names if name not in found):
+        known = await self._look_up(names, self._store) if self._store else {}
+        if missing := tuple(name for name in names if name not in known):
             async with self._reads:
                 with self._telemetry.reading_source():
                     fresh = await self._read(missing)
-            if self._store and fresh:
-                await self._keep(fresh, self._store)
-            found = {**found, **fresh}
-        return found
+            read = {name: fresh.get(name) for name in missing}
+            if self._store:
+                await self._keep(read, self._store)
+            known = {**known, **read}
+        return {name: value for name, value in known.items() if value is not None}
 
-    async def _look_up(self, names: tuple[str, ...], store: Store) -> Mapping[str, Value]:
+    async def _look_up(self, names: tuple[str, ...], store: Store) -> Mapping[str, Value | None]:
+        """Return what the store knows: a value, or None for what does not exist."""
         try:
             values = await self._ask(lambda: store.read([self._key(name) for name in names]))
         except CacheUnavailable:
             self._telemetry.unavailable(len(names))
             return {}
-        decoded = {name: self._decoded(data) for name, data in zip(names, values, strict=True)}
-        found = {name: value for name, value in decoded.items() if value is not None}
-        self._telemetry.looked_up(hits=len(found), misses=len(names) - len(found))
-        return found
+        stored = {name: data for name, data in zip(names, values, strict=True) if data is not None}
+        decoded = {name: self._decoded(data) for name, data in stored.items()}
+        known = {name: value for name, value in decoded.items() if value is not None or stored[name] == ABSENT}
+        self._telemetry.looked_up(hits=len(known), misses=len(names) - len(known))
+        return known
 
-    async def _keep(self, values: Mapping[str, Value], store: Store) -> None:
-        encoded = {self._key(name): self._codec.encode(value) for name, value in values.items()}
-        lifetimes = {key: self._drawn_lifetime_seconds() for key in encoded}
+    async def _keep(self, values: Mapping[str, Value | None], store: Store) -> None:
+        encoded = {
+            self._key(name): ABSENT if value is None else self._codec.encode(value) for name, value in values.items()
+        }
+        lifetimes = {key: self._drawn_lifetime_seconds(data) for key, data in encoded.items()}
         try:
             await self._ask(lambda: store.write(encoded, lifetimes))
         except CacheUnavailable:
@@ -161,17 +170,18 @@ class Cache(Generic[Value]):
             now = self._clock()
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
-    def _decoded(self, data: bytes | None) -> Value | None:
-        """Return the value; None for nothing, and for what somebody else left there: it is read and written anew."""
-        if data is None:
+    def _decoded(self, data: bytes) -> Value | None:
+        """Return the value; None for what does not exist, and for what somebody else left there: it is read anew."""
+        if data == ABSENT:
             return None
         try:
             return self._codec.decode(data)
         except ValueError:
             return None
 
-    def _drawn_lifetime_seconds(self) -> float:
-        return self._lifetime_seconds * (SHORTEST_SHARE + (1 - SHORTEST_SHARE) * self._draw())
+    def _drawn_lifetime_seconds(self, data: bytes) -> float:
+        most = min(ABSENT_SECONDS, self._lifetime_seconds) if data == ABSENT else self._lifetime_seconds
+        return most * (SHORTEST_SHARE + (1 - SHORTEST_SHARE) * self._draw())
 
     def _key(self, name: str) -> str:
         return f"{self._telemetry.cache}:{self._codec.version}:{name}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.telemetry.cache import CacheTelemetry
-from services.infra.cache import POLICY, SHORTEST_SHARE, Cache, CacheUnavailable
+from services.infra.cache import ABSENT_SECONDS, POLICY, SHORTEST_SHARE, Cache, CacheUnavailable
 from services.kernel.errors import Unavailable
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
@@ -128,11 +128,30 @@ async def test_without_jitter_they_would_end_together() -> None:
     assert len({end for _, end in world.kept.values()}) == 1
 
 
-async def test_what_does_not_exist_is_asked_for_each_time() -> None:
+async def test_what_does_not_exist_is_asked_for_once_in_a_moment() -> None:
+    """Made-up keys cannot each time reach the source; it counts as a hit that the answer is known."""
     world = World()
-    for _ in range(2):
+    for _ in range(3):
         assert await world.cache.get(("13", "1")) == {"1": 1}
-    assert world.reads == {"13": 2, "1": 1}
+    assert world.reads == {"13": 1, "1": 1}
+    assert (world.counted("hit"), world.counted("miss")) == (4, 2)
+
+
+async def test_what_did_not_exist_is_known_soon_after_it_does() -> None:
+    """Long before a value would end."""
+    world = World()
+    await world.cache.get(("13",))
+    world.now += ABSENT_SECONDS
+    await world.cache.get(("13",))
+    assert world.reads == {"13": 2}
+    assert ABSENT_SECONDS < LIFETIME_SECONDS * SHORTEST_SHARE
+
+
+async def test_without_a_store_what_does_not_exist_is_asked_for_each_time() -> None:
+    world = World(stored=False)
+    for _ in range(2):
+        assert await world.cache.get(("13",)) == {}
+    assert world.reads == {"13": 2}
 
 
 async def test_a_failure_of_the_source_is_not_kept() -> None:
