@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from observability.lab.capacity import Capacity
 from observability.lab.errors import LoadUsageError
+from observability.lab.figures import rounded_down
 from services.local.endpoints import Bus, Mode
 
 # All spans of a demo are read into memory to check that none is missing: about 20 kB an order.
@@ -33,9 +35,20 @@ class DemoOptions:
     bus: Bus
     output: Path
 
+    def rate_on(self, capacity: Capacity) -> float:
+        """Choose the rate on a machine that sells so much; raises DemoError where it sells too little."""
+        if self.rate_per_second is not None:
+            return self.rate_per_second
+        if capacity.sold_per_second < LEAST_CAPACITY:
+            raise DemoError(
+                f"this machine is too slow for a demo now: it sells about {capacity.sold_per_second:.1f} orders a"
+                f" second, and {LEAST_CAPACITY:g} are needed; free it of other work, or give --rate to run all the same"
+            )
+        return min(capacity.rate_per_second, HIGHEST_RATE, rounded_down(MAXIMUM_ORDERS / self.duration_seconds))
+
     def check(self) -> None:
         """Raise LoadUsageError when the demo would be too long to keep all its traces; `plumb load` takes more."""
-        planned = (self.rate_per_second or HIGHEST_RATE) * self.duration_seconds
+        planned = (self.rate_per_second or LEAST_CAPACITY) * self.duration_seconds
         if planned > MAXIMUM_ORDERS:
             raise LoadUsageError(
                 f"{planned:,.0f} orders are more than the {MAXIMUM_ORDERS:,} of which a demo can keep every trace;"

@@ -21,7 +21,7 @@ from observability.lab.demo.effects import Aftermath, wait_for_effects
 from observability.lab.demo.environment import describe_environment
 from observability.lab.demo.evidence import Observation, make_result
 from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.lab.demo.options import HIGHEST_RATE, LEAST_CAPACITY, OUT_OF_STOCK_SHARE, DemoError, DemoOptions
+from observability.lab.demo.options import OUT_OF_STOCK_SHARE, DemoOptions
 from observability.lab.demo.scrapes import ScrapePair, scrape_when_quiet
 from observability.lab.figures import rounded_down
 from observability.lab.generator import GeneratorTask
@@ -146,16 +146,10 @@ class Demo:
         return _Measured(capacity, load.requests, calls)
 
     def _rate(self, capacity: Capacity) -> float:
-        """Say what the machine sells and at which rate the demo runs; raises DemoError where it sells too little."""
-        sells, wanted = capacity.sold_per_second, self._options.rate_per_second
-        if wanted is None and sells < LEAST_CAPACITY:
-            raise DemoError(
-                f"this machine is too slow for a demo now: it sells about {sells:.1f} orders a second, and"
-                f" {LEAST_CAPACITY:g} are needed; free it of other work, or give --rate to run all the same"
-            )
-        rate = min(capacity.rate_per_second, HIGHEST_RATE) if wanted is None else wanted
-        asked = f"the demo runs at {rate:g}" + ("" if wanted is None else ", as --rate says")
-        self._say(f"this machine sells about {rounded_down(sells):g} orders a second; {asked}")
+        """Choose the rate, and say what the machine sells and at which rate the demo runs; raises DemoError."""
+        rate = self._options.rate_on(capacity)
+        asked = f"the demo runs at {rate:g}" + ("" if self._options.rate_per_second is None else ", as --rate says")
+        self._say(f"this machine sells about {rounded_down(capacity.sold_per_second):g} orders a second; {asked}")
         return rate
 
     def _plan_stock(self, rate_per_second: float) -> StockPlan:
