@@ -1,4 +1,4 @@
-"""How is the edge put together? FastAPI with our errors, our limits and telemetry around the five routes."""
+"""Assembly of the edge: FastAPI with our errors, our limits and telemetry around the five routes."""
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -7,7 +7,7 @@ from opentelemetry.trace import TracerProvider
 
 from observability.telemetry.http import HttpMetrics, begin_at_zero
 from observability.telemetry.telemetry import Telemetry
-from services.edge import openapi, problems
+from services.edge import docs_page, openapi, problems
 from services.edge.caller import HeaderCaller
 from services.edge.head import HeadAsGet
 from services.edge.limits import RequestDeadline
@@ -28,7 +28,12 @@ def make_edge(
 ) -> FastAPI:
     """Return the ASGI application in front of an order service, and of inventory for those who look."""
     application = FastAPI(
-        title="Plumbline shop", version="1", description=DESCRIPTION, redirect_slashes=False, redoc_url=None
+        title="Plumbline shop",
+        version="1",
+        description=DESCRIPTION,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     application.state.orders = orders
     application.state.inventory = inventory
@@ -36,6 +41,7 @@ def make_edge(
     application.include_router(router)
     problems.install(application, telemetry)
     openapi.complete(application)
+    docs_page.install(application)
     application.add_middleware(HeadAsGet)
     application.add_middleware(RequestDeadline, seconds=request_deadline_seconds)
     application.add_middleware(HttpMetrics, telemetry=telemetry)
