@@ -32,11 +32,14 @@ demo: environment ## Set everything up, run the platform under load, write out/d
 up: environment ## Start the platform and leave it running until Ctrl-C.
 	@exec .venv/bin/plumb up $(ARGS)
 
+# Tests wait more than they work. They begin in the order of their folders: the long ones first, tests/unit last.
+AT_ONCE := -n 4 --dist loadgroup --no-loadscope-reorder
+
 test: environment-dev ## Run the tests, in five minutes; ARGS="-k name" for some.
-	@exec .venv/bin/python -m pytest -m 'not full' -n 2 --dist loadfile $(ARGS)
+	@exec .venv/bin/python -m pytest -m 'not full' $(AT_ONCE) $(ARGS)
 
 test-full: environment-dev ## Run the tests that take longer: campaigns, drains, defects put back, many cases.
-	@exec .venv/bin/python -m pytest -m full -n 2 --dist worksteal $(ARGS)
+	@exec .venv/bin/python -m pytest -m full $(AT_ONCE) $(ARGS)
 
 test-stack: environment-dev ## Test docker-compose.yml, the Collector and every query with the real programs; builds them once.
 	@exec .venv/bin/python -m pytest tests/stack $(ARGS)
@@ -54,6 +57,7 @@ lint: environment-dev ## Check style, types, import contracts and protos; change
 	.venv/bin/python -m observability.prometheus.build --check
 	.venv/bin/python -m grafana.build --check
 	bash -n .ci/run
+	bash -n .ci/environments
 
 protos: environment-dev ## Generate protos/gen from the .proto files.
 	@.venv/bin/python protos/generate.py

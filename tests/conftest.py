@@ -10,8 +10,24 @@ import pytest
 pytest_plugins = ["tests.postgres", "tests.valkey"]
 
 # The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# However long an example takes: the machine may be slow, and be asked for other things.
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("repeatable")
+
+
+# Files whose tests share nothing that is dear to start, and take long: any worker takes the next.
+SPREAD = {"test_up.py", "test_platform.py", "test_given_server.py"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run what shares something: the tests of a file, and all that need the platform of tests/e2e."""
+    for item in items:
+        if item.path.name not in SPREAD:
+            shared = item.path.parent if item.path.parent.name == "e2e" else item.path
+            item.add_marker(pytest.mark.xdist_group(str(shared.relative_to(item.config.rootpath))))
 
 
 @pytest.fixture(scope="session", autouse=True)

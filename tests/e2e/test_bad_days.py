@@ -8,6 +8,7 @@ import pytest
 
 from services.local.endpoints import Endpoints
 from services.local.plan import EventLogAddress, base_environment, order_stores
+from tests.full import in_full
 from tests.patience import PATIENCE_SECONDS
 
 SECRET = "hunter2hunter2"
@@ -26,7 +27,7 @@ def start(environment: Mapping[str, str], service: str = "order") -> subprocess.
     )
 
 
-@pytest.mark.parametrize("variable", ["ORDER_DATABASE_DSN", "ORDER_READ_DATABASE_DSN", "ORDER_EVENT_LOG_URL"])
+@pytest.mark.parametrize("variable", ["ORDER_DATABASE_DSN", *in_full("ORDER_READ_DATABASE_DSN", "ORDER_EVENT_LOG_URL")])
 def test_a_missing_address_is_named(variable: str) -> None:
     """The variable is in the message, and no other."""
     ended = start({name: value for name, value in stores().items() if name != variable})
@@ -41,8 +42,8 @@ def test_a_missing_address_is_named(variable: str) -> None:
     [
         ("ORDER_DATABASE_POOL_SIZE", "0"),
         ("ORDER_GRPC_LISTEN", "nonsense"),
-        ("ORDER_REQUEST_DEADLINE_SECONDS", "soon"),
-        ("LOG_LEVEL", "chatty"),
+        pytest.param("ORDER_REQUEST_DEADLINE_SECONDS", "soon", marks=pytest.mark.full),
+        pytest.param("LOG_LEVEL", "chatty", marks=pytest.mark.full),
     ],
 )
 def test_a_bad_setting_is_named(variable: str, value: str) -> None:
@@ -87,7 +88,7 @@ def test_a_refusing_database_is_said(shop: Endpoints) -> None:
     assert SECRET not in ended.stderr + ended.stdout
 
 
-@pytest.mark.parametrize("port", ["ORDER_GRPC_LISTEN", "ORDER_HTTP_LISTEN", "ORDER_ADMIN_LISTEN"])
+@pytest.mark.parametrize("port", ["ORDER_GRPC_LISTEN", *in_full("ORDER_HTTP_LISTEN", "ORDER_ADMIN_LISTEN")])
 def test_a_taken_port_is_said(shop: Endpoints, port: str) -> None:
     """Rather than shared."""
     ended = start({**stores(shop), **ephemeral(), port: shop.edge_http})

@@ -50,6 +50,7 @@ def test_the_verdict_is_the_truth(verdict: Verdict, truth: Place) -> None:
     assert place_of(verdict) == truth
 
 
+@pytest.mark.full
 def test_it_is_the_same_each_time(observation: Observation, verdict: Verdict) -> None:
     assert diagnose(observation) == verdict
 
@@ -57,7 +58,7 @@ def test_it_is_the_same_each_time(observation: Observation, verdict: Verdict) ->
 # --- What names, speed and order have to do with it -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_under_other_names_it_is_the_same_with_those_names(
     observation: Observation, verdict: Verdict, seed: int
 ) -> None:
@@ -76,6 +77,7 @@ def test_what_scraped_processes_are_called_beside_their_services_says_nothing(
     assert place_of(diagnose(with_other_targets(observation))) == truth
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("factor", [Fraction(3, 10), Fraction(3)], ids=["faster", "slower"])
 def test_at_another_speed_it_names_the_same(observation: Observation, truth: Place, factor: Fraction) -> None:
     assert place_of(diagnose(slowed(observation, factor))) == truth
@@ -98,6 +100,7 @@ def test_from_traces_alone_it_names_the_same_or_nothing(observation: Observation
     assert found in {truth, Place(Answer.CANNOT_TELL)}
 
 
+@pytest.mark.full
 def test_from_half_of_the_requests_it_names_the_same(folder: Path, truth: Place, tmp_path: Path) -> None:
     trim(folder, tmp_path, requests=REQUESTS // 2)
     found = diagnose(read_observation(tmp_path))

@@ -37,6 +37,7 @@ async def block(
     return await run_block(stand, variant, SCHEDULE, observation=observation, own_time=own_time, on_progress=silent)
 
 
+@pytest.mark.full
 async def test_one_process_serves_the_orders_that_three_have_served(stand: Stand) -> None:
     services = await block(stand, HEALTHY)
     monolith = await block(stand, Variant(mode="monolith"))

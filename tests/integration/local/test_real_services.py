@@ -9,6 +9,7 @@ import pytest
 from services.local.endpoints import Mode
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
+from tests.full import in_full
 from tests.integration.local.traces import Marked
 from tests.patience import PATIENCE_SECONDS
 
@@ -20,7 +21,7 @@ def readiness_of(address: str) -> int:
         return status
 
 
-@pytest.mark.parametrize("mode", ["services", "monolith"])
+@pytest.mark.parametrize("mode", ["monolith", *in_full("services")])
 async def test_they_get_ready_and_stop_by_themselves(mode: Mode, tmp_path: Path, marked_here: Marked) -> None:
     said: list[str] = []
     options = PlatformOptions(run_directory=tmp_path / "run", mode=mode)

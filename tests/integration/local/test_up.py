@@ -19,6 +19,7 @@ from services.local.endpoints import Bus, Endpoints, newest_running
 from services.local.errors import PortTaken
 from services.local.ports import HOST, documented_ports
 from services.local.valkey import valkey_server_available
+from tests.full import in_full
 from tests.integration.local.conftest import needs_nats
 from tests.integration.local.traces import Marked
 from tests.patience import PATIENCE_SECONDS
@@ -26,11 +27,6 @@ from tests.patience import PATIENCE_SECONDS
 READY = "Ctrl-C stops everything."
 # Below those that Linux gives to the clients of the tests beside us, which would take one that was free.
 PORT_BASES = range(10_000, 32_000, 10)
-
-
-def in_full(*moments: str) -> list[object]:
-    """Return moments that `make test` leaves to `make test-full`."""
-    return [pytest.param(moment, marks=pytest.mark.full) for moment in moments]
 
 
 # A moment in each part of the start, by the line that is printed when it begins.

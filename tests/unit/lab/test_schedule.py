@@ -45,7 +45,9 @@ def test_counted_arrivals_are_as_many_under_every_seed_and_as_spread_as_others(s
     """The middle third has its share, and the gaps of each third are exponential."""
     rate, third = 100.0, 50.0
     for seed in range(3):
-        plan = plan_orders(rate_per_second=rate, duration_seconds=3 * third, seed=seed, surge=surge, counted=True)
+        plan = plan_orders(
+            rate_per_second=rate, duration_seconds=3 * third, seed=seed, surge=surge, counted=True, baskets=BASKETS
+        )
         due = [order.intended_seconds for order in plan]
         assert len(due) == round(rate * third * (2 + surge))
         assert due == sorted(due)
