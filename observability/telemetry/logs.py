@@ -17,7 +17,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from observability.telemetry.log_writer import BoundedFile, Descriptor, LogWriter, Output
 
 OUTPUTS = ("stdout", "file")
-# By its number: what a program puts in the place of sys.stdout may have none.
+# Where what a program has put in the place of sys.stdout has no number of its own.
 STDOUT = 1
 
 
@@ -72,7 +72,7 @@ def open_outputs(service_name: str, *, on_dropped: Callable[[int, str], None]) -
     """
     outputs: dict[str, Output] = {}
     if sys.stdout is not None:  # it is None where the process was started without one
-        outputs["stdout"] = Descriptor(STDOUT)
+        outputs["stdout"] = Descriptor(stdout_descriptor())
     if folder := os.environ.get("LOG_FOLDER"):
         outputs["file"] = BoundedFile(Path(folder) / f"{service_name}.jsonl")
 
@@ -85,6 +85,14 @@ def open_outputs(service_name: str, *, on_dropped: Callable[[int, str], None]) -
         return LogWriter(output, make_notice=make_notice, on_dropped=lambda lines: on_dropped(lines, name))
 
     return LogOutputs(writers=[opened(name, output) for name, output in outputs.items()])
+
+
+def stdout_descriptor() -> int:
+    """Return the number of standard output's descriptor."""
+    try:
+        return sys.stdout.fileno()
+    except OSError:
+        return STDOUT
 
 
 def add_trace_ids(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
