@@ -40,6 +40,10 @@ SETTINGS = {
     "pg_stat_statements.track": "all",
     "track_io_timing": "on",
     "log_lock_waits": "on",
+    # No value in the log: not of a slow or failed statement's parameters, not of the row that a constraint refused.
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     # In the data folder rather than in /dev/shm, where a kill would leave it behind and containers have little.
     "dynamic_shared_memory_type": "mmap",

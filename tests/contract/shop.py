@@ -219,9 +219,10 @@ def open_door(telemetry: Telemetry) -> Admission:
     )
 
 
-def open_server(telemetry: Telemetry) -> RpcServer:
-    """Return a server that is ready once it is told so, and refuses nobody."""
-    return RpcServer(name="grpc", listen=LOOPBACK, admission=open_door(telemetry), readiness=Readiness({}))
+def open_server(telemetry: Telemetry, *, admission: Admission | None = None) -> RpcServer:
+    """Return a server that is ready once it is told so, and refuses nobody, unless its door does."""
+    door = admission or open_door(telemetry)
+    return RpcServer(name="grpc", listen=LOOPBACK, admission=door, readiness=Readiness({}))
 
 
 async def serve(server: RpcServer, stack: AsyncExitStack) -> str:

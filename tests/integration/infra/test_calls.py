@@ -14,9 +14,11 @@ from google.protobuf.empty_pb2 import Empty
 from shop.inventory.v1 import inventory_service_pb2 as pb
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
+from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
+from services.infra.admission import Admission
 from services.infra.rpc.client import RpcClient, open_channel
 from services.infra.settings import Address
 from services.inventory import api
@@ -29,6 +31,7 @@ from tests.fakes.inventory import FakeInventory
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
 
+LATE_SECONDS = 60.0
 METHOD = "shop.inventory.v1.InventoryService/GetStock"
 QUERY = api.GetStock(("A",))
 Answer = Callable[[bytes, Any], Awaitable[bytes]]
@@ -168,10 +171,32 @@ async def test_a_repeat_is_counted_where_it_arrives() -> None:
     assert repeats == attempts.seen.count("") > 0
 
 
+async def test_a_repeat_that_is_turned_away_is_not_told_that_nothing_was_begun() -> None:
+    """The attempt before it may have been, and the caller knows of one call alone."""
+    full = Admission(
+        connections=1, late_seconds=lambda: LATE_SECONDS, telemetry=AdmissionTelemetry(counting("inventory"))
+    )
+    attempts = Attempts(failures=10_000)
+    async with (
+        serving(attempts.answer) as lost,
+        real_server(FakeInventory(), unobserved("test"), admission=full) as target,
+        calling(f"{lost},{target}") as client,
+    ):
+        endings = []
+        for _ in range(8):
+            firsts = attempts.seen.count("")
+            ending = await ending_of(client.get_stock(QUERY))
+            endings.append((attempts.seen.count("") > firsts, ending))
+    # One that begins at the lost server ends at the full one, and one that begins at the full one ends there.
+    assert set(endings) == {(True, Unavailable), (False, Overloaded)}
+
+
 @asynccontextmanager
-async def real_server(inventory: api.InventoryService, telemetry: Telemetry) -> AsyncIterator[str]:
+async def real_server(
+    inventory: api.InventoryService, telemetry: Telemetry, *, admission: Admission | None = None
+) -> AsyncIterator[str]:
     """Serve an inventory by the shop's own server for the time of a block."""
-    server = open_server(telemetry)
+    server = open_server(telemetry, admission=admission)
     server.add(SERVICE, InventoryServicer(inventory).methods(), telemetry=telemetry, errors=translate.ERRORS)
     target = (await server.start())["grpc"]
     try:
