@@ -12,8 +12,8 @@ from observability.telemetry.telemetry import Telemetry
 from services.edge.head import as_get
 from services.edge.problems import from_service
 from services.edge.routes import router
-from services.infra.admission import Admission, Priority
-from services.kernel.errors import Overloaded
+from services.infra.admission import Admission, DeadlineTooShort, Priority
+from services.kernel.errors import Overloaded, ServiceError
 
 PRIORITIES = {
     "place_order": Priority.BEGIN,
@@ -48,7 +48,7 @@ class AdmissionControl:
             place = self._admission.enter(
                 name, priority, stage="http", remaining_seconds=self._request_deadline_seconds
             )
-        except Overloaded as error:
+        except (Overloaded, DeadlineTooShort) as error:
             await self._refuse(error, route.path if route else "", scope, receive, send)
             return
         with place:
@@ -58,7 +58,7 @@ class AdmissionControl:
         asked = as_get(scope)
         return next((route for route in self._routes if route.matches(asked)[0] is Match.FULL), None)
 
-    async def _refuse(self, error: Overloaded, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: ServiceError, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         response = from_service(Request(scope), error)
         labels = (self._telemetry.context, method_of(scope), path, str(response.status_code))
         self._telemetry.metrics.http_server_request_duration.observe(0.0, *labels)

@@ -14,7 +14,7 @@ slow must not keep the requests away that do not need it.
 
 No clock of its own, no task, no lock: all of it runs on one event loop.
 
-    with admission.enter("PlaceOrder", Priority.BEGIN, stage="grpc", remaining_seconds=1.5):    # raises Overloaded
+    with admission.enter("PlaceOrder", Priority.BEGIN, stage="grpc", remaining_seconds=1.5):    # or it raises
         ...
         with elsewhere():
             ... call a neighbour ...
@@ -28,7 +28,7 @@ from enum import IntEnum
 from time import monotonic
 
 from observability.telemetry.admission import AdmissionTelemetry
-from services.kernel.errors import Overloaded
+from services.kernel.errors import DeadlineExceeded, Overloaded
 
 # One at its connection, one on its way from or to it.
 PLACES_PER_CONNECTION = 2
@@ -40,6 +40,10 @@ RETRY_AFTER_SECONDS = 1.0
 RECENT_SECONDS = 10.0
 # Per operation: more would not tell the fastest any better.
 MOST_RECENT = 64
+
+
+class DeadlineTooShort(DeadlineExceeded):
+    """The deadline is too short for this call; nothing was done."""
 
 
 class Priority(IntEnum):
@@ -88,9 +92,11 @@ class Admission:
     def enter(
         self, operation: str, priority: Priority, *, stage: str, remaining_seconds: float
     ) -> AbstractContextManager[None]:
-        """Let a request in for the time of a block, or raise Overloaded: nothing was done for it then."""
+        """Let a request in for the time of a block, or raise Overloaded or DeadlineTooShort: nothing was done then."""
         reason = self._refusal(operation, priority, remaining_seconds) if self._enabled else ""
         self._telemetry.decided(stage, reason or "admitted")
+        if reason == "deadline":
+            raise DeadlineTooShort
         if reason:
             raise Overloaded(RETRY_AFTER_SECONDS)
         return self._inside(operation)

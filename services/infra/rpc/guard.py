@@ -74,7 +74,8 @@ class Guard:
             raise
         finally:
             now = self._clock()
-            self._throttle.answered(now, overloaded=is_refused)
+            if outcome is not Outcome.GIVEN_UP:
+                self._throttle.answered(now, overloaded=is_refused)
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
     def _admit(self) -> Permit:

@@ -18,7 +18,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from observability.telemetry.rpc import begin_at_zero, server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
-from services.infra.admission import Admission, Priority
+from services.infra.admission import Admission, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
 from services.infra.rpc.health import Health
@@ -84,7 +84,7 @@ class UnaryMethod:
         seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
         try:
             place = self._admission.enter(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
-        except Overloaded as error:
+        except (Overloaded, DeadlineTooShort) as error:
             return await self._abort(context, error)
         with place, server_call(self._telemetry, self._name, metadata) as call, deadline.within(seconds):
             try:

@@ -19,14 +19,16 @@ from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
 from services.infra.admission import Admission
+from services.infra.readiness import Readiness
 from services.infra.rpc.client import RpcClient, open_channel
+from services.infra.rpc.server import RpcServer
 from services.infra.settings import Address
 from services.inventory import api
 from services.inventory.rpc import translate
 from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.server import SERVICE, InventoryServicer
-from services.kernel.errors import CircuitOpen, Overloaded, ServiceError, Unavailable
-from tests.contract.shop import open_server
+from services.kernel.errors import CircuitOpen, DeadlineExceeded, Overloaded, ServiceError, Unavailable
+from tests.contract.shop import LOOPBACK, open_server
 from tests.fakes.inventory import FakeInventory
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
@@ -351,6 +353,28 @@ async def test_a_call_takes_what_is_left_of_the_deadline() -> None:
     # What gRPC gives is some milliseconds off.
     assert 0 < remaining[0] < 0.55
     assert 0.55 < remaining[1] < 1.1
+
+
+async def test_a_deadline_that_is_too_short_is_answered_as_such() -> None:
+    """By the server, at once; it used to say that it has no capacity."""
+
+    class Slow(FakeInventory):
+        async def get_stock(self, query: api.GetStock) -> tuple[api.StockLevel, ...]:
+            await asyncio.sleep(0.5)
+            return await super().get_stock(query)
+
+    telemetry = unobserved("test")
+    admission = Admission(connections=4, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry))
+    server = RpcServer(name="grpc", listen=LOOPBACK, admission=admission, readiness=Readiness({}))
+    server.add(SERVICE, InventoryServicer(Slow()).methods(), telemetry=telemetry, errors=translate.ERRORS)
+    async with grpc.aio.insecure_channel((await server.start())["grpc"]) as channel:
+        get_stock = InventoryServiceStub(channel).GetStock
+        await get_stock(pb.GetStockRequest(skus=["A"]), timeout=30.0)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await get_stock(pb.GetStockRequest(skus=["A"]), timeout=0.4)
+    await server.stop(grace_seconds=0)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert isinstance(translate.ERRORS.from_call(caught.value), DeadlineExceeded)
 
 
 def test_a_client_names_the_first_of_several_targets_in_its_spans() -> None:

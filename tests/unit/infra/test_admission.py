@@ -15,10 +15,11 @@ from services.infra.admission import (
     RECENT_SECONDS,
     SHARES,
     Admission,
+    DeadlineTooShort,
     Priority,
     elsewhere,
 )
-from services.kernel.errors import Overloaded
+from services.kernel.errors import DeadlineExceeded, Overloaded
 from tests.unit.telemetry.counted import counted, counting
 
 CONNECTIONS = 10
@@ -45,7 +46,7 @@ class Door:
         try:
             with self.admission.enter("work", priority, stage="grpc", remaining_seconds=remaining_seconds):
                 return True
-        except Overloaded:
+        except (Overloaded, DeadlineExceeded):
             return False
 
     def fill(self, count: int) -> None:
@@ -81,6 +82,14 @@ def test_a_place_is_given_back_however_its_work_ends(error: type[BaseException] 
     except (ValueError, asyncio.CancelledError):
         pass
     assert door.admission.at_work == 0
+
+
+def test_a_deadline_that_is_too_short_is_not_called_a_lack_of_capacity() -> None:
+    door = Door()
+    with door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
+        door.now += 0.5
+    with pytest.raises(DeadlineTooShort):
+        door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=0.4)
 
 
 def test_with_the_guard_off_everything_is_let_in() -> None:

@@ -98,6 +98,15 @@ def test_a_caller_in_a_hurry_says_nothing_of_the_server(timeout_seconds: float, 
     assert client.state() == state
 
 
+def test_a_caller_in_a_hurry_is_no_evidence_that_a_server_has_room() -> None:
+    client = Client()
+    client.call(failed(grpc.StatusCode.DEADLINE_EXCEEDED), times=200, timeout_seconds=POLICY.slow_seconds - 0.1)
+    client.call(failed(grpc.StatusCode.RESOURCE_EXHAUSTED), times=100)
+    client.draw = 0.0
+    with pytest.raises(Overloaded):
+        client.call()
+
+
 @pytest.mark.parametrize("code", sorted(OVERLOADS, key=str))
 def test_of_a_server_without_room_only_what_it_accepts_and_some_more_is_asked(code: grpc.StatusCode) -> None:
     client = Client()
