@@ -2,10 +2,11 @@
 
 import asyncio
 import math
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -27,6 +28,10 @@ CONNECT_SECONDS = 5.0
 LOCK_SECONDS = 2.0
 # The driver ends a statement at the deadline. The server ends it by itself so much later, for a driver that is dead.
 BACKSTOP_SECONDS = 0.2
+
+# A connection that was lost without a word: the kernel asks after so many idle seconds, each second, and gives up bytes
+# that no one acknowledges. Some systems lack one or the other.
+KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 10_000}
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -50,6 +55,21 @@ def begin_within(seconds: float) -> str:
     tenths = math.ceil(10 * (seconds + BACKSTOP_SECONDS))
     lock_tenths = min(tenths, round(10 * LOCK_SECONDS))
     return f"BEGIN; SET LOCAL statement_timeout = {100 * tenths}; SET LOCAL lock_timeout = {100 * lock_tenths}"
+
+
+class KeptAliveConnection(asyncpg.Connection):
+    """A connection of the driver, which itself has no setting for keepalive."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *others: Any) -> None:  # noqa: ANN401  # internal
+        super().__init__(protocol, transport, *others)
+        link: socket.socket = transport.get_extra_info("socket")
+        if link.family != socket.AF_UNIX:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in KEEPALIVE_OPTIONS.items():
+                if option := getattr(socket, name, None):
+                    link.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Transaction:
@@ -127,7 +147,12 @@ class Database:
         """
         where = urlsplit(dsn)
         pool = await asyncpg.create_pool(
-            dsn, min_size=1, max_size=pool_size, timeout=CONNECT_SECONDS, reset=keep_session
+            dsn,
+            min_size=1,
+            max_size=pool_size,
+            timeout=CONNECT_SECONDS,
+            reset=keep_session,
+            connection_class=KeptAliveConnection,
         )
         namespace, address = where.path.lstrip("/"), where.hostname or "localhost"
         return cls(
