@@ -22,6 +22,7 @@ from shop.inventory.v1 import inventory_service_pb2_grpc as pb_grpc
 
 from observability.lab.bench_telemetry import BenchOptions, Say, cpu_seconds, start
 from observability.lab.schedule import plan_requests
+from observability.lab.stocking import DIRECT
 from observability.telemetry.dependency import DependencyTelemetry
 from observability.telemetry.telemetry import unobserved
 from services.infra.circuit_breaker import Policy
@@ -55,7 +56,7 @@ async def measure(options: BenchOptions, *, say: Say) -> list[Cost]:
     async with AsyncExitStack() as stack:
         platform = await start("few places", POOLS, options, plan, stack, say)
         session = await stack.enter_async_context(aiohttp.ClientSession(f"http://{platform.edge_http}"))
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(platform.inventory_grpc))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(platform.inventory_grpc, options=DIRECT))
         order, inventory = (psutil.Process(platform.service_pids[name]) for name in ("order", "inventory"))
         sku = plan[0].lines[0].sku
         get_order, check = reading(session), checking(pb_grpc.InventoryServiceStub(channel), sku)

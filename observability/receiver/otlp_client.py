@@ -1,6 +1,7 @@
 """OTLP client: sends encoded export requests to an endpoint, over HTTP or gRPC, each with one attempt."""
 
 import asyncio
+import ipaddress
 import random
 import re
 import ssl
@@ -101,11 +102,22 @@ async def open_otlp_client(endpoint: OtlpEndpoint) -> AsyncIterator[OtlpClient]:
         async with _open_channel(endpoint) as channel:
             yield GrpcClient(channel, endpoint)
     else:
-        # A proxy is between where HTTPS_PROXY says so.
+        # A proxy is between where HTTPS_PROXY says so, and never on the way to this machine.
         timeout = aiohttp.ClientTimeout(total=endpoint.timeout_seconds)
         connector = aiohttp.TCPConnector(ssl=_ssl_context(endpoint))
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, trust_env=not is_local(endpoint.url)
+        ) as session:
             yield HttpClient(session, endpoint)
+
+
+def is_local(url: str) -> bool:
+    """Say whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def send_with_retries(client: OtlpClient, body: bytes) -> Sent:
@@ -170,14 +182,15 @@ def _sent(answer: bytes) -> Sent:
 
 def _open_channel(endpoint: OtlpEndpoint) -> grpc.aio.Channel:
     parts = urlsplit(endpoint.url)
+    options = (("grpc.enable_http_proxy", int(not is_local(endpoint.url))),)
     if parts.scheme != "https":
-        return grpc.aio.insecure_channel(parts.netloc)
+        return grpc.aio.insecure_channel(parts.netloc, options=options)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=_content(endpoint.certificate),
         private_key=_content(endpoint.client_key),
         certificate_chain=_content(endpoint.client_certificate),
     )
-    return grpc.aio.secure_channel(parts.netloc, credentials)
+    return grpc.aio.secure_channel(parts.netloc, credentials, options=options)
 
 
 def _content(path: Path | None) -> bytes | None:

@@ -62,8 +62,9 @@ class ReceiverSettings(BaseSettings):
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError(f"must be host:port with a port of 0 to 65535, not {value!r}")
+        is_host = host and (":" not in host or (host.startswith("[") and host.endswith("]")))
+        if not is_host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"must be host:port or [IPv6]:port with a port of 0 to 65535, not {value!r}")
         return value
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # Given back by a check: what is wrong with a value, in the words after "is left out: it".
 Check = Callable[[str], str | None]
 
@@ -38,6 +39,13 @@ def protocol_of(environ: Mapping[str, str]) -> str:
     """Return how spans are exported: http/protobuf or grpc."""
     shared = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     return environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", shared).lower()
+
+
+def keep_proxies_off_this_machine(environ: MutableMapping[str, str]) -> None:
+    """Let exporters reach an endpoint on the loopback directly, and any other through a proxy where one is set."""
+    for name in ("no_proxy", "NO_PROXY"):
+        given = [host.strip() for host in environ.get(name, "").split(",") if host.strip()]
+        environ[name] = ",".join([*given, *(host for host in LOCAL_HOSTS if host not in given)])
 
 
 def _one_of(*values: str) -> Check:

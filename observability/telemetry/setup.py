@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from structlog.typing import FilteringBoundLogger
 
 from observability.telemetry import WARNINGS_AT_IMPORT
-from observability.telemetry.environment import settle
+from observability.telemetry.environment import keep_proxies_off_this_machine, settle
 from observability.telemetry.logs import (
     LogOutputs,
     make_logger,
@@ -77,6 +77,7 @@ def start(
 
     A value that cannot be honoured is one line in the log, and the default holds.
     """
+    keep_proxies_off_this_machine(os.environ)
     warnings = [*WARNINGS_AT_IMPORT, *settle(os.environ)]
     # Read by FastAPI's instrumentation when it starts: without it the span attributes have their old names.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from observability.telemetry.environment import unknown_settings
 
 CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\s\[\]]*:[^\s\[\]]*)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
 class BadSettings(Exception):
@@ -25,16 +27,16 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        """Return host:port."""
-        return f"{self.host}:{self.port}"
+        """Return host:port, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def parse_address(text: str) -> Address:
-    """Return the address in `host:port`. Raises ValueError."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise ValueError("must be host:port")
-    return Address(host.strip("[]"), int(port))
+    """Return the address in `host:port` or `[IPv6]:port`. Raises ValueError."""
+    found = _ADDRESS.fullmatch(text)
+    if not found or int(found["port"]) > 65_535:
+        raise ValueError("must be host:port, an IPv6 host in brackets as in [::1]:8080")
+    return Address(found["ipv6"] or found["host"], int(found["port"]))
 
 
 def check_address(text: str) -> str:

@@ -33,7 +33,7 @@ UNUSED_BY_MONOLITH = frozenset(
     }
 )
 FORWARD_PROTOCOLS = ("http/protobuf", "grpc")
-LOCAL_HOSTS = "127.0.0.1,localhost"
+LOCAL_HOSTS = "127.0.0.1,localhost,::1"
 
 
 @dataclass(frozen=True, slots=True)

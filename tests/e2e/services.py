@@ -81,7 +81,7 @@ class Services:
         )
         return self._start("order", {**settings, **environment}, log_path=log_path)
 
-    def inventory(self, *, port: int = 0) -> Service:
+    def inventory(self, *, port: int = 0, **environment: str) -> Service:
         """Start an inventory service."""
         settings = inventory_settings(
             ports=Ports(inventory_grpc=port),
@@ -89,7 +89,7 @@ class Services:
             cache_url="",
             ready_file=self._ready_file(),
         )
-        return self._start("inventory", settings)
+        return self._start("inventory", {**settings, **environment})
 
     def notification(self) -> Service:
         """Start a notification service."""

@@ -27,6 +27,7 @@ from grpc_health.v1 import health
 from nats.errors import Error as NatsError
 from shop.order.v1 import order_service_pb2 as pb
 
+from observability.lab.stocking import DIRECT
 from services.infra.messaging.nats_log import SUBJECTS
 from services.order.rpc.server import SERVICE
 
@@ -51,6 +52,8 @@ IDLE_AT_ONCE = 50
 SPARE_FILES = 100
 TOKEN_CLIENTS = 8
 WATCH_STREAMS = 512
+# A connection each.
+APART = (*DIRECT, ("grpc.use_local_subchannel_pool", 1))
 WATCH_CHANNELS = 4
 BODY_CLIENTS = 2
 UNKNOWN_FIELDS = 9_000
@@ -126,7 +129,9 @@ class Attackers:
         async with contextlib.AsyncExitStack() as stack:
             channels = [
                 await stack.enter_async_context(
-                    grpc.aio.insecure_channel(self.targets.order_grpc, options=(("grpc.use_local_subchannel_pool", 1),))
+                    grpc.aio.insecure_channel(
+                        self.targets.order_grpc, options=(*DIRECT, ("grpc.use_local_subchannel_pool", 1))
+                    )
                 )
                 for _ in range(WATCH_CHANNELS)
             ]
@@ -150,7 +155,7 @@ class Attackers:
         payload = pb.PlaceOrderRequest(
             request_id=str(uuid4()), customer_id=str(uuid4()), lines=[line] * COMPRESSED_LINES
         ).SerializeToString()
-        async with grpc.aio.insecure_channel(self.targets.order_grpc) as channel:
+        async with grpc.aio.insecure_channel(self.targets.order_grpc, options=DIRECT) as channel:
             place: Rpc = channel.unary_unary(f"/{SERVICE.full_name}/PlaceOrder")
             await _at_once(BODY_CLIENTS, lambda: self._place(place, payload))
 
