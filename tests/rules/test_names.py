@@ -91,9 +91,10 @@ def test_a_text_speaks_of_metrics_that_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
 def test_an_alert_leads_to_its_runbook(alert: dict[str, dict[str, str]]) -> None:
+    """A file of this repository: no host that may not be there."""
     url = alert["annotations"]["runbook_url"]
-    assert url == f"https://github.com/plumbline/plumbline/blob/main/observability/runbooks/{alert['alert']}.md"
-    assert (RUNBOOKS / f"{alert['alert']}.md").is_file()
+    assert url == f"observability/runbooks/{alert['alert']}.md"
+    assert (ROOT / url).is_file()
 
 
 def test_every_runbook_has_its_alert() -> None:

@@ -1,6 +1,7 @@
 """Does docker-compose.yml keep its promises: bounded, unprivileged, on the loopback, pinned, and no secret in it?"""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from services.infra.settings import RunnableSettings
+from services.local.postgres import SETTINGS
 from tests.stack.programs import ROOT, compose, run
 
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -98,6 +100,14 @@ def test_no_secret_stands_in_the_environment(name: str) -> None:
     assert [key for key, value in values.items() if "/run/secrets/" not in value] == []
 
 
+def test_postgresql_logs_no_value_of_a_statement() -> None:
+    """Told the same as the embedded server, of which tests/integration/local shows that it does not."""
+    (command,) = SERVICES["postgres"]["command"]
+    told = dict(re.findall(r"--(log_\w+)=(\S+)", command))
+    quiet = ("log_parameter_max_length", "log_parameter_max_length_on_error", "log_error_verbosity")
+    assert {name: told.get(name) for name in quiet} == {name: SETTINGS[name] for name in quiet}
+
+
 @each_service
 def test_the_socket_of_docker_is_nobody_s(name: str) -> None:
     assert "docker.sock" not in str(SERVICES[name].get("volumes", []))
@@ -105,8 +115,42 @@ def test_the_socket_of_docker_is_nobody_s(name: str) -> None:
 
 @each_service
 def test_a_file_that_is_mounted_exists_and_cannot_be_written(name: str) -> None:
+    """And has a label that a container may read it by, where SELinux asks for one."""
     mounts = [mount.split(":") for mount in SERVICES[name].get("volumes", []) if mount.startswith("./")]
-    assert [mount for mount in mounts if not (ROOT / mount[0]).exists() or mount[-1] != "ro"] == []
+    assert [mount for mount in mounts if not (ROOT / mount[0]).exists() or mount[-1] != "ro,z"] == []
+
+
+def test_what_is_mounted_is_readable_in_a_checkout_that_others_cannot_read(tmp_path: Path) -> None:
+    """As with umask 077: the users inside of the containers are others."""
+    mounted = [
+        Path(mount.partition(":")[0])
+        for service in SERVICES.values()
+        for mount in service.get("volumes", [])
+        if mount.startswith("./")
+    ]
+    for path in (*mounted, Path("compose/secrets.sh")):
+        copy = tmp_path / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, copy, dirs_exist_ok=True)
+        else:
+            shutil.copy(ROOT / path, copy)
+    for path in tmp_path.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    subprocess.run(["sh", tmp_path / "compose/secrets.sh"], env={"PATH": "/usr/bin:/bin"}, check=True)
+    for path in mounted:
+        for each in (tmp_path / path, *(tmp_path / path).rglob("*")):
+            assert each.stat().st_mode & (0o005 if each.is_dir() else 0o004), each
+
+
+def test_who_looks_at_a_dashboard_may_follow_an_exemplar_to_its_trace() -> None:
+    """By Explore, which needs an Editor since Grafana 12; a provisioned dashboard cannot be changed all the same."""
+    grafana = SERVICES["grafana"]
+    assert int(grafana["image"].rpartition(":")[2].split(".")[0]) >= 12
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Editor"
+    provisioned = yaml.safe_load((ROOT / "grafana/provisioning/dashboards/dashboards.yml").read_text(encoding="utf-8"))
+    assert [provider["allowUiUpdates"] for provider in provisioned["providers"]] == [False]
+    assert [port for port in grafana["ports"] if not port.startswith("127.0.0.1:")] == []
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

@@ -10,7 +10,8 @@ from observability.prometheus.build.panels import PANELS
 Severity = Literal["critical", "warning", "info"]
 Document = dict[str, object]
 
-RUNBOOKS = "https://github.com/plumbline/plumbline/blob/main/observability/runbooks"
+# From the root of the repository: whoever publishes it writes the address in front.
+RUNBOOKS = "observability/runbooks"
 
 
 @dataclass(frozen=True, slots=True)

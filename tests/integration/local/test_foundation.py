@@ -94,6 +94,26 @@ def broker(foundation_with_nats: Foundation) -> Broker:
     return foundation_with_nats.nats
 
 
+async def test_no_value_of_a_statement_is_in_the_log(foundation: Foundation, postgres: EmbeddedPostgres) -> None:
+    """Neither of a slow one, nor of one that fails, nor of a row that a constraint refuses."""
+    connection = await asyncpg.connect(postgres.admin_dsn, timeout=10)
+    try:
+        await connection.execute("SET log_min_duration_statement = 0; SET log_min_error_statement = 'error'")
+        await connection.execute("CREATE TEMP TABLE told (customer text CHECK (customer <> 'secret-refused'))")
+        await connection.fetchval("SELECT $1::text AS slow", "secret-slow")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute("INSERT INTO told VALUES ($1) /* refused */", "secret-refused")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await connection.fetchval("SELECT 1 / length($1) - length($2)", "", "secret-failed")
+    finally:
+        await connection.close(timeout=10)
+    (log,) = foundation.options.logs_directory.glob("postgres*.log")
+    text = log.read_text(encoding="utf-8").replace("customer <> 'secret-refused'", "")
+    assert "AS slow" in text
+    assert "/* refused */" in text
+    assert "secret-" not in text
+
+
 @pytest.mark.parametrize("how", ["fast", "immediate"])
 async def test_a_restart_keeps_what_was_committed_and_the_address(
     foundation: Foundation, postgres: EmbeddedPostgres, how: Literal["fast", "immediate"]
