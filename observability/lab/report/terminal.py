@@ -15,7 +15,8 @@ _FEWEST_BAR_COLUMNS = 12
 _MOST_BAR_COLUMNS = 60
 _NAME_COLUMNS = 40
 _FIGURES_COLUMNS = 22
-_FIGURE_COLUMNS = 6
+# The six figures of a row, with the space between them.
+_ROW_FIGURES_COLUMNS = 50
 
 
 def print_demo(console: Console, result: DemoResult) -> None:
@@ -25,7 +26,7 @@ def print_demo(console: Console, result: DemoResult) -> None:
     console.print(_orders(result))
     for table in result.tables:
         if table.key in _TABLES:
-            console.print(_red(table))
+            console.print(_red(table, name_columns=console.width - _ROW_FIGURES_COLUMNS))
     console.print(
         "Rejected are correct answers that are no success, as of an order that ran out of stock; failed is what is the"
         " platform's own fault.",
@@ -66,12 +67,12 @@ def _orders(result: DemoResult) -> Table:
     return table
 
 
-def _red(table: RedTable) -> Table:
+def _red(table: RedTable, *, name_columns: int) -> Table:
     columns = ("count", "1/s", "rejected", "failed", "p50 ms", "p95 ms")
     drawn = Table(table.title, *columns, box=None, pad_edge=False)
-    drawn.columns[0].no_wrap = True
+    drawn.columns[0].no_wrap, drawn.columns[0].max_width = True, name_columns
     for column in drawn.columns[1:]:
-        column.justify, column.min_width, column.no_wrap = "right", _FIGURE_COLUMNS, True
+        column.justify, column.no_wrap = "right", True
     for row in table.rows:
         quantiles = ("-" if each is None else words.milliseconds(each) for each in (row.p50_seconds, row.p95_seconds))
         rejected, failed = (words.share(part, row.count) if part else "0" for part in (row.rejected, row.faults))

@@ -12,9 +12,9 @@ from services.local.endpoints import Bus
 from tests.unit.report.sample import broken_result, sample_result
 
 
-def printed(result: DemoResult) -> str:
+def printed(result: DemoResult, *, width: int = 120) -> str:
     """What the terminal shows."""
-    console = Console(width=120, record=True, quiet=False, file=None)
+    console = Console(width=width, record=True, quiet=False, file=None)
     with console.capture() as capture:
         print_demo(console, result)
     return capture.get()
@@ -86,6 +86,15 @@ def test_a_span_opens_to_its_attributes_without_a_script() -> None:
     assert "<dt>http.route</dt><dd>/orders</dd>" in page
     assert "b7ad6b7169203331" in page
     assert "<script" not in page
+
+
+def test_no_figure_is_cut_off_in_a_terminal_of_80_columns() -> None:
+    result = sample_result()
+    [table] = result.tables
+    row = replace(table.rows[0], name="shop.inventory.v1.InventoryService/ConfirmReservation", p95_seconds=1.234)
+    shown = printed(replace(result, tables=(replace(table, rows=(row,)),)), width=80)
+    line = next(line for line in shown.splitlines() if line.startswith("InventoryService/Confirm"))
+    assert line.split()[-7:] == ["1,500", "25.0", "10.0", "%", "0", "12.0", "1,234"]
 
 
 def test_what_is_broken_is_at_the_top_of_the_page() -> None:
