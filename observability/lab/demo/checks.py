@@ -1,4 +1,4 @@
-"""Are the traces of a demo complete, and does everything that points at one lead somewhere?"""
+"""Checks of a demo's traces and metrics: they are complete, agree, and all that points at a trace leads to one."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +26,7 @@ _COMPLETED = "order.completed"
 # The only failure of which the sender knows that nothing of the request arrived.
 _NEVER_ARRIVED = "CONNECTION_FAILED"
 _DECISIONS = "shop_admission_decisions_total"
+_SERVER_DURATION = "http_server_request_duration_seconds"
 _PROCESSED = "otel_sdk_processor_span_processed_total"
 _EXPORTED = "otel_sdk_exporter_span_exported_total"
 
@@ -49,6 +50,7 @@ def check_traces(recorded: Recorded) -> Integrity:
     counts = check_integrity(recorded.forest)
     checks = (
         _orders_check(recorded, counts),
+        _outside_check(recorded),
         _stocking_check(recorded, counts),
         _trees_check(recorded, counts),
         _spans_check(recorded),
@@ -84,6 +86,23 @@ def _orders_check(recorded: Recorded, counts: TraceCounts) -> Check:
     but = f", {refused:,} of which were turned away at the door" if refused else ""
     sentence = f"{reached:,} orders reached the edge{but}; {traces:,} traces begin with {ORDER_ROOT}"
     return Check(sentence, traces == reached - refused)
+
+
+def _outside_check(recorded: Recorded) -> Check:
+    """Compare what clients waited with what the edge measured: a wait between the two is in no span."""
+    answered = [record for record in recorded.requests if record.status is not None]
+    measured = recorded.scrapes.histogram(_SERVER_DURATION)
+    count = sum(delta.count for delta in measured)
+    if not answered or not count:
+        return Check("no order was answered, so that client and edge have no times to compare", True)
+    waited = sum(record.done_seconds - record.sent_seconds for record in answered) / len(answered)
+    inside = sum(delta.sum for delta in measured) / count
+    sentence = (
+        f"an order took {1_000 * waited:,.1f} ms on average from its sending to its answer, {1_000 * inside:,.1f} ms of"
+        f" it inside of the edge; {1_000 * (waited - inside):,.1f} ms were outside of it, where no span looks"
+    )
+    others = count != len(answered)  # a request that was given up, or somebody else's
+    return Check(sentence, waited >= inside or others)
 
 
 def _stocking_check(recorded: Recorded, counts: TraceCounts) -> Check:

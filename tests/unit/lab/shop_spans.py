@@ -27,6 +27,7 @@ class Run:
     progress: Progress
     confirmation_files: int = 1
     turned_away: int = 0
+    inside_seconds: float = 0.008
 
     def without(self, name: str) -> "Run":
         """The same without the spans of a name."""
@@ -44,13 +45,20 @@ class Run:
             f" {len(self.spans)}\n"
             f"# TYPE shop_admission_decisions counter\n"
             f'shop_admission_decisions_total{{stage="http",decision="admitted"}} 1\n'
-            f'shop_admission_decisions_total{{stage="http",decision="limit"}} {self.turned_away}\n# EOF\n'
+            f'shop_admission_decisions_total{{stage="http",decision="limit"}} {self.turned_away}\n'
         )
-        scrapes = {"monolith": parse_scrape(page)}
+        duration = (
+            f"# TYPE http_server_request_duration_seconds histogram\n"
+            f'http_server_request_duration_seconds_bucket{{context="edge",le="+Inf"}} {1 + self.turned_away}\n'
+            f'http_server_request_duration_seconds_count{{context="edge"}} {1 + self.turned_away}\n'
+            f'http_server_request_duration_seconds_sum{{context="edge"}} {self.inside_seconds}\n'
+        )
+        before = {"monolith": parse_scrape(f"{page}# EOF\n")}
+        after = {"monolith": parse_scrape(f"{page}{duration}# EOF\n")}
         return Recorded(
             read=SpansRead(tuple(self.spans), lines=1, malformed_lines=0, duplicate_spans=0),
             forest=build_traces(self.spans),
-            scrapes=ScrapePair(scrapes, scrapes),
+            scrapes=ScrapePair(before, after),
             log_paths=[log],
             requests=[record()] * (1 + self.turned_away),
             stocking_calls=1,

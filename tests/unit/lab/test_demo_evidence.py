@@ -34,6 +34,14 @@ def test_what_is_turned_away_at_the_door_has_no_trace(tmp_path: Path) -> None:
     )
 
 
+def test_a_wait_that_no_span_shows_is_said(tmp_path: Path) -> None:
+    """The client waited 10 ms, and the edge measured 8 of them."""
+    sentences = [check.sentence for check in check_traces(one_order().recorded(tmp_path)).checks]
+    (said,) = (sentence for sentence in sentences if "from its sending to its answer" in sentence)
+    assert "took 10.0 ms" in said
+    assert "8.0 ms of it inside of the edge; 2.0 ms were outside of it" in said
+
+
 def unfinished(run: Run) -> Run:
     return replace(run, progress=replace(run.progress, unfinished=1, unpublished=2, projected=1, notified=0))
 
@@ -63,6 +71,7 @@ def failed_at_first(run: Run) -> Run:
         (taken_twice, "order_summaries took 4"),
         (lambda run: run.without("notification.send_confirmation"), "1 orders were completed; 0 confirmations were"),
         (lambda run: replace(run, confirmation_files=2), "2 are in the folder"),
+        (lambda run: replace(run, inside_seconds=0.02), "20.0 ms of it inside of the edge; -10.0 ms were"),
         (lambda run: replace(run, spans=[*run.spans, span("8" * 32, "8", "sweep")]), "and 1 with anything else"),
         (
             unfinished,
