@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from observability.telemetry.rpc import begin_at_zero, server_call
+from observability.telemetry.rpc import PREVIOUS_ATTEMPTS, begin_at_zero, server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.admission import Admission, DeadlineTooShort, Priority
@@ -25,7 +25,7 @@ from services.infra.rpc.health import Health
 from services.infra.rpc.keepalive import SERVER_OPTIONS
 from services.infra.rpc.reflection import Reflection
 from services.infra.settings import Address
-from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError
+from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
 
 MAX_MESSAGE_BYTES = 256 * 1024
 # One process has one database pool; far more calls than connections only wait for each other.
@@ -84,8 +84,12 @@ class UnaryMethod:
         seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
         try:
             place = self._admission.enter(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
-        except (Overloaded, DeadlineTooShort) as error:
+        except DeadlineTooShort as error:
             return await self._abort(context, error)
+        except Overloaded as error:
+            # That this call was not begun is untrue of one that gRPC repeats: an attempt before may have been.
+            is_repeat = PREVIOUS_ATTEMPTS in metadata
+            return await self._abort(context, Unavailable(error.retry_after_seconds) if is_repeat else error)
         with place, server_call(self._telemetry, self._name, metadata) as call, deadline.within(seconds):
             try:
                 response = await self._method(self._parse(payload))
