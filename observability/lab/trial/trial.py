@@ -133,6 +133,8 @@ class Trial:
         )
 
     async def _rate_of_capacity(self, demand: Demand, share: float) -> float:
+        if demand.utilisation > 1 or demand.looked_at is not None:
+            raise TrialError(f"{self.experiment.name} is not measured by what is sold: run it without --glance")
         scratch = self.folder.scratch()
         scratch.mkdir(parents=True)
         async with self._stand.serving(self.setting.before) as serving:
