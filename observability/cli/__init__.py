@@ -69,6 +69,10 @@ class Plumb(LazyGroup):
             "Measure the time of a page of ListOrders, the first and a deep one, in a small and a big read model by "
             "turns.",
         ),
+        "trace": Entry(
+            "observability.cli.trace:trace_command",
+            "Draw a trace as a waterfall: what ran when, and in which service.",
+        ),
         "traces": Entry(
             "observability.cli.traces:commands", "Recorded traces: send them to Jaeger or another endpoint."
         ),

@@ -1,9 +1,13 @@
-"""How did an HTTP request go? RED with exemplars, from one ASGI middleware; probes are not requests."""
+"""HTTP requests: RED with exemplars from one ASGI middleware, and the caller's trace at a public door."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import perf_counter
 from typing import Any
 
+from opentelemetry.propagate import get_global_textmap
+from opentelemetry.trace import Span
+
+from observability.telemetry.links import link_to_caller
 from observability.telemetry.telemetry import Telemetry
 
 Scope = MutableMapping[str, Any]
@@ -15,6 +19,31 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 # What is recorded when the client left before an answer began.
 NO_STATUS = "499"
+
+
+# Where a request's scope keeps the link to its caller.
+CALLER_LINK = "plumbline.caller_link"
+
+
+def without_callers_trace(scope: Scope) -> Scope:
+    """Return a request's scope without the trace context, trace state and baggage that its caller sent.
+
+    The request then begins a trace of its own, sampled as we decide, which `link_caller` links to the caller's.
+    """
+    if scope["type"] != "http":
+        return scope
+    names = {name.lower().encode() for name in (*get_global_textmap().fields, "traceparent", "tracestate", "baggage")}
+    sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name in names}
+    if not sent:
+        return scope
+    headers = [(name, value) for name, value in scope["headers"] if name not in names]
+    return {**scope, "headers": headers, CALLER_LINK: link_to_caller(sent)}
+
+
+def link_caller(span: Span, scope: Scope) -> None:
+    """Link a request's span to its caller's; for the tracing middleware to call."""
+    if link := scope.get(CALLER_LINK):
+        span.add_link(link.context)
 
 
 def method_of(scope: Scope) -> str:

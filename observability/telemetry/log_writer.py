@@ -13,7 +13,6 @@ MAXIMUM_QUEUED_BYTES = 4 * 1024 * 1024
 MAXIMUM_FILE_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 64 * 1024
 RETRY_SECONDS = 0.2
-CLOSE_SECONDS = 1.0
 
 
 class Output(Protocol):
@@ -105,11 +104,15 @@ class LogWriter:
         else:
             self._drop(1)
 
-    def close(self, *, timeout_seconds: float = CLOSE_SECONDS) -> bool:
-        """Write what waits, within the time limit; return whether the thread ended in it. May be called again."""
+    def end(self) -> None:
+        """Let the thread end when it has written what waits. May be called again."""
         if not self._closing.is_set():
             self._closing.set()
             self._lines.put(None)
+
+    def close(self, *, timeout_seconds: float) -> bool:
+        """End, and wait for that within the time limit; return whether it came."""
+        self.end()
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from observability.telemetry.log_writer import BoundedFile, Descriptor, LogWriter, Output
 
+# The last lines of a process whose reader stalls are given up then; a machine that is very busy needs some of it.
+CLOSE_SECONDS = 4.0
 OUTPUTS = ("stdout", "file")
 # Where what a program has put in the place of sys.stdout has no number of its own.
 STDOUT = 1
@@ -43,10 +46,13 @@ class LogOutputs:
         """Return what a library that writes whole lines of text takes for a stream."""
         return cast(IO[str], _TextLines(self))
 
-    def close(self) -> None:
-        """Write what waits, within the writers' time limit."""
+    def close(self, *, timeout_seconds: float = CLOSE_SECONDS) -> None:
+        """Write what waits, within the time limit for all."""
+        deadline = time.monotonic() + timeout_seconds
         for writer in self._writers:
-            writer.close()
+            writer.end()
+        for writer in self._writers:
+            writer.close(timeout_seconds=max(0.0, deadline - time.monotonic()))
 
 
 class _TextLines:

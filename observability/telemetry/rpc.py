@@ -1,13 +1,16 @@
-"""How did an RPC go, seen from each end? One span and one duration sample on the client, one of each on the server."""
+"""RPCs, seen from each end: one span and one duration sample on the client, one of each on the server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.propagate import extract, inject
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from observability.telemetry.links import link_to_caller
 from observability.telemetry.telemetry import Telemetry
 
 # What gRPC's client adds to a second or later attempt at a call: how many came before.
@@ -21,23 +24,31 @@ class Call:
     """One RPC under way; the call site sets `status_code` to the name of the gRPC status before it ends."""
 
     status_code: str = "CANCELLED"
+    traceresponse: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
-def server_call(telemetry: Telemetry, method: str, metadata: Mapping[str, str]) -> Iterator[Call]:
-    """Observe one RPC on the server; `method` is `package.Service/Method`, `metadata` carries the caller's trace."""
+def server_call(
+    telemetry: Telemetry, method: str, metadata: Mapping[str, str], *, continues_trace: bool = True
+) -> Iterator[Call]:
+    """Observe one RPC on the server; `method` is `package.Service/Method`, `metadata` carries the caller's trace.
+
+    That is continued, or at a public door linked by a trace of our own. `traceresponse` of the call names its span.
+    """
     metrics, context = telemetry.metrics, telemetry.context
     call, started = Call(), perf_counter()
     attributes = {"rpc.system.name": "grpc", "rpc.method": method, "shop.context": context}
     with telemetry.tracer.start_as_current_span(
         method,
-        context=extract(metadata),
+        context=extract(metadata) if continues_trace else Context(),
+        links=[] if continues_trace or not (link := link_to_caller(metadata)) else [link],
         kind=SpanKind.SERVER,
         attributes=attributes,
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
+        call.traceresponse = traceresponse_of(span)
         if previous := metadata.get(PREVIOUS_ATTEMPTS):
             span.set_attribute(f"rpc.request.metadata.{PREVIOUS_ATTEMPTS}", [previous])
             metrics.rpc_server_repeated_attempts.add(1, context, method)
@@ -71,6 +82,13 @@ def client_call(telemetry: Telemetry, method: str, *, address: str, port: int) -
             finish(span, call, failed=call.status_code != "OK")
             labels = (telemetry.context, method, call.status_code)
             telemetry.metrics.rpc_client_call_duration.observe(perf_counter() - started, *labels)
+
+
+def traceresponse_of(span: Span) -> str:
+    """Return what the W3C calls `traceresponse`: the ids of the span that answered."""
+    told = span.get_span_context()
+    ids = f"{trace.format_trace_id(told.trace_id)}-{trace.format_span_id(told.span_id)}"
+    return f"00-{ids}-{told.trace_flags:02x}" if told.is_valid else ""
 
 
 def begin_at_zero(telemetry: Telemetry, method: str) -> None:

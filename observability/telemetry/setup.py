@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 from uuid import uuid4
 
+from opentelemetry.instrumentation.propagators import TraceResponsePropagator, set_global_response_propagator
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from prometheus_client import CollectorRegistry, Info, exposition
@@ -81,6 +82,8 @@ def start(
     warnings = [*WARNINGS_AT_IMPORT, *settle(os.environ)]
     # Read by FastAPI's instrumentation when it starts: without it the span attributes have their old names.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    # An answer names its trace, in the header `traceresponse`.
+    set_global_response_propagator(TraceResponsePropagator())  # type: ignore[no-untyped-call]  # has no annotations
     enabled = os.environ.get("OTEL_METRICS_EXPORTER", "prometheus") != "none"
     metrics = Metrics(registry=CollectorRegistry(), enabled=enabled)
     level = logging.getLevelNamesMapping()[log_level.upper()]

@@ -4,8 +4,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.trace import TracerProvider
+from starlette.types import Receive, Scope, Send
 
-from observability.telemetry.http import HttpMetrics, begin_at_zero
+from observability.telemetry.http import HttpMetrics, begin_at_zero, link_caller, without_callers_trace
 from observability.telemetry.telemetry import Telemetry
 from services.edge import docs_page, openapi, problems
 from services.edge.caller import HeaderCaller
@@ -25,9 +26,13 @@ def make_edge(
     telemetry: Telemetry,
     tracer_provider: TracerProvider,
     request_deadline_seconds: float,
+    continues_traces: bool = False,
 ) -> FastAPI:
-    """Return the ASGI application in front of an order service, and of inventory for those who look."""
-    application = FastAPI(
+    """Return the ASGI application in front of an order service, and of inventory for those who look.
+
+    A request begins a trace of its own, which links to its caller's, unless callers' traces are continued.
+    """
+    application = (FastAPI if continues_traces else PublicDoor)(
         title="Plumbline shop",
         version="1",
         description=DESCRIPTION,
@@ -46,8 +51,21 @@ def make_edge(
     application.add_middleware(RequestDeadline, seconds=request_deadline_seconds)
     application.add_middleware(HttpMetrics, telemetry=telemetry)
     begin_at_zero(telemetry, server_answers())
-    FastAPIInstrumentor.instrument_app(application, tracer_provider=tracer_provider, exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        application,
+        server_request_hook=link_caller,
+        tracer_provider=tracer_provider,
+        exclude_spans=["receive", "send"],
+    )
     return application
+
+
+class PublicDoor(FastAPI):
+    """An application that takes no trace context from its callers; outside of the tracing, which would."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await super().__call__(without_callers_trace(scope), receive, send)
 
 
 def server_answers() -> list[tuple[str, str, int]]:

@@ -29,6 +29,14 @@ CONSISTENCY_TOKEN = {
         "For the list of orders, which then holds the order as it is here, or as it became later.", {"type": "string"}
     )
 }
+# An answer of one that is turned away at the door has no trace.
+TRACERESPONSE = {
+    "traceresponse": {
+        "description": "The trace of the request, as W3C Trace Context has it: version, trace id, span id, flags.",
+        "required": False,
+        "schema": {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
+    }
+}
 LOCATION = {
     "Location": header("Where the order can be read.", {"type": "string", "pattern": "^/orders/[0-9a-f-]{36}$"}),
     **CONSISTENCY_TOKEN,
@@ -89,6 +97,8 @@ def complete(application: FastAPI) -> None:
             for operation in operations.values():
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                     del operation["responses"]["422"]
+                for answer in operation["responses"].values():
+                    answer["headers"] = {**answer.get("headers", {}), **TRACERESPONSE}
         return document
 
     application.openapi = completed  # type: ignore[method-assign]  # FastAPI documents this way to extend it

@@ -64,7 +64,13 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             readiness=readiness,
         )
         order_methods = order_rpc.OrderServicer(orders.application).methods()
-        order_server.add(order_rpc.SERVICE, order_methods, telemetry=order, errors=ORDER_ERRORS)
+        order_server.add(
+            order_rpc.SERVICE,
+            order_methods,
+            telemetry=order,
+            errors=ORDER_ERRORS,
+            continues_traces=settings.order.caller_traces_continued,
+        )
         inventory_server = RpcServer(
             name="inventory_grpc",
             listen=parse_address(settings.inventory.grpc_listen),
@@ -79,6 +85,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             telemetry=runtime.for_context("edge"),
             tracer_provider=runtime.provider,
             request_deadline_seconds=settings.order.request_deadline_seconds,
+            continues_traces=settings.order.caller_traces_continued,
         )
         door = AdmissionControl(
             edge,

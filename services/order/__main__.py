@@ -55,13 +55,20 @@ async def serve(
         rpc = RpcServer(
             name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
         )
-        rpc.add(SERVICE, OrderServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
+        rpc.add(
+            SERVICE,
+            OrderServicer(parts.application).methods(),
+            telemetry=telemetry,
+            errors=ERRORS,
+            continues_traces=settings.caller_traces_continued,
+        )
         edge = make_edge(
             orders=parts.application,
             inventory=inventory,
             telemetry=runtime.for_context("edge"),
             tracer_provider=runtime.provider,
             request_deadline_seconds=settings.request_deadline_seconds,
+            continues_traces=settings.caller_traces_continued,
         )
         door = AdmissionControl(
             edge,

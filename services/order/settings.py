@@ -25,6 +25,10 @@ class OrderContextSettings(RunnableSettings):
     grpc_listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC service.")
     http_listen: ListenAddress = Field("127.0.0.1:8080", description="host:port of the REST edge.")
     admission_enabled: bool = Field(True, description="Turn requests away while there is no room for them.")
+    caller_traces_continued: bool = Field(
+        False,
+        description="Continue callers' traces, as behind a gateway of ours; else each call's own trace links to them.",
+    )
     request_deadline_seconds: float = Field(2.0, gt=0.3, le=60, description="Most seconds an HTTP request may take.")
 
 

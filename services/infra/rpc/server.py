@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from observability.telemetry.rpc import PREVIOUS_ATTEMPTS, begin_at_zero, server_call
+from observability.telemetry.rpc import PREVIOUS_ATTEMPTS, Call, begin_at_zero, server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.admission import Admission, DeadlineTooShort, Priority
@@ -64,8 +64,10 @@ class UnaryMethod:
         admission: Admission,
         telemetry: Telemetry,
         errors: ErrorTranslation,
+        continues_traces: bool,
     ) -> None:
         self._method = method
+        self._continues_traces = continues_traces
         self._priority = priority
         self._admission = admission
         self._request_type = GetMessageClass(descriptor.input_type)
@@ -90,7 +92,9 @@ class UnaryMethod:
             # That this call was not begun is untrue of one that gRPC repeats: an attempt before may have been.
             is_repeat = PREVIOUS_ATTEMPTS in metadata
             return await self._abort(context, Unavailable(error.retry_after_seconds) if is_repeat else error)
-        with place, server_call(self._telemetry, self._name, metadata) as call, deadline.within(seconds):
+        observed = server_call(self._telemetry, self._name, metadata, continues_trace=self._continues_traces)
+        with place, observed as call, deadline.within(seconds):
+            context.set_trailing_metadata(_traceresponse(call))
             try:
                 response = await self._method(self._parse(payload))
                 call.status_code = "OK"
@@ -100,7 +104,7 @@ class UnaryMethod:
             except Exception as bug:  # noqa: BLE001  # the boundary: logged with its stack, answered as INTERNAL
                 failure = self._report(bug)
             call.status_code = CODES[failure.kind].name
-            return await self._abort(context, failure)
+            return await self._abort(context, failure, *_traceresponse(call))
 
     def _parse(self, payload: bytes) -> Message:
         try:
@@ -113,12 +117,16 @@ class UnaryMethod:
         self._telemetry.log.error("rpc.bug_found", rpc_method=self._name, error_id=error_id, exc_info=bug)
         return Internal(error_id)
 
-    async def _abort(self, context: Context, error: ServiceError) -> bytes:
+    async def _abort(self, context: Context, error: ServiceError, *more: tuple[str, str]) -> bytes:
         details = (DETAILS_KEY, self._errors.to_status(error).SerializeToString())
         # What this server needs is away, and it says so; what gRPC says for a server that is away is repeated.
-        metadata = (details, DO_NOT_RETRY) if error.kind is Kind.UNAVAILABLE else (details,)
-        await context.abort(CODES[error.kind], str(error), trailing_metadata=metadata)
+        pushback = (DO_NOT_RETRY,) if error.kind is Kind.UNAVAILABLE else ()
+        await context.abort(CODES[error.kind], str(error), trailing_metadata=(details, *pushback, *more))
         raise AssertionError("abort raises")
+
+
+def _traceresponse(call: Call) -> tuple[tuple[str, str], ...]:
+    return (("traceresponse", call.traceresponse),) if call.traceresponse else ()
 
 
 class RpcServer:
@@ -143,8 +151,12 @@ class RpcServer:
         *,
         telemetry: Telemetry,
         errors: ErrorTranslation,
+        continues_traces: bool = True,
     ) -> None:
-        """Register a service. Raises ValueError unless there is a method for each RPC of its proto."""
+        """Register a service. At a public door its calls do not continue their callers' traces.
+
+        Raises ValueError unless there is a method for each RPC of its proto.
+        """
         if set(methods) != set(service.methods_by_name):
             raise ValueError(f"{service.full_name} has {sorted(service.methods_by_name)}, got {sorted(methods)}")
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
@@ -156,6 +168,7 @@ class RpcServer:
                 admission=self._admission,
                 telemetry=telemetry,
                 errors=errors,
+                continues_traces=continues_traces,
             )
             handlers[name] = grpc.unary_unary_rpc_method_handler(unary.answer)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))

@@ -12,6 +12,8 @@ from observability.telemetry.log_writer import BoundedFile
 from observability.telemetry.logs import LibraryLogs, LogOutputs, make_logger, open_outputs, take_over_library_logs
 from tests.unit.telemetry.counted import Dropped
 
+LIMIT_SECONDS = 60.0
+
 
 @pytest.fixture
 def stdout(tmp_path: Path) -> Path:
@@ -31,7 +33,7 @@ def logged_here() -> Dropped:
     dropped = Dropped()
     outputs = open_outputs("order", on_dropped=dropped)
     make_logger(service_name="order", level=20, outputs=outputs).info("order.placed")
-    outputs.close()
+    outputs.close(timeout_seconds=LIMIT_SECONDS)
     return dropped
 
 

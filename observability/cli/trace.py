@@ -1,0 +1,121 @@
+"""`plumb trace`: draws one trace as a waterfall in the terminal."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from observability.analysis.otlp import parse_line
+from observability.analysis.spans import Span, SpanStatus, without_duplicates
+from observability.analysis.trees import Node, Trace, build_traces
+from observability.analysis.waterfall import Row, bar_text, flatten
+from observability.lab.errors import LoadError
+from observability.lab.target import find_endpoints
+
+PATTERN = "*trace*.jsonl"
+# A trace id, alone or in what an answer's header `traceresponse` says.
+TRACE_ID = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})(?:-[0-9a-f]{16}-[0-9a-f]{2})?", re.IGNORECASE)
+# What stands before the service in an RPC's name.
+PACKAGE = re.compile(r"^[\w.]+\.(?=\w+/)")
+NAME_COLUMNS = 44
+FIGURES_COLUMNS = 22
+FEWEST_BAR_COLUMNS = 12
+MOST_BAR_COLUMNS = 60
+
+_EXIT_FAILED = 1
+_EXIT_USAGE = 2
+
+
+def trace_command(
+    trace: Annotated[str, typer.Argument(metavar="ID", help="A trace id, or an answer's `traceresponse` header.")],
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="A folder with *trace*.jsonl: OTLP/JSON lines. Default: that of the running platform."),
+    ] = None,
+) -> None:
+    """Draw a trace as a waterfall: what ran when, and in which service.
+
+    A bar is solid where the span itself was at work, and pale where what it called was. The columns are milliseconds,
+    since the trace began and taken. Spans come some seconds after the answer. Exit codes: 0 drawn, 1 not found, 2 no
+    such id or folder.
+    """
+    found = TRACE_ID.fullmatch(trace.strip())
+    if not found:
+        _fail(f"{trace!r} is no trace id: it has 32 hex digits", _EXIT_USAGE)
+    trace_id = found[1].lower()
+    try:
+        directory = folder or Path(find_endpoints(None).traces_directory)
+        files = sorted(directory.glob(PATTERN))
+        spans = list(spans_about(files, trace_id))
+    except (LoadError, OSError) as error:
+        _fail(str(error), _EXIT_USAGE)
+    ours = [span for span in spans if span.trace_id == trace_id]
+    if not ours:
+        _fail(f"no span of {trace_id} in {directory}; spans come some seconds after the answer", _EXIT_FAILED)
+    (tree,) = build_traces(ours).traces
+    console = Console(highlight=False)
+    for line in (*drawn(tree, columns=console.width), *followers(without_duplicates(spans).spans, trace_id)):
+        console.print(line, soft_wrap=True)
+
+
+def spans_about(files: Iterable[Path], trace_id: str) -> Iterator[Span]:
+    """Yield the spans of a trace, and those of other traces on lines that name it. Raises OSError.
+
+    A line that is no export request, as the one being written, is left out.
+    """
+    wanted = trace_id.encode()
+    for file in files:
+        with file.open("rb") as lines:
+            for line in lines:
+                if wanted in line.lower():
+                    try:
+                        yield from parse_line(line)
+                    except ValueError:
+                        continue
+
+
+def drawn(trace: Trace, *, columns: int) -> Iterator[Text]:
+    """Yield the lines of a waterfall, and one above each of its trees."""
+    bar_columns = max(FEWEST_BAR_COLUMNS, min(MOST_BAR_COLUMNS, columns - NAME_COLUMNS - FIGURES_COLUMNS))
+    for top in (*trace.roots, *trace.orphans):
+        yield Text(_title(top, trace), style="bold")
+        for row in flatten(top):
+            yield _line(row, bar_columns)
+
+
+def followers(spans: Iterable[Span], trace_id: str) -> Iterator[Text]:
+    """Yield a line for each span of another trace that links to this one: what was done later for it."""
+    for span in sorted(spans, key=lambda span: span.start_nanoseconds):
+        if span.trace_id != trace_id and any(link.trace_id == trace_id for link in span.links):
+            yield Text(f"linked by  {span.name} ({span.service}), trace {span.trace_id}", style="dim")
+
+
+def _title(top: Node, trace: Trace) -> str:
+    missing = "; its parent is missing" if top.span.parent_span_id else ""
+    taken = f"{top.span.name} ({top.span.service}), {_milliseconds(top.span.duration_nanoseconds)} ms{missing}"
+    return f"{taken}; {trace.spans} spans in trace {trace.trace_id}"
+
+
+def _line(row: Row, bar_columns: int) -> Text:
+    name = f"{'  ' * row.depth}{PACKAGE.sub('', row.span.name)} "
+    service = f"({row.span.service})"
+    style = "red" if row.span.status is SpanStatus.ERROR else ""
+    label = Text(name, style=style).append(service, style="dim")
+    label.truncate(NAME_COLUMNS - 1, overflow="ellipsis", pad=True)
+    offset, duration = _milliseconds(row.offset_nanoseconds), _milliseconds(row.duration_nanoseconds)
+    figures = f" {offset:>9} {duration:>9} "
+    return label.append(figures).append(bar_text(row.bar, row.own, bar_columns), style=style or "cyan")
+
+
+def _milliseconds(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e6:,.1f}"
+
+
+def _fail(sentence: str, status: int) -> NoReturn:
+    typer.echo(f"plumb trace: {sentence}", err=True)
+    raise typer.Exit(status)
