@@ -27,7 +27,9 @@ from services.kernel.clock import utc_now
 from services.kernel.errors import Overloaded
 from services.order.adapters.history import History
 from services.order.adapters.postgres import PostgresOrders
+from services.order.adapters.summaries import PostgresSummaries
 from services.order.api import PlaceOrder
+from services.order.consistency_token import OrderVersion
 from services.order.domain.order import Change
 
 
@@ -208,6 +210,15 @@ def inventory_asked_before_the_key(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PostgresOrders, "find", naive)
 
 
+def list_that_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
+    """A consistency token is checked, and the list is answered as it is."""
+
+    async def naive(_self: PostgresSummaries, _seen: OrderVersion) -> None:
+        return None
+
+    patch.setattr(PostgresSummaries, "wait_for", naive)
+
+
 def turned_away_too_late(patch: pytest.MonkeyPatch) -> None:
     """A request is turned away after its work, as if it had not been begun."""
 
@@ -285,6 +296,12 @@ DEFECTS = {
             f"{ORACLE}::test_what_was_kept_is_not_denied_while_inventory_is_away",
             "and that nothing was done when asked at",
             inventory_asked_before_the_key,
+        ),
+        Defect(
+            "list_that_waits_for_nobody",
+            f"{ORACLE}::test_a_list_holds_what_its_token_says",
+            "has it not at all",
+            list_that_waits_for_nobody,
         ),
         Defect(
             "turned_away_too_late",

@@ -7,6 +7,7 @@ What each answer claims, and the check that holds it to its word; a reason that 
 - CIRCUIT_OPEN: that, and nothing was done under this request's id before: `denied_what_was_told`;
 - IDEMPOTENCY_IN_PROGRESS: another call with this id is at work: `in_progress_alone`;
 - ORDER_NOT_CANCELLABLE: the order was rejected: `ended_otherwise`;
+- a list, to hold what the token says that it was asked for with: `listed_otherwise`;
 - DEADLINE_EXCEEDED, DEPENDENCY_UNAVAILABLE, INTERNAL, VERSION_CONFLICT: nothing, so the request is repeated until
   `unknown_to_the_end` is content.
 """
@@ -14,7 +15,7 @@ What each answer claims, and the check that holds it to its word; a reason that 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from observability.lab.chaos.requests import Answer, Cancel, Exchange, KeptOrder, Place, Read
+from observability.lab.chaos.requests import Answer, Cancel, Exchange, KeptOrder, Listing, Place, Read
 
 # Where an order may be when somebody looks later.
 LATER = {
@@ -249,6 +250,16 @@ def rejected_for_no_reason(_exchanges: Sequence[Exchange], orders: Orders) -> It
         if order.state == "REJECTED" and order.detail not in order.reasons:
             allowed = " or ".join(sorted(order.reasons)) or "no rejection"
             yield f"order {order.order_id} was rejected for {order.detail}, and inventory knows of {allowed}"
+
+
+def listed_otherwise(listings: Sequence[Listing]) -> Iterator[str]:
+    """A list that is asked for with a token is no older than the answer that the token came with, or is refused."""
+    for listing in listings:
+        asked = f"the list asked for by {listing.edge} with the token of order {listing.order_id}, {listing.told},"
+        if listing.reason == "INVALID_CONSISTENCY_TOKEN":
+            yield f"{asked} was refused as if the token were made up"
+        elif not listing.reason and listing.state not in LATER[listing.told]:
+            yield f"{asked} has it {listing.state or 'not at all'}"
 
 
 def by_order(exchanges: Sequence[Exchange]) -> dict[str, list[Exchange]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Protocol
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import aiohttp
 import orjson
 
-from observability.lab.chaos.requests import Answer, Cancel, EdgeName, Place, Read, Request
+from observability.lab.chaos.requests import Answer, Cancel, EdgeName, Listing, Place, Read, Request
 from observability.telemetry.telemetry import unobserved
 from services.infra import deadline
 from services.infra.rpc.client import open_channel
@@ -46,6 +47,9 @@ class Edge(Protocol):
     async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
         """Send the request once and wait for so long; whatever happens is an answer."""
 
+    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Look for an order in its customer's list, which must be no older than the answer that told of the order."""
+
 
 class RestEdge:
     """The REST edge."""
@@ -55,6 +59,7 @@ class RestEdge:
     def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
         self._session = session
         self._base = f"http://{address}/orders"
+        self._customers = f"http://{address}/customers"
 
     async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
         """Send it."""
@@ -68,11 +73,30 @@ class RestEdge:
         }
         try:
             async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as response:
-                return answer_of_response(response.status, await response.read())
+                body_read = await response.read()
+                answer = answer_of_response(response.status, body_read)
+                return replace(answer, consistency_token=response.headers.get("Consistency-Token", ""))
         except TimeoutError:
             return Answer(known=False, reason="TIMEOUT")
         except aiohttp.ClientError:
             return Answer(known=False, reason="CONNECTION_LOST")
+
+    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Look for it in the newest orders."""
+        listing = Listing(answer.order_id, self.name, answer.state)
+        url = f"{self._customers}/{customer_id}/orders"
+        query = {"page_size": str(api.MAX_PAGE_SIZE), "consistency_token": answer.consistency_token}
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        headers = {"X-Customer-Id": customer_id}
+        try:
+            async with self._session.get(url, params=query, headers=headers, timeout=timeout) as response:
+                document = orjson.loads(await response.read())
+        except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
+            return replace(listing, reason=type(error).__name__)
+        if reason := document.get("reason", ""):
+            return replace(listing, reason=reason)
+        states = {order["order_id"]: order["state"] for order in document["orders"]}
+        return replace(listing, state=states.get(answer.order_id, ""))
 
     def _call(self, request: Request) -> tuple[str, str, dict[str, Any] | None]:
         match request:
@@ -100,6 +124,18 @@ class GrpcEdge:
                 return answer_of_order(await self._call(request))
         except ServiceError as error:
             return answer_of_error(error)
+
+    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Look for it in the newest orders."""
+        listing = Listing(answer.order_id, self.name, answer.state)
+        query = api.ListOrders(UUID(customer_id), api.MAX_PAGE_SIZE, consistency_token=answer.consistency_token)
+        try:
+            with deadline.within(seconds):
+                page = await self._orders.list_orders(query)
+        except ServiceError as error:
+            return replace(listing, reason=error.reason)
+        states = {str(order.order_id): order.state.value for order in page.orders}
+        return replace(listing, state=states.get(answer.order_id, ""))
 
     async def _call(self, request: Request) -> api.Order:
         customer_id = UUID(request.customer_id)
@@ -160,6 +196,7 @@ def answer_of_order(order: api.Order) -> Answer:
         version=order.version,
         detail=detail,
         cancellation_requested=order.cancellation_requested,
+        consistency_token=order.consistency_token,
     )
 
 

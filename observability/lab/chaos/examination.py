@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from observability.lab.chaos.contradictions import contradictions
+from observability.lab.chaos.contradictions import contradictions, listed_otherwise
 from observability.lab.chaos.history import Delivered, History
 from observability.lab.chaos.house import House
 from observability.lab.chaos.kept import read_deliveries, read_noise, read_orders
@@ -46,6 +46,7 @@ async def examine(house: House, history: History) -> Examination:
     found += told(verdict)
     orders = await read_orders(target.databases, since=history.began_time)
     found += contradictions(history.exchanges, orders)
+    found += listed_otherwise(history.listings)
     found += deliveries_otherwise(history.deliveries, await read_deliveries(target.databases["inventory"]))
     found += errors_told(house.options.folder / "logs")
     states = dict(sorted(Counter(order.state for order in orders).items()))

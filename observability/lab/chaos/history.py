@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from observability.lab.chaos.requests import Answer, EdgeName, Exchange, Request
+from observability.lab.chaos.requests import Answer, EdgeName, Exchange, Listing, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,10 @@ class Delivered:
 
 @dataclass(slots=True)
 class History:
-    """All attempts of a round's customers, and all its deliveries; seconds count from its making."""
+    """All attempts of a round's customers, their lists, and all its deliveries; seconds count from its making."""
 
     exchanges: list[Exchange] = field(default_factory=list)
+    listings: list[Listing] = field(default_factory=list)
     deliveries: list[Delivered] = field(default_factory=list)
     noise: Counter[str] = field(default_factory=Counter)
     # The reservations that were made for no order.

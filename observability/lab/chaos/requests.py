@@ -1,6 +1,6 @@
 """What is asked of the shop, and what comes back? The same words for both edges, so that answers can be compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -56,7 +56,7 @@ class Answer:
 
     `state` is empty unless the answer tells one; `reason` is why it was refused or is not known. `detail` holds what a
     repeat must tell again word by word: the total of a sale, the shortages of a rejection. `cancellation_requested` is
-    true when the answer says that the order's end is asked for.
+    true when the answer says that the order's end is asked for. `consistency_token` is for the list of orders.
     """
 
     known: bool
@@ -66,6 +66,7 @@ class Answer:
     version: int | None = None
     detail: str = ""
     cancellation_requested: bool = False
+    consistency_token: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +99,17 @@ class KeptOrder:
     kept_seconds: float
     wished_seconds: float | None = None
     reasons: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An order in its customer's list, asked for with the token of an answer that told `told`.
+
+    `state` is what the list says, "" when the order is not in it; `reason` is why there was no list.
+    """
+
+    order_id: str
+    edge: EdgeName
+    told: str
+    state: str = ""
+    reason: str = ""

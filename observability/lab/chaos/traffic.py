@@ -128,6 +128,8 @@ class Traffic:
         del own[:-REMEMBERED]
         if generator.random() < 0.15:
             await self._until_known(request, other)
+        if generator.random() < 0.25 and (answer := answers[0]).consistency_token:
+            self._history.listings.append(await other.look(customer_id, answer))
 
     async def _cancel(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from observability.lab.chaos.contradictions import contradictions
+from observability.lab.chaos.contradictions import contradictions, listed_otherwise
 from observability.lab.chaos.edges import Edge, GrpcEdge, RestEdge, open_edges
 from observability.lab.chaos.history import History
 from observability.lab.chaos.kept import read_orders
@@ -144,6 +144,16 @@ async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Cu
     assert await customers.contradictions() == []
     assert (repeated.state, wished.cancellation_requested, again) == ("CONFIRMED", True, wished)
     assert refused.reason == "CIRCUIT_OPEN"
+
+
+async def test_a_list_holds_what_its_token_says(customers: Customers) -> None:
+    """By both edges; while it is behind, it is refused."""
+    answer = await customers.ask(customers.rest, customers.place())
+    behind = await customers.rest.look(customers.customer_id, answer, seconds=DEADLINE_SECONDS)
+    await customers.shop.catch_up()
+    told = [await edge.look(customers.customer_id, answer) for edge in (customers.rest, customers.grpc)]
+    assert list(listed_otherwise([behind, *told])) == []
+    assert [behind.reason, *(listing.state for listing in told)] == ["READ_MODEL_BEHIND", "CONFIRMED", "CONFIRMED"]
 
 
 async def test_what_is_turned_away_was_not_begun(customers: Customers) -> None:

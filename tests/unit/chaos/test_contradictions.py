@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from observability.lab.chaos.contradictions import contradictions
-from observability.lab.chaos.requests import Answer, Cancel, EdgeName, Exchange, KeptOrder, Line, Place, Read
+from observability.lab.chaos.contradictions import contradictions, listed_otherwise
+from observability.lab.chaos.requests import Answer, Cancel, EdgeName, Exchange, KeptOrder, Line, Listing, Place, Read
 
 LINES = (Line("A", 2),)
 PLACE = Place("p1", "anna", LINES)
@@ -153,6 +153,22 @@ def test_answers_that_overlap_in_time_may_come_in_any_order() -> None:
     """Who asked before the other was answered may have been served first."""
     overlapping = (told(PLACE, CONFIRMED, at=0), told(CANCEL, CANCELLED, at=1), told(READ, CONFIRMED, at=1.2))
     assert contradictions(overlapping, [KEPT]) == []
+
+
+@pytest.mark.parametrize(
+    ("listing", "found"),
+    [
+        (Listing("o1", EdgeName.REST, "CONFIRMED", "CONFIRMED"), ""),
+        (Listing("o1", EdgeName.REST, "CONFIRMED", "CANCELLED"), ""),
+        (Listing("o1", EdgeName.REST, "CONFIRMED", reason="READ_MODEL_BEHIND"), ""),
+        (Listing("o1", EdgeName.REST, "CONFIRMED", "PENDING"), "has it PENDING"),
+        (Listing("o1", EdgeName.REST, "CONFIRMED"), "has it not at all"),
+        (Listing("o1", EdgeName.REST, "CONFIRMED", reason="INVALID_CONSISTENCY_TOKEN"), "as if the token were made up"),
+    ],
+)
+def test_a_list_that_is_older_than_its_token_is_found(listing: Listing, found: str) -> None:
+    sentences = list(listed_otherwise([listing]))
+    assert [sentence.endswith(found) for sentence in sentences] == [True] * bool(found)
 
 
 def test_a_call_that_was_not_begun_may_be_repeated() -> None:
