@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import filterfalse
 from threading import Lock
-from typing import IO, Any
+from typing import IO
 
-import grpc
 import requests
 from google.protobuf.message import DecodeError
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
@@ -22,9 +20,6 @@ from structlog.typing import FilteringBoundLogger
 from observability.telemetry.environment import protocol_of
 from observability.telemetry.metrics import Metrics
 
-# With keepalive gRPC has the kernel give up bytes that no one acknowledges for 10 s: without it, a connection that was
-# lost without a word swallows spans for a quarter of an hour. Collectors hang up on clients that ping more often.
-KEEPALIVE = (("grpc.keepalive_time_ms", 300_000), ("grpc.keepalive_timeout_ms", 10_000))
 # What a span may carry. FastAPI's instrumentation also sets client.address, url.query and the like: a query holds ids.
 ALLOWED_ATTRIBUTES = frozenset(
     {
@@ -91,38 +86,12 @@ def make_exporter(rejections: Rejections, *, console: IO[str]) -> SpanExporter |
         case "console":
             return ConsoleSpanExporter(out=console, formatter=lambda span: span.to_json(indent=None) + "\n")
     if protocol_of(os.environ) == "grpc":
-        return WatchedGrpcExporter(rejections)
+        from observability.telemetry.otlp_grpc import WatchedGrpcExporter  # noqa: PLC0415 - 0.1 s where it is not used
+
+        return WatchedGrpcExporter(rejections.note)
     session = requests.Session()
     session.hooks["response"].append(partial(_look_at_response, rejections))
     return HttpExporter(session=session)
-
-
-class WatchedGrpcExporter(GrpcExporter):
-    """The SDK's exporter, which reads no answer: here rejected spans are noticed."""
-
-    def __init__(self, rejections: Rejections) -> None:
-        self._rejections = rejections
-        super().__init__(channel_options=KEEPALIVE)  # type: ignore[arg-type]  # gRPC takes numbers
-
-    def _initialize_channel_and_stub(self) -> None:
-        """Connect, as the SDK does at first and again after a failure, with our interceptor before the channel."""
-        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]  # has no annotations
-        assert self._channel is not None
-        self._client = self._stub(grpc.intercept_channel(self._channel, RejectionInterceptor(self._rejections)))
-
-
-class RejectionInterceptor(grpc.UnaryUnaryClientInterceptor):
-    """Reads the answer of each call that succeeded."""
-
-    def __init__(self, rejections: Rejections) -> None:
-        self._rejections = rejections
-
-    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: ANN401
-        """Pass the call on."""
-        call = continuation(client_call_details, request)
-        if call.code() is grpc.StatusCode.OK:
-            self._rejections.note(call.result())
-        return call
 
 
 def _look_at_response(rejections: Rejections, response: requests.Response, **_: object) -> None:
