@@ -11,8 +11,8 @@ from observability.lab.result import LoadSummary
 _OF_LOAD = frozenset({"OVERLOADED", "DEADLINE_EXCEEDED", "TIMEOUT", "CIRCUIT_OPEN"})
 # Not the platform's doing: the run was stopped.
 _INTERRUPTED = "INTERRUPTED"
-# A run that sold so large a share of what it asked for was turned away for a moment, and not for its rate.
-_KEPT_UP = 0.9
+# Where fewer of the orders fail, the rate was kept up but for a moment.
+_FELL_BEHIND = 0.1
 # Of the run's seconds: less waiting for a core than this is no reason for anything.
 _WORTH_A_WORD = 0.05
 
@@ -54,27 +54,35 @@ def judge(summary: LoadSummary, host: HostUse, asked: Asked, *, elapsed_seconds:
     others = {reason: count for reason, count in failed.items() if reason not in _OF_LOAD}
     said = []
     if of_load:
-        said.append(_too_fast(sum(of_load.values()), summary, asked, _waited(host, elapsed_seconds)))
+        said.append(_too_fast(sum(of_load.values()), summary, asked, host, elapsed_seconds))
     if others:
         said.append(f"{_part(others, 'failed')} for another reason than the rate: see the services' logs.")
     return " ".join(said)
 
 
-def _too_fast(count: int, summary: LoadSummary, asked: Asked, waited: str) -> str:
-    came, sold = asked.rate_per_second, summary.sold_per_second
+def _too_fast(count: int, summary: LoadSummary, asked: Asked, host: HostUse, elapsed_seconds: float) -> str:
+    came, waited = asked.rate_per_second, _waited(host, elapsed_seconds)
     failed = f"{count:,} of {summary.sent:,} orders were turned away or given up"
     if came is None:
-        return f"{failed} while about {_rate(sold)} a second were sold{waited}; fewer customers at a time would not be."
-    if sold < _KEPT_UP * came * (summary.confirmed + count) / summary.sent:
-        advice = f"at {_half(sold)} a second none would be"
-        return f"{failed}: this machine sells about {_rate(sold)} a second, and {came:g} came{waited}; {advice}."
-    if asked.capacity_per_second is not None and came > SHARE_OF_CAPACITY * asked.capacity_per_second:
-        sells = asked.capacity_per_second
+        done = _rate(_served(summary, elapsed_seconds))
+        return f"{failed} while about {done} a second were served{waited}; fewer customers at a time would not be."
+    sells = asked.capacity_per_second
+    if count > _FELL_BEHIND * summary.sent:
+        served = _served(summary, elapsed_seconds)
+        sells = served if sells is None else min(sells, served)
+    elif sells is None or came <= SHARE_OF_CAPACITY * sells:
         return (
-            f"{failed}: this machine sells about {_rate(sells)} a second at best, and {came:g} came{waited}; at"
-            f" {_half(sells)} none would be."
+            f"{failed} in a moment when the machine had other work{waited}; nearly all of {came:g} a second were sold."
         )
-    return f"{failed} in a moment when the machine had other work{waited}; nearly all of {came:g} a second were sold."
+    return (
+        f"{failed}: this machine sells about {_rate(sells)} a second, and {came:g} came{waited}; at {_half(sells)} a"
+        " second none would be."
+    )
+
+
+def _served(summary: LoadSummary, elapsed_seconds: float) -> float:
+    """Give the orders a second that were answered rightly: those kept to be sold later and those rejected were work."""
+    return (summary.sent - sum(failures(summary).values())) / elapsed_seconds
 
 
 def _waited(host: HostUse, elapsed_seconds: float) -> str:
