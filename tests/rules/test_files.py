@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 import yaml
@@ -63,6 +65,16 @@ def test_promtool_accepts_a_local_configuration_at_the_pace_of_a_drill(tmp_path:
     path = tmp_path / "prometheus.json"
     path.write_text(json.dumps(local))
     assert run("promtool", "check", "config", path).count("rules found") == len(rule_documents())
+
+
+def test_every_local_alert_leads_to_a_runbook_that_is_there(tmp_path: Path) -> None:
+    write_rule_files(tmp_path)
+    files = [json.loads(file.read_text()) for file in tmp_path.glob("*.rules.yml")]
+    rules = [rule for file in files for group in file["groups"] for rule in group["rules"] if "alert" in rule]
+    urls = [urlsplit(rule["annotations"]["runbook_url"]) for rule in rules]
+    assert urls
+    assert {url.scheme for url in urls} == {"file"}
+    assert all(Path(url2pathname(url.path)).is_file() for url in urls)
 
 
 def test_a_local_configuration_without_alertmanager_names_none(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from observability.prometheus.build.call_rules import call_groups
 from observability.prometheus.build.event_rules import event_groups
 from observability.prometheus.build.meta_rules import meta_groups
-from observability.prometheus.build.model import Document, Group
+from observability.prometheus.build.model import RUNBOOKS, Document, Group
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.saturation_rules import saturation_groups
 from observability.prometheus.build.service_rules import service_groups
 from observability.prometheus.build.slo_rules import slo_groups
 from observability.prometheus.build.telemetry_rules import telemetry_groups
 
+REPOSITORY = Path(__file__).parents[3]
 FILES: dict[str, Callable[[Pace], list[Group]]] = {
     "slo": slo_groups,
     "services": service_groups,
@@ -35,7 +36,12 @@ def rule_documents(*, scale: int = 1) -> dict[str, Document]:
 
 
 def write_rule_files(directory: Path, *, scale: int = 1) -> None:
-    """Write the rule files as JSON, which is YAML, so that whoever runs them needs no YAML library."""
+    """Write the rule files as JSON, which is YAML, so that whoever runs them needs no YAML library.
+
+    An alert's runbook is named by its file on this machine, which a browser opens.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+    runbooks = (REPOSITORY / RUNBOOKS).as_uri()
     for name, document in rule_documents(scale=scale).items():
-        (directory / name).write_text(json.dumps(document, indent=1))
+        text = json.dumps(document, indent=1)
+        (directory / name).write_text(text.replace(f'"runbook_url": "{RUNBOOKS}/', f'"runbook_url": "{runbooks}/'))
