@@ -5,7 +5,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -169,12 +168,11 @@ async def test_a_list_that_stays_behind_is_an_error_before_the_deadline(shop: Sh
 
 async def test_no_list_is_waited_for_longer_than_the_bound(shop: Shop, impatient: None) -> None:
     """Also by a caller who has all the time: the server keeps nothing for a consumer that is paused."""
-    order, began = await sell(shop), monotonic()
+    order = await sell(shop)
     with pytest.raises(ReadModelBehind):
         await states(shop, order, token=order.consistency_token)
-    # A caller's own bound is 5 s over gRPC, and 10 s in process. One look may take all of the short one.
-    assert monotonic() - began < 15 * SHORT_SECONDS
-    assert shop.finished(LOOK) != []
+    # In the short time there are six looks at most, and some fifty in what the caller has.
+    assert 0 < len(shop.finished(LOOK)) < 10
 
 
 async def test_more_than_a_few_do_not_wait_together(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from services.inventory.rpc.client import InventoryClient
 from services.kernel.errors import CircuitOpen, ServiceError
 from services.order.rpc.client import OrderClient
 from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, open_shop, stock
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres import PostgresServer
 
 DEADLINE_SECONDS = 10.0
@@ -51,7 +52,7 @@ class Customers:
 
     async def until_known(self, edge: Edge, request: Request) -> Answer:
         """Ask until the outcome is known."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not (answer := await self.ask(edge, request)).known:
                 await asyncio.sleep(0.05)
         return answer
@@ -109,7 +110,7 @@ async def inventory_known_to_be_away(shop: Shop) -> AsyncIterator[None]:
     connection = await asyncpg.connect(shop.inventory_dsn)
     try:
         await connection.execute("ALTER TABLE items RENAME TO items_away")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await is_open(shop):
                 pass
         yield

@@ -15,7 +15,7 @@ from services.infra.http_server import EDGE, HttpServer
 from services.infra.settings import Address
 
 # Of every wait: long, and over as soon as what is awaited is there.
-AMPLE_SECONDS = 30.0
+AMPLE_SECONDS = 300.0
 GET = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -9,6 +9,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 from services.inventory.rpc.server import SERVICE
 from tests.integration.infra.test_health import serving
+from tests.patience import PATIENCE_SECONDS
 
 
 async def answer(version: str, request: ServerReflectionRequest) -> ServerReflectionResponse:
@@ -19,7 +20,9 @@ async def answer(version: str, request: ServerReflectionRequest) -> ServerReflec
             request_serializer=ServerReflectionRequest.SerializeToString,
             response_deserializer=ServerReflectionResponse.FromString,
         )
-        answers: list[ServerReflectionResponse] = [response async for response in method(iter([request]), timeout=60)]
+        answers: list[ServerReflectionResponse] = [
+            response async for response in method(iter([request]), timeout=PATIENCE_SECONDS)
+        ]
     assert [response.original_request for response in answers] == [request]
     return answers[0]
 

@@ -110,7 +110,7 @@ def test_it_goes_on_when_nobody_reads_what_it_prints(port_base: int, marked: Mar
         process.stdout.close()
         wait_until_it_runs(process, tmp_path / "up" / f"{port_base}.json")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert marked.leftovers() == []
 
 
@@ -118,7 +118,7 @@ def test_it_goes_on_when_standard_output_is_full(port_base: int, marked: Marked,
     with Path("/dev/full").open("w") as full, up(port_base, marked, tmp_path / "up", stdout=full) as process:
         wait_until_it_runs(process, tmp_path / "up" / f"{port_base}.json")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert marked.leftovers() == []
 
 

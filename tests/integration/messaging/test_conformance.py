@@ -9,6 +9,7 @@ from services.infra.messaging.log import EventLog, Fenced, Replaced
 from services.infra.messaging.message import LogState, Message
 from services.infra.messaging.relay import BATCH_SIZE
 from tests.integration.messaging.conftest import everything, message
+from tests.patience import PATIENCE_SECONDS
 
 Logs = tuple[EventLog, EventLog]
 
@@ -110,10 +111,10 @@ async def test_a_log_that_was_reset_is_another(logs: Logs) -> None:
 @pytest.mark.parametrize("logs", ["postgres", "nats"], indirect=True)
 async def test_a_reader_waits_for_what_comes(logs: Logs) -> None:
     """It is told soon after the append, not when its wait is over."""
-    reading = asyncio.create_task(logs[1].read(after=0, limit=10, wait_seconds=30))
+    reading = asyncio.create_task(logs[1].read(after=0, limit=10, wait_seconds=2 * PATIENCE_SECONDS))
     await asyncio.sleep(0)
     sent = message()
     await append(logs[0], [sent])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         batch = await reading
     assert [delivery.message for delivery in batch.deliveries] == [sent]

@@ -20,6 +20,7 @@ from services.local.nats import EmbeddedNats
 from tests.integration.messaging.conftest import OpenDatabases, everything, message, two_logs
 from tests.integration.messaging.consuming import NAME, Bench
 from tests.integration.messaging.relaying import Store, run
+from tests.patience import PATIENCE_SECONDS
 
 SUBJECT = b"shop.events.order.placed"
 
@@ -84,7 +85,7 @@ async def publish(server: EmbeddedNats, *strays: bytes) -> None:
         login = f'{{"user":"{address.username}","pass":"{address.password}","headers":true,"verbose":false}}'
         writer.write(b"CONNECT " + login.encode() + b"\r\n" + b"".join(strays) + b"PING\r\n")
         await writer.drain()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await reader.readline()).startswith(b"INFO")
             while (line := await reader.readline()) != b"PONG\r\n":
                 assert line.startswith(b"PING"), line
@@ -94,7 +95,7 @@ async def publish(server: EmbeddedNats, *strays: bytes) -> None:
 
 async def settled(log: NatsLog, count: int) -> None:
     """Wait until the log has as many messages: JetStream stores what nobody waits for a little later."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await log.state()).count < count:
             await asyncio.sleep(0.02)
 

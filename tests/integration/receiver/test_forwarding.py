@@ -22,7 +22,7 @@ from tests.integration.receiver.conftest import StartReceiver
 from tests.integration.receiver.http import ask, export
 from tests.integration.receiver.requests import request_of
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 300.0
 
 
 def forwarded(address: str, outcome: str) -> float:

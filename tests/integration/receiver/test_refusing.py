@@ -78,7 +78,7 @@ def test_senders_of_heads_alone_keep_nobody_out(start_receiver: StartReceiver) -
     receiver = start_receiver(maximum_pending_requests=1)
     host, _, port = receiver.address.rpartition(":")
     head = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n"
-    slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(5)]
+    slow = [socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) for _ in range(5)]
     for connection in slow:
         connection.sendall(head)
     assert export(receiver.address, request_of("one").SerializeToString()).status == 200
@@ -88,7 +88,7 @@ def test_senders_of_heads_alone_keep_nobody_out(start_receiver: StartReceiver) -
 
 def test_a_head_without_end_is_refused(receiver: RunningReceiver) -> None:
     host, _, port = receiver.address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Endless: " + b"a" * 100_000)
         assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
 
