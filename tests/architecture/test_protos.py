@@ -1,5 +1,7 @@
 """Is the generated code what the .proto files say, and would we notice if it were not?"""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -72,3 +74,21 @@ def generate(protos: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the generator that lies in this folder."""
     command = [sys.executable, str(protos / "generate.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+
+
+def test_strangers_generate_code_with_buf_and_without_a_registry(protos: Path, tmp_path: Path) -> None:
+    """As a client of another language does: `buf generate protos` with a plugin of its own."""
+    scripts = Path(sys.executable).parent
+    plugin = {"local": str(scripts / "protoc-gen-mypy"), "out": str(tmp_path / "out")}
+    template = json.dumps({"version": "v2", "plugins": [plugin]})
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path), "HTTPS_PROXY": "http://127.0.0.1:1"}
+    run = subprocess.run(
+        [scripts / "buf", "generate", protos, "--template", template],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert run.stderr.count("Failure") == run.returncode == 0
+    assert (tmp_path / "out/shop/order/v1/order_service_pb2.pyi").exists()
