@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 import sys
 import threading
 import time
@@ -171,6 +172,8 @@ def take_over_standard_error(log: FilteringBoundLogger) -> None:
     threading.excepthook = lambda args: log.error("thread.failed", thread=str(args.thread), exc_info=args.exc_value)
     sys.unraisablehook = lambda args: log.error("finalizer.failed", of=_name_of(args.object), exc_info=args.exc_value)
     try:
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return  # a file does not wait, and whoever shares it goes on from the place where we end
         # Opened anew: the flag would else be shared with all who have the same pipe or terminal.
         unblocked = os.open("/dev/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
     except OSError:  # closed, a socket, or another user's: it stays as it is
