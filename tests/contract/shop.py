@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from observability.telemetry import setup
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.telemetry import Telemetry
-from services.infra import postgres
+from services.infra import cache, postgres
 from services.infra.admission import Admission
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
@@ -34,6 +34,7 @@ from services.inventory.sweeper import Sweeper
 from services.kernel.money import Money
 from services.notification.bootstrap import NotificationParts, bootstrap_notification
 from services.order import api as order_api
+from services.order.adapters import summaries
 from services.order.bootstrap import OrderParts, bootstrap_order
 from services.order.rpc import server as order_rpc
 from services.order.rpc.client import OrderClient
@@ -147,6 +148,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             telemetry=telemetry["inventory"],
             reservation_ttl_seconds=60,
             hint_store=hint_store,
+            hint_lifetime_seconds=10 * AMPLE_SECONDS,
         )
         inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":
@@ -205,10 +207,12 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
 
 @contextmanager
 def waits(seconds: float) -> Iterator[None]:
-    """Let calls wait so long for a connection and for a lock, for the time of a block."""
+    """Let calls wait so long for a connection, a lock, the cache and the list, for the time of a block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(postgres, "ACQUIRE_SECONDS", seconds)
         patch.setattr(postgres, "LOCK_SECONDS", seconds)
+        patch.setattr(cache, "WAIT_SECONDS", seconds)
+        patch.setattr(summaries, "MOST_WAIT_SECONDS", seconds)
         yield
 
 
