@@ -140,8 +140,9 @@ class Publisher:
         stack.push_async_callback(database.close, timeout_seconds=1.0)
         log = await open_log(dsns["event_log"], telemetry=runtime.for_context("log"))
         stack.push_async_callback(log.close)
-        outbox = Outbox(database=database, to_message=message_of)
-        return Publisher(dsns, runtime, outbox, Relay(outbox=outbox, log=log, telemetry=RelayTelemetry(telemetry)))
+        relay_telemetry = RelayTelemetry(telemetry)
+        outbox = Outbox(database=database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
+        return Publisher(dsns, runtime, outbox, Relay(outbox=outbox, log=log, telemetry=relay_telemetry))
 
     async def block(self, events: int) -> float:
         """Fill the outbox, let the relay empty it, and return events a second. Raises LoadError."""

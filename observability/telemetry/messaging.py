@@ -85,6 +85,10 @@ class RelayTelemetry:
         if again:
             self._telemetry.metrics.relay_republished.add(events, self._telemetry.context)
 
+    def unreadable(self, event_id: UUID, error: Exception) -> None:
+        """Record that a stored event cannot be published by this release; the log line has the stack."""
+        self._telemetry.log.error("messaging.event_unreadable", event_id=str(event_id), exc_info=error)
+
     def log_was_lost(self) -> None:
         """Record that the log lacks what it acknowledged, so that everything is published again."""
         self._telemetry.log.warning("messaging.event_log_lost")

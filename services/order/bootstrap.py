@@ -113,7 +113,9 @@ def bootstrap_order(
         attempt_seconds=grace_seconds,
         telemetry=telemetry,
     )
-    relay = Relay(outbox=Outbox(database=database, to_message=message_of), log=log, telemetry=RelayTelemetry(telemetry))
+    relay_telemetry = RelayTelemetry(telemetry)
+    outbox = Outbox(database=database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
+    relay = Relay(outbox=outbox, log=log, telemetry=relay_telemetry)
     consumer = projection(read_database, log, telemetry)
     workers = (
         Worker("relay", relay.step, telemetry=telemetry, at_end=relay.give_up),

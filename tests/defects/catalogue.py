@@ -155,7 +155,7 @@ def naive_cursor(patch: pytest.MonkeyPatch) -> None:
         select = "SELECT * FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2"
         rows = await self._database.fetch("SELECT events", select, seen, limit)
         seen = max([seen, *(row["sequence"] for row in rows)])
-        return [self._stored(row) for row in rows]
+        return [stored for row in rows if (stored := self._stored(row))]
 
     patch.setattr(Outbox, "unpublished", after_the_last)
 

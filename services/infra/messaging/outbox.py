@@ -41,11 +41,23 @@ class Stored:
 
 
 class Outbox:
-    """The tables `events`, `outbox` and `relay` of one database; `to_message` says how an event's row is published."""
+    """The tables `events`, `outbox` and `relay` of one database; `to_message` says how an event's row is published.
 
-    def __init__(self, *, database: Database, to_message: Callable[[asyncpg.Record], Message]) -> None:
+    A row that it cannot read, by hand or of a newer release, is told to `on_unreadable`. It stays in the outbox with
+    the later ones of its stream, whose age an alert sees, until this process is another; the other streams go on.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        to_message: Callable[[asyncpg.Record], Message],
+        on_unreadable: Callable[[UUID, Exception], None],
+    ) -> None:
         self._database = database
         self._to_message = to_message
+        self._on_unreadable = on_unreadable
+        self._held: set[UUID] = set()
 
     async def take_lease(self, holder: str, seconds: float, *, above_epoch: int = 0) -> Lease | None:
         """Take or renew the lease; None while another holds it. Its epoch is higher than `above_epoch`."""
@@ -72,9 +84,9 @@ class Outbox:
         # Purpose: a version is inserted only after the one before has committed, so outbox_id keeps their order.
         select = """
             SELECT events.* FROM outbox JOIN events USING (stream_id, version)
-            ORDER BY outbox_id LIMIT $1"""
-        rows = await self._database.fetch("SELECT outbox", select, limit)
-        return [self._stored(row) for row in rows]
+            WHERE NOT stream_id = ANY($1)
+            ORDER BY outbox_id LIMIT $2"""
+        return await self._readable("SELECT outbox", select, limit)
 
     async def to_republish(self, lease: Lease, limit: int) -> list[Stored]:
         """Return the next stored events of the range that is published again, in order.
@@ -83,9 +95,10 @@ class Outbox:
         what its aggregate stores after it, which has a sequence beyond the range.
         """
         # Purpose: in the order of storing, which keeps the order within each aggregate.
-        select = "SELECT * FROM events WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3"
-        arguments = (lease.republish_after, lease.republish_to, limit)
-        return [self._stored(row) for row in await self._database.fetch("SELECT events", select, *arguments)]
+        select = """
+            SELECT * FROM events WHERE NOT stream_id = ANY($1) AND sequence > $2 AND sequence <= $3
+            ORDER BY sequence LIMIT $4"""
+        return await self._readable("SELECT events", select, lease.republish_after, lease.republish_to, limit)
 
     async def mark_published(
         self, events: Sequence[Stored], *, lease: Lease, log: LogState, reached: int | None = None
@@ -138,5 +151,22 @@ class Outbox:
         (row,) = await self._database.fetch("SELECT outbox depth", select)
         return row["depth"], max(0.0, row["age"])
 
-    def _stored(self, row: asyncpg.Record) -> Stored:
-        return Stored(row["stream_id"], row["version"], row["sequence"], self._to_message(row))
+    async def _readable(self, summary: str, select: str, *arguments: object) -> list[Stored]:
+        """Return what a query finds, as messages; its first parameter is what streams to leave out."""
+        while True:
+            rows = await self._database.fetch(summary, select, list(self._held), *arguments)
+            held_before = len(self._held)
+            found = [stored for row in rows if (stored := self._stored(row))]
+            if len(self._held) == held_before:
+                return found
+
+    def _stored(self, row: asyncpg.Record) -> Stored | None:
+        """Return the event of a row, None for one of a stream that is held."""
+        if row["stream_id"] in self._held:
+            return None
+        try:
+            return Stored(row["stream_id"], row["version"], row["sequence"], self._to_message(row))
+        except (LookupError, TypeError, ValueError) as error:
+            self._held.add(row["stream_id"])
+            self._on_unreadable(row["event_id"], error)
+            return None

@@ -13,9 +13,13 @@ from services.infra.messaging.outbox import Lease, Outbox
 from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
 
+UNKNOWN = "order.unknown"
+
 
 def to_message(row: asyncpg.Record) -> Message:
-    """Publish an event's row as it is."""
+    """Publish an event's row as it is. Raises ValueError for one of a type that no release knows."""
+    if row["type"] == UNKNOWN:
+        raise ValueError(row["type"])
     return Message(
         event_id=row["event_id"],
         type=row["type"],
@@ -51,7 +55,7 @@ class Store:
 
     def outbox(self) -> Outbox:
         """The outbox."""
-        return Outbox(database=self.database, to_message=to_message)
+        return Outbox(database=self.database, to_message=to_message, on_unreadable=lambda _event_id, _error: None)
 
     def relay(self, log: EventLog, *, lease_seconds: float = 60.0, batch_size: int = 10) -> Relay:
         """One more candidate."""

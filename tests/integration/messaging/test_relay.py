@@ -15,7 +15,7 @@ from services.infra.worker import Worker
 from services.kernel.errors import Unavailable
 from tests.cancelling import is_cancelled_at
 from tests.integration.messaging.conftest import OpenDatabases, everything
-from tests.integration.messaging.relaying import Store, run
+from tests.integration.messaging.relaying import UNKNOWN, Store, run
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -295,3 +295,29 @@ async def test_a_relay_that_is_cancelled_anywhere_loses_and_repeats_nothing(stor
     assert wait > 10
     assert await published(log) == events
     assert (await store.row()).published_count == len(events)
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["the log is whole", "the log was wiped"])
+async def test_an_event_that_this_release_cannot_read_holds_up_its_own_stream_alone(
+    store: Store, log: PostgresLog, is_lost: bool
+) -> None:
+    """It stays in the outbox, and another release publishes it; also when the log is filled again meanwhile."""
+    stream_id = uuid4()
+    before = await store.store(12)
+    await store.store(2, stream_id=stream_id)
+    after = await store.store(12)
+    await store.execute(f"UPDATE events SET type = '{UNKNOWN}' WHERE stream_id = '{stream_id}' AND version = 1")
+    relay = store.relay(log)
+    await run(relay)
+    assert await published(log) == [*before, *after]
+    if is_lost:
+        await log.reset()
+        await store.end_leases()
+        relay = store.relay(log)
+        await run(relay)
+        assert await published(log) == [*before, *after]
+    assert await store.waiting() == 2
+    await store.execute("UPDATE events SET type = 'order.placed'")
+    await store.end_leases()
+    await run(store.relay(log))
+    assert (await store.waiting(), len(await published(log))) == (0, 26)
