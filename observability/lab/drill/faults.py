@@ -13,12 +13,12 @@ from observability.lab.drill.databases import (
     stock_changed_by_hand,
 )
 from observability.lab.drill.processes import (
-    besieged,
     crowded_out,
     flooded,
     killed,
     lists_behind_a_lock,
     mail_client_cancels,
+    mail_client_leaks,
     mail_folder_gone,
     receiver_stands_still,
     reservations_abandoned,
@@ -71,7 +71,7 @@ FAULTS = (
     ),
     Fault("ShopCpuSaturated", "notification is asked for its metrics without a pause", flooded("notification")),
     Fault("ShopRunQueueWaiting", "three busy programs share notification's core", crowded_out("notification")),
-    Fault("ShopMemoryHigh", "thousands begin a request to notification and do not end it", besieged("notification")),
+    Fault("ShopMemoryHigh", "the mail client keeps the buffer of each message", mail_client_leaks),
     Fault("ShopOutboxStalled", "the event log's head is locked", locked("event_log", "event_log_head")),
     Fault("ShopRelayLeaderless", "a relay that is no more holds the lease", lease_left_behind),
     Fault("ShopConsumerLagging", "notification's cursor is locked", locked("notification", "consumer_cursors")),

@@ -1,4 +1,4 @@
-"""What can go wrong with a process? It dies, stands still, stumbles, or is flooded."""
+"""Faults of one process: it dies, stands still, stumbles, is flooded, or its mail client is at fault."""
 
 import asyncio
 import os
@@ -25,9 +25,6 @@ HOGS = 3
 FEW_CONNECTIONS = 4
 STUMBLE_SECONDS = 0.25
 ABANDONED = 60
-CONNECTIONS = 12_000
-# Below what the server takes of a request line's headers, so that it waits for their end.
-UNFINISHED = b"GET /metrics HTTP/1.1\r\nHost: shop\r\nX-Unfinished: " + b"x" * 48_000
 
 
 def killed(name: str) -> Begin:
@@ -115,34 +112,6 @@ def crowded_out(name: str) -> Begin:
     return begin
 
 
-def besieged(name: str) -> Begin:
-    """Thousands of callers begin a request and do not end it; each costs memory, which only a restart gives back."""
-
-    @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
-        host, _, port = scene.house.admin_address(name).rpartition(":")
-        writers: list[asyncio.StreamWriter] = []
-
-        async def besiege() -> None:
-            for _ in range(CONNECTIONS):
-                _, writer = await asyncio.open_connection(host, int(port))
-                writers.append(writer)
-                writer.write(UNFINISHED)
-                with suppress(ConnectionError):
-                    await writer.drain()
-
-        async with going_on(besiege()):
-            try:
-                yield
-            finally:
-                for writer in writers:
-                    writer.transport.abort()
-                await scene.house.kill(name)
-                await scene.house.start_ready(name)
-
-    return begin
-
-
 @asynccontextmanager
 async def lists_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
     """The table of the lists is locked while customers ask for theirs: all connections of its pool wait."""
@@ -188,7 +157,14 @@ async def mail_folder_gone(scene: Scene) -> AsyncIterator[None]:
 @asynccontextmanager
 async def mail_client_cancels(scene: Scene) -> AsyncIterator[None]:
     """Notification's mail client lets out a cancellation that its caller did not ask for: its worker ends."""
-    async with restarted(scene, "notification", DRILL_MAIL_CANCELS="yes"):
+    async with restarted(scene, "notification", DRILL_MAIL="cancels"):
+        yield
+
+
+@asynccontextmanager
+async def mail_client_leaks(scene: Scene) -> AsyncIterator[None]:
+    """Notification's mail client keeps the buffer of each message that it has sent; only a restart frees them."""
+    async with restarted(scene, "notification", DRILL_MAIL="leaks"):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Run notification; with DRILL_MAIL_CANCELS its mail client lets out a cancellation of its own."""
+"""Run notification; DRILL_MAIL gives it a mail client with a fault: `cancels` or `leaks`."""
 
 import asyncio
 import os
@@ -7,10 +7,12 @@ from services.infra import lifecycle, program
 from services.infra.settings import read_settings
 from services.notification.__main__ import serve
 from services.notification.api import Notification
+from services.notification.application.ports import Sender
 from services.notification.bootstrap import make_sender
 from services.notification.settings import NotificationSettings
 
-CANCELS_VARIABLE = "DRILL_MAIL_CANCELS"
+FAULT_VARIABLE = "DRILL_MAIL"
+BUFFER_BYTES = 256 * 1024
 
 
 class CancellingSender:
@@ -21,9 +23,34 @@ class CancellingSender:
         raise asyncio.CancelledError
 
 
+class LeakingSender:
+    """A sender as of a library that never frees the buffer of a message it has sent."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._buffers: list[bytes] = []
+
+    async def send(self, notification: Notification) -> None:
+        """Send, and keep a buffer. Raises as the sender does."""
+        await self._sender.send(notification)
+        self._buffers.append(b"x" * BUFFER_BYTES)  # written to: untouched pages are not resident
+
+
+def sender_of(settings: NotificationSettings) -> Sender:
+    """Return the sender of the settings, or the one with the fault that is asked for."""
+    match os.environ.get(FAULT_VARIABLE):
+        case None:
+            return make_sender(settings)
+        case "cancels":
+            return CancellingSender()
+        case "leaks":
+            return LeakingSender(make_sender(settings))
+        case unknown:
+            raise SystemExit(f"{FAULT_VARIABLE} must be cancels or leaks, not {unknown!r}")
+
+
 def command(_arguments: list[str]) -> None:
     """Serve."""
-    sender_of = (lambda _: CancellingSender()) if CANCELS_VARIABLE in os.environ else make_sender
     settings = read_settings(NotificationSettings)
     lifecycle.run("notification", settings, lambda runtime: serve(settings, runtime, sender_of=sender_of))
 
