@@ -8,7 +8,7 @@ from observability.lab.host import HostUse
 from observability.lab.result import LoadSummary
 
 # Failures of orders that come faster than they are sold. Of the others no rate is the cause.
-_OF_LOAD = frozenset({"OVERLOADED", "DEADLINE_EXCEEDED", "TIMEOUT", "CIRCUIT_OPEN"})
+_OF_LOAD = frozenset({"OVERLOADED", "DEADLINE_EXCEEDED", "TIMEOUT", "CIRCUIT_OPEN", "TOO_MANY_CONNECTIONS"})
 # Not the platform's doing: the run was stopped.
 _INTERRUPTED = "INTERRUPTED"
 # Where fewer of the orders fail, the rate was kept up but for a moment.

@@ -51,6 +51,15 @@ def test_a_rate_beyond_the_machine_is_named_with_the_one_that_would_do() -> None
     )
 
 
+def test_customers_whose_connections_the_edge_refuses_came_too_fast() -> None:
+    """The edge takes 1,000 connections of an address, fewer than a run may open."""
+    told = judged(run(sold=1_463, TOO_MANY_CONNECTIONS=1_500), rate=None)
+    assert told == (
+        "1,500 of 3,000 orders were turned away or given up while about 50 a second were served; its services waited"
+        " 21 s for a core; fewer customers at a time would not be."
+    )
+
+
 def test_orders_that_are_kept_to_be_sold_later_were_served() -> None:
     """Of a platform with far too much to do 12 were sold at once and 43 kept: that is no machine that sells 0.4."""
     told = judged(run(sold=12, pending=251, OVERLOADED=447))
