@@ -69,8 +69,8 @@ class Connections:
         self._without_request[connection] = self._clock()
 
     def left_unread(self, connection: Connection) -> None:
-        """Note that the client does not read its answers."""
-        self._unread[connection] = self._clock()
+        """Note that answers wait for the client to read them, if that was not known."""
+        self._unread.setdefault(connection, self._clock())
 
     def read(self, connection: Connection) -> None:
         """Note that the client reads again."""

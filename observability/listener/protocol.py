@@ -67,16 +67,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def refuse(self, refusal: Refused) -> None:
         """Answer where HTTP allows it, and close."""
-        if self.transport.is_closing():
-            return
-        self._connections_of_listener.on_refused(refusal.reason)
-        if self._may_answer():
-            self.transport.write(response(refusal, self.server_state.default_headers))
-        self.transport.close()
+        if not self.transport.is_closing():
+            self._connections_of_listener.on_refused(refusal.reason)
+            if self._may_answer():
+                self.transport.write(response(refusal, self.server_state.default_headers))
+            self.transport.close()
+        self._limit_closing()
 
     def abort(self) -> None:
         """Close at once, whatever was not sent."""
         self.transport.abort()
+
+    def _limit_closing(self) -> None:
+        """Limit the time for what was written before the close: a transport waits for its reader for ever."""
+        self._connections_of_listener.left_unread(self)
 
     def _may_answer(self) -> bool:
         if self.cycle is None:
@@ -146,9 +150,11 @@ class LimitedProtocol(HttpToolsProtocol):
     # What uvicorn and the transport call.
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request, or for the end of a connection that is not kept."""
         super().on_response_complete()
-        if not self.transport.is_closing() and self.cycle.response_complete:
+        if self.transport.is_closing():
+            self._limit_closing()
+        elif self.cycle.response_complete:
             self._connections_of_listener.answered(self)
 
     def pause_writing(self) -> None:
@@ -157,6 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._connections_of_listener.left_unread(self)
 
     def resume_writing(self) -> None:
-        """Note that the client reads again."""
+        """Note that the client reads again; a connection that is closed must be read to its end."""
         super().resume_writing()
-        self._connections_of_listener.read(self)
+        if not self.transport.is_closing():
+            self._connections_of_listener.read(self)

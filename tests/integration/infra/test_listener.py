@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -102,7 +103,7 @@ async def say(send: Send, body: bytes) -> None:
 
 @asynccontextmanager
 async def serving(
-    limits: Limits = EDGE, *, handle: Callable[[], Awaitable[bytes]] | None = None
+    limits: Limits = EDGE, *, handle: Callable[[], Awaitable[bytes]] | None = None, high_water_bytes: int | None = None
 ) -> AsyncIterator[Served]:
     """Serve an application that keeps what it is sent, within limits."""
     served: Served
@@ -110,6 +111,8 @@ async def serving(
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         served.headers.append(dict(scope["headers"]))
         served.bodies.append(await body_of(receive))
+        if high_water_bytes is not None:
+            cast(Any, send).__self__.transport.set_write_buffer_limits(high=high_water_bytes)
         await say(send, await handle() if handle else b"hello")
 
     metrics = Metrics(registry=CollectorRegistry())
@@ -313,6 +316,22 @@ async def test_client_that_does_not_read_its_answers_is_left() -> None:
     async with serving(Limits(unread_seconds=0.2), handle=handle) as served:
         client = await served.connect()
         client.writer.write(GET * 10)
+        await until(lambda: served.refusals("ANSWER_UNREAD") == 1)
+        await until(lambda: served.open_count() == 0)
+
+
+@pytest.mark.parametrize("request_", [GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")])
+async def test_closed_connection_is_not_kept_for_a_client_that_does_not_read(request_: bytes) -> None:
+    """What is below the transport's high-water mark pauses nobody; the transport waits for its reader all the same."""
+
+    async def handle() -> bytes:
+        return bytes(16 * MEBIBYTE)
+
+    limits = Limits(head_seconds=0.2, unread_seconds=0.2)
+    async with serving(limits, handle=handle, high_water_bytes=64 * MEBIBYTE) as served:
+        client = await served.connect()
+        cast(asyncio.Transport, client.writer.transport).pause_reading()
+        client.writer.write(request_)
         await until(lambda: served.refusals("ANSWER_UNREAD") == 1)
         await until(lambda: served.open_count() == 0)
 
