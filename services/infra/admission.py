@@ -1,4 +1,4 @@
-"""Is there room for one more request? Decided before anything is spent on it, since a late no costs as much as a yes.
+"""Admission control: a request is admitted or refused before work is spent on it, since a late refusal costs as much.
 
 Without it every request is let in, each of them waits for the same processor and the same connections, all come too
 late, and a server that is busy all the time answers nobody in time. A fixed number of requests at once is not enough
@@ -43,7 +43,7 @@ MOST_RECENT = 64
 
 
 class DeadlineTooShort(DeadlineExceeded):
-    """The deadline is too short for this call; nothing was done."""
+    """The deadline is too short for this call, so it was not begun; an earlier one may have been."""
 
 
 class Priority(IntEnum):
@@ -92,7 +92,7 @@ class Admission:
     def enter(
         self, operation: str, priority: Priority, *, stage: str, remaining_seconds: float
     ) -> AbstractContextManager[None]:
-        """Let a request in for the time of a block, or raise Overloaded or DeadlineTooShort: nothing was done then."""
+        """Let a request in for the time of a block, or raise Overloaded or DeadlineTooShort: it is not begun then."""
         reason = self._refusal(operation, priority, remaining_seconds) if self._enabled else ""
         self._telemetry.decided(stage, reason or "admitted")
         if reason == "deadline":

@@ -11,11 +11,11 @@ RETRY_AFTER_SECONDS = 1.0
 
 
 class LockTimeout(Overloaded):
-    """Somebody held a row for longer than lock_timeout; nothing was done."""
+    """A row was locked for longer than lock_timeout, so the transaction was rolled back."""
 
 
 class TransactionAborted(Overloaded):
-    """PostgreSQL ended the transaction for another one's sake; nothing was done."""
+    """PostgreSQL rolled the transaction back to resolve a conflict with another."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How does an RPC reach a context? One place admits, parses, sets the deadline, observes, and types the errors.
+"""gRPC server of a context: one place admits, parses, sets the deadline, observes, and types the errors.
 
 Where handlers keep the processor busy, calls queue in gRPC's own threads, and Python knows of none of them until their
 callers have left. So there are limits there too, below what the door in `services.infra.admission` sees.
@@ -25,7 +25,7 @@ from services.infra.rpc.health import Health
 from services.infra.rpc.keepalive import SERVER_OPTIONS
 from services.infra.rpc.reflection import Reflection
 from services.infra.settings import Address
-from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
+from services.kernel.errors import DeadlineExceeded, Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
 
 MAX_MESSAGE_BYTES = 256 * 1024
 # One process has one database pool; far more calls than connections only wait for each other.
@@ -84,14 +84,11 @@ class UnaryMethod:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         time_remaining: float | None = context.time_remaining()
         seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
+        is_repeat = PREVIOUS_ATTEMPTS in metadata
         try:
             place = self._admission.enter(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
-        except DeadlineTooShort as error:
-            return await self._abort(context, error)
-        except Overloaded as error:
-            # That this call was not begun is untrue of one that gRPC repeats: an attempt before may have been.
-            is_repeat = PREVIOUS_ATTEMPTS in metadata
-            return await self._abort(context, Unavailable(error.retry_after_seconds) if is_repeat else error)
+        except (Overloaded, DeadlineTooShort) as error:
+            return await self._abort(context, of_repeat(error) if is_repeat else error)
         observed = server_call(self._telemetry, self._name, metadata, continues_trace=self._continues_traces)
         with place, observed as call, deadline.within(seconds):
             context.set_trailing_metadata(_traceresponse(call))
@@ -100,7 +97,7 @@ class UnaryMethod:
                 call.status_code = "OK"
                 return response.SerializeToString()
             except ServiceError as error:
-                failure = error
+                failure = of_repeat(error) if is_repeat else error
             except Exception as bug:  # noqa: BLE001  # the boundary: logged with its stack, answered as INTERNAL
                 failure = self._report(bug)
             call.status_code = CODES[failure.kind].name
@@ -123,6 +120,16 @@ class UnaryMethod:
         pushback = (DO_NOT_RETRY,) if error.kind is Kind.UNAVAILABLE else ()
         await context.abort(CODES[error.kind], str(error), trailing_metadata=(details, *pushback, *more))
         raise AssertionError("abort raises")
+
+
+def of_repeat(error: ServiceError) -> ServiceError:
+    """Return the error without the claim that the call was not begun: an attempt of gRPC before may have been."""
+    match error:
+        case Overloaded():
+            return Unavailable(error.retry_after_seconds)
+        case DeadlineTooShort():
+            return DeadlineExceeded()
+    return error
 
 
 def _traceresponse(call: Call) -> tuple[tuple[str, str], ...]:

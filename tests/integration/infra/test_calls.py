@@ -18,7 +18,7 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
-from services.infra.admission import Admission
+from services.infra.admission import Admission, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import RpcClient, open_channel
 from services.infra.rpc.server import RpcServer
@@ -34,6 +34,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
 
 LATE_SECONDS = 60.0
+LOST = "not now"
 METHOD = "shop.inventory.v1.InventoryService/GetStock"
 QUERY = api.GetStock(("A",))
 Answer = Callable[[bytes, Any], Awaitable[bytes]]
@@ -52,7 +53,7 @@ class Attempts:
         metadata = dict(context.invocation_metadata() or ())
         self.seen.append(str(metadata.get(PREVIOUS_ATTEMPTS, "")))
         if len(self.seen) <= self.failures:
-            await context.abort(self.code, "not now")
+            await context.abort(self.code, LOST)
         return pb.GetStockResponse().SerializeToString()
 
 
@@ -173,24 +174,45 @@ async def test_a_repeat_is_counted_where_it_arrives() -> None:
     assert repeats == attempts.seen.count("") > 0
 
 
-async def test_a_repeat_that_is_turned_away_is_not_told_that_nothing_was_begun() -> None:
+def a_full_door() -> Admission:
+    """Return the admission of a server that keeps up with nothing."""
+    telemetry = AdmissionTelemetry(counting("inventory"))
+    return Admission(connections=1, late_seconds=lambda: LATE_SECONDS, telemetry=telemetry)
+
+
+def a_slow_door() -> Admission:
+    """Return the admission of a server that took longer for the method than any caller waits."""
+    now = 0.0
+    telemetry = AdmissionTelemetry(counting("inventory"))
+    slow = Admission(connections=1, late_seconds=lambda: 0.0, telemetry=telemetry, clock=lambda: now)
+    with slow.enter(METHOD, Priority.READ, stage="grpc", remaining_seconds=LATE_SECONDS):
+        now = LATE_SECONDS
+    return slow
+
+
+@pytest.mark.parametrize(
+    ("door", "first", "repeated"),
+    [(a_full_door, Overloaded(1.0), Unavailable(1.0)), (a_slow_door, DeadlineTooShort(), DeadlineExceeded())],
+)
+async def test_a_repeat_that_is_turned_away_is_not_told_that_nothing_was_begun(
+    door: Callable[[], Admission], first: ServiceError, repeated: ServiceError
+) -> None:
     """The attempt before it may have been, and the caller knows of one call alone."""
-    full = Admission(
-        connections=1, late_seconds=lambda: LATE_SECONDS, telemetry=AdmissionTelemetry(counting("inventory"))
-    )
     attempts = Attempts(failures=10_000)
     async with (
         serving(attempts.answer) as lost,
-        real_server(FakeInventory(), unobserved("test"), admission=full) as target,
+        real_server(FakeInventory(), unobserved("test"), admission=door()) as target,
         calling(f"{lost},{target}") as client,
     ):
         endings = []
         for _ in range(8):
             firsts = attempts.seen.count("")
-            ending = await ending_of(client.get_stock(QUERY))
-            endings.append((attempts.seen.count("") > firsts, ending))
-    # One that begins at the lost server ends at the full one, and one that begins at the full one ends there.
-    assert set(endings) == {(True, Unavailable), (False, Overloaded)}
+            with pytest.raises(ServiceError) as caught:
+                await client.get_stock(QUERY)
+            assert isinstance(caught.value.__cause__, grpc.aio.AioRpcError)
+            endings.append((attempts.seen.count("") > firsts, caught.value.__cause__.details()))
+    # One that begins at the lost server ends at ours, or was repeated there; one that begins at ours ends there.
+    assert set(endings) - {(True, LOST)} == {(True, str(repeated)), (False, str(first))}
 
 
 @asynccontextmanager
