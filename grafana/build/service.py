@@ -1,4 +1,4 @@
-"""How is one process doing? Rate, errors and duration of its use cases, RPCs and HTTP requests, by `$job`."""
+"""Dashboard of one process: rate, errors and duration of its use cases, RPCs and HTTP requests, by `$job`."""
 
 from grafana.build.panel import Board, Heading, Panel, Query, Row, Words
 from grafana.build.promql import chosen, per_second, share, total

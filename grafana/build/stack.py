@@ -1,4 +1,4 @@
-"""Does telemetry arrive, and would an alert? Spans from a process through the Collector; scrapes, rules, alerts."""
+"""Dashboard of the telemetry itself: spans from a process through the Collector; scrapes, rules, alerts."""
 
 from grafana.build.panel import Limit, Panel, Query, Words
 from grafana.build.promql import chosen, grown, part, per_second

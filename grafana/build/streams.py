@@ -1,4 +1,4 @@
-"""Does an event have its effect, once and soon? From the outbox by the relay to the log and its consumers."""
+"""Dashboard of the events: from the outbox by the relay to the log and its consumers."""
 
 from grafana.build.panel import Limit, Panel, Query, Words
 from grafana.build.promql import chosen, grown, highest, per_second, total

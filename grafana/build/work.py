@@ -1,4 +1,4 @@
-"""Does what was begun come to its end? Sagas, reservations, notifications, invariants and work in the background."""
+"""Dashboard of the background work: sagas, reservations, notifications, invariants and workers."""
 
 from grafana.build.panel import Limit, Panel, Query, Words
 from grafana.build.promql import chosen, grown, highest, per_second

@@ -1,4 +1,4 @@
-"""`plumb chaos`: what if a process dies, stops or forgets at the worst moment?"""
+"""`plumb chaos`: campaigns that kill, stop and break parts of a platform at the worst moment, and check it after."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""`plumb lab`: does measuring before optimising work? Experiments with known bottlenecks, diagnosed and put right."""
+"""`plumb lab`: experiments with known bottlenecks, diagnosed, fixed and measured again."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

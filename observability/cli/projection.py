@@ -1,4 +1,4 @@
-"""`plumb projection`: is the list of orders what the events say? Build it anew, beside the one that is read."""
+"""`plumb projection`: builds the list of orders anew from the events, beside the one that is read."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path

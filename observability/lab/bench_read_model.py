@@ -1,4 +1,4 @@
-"""Does a list of orders grow slower with the shop? Query time of a page at two sizes of the read model, by turns.
+"""Benchmark of the list of orders: query time of a page at two sizes of the read model, by turns.
 
 The code is the product's own, from page token to values, outside a trace. A first page is asked for by the customer of
 an order drawn at random: who buys much asks much. A deep page begins after an order drawn among those that are at least

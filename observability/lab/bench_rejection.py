@@ -1,4 +1,4 @@
-"""What does a no cost, in each layer that can say it? CPU of the server, or of the caller, for one refusal.
+"""Benchmark of refusals: CPU of the server, or of the caller, for one refusal by each layer that refuses.
 
 The databases' tables are locked, so that all places stay taken: what comes then is refused, and hardly anything else is
 done. A read is asked for, which is the least that a refusal can save. Beside it stands the same read where it is

@@ -1,4 +1,4 @@
-"""How fast does the relay publish? Events a second from a real outbox to a real log, beside the INSERTs alone.
+"""Benchmark of the relay: events a second from a real outbox to a real log, beside the INSERTs alone.
 
 Both share one PostgreSQL of their own and take turns. The floor is pgbench with the relay's INSERT: the same table and
 columns, rows copied from what the relay appended, as many a transaction. Its rows stand on the server already, so it

@@ -65,7 +65,9 @@ def _too_fast(count: int, summary: LoadSummary, asked: Asked, host: HostUse, ela
     failed = f"{count:,} of {summary.sent:,} orders were turned away or given up"
     if came is None:
         done = _rate(_served(summary, elapsed_seconds))
-        return f"{failed} while about {done} a second were served{waited}; fewer customers at a time would not be."
+        return (
+            f"{failed} while about {done} a second were served{waited}; with fewer customers at a time none would be."
+        )
     sells = asked.capacity_per_second
     if count > _FELL_BEHIND * summary.sent:
         served = _served(summary, elapsed_seconds)

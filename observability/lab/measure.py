@@ -1,4 +1,4 @@
-"""How is a plan run and judged? One event loop, pinned to one core, from the first order to the verdict."""
+"""Runner of a plan: one event loop, pinned to one core, from the first order to the verdict."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""Which orders are sent when? The whole plan of a run, computed before its first request from a seed alone."""
+"""Schedule of a run: all of its orders, computed before the first request from a seed alone."""
 
 import uuid
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How do deliveries get into the shop? Over inventory's own RPC, in chunks, and once even when it is run again."""
+"""Deliveries into the shop: over inventory's own RPC, in chunks, with effect once even when it is run again."""
 
 import asyncio
 import hashlib

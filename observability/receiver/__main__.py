@@ -27,9 +27,7 @@ def main() -> int:
     except ValidationError as error:
         return _fail("; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors()), _EXIT_USAGE)
     counts = Counts()
-    outputs = open_outputs(
-        "receiver", on_dropped=lambda lines, output: counts.log_lines_dropped.labels(output).inc(lines)
-    )
+    outputs = open_outputs("receiver", on_dropped=counts.count_dropped_log_lines)
     log = make_logger(service_name="receiver", level=logging.INFO, outputs=outputs)
     take_over_library_logs(log)
     take_over_standard_error(log)

@@ -47,7 +47,8 @@ class OtlpEndpoint:
 
     url: http:// or https://, with the path for HTTP; for gRPC the path is left out.
     headers: sent with each request; they may hold a key, and are in no repr.
-    certificate, client_certificate, client_key: PEM files for TLS; None is the system's, and none of ours.
+    certificate: PEM file of the authorities that the endpoint is verified by; None: the system's.
+    client_certificate, client_key: PEM files of our own certificate; None: there is none.
     timeout_seconds: most seconds for one request.
     """
 

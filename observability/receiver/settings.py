@@ -50,7 +50,9 @@ class ReceiverSettings(BaseSettings):
     forward_headers: SecretStr = Field(
         default=SecretStr(""), description="Headers for the second endpoint, as name=value,name=value."
     )
-    forward_certificate: Path | None = Field(default=None, description="PEM file of whom the second endpoint trusts.")
+    forward_certificate: Path | None = Field(
+        default=None, description="PEM file of the authorities that the second endpoint is verified by."
+    )
     forward_client_certificate: Path | None = Field(default=None, description="PEM file with a certificate of ours.")
     forward_client_key: Path | None = Field(default=None, description="PEM file with that certificate's key.")
     forward_timeout_seconds: float = Field(

@@ -19,8 +19,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 # What is recorded when the client left before an answer began.
 NO_STATUS = "499"
-
-
 # Where a request's scope keeps the link to its caller.
 CALLER_LINK = "plumbline.caller_link"
 

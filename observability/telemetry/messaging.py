@@ -1,4 +1,4 @@
-"""What happened to an event on its way? PRODUCER spans where it is stored, CONSUMER ones linked to them, dwell time."""
+"""Telemetry of events: PRODUCER spans where they are stored, CONSUMER spans linked to them, dwell time."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

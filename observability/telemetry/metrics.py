@@ -1,4 +1,4 @@
-"""Which metrics exist? The one catalogue: semantic-convention names first, then `shop_*`. Seconds and bytes only.
+"""The one catalogue of metrics: semantic-convention names first, then `shop_*`. Seconds and bytes only.
 
 Labels are bounded: `context` is a context's name, `outcome` and `error_type` are "ok", "" or an error's name; methods,
 routes and query summaries come from code. Ids, SKUs and e-mail addresses are never labels.

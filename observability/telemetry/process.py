@@ -1,4 +1,4 @@
-"""Is the process itself the bottleneck? Event-loop lag, waits for a processor, garbage collections, CPU, memory."""
+"""Metrics of the process: event-loop lag, waits for a processor, garbage collections, CPU, memory."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Where is the SDK set up? Here, once a process; everything else sees `Telemetry` values and the OpenTelemetry API."""
+"""Set-up of the SDK, once a process; everything else sees `Telemetry` values and the OpenTelemetry API."""
 
 import logging
 import os

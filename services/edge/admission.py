@@ -1,4 +1,4 @@
-"""Which requests get as far as the application? Those that there is room for; the others are answered before any work.
+"""Admission at the edge: a request without room is answered before any work is spent on it.
 
 It stands outside of tracing and routing, which take several times as long as the answer.
 """

@@ -1,4 +1,4 @@
-"""Who calls? One port, so that a token verifier can take the header's place."""
+"""Identity of the caller: one port, so that a token verifier can take the header's place."""
 
 from typing import Annotated, Protocol
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What does the OpenAPI document say that the routes' code does not? Error answers, headers, and where to go next."""
+"""What the OpenAPI document says beyond the routes' code: error answers, headers, and links between operations."""
 
 from collections.abc import Callable
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""How does an error become an answer? All are mapped here, once, to problem+json."""
+"""Mapping of errors to answers, all of them here, once, to problem+json (RFC 9457)."""
 
 from collections.abc import Iterable
 from http import HTTPStatus

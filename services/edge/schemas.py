@@ -111,7 +111,7 @@ class OrderBody(Body):
     order_id: UUID
     customer_id: UUID
     state: State
-    cancellation_requested: bool = Field(description="It is CANCELLED, or becomes so and nothing else.")
+    cancellation_requested: bool = Field(description="The order is CANCELLED, or becomes CANCELLED and nothing else.")
     lines: list[PricedLineBody]
     total: MoneyBody | None
     rejection: RejectionBody | None

@@ -1,4 +1,4 @@
-"""What can an operator ask a process? /livez, /readyz and /metrics, on a port of their own."""
+"""The admin port of a process: /livez, /readyz and /metrics."""
 
 from urllib.parse import parse_qs
 

@@ -1,4 +1,4 @@
-"""A cache in front of a dear read, of many keys at once, that may be away.
+"""Read-through cache in front of an expensive read of many keys; reads go on while its server is unavailable.
 
 The naive one reads the cache, then the source, then writes: when a popular value ends, all who want it read the source
 at once (a stampede); values that were written together end together, each time anew; and a cache that does not answer
@@ -35,7 +35,7 @@ FLIGHT_SECONDS = 2.0
 MOST_FLIGHTS = 64
 # So many dear reads at once, for all keys together: they must not take the connections that others need.
 MOST_READS = 2
-# What did not exist may exist by now: it is known so soon.
+# What did not exist may exist by now, which is seen after this time at most.
 ABSENT_SECONDS = 2.0
 ABSENT = b""
 # A value lives for between this share of its lifetime and all of it.
@@ -171,7 +171,7 @@ class Cache(Generic[Value]):
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
     def _decoded(self, data: bytes) -> Value | None:
-        """Return the value; None for what does not exist, and for what somebody else left there: it is read anew."""
+        """Return the value; None for what does not exist, and for bytes of another make, which are read anew."""
         if data == ABSENT:
             return None
         try:

@@ -1,4 +1,4 @@
-"""How does a process begin and end? One owner of signals: start all, say ready, wait, drain, stop all, exit 0."""
+"""Lifecycle of a process, the one owner of its signals: start all, say ready, wait, drain, stop all, exit 0."""
 
 import asyncio
 import os

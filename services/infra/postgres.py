@@ -1,4 +1,4 @@
-"""How does a statement reach PostgreSQL? Through a bounded pool, within the deadline, named in spans and metrics."""
+"""Statements to PostgreSQL: through a bounded pool, within the deadline, named in spans and metrics."""
 
 import asyncio
 import math

@@ -30,7 +30,7 @@ class Finding:
 class Readiness:
     """Whether the process wants traffic: it serves, does not drain, and what it needs has passed its checks.
 
-    Whoever asks gets the verdict that is there, and costs no check.
+    A probe is answered with the verdict of the last checks, and makes none.
     """
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
@@ -42,7 +42,7 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is nothing to complain of."""
+        """Whether the process serves and each of its needs is met."""
         return not self.failures()
 
     def failures(self) -> list[str]:
@@ -56,12 +56,12 @@ class Readiness:
         self._tell()
 
     def drain(self) -> None:
-        """Want no more traffic, for good."""
+        """Ask for no more traffic, until the process ends."""
         self._is_serving, self.is_draining = False, True
         self._tell()
 
     def next_change(self) -> asyncio.Event:
-        """Return what is set once the verdict may be another than it is now."""
+        """Return the event that is set when the verdict may have changed."""
         return self._changed
 
     async def check(self) -> None:

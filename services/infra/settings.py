@@ -1,4 +1,4 @@
-"""What does a runnable need to be told? Environment variables, validated, each with a sentence and a unit."""
+"""Settings of a runnable: environment variables, validated, each with a sentence and a unit."""
 
 import ipaddress
 import os

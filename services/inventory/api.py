@@ -1,4 +1,4 @@
-"""What can other contexts ask of inventory? Its commands, queries, views and errors, and the protocol that answers."""
+"""Public interface of inventory: commands, queries, views and errors, and the protocol that answers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""How does inventory come up in a process? Its database is opened, and closed with the stack."""
+"""Opens inventory in a process: its database, which is closed with the stack."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""What can go wrong in any context? Each error states a fact, carries typed data, and knows its kind."""
+"""Errors that any context can raise: each states a fact, carries typed data, and knows its kind."""
 
 from dataclasses import dataclass
 from enum import Enum

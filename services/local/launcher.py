@@ -1,4 +1,4 @@
-"""The start of a program of the shop, what is said while it is awaited, and its end."""
+"""Start of a program of the shop, progress while it is awaited, and its end."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from services.local.watch import Watch
 
 POLL_SECONDS = 0.02
 MIGRATION_SECONDS = 60.0
-# After so long, and again each time it is over, it is said what is awaited.
+# Each time it is over, a line says which program is still awaited.
 PATIENCE_SECONDS = 3.0
 KILL_SECONDS = 5.0
 

@@ -1,4 +1,4 @@
-"""Which address does each part of the platform listen on, and is it free?"""
+"""Addresses of the platform's parts, and whether they are free."""
 
 import contextlib
 import errno
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from services.local.errors import PortTaken
 
 HOST = "127.0.0.1"
-# Below those that Linux and macOS assign by themselves to whom asks for any port, or connects.
+# Below the ports that Linux and macOS assign to sockets that name none.
 UNASSIGNED_PORTS = range(20_000, 32_768)
 PORTS_A_PROCESS = 4
 PURPOSES = (
@@ -64,7 +64,7 @@ def _require_free(port: int, *, purpose: str) -> None:
 
 
 def unassigned_port(*, purpose: str) -> int:
-    """A free port that the system assigns to nobody, so that it can be told to others before it is listened on.
+    """A free port outside of the range that the system assigns from, so that others can be told before it is used.
 
     Processes that look at the same time begin at different ports. Raises PortTaken.
     """

@@ -1,4 +1,4 @@
-"""How does a PostgreSQL server come up on this machine, from nothing, in about a second?"""
+"""A PostgreSQL server on this machine, started from nothing in about a second."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""How is one process of the platform started, watched and stopped?"""
+"""One process of the platform: its start, its end, and the watch over it."""
 
 import asyncio
 import contextlib

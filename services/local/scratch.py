@@ -1,4 +1,4 @@
-"""Where does a run keep what must be gone at its end, and who clears up after a run that was cut off?
+"""Scratch folder of a run, removed at its end, also after a run that was cut off.
 
 A run's temporary folder has a lock that every process of the run holds. A folder whose lock nobody holds is left over.
 """

@@ -1,4 +1,4 @@
-"""What does notification speak of? One command, one view and its errors; nobody calls it, it hears events."""
+"""Public interface of notification: one command, one view and its errors; it consumes events and serves no calls."""
 
 from dataclasses import dataclass
 from datetime import datetime

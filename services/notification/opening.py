@@ -1,4 +1,4 @@
-"""How does notification come up in a process? Its database and the event log are opened, and closed with the stack."""
+"""Opens notification in a process: its database and the event log, which are closed with the stack."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack

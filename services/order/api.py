@@ -1,4 +1,4 @@
-"""What can others ask of orders? Its commands, queries, views and errors, and the protocol that answers."""
+"""Public interface of orders: commands, queries, views and errors, and the protocol that answers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

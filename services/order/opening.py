@@ -1,4 +1,4 @@
-"""How do orders come up in a process? Their databases and the event log are opened, and closed with the stack."""
+"""Opens orders in a process: their databases and the event log, which are closed with the stack."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""How is the list of orders built anew? From the log's beginning, in batches; cut off, it goes on where it was."""
+"""Rebuild of the list of orders from the log's beginning, in batches; after an interruption it goes on."""
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet

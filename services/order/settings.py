@@ -1,4 +1,4 @@
-"""What do orders need to be told?"""
+"""Settings of the order context and its process."""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict

@@ -258,7 +258,7 @@ class Campaign:
             )
         for before, after in pairwise(windows):
             if before.attack:
-                got = goodput(after.orders(orders)) / normal
+                got = goodput(after.orders(orders)) / normal if normal else 0.0
                 report.expect(got >= LEAST_GOODPUT, f"after {before.attack}: honest customers got {got:.0%}")
         report.figures["memory_mib"] = [
             {"process": name, "before": round(memory.before[name] / MIB), "most": round(most / MIB)}

@@ -1,4 +1,4 @@
-"""How is one request sent, and its answer understood? Over REST or gRPC, once, in the same words."""
+"""Clients of both edges: send one request over REST or gRPC, once, and return its answer in the same words."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

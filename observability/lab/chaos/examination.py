@@ -1,4 +1,4 @@
-"""What is wrong with a shop that has come to rest? Invariants, history, deliveries and logs are asked."""
+"""Examination of a shop that has come to rest: its invariants, history, deliveries and logs."""
 
 import json
 from collections import Counter

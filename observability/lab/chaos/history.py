@@ -1,4 +1,4 @@
-"""What was asked in a round, and what came back? Kept whole, to be checked when everything is quiet."""
+"""History of a round: each request and its answer, to be checked when everything is quiet."""
 
 import time
 from collections import Counter

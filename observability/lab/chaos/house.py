@@ -1,4 +1,4 @@
-"""What does a campaign break? A whole platform on this machine, each process of which it may start, stop and kill."""
+"""The platform of a campaign, on this machine: each of its processes can be started, stopped and killed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What has the shop kept of all that it was asked? Read from its databases when everything is quiet."""
+"""Contents of the shop's databases when everything is quiet: what became of all requests."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime

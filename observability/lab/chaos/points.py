@@ -1,4 +1,4 @@
-"""At which points can each process be killed? Around every commit, call, publication and sending, by name.
+"""Points at which each process can be killed: around every commit, call, publication and sending, by name.
 
 The names are those that services/infra/crash_points.py passes under the campaign's load: tests compare this list with
 the code and with a census of a run.

@@ -1,4 +1,4 @@
-"""What is asked of the shop, and what comes back? The same words for both edges, so that answers can be compared."""
+"""Requests to the shop and its answers, in the same words for both edges, so that answers can be compared."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

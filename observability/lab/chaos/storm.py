@@ -1,4 +1,4 @@
-"""What if hundreds want the last hundred at once? What was there is sold, but for less than any refused wish.
+"""Storm campaign: hundreds of orders for the last hundred units; the stock is sold, and never more than it.
 
 Between storms all comes to rest. Nothing is given back during one, so what is available only falls: a wish that was
 refused asked for more than was there then, and so for more than is left.

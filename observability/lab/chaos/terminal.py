@@ -1,4 +1,4 @@
-"""How does a campaign look in a terminal? A bar while it goes on, a line a round, and at the end what it found."""
+"""A campaign in a terminal: a bar while it goes on, a line a round, and at the end what it found."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence

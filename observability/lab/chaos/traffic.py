@@ -1,4 +1,4 @@
-"""Who asks the shop for what while it is broken? A few customers who all want the same few things, and never give up.
+"""Traffic of a campaign: a few customers who all want the same few SKUs, and never give up.
 
 Each request keeps its id until its outcome is known; some are sent twice at once by both edges, some again later.
 What a client wishes comes from the seed; when it comes to it depends on how the shop answers.

@@ -1,4 +1,4 @@
-"""On what machine, and with what versions, was this measured? Nothing here names the machine or its user."""
+"""Record of the machine and the versions of a measurement; nothing in it names the machine or its user."""
 
 import asyncio
 import os

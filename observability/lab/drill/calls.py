@@ -1,4 +1,4 @@
-"""What can go wrong between two services? Their connections are cut, or one has room for next to nothing."""
+"""Faults between two services: their connections are cut, or one of them has next to no capacity."""
 
 import asyncio
 from collections.abc import AsyncIterator

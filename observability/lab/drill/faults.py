@@ -1,4 +1,4 @@
-"""Which fault makes which alert fire? One each, as it happens to people; what it touches is put right afterwards."""
+"""Faults of the alert drill, one for each alert; what a fault touches is restored afterwards."""
 
 from dataclasses import dataclass
 

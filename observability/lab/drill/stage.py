@@ -1,4 +1,4 @@
-"""What do all rows of a drill stand on? One platform under load, and a new Prometheus for each time that is watched."""
+"""Shared environment of the drill's cases: a platform under load, and a new Prometheus for each watched time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

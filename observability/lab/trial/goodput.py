@@ -1,4 +1,4 @@
-"""How many orders a second were of use to who asked, without the fix and with it, and was that predicted?
+"""Goodput of a trial: orders a second that were sold in time, before and after the fix, and as predicted.
 
 Where more is asked than can be done, or some wait for ever, quantiles are of whoever is left, and compare with nothing.
 """

@@ -1,4 +1,4 @@
-"""How do many trials go, one after the other, on one stand? All experiments, many seeds, or the same thing twice."""
+"""Series of trials on one stand, one after the other: all experiments, many seeds, or the same thing twice."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Over many trials: how often was the diagnosis wrong, and how far off were the predictions?"""
+"""Tally of many trials: how often the diagnosis was wrong, and how far off the predictions were."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Does an idempotency key have one order, and an order one placing (I2)? The keys' digests tell what each was for."""
+"""Check I2: an idempotency key has one order, and an order one placing, by the digests of the keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Is every stored event in the log, once, as it was stored, and in order (I6)?
+"""Check I6: every stored event is in the log, once, as it was stored, and in order.
 
 The store is read first, the log up to its head after that. So an event that the store had, and its outbox had not, must
 be in the log; what the log has beyond that is looked up in the store once more.

@@ -1,4 +1,4 @@
-"""What does not come to its end? Events, sagas, reservations, notifications, and the work in the background."""
+"""Rules of unfinished work: events, sagas, reservations, notifications, and background workers."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, Group

@@ -1,4 +1,4 @@
-"""What is a rule? Values that become the rule files of Prometheus at any pace."""
+"""Values of rules, which become the rule files of Prometheus at any pace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

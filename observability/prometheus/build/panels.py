@@ -1,4 +1,4 @@
-"""Where does one look when an alert fires? The dashboard and the panel that draws its expression."""
+"""Panels of the alerts: the dashboard and the panel that draws the expression of each."""
 
 PANELS = {
     "ShopOrderPlacementErrors": ("shop-overview", 11),

@@ -1,4 +1,4 @@
-"""Which rule files are there? Each a name and its groups, at any pace."""
+"""The rule files: each a name and its groups, at any pace."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What do we not see? Spans that a process drops or cannot hand over, and spans that the Collector loses."""
+"""Rules of lost telemetry: spans that a process drops or cannot export, and spans that the Collector loses."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, Group

@@ -1,4 +1,4 @@
-"""When does a cause deserve a look? The number of each cause alert; dashboards draw their lines at the same ones."""
+"""Thresholds of the alerts on causes; dashboards draw their lines at the same numbers."""
 
 from dataclasses import dataclass
 

@@ -15,7 +15,7 @@ OCCUR_TIME = "Shop-Occur-Time"
 EPOCH = "Shop-Relay-Epoch"
 TRACEPARENT = "traceparent"
 
-# Anybody who may publish on the subject can put a message there: what is none of ours is told by these bounds.
+# Every client that may publish on the subject can put a message there: one outside of these bounds is no event.
 MALFORMED = "MALFORMED_MESSAGE"
 MOST_TEXT_LENGTH = 128
 MOST_DATA_BYTES = 65_536

@@ -301,7 +301,7 @@ class NatsLog:
     async def _pull(self, consumer: str, wanted: int) -> list[Msg]:
         """Return what one request brings. The client's own fetch takes a message that has a `Status` for the server's.
 
-        A message of the stream has an address to acknowledge it at, which the server's own word has not.
+        A message of the stream has a reply subject, for its acknowledgement; a status message of the server has none.
         """
         inbox = self._connection.new_inbox()
         # The request bounds the bytes; the subscription's limit would drop messages.

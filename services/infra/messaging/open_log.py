@@ -1,4 +1,4 @@
-"""Which log of events does an address name? PostgreSQL's or NATS's, by its scheme."""
+"""Opens the log of events that an address names: PostgreSQL's or NATS's, by its scheme."""
 
 from urllib.parse import urlsplit
 

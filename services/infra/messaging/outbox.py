@@ -1,4 +1,4 @@
-"""Which stored events are not published yet? Rows beside the events, written in the transaction that stores them.
+"""The outbox: stored events that are not published yet, in rows written in the transaction that stores them.
 
 The naive version publishes after the commit: a process that dies between the two has an order nobody hears of. The
 other way round it announces an order that was never stored.

@@ -1,4 +1,4 @@
-"""How does one context call another? One place sets the time limit, sends the trace, observes and types the error.
+"""gRPC calls from one context to another: one place sets the deadline, sends the trace, observes, types errors.
 
 gRPC itself repeats what never reached a server that works: three attempts at UNAVAILABLE, with back-off, fewer as soon
 as more than a few fail. A loop of our own around a call would repeat the repeats, and each attempt at a server that is

@@ -1,4 +1,4 @@
-"""Shall this call be made at all? The breaker knows a server that is away, the throttle one that is overloaded.
+"""Guard of a client's calls: a breaker for a server that is unavailable, a throttle for one that is overloaded.
 
 One guard stands before one server, whatever the method: what is away is away for all of them.
 """

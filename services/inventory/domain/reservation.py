@@ -1,4 +1,4 @@
-"""What may happen to a reservation, and what does each step move?"""
+"""States of a reservation, the steps between them, and the stock that each step moves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How does a confirmation leave without a mail server? As a file that any mail reader opens, named by its event."""
+"""Confirmations without a mail server: files that any mail reader opens, named by their events."""
 
 import asyncio
 import os

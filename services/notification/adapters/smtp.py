@@ -11,7 +11,7 @@ from services.notification.adapters.mail import Addresses, mail_of
 from services.notification.api import ConfirmationNotSent, ConfirmationRefused, Notification
 from services.notification.application.ports import SEND_SECONDS
 
-# To reach the server, and for its answer to each word until it has the mail; that to the mail itself may take longer.
+# For the connection, and for the answer to each command before the mail; the answer to the mail may take longer.
 ANSWER_SECONDS = 8.0
 QUIT_SECONDS = 1.0
 # Answers from here on are for good: the same mail will not be taken later.
@@ -34,7 +34,7 @@ class SmtpServer:
 
 
 class SmtpSender:
-    """Satisfies `ports.Sender`, at least once: no answer to the mail itself does not say whether the server has it.
+    """Satisfies `ports.Sender`, at least once: without an answer to the mail it is unknown whether the server has it.
 
     So that answer is waited for up to SEND_SECONDS, and not less because others were sent before. A repeat has the same
     Message-ID, `<event_id@domain of the sender>`, by which receivers know it.

@@ -1,4 +1,4 @@
-"""What does the use case need from outside? Protocols; PostgreSQL, a folder and SMTP satisfy them."""
+"""Ports of the use case: protocols that PostgreSQL, a folder and SMTP satisfy."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.notification.api import Notification
 
-# So long a sending may take, from its first word to a mail server. The longer, the fewer are sent again whose answer
-# was only late; the claiming transaction idles meanwhile.
+# Most seconds for one mail, from the connection to the mail server on. With a longer limit fewer mails are sent again
+# whose answer was only late; the claiming transaction idles meanwhile.
 SEND_SECONDS = 60.0
 # As many are claimed and sent at once: none waits for another, so that the limit of each is its own.
 BATCH_SIZE = 10

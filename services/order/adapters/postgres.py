@@ -1,4 +1,4 @@
-"""How are orders kept in PostgreSQL? Their events, and what these add up to, in one transaction, in few statements."""
+"""Orders in PostgreSQL: their events and the state that they add up to, in one transaction, in few statements."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""What do the use cases need from outside? Protocols; PostgreSQL and the inventory client satisfy them."""
+"""Ports of the use cases: protocols that PostgreSQL and the inventory client satisfy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How does an order come to its end? Reserve, price, confirm, or give back; anyone may repeat any step at any time."""
+"""Settling of an order: reserve, price, confirm, or give back; any caller may repeat any step at any time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

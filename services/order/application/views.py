@@ -1,4 +1,4 @@
-"""What does a caller see of an order?"""
+"""View of an order, as its callers see it."""
 
 from services.order import api
 from services.order.consistency_token import OrderVersion, TokenKeys

@@ -1,4 +1,4 @@
-"""Does one message of another make, whatever it is, leave the relay, the consumers and the log's end as they were?"""
+"""One message of another make leaves the relay, the consumers and the log's end as they were."""
 
 import asyncio
 from collections.abc import Mapping

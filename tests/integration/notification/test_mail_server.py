@@ -1,4 +1,4 @@
-"""Does each customer get one mail from a real mail server that is slow, or refuses some of them?"""
+"""Each customer gets one mail from a real mail server that is slow, or refuses some of them."""
 
 import asyncio
 from collections import Counter

@@ -56,7 +56,7 @@ def test_customers_whose_connections_the_edge_refuses_came_too_fast() -> None:
     told = judged(run(sold=1_463, TOO_MANY_CONNECTIONS=1_500), rate=None)
     assert told == (
         "1,500 of 3,000 orders were turned away or given up while about 50 a second were served; its services waited"
-        " 21 s for a core; fewer customers at a time would not be."
+        " 21 s for a core; with fewer customers at a time none would be."
     )
 
 

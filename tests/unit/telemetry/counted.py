@@ -1,4 +1,4 @@
-"""What do the instruments of a test say? A catalogue of its own, and the value of one of its series."""
+"""Metrics of a test: a catalogue of its own, and the value of one of its series."""
 
 import structlog
 from opentelemetry.trace import NoOpTracer
