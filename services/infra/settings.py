@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from observability.telemetry.environment import unknown_settings
 
 CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
+IPV4 = 4
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\s\[\]]*:[^\s\[\]]*)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -46,9 +47,16 @@ def check_address(text: str) -> str:
 
 
 def check_targets(text: str) -> str:
-    """Return the text when it is one address or several with commas between them, for use as a validator."""
-    for target in text.split(","):
-        parse_address(target)
+    """Return the text when it is one address, or several IPv4 addresses with commas between, for use as a validator.
+
+    gRPC resolves one name, or takes several addresses of one family: of several names it would reach none.
+    """
+    addresses = [parse_address(target) for target in text.split(",")]
+    if len(addresses) > 1 and not all(is_ipv4(address.host) for address in addresses):
+        raise ValueError(
+            "several targets must be IPv4 addresses, as in 10.0.0.1:50052,10.0.0.2:50052;"
+            " for names, give one name that resolves to all of them"
+        )
     return text
 
 
@@ -60,6 +68,14 @@ def check_cache_url(url: SecretStr) -> SecretStr:
             raise ValueError(f"must begin with one of {', '.join(sorted(CACHE_SCHEMES))} and ://")
         _ = parts.port  # raises ValueError for what is none
     return url
+
+
+def is_ipv4(host: str) -> bool:
+    """Say whether a host is an IPv4 address, not a name and not IPv6."""
+    try:
+        return ipaddress.ip_address(host).version == IPV4
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

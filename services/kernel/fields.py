@@ -1,7 +1,7 @@
 """Bounds of request fields, with errors that name the field."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 
 from services.kernel.errors import InvalidField
 
@@ -24,9 +24,14 @@ def check_text(field: str, value: str, pattern: re.Pattern[str], *, reason: str)
         raise InvalidField(field, reason, f"must match {pattern.pattern}")
 
 
+def check_count(field: str, values: Sized, *, most: int) -> None:
+    """Raise InvalidField unless there are 1 to `most` values."""
+    check_range(field, len(values), low=1, high=most, reason=f"INVALID_{field.upper()}")
+
+
 def check_skus(field: str, skus: Collection[str], *, most: int, member: str = ".sku") -> None:
     """Raise InvalidField unless there are 1 to `most` SKUs, each well formed and once, at `field[i]member`."""
-    check_range(field, len(skus), low=1, high=most, reason=f"INVALID_{field.upper()}")
+    check_count(field, skus, most=most)
     seen: set[str] = set()
     for index, sku in enumerate(skus):
         path = f"{field}[{index}]{member}"

@@ -36,7 +36,8 @@ class OrderSettings(OrderContextSettings):
     """What the order process needs beside: where inventory is."""
 
     inventory_target: Targets = Field(
-        "127.0.0.1:50052", description="host:port of inventory's gRPC service, of several with commas between them."
+        "127.0.0.1:50052",
+        description="host:port of inventory's gRPC service; of several, their IPv4 addresses with commas between.",
     )
     inventory_guarded: bool = Field(
         True, description="Call inventory behind a circuit breaker, a throttle and a budget for repeats."

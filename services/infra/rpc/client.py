@@ -67,7 +67,7 @@ OPTIONS = (
 
 
 def open_channel(target: str, *, budget: bool = True) -> grpc.aio.Channel:
-    """Return a channel to host:port, or to several with commas between them, whose turns it takes.
+    """Return a channel to host:port, or to several IPv4 addresses with commas between, whose turns it takes.
 
     It connects when first used, and again after a loss within a second. Without a budget each failure is repeated.
     """

@@ -34,8 +34,7 @@ class InventoryServicer:
 
     async def check_availability(self, request: pb.CheckAvailabilityRequest) -> pb.CheckAvailabilityResponse:
         """Answer CheckAvailability."""
-        query = api.CheckAvailability(translate.stock_lines_from_proto(list(request.lines)))
-        shortages = await self._inventory.check_availability(query)
+        shortages = await self._inventory.check_availability(translate.check_from_proto(request))
         return pb.CheckAvailabilityResponse(shortages=map(translate.shortage_to_proto, shortages))
 
     async def reserve_stock(self, request: pb.ReserveStockRequest) -> pb.ReserveStockResponse:
@@ -65,12 +64,12 @@ class InventoryServicer:
 
     async def get_stock(self, request: pb.GetStockRequest) -> pb.GetStockResponse:
         """Answer GetStock."""
-        levels = await self._inventory.get_stock(api.GetStock(tuple(request.skus)))
+        levels = await self._inventory.get_stock(translate.get_from_proto(request))
         return pb.GetStockResponse(levels=map(translate.level_to_proto, levels))
 
     async def get_stock_hints(self, request: pb.GetStockHintsRequest) -> pb.GetStockHintsResponse:
         """Answer GetStockHints."""
-        hints = await self._inventory.get_stock_hints(api.GetStockHints(tuple(request.skus)))
+        hints = await self._inventory.get_stock_hints(translate.hints_from_proto(request))
         return pb.GetStockHintsResponse(hints=map(translate.hint_to_proto, hints))
 
     async def restock(self, request: pb.RestockRequest) -> pb.RestockResponse:

@@ -1,6 +1,9 @@
-"""Proto <-> api, both ways, errors included: the only file of inventory that knows both."""
+"""Proto <-> api, both ways, errors included: the only file of inventory that knows both.
 
-from collections.abc import Mapping
+Repeated fields are counted before anything is built from them: a small message may hold 130,000 empty ones.
+"""
+
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -11,15 +14,34 @@ from services.infra.rpc.fields import time_from_proto, time_to_proto, uuid_from_
 from services.infra.rpc.money import money_from_proto, money_to_proto, optional_money_to_proto
 from services.inventory import api
 from services.kernel.errors import ServiceError
+from services.kernel.fields import check_count
 
 RESERVATION_ERRORS = {
     kind.reason: kind for kind in (api.ReservationNotFound, api.ReservationExpired, api.ReservationVoided)
 }
 
 
-def stock_lines_from_proto(lines: list[pb.StockLine]) -> tuple[api.StockLine, ...]:
-    """Return wishes."""
+def stock_lines_from_proto(lines: Sequence[pb.StockLine]) -> tuple[api.StockLine, ...]:
+    """Return wishes. Raises InvalidField."""
+    check_count("lines", lines, most=api.MAX_LINES)
     return tuple(api.StockLine(line.sku, line.quantity) for line in lines)
+
+
+def check_from_proto(request: pb.CheckAvailabilityRequest) -> api.CheckAvailability:
+    """Return the query. Raises InvalidField."""
+    return api.CheckAvailability(stock_lines_from_proto(request.lines))
+
+
+def get_from_proto(request: pb.GetStockRequest) -> api.GetStock:
+    """Return the query. Raises InvalidField."""
+    check_count("skus", request.skus, most=api.MAX_LINES)
+    return api.GetStock(tuple(request.skus))
+
+
+def hints_from_proto(request: pb.GetStockHintsRequest) -> api.GetStockHints:
+    """Return the query. Raises InvalidField."""
+    check_count("skus", request.skus, most=api.MAX_HINTS)
+    return api.GetStockHints(tuple(request.skus))
 
 
 def stock_lines_to_proto(lines: tuple[api.StockLine, ...]) -> list[pb.StockLine]:
@@ -30,11 +52,12 @@ def stock_lines_to_proto(lines: tuple[api.StockLine, ...]) -> list[pb.StockLine]
 def reserve_from_proto(request: pb.ReserveStockRequest) -> api.ReserveStock:
     """Return the command. Raises InvalidField."""
     reservation_id = uuid_from_text("reservation_id", request.reservation_id)
-    return api.ReserveStock(request.request_id, reservation_id, stock_lines_from_proto(list(request.lines)))
+    return api.ReserveStock(request.request_id, reservation_id, stock_lines_from_proto(request.lines))
 
 
 def restock_from_proto(request: pb.RestockRequest) -> api.Restock:
     """Return the command. Raises InvalidField."""
+    check_count("lines", request.lines, most=api.MAX_LINES)
     lines = tuple(
         api.Delivery(
             line.sku,

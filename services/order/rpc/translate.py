@@ -1,4 +1,7 @@
-"""Proto <-> api, both ways, errors included: the only file of orders that knows both."""
+"""Proto <-> api, both ways, errors included: the only file of orders that knows both.
+
+Repeated fields are counted before anything is built from them: a small message may hold 130,000 empty ones.
+"""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -10,12 +13,14 @@ from services.infra.rpc.errors import Details, ErrorTranslation
 from services.infra.rpc.fields import time_from_proto, time_to_proto, uuid_from_text
 from services.infra.rpc.money import money_from_proto, optional_money_to_proto
 from services.kernel.errors import ServiceError
+from services.kernel.fields import check_count
 from services.order import api
 
 
 def place_from_proto(request: pb.PlaceOrderRequest) -> api.PlaceOrder:
     """Return the command. Raises InvalidField."""
     customer_id = uuid_from_text("customer_id", request.customer_id)
+    check_count("lines", request.lines, most=api.MAX_LINES)
     lines = tuple(api.OrderLine(line.sku, line.quantity) for line in request.lines)
     return api.PlaceOrder(request.request_id, customer_id, lines, respond_async=request.respond_async)
 

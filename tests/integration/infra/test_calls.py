@@ -21,7 +21,7 @@ from services.infra import deadline
 from services.infra.admission import Admission, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import RpcClient, open_channel
-from services.infra.rpc.server import RpcServer
+from services.infra.rpc.server import MAX_MESSAGE_BYTES, RpcServer
 from services.infra.settings import Address
 from services.inventory import api
 from services.inventory.rpc import translate
@@ -339,6 +339,20 @@ async def test_calls_that_wait_where_python_does_not_see_them_are_limited() -> N
         await asyncio.gather(*(call() for _ in range(600)))
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
     assert codes.count(grpc.StatusCode.OK) > 64
+
+
+async def test_a_message_is_limited_by_its_size_after_decompression() -> None:
+    """A few hundred bytes on the wire may be any number of them in memory."""
+    inventory = FakeInventory()
+    async with (
+        real_server(inventory, unobserved("test")) as target,
+        grpc.aio.insecure_channel(target, compression=grpc.Compression.Gzip) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await InventoryServiceStub(channel).GetStock(pb.GetStockRequest(skus=["A" * (MAX_MESSAGE_BYTES + 1)]))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in str(caught.value.details())
+    assert not inventory.calls
 
 
 async def test_what_grpc_refuses_by_itself_is_an_overload_to_our_client() -> None:
