@@ -23,6 +23,9 @@ FLOOD_CONNECTIONS = 24
 # A core that is shared by four leaves a scrape time enough to be answered, if only few ask beside it.
 HOGS = 3
 FEW_CONNECTIONS = 4
+# Enough that a request always waits, and well below what the admin listener takes of an address: Prometheus, which
+# comes from the same one, must be let in and answered.
+ADMIN_CONNECTIONS = 8
 STUMBLE_SECONDS = 0.25
 ABANDONED = 60
 
@@ -80,7 +83,7 @@ def flooded(name: str) -> Begin:
 
     @asynccontextmanager
     async def begin(scene: Scene) -> AsyncIterator[None]:
-        async with _asking(f"http://{scene.house.admin_address(name)}/metrics"):
+        async with _asking(f"http://{scene.house.admin_address(name)}/metrics", connections=ADMIN_CONNECTIONS):
             yield
 
     return begin
