@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from time import monotonic
@@ -14,10 +15,14 @@ from structlog.typing import FilteringBoundLogger
 
 from observability.listener.accept_errors import AcceptErrors
 from observability.telemetry import setup
+from observability.telemetry.logs import LogOutputs
 from observability.telemetry.process import watch_process
 from services.infra.crash_points import crash_points
 from services.infra.readiness import Readiness
 from services.infra.settings import RunnableSettings
+
+# What the line about a drain that was cut off may take to reach its reader.
+LAST_LINE_SECONDS = 1.0
 
 
 class Server(Protocol):
@@ -34,10 +39,16 @@ class Server(Protocol):
 
 
 async def serve(
-    servers: Sequence[Server], *, readiness: Readiness, settings: RunnableSettings, log: FilteringBoundLogger
+    servers: Sequence[Server],
+    *,
+    readiness: Readiness,
+    settings: RunnableSettings,
+    log: FilteringBoundLogger,
+    outputs: LogOutputs,
 ) -> None:
     """Start the servers in order, wait for SIGTERM or SIGINT, drain, and stop them all at the same time.
 
+    From the signal on, all that follows has `drain_limit_seconds`: closing databases and sending spans, too.
     The first server is the one that operators ask: it is stopped after the others, within what they left of the grace.
     """
     stopping = asyncio.Event()
@@ -56,6 +67,7 @@ async def serve(
         write_ready_file(settings.ready_file, addresses)
         log.info("process.started", **addresses)
         await stopping.wait()
+        end_within(settings.drain_limit_seconds, log=log, outputs=outputs)
         readiness.drain()
         log.info("process.drain_started", delay_seconds=settings.drain_delay_seconds)
         for server in servers:
@@ -66,6 +78,22 @@ async def serve(
             checking.cancel()
         await stop_all(started, grace_seconds=settings.drain_grace_seconds)
     log.info("process.drained")
+
+
+def end_within(seconds: float, *, log: FilteringBoundLogger, outputs: LogOutputs) -> None:
+    """End the process with exit code 1, and say so, when it is still there after a time.
+
+    Each step of the end has a limit of its own, but they add up past the time after which a supervisor kills.
+    """
+
+    def cut_off() -> None:
+        log.error("process.drain_cut_off", limit_seconds=seconds)
+        outputs.close(timeout_seconds=LAST_LINE_SECONDS)
+        os._exit(1)
+
+    watching = threading.Timer(seconds, cut_off)
+    watching.daemon = True  # a process that ends in time does not wait for it
+    watching.start()
 
 
 async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:

@@ -108,6 +108,9 @@ class RunnableSettings(BaseSettings):
         0.5, ge=0, le=60, description="Seconds between saying not ready and refusing calls, for balancers to notice."
     )
     drain_grace_seconds: float = Field(10.0, ge=0, le=300, description="Most seconds that calls in flight get to end.")
+    drain_limit_seconds: float = Field(
+        20.0, gt=0, le=600, description="Most seconds from the signal to the process's end, all steps together."
+    )
     telemetry_flush_seconds: float = Field(2.0, ge=0, le=30, description="Most seconds for the last spans to leave.")
     allow_insecure_bind: bool = Field(
         False,

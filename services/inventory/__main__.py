@@ -44,7 +44,9 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
             limits=ADMIN,
         )
         servers: list[lifecycle.Server] = [admin, rpc, *parts.workers]
-        await lifecycle.serve(servers, readiness=readiness, settings=settings, log=telemetry.log)
+        await lifecycle.serve(
+            servers, readiness=readiness, settings=settings, log=telemetry.log, outputs=runtime.outputs
+        )
 
 
 def command(arguments: list[str]) -> None:

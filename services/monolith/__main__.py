@@ -104,7 +104,9 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         http = HttpServer(door, name="http", listen=parse_address(settings.order.http_listen), metrics=runtime.metrics)
         workers = (*stock.workers, *orders.workers, *notifications.workers)
         servers: list[lifecycle.Server] = [admin, inventory_server, order_server, http, *workers]
-        await lifecycle.serve(servers, readiness=readiness, settings=settings.order, log=runtime.log)
+        await lifecycle.serve(
+            servers, readiness=readiness, settings=settings.order, log=runtime.log, outputs=runtime.outputs
+        )
 
 
 def command(arguments: list[str]) -> None:

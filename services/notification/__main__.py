@@ -34,7 +34,9 @@ async def serve(
             metrics=runtime.metrics,
             limits=ADMIN,
         )
-        await lifecycle.serve([admin, *parts.workers], readiness=readiness, settings=settings, log=telemetry.log)
+        await lifecycle.serve(
+            [admin, *parts.workers], readiness=readiness, settings=settings, log=telemetry.log, outputs=runtime.outputs
+        )
 
 
 def command(arguments: list[str]) -> None:

@@ -86,7 +86,9 @@ async def serve(
         )
         http = HttpServer(door, name="http", listen=parse_address(settings.http_listen), metrics=runtime.metrics)
         servers: list[lifecycle.Server] = [admin, rpc, http, *parts.workers]
-        await lifecycle.serve(servers, readiness=readiness, settings=settings, log=telemetry.log)
+        await lifecycle.serve(
+            servers, readiness=readiness, settings=settings, log=telemetry.log, outputs=runtime.outputs
+        )
 
 
 def command(arguments: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.infra.lifecycle import LAST_LINE_SECONDS
 from services.infra.settings import RunnableSettings
 from services.local.postgres import SETTINGS
 from tests.stack.programs import ROOT, compose, run
@@ -155,9 +156,8 @@ def test_who_looks_at_a_dashboard_may_follow_an_exemplar_to_its_trace() -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_a_service_is_given_longer_to_stop_than_it_needs(name: str) -> None:
-    defaults = {field: info.default for field, info in RunnableSettings.model_fields.items()}
-    drain = sum(defaults[f"{part}_seconds"] for part in ("drain_delay", "drain_grace", "telemetry_flush"))
-    assert seconds(SERVICES[name]["stop_grace_period"]) > 1.5 * drain
+    limit_seconds = RunnableSettings.model_fields["drain_limit_seconds"].default
+    assert seconds(SERVICES[name]["stop_grace_period"]) > limit_seconds + LAST_LINE_SECONDS
 
 
 def test_what_runs_on_says_whether_it_is_healthy_where_its_image_can() -> None:
