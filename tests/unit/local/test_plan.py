@@ -113,7 +113,7 @@ def test_other_variables_of_the_shell_reach_every_process(monkeypatch: pytest.Mo
 
 def test_calls_on_this_machine_pass_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "example.org")
-    assert base_environment()["no_proxy"] == "example.org,127.0.0.1,localhost"
+    assert base_environment()["no_proxy"] == "example.org,127.0.0.1,localhost,::1"
 
 
 def test_a_variable_for_one_process_wins_over_the_one_for_all() -> None:
