@@ -95,7 +95,7 @@ def flight_on_the_first_one_s_time(patch: pytest.MonkeyPatch) -> None:
 def values_that_end_together(patch: pytest.MonkeyPatch) -> None:
     """Each value lives as long as the setting says."""
 
-    def the_same(self: Cache[Any]) -> float:
+    def the_same(self: Cache[Any], _data: bytes) -> float:
         return self._lifetime_seconds
 
     patch.setattr(Cache, "_drawn_lifetime_seconds", the_same)

@@ -88,10 +88,11 @@ async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def newer_nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedNats]:
     """A server of the newest release beside it, which syncs always; the same where there is no older one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nats, "_find_binary", programs.nats_server)
-        async with running_nats(tmp_path_factory.mktemp("newer_nats")) as running:
-            yield running.server
+    async with AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # for the start alone: the server serves the whole session
+            patch.setattr(nats, "_find_binary", programs.nats_server)
+            running = await stack.enter_async_context(running_nats(tmp_path_factory.mktemp("newer_nats")))
+        yield running.server
 
 
 @pytest.fixture

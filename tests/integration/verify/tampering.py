@@ -246,10 +246,10 @@ LOG = (
         "events out of order",
         "event_log",
         (
-            f"""UPDATE event_log one SET position = -other.position FROM event_log other
+            f"""UPDATE event_log one SET position = other.position + 1000000 FROM event_log other
             WHERE one.aggregate_id = (SELECT aggregate_id FROM event_log WHERE position = {LOGGED})
                 AND other.aggregate_id = one.aggregate_id AND other.aggregate_version + one.aggregate_version = 3""",
-            "UPDATE event_log SET position = -position WHERE position < 0",
+            "UPDATE event_log SET position = position - 1000000 WHERE position > 1000000",
         ),
         "I6",
         "before the version before it",
