@@ -27,6 +27,7 @@ from observability.lab.outcomes import OutcomeKind
 from observability.lab.run import RequestRecord, Run
 from observability.lab.schedule import plan_orders
 from observability.lab.stocking import stock_shop
+from services.infra.circuit_breaker import Policy
 from services.inventory.rpc.server import SERVICE
 from services.local.ports import HOST
 
@@ -37,6 +38,8 @@ SAMPLE_SECONDS = 0.1
 # What the guards promise, in attempts a request and in seconds.
 MOST_ATTEMPTS = 1.15
 OPEN_WITHIN_SECONDS = 2.0
+# The breaker opens once so many calls have failed, which orders that come seldom take longer to make.
+FAILED_CALLS = Policy().failures_in_a_row
 NORMAL_WITHIN_SECONDS = 12.0
 MOST_PROBES = 5
 # A second is normal when so many of its orders are sold.
@@ -176,6 +179,7 @@ def tell(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -
     away = [each for each in records if attempts.gone_seconds <= each.intended_seconds < attempts.back_seconds]
     after = [each for each in records if each.intended_seconds >= attempts.back_seconds]
     counting = attempts.counting
+    open_within = open_within_seconds(report.options["rate_per_second"])
     report.figures |= {
         "requests_while_away": len(away),
         "answers_while_away": dict(Counter(each.reason or each.outcome for each in away)),
@@ -189,12 +193,17 @@ def tell(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -
             "attempts": counting.calls.total(),
             "attempts_a_request": round(counting.calls.total() / len(away), 3),
             "most_probes_at_once": max(
-                (most for second, most in counting.most_at_once.items() if second > OPEN_WITHIN_SECONDS), default=0
+                (most for second, most in counting.most_at_once.items() if second > open_within), default=0
             ),
             "attempts_by_second": dict(sorted(counting.calls.items())),
         }
     if report.options["guarded"]:
         _expect(report)
+
+
+def open_within_seconds(rate_per_second: float) -> float:
+    """Return when the breaker must have opened: in twice the time in which so many orders come."""
+    return max(OPEN_WITHIN_SECONDS, 2 * FAILED_CALLS / rate_per_second)
 
 
 def normal_after(after: Sequence[RequestRecord], back_seconds: float) -> int | None:
@@ -210,7 +219,8 @@ def normal_after(after: Sequence[RequestRecord], back_seconds: float) -> int | N
 def _expect(report: Report) -> None:
     figures = report.figures
     opened, normal = figures["breaker_opened_after_seconds"], figures["normal_after_seconds"]
-    report.expect(opened is not None and opened <= OPEN_WITHIN_SECONDS, f"the breaker opened after {opened} s")
+    open_within = open_within_seconds(report.options["rate_per_second"])
+    report.expect(opened is not None and opened <= open_within, f"the breaker opened after {opened} s")
     report.expect(normal is not None and normal <= NORMAL_WITHIN_SECONDS, f"all was normal after {normal} s")
     if "attempts" in figures:
         each = figures["attempts_a_request"]
