@@ -20,14 +20,14 @@ from typing import Any
 import psutil
 
 from observability.analysis.quantiles import quantile
-from observability.lab.chaos.attackers import ATTACKS, CUSTOMER, KEY, Targets
+from observability.lab.chaos.attackers import ATTACKS, CUSTOMER, KEY, STRAYS, Targets
 from observability.lab.chaos.errors import ChaosError
 from observability.lab.chaos.history import Delivered, History
 from observability.lab.chaos.honest_customers import SKUS, HonestCustomers, HonestOrder, goodput
 from observability.lab.chaos.house import QUICK, House, HouseOptions
 from observability.lab.chaos.report import Report
 from observability.lab.chaos.requests import Line, Place
-from observability.lab.chaos.scene import Say, Scene
+from observability.lab.chaos.scene import Say, Scene, until
 from observability.lab.chaos.stallable_log import StallableLog
 from observability.lab.chaos.traffic import UNIT_PRICE
 from observability.lab.proxy import Delay, Fault, Proxy
@@ -130,7 +130,30 @@ async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
             campaign = Campaign(scene, options, log, proxy)
             async with scene.under_load(seed=options.seed, clients=CUSTOMERS):
                 await campaign.run()
-            return await scene.conclude()
+            if "stray_messages" in options.attacks:
+                await _discard_strays(scene)
+            await scene.conclude()
+            # What is parked is told of as an error, as it should be.
+            report.violations = [each for each in report.violations if not each.endswith("says messaging.event_parked")]
+            return report
+
+
+async def _discard_strays(scene: Scene) -> None:
+    """Delete the stray messages that consumers have parked, as an operator does; each consumer must have parked all."""
+
+    async def parked() -> Counter[str]:
+        select = "SELECT consumer FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'"
+        databases = ("order_read", "notification")
+        rows = [row for database in databases for row in await scene.house.fetch(database, select)]
+        return Counter(row["consumer"] for row in rows)
+
+    async def all_parked() -> bool:
+        return set((await parked()).values()) == {STRAYS}
+
+    await until("each consumer parked every stray message", all_parked, limit_seconds=START_SECONDS)
+    scene.report.figures["strays_parked"] = dict(await parked())
+    for database in ("order_read", "notification"):
+        await scene.house.execute(database, "DELETE FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'")
 
 
 @asynccontextmanager

@@ -58,6 +58,8 @@ WATCH_CHANNELS = 4
 BODY_CLIENTS = 2
 UNKNOWN_FIELDS = 9_000
 COMPRESSED_LINES = 130_000
+STRAY_HEADERS = (None, {"Nats-Msg-Id": "no-uuid"}, {"Shop-Event-Type": "order.placed"})
+STRAYS = len(STRAY_HEADERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ class Attackers:
         """Publish what is no event where events are published."""
         client = await nats.connect(self.targets.nats_url, connect_timeout=int(CONNECT_SECONDS))
         try:
-            for headers in (None, {"Nats-Msg-Id": "no-uuid"}, {"Shop-Event-Type": "order.placed"}):
+            for headers in STRAY_HEADERS:
                 acknowledged = await client.jetstream().publish(f"{SUBJECTS}stray", b"\x00 stray", headers=headers)
                 self.answers[f"stored at {acknowledged.stream}"] += 1
         except NatsError as error:
