@@ -127,7 +127,7 @@ async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
             await house.start_ready("inventory")
             await house.start_ready("order", ORDER_INVENTORY_TARGET=proxy.address)
             await house.start_ready("notification")
-            campaign = Campaign(scene, options, log, proxy)
+            campaign = AbuseRun(scene, options, log, proxy)
             async with scene.under_load(seed=options.seed, clients=CUSTOMERS):
                 await campaign.run()
             if "stray_messages" in options.attacks:
@@ -163,7 +163,7 @@ async def _inventory_proxy(house: House) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-class Campaign:
+class AbuseRun:
     """The attacks of one run, one after the other, and the honest orders meanwhile."""
 
     def __init__(self, scene: Scene, options: AbuseOptions, log: StallableLog, proxy: Proxy) -> None:
