@@ -1,16 +1,19 @@
-"""What do customers do that is no fault of ours? They ask for what is not there, and change their minds."""
+"""Customers who cancel what they ordered and ask for orders that do not exist."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 
+from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Scene
 from services.local.ports import HOST
 
 ANSWER_SECONDS = 15.0
-TIMES = 10
+TIMES = 40
+PAUSE_SECONDS = 0.25
 
 
 @asynccontextmanager
@@ -24,17 +27,22 @@ async def as_customer(scene: Scene, customer: str) -> AsyncIterator[aiohttp.Clie
 
 @asynccontextmanager
 async def minds_changed(scene: Scene) -> AsyncIterator[None]:
-    """Some cancel what they have just ordered, and ask for orders that there are not."""
+    """Cancel what was just ordered and ask for unknown orders, again and again for the time of the block."""
     async with scene.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", TIMES)
-    async with as_customer(scene, str(uuid.uuid4())) as session:
-        for _ in range(TIMES):
-            order = {"lines": [{"sku": sku, "quantity": 1}]}
-            async with session.post("/orders", json=order, headers={"Idempotency-Key": str(uuid.uuid4())}) as placed:
-                order_id = (await placed.json())["order_id"]
-            key = {"Idempotency-Key": str(uuid.uuid4())}
-            async with session.post(f"/orders/{order_id}/cancel", headers=key) as cancelled:
-                cancelled.raise_for_status()
-            async with session.get(f"/orders/{uuid.uuid4()}") as unknown:
-                await unknown.read()
-    yield
+    async with as_customer(scene, str(uuid.uuid4())) as session, going_on(_change_minds(session, sku)):
+        yield
+
+
+async def _change_minds(session: aiohttp.ClientSession, sku: str) -> None:
+    # A counter that appears between two scrapes has no rate: the last requests must come later than the first.
+    for _ in range(TIMES):
+        order = {"lines": [{"sku": sku, "quantity": 1}]}
+        async with session.post("/orders", json=order, headers={"Idempotency-Key": str(uuid.uuid4())}) as placed:
+            order_id = (await placed.json())["order_id"]
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        async with session.post(f"/orders/{order_id}/cancel", headers=key) as cancelled:
+            cancelled.raise_for_status()
+        async with session.get(f"/orders/{uuid.uuid4()}") as unknown:
+            await unknown.read()
+        await asyncio.sleep(PAUSE_SECONDS)
