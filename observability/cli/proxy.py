@@ -11,8 +11,9 @@ import typer
 
 from observability.lab.errors import LoadError, LoadUsageError
 from observability.lab.proxy import MOST_CONNECTIONS, Delay, Fault, Proxy
+from services.infra.address import Address, is_loopback, parse_address
 from services.infra.lifecycle import write_ready_file
-from services.infra.settings import Address, is_loopback, parse_address
+from services.local.ports import local_address
 from services.local.signals import Interrupted, run_interruptible
 
 _EXIT_FAILED = 1
@@ -48,7 +49,10 @@ def proxy(  # noqa: PLR0913 - an option of the command is an argument here; they
     after_seconds: Annotated[float, typer.Option(help="When the fault begins.")] = 0.0,
     for_seconds: Annotated[float, typer.Option(help="How long it lasts.", show_default="until the end")] = math.inf,
     seed: Annotated[int, typer.Option(help="Fixes the jitter.")] = 1,
-    listen: Annotated[str, typer.Option(metavar=_ADDRESS, help="Where it listens; port 0: any.")] = "127.0.0.1:0",
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar=_ADDRESS, help="Where it listens; port 0: any.", show_default="any port, on loopback"),
+    ] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write the address here as JSON, once it listens.")] = None,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow addresses beyond this machine. Anyone may then pass.")
@@ -64,7 +68,7 @@ def proxy(  # noqa: PLR0913 - an option of the command is an argument here; they
     """
     try:
         command = ProxyCommand(
-            listen=_address("--listen", listen, allow_remote=allow_remote),
+            listen=_address("--listen", listen or str(local_address(0)), allow_remote=allow_remote),
             target=_target(to, allow_remote=allow_remote),
             delay=Delay(
                 latency_seconds=_seconds("--latency-ms", latency_ms),

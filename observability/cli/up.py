@@ -177,7 +177,7 @@ class UpCommand:
         self._console.print(table, soft_wrap=True)
         self._say("\nTry it:")
         self._say(
-            f"  curl -sS http://{endpoints.edge_http}/orders -H 'Content-Type: application/json' \\\n"
+            f"  curl -sS 'http://{endpoints.edge_http}/orders' -H 'Content-Type: application/json' \\\n"
             "    -H 'X-Customer-Id: 6f1d8b1e-3c1c-4a52-9f0e-2f6c1f0a7b11' -H 'Idempotency-Key: first-order' \\\n"
             '    -d \'{"lines": [{"sku": "10001", "quantity": 2}]}\''
         )

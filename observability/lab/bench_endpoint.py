@@ -7,9 +7,8 @@ Goodput is what eight customers, who wait for each answer, get sold in a second.
 import asyncio
 import math
 import random
-import socket
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -20,9 +19,9 @@ from observability.lab.options import LoadOptions
 from observability.lab.orders import PlannedOrder
 from observability.lab.proxy import Address, Delay, Fault, Proxy
 from observability.lab.schedule import plan_requests
-from services.infra.settings import parse_address
+from services.infra.address import parse_address
 from services.local.endpoints import Endpoints
-from services.local.ports import HOST
+from services.local.ports import free_port, local_address
 
 COLLECTING = "collecting"
 # Each way, and so narrow that a batch of spans takes longer than the next one takes to come.
@@ -84,9 +83,7 @@ async def endpoints(receiver: Address, stack: AsyncExitStack) -> dict[str, str]:
     slow = await stack.enter_async_context(Proxy.open(target=receiver, delay=SLOW, seed=0))
     dark = await stack.enter_async_context(Proxy.open(target=receiver, delay=Delay(latency_seconds=0.0), seed=0))
     stack.enter_context(dark.suffering(Fault.BLACKHOLE))
-    with closing(socket.create_server((HOST, 0))) as taken:
-        port = taken.getsockname()[1]  # of which nobody will listen on from here on
-    return {"down": f"{HOST}:{port}", "slow": slow.address, "blackholed": dark.address}
+    return {"down": str(local_address(free_port())), "slow": slow.address, "blackholed": dark.address}
 
 
 async def run_block(name: str, platform: Endpoints, plan: Sequence[PlannedOrder], seed: int) -> Block:

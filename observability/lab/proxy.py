@@ -25,10 +25,10 @@ from typing import TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from observability.lab.loss import Loss
+from services.local.ports import local_address
 
 Address: TypeAlias = tuple[str, int]
 
-LOCAL: Address = ("127.0.0.1", 0)
 # Under way in one direction of a connection; then reading pauses. On top may come what one read gives, 256 KiB at most,
 # and a little more than that in the transport of a side that takes nothing. At 50 ms, 20 MiB a second get through.
 MOST_BYTES = 1024 * 1024
@@ -123,13 +123,15 @@ class Proxy:
 
     @staticmethod
     @asynccontextmanager
-    async def open(*, target: Address, delay: Delay, seed: int, listen: Address = LOCAL) -> AsyncIterator["Proxy"]:
+    async def open(
+        *, target: Address, delay: Delay, seed: int, listen: Address | None = None
+    ) -> AsyncIterator["Proxy"]:
         """Listen for the time of a block; at its end all connections are reset. Raises OSError.
 
         The seed fixes the jitter of the nth chunk in each direction of the nth connection.
         """
         proxy = Proxy(target=target, delay=delay, seed=seed)
-        host, port = listen
+        host, port = listen or local_address(0)
         server = await asyncio.get_running_loop().create_server(proxy._accept, host, port, backlog=MOST_CONNECTIONS)
         try:
             host, port = server.sockets[0].getsockname()[:2]

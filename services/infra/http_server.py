@@ -17,7 +17,7 @@ from observability.listener.protocol import protocol_of
 from observability.telemetry.http import Application
 from observability.telemetry.listener import ListenerTelemetry
 from observability.telemetry.metrics import Metrics
-from services.infra.settings import Address
+from services.infra.address import Address
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
@@ -96,8 +96,7 @@ class QuietServer(uvicorn.Server):
 
 def listen_on(address: Address) -> socket.socket:
     """Return a listening socket whose connections send at once. Raises OSError when the address is taken."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    listener = socket.create_server(address, family=address.family, backlog=BACKLOG)
     # Connections inherit it. asyncio sets it only on sockets made with a protocol number, which these are not: without
     # it the body of an answer waits until the client acknowledges the headers, 40 ms on a kept connection.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

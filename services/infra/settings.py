@@ -1,43 +1,21 @@
 """Settings of a runnable: environment variables, validated, each with a sentence and a unit."""
 
-import ipaddress
 import os
-import re
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from observability.telemetry.environment import unknown_settings
+from services.infra.address import is_ipv4, is_loopback, parse_address
 
 CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
-IPV4 = 4
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\s\[\]]*:[^\s\[\]]*)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
 class BadSettings(Exception):
     """The environment does not describe a runnable; the message names each variable and what is wrong with it."""
-
-
-class Address(NamedTuple):
-    """A host and a port; port 0 asks the system for a free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Return host:port, an IPv6 host in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Return the address in `host:port` or `[IPv6]:port`. Raises ValueError."""
-    found = _ADDRESS.fullmatch(text)
-    if not found or int(found["port"]) > 65_535:
-        raise ValueError("must be host:port, an IPv6 host in brackets as in [::1]:8080")
-    return Address(found["ipv6"] or found["host"], int(found["port"]))
 
 
 def check_address(text: str) -> str:
@@ -68,22 +46,6 @@ def check_cache_url(url: SecretStr) -> SecretStr:
             raise ValueError(f"must begin with one of {', '.join(sorted(CACHE_SCHEMES))} and ://")
         _ = parts.port  # raises ValueError for what is none
     return url
-
-
-def is_ipv4(host: str) -> bool:
-    """Say whether a host is an IPv4 address, not a name and not IPv6."""
-    try:
-        return ipaddress.ip_address(host).version == IPV4
-    except ValueError:
-        return False
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 CacheUrl = Annotated[SecretStr, AfterValidator(check_cache_url)]

@@ -5,12 +5,13 @@ from contextlib import AsyncExitStack
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle, program
+from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
-from services.infra.settings import parse_address, read_settings
+from services.infra.settings import read_settings
 from services.inventory.adapters.postgres import PostgresStock
 from services.inventory.bootstrap import StockAdapter
 from services.inventory.opening import open_inventory

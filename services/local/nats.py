@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.local.errors import LocalError, PortTaken
-from services.local.ports import HOST, free_port
+from services.local.ports import free_port, local_address, loopback
 from services.local.process import Command, GuardedProcess
 from services.local.scratch import Scratch
 
@@ -84,7 +84,7 @@ class NatsStart:
         """The configuration's text: one user, the loopback, and the safest sync that the server knows."""
         sync = "sync_interval: always" if syncs_always else ""
         return (
-            f'server_name: "{self.server_name}"\nhost: {HOST}\nport: {port}\n'
+            f'server_name: "{self.server_name}"\nhost: "{loopback()}"\nport: {port}\n'
             f'authorization {{ user: {USER}, password: "{self.password}" }}\n'
             f'jetstream {{\n  store_dir: "{self.store_directory}"\n  {sync}\n}}\n'
         )
@@ -113,7 +113,7 @@ async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats
         stack.push_async_callback(process.stop)
         await process.started()
         if await _is_ready(start, process, port):
-            url = f"nats://{USER}:{start.password}@{HOST}:{port}"
+            url = f"nats://{USER}:{start.password}@{local_address(port)}"
             return EmbeddedNats(process, port, url, start.store_directory, syncs_always)
         if start.port:
             raise PortTaken(f"port {port} (NATS) is taken. Choose other ports with --port-base.")
@@ -173,7 +173,7 @@ async def _name_behind(port: int) -> str:
     """The name in a server's greeting, a line of `INFO` and JSON; "" when there is none yet."""
     try:
         async with asyncio.timeout(GREETING_SECONDS):
-            reader, writer = await asyncio.open_connection(HOST, port)
+            reader, writer = await asyncio.open_connection(loopback(), port)
             try:
                 word, _, greeting = (await reader.readline()).partition(b" ")
             finally:

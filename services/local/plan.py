@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.local.endpoints import Bus, Mode
-from services.local.ports import HOST, Ports
+from services.local.ports import Ports, local_address
 
 MODULES = {
     "receiver": "observability.receiver",
@@ -224,4 +224,4 @@ def monolith_settings(
 
 
 def _listen(port: int) -> str:
-    return f"{HOST}:{port}"
+    return str(local_address(port))

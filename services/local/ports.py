@@ -2,13 +2,16 @@
 
 import contextlib
 import errno
+import functools
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.infra.address import Address
 from services.local.errors import PortTaken
 
-HOST = "127.0.0.1"
+LOOPBACKS = ("127.0.0.1", "::1")
 # Below the ports that Linux and macOS assign to sockets that name none.
 UNASSIGNED_PORTS = range(20_000, 32_768)
 PORTS_A_PROCESS = 4
@@ -40,6 +43,25 @@ class Ports:
     nats: int = 0
 
 
+@functools.cache
+def loopback() -> str:
+    """Return the host that all parts listen on: 127.0.0.1, or ::1 where that is absent."""
+    return first_present(LOOPBACKS)
+
+
+def local_address(port: int) -> Address:
+    """Return the address of a port on the loopback."""
+    return Address(loopback(), port)
+
+
+def first_present(hosts: Sequence[str]) -> str:
+    """Return the first host that a socket can be bound to, or the first of all, whose error then says why not."""
+    for host in hosts:
+        with contextlib.suppress(OSError), _bound(Address(host, 0)):
+            return host
+    return hosts[0]
+
+
 def documented_ports(port_base: int) -> Ports:
     """The ports from `port_base` on, in the documented order; raises PortTaken when one is used or not allowed."""
     if not 1024 <= port_base <= 65535 - len(PURPOSES) + 1:
@@ -51,9 +73,8 @@ def documented_ports(port_base: int) -> Ports:
 
 def _require_free(port: int, *, purpose: str) -> None:
     try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
+        with _bound(local_address(port)):
+            pass
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "is taken by another process" if taken else f"cannot be used ({error.strerror})"
@@ -79,7 +100,18 @@ def unassigned_port(*, purpose: str) -> int:
 
 def free_port() -> int:
     """A port that is free at this moment; another process may take it, so the user of it tries again."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
+    with _bound(local_address(0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+def _bound(address: Address) -> socket.socket:
+    """Return a socket that is bound and does not listen. Raises OSError."""
+    probe = socket.socket(address.family)
+    try:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    except OSError:
+        probe.close()
+        raise
+    return probe

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from services.local.errors import DatabaseUnavailable, PortTaken
-from services.local.ports import HOST, free_port
+from services.local.ports import free_port, local_address, loopback
 from services.local.postgres_binaries import PostgresBinaries, find_postgres_binaries
 from services.local.process import Command, GuardedProcess
 from services.local.scratch import Scratch
@@ -33,7 +33,6 @@ STOP = (("SIGQUIT", 15.0), ("SIGKILL", 5.0))
 RESTARTS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # Durability stays real: fsync, synchronous_commit and full_page_writes keep their defaults.
 SETTINGS = {
-    "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "100",
     "shared_preload_libraries": "pg_stat_statements",
@@ -88,7 +87,7 @@ class EmbeddedPostgres:
     ) -> None:
         self.process = process
         self.port = port
-        self.admin_dsn = f"postgresql://{SUPERUSER}:{password}@{HOST}:{port}/postgres?sslmode=disable"
+        self.admin_dsn = f"postgresql://{SUPERUSER}:{password}@{local_address(port)}/postgres?sslmode=disable"
         self._start = start
         self._watch = watch
 
@@ -175,7 +174,7 @@ async def _initialise(start: PostgresStart, *, binaries: PostgresBinaries, passw
 
 
 def _server_arguments(start: PostgresStart, binaries: PostgresBinaries, port: int) -> list[str]:
-    settings = {**SETTINGS, "port": str(port)}
+    settings = {**SETTINGS, "listen_addresses": loopback(), "port": str(port)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [str(binaries.postgres), "-D", str(start.folder / "data"), *options]
 

@@ -14,7 +14,7 @@ from services.local.errors import LocalError
 from services.local.foundation import Foundation
 from services.local.identity import start_token
 from services.local.plan import inventory_settings, monolith_settings, notification_settings, order_settings
-from services.local.ports import HOST, unassigned_port
+from services.local.ports import local_address, unassigned_port
 
 
 class Startup:
@@ -52,7 +52,7 @@ class Startup:
                 databases=foundation.databases,
                 event_log=foundation.event_log,
                 ready_file=launcher.ready_file("order"),
-                inventory_target=f"{HOST}:{ports.inventory_grpc}",
+                inventory_target=str(local_address(ports.inventory_grpc)),
             ),
         )
         launcher.launch(

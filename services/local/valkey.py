@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.local.errors import LocalError
-from services.local.ports import HOST, free_port
+from services.local.ports import free_port, local_address, loopback
 from services.local.process import Command, GuardedProcess
 from services.local.scratch import Scratch
 
@@ -74,7 +74,7 @@ class ValkeyStart:
     def configuration(self, port: int) -> str:
         """The configuration's text: the loopback, a password, a bound on memory, and nothing on disk."""
         return (
-            f"bind {HOST}\nport {port}\nprotected-mode yes\nrequirepass {self.password}\n"
+            f"bind {loopback()}\nport {port}\nprotected-mode yes\nrequirepass {self.password}\n"
             f'dir "{self.folder}"\nsave ""\nappendonly no\n'
             f"maxmemory {self.memory}\nmaxmemory-policy allkeys-lru\nmaxclients 100\n"
         )
@@ -97,7 +97,7 @@ async def start_valkey(start: ValkeyStart, *, stack: AsyncExitStack) -> Embedded
         stack.push_async_callback(process.stop)
         await process.started()
         if await _is_ready(start, process, port):
-            return EmbeddedValkey(process, port, f"valkey://:{start.password}@{HOST}:{port}/0")
+            return EmbeddedValkey(process, port, f"valkey://:{start.password}@{local_address(port)}/0")
     raise ValkeyUnavailable("Valkey found no free port; start again.")
 
 
@@ -139,7 +139,7 @@ async def _takes(password: str, port: int) -> bool:
     """True when the server behind a port knows our password: somebody else's does not."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(HOST, port)
+            reader, writer = await asyncio.open_connection(loopback(), port)
             try:
                 writer.write(f"AUTH {password}\r\n".encode())
                 return await reader.readline() == b"+OK\r\n"

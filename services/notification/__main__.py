@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack
 
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle, program
+from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
 from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
-from services.infra.settings import parse_address, read_settings
+from services.infra.settings import read_settings
 from services.notification.application.ports import Sender
 from services.notification.bootstrap import make_sender
 from services.notification.opening import open_notification

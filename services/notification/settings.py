@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import RunnableSettings, is_loopback
+from services.infra.address import is_loopback
+from services.infra.settings import RunnableSettings
 
 
 def check_mail_address(text: str) -> str:

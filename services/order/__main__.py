@@ -8,13 +8,14 @@ from observability.telemetry.setup import Runtime
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra import lifecycle, program
+from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
 from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
-from services.infra.settings import parse_address, read_settings
+from services.infra.settings import read_settings
 from services.inventory.api import InventoryService
 from services.inventory.rpc.client import InventoryClient
 from services.order.adapters.postgres import PostgresOrders

@@ -16,6 +16,7 @@ from observability.telemetry import setup
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.telemetry import Telemetry
 from services.infra import cache, postgres
+from services.infra.address import Address
 from services.infra.admission import Admission
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
@@ -23,7 +24,6 @@ from services.infra.postgres import Database
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
-from services.infra.settings import Address
 from services.infra.valkey_store import ValkeyStore
 from services.inventory import api as inventory_api
 from services.inventory.bootstrap import bootstrap_inventory, hint_telemetry

@@ -34,7 +34,7 @@ from observability.lab.proxy import Delay, Fault, Proxy
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.endpoints import Bus
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 ATTACKERS = "observability.lab.chaos.attackers"
 # What an attack of the platform's own parts is, beside those of hostile clients.
@@ -158,7 +158,7 @@ async def _discard_strays(scene: Scene) -> None:
 
 @asynccontextmanager
 async def _inventory_proxy(house: House) -> AsyncIterator[Proxy]:
-    target = (HOST, house.ports.inventory_grpc)
+    target = local_address(house.ports.inventory_grpc)
     async with Proxy.open(target=target, delay=Delay(latency_seconds=0.0), seed=0) as proxy:
         yield proxy
 
@@ -243,8 +243,8 @@ class AbuseRun:
         """Run the attackers' process for the time of a block; it attacks when the block begins."""
         house = self._house
         targets = Targets(
-            edge_http=f"{HOST}:{house.ports.edge_http}",
-            order_grpc=f"{HOST}:{house.ports.order_grpc}",
+            edge_http=str(local_address(house.ports.edge_http)),
+            order_grpc=str(local_address(house.ports.order_grpc)),
             admin=house.admin_address("order"),
             nats_url=house.foundation.event_log.url if self._options.bus == "nats" else "",
             sku=SKUS[0],

@@ -28,6 +28,7 @@ from nats.errors import Error as NatsError
 from shop.order.v1 import order_service_pb2 as pb
 
 from observability.lab.stocking import DIRECT
+from services.infra.address import parse_address
 from services.infra.messaging.nats_log import SUBJECTS
 from services.order.rpc.server import SERVICE
 
@@ -182,10 +183,9 @@ class Attackers:
         opening: asyncio.Semaphore | None = None,
     ) -> None:
         """Open a connection, send everything, and keep it until the server ends it."""
-        host, _, port = address.rpartition(":")
         try:
             async with opening or contextlib.nullcontext(), asyncio.timeout(CONNECT_SECONDS):
-                reader, writer = await asyncio.open_connection(host, int(port))
+                reader, writer = await asyncio.open_connection(*parse_address(address))
         except OSError as error:  # TimeoutError is one of them
             self.answers[type(error).__name__] += 1
             return

@@ -32,7 +32,7 @@ from observability.lab.stocking import stock_shop
 from services.infra.rpc.client import OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.inventory.rpc.server import SERVICE as INVENTORY
-from services.local.ports import HOST
+from services.local.ports import local_address
 from services.order.rpc.server import SERVICE as ORDER
 
 AT_ONCE = 8
@@ -98,7 +98,8 @@ async def bad_input(options: BadInputOptions, folder: Path, say: Say) -> Report:
     async with House.open(house_options) as house:
         scene = Scene(house, History(), report, say)
         await house.start_all()
-        await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", ample_stock(SKUS), request_id_prefix="bad-input")
+        target = str(local_address(house.ports.inventory_grpc))
+        await stock_shop(target, ample_stock(SKUS), request_id_prefix="bad-input")
         ports = {ORDER.full_name: house.ports.order_grpc, INVENTORY.full_name: house.ports.inventory_grpc}
         counts, wrong = await _send_all(options, ports, say)
         report.figures |= {"cases": counts.total(), "answers": {" ".join(key): n for key, n in sorted(counts.items())}}
@@ -127,7 +128,8 @@ async def _send_all(
             if (number + 1) % REPORT_EVERY == 0:
                 say(f"{number + 1:,} of {options.cases:,} cases")
 
-    channels = {name: grpc.aio.insecure_channel(f"{HOST}:{port}", options=OPTIONS) for name, port in ports.items()}
+    targets = {name: str(local_address(port)) for name, port in ports.items()}
+    channels = {name: grpc.aio.insecure_channel(target, options=OPTIONS) for name, target in targets.items()}
     try:
         async with asyncio.TaskGroup() as senders:
             for _ in range(AT_ONCE):

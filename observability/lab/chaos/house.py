@@ -29,7 +29,7 @@ from services.local.plan import (
     notification_settings,
     order_settings,
 )
-from services.local.ports import HOST, PURPOSES, Ports, documented_ports
+from services.local.ports import PURPOSES, Ports, documented_ports, local_address
 
 # Below the range from which the system takes the ports of outgoing connections: a process that is started again must
 # find its port free.
@@ -137,7 +137,7 @@ class House:
     def inventory_target(self) -> str:
         """The host:port of inventory's gRPC, of both with a comma between them where there are two."""
         names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self._programs else ("inventory",)
-        return ",".join(f"{HOST}:{self.ports_of(name).inventory_grpc}" for name in names)
+        return ",".join(str(local_address(self.ports_of(name).inventory_grpc)) for name in names)
 
     async def start(self, name: str, **environment: str) -> Life:
         """Start a process with extra variables; it is not ready yet. Raises ChaosError."""
@@ -255,14 +255,14 @@ class House:
     @asynccontextmanager
     async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
         """Open the public edges for the life of a block."""
-        edge_http, order_grpc = f"{HOST}:{self.ports.edge_http}", f"{HOST}:{self.ports.order_grpc}"
+        edge_http, order_grpc = str(local_address(self.ports.edge_http)), str(local_address(self.ports.order_grpc))
         async with open_edges(edge_http=edge_http, order_grpc=order_grpc) as edges:
             yield edges
 
     @asynccontextmanager
     async def stock(self) -> AsyncIterator[InventoryClient]:
         """Open inventory's own edge for the life of a block."""
-        target = f"{HOST}:{self.ports.inventory_grpc}"
+        target = str(local_address(self.ports.inventory_grpc))
         async with open_channel(target) as channel:
             yield InventoryClient(channel, target=target, telemetry=unobserved("chaos"), guarded=False)
 

@@ -22,7 +22,7 @@ from observability.lab.chaos.scene import Say, Scene
 from observability.lab.chaos.traffic import Traffic, TrafficOptions
 from observability.lab.proxy import Delay, Fault, Proxy, rerouted
 from services.local.endpoints import Bus
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 FAULT_SECONDS = 6.0
 REST_SECONDS = 4.0
@@ -117,7 +117,7 @@ async def _network(house: House) -> AsyncIterator[Network]:
     async with AsyncExitStack() as stack:
 
         async def proxy(port: int) -> Proxy:
-            return await stack.enter_async_context(Proxy.open(target=(HOST, port), delay=NO_DELAY, seed=0))
+            return await stack.enter_async_context(Proxy.open(target=local_address(port), delay=NO_DELAY, seed=0))
 
         inventory = await proxy(ports.inventory_grpc)
         postgres = await proxy(urlsplit(databases["order"]).port or 5432)

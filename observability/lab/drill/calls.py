@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Scene
 from observability.lab.proxy import Delay, Fault, Proxy
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 # Some of the calls, each of ten milliseconds, are under way then, and too few of them for the breaker.
 CUT_EVERY_SECONDS = 0.15
@@ -16,7 +16,7 @@ CUT_EVERY_SECONDS = 0.15
 @asynccontextmanager
 async def connections_cut(scene: Scene) -> AsyncIterator[None]:
     """What stands between order and inventory resets their connections, seven times a second."""
-    inventory = (HOST, scene.house.ports.inventory_grpc)
+    inventory = local_address(scene.house.ports.inventory_grpc)
 
     async def cut(proxy: Proxy) -> None:
         while True:

@@ -9,7 +9,7 @@ import aiohttp
 
 from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Scene
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 ANSWER_SECONDS = 15.0
 TIMES = 40
@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.25
 @asynccontextmanager
 async def as_customer(scene: Scene, customer: str) -> AsyncIterator[aiohttp.ClientSession]:
     """Speak to the REST edge as a customer, with paths for addresses."""
-    base = f"http://{HOST}:{scene.house.ports.edge_http}"
+    base = f"http://{local_address(scene.house.ports.edge_http)}"
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Customer-Id": customer}) as session:
         yield session

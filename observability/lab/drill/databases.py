@@ -11,7 +11,7 @@ from observability.lab.catalogue import Delivery
 from observability.lab.drill.customers import as_customer
 from observability.lab.drill.scene import Begin, Scene
 from observability.lab.stocking import stock_shop
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 LOCKED_SKU = "DRILL-LOCKED"
 
@@ -120,7 +120,8 @@ async def deadlock(scene: Scene) -> AsyncIterator[None]:
 async def one_order_stuck(scene: Scene) -> AsyncIterator[None]:
     """The row of one SKU stays locked, and somebody has ordered it; all others are served."""
     ports, customer = scene.house.ports, str(uuid.uuid4())
-    await stock_shop(f"{HOST}:{ports.inventory_grpc}", [Delivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
+    inventory = str(local_address(ports.inventory_grpc))
+    await stock_shop(inventory, [Delivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
     async with scene.administering("inventory") as connection, connection.transaction():
         await connection.execute("SELECT FROM items WHERE sku = $1 FOR UPDATE", LOCKED_SKU)
         async with as_customer(scene, customer) as session:

@@ -16,7 +16,7 @@ from observability.lab.drill.calls import restarted
 from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Begin, Scene
 from services.inventory.api import ReserveStock, StockLine
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 # More than a pool has.
 FLOOD_CONNECTIONS = 24
@@ -118,7 +118,7 @@ def crowded_out(name: str) -> Begin:
 @asynccontextmanager
 async def lists_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
     """The table of the lists is locked while customers ask for theirs: all connections of its pool wait."""
-    url = f"http://{HOST}:{scene.house.ports.edge_http}/customers/{{}}/orders"
+    url = f"http://{local_address(scene.house.ports.edge_http)}/customers/{{}}/orders"
     async with scene.administering("order_read") as connection, connection.transaction():
         await connection.execute("LOCK TABLE order_summaries IN ACCESS EXCLUSIVE MODE")
         customer = str(uuid.uuid4())

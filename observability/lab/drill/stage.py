@@ -22,7 +22,7 @@ from observability.lab.options import LoadOptions
 from observability.lab.run import Run
 from observability.lab.schedule import plan_orders
 from observability.lab.stocking import stock_shop
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 # Stock that is set aside and forgotten comes back within the row.
 SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}
@@ -107,10 +107,10 @@ class Stage:
 @asynccontextmanager
 async def under_load(house: House, options: DrillOptions) -> AsyncIterator[None]:
     """Place orders at a steady rate, open loop, for the time of a block: the same plan again and again."""
-    edge = f"{HOST}:{house.ports.edge_http}"
+    edge = str(local_address(house.ports.edge_http))
     plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
     skus = ample_stock(line.sku for order in plan for line in order.lines)
-    await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="drill")
+    await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="drill")
     stop = asyncio.Event()
 
     async def load() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from observability.lab.drill.scene import Begin, Scene
-from services.local.ports import HOST, free_port
+from services.local.ports import free_port, local_address
 
 # Two series on each side: Prometheus cannot tell which belongs to which.
 WRONG_RULE = {"groups": [{"name": "wrong", "rules": [{"record": "shop:wrong:ratio", "expr": "up / on () up"}]}]}
@@ -43,7 +43,7 @@ async def wrong_rule(scene: Scene) -> AsyncIterator[None]:
 async def alertmanager_gone(scene: Scene) -> AsyncIterator[None]:
     """One of two Alertmanagers is not there any more."""
     changed = _copy(scene)
-    changed["alerting"]["alertmanagers"].append({"static_configs": [{"targets": [f"{HOST}:{free_port()}"]}]})
+    changed["alerting"]["alertmanagers"].append({"static_configs": [{"targets": [str(local_address(free_port()))]}]})
     async with _configured(scene, changed):
         yield
 

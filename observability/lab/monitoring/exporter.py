@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from observability.lab.monitoring.program import Program
-from services.local.ports import HOST, free_port
+from services.local.ports import free_port, local_address
 from services.local.scratch import Scratch
 
 PROGRAM = "prometheus-postgres-exporter"
@@ -20,7 +20,7 @@ async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterat
     if program is None:
         yield {}
         return
-    address = f"{HOST}:{free_port()}"
+    address = str(local_address(free_port()))
     arguments = (
         f"--web.listen-address={address}",
         f"--extend.query-path={QUERIES}",

@@ -20,7 +20,7 @@ from observability.prometheus.build.model import Document
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.rule_files import write_rule_files
 from services.local.errors import LocalError
-from services.local.ports import HOST, free_port
+from services.local.ports import free_port, local_address
 from services.local.process import GuardedProcess
 from services.local.scratch import Scratch
 
@@ -96,7 +96,7 @@ async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
         stack.push_async_callback(scratch.close)
         write_rule_files(scratch.folder / "rules", scale=options.scale)
         alertmanager = await _start_alertmanager(options, scratch, stack) if options.webhook_url else None
-        address = f"{HOST}:{options.port or free_port()}"
+        address = str(local_address(options.port or free_port()))
         targets = {**options.targets, "prometheus": address, **({"alertmanager": alertmanager} if alertmanager else {})}
         configuration = local_configuration(targets, alertmanager, scratch.folder / "rules", options.scale)
         _write(scratch.folder / "prometheus.json", configuration)
@@ -130,7 +130,7 @@ async def _start_prometheus(
 
 async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stack: AsyncExitStack) -> str:
     assert options.webhook_url is not None
-    address, path = f"{HOST}:{free_port()}", scratch.folder / "alertmanager.json"
+    address, path = str(local_address(free_port())), scratch.folder / "alertmanager.json"
     _write(
         path,
         alertmanager_configuration(webhook_url=options.webhook_url, credentials_file=None, scale=options.scale),

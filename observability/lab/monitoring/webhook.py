@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from services.local.ports import HOST
+from services.local.ports import local_address, loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ async def webhook() -> AsyncIterator[Webhook]:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, 0).start()
-        server.url = f"http://{HOST}:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, loopback(), 0).start()
+        server.url = f"http://{local_address(runner.addresses[0][1])}"
         yield server
     finally:
         await runner.cleanup()

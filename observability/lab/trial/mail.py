@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 
-from observability.lab.proxy import LOCAL, Address
+from observability.lab.proxy import Address
+from services.local.ports import local_address
 
 _NAME = "mail.lab.example"
 
@@ -21,7 +22,7 @@ async def mail_server() -> AsyncIterator[Address]:
     """Listen for the time of a block, without TLS. Raises OSError."""
     loop = asyncio.get_running_loop()
     # Its own default for the name asks the DNS, without a limit.
-    server = await loop.create_server(lambda: SMTP(Sink(), hostname=_NAME, loop=loop), *LOCAL)
+    server = await loop.create_server(lambda: SMTP(Sink(), hostname=_NAME, loop=loop), *local_address(0))
     try:
         host, port = server.sockets[0].getsockname()[:2]
         yield host, port

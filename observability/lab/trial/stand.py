@@ -30,9 +30,10 @@ from observability.lab.stocking import stock_shop
 from observability.lab.trial.errors import TrialError
 from observability.lab.trial.mail import mail_server
 from observability.lab.trial.processes import pin
+from services.infra.address import parse_address
 from services.local.endpoints import Mode
 from services.local.plan import DATABASES
-from services.local.ports import HOST
+from services.local.ports import local_address
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
 MODULES = {name: f"observability.lab.experiments.{name}_process" for name in ("inventory", "order")}
@@ -102,7 +103,7 @@ class Stand:
             stand = Stand(house, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
             await house.start_all()
             skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
-            await stock_shop(f"{HOST}:{house.ports.inventory_grpc}", skus, request_id_prefix="lab")
+            await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="lab")
             await stop(house)
             await stand._keep_templates()
             stand._pin([pid, *stand._beside().values()])
@@ -127,7 +128,7 @@ class Stand:
             pids = {name: house.lives[name].pid for name in house.processes}
             self._pin(pids.values())
             yield Serving(
-                edge=f"{HOST}:{house.ports.edge_http}",
+                edge=str(local_address(house.ports.edge_http)),
                 admin={name: house.admin_address(name) for name in house.processes},
                 pids={**pids, **self._beside()},
                 postgres_pid=self._postgres_pid,
@@ -186,15 +187,15 @@ class Stand:
         """Open a proxy for the life of the stack; return what the caller is told instead of the real address."""
         setting = f"{caller}_{called}".upper()
         if called == "inventory":
-            inventory = (HOST, self.foundation.ports.inventory_grpc)
+            inventory = local_address(self.foundation.ports.inventory_grpc)
             return {f"{setting}_TARGET": await open_proxy(inventory, delay, stack)}
         if called == "mail":
             server = await stack.enter_async_context(mail_server())
-            host, _, port = (await open_proxy(server, delay, stack)).rpartition(":")
+            host, port = parse_address(await open_proxy(server, delay, stack))
             smtp = f"{caller}_SMTP".upper()
-            return {f"{smtp}_HOST": host, f"{smtp}_PORT": port, f"{smtp}_STARTTLS": "false"}
+            return {f"{smtp}_HOST": host, f"{smtp}_PORT": str(port), f"{smtp}_STARTTLS": "false"}
         dsn = self.foundation.databases["order_read" if called == "read_database" else caller]
-        address = await open_proxy((HOST, urlsplit(dsn).port or 5432), delay, stack)
+        address = await open_proxy(local_address(urlsplit(dsn).port or 5432), delay, stack)
         return {f"{setting}_DSN": rerouted(dsn, address)}
 
 

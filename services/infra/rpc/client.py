@@ -15,13 +15,13 @@ from observability.telemetry.dependency import DependencyTelemetry
 from observability.telemetry.rpc import client_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
+from services.infra.address import parse_address
 from services.infra.admission import elsewhere
 from services.infra.crash_points import crash_points
 from services.infra.rpc.errors import CODES, ErrorTranslation
 from services.infra.rpc.guard import Guard
 from services.infra.rpc.keepalive import CHANNEL_OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
-from services.infra.settings import parse_address
 from services.kernel.errors import DeadlineExceeded, ServiceError
 
 # A call that got no answer for this long is given up, so that there is time left to repeat it.

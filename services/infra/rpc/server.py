@@ -18,13 +18,13 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from observability.telemetry.rpc import PREVIOUS_ATTEMPTS, Call, begin_at_zero, server_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
+from services.infra.address import Address
 from services.infra.admission import Admission, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
 from services.infra.rpc.health import Health
 from services.infra.rpc.keepalive import SERVER_OPTIONS
 from services.infra.rpc.reflection import Reflection
-from services.infra.settings import Address
 from services.kernel.errors import DeadlineExceeded, Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
 
 MAX_MESSAGE_BYTES = 256 * 1024

@@ -14,9 +14,9 @@ from observability.telemetry import setup
 from observability.telemetry.admission import AdmissionTelemetry
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
+from services.infra.address import Address
 from services.infra.admission import Admission
 from services.infra.http_server import HttpServer
-from services.infra.settings import Address
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.order_service import FakeOrderService
 

@@ -18,11 +18,11 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
+from services.infra.address import Address
 from services.infra.admission import Admission, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import RpcClient, open_channel
 from services.infra.rpc.server import MAX_MESSAGE_BYTES, RpcServer
-from services.infra.settings import Address
 from services.inventory import api
 from services.inventory.rpc import translate
 from services.inventory.rpc.client import InventoryClient

@@ -15,12 +15,12 @@ from shop.inventory.v1 import inventory_service_pb2 as pb
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
 from observability.telemetry.telemetry import unobserved
+from services.infra.address import Address
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.keepalive import LEAST_SECONDS_BETWEEN_PINGS, PING_SECONDS
 from services.infra.rpc.server import MAX_CONCURRENT_CALLS, RpcServer
 from services.infra.rpc.streams import MAX_STREAMS
-from services.infra.settings import Address
 from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.inventory.rpc.translate import ERRORS
 from tests.contract.shop import open_door

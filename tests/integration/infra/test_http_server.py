@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from observability.listener.limits import Limits
 from observability.telemetry.http import Application, Receive, Scope, Send
 from observability.telemetry.metrics import Metrics
+from services.infra.address import Address
 from services.infra.http_server import EDGE, HttpServer
-from services.infra.settings import Address
 from tests.patience import PATIENCE_SECONDS
 
 CLIENTS = 50

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from observability.listener.limits import KIBIBYTE, MEBIBYTE, Limits
 from observability.telemetry.http import Receive, Scope, Send
 from observability.telemetry.metrics import Metrics
+from services.infra.address import Address
 from services.infra.http_server import EDGE, HttpServer
-from services.infra.settings import Address
 
 # Of every wait: long, and over as soon as what is awaited is there.
 AMPLE_SECONDS = 300.0

@@ -20,10 +20,10 @@ from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.spans import Rejections, make_exporter
 from observability.telemetry.telemetry import unobserved
 from services.infra import deadline
+from services.infra.address import parse_address
 from services.infra.cache import CacheUnavailable
 from services.infra.postgres import KEEPALIVE_OPTIONS, Database
 from services.infra.rpc.client import open_channel
-from services.infra.settings import parse_address
 from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
 from services.inventory import api
 from services.inventory.rpc.client import InventoryClient

@@ -16,7 +16,7 @@ from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.telemetry import Telemetry
 from services.infra.cache import Cache, CacheUnavailable
 from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
-from services.local.ports import HOST
+from services.local.ports import local_address, loopback
 from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.infra.test_cache import Numbers
@@ -190,7 +190,7 @@ async def test_a_full_server_drops_what_was_not_asked_for_and_takes_the_new(valk
 
 
 async def test_a_wrong_password_is_a_cache_that_is_away(valkey_server: EmbeddedValkey) -> None:
-    async with front_of(f"valkey://:wrong@{HOST}:{valkey_server.port}/0") as front:
+    async with front_of(f"valkey://:wrong@{local_address(valkey_server.port)}/0") as front:
         assert await front.cache.get(("100",)) == {"100": 100}
         assert front.counted("unavailable") == 1
 
@@ -204,21 +204,22 @@ async def test_somebody_else_s_server_is_a_cache_that_is_away(greeting: bytes) -
         writer.write(greeting)
         writer.close()
 
-    server = await asyncio.start_server(serve, HOST, 0)
-    async with server, front_of(f"valkey://{HOST}:{server.sockets[0].getsockname()[1]}") as front:
+    server = await asyncio.start_server(serve, loopback(), 0)
+    async with server, front_of(f"valkey://{local_address(server.sockets[0].getsockname()[1])}") as front:
         with pytest.raises(CacheUnavailable):
             await front.store.read(["a"])
 
 
 async def test_a_port_where_nobody_accepts_is_waited_for_briefly() -> None:
     """A server behind a full queue of connections takes no part in the handshake."""
-    with socket.socket() as dark, socket.socket() as first, socket.socket() as second:
-        dark.bind((HOST, 0))
+    family = local_address(0).family
+    with socket.socket(family) as dark, socket.socket(family) as first, socket.socket(family) as second:
+        dark.bind(local_address(0))
         dark.listen(0)
         for waiting in (first, second):
             waiting.setblocking(False)
             waiting.connect_ex(dark.getsockname())
-        async with front_of(f"valkey://{HOST}:{dark.getsockname()[1]}") as front:
+        async with front_of(f"valkey://{local_address(dark.getsockname()[1])}") as front:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 assert await front.cache.get(("100",)) == {"100": 100}
 

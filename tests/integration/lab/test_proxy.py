@@ -15,7 +15,8 @@ import uvloop
 from observability.lab import proxy as module
 from observability.lab.loss import FIRST_SECONDS, Loss
 from observability.lab.proxy import MOST_BYTES, MOST_CHUNKS, Address, Delay, Proxy
-from services.local.ports import HOST, free_port
+from services.infra.address import parse_address
+from services.local.ports import free_port, local_address, loopback
 from tests.patience import PATIENCE_SECONDS
 
 # What shall replace it, a hook, would be in conftest.py and of every test in this folder.
@@ -53,9 +54,9 @@ async def target(talk: Talk) -> AsyncIterator[Address]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, HOST, 0)
+    server = await asyncio.start_server(serve, loopback(), 0)
     try:
-        host, port = server.sockets[0].getsockname()
+        host, port = server.sockets[0].getsockname()[:2]
         yield host, port
     finally:
         server.close()
@@ -64,8 +65,7 @@ async def target(talk: Talk) -> AsyncIterator[Address]:
 @asynccontextmanager
 async def connected(proxy: Proxy) -> AsyncIterator[Connection]:
     """Connect through the proxy."""
-    host, port = proxy.address.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(*parse_address(proxy.address))
     try:
         yield reader, writer
     finally:
@@ -166,12 +166,13 @@ def empty(proxy: Proxy) -> bool:
 @contextmanager
 def deaf_target() -> Iterator[Address]:
     """Give a port that neither accepts nor refuses: its queue is full."""
-    with socket.socket() as listener, ExitStack() as stack:
-        listener.bind((HOST, 0))
+    family = local_address(0).family
+    with socket.socket(family) as listener, ExitStack() as stack:
+        listener.bind(local_address(0))
         listener.listen(0)
-        host, port = listener.getsockname()
+        host, port = listener.getsockname()[:2]
         for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
+            waiting = stack.enter_context(socket.socket(family))
             waiting.setblocking(False)
             waiting.connect_ex((host, port))
         yield host, port
@@ -321,7 +322,7 @@ async def test_no_side_waits_to_fill_a_packet() -> None:
 
 
 async def test_a_target_that_refuses_resets_the_client() -> None:
-    async with Proxy.open(target=(HOST, free_port()), delay=SOON, seed=1) as proxy:
+    async with Proxy.open(target=local_address(free_port()), delay=SOON, seed=1) as proxy:
         async with connected(proxy) as (reader, _):
             assert await end_of(reader) == "reset"
         assert proxy.refused == 1
@@ -413,7 +414,7 @@ async def test_a_cancellation_passes_through_and_closes_it() -> None:
     opened: asyncio.Future[Proxy] = asyncio.get_running_loop().create_future()
 
     async def keep_open() -> None:
-        async with Proxy.open(target=(HOST, 1), delay=SOON, seed=1) as proxy:
+        async with Proxy.open(target=local_address(1), delay=SOON, seed=1) as proxy:
             opened.set_result(proxy)
             await asyncio.Event().wait()
 

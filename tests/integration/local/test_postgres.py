@@ -14,7 +14,7 @@ import pytest_asyncio
 from services.local.databases import Databases, replace_login
 from services.local.errors import PortTaken
 from services.local.plan import DATABASES, base_environment
-from services.local.ports import free_port
+from services.local.ports import free_port, loopback
 from services.local.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from services.local.scratch import Scratch
 from tests.patience import PATIENCE_SECONDS
@@ -99,7 +99,7 @@ async def test_passwords_are_stored_as_scram_verifiers(server: Server) -> None:
         ("fsync", "on"),
         ("synchronous_commit", "on"),
         ("full_page_writes", "on"),
-        ("listen_addresses", "127.0.0.1"),
+        ("listen_addresses", loopback()),
         ("statement_timeout", "10s"),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "10s"),

@@ -17,7 +17,7 @@ import pytest
 
 from services.local.endpoints import Bus, Endpoints, newest_running
 from services.local.errors import PortTaken
-from services.local.ports import HOST, documented_ports
+from services.local.ports import documented_ports, local_address
 from services.local.valkey import valkey_server_available
 from tests.full import in_full
 from tests.integration.local.conftest import needs_nats
@@ -210,8 +210,8 @@ def test_a_killed_child_ends_it_with_a_plain_message(port_base: int, marked: Mar
 
 
 def test_a_taken_port_is_named_and_nothing_is_started(port_base: int, marked: Marked, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, port_base + 6))
+    with socket.socket(local_address(0).family) as taken:
+        taken.bind(local_address(port_base + 6))
         taken.listen()
         with up(port_base, marked, tmp_path / "up") as process:
             output, errors = process.communicate(timeout=PATIENCE_SECONDS)

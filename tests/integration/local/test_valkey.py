@@ -11,7 +11,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import AuthenticationError
 
 from services.local import valkey
-from services.local.ports import HOST
+from services.local.ports import loopback
 from services.local.valkey import EmbeddedValkey, ValkeyStart, ValkeyUnavailable, start_valkey
 from tests.patience import PATIENCE_SECONDS
 
@@ -25,7 +25,7 @@ async def test_it_is_empty_bounded_and_forgets_the_oldest(valkey_server: Embedde
 
 
 async def test_whoever_does_not_know_the_password_is_kept_out(valkey_server: EmbeddedValkey) -> None:
-    async with Valkey(host=HOST, port=valkey_server.port, socket_timeout=PATIENCE_SECONDS) as client:
+    async with Valkey(host=loopback(), port=valkey_server.port, socket_timeout=PATIENCE_SECONDS) as client:
         with pytest.raises(AuthenticationError):
             await client.get("a")
 

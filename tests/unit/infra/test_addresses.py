@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.infra.settings import Address, check_targets, parse_address
+from services.infra.address import Address, parse_address
+from services.infra.settings import check_targets
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The documented ports, and what is said when one cannot be had."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from services.local.errors import PortTaken
-from services.local.ports import HOST, Ports, documented_ports, free_port
+from services.local.ports import Ports, documented_ports, first_present, free_port, local_address, loopback
 
 
 def free_row_of_ports() -> int:
@@ -36,8 +38,8 @@ def test_the_ports_follow_the_base_in_the_documented_order() -> None:
 
 def test_a_taken_port_is_named_with_its_purpose_and_the_way_out() -> None:
     base = free_row_of_ports()
-    with socket.socket() as taken:
-        taken.bind((HOST, base + 2))
+    with socket.socket(local_address(0).family) as taken:
+        taken.bind(local_address(base + 2))
         taken.listen()
         with pytest.raises(PortTaken, match=rf"port {base + 2} \(inventory gRPC\) is taken .* --port-base"):
             documented_ports(base)
@@ -47,3 +49,24 @@ def test_a_taken_port_is_named_with_its_purpose_and_the_way_out() -> None:
 def test_a_base_out_of_range_is_refused(base: int) -> None:
     with pytest.raises(PortTaken, match="out of range"):
         documented_ports(base)
+
+
+ABSENT = "192.0.2.1"  # of the addresses that no machine has: RFC 5737
+
+
+def test_the_first_host_that_is_present_is_taken() -> None:
+    present = loopback()
+    assert first_present([ABSENT, present]) == present
+
+
+def test_without_any_the_first_is_taken_whose_error_says_why() -> None:
+    assert first_present([ABSENT, "2001:db8::1"]) == ABSENT
+
+
+def test_no_socket_is_opened_at_import() -> None:
+    program = """
+import sys
+sys.addaudithook(lambda name, _: name.startswith("socket.") and sys.exit(name))
+import services.local.postgres, services.local.plan, services.local.nats, services.local.valkey
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

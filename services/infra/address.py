@@ -1,0 +1,49 @@
+"""Addresses as host:port, an IPv6 host in brackets."""
+
+import ipaddress
+import re
+import socket
+from typing import NamedTuple
+
+IPV4 = 4
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\s\[\]]*:[^\s\[\]]*)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
+
+
+class Address(NamedTuple):
+    """A host and a port; port 0 asks the system for a free one."""
+
+    host: str
+    port: int
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """What a socket for it is made with; a host that is a name gets IPv4."""
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+    def __str__(self) -> str:
+        """Return host:port, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Return the address in `host:port` or `[IPv6]:port`. Raises ValueError."""
+    found = _ADDRESS.fullmatch(text)
+    if not found or int(found["port"]) > 65_535:
+        raise ValueError("must be host:port, an IPv6 host in brackets as in [::1]:8080")
+    return Address(found["ipv6"] or found["host"], int(found["port"]))
+
+
+def is_ipv4(host: str) -> bool:
+    """Say whether a host is an IPv4 address, not a name and not IPv6."""
+    try:
+        return ipaddress.ip_address(host).version == IPV4
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
