@@ -5,7 +5,6 @@ import re
 import socket
 from typing import NamedTuple
 
-IPV4 = 4
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\s\[\]]*:[^\s\[\]]*)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -33,12 +32,12 @@ def parse_address(text: str) -> Address:
     return Address(found["ipv6"] or found["host"], int(found["port"]))
 
 
-def is_ipv4(host: str) -> bool:
-    """Say whether a host is an IPv4 address, not a name and not IPv6."""
+def ip_version(host: str) -> int | None:
+    """Return 4 or 6 for an IP address, and None for a name."""
     try:
-        return ipaddress.ip_address(host).version == IPV4
+        return ipaddress.ip_address(host).version
     except ValueError:
-        return False
+        return None
 
 
 def is_loopback(host: str) -> bool:

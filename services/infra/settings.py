@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from observability.telemetry.environment import unknown_settings
-from services.infra.address import is_ipv4, is_loopback, parse_address
+from services.infra.address import ip_version, is_loopback, parse_address
 
 CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
 
@@ -25,14 +25,14 @@ def check_address(text: str) -> str:
 
 
 def check_targets(text: str) -> str:
-    """Return the text when it is one address, or several IPv4 addresses with commas between, for use as a validator.
+    """Return the text when it is one address, or several IP addresses of one version with commas between.
 
     gRPC resolves one name, or takes several addresses of one family: of several names it would reach none.
     """
-    addresses = [parse_address(target) for target in text.split(",")]
-    if len(addresses) > 1 and not all(is_ipv4(address.host) for address in addresses):
+    versions = [ip_version(parse_address(target).host) for target in text.split(",")]
+    if len(versions) > 1 and (None in versions or len(set(versions)) > 1):
         raise ValueError(
-            "several targets must be IPv4 addresses, as in 10.0.0.1:50052,10.0.0.2:50052;"
+            "several targets must be IP addresses, all IPv4 as in 10.0.0.1:50052,10.0.0.2:50052 or all IPv6;"
             " for names, give one name that resolves to all of them"
         )
     return text

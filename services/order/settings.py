@@ -37,7 +37,8 @@ class OrderSettings(OrderContextSettings):
 
     inventory_target: Targets = Field(
         "127.0.0.1:50052",
-        description="host:port of inventory's gRPC service; of several, their IPv4 addresses with commas between.",
+        description="host:port of inventory's gRPC service; of several, their IP addresses (all IPv4 or all IPv6)"
+        " with commas between.",
     )
     inventory_guarded: bool = Field(
         True, description="Call inventory behind a circuit breaker, a throttle and a budget for repeats."

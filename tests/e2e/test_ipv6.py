@@ -1,24 +1,13 @@
 """Services that listen on [::1] and call each other there."""
 
-import socket
-
 import aiohttp
-import pytest
 
 from tests.e2e.customers import ANSWER_SECONDS, Customer
 from tests.e2e.services import Services
+from tests.ipv6 import needs_ipv6
 
 
-def has_ipv6_loopback() -> bool:
-    """Say whether this machine has [::1]."""
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
-@pytest.mark.skipif(not has_ipv6_loopback(), reason="there is no [::1] here: services on IPv6 stay unproven")
+@needs_ipv6
 async def test_an_order_goes_through_services_on_the_ipv6_loopback(services: Services) -> None:
     inventory = services.inventory(INVENTORY_GRPC_LISTEN="[::1]:0", INVENTORY_ADMIN_LISTEN="[::1]:0")
     order = services.order(

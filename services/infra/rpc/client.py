@@ -15,7 +15,7 @@ from observability.telemetry.dependency import DependencyTelemetry
 from observability.telemetry.rpc import client_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
-from services.infra.address import parse_address
+from services.infra.address import Address, ip_version, parse_address
 from services.infra.admission import elsewhere
 from services.infra.crash_points import crash_points
 from services.infra.rpc.errors import CODES, ErrorTranslation
@@ -67,13 +67,14 @@ OPTIONS = (
 
 
 def open_channel(target: str, *, budget: bool = True) -> grpc.aio.Channel:
-    """Return a channel to host:port, or to several IPv4 addresses with commas between, whose turns it takes.
+    """Return a channel to host:port, or to several IP addresses with commas between, whose turns it takes.
 
     It connects when first used, and again after a loss within a second. Without a budget each failure is repeated.
     """
     config = json.dumps(RETRIES | BUDGET if budget else RETRIES)
-    addresses = f"ipv4:{target}" if "," in target else target
-    return grpc.aio.insecure_channel(addresses, options=(*OPTIONS, ("grpc.service_config", config)))
+    if "," in target:
+        target = f"ipv{ip_version(_first(target).host)}:{target}"
+    return grpc.aio.insecure_channel(target, options=(*OPTIONS, ("grpc.service_config", config)))
 
 
 class RpcClient:
@@ -94,7 +95,7 @@ class RpcClient:
         guarded: bool = True,
         dependency: str | None = None,
     ) -> None:
-        self._address = parse_address(target.partition(",")[0])
+        self._address = _first(target)
         self._guard = Guard(telemetry=DependencyTelemetry(telemetry, dependency or service), enabled=guarded)
         self._service = service
         self._telemetry = telemetry
@@ -130,3 +131,8 @@ class RpcClient:
             crash_points.reached(f"{name}.after_call")
             call.status_code = "OK"
             return response
+
+
+def _first(target: str) -> Address:
+    """Return the first address of a target."""
+    return parse_address(target.partition(",")[0])

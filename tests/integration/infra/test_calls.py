@@ -30,6 +30,7 @@ from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.kernel.errors import CircuitOpen, DeadlineExceeded, Overloaded, ServiceError, Unavailable
 from tests.contract.shop import LOOPBACK, open_server
 from tests.fakes.inventory import FakeInventory
+from tests.ipv6 import needs_ipv6
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.telemetry.counted import counted, counting
 
@@ -58,17 +59,17 @@ class Attempts:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[str]:
+async def serving(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Answer all methods of inventory for the time of a block; yields host:port."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(answer) for name in SERVICE.methods_by_name
     }
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(str(Address(host, 0)))
     await server.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield str(Address(host, port))
     finally:
         await server.stop(None)
 
@@ -174,6 +175,20 @@ async def test_a_repeat_is_counted_where_it_arrives() -> None:
     repeats = counted(telemetry, "shop_rpc_server_repeated_attempts_total", context="inventory", rpc_method=METHOD)
     # One that came to the first again, before there was a connection to ours, is the same call.
     assert repeats == attempts.seen.count("") > 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+async def test_calls_take_turns_between_several_targets(host: str) -> None:
+    one, other = Attempts(failures=0), Attempts(failures=0)
+    async with (
+        serving(one.answer, host) as first,
+        serving(other.answer, host) as second,
+        calling(f"{first},{second}") as client,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        # The second may take longer to connect to.
+        while not (one.seen and other.seen):
+            await client.get_stock(QUERY)
 
 
 def a_full_door() -> Admission:
