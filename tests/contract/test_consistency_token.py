@@ -175,9 +175,10 @@ async def test_no_list_is_waited_for_longer_than_the_bound(shop: Shop, impatient
     assert 0 < len(shop.finished(LOOK)) < 10
 
 
-async def test_more_than_a_few_do_not_wait_together(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["MOST_WAITING", "MOST_WAITING_PER_CUSTOMER"])
+async def test_more_than_a_few_do_not_wait_together(shop: Shop, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     """Whoever comes beyond them is told at once, and they have their answers when the list is there."""
-    monkeypatch.setattr(summaries, "MOST_WAITING", 2)
+    monkeypatch.setattr(summaries, limit, 2)
     monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
     order = await sell(shop)
     waiting = [asyncio.create_task(states(shop, order, token=order.consistency_token)) for _ in range(2)]
@@ -189,6 +190,21 @@ async def test_more_than_a_few_do_not_wait_together(shop: Shop, monkeypatch: pyt
     assert not any(task.done() for task in waiting)
     await shop.catch_up()
     assert await asyncio.gather(*waiting) == [{order.order_id: OrderState.CONFIRMED}] * 2
+
+
+async def test_a_customer_who_waits_often_keeps_no_other_from_waiting(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summaries, "MOST_WAITING_PER_CUSTOMER", 1)
+    monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
+    orders = [await sell(shop), await sell(shop)]
+    waiting = [asyncio.create_task(states(shop, order, token=order.consistency_token)) for order in orders]
+    async with asyncio.timeout(AMPLE_SECONDS):
+        while len(shop.finished(LOOK)) < 3 * len(waiting):
+            await asyncio.sleep(0.01)
+    assert not any(task.done() for task in waiting)
+    await shop.catch_up()
+    assert await asyncio.gather(*waiting) == [{order.order_id: OrderState.CONFIRMED} for order in orders]
 
 
 async def test_without_a_token_the_list_is_answered_as_it_is(shop: Shop) -> None:
@@ -256,6 +272,7 @@ async def test_over_http_a_list_that_stays_behind_is_503_and_a_malformed_token_4
 async def test_those_who_wait_for_a_list_keep_nobody_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as many lists as have a place wait together, and others are served meanwhile."""
     monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
+    monkeypatch.setattr(summaries, "MOST_WAITING_PER_CUSTOMER", summaries.MOST_WAITING)
     await stock(shop, A=2)
     admission = Admission(
         connections=POOL_SIZE,

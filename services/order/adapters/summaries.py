@@ -1,8 +1,10 @@
 """The customers' lists of orders: one row an order, as its latest event left it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
+from uuid import UUID
 
 from services.infra import deadline
 from services.infra.admission import elsewhere
@@ -19,6 +21,8 @@ FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.2
 # As many as the database answers while all of them look again and again; whoever comes then is told at once.
 MOST_WAITING = 16
+# One customer's part of them: a customer who asks again and again takes no other's place.
+MOST_WAITING_PER_CUSTOMER = 4
 RETRY_AFTER_SECONDS = 1.0
 
 
@@ -27,23 +31,26 @@ class PostgresSummaries:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
-        self._waiting = 0
+        self._waiting: Counter[UUID] = Counter()
 
     async def wait_for(self, seen: OrderVersion) -> None:
-        """Return at once when the list is far enough; otherwise wait for it, beside few others.
+        """Return at once when the list is far enough; otherwise wait for it, beside few others, of one's own fewer.
 
         Who waits uses nothing here, and must not keep the requests away that need not wait.
         """
         if await self._holds(seen):
             return
-        if self._waiting >= MOST_WAITING:
+        customer_id = seen.customer_id
+        if self._waiting.total() >= MOST_WAITING or self._waiting[customer_id] >= MOST_WAITING_PER_CUSTOMER:
             raise ReadModelBehind(RETRY_AFTER_SECONDS)
-        self._waiting += 1
+        self._waiting[customer_id] += 1
         try:
             with elsewhere():
                 await self._wait(seen)
         finally:
-            self._waiting -= 1
+            self._waiting[customer_id] -= 1
+            if not self._waiting[customer_id]:
+                del self._waiting[customer_id]
 
     async def _wait(self, seen: OrderVersion) -> None:
         """Look again and again, as long as there is time to answer: a NOTIFY would cost the writer more."""
