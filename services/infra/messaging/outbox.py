@@ -14,6 +14,17 @@ from services.infra.messaging.log import Fenced
 from services.infra.messaging.message import LogState, Message
 from services.infra.postgres import Database
 
+# Streams that are left out because of an event that cannot be read. With so many it is not some events that are wrong,
+# but this release: nothing is published until another one runs.
+MOST_HELD = 1_000
+
+
+class TooManyUnreadable(Exception):
+    """The outbox holds as many streams with an unreadable event as may be left out; this release cannot publish it."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{MOST_HELD} streams hold an event that this release cannot read")
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -44,7 +55,8 @@ class Outbox:
     """The tables `events`, `outbox` and `relay` of one database; `to_message` says how an event's row is published.
 
     A row that it cannot read, by hand or of a newer release, is told to `on_unreadable`. It stays in the outbox with
-    the later ones of its stream, whose age an alert sees, until this process is another; the other streams go on.
+    the later ones of its stream, whose age an alert sees, until this process is another; the other streams go on, up to
+    MOST_HELD such streams.
     """
 
     def __init__(
@@ -80,7 +92,10 @@ class Outbox:
             await transaction.execute("UPDATE relay", update, holder)
 
     async def unpublished(self, limit: int) -> list[Stored]:
-        """Return the oldest events that are not published. Events of one aggregate come in order of version."""
+        """Return the oldest events that are not published. Events of one aggregate come in order of version.
+
+        Raises TooManyUnreadable.
+        """
         # Purpose: a version is inserted only after the one before has committed, so outbox_id keeps their order.
         select = """
             SELECT events.* FROM outbox JOIN events USING (stream_id, version)
@@ -92,7 +107,7 @@ class Outbox:
         """Return the next stored events of the range that is published again, in order.
 
         One that commits behind our back, below what was reached, is still in the outbox and comes from there; so does
-        what its aggregate stores after it, which has a sequence beyond the range.
+        what its aggregate stores after it, which has a sequence beyond the range. Raises TooManyUnreadable.
         """
         # Purpose: in the order of storing, which keeps the order within each aggregate.
         select = """
@@ -167,6 +182,8 @@ class Outbox:
         try:
             return Stored(row["stream_id"], row["version"], row["sequence"], self._to_message(row))
         except (LookupError, TypeError, ValueError) as error:
+            if len(self._held) == MOST_HELD:
+                raise TooManyUnreadable from error
             self._held.add(row["stream_id"])
             self._on_unreadable(row["event_id"], error)
             return None

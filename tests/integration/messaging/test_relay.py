@@ -8,7 +8,7 @@ import pytest
 
 from services.infra.messaging.log import Fenced
 from services.infra.messaging.message import LogState, Message
-from services.infra.messaging.outbox import Outbox, Stored
+from services.infra.messaging.outbox import Outbox, Stored, TooManyUnreadable
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Transaction
 from services.infra.worker import Worker
@@ -321,3 +321,21 @@ async def test_an_event_that_this_release_cannot_read_holds_up_its_own_stream_al
     await store.end_leases()
     await run(store.relay(log))
     assert (await store.waiting(), len(await published(log))) == (0, 26)
+
+
+async def test_a_release_that_can_read_next_to_nothing_publishes_nothing(
+    store: Store, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves out it must remember, and that is limited; another release publishes all of it."""
+    monkeypatch.setattr("services.infra.messaging.outbox.MOST_HELD", 2)
+    for _ in range(3):
+        await store.store(1)
+    await store.execute(f"UPDATE events SET type = '{UNKNOWN}'")
+    await store.store(1)
+    with pytest.raises(TooManyUnreadable, match="2 streams"):
+        await run(store.relay(log))
+    assert await published(log) == []
+    await store.execute("UPDATE events SET type = 'order.placed'")
+    await store.end_leases()
+    await run(store.relay(log))
+    assert (await store.waiting(), len(await published(log))) == (0, 4)
