@@ -97,16 +97,20 @@ def end_within(seconds: float, *, log: FilteringBoundLogger, outputs: LogOutputs
 
 
 async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:
-    """Stop servers within one grace for all of them: one after the other, each with its own, would add up."""
+    """Stop servers within one grace for all of them: one after the other, each with its own, would add up.
+
+    Raises what the stops raised, as one group, when each server was told to stop.
+    """
     ends = monotonic() + grace_seconds
+    errors: list[BaseException] = []
     for together in (servers[1:], servers[:1]):
         left_seconds = max(0.0, ends - monotonic())
         results = await asyncio.gather(
             *(server.stop(grace_seconds=left_seconds) for server in together), return_exceptions=True
         )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        errors += [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise BaseExceptionGroup("servers did not stop as they should", errors)
 
 
 def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
