@@ -52,8 +52,13 @@ def bootstrap_notification(
     """Return notification on a database, an event log and a sender; every sending is observed."""
     notifications = PostgresNotifications(database=database)
     observed = ObservedSender(sender, telemetry=telemetry, clock=clock)
+    dead_letters = telemetry.metrics.dead_letters
+    dead_letters.add(0, telemetry.context, SENDER)
     handler = SendConfirmationsHandler(
-        notifications=notifications, sender=observed, backoff_seconds=full_jitter_seconds
+        notifications=notifications,
+        sender=observed,
+        backoff_seconds=full_jitter_seconds,
+        set_aside=lambda count: dead_letters.add(count, telemetry.context, SENDER),
     )
     send = SendStep(notifications, handler, telemetry=telemetry)
     handle = OrderEvents(record=record)
@@ -127,7 +132,6 @@ class ObservedSender:
         self._clock = clock
         self._run = UseCaseRun(telemetry, "send_confirmation", Internal, None)
         telemetry.metrics.notifications_sent.add(0, telemetry.context)
-        telemetry.metrics.dead_letters.add(0, telemetry.context, SENDER)
 
     async def send(self, notification: Notification) -> None:
         """Send and record. Raises ConfirmationNotSent, ConfirmationRefused, and Internal for a bug."""
@@ -154,7 +158,6 @@ class ObservedSender:
                 raise
             except ConfirmationRefused as error:
                 span.set_attribute("error.type", str(error.code))
-                telemetry.metrics.dead_letters.add(1, telemetry.context, SENDER)
                 telemetry.log.warning("notification.confirmation_refused", order_id=order_id, smtp_code=error.code)
                 raise
             span.set_attribute("shop.event.age_seconds", (self._clock() - notification.occur_time).total_seconds())

@@ -11,8 +11,9 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.infra.messaging.dead_letters import DeadLetters
+from services.kernel.errors import Unavailable
 from services.notification.adapters import smtp
-from services.notification.adapters.postgres import SENDER, send_again
+from services.notification.adapters.postgres import SENDER, PostgresNotificationsTransaction, send_again
 from services.notification.adapters.smtp import SmtpSender, SmtpServer
 from tests.integration.notification.conftest import ADDRESSES, CUSTOMER_ID, Bench, event
 
@@ -96,6 +97,25 @@ async def test_what_is_refused_for_good_is_parked_and_others_go_on(bench: Bench,
     await bench.send()
     assert {row["state"] for row in await bench.rows()} == {"SENT"}
     assert (bench.sender.asked.count(refused), await letters.count()) == (2, 0)
+
+
+async def test_a_refusal_that_is_not_stored_is_not_counted(
+    bench: Bench, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is met again, and counted then."""
+
+    async def lose_connection(*_: object) -> None:
+        raise Unavailable(1.0)
+
+    (refused,) = await record(bench, 1)
+    mailbox.refusals[refused] = "554 no"
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresNotificationsTransaction, "give_up", lose_connection)
+        with pytest.raises(Unavailable):
+            await bench.parts.send()
+    assert bench.value("shop_dead_letters_total", {"consumer": SENDER}) == 0
+    await bench.send()
+    assert bench.value("shop_dead_letters_total", {"consumer": SENDER}) == 1
 
 
 async def test_an_unknown_recipient_is_parked_and_his_later_orders_go_on(bench: Bench, mailbox: Mailbox) -> None:

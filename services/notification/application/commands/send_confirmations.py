@@ -21,15 +21,22 @@ class SendConfirmationsHandler:
     """Claims, sends and marks in one transaction: a crash between the sending and the commit repeats the sending.
 
     So a confirmation is sent at least once. One that fails is postponed, with no limit, and one that is refused for
-    good is set aside; neither holds up another. `backoff_seconds` says how long after so many failures.
+    good is set aside; neither holds up another. `backoff_seconds` says how long after so many failures; `set_aside` is
+    told how many were, when that is committed.
     """
 
     def __init__(
-        self, *, notifications: Notifications, sender: Sender, backoff_seconds: Callable[[int], float]
+        self,
+        *,
+        notifications: Notifications,
+        sender: Sender,
+        backoff_seconds: Callable[[int], float],
+        set_aside: Callable[[int], None],
     ) -> None:
         self._notifications = notifications
         self._sender = sender
         self._backoff_seconds = backoff_seconds
+        self._set_aside = set_aside
 
     async def __call__(self, limit: int) -> int:
         """Send up to `limit` confirmations, all at once; return how many were due."""
@@ -45,6 +52,7 @@ class SendConfirmationsHandler:
                 await transaction.give_up(refused)
             if failed := ended[_Outcome.FAILED]:
                 await transaction.postpone({each.event_id: self._backoff_seconds(each.attempts + 1) for each in failed})
+        self._set_aside(len(refused))
         return len(due)
 
     async def _send(self, notification: Notification) -> _Outcome:
