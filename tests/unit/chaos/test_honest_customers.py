@@ -1,0 +1,39 @@
+"""Tests of how long the abuse campaign's customers ask for an outcome."""
+
+import pytest
+
+from observability.lab.chaos import honest_customers
+from observability.lab.chaos.contradictions import unknown_to_the_end
+from observability.lab.chaos.history import History
+from observability.lab.chaos.honest_customers import HonestCustomers
+from observability.lab.chaos.requests import Answer, EdgeName, Line, Listing, Place, Request
+
+PLACE = Place("honest-1", "customer", (Line("A", 1),))
+
+
+class SilentEdge:
+    """An edge whose answers leave every outcome unknown."""
+
+    name = EdgeName.REST
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self, _request: Request, *, seconds: float = 0.0) -> Answer:
+        """Say nothing."""
+        self.asked += 1
+        return Answer(known=False, reason=f"nothing within {seconds} s")
+
+    async def look(self, _customer_id: str, _answer: Answer, *, seconds: float = 0.0) -> Listing:
+        """Never asked for here."""
+        raise AssertionError(seconds)
+
+
+async def test_an_outcome_that_stays_unknown_is_given_up_and_complained_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(honest_customers, "REPEAT_SECONDS", 0.001)
+    monkeypatch.setattr(honest_customers, "MOST_REPEATING_SECONDS", 0.05)
+    edge, history = SilentEdge(), History()
+    customers = HonestCustomers(edge=edge, history=history, rate_per_second=1.0, seed=1)
+    await customers.until_known(PLACE)
+    assert edge.asked == len(history.exchanges) > 1
+    assert list(unknown_to_the_end(history.exchanges, {}))
