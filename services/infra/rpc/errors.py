@@ -131,13 +131,14 @@ def status_of(error: grpc.aio.AioRpcError) -> Status:
 
 
 def from_code(code: grpc.StatusCode) -> ServiceError:
-    """Return what a status without our details means: it comes from gRPC itself, or from something in between."""
+    """Return what a status without our details means: it comes from gRPC itself, or from something in between.
+
+    None of them says that the call was not begun. RESOURCE_EXHAUSTED is also a response that is too large to be read,
+    of a call that was done. CANCELLED is a refusal by the limit of the server's gRPC; an attempt before may be at work.
+    """
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded()
-        # CANCELLED without our doing: the server's gRPC has as many calls waiting as it may have.
-        case grpc.StatusCode.RESOURCE_EXHAUSTED | grpc.StatusCode.CANCELLED:
-            return Overloaded(RETRY_AFTER_SECONDS)
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.RESOURCE_EXHAUSTED | grpc.StatusCode.CANCELLED:
             return Unavailable(RETRY_AFTER_SECONDS)
     return Internal("")

@@ -373,11 +373,26 @@ async def test_a_message_is_limited_by_its_size_after_decompression() -> None:
     assert not inventory.calls
 
 
-async def test_what_grpc_refuses_by_itself_is_an_overload_to_our_client() -> None:
-    attempts = Attempts(failures=1, code=grpc.StatusCode.CANCELLED)
+@pytest.mark.parametrize("code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED])
+async def test_what_grpc_refuses_by_itself_claims_nothing_of_what_was_begun(code: grpc.StatusCode) -> None:
+    """An attempt before may have been begun, and a response that is too large to be read is of a call that was done."""
+    attempts = Attempts(failures=1, code=code)
     async with serving(attempts.answer) as target, calling(target) as client:
-        with pytest.raises(Overloaded):
+        with pytest.raises(ServiceError) as caught:
             await client.get_stock(QUERY)
+    assert type(caught.value) is Unavailable
+
+
+async def test_a_response_that_is_too_large_claims_nothing() -> None:
+    """The server has done the call."""
+
+    async def answer(_request: bytes, _context: Any) -> bytes:
+        return bytes(MAX_MESSAGE_BYTES + 1)
+
+    async with serving(answer) as target, calling(target) as client:
+        with pytest.raises(ServiceError) as caught:
+            await client.get_stock(QUERY)
+    assert type(caught.value) is Unavailable
 
 
 async def test_our_own_cancellation_is_one() -> None:
