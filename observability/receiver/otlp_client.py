@@ -148,7 +148,7 @@ class HttpClient:
                 if answer.status != HTTPStatus.OK:
                     retryable = answer.status in _RETRYABLE_HTTP
                     raise SendFailed(f"HTTP {answer.status} {answer.reason}", is_retryable=retryable)
-                return _sent(await answer.content.read(MAXIMUM_ANSWER_BYTES))
+                return _sent(await _whole(answer))
         except TimeoutError as error:
             raise SendFailed("no answer in time", is_retryable=True) from error
         except aiohttp.ClientError as error:
@@ -171,6 +171,16 @@ class GrpcClient:
         except grpc.aio.AioRpcError as error:
             reason = f"{error.code().name} {error.details()}"
             raise SendFailed(reason, is_retryable=error.code() in _RETRYABLE_GRPC) from error
+
+
+async def _whole(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer; one read returns what has arrived, which may be a part. Raises SendFailed."""
+    body = bytearray()
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > MAXIMUM_ANSWER_BYTES:
+            raise SendFailed(f"the answer is larger than {MAXIMUM_ANSWER_BYTES} bytes", is_retryable=False)
+    return bytes(body)
 
 
 def _sent(answer: bytes) -> Sent:
