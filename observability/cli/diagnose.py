@@ -28,7 +28,7 @@ def diagnose_command(
 
     Beside it stand calls that were tried again, and how long requests took to take effect at each consumer. Traces are
     enough; scrapes of /metrics, sampled database sessions, and what clients saw and were promised make it surer.
-    docs/lab.md says how these files look. Nothing of a system needs to be known beforehand.
+    docs/diagnose.md says how these files look. Nothing of a system needs to be known beforehand.
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 the folder cannot be read.
     """
