@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-full test-stack test-expressions lint protos chaos bench-telemetry bench-relay bench-read-model clean environment environment-dev
+.PHONY: help demo up test test-full test-stack test-expressions lint protos chaos bench-telemetry bench-relay bench-read-model pictures clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -77,8 +77,25 @@ bench-relay: environment ## Measure how fast the relay publishes, beside the INS
 bench-read-model: environment ## Measure a page of orders at 10 thousand and at 1 million of them.
 	@exec .venv/bin/plumb bench-read-model $(ARGS)
 
+# What draws needs node.js, and 400 MB of packages of its own.
+DRAW := docs/pictures/draw
+
+pictures: environment ## Draw docs/pictures anew with Chromium, in ten minutes; ARGS=demo for one of its parts.
+	@missing=; for program in node npm chromium prometheus prometheus-postgres-exporter; do \
+		command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ]; then \
+		echo "make pictures: not on PATH:$$missing (Debian: apt-get install$$(echo "$$missing" | sed 's/ node\b/ nodejs/'))" >&2; \
+		exit 1; fi
+	@$(MAKE) --no-print-directory $(DRAW)/node_modules/.package-lock.json
+	@exec node $(DRAW)/draw.mjs $(ARGS)
+
+$(DRAW)/node_modules/.package-lock.json: $(DRAW)/package-lock.json
+	@echo 'Installing what draws the pictures, once.'
+	@cd $(DRAW) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean: ## Remove what make made: environments, caches and out/.
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out $(DRAW)/node_modules
 	find services observability grafana tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A sync with nothing to do takes a tenth of a second, so that it runs each time and no stamp can lie. The interpreter

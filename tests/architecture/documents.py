@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 INLINE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^    \S.*$", re.MULTILINE)
-LINK = re.compile(r"\]\(([^)#\s]+)")
+LINK = re.compile(r"\]\(([^)#\s]+)|\b(?:src|srcset|href)=\"([^\"#\s]+)\"")
 MADE_BY_A_RUN = ("out/", ".venv", ".uv", "out")
 PATTERN = re.compile(r"[<>{}*$]|NNNN|\.\.\.")  # Stands for many paths.
 
@@ -26,7 +26,7 @@ class Command:
 def documents() -> list[Path]:
     """Return the documents that newcomers read."""
     named = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
-    return named + sorted((ROOT / "docs").rglob("*.md"))
+    return named + sorted(filter(_is_ours, (ROOT / "docs").rglob("*.md")))
 
 
 def commands(program: str) -> Iterator[Command]:
@@ -53,8 +53,8 @@ def paths() -> Iterator[tuple[str, Path]]:
     top_level = {path.name for path in ROOT.iterdir()}
     for document in documents():
         text = document.read_text()
-        for link in LINK.findall(text):
-            if "://" not in link:
+        for markdown, html in LINK.findall(text):
+            if "://" not in (link := markdown or html):
                 yield document.name, document.parent / link
         for code in INLINE.findall(text):
             first = code.split()[0].rstrip("/")
@@ -67,7 +67,7 @@ def paths() -> Iterator[tuple[str, Path]]:
 
 def exists(path: Path) -> bool:
     """Say whether the path is there; a bare file name may lie anywhere, since the text around it says where."""
-    return path.exists() or (path.parent == ROOT and any(ROOT.glob(f"[a-z]*/**/{path.name}")))
+    return path.exists() or (path.parent == ROOT and any(map(_is_ours, ROOT.glob(f"[a-z]*/**/{path.name}"))))
 
 
 def _code(text: str) -> Iterator[str]:
@@ -87,3 +87,7 @@ def _command(document: Path, arguments: str) -> Command:
         names.append(word)
     options = (re.match(r"(?:ARGS=.)?(--[a-z][a-z-]*)", word) for word in words)
     return Command(document.name, tuple(names), tuple(found[1] for found in options if found))
+
+
+def _is_ours(path: Path) -> bool:
+    return "node_modules" not in path.parts

@@ -1,0 +1,21 @@
+// Draw docs/pictures: `make pictures`, or one of its parts: `make pictures ARGS=demo`.
+import { openBrowser } from "./browser.mjs";
+import { drawDemo, drawExperiment } from "./reports.mjs";
+
+const PARTS = { demo: drawDemo, experiment: drawExperiment };
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in PARTS));
+if (unknown.length) {
+  console.error(`make pictures: no part is called ${unknown.join(", ")}; the parts are ${Object.keys(PARTS).join(", ")}`);
+  process.exit(2);
+}
+const browser = await openBrowser();
+try {
+  for (const name of wanted.length ? wanted : Object.keys(PARTS)) await PARTS[name](browser);
+} catch (error) {
+  console.error(`make pictures: ${error.message}`);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
