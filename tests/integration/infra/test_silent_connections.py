@@ -27,13 +27,15 @@ from services.infra.rpc.client import open_channel
 from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
 from services.inventory import api
 from services.inventory.rpc.client import InventoryClient
-from services.kernel.errors import ServiceError
+from services.kernel.errors import CircuitOpen, ServiceError
 from services.local.valkey import EmbeddedValkey
 from tests.fakes.inventory import FakeInventory
 from tests.integration.infra.test_calls import real_server
 from tests.patience import PATIENCE_SECONDS
 
 CONNECTIONS = 4
+# Of each of them. Together they are more than a breaker lets through before it is closed, and soon open it.
+CALLS = 4
 CONTEXT = SpanContext(trace_id=1, span_id=1, is_remote=False)
 # As many as a server's callers make meanwhile, until one is answered.
 PAUSE_SECONDS = 0.05
@@ -55,30 +57,61 @@ async def all_at_once(ask: Ask) -> None:
             raise result
 
 
-async def assert_back(proxy: Proxy, ask: Ask, *errors: type[Exception]) -> None:
-    """Lose all connections without a word, and ask until all is well again; it must not take for ever."""
-    await all_at_once(ask)
+@asynccontextmanager
+async def silence(proxy: Proxy) -> AsyncIterator[None]:
+    """Lose all connections without a word for the time of a block, while new ones pass.
+
+    One that nobody watches over is still open at the end: the system does not tell of the loss for many minutes.
+    """
+    host, _, port = proxy.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    unwatched = asyncio.create_task(reader.read())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(proxy._targets) < len(proxy._clients):  # one that is not through yet is a new one
+            await asyncio.sleep(PAUSE_SECONDS)
     with proxy.suffering(Fault.HALF_OPEN):
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                try:
-                    await all_at_once(ask)
-                except errors:
-                    await asyncio.sleep(PAUSE_SECONDS)
-                else:
-                    return
+        yield
+        assert not unwatched.done()
+    unwatched.cancel()
+    writer.close()
 
 
+async def assert_back(proxy: Proxy, ask: Ask, *errors: type[Exception]) -> None:
+    """Lose all connections without a word, and ask until all is well again, before the system tells of the loss."""
+    await all_at_once(ask)
+    async with silence(proxy), asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await all_at_once(ask)
+            except errors:
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
+
+
+@pytest.mark.full
 async def test_a_channel_to_inventory_is_back() -> None:
-    """And the breaker, which opened meanwhile, is closed again."""
+    """And the breaker, which opened meanwhile, lets all calls through while the lost connection is still silent."""
     telemetry = unobserved("test")
+    opened = False
     async with (
         real_server(FakeInventory(), telemetry) as target,
         proxied(target) as proxy,
         open_channel(proxy.address) as channel,
     ):
         client = InventoryClient(channel, target=proxy.address, telemetry=telemetry)
-        await assert_back(proxy, lambda: client.get_stock(api.GetStock(("A",))), ServiceError)
+
+        async def ask() -> None:
+            nonlocal opened
+            calls = (client.get_stock(api.GetStock(("A",))) for _ in range(CALLS))
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            errors = [result for result in results if isinstance(result, ServiceError)]
+            opened |= any(isinstance(error, CircuitOpen) for error in errors)
+            if errors:
+                raise errors[0]
+
+        await assert_back(proxy, ask, ServiceError)
+    assert opened
 
 
 async def test_a_pool_of_postgresql_is_back(order_dsn: str) -> None:

@@ -1,0 +1,140 @@
+"""Connections of NATS, mail and OTLP over HTTP that are lost without a word: each client gives up, and goes on."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from observability.lab.proxy import rerouted
+from observability.receiver.otlp_client import OtlpEndpoint, SendFailed, Sent, open_otlp_client
+from observability.telemetry.spans import Rejections, make_exporter
+from services.infra.messaging import nats_log
+from services.infra.messaging.nats_log import NatsLog
+from services.kernel.errors import ServiceError
+from services.local.nats import NatsStart, nats_server_available, start_nats
+from services.local.scratch import Scratch
+from services.notification.adapters import smtp
+from services.notification.adapters.smtp import SmtpSender, SmtpServer
+from services.notification.api import ConfirmationNotSent
+from tests.integration.infra.test_silent_connections import CONTEXT, assert_back, proxied, silence
+from tests.integration.notification.conftest import ADDRESSES
+from tests.patience import PATIENCE_SECONDS
+from tests.unit.notification.test_confirmation import NOTIFICATION
+
+LOOPBACK = "127.0.0.1"
+
+
+@asynccontextmanager
+async def nats_address(folder: Path) -> AsyncIterator[str]:
+    """Run a server for the time of a block; give its URL."""
+    if not nats_server_available():
+        pytest.skip("there is no nats-server here: the event log on NATS goes untested")
+    async with AsyncExitStack() as stack:
+        scratch = Scratch()
+        stack.push_async_callback(scratch.close)
+        start = NatsStart(scratch=scratch, log_path=folder / "nats.log", environment=os.environ)
+        yield (await start_nats(start, stack=stack)).url
+
+
+async def test_a_log_in_nats_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client hangs up after some pings without an answer, and connects anew."""
+    monkeypatch.setattr(nats_log, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(nats_log, "REQUEST_SECONDS", 0.5)
+    async with nats_address(tmp_path) as url, proxied(url.rpartition("@")[2].removeprefix("nats://")) as proxy:
+        log = await NatsLog.open(rerouted(url, proxy.address), allow_unsafe_sync=True)
+        await assert_back(proxy, log.state, ServiceError)
+        await log.close()
+
+
+class SlowMailbox:
+    """Takes mails; the first one's answer comes when it is told so."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.answering = asyncio.Event()
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
+        """Take a mail."""
+        self.asked.set()
+        await self.answering.wait()
+        return "250 fine"
+
+
+async def test_a_mail_whose_connection_falls_silent_is_given_up_and_the_next_one_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each has a connection of its own."""
+    monkeypatch.setattr(smtp, "SEND_SECONDS", 1.0)
+    mailbox, loop = SlowMailbox(), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(mailbox, hostname="test"), LOOPBACK, 0)
+    async with server, proxied(f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}") as proxy:
+        host, _, port = proxy.address.rpartition(":")
+        sender = SmtpSender(SmtpServer(host, int(port), starttls=False), addresses=ADDRESSES)
+        sending = asyncio.create_task(sender.send(NOTIFICATION))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await mailbox.asked.wait()
+            async with silence(proxy):
+                mailbox.answering.set()
+                with pytest.raises(ConfirmationNotSent):
+                    await sending
+                monkeypatch.undo()
+                await sender.send(NOTIFICATION)
+
+
+@asynccontextmanager
+async def collector() -> AsyncIterator[str]:
+    """Take every export over HTTP for the time of a block; give host:port."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(body=b"", content_type="application/x-protobuf")
+
+    application = web.Application()
+    application.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        yield f"{LOOPBACK}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_an_exporter_over_http_loses_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives up within OTEL_EXPORTER_OTLP_TIMEOUT, and sends the next batch over another connection."""
+    async with collector() as address, proxied(address) as proxy:
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{proxy.address}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+        exporter = make_exporter(Rejections(), console=StringIO())
+        assert exporter is not None
+
+        async def export() -> SpanExportResult:
+            return await asyncio.to_thread(exporter.export, [ReadableSpan("test", context=CONTEXT)])
+
+        assert await export() is SpanExportResult.SUCCESS
+        async with silence(proxy), asyncio.timeout(PATIENCE_SECONDS):
+            assert await export() is SpanExportResult.FAILURE
+            assert await export() is SpanExportResult.SUCCESS
+        await asyncio.to_thread(exporter.shutdown)
+
+
+async def test_a_receivers_forwarding_over_http_fails_once() -> None:
+    async with collector() as address, proxied(address) as proxy:
+        endpoint = OtlpEndpoint(url=f"http://{proxy.address}/v1/traces", timeout_seconds=0.5)
+        async with open_otlp_client(endpoint) as client:
+            assert await client.send(b"") == Sent()
+            async with silence(proxy), asyncio.timeout(PATIENCE_SECONDS):
+                with pytest.raises(SendFailed, match="no answer in time") as caught:
+                    await client.send(b"")
+                assert caught.value.is_retryable
+                assert await client.send(b"") == Sent()
