@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from services.local.endpoints import Endpoints
 from tests.e2e.conftest import SPANS_LEAVE_SOON
@@ -64,6 +68,22 @@ async def test_sigterm_fails_no_request_in_flight(services: Services, mode: str)
         await asyncio.gather(*customers)
     assert status == 0
     assert set(statuses) <= {201, 202}  # kept, where a call to inventory took too long
+    assert service.events()[-1] == "process.drained"
+
+
+async def test_an_open_watch_does_not_hold_up_the_drain(services: Services) -> None:
+    """The grace for calls in flight, which a stream would take up, is as long as the test waits."""
+    service = services.order()
+    async with grpc.aio.insecure_channel(service.addresses["grpc"]) as channel:
+        health: Any = HealthStub(channel)
+        stream = health.Watch(HealthCheckRequest())
+        told = [(await stream.read()).status]
+        stopping = asyncio.create_task(asyncio.to_thread(service.stop))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while (answer := await stream.read()) is not grpc.aio.EOF:
+                told.append(answer.status)
+        assert await stopping == 0
+    assert told == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING]
     assert service.events()[-1] == "process.drained"
 
 
