@@ -1,0 +1,96 @@
+"""The edge answers 504 where the time of a request runs out, or is too short to begin with, however the shop runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from observability.telemetry.admission import AdmissionTelemetry
+from services.edge.admission import AdmissionControl
+from services.edge.application import make_edge
+from services.infra.admission import Admission
+from services.infra.http_server import HttpServer
+from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, holding, request_id, stock
+
+CUSTOMER_ID, ORDER_ID = str(uuid4()), str(uuid4())
+ORDER = {"lines": [{"sku": "A", "quantity": 1}]}
+SHORT_SECONDS = 0.3
+AMPLE_SECONDS = 60.0
+NO_TIME_SECONDS = 1e-6
+# Whatever a request needs first is locked, so that each waits.
+LOCKS = {
+    "order": "LOCK TABLE orders, idempotency_keys IN ACCESS EXCLUSIVE MODE",
+    "order_read": "LOCK TABLE order_summaries IN ACCESS EXCLUSIVE MODE",
+    "inventory": "LOCK TABLE items IN ACCESS EXCLUSIVE MODE",
+}
+REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "place": ("POST", "/orders", {"json": ORDER}),
+    "read": ("GET", f"/orders/{ORDER_ID}", {}),
+    "cancel": ("POST", f"/orders/{ORDER_ID}/cancel", {}),
+    "list": ("GET", f"/customers/{CUSTOMER_ID}/orders", {}),
+    "hints": ("GET", "/stock-hints", {"params": {"sku": "A"}}),
+}
+
+
+@asynccontextmanager
+async def opened(shop: Shop, admission: Admission, *, deadline_seconds: float) -> AsyncIterator[aiohttp.ClientSession]:
+    """Serve the edge behind its door for the time of a block."""
+    telemetry = shop.runtime.for_context("edge")
+    edge = make_edge(
+        orders=shop.orders,
+        inventory=shop.inventory,
+        telemetry=telemetry,
+        tracer_provider=shop.runtime.provider,
+        request_deadline_seconds=deadline_seconds,
+    )
+    door = AdmissionControl(edge, admission=admission, telemetry=telemetry, request_deadline_seconds=deadline_seconds)
+    server = HttpServer(door, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+    target = (await server.start())["http"]
+    try:
+        headers = {"X-Customer-Id": CUSTOMER_ID}
+        async with aiohttp.ClientSession(f"http://{target}", headers=headers) as session:
+            yield session
+    finally:
+        await server.stop(grace_seconds=1)
+
+
+async def ask(session: aiohttp.ClientSession, name: str) -> tuple[int, dict[str, Any]]:
+    """Send one of the requests; return the status and the body."""
+    method, path, arguments = REQUESTS[name]
+    headers = {"Idempotency-Key": request_id()} if method == "POST" else {}
+    async with session.request(method, path, headers=headers, **arguments) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+def admission(shop: Shop) -> Admission:
+    """A door that is never late."""
+    telemetry = AdmissionTelemetry(shop.runtime.for_context("edge"))
+    return Admission(connections=POOL_SIZE, late_seconds=lambda: 0.0, telemetry=telemetry)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_a_request_whose_time_runs_out_is_answered_504(shop: Shop, admission: Admission, name: str) -> None:
+    """It does not say that nothing was done."""
+    async with AsyncExitStack() as stack:
+        for database, lock in LOCKS.items():
+            await stack.enter_async_context(holding(shop.dsns[database], lock))
+        session = await stack.enter_async_context(opened(shop, admission, deadline_seconds=SHORT_SECONDS))
+        status, body = await ask(session, name)
+    assert (status, body["reason"]) == (504, "DEADLINE_EXCEEDED")
+    assert body["detail"] == "Time ran out; the outcome is unknown."
+
+
+async def test_a_deadline_that_is_too_short_is_answered_504_before_anything_is_begun(
+    shop: Shop, admission: Admission
+) -> None:
+    await stock(shop, A=1)
+    async with opened(shop, admission, deadline_seconds=AMPLE_SECONDS) as session:
+        assert (await ask(session, "place"))[0] == 201
+    async with opened(shop, admission, deadline_seconds=NO_TIME_SECONDS) as session:
+        status, body = await ask(session, "place")
+    assert (status, body["reason"]) == (504, "DEADLINE_EXCEEDED")
+    assert "it was not begun" in body["detail"]
