@@ -18,7 +18,7 @@ hypothesis.settings.load_profile("repeatable")
 
 
 # Files whose tests share nothing that is dear to start, and take long: any worker takes the next.
-SPREAD = {"test_up.py", "test_platform.py", "test_given_server.py"}
+SPREAD = {"test_up.py", "test_platform.py", "test_given_server.py", "test_collector_alerts.py"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,6 +28,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.name not in SPREAD:
             shared = item.path.parent if item.path.parent.name == "e2e" else item.path
             item.add_marker(pytest.mark.xdist_group(str(shared.relative_to(item.config.rootpath))))
+
+
+class FailuresAtOnce:
+    """Says which test failed when it does, not only at the end of a long run."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write one line for a failure."""
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"FAILED {report.nodeid} ({report.when})", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell of failures at once, in the process that writes to the terminal."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(terminal, pytest.TerminalReporter):
+        config.pluginmanager.register(FailuresAtOnce(terminal), "failures at once")
 
 
 @pytest.fixture(scope="session", autouse=True)
