@@ -38,8 +38,11 @@ AT_ONCE := -n 4 --dist loadgroup --no-loadscope-reorder
 test: environment-dev ## Run the tests, in five minutes; ARGS="-k name" for some.
 	@exec .venv/bin/python -m pytest -m 'not full' $(AT_ONCE) $(ARGS)
 
+# The files that have some of these tests: to look for them in all others would take each worker longer than many a test.
+FULL = $$(grep -rlE 'mark\.full|in_full' tests --include='test_*.py')
+
 test-full: environment-dev ## Run the tests that take longer: campaigns, drains, defects put back, many cases.
-	@exec .venv/bin/python -m pytest -m full $(AT_ONCE) $(ARGS)
+	@exec .venv/bin/python -m pytest -m full $(AT_ONCE) $(ARGS) $(FULL)
 
 test-stack: environment-dev ## Test docker-compose.yml, the Collector and every query with the real programs; builds them once.
 	@exec .venv/bin/python -m pytest tests/stack $(ARGS)
