@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.postgres", "tests.valkey"]
+pytest_plugins = ["tests.distribution", "tests.postgres", "tests.valkey"]
 
 # The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others.
 # However long an example takes: the machine may be slow, and be asked for other things.
@@ -15,19 +15,6 @@ hypothesis.settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("repeatable")
-
-
-# Files whose tests share nothing that is dear to start, and take long: any worker takes the next.
-SPREAD = {"test_up.py", "test_platform.py", "test_given_server.py", "test_collector_alerts.py"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run what shares something: the tests of a file, and all that need the platform of tests/e2e."""
-    for item in items:
-        if item.path.name not in SPREAD:
-            shared = item.path.parent if item.path.parent.name == "e2e" else item.path
-            item.add_marker(pytest.mark.xdist_group(str(shared.relative_to(item.config.rootpath))))
 
 
 class FailuresAtOnce:

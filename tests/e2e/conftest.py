@@ -1,4 +1,4 @@
-"""One running shop for the whole session, and single services beside it for the tests that break something."""
+"""One running shop for the whole folder, and single services beside it for the tests that break something."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.e2e.stock import fill_shelves
 SPANS_LEAVE_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoints]:
     """The platform in services mode on free ports, its shelves filled; no test may stop or break it."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,35 @@
+"""Which tests one worker of pytest-xdist runs, one after the other: those that share what is dear to start."""
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+# The tests of this folder need one running platform.
+ONE_PLATFORM = "tests/e2e"
+# Files whose tests share nothing that is dear to start, and take long: any worker takes the next.
+SPREAD = ("test_up.py", "test_platform.py", "test_given_server.py", "test_collector_alerts.py")
+
+
+def shared_by(nodeid: str) -> str:
+    """Return the name of what a test shares with others: the folder, the file, or the test itself."""
+    path = nodeid.partition("::")[0]
+    if path.startswith(f"{ONE_PLATFORM}/"):
+        return ONE_PLATFORM
+    return nodeid if path.endswith(SPREAD) else path
+
+
+class SharedScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist marks it as untyped
+    """Hand tests out by what they share.
+
+    The marker `xdist_group` would say the same, but has no effect since pytest 9.2 (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the unit of work that a test belongs to; the base class asks for it by this name."""
+        return shared_by(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedScheduling:
+    """Hand tests out this way, whatever `--dist` says."""
+    return SharedScheduling(config, log)
