@@ -77,7 +77,9 @@ def test_orders_that_failed_exit_4_and_are_judged(prompt_edge: str, tmp_path: Pa
     assert "needs 368" in output
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
+)
 def test_a_run_that_is_interrupted_prints_what_it_has(
     prompt_edge: str, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

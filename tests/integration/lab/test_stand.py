@@ -47,6 +47,7 @@ async def test_one_process_serves_the_orders_that_three_have_served(stand: Stand
     assert (services.unanswered, monolith.unanswered) == (0, 0)
 
 
+@pytest.mark.full
 async def test_what_a_monolith_does_can_be_observed(stand: Stand, tmp_path: Path) -> None:
     await block(stand, Variant(mode="monolith"), observation=tmp_path / "seen")
     for name in ("scrapes", "processes"):

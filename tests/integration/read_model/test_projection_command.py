@@ -115,7 +115,13 @@ def test_a_second_rebuild_is_told_to_wait(platform: Platform, monkeypatch: pytes
     assert platform.plumb(*REBUILD).stdout.startswith("8 events read\n")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["ctrl-c", "kill"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGKILL, -9, id="kill", marks=pytest.mark.full),
+    ],
+)
 async def test_a_rebuild_that_is_interrupted_goes_on_the_next_time(
     platform: Platform, shop: Shop, number: signal.Signals, code: int
 ) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,14 @@ class RunningReceiver:
 StartReceiver = Callable[..., RunningReceiver]
 
 
-@pytest.fixture
-def start_receiver(tmp_path: Path) -> Iterator[StartReceiver]:
+@contextmanager
+def receivers(folder: Path) -> Iterator[StartReceiver]:
     """Start receivers with settings given as keyword arguments, and kill at the end what still runs."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*, name: str = "traces", prefix: tuple[str, ...] = (), **settings: object) -> RunningReceiver:
-        ready_file = tmp_path / f"ready-{len(started)}.json"
-        directory = tmp_path / name
+        ready_file = folder / f"ready-{len(started)}.json"
+        directory = folder / name
         given = {"listen": "127.0.0.1:0", "directory": directory, "ready_file": ready_file, **settings}
         process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "observability.receiver"],
@@ -76,6 +77,22 @@ def start_receiver(tmp_path: Path) -> Iterator[StartReceiver]:
 
 
 @pytest.fixture
-def receiver(start_receiver: StartReceiver) -> RunningReceiver:
-    """One receiver with the default settings."""
-    return start_receiver()
+def start_receiver(tmp_path: Path) -> Iterator[StartReceiver]:
+    """Start receivers of the test's own."""
+    with receivers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def standing_receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
+    """One receiver with the default settings for all tests of a file; no test may stop it."""
+    with receivers(tmp_path_factory.mktemp("receiver")) as start:
+        yield start()
+
+
+@pytest.fixture
+def receiver(standing_receiver: RunningReceiver) -> RunningReceiver:
+    """The file's receiver, which has written nothing yet: it appends, so that its file may be emptied below it."""
+    for path in standing_receiver.files():
+        os.truncate(path, 0)
+    return standing_receiver

@@ -56,8 +56,9 @@ def test_gzip_of_several_members_is_read_whole(receiver: RunningReceiver) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_status_0_and_everything_written(
-    receiver: RunningReceiver, number: signal.Signals
+    start_receiver: StartReceiver, number: signal.Signals
 ) -> None:
+    receiver = start_receiver()
     for index in range(20):
         export(receiver.address, request_of(f"span {index}").SerializeToString())
     assert receiver.stop(number) == 0

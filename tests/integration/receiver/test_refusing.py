@@ -6,17 +6,26 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.rpc.status_pb2 import Status
 
-from tests.integration.receiver.conftest import RunningReceiver, StartReceiver
+from observability.receiver.__main__ import main
+from tests.integration.receiver.conftest import RunningReceiver, StartReceiver, receivers
 from tests.integration.receiver.http import GZIPPED, PROTOBUF, ask, export
 from tests.integration.receiver.requests import request_of
 from tests.patience import PATIENCE_SECONDS
 
 _LIMIT = 10_000
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
+    """A receiver that takes small bodies alone."""
+    with receivers(tmp_path_factory.mktemp("bounded")) as start:
+        yield start(maximum_body_bytes=_LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -33,16 +42,15 @@ _LIMIT = 10_000
     ],
 )
 def test_a_bad_export_is_refused_with_its_reason(
-    start_receiver: StartReceiver, status: int, headers: dict[str, str], body: bytes, says: str
+    bounded: RunningReceiver, status: int, headers: dict[str, str], body: bytes, says: str
 ) -> None:
-    receiver = start_receiver(maximum_body_bytes=_LIMIT)
-    answer = export(receiver.address, body, headers)
+    answer = export(bounded.address, body, headers)
     assert answer.status == status
     if answer.headers["content-type"] == "application/x-protobuf":
         assert says in Status.FromString(answer.body).message
     else:
         assert says in answer.body.decode()
-    assert receiver.lines() == []
+    assert bounded.lines() == []
 
 
 def test_a_span_without_a_whole_id_is_refused(receiver: RunningReceiver) -> None:
@@ -52,9 +60,8 @@ def test_a_span_without_a_whole_id_is_refused(receiver: RunningReceiver) -> None
     assert (answer.status, receiver.lines()) == (400, [])
 
 
-def test_the_bound_holds_without_a_content_length(start_receiver: StartReceiver) -> None:
-    receiver = start_receiver(maximum_body_bytes=_LIMIT)
-    host, _, port = receiver.address.rpartition(":")
+def test_the_bound_holds_without_a_content_length(bounded: RunningReceiver) -> None:
+    host, _, port = bounded.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         chunk = b"%x\r\n%s\r\n" % (_LIMIT + 1, b"x" * (_LIMIT + 1))
         connection.sendall(
@@ -125,14 +132,30 @@ def test_a_full_disk_costs_no_whole_line_and_invites_to_come_back(start_receiver
         ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_FORWARD_PROTOCOL": "http/json"}, "'http/protobuf' or 'grpc'"),
         ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_FORWARD_HEADERS": "a-key"}, "must be name=value"),
         ({"RECEIVER_DIRECTORY": "traces", "RECEIVER_LISTENS": "127.0.0.1:0"}, "did you mean RECEIVER_LISTEN?"),
-        ({"RECEIVER_DIRECTORY": "/dev/null/traces", "RECEIVER_LISTEN": "127.0.0.1:0"}, "cannot write in"),
     ],
 )
-def test_a_start_that_cannot_be_is_one_line(tmp_path: Path, settings: dict[str, str], says: str) -> None:
+def test_settings_that_cannot_be_are_one_line(
+    settings: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert main() == 2
+    errors = capsys.readouterr().err
+    assert says in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "says"),
+    [
+        ({}, 2, "RECEIVER_DIRECTORY"),
+        ({"RECEIVER_DIRECTORY": "/dev/null/traces", "RECEIVER_LISTEN": "127.0.0.1:0"}, 1, "cannot write in"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line(tmp_path: Path, settings: dict[str, str], status: int, says: str) -> None:
     ended = _run(tmp_path, settings)
-    assert ended.returncode != 0
+    assert (ended.returncode, ended.stderr.count("\n")) == (status, 1)
     assert says in ended.stderr
-    assert ended.stderr.count("\n") == 1
 
 
 def test_a_taken_port_is_one_line(receiver: RunningReceiver, tmp_path: Path) -> None:
