@@ -24,9 +24,10 @@ class Command:
 
 
 def documents() -> list[Path]:
-    """Return the documents that newcomers read."""
+    """Return the documents that newcomers and operators read."""
     named = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
-    return named + sorted(filter(_is_ours, (ROOT / "docs").rglob("*.md")))
+    in_docs = filter(_is_ours, (ROOT / "docs").rglob("*.md"))
+    return [*named, *sorted(in_docs), *sorted((ROOT / "observability" / "runbooks").glob("*.md"))]
 
 
 def commands(program: str) -> Iterator[Command]:

@@ -1,8 +1,10 @@
 """Does docker-compose.yml keep its promises: bounded, unprivileged, on the loopback, pinned, and no secret in it?"""
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 LIMIT_MEBIBYTES = 2048
 UNITS = {"m": 1, "MiB": 1}
 # They end by themselves: their restart is a start of the whole.
-ONE_SHOT = {"migrate", "databases", "load"}
+ONE_SHOT = {"migrate", "databases", "load", "plumb"}
+# The services wait for the end of these; the others of ONE_SHOT are started when the services run.
+BEFORE_THE_SERVICES = {"migrate", "databases"}
 OURS = {"order", "inventory", "notification"}
 
 each_service = pytest.mark.parametrize("name", SERVICES)
@@ -39,8 +43,16 @@ def test_the_real_compose_finds_it_valid() -> None:
     assert "order" in run([compose(), "--profile", "load", "config", "--services"], timeout=30, folder=ROOT).split()
 
 
-def test_all_limits_of_memory_together_stay_below_two_gibibytes() -> None:
-    assert sum(mebibytes(service["mem_limit"]) for service in SERVICES.values()) <= LIMIT_MEBIBYTES
+@pytest.mark.parametrize("absent", [BEFORE_THE_SERVICES, ONE_SHOT - BEFORE_THE_SERVICES], ids=["running", "starting"])
+def test_limits_of_memory_of_what_runs_together_stay_below_two_gibibytes(absent: set[str]) -> None:
+    together = SERVICES.keys() - absent
+    assert sum(mebibytes(SERVICES[name]["mem_limit"]) for name in together) <= LIMIT_MEBIBYTES
+
+
+def test_the_services_wait_for_what_runs_before_them() -> None:
+    for name in OURS:
+        assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["migrate"]["depends_on"]["databases"] == {"condition": "service_completed_successfully"}
 
 
 @each_service
@@ -163,6 +175,24 @@ def test_a_service_is_given_longer_to_stop_than_it_needs(name: str) -> None:
 def test_what_runs_on_says_whether_it_is_healthy_where_its_image_can() -> None:
     without = {name for name, service in SERVICES.items() if "healthcheck" not in service}
     assert without == {*ONE_SHOT, "otel-collector", "loki"}
+
+
+def test_plumb_is_given_the_databases_and_the_log_that_the_services_use(tmp_path: Path) -> None:
+    """The addresses of compose/plumb.py beside those in the commands of the services."""
+    names = SERVICES["plumb"]["secrets"]
+    for name in names:
+        (tmp_path / name).write_text(f"{name}-value\n", encoding="utf-8")
+    program = (
+        "import json, pathlib, sys, plumb; plumb.SECRETS = pathlib.Path(sys.argv[1]); found = plumb.endpoints();"
+        "print(json.dumps([*found.databases.values(), found.event_log_url]))"
+    )
+    more = {"PYTHONPATH": str(ROOT)}
+    said = run([sys.executable, "-c", program, tmp_path], timeout=30, folder=ROOT / "compose", more=more)
+    commands = "\n".join(SERVICES[service]["command"][-1] for service in sorted(OURS))
+    commands = commands.replace("$$password", "$$(cat /run/secrets/order_password)")
+    addresses = re.findall(r'="((?:postgresql|nats)://[^"]*)"', commands)
+    used = {re.sub(r"\$\$\(cat /run/secrets/(\w+)\)", r"\1-value", address) for address in addresses}
+    assert set(json.loads(said)) == used
 
 
 def test_each_secret_is_made_by_the_script(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from tests.e2e.customers import ANSWER_SECONDS, Answer, Customer
 from tests.e2e.stock import fill_shelves
+from tests.runbooks import runbooks
 from tests.stack import programs
 from tests.stack.conftest import Measured
 from tests.stack.engine import Engine, engine
@@ -27,7 +28,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml
     "services"
 ]
 ONE_SHOT = {"migrate", "databases"}
-RUNNING = sorted(set(SERVICES) - ABSENT - ONE_SHOT - {"load"})
+RUNNING = sorted(set(SERVICES) - ABSENT - ONE_SHOT - {"load", "plumb"})
 HEALTHY_SECONDS = 240.0
 FOUND_SECONDS = 60.0
 PORTS = ("EDGE_PORT", "INVENTORY_PORT", "JAEGER_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT")
@@ -153,6 +154,22 @@ async def test_its_confirmation_is_sent_after_a_way_through_nats(healthy: Stack)
     await placed(healthy)
     look = ("exec", "-T", "notification", "ls", "/var/lib/shop/notifications")
     eventually(lambda: healthy.compose(*look).split(), what="a confirmation", seconds=FOUND_SECONDS)
+
+
+async def test_an_operator_asks_and_mends_it_by_plumb(healthy: Stack) -> None:
+    """As the runbooks say: what holds under load, what is parked, and a list of orders that is built anew."""
+    await placed(healthy)
+    by_hand = ("run", "--rm", "plumb")
+    assert "I8" in healthy.compose(*by_hand, "verify", "--wait", "0")
+    assert healthy.compose(*by_hand, "deadletters", "list").strip() == "no dead letters"
+    assert "saga_driver: 0 due again, 0 left" in healthy.compose(*by_hand, "deadletters", "replay")
+    assert "orders in the list before" in healthy.compose(*by_hand, "projection", "rebuild")
+
+
+def test_an_operator_opens_a_session_of_psql_as_the_runbooks_say(healthy: Stack) -> None:
+    login = next(text for book in runbooks() for text in book.pasted("sh") if "psql " in text).splitlines()[1]
+    _, quoted, _ = login.split("'")
+    assert healthy.compose("exec", "-T", "postgres", "sh", "-c", f"{quoted} -Atc 'SELECT 1'").strip() == "1"
 
 
 def test_prometheus_reaches_each_target_that_runs(healthy: Stack) -> None:
