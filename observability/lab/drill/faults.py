@@ -20,6 +20,7 @@ from observability.lab.drill.processes import (
     mail_client_cancels,
     mail_client_leaks,
     mail_folder_gone,
+    orders_behind_a_lock,
     receiver_stands_still,
     reservations_abandoned,
     stumbling,
@@ -60,7 +61,7 @@ FAULTS = (
     Fault(
         "ShopCallsThrottled", "inventory has one connection to its database, and `items` is locked", too_few_connections
     ),
-    Fault("ShopRequestsShed", "the table `orders` is locked", locked("order", "orders")),
+    Fault("ShopRequestsShed", "the table `orders` is locked while many look at an order", orders_behind_a_lock),
     Fault("ShopCacheCold", "many look, and the cache stands still", shoppers_without_a_cache),
     Fault("ShopPoolExhausted", "lists are asked for behind a lock", lists_behind_a_lock),
     Fault("ShopPoolWaiting", "lists are asked for behind a lock", lists_behind_a_lock),

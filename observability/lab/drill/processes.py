@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from observability.lab.drill.calls import restarted
+from observability.lab.drill.databases import locked
 from observability.lab.drill.going_on import going_on
 from observability.lab.drill.scene import Begin, Scene
 from services.inventory.api import ReserveStock, StockLine
@@ -26,6 +27,9 @@ FEW_CONNECTIONS = 4
 # Enough that a request always waits, and well below what the admin listener takes of an address: Prometheus, which
 # comes from the same one, must be let in and answered.
 ADMIN_CONNECTIONS = 8
+# More than the places that the edge has for reads; those that are turned away come again after a pause.
+READERS = 24
+READ_EVERY_SECONDS = 0.25
 STUMBLE_SECONDS = 0.25
 ABANDONED = 60
 
@@ -127,6 +131,16 @@ async def lists_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def orders_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
+    """The table of orders is locked while more customers look at an order than the edge has places for, at any load."""
+    url = f"http://{local_address(scene.house.ports.edge_http)}/orders/{uuid.uuid4()}"
+    headers = {"X-Customer-Id": str(uuid.uuid4())}
+    asking = _asking(url, headers=headers, connections=READERS, pause_seconds=READ_EVERY_SECONDS)
+    async with locked("order", "orders")(scene), asking:
+        yield
+
+
+@asynccontextmanager
 async def reservations_abandoned(scene: Scene) -> AsyncIterator[None]:
     """Somebody sets stock aside again and again, and neither sells nor releases it."""
     async with scene.administering("inventory") as connection:
@@ -173,9 +187,16 @@ async def mail_client_leaks(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _asking(
-    url: str, *, headers: dict[str, str] | None = None, connections: int = FLOOD_CONNECTIONS
+    url: str,
+    *,
+    headers: dict[str, str] | None = None,
+    connections: int = FLOOD_CONNECTIONS,
+    pause_seconds: float = 0.0,
 ) -> AsyncIterator[None]:
-    """Ask one address again and again over many connections, for the time of a block; answers are thrown away."""
+    """Ask one address again and again over many connections, for the time of a block; answers are thrown away.
+
+    Each connection pauses after an answer.
+    """
     timeout = aiohttp.ClientTimeout(total=10)
 
     async def ask(session: aiohttp.ClientSession) -> None:
@@ -183,7 +204,7 @@ async def _asking(
             with suppress(aiohttp.ClientError, TimeoutError):  # a refusal is what the fault is about
                 async with session.get(url, headers=headers) as page:
                     await page.read()
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause_seconds)
 
     async with (
         aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session,
