@@ -5,6 +5,7 @@ import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import uvicorn
@@ -37,6 +38,11 @@ QUIET_ROUNDS = 4
 EDGE = Limits()
 # Prometheus, probes and people; a flood at the edge must not need all descriptors of the process.
 ADMIN = Limits(connections=64, connections_per_address=32, body_bytes=0)
+
+
+def edge_limits(connections: int) -> Limits:
+    """Return the limits of an edge that keeps so many connections open, half as many of one client address."""
+    return replace(EDGE, connections=connections, connections_per_address=connections // 2)
 
 
 class QuietServer(uvicorn.Server):

@@ -11,7 +11,7 @@ from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
-from services.infra.http_server import ADMIN, HttpServer
+from services.infra.http_server import ADMIN, HttpServer, edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
@@ -102,7 +102,13 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             metrics=runtime.metrics,
             limits=ADMIN,
         )
-        http = HttpServer(door, name="http", listen=parse_address(settings.order.http_listen), metrics=runtime.metrics)
+        http = HttpServer(
+            door,
+            name="http",
+            listen=parse_address(settings.order.http_listen),
+            metrics=runtime.metrics,
+            limits=edge_limits(settings.order.http_connections),
+        )
         workers = (*stock.workers, *orders.workers, *notifications.workers)
         servers: list[lifecycle.Server] = [admin, inventory_server, order_server, http, *workers]
         await lifecycle.serve(

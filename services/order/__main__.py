@@ -11,7 +11,7 @@ from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
 from services.infra.admission import Admission
-from services.infra.http_server import ADMIN, HttpServer
+from services.infra.http_server import ADMIN, HttpServer, edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
@@ -85,7 +85,13 @@ async def serve(
             metrics=runtime.metrics,
             limits=ADMIN,
         )
-        http = HttpServer(door, name="http", listen=parse_address(settings.http_listen), metrics=runtime.metrics)
+        http = HttpServer(
+            door,
+            name="http",
+            listen=parse_address(settings.http_listen),
+            metrics=runtime.metrics,
+            limits=edge_limits(settings.http_connections),
+        )
         servers: list[lifecycle.Server] = [admin, rpc, http, *parts.workers]
         await lifecycle.serve(
             servers, readiness=readiness, settings=settings, log=telemetry.log, outputs=runtime.outputs

@@ -24,6 +24,13 @@ class OrderContextSettings(RunnableSettings):
     )
     grpc_listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC service.")
     http_listen: ListenAddress = Field("127.0.0.1:8080", description="host:port of the REST edge.")
+    http_connections: int = Field(
+        2_000,
+        ge=8,
+        le=100_000,
+        description="Most open connections of the REST edge, half as many of one client address; file descriptors may"
+        " allow fewer. Behind a proxy all of them are of its address.",
+    )
     admission_enabled: bool = Field(True, description="Turn requests away while there is no room for them.")
     caller_traces_continued: bool = Field(
         False,
