@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from observability.telemetry.instruments import DURATION_BUCKETS_SECONDS
 from observability.telemetry.metrics import Metrics
+from tests.dashboards.promql import aggregations, selectors
+from tests.dashboards.vocabulary import TARGET_LABELS, vocabulary
 from tests.rules.rules import RECORDED, alerts, committed_rules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +113,32 @@ def test_an_alert_is_named_and_labelled_as_agreed(alert: dict[str, dict[str, str
     assert str(alert["alert"]).startswith("Shop")
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert "{{" not in alert["annotations"]["summary"]
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+def test_an_alert_says_in_sentences_what_happened(alert: dict[str, dict[str, str]]) -> None:
+    for text in (alert["annotations"]["summary"], alert["annotations"]["description"]):
+        assert re.fullmatch(r"[A-Z{].*\.", text)
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+def test_an_alert_says_how_much(alert: dict[str, dict[str, str]]) -> None:
+    """Where the value is a quantity, not only 0 or 1."""
+    is_quantity = not re.search(r"^absent|^vector|== 0$", str(alert["expr"]))
+    assert ("$value" in alert["annotations"]["description"]) == is_quantity
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+def test_a_description_names_labels_that_the_alert_has(alert: dict[str, dict[str, str]]) -> None:
+    """Those that its expression keeps, and those that it adds; another would be told as an empty word."""
+    named = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["description"])) - alert["labels"].keys()
+    expression = str(alert["expr"])
+    kept = [set(labels) for labels, _ in aggregations(expression)]
+    if not kept:
+        known = vocabulary()
+        read = [name for selector in selectors(expression) for name in selector.names(list(known))]
+        kept = [set(TARGET_LABELS | known[name].labels) for name in read]
+    assert all(named <= labels for labels in kept)
 
 
 def test_only_what_customers_feel_is_a_page() -> None:

@@ -21,8 +21,9 @@ def circuit_opened(pace: Pace) -> Alert:
         name="ShopCircuitOpened",
         expression=f"sum by (context, dependency) ({opened}) > {threshold.text}",
         affects="placing",
-        summary="A service that does not answer is not called for a time.",
-        description="{{ $labels.context }} has stopped to call {{ $labels.dependency }}.",
+        summary="A circuit breaker opened: a dependency fails or is too slow, and is not called for some seconds.",
+        description='{{ $labels.context }} stopped calling {{ $labels.dependency }} {{ $value | printf "%.0f" }} times'
+        " in five minutes.",
     )
 
 
@@ -38,8 +39,8 @@ def calls_repeated(pace: Pace) -> Alert:
         f" and {repeated} > {thresholds.CALLS_REPEATED_LEAST_RATE}",
         for_seconds=threshold.for_seconds,
         affects="placing",
-        summary="Calls fail on their way and are made again.",
-        description=f"{SHARE} of {{{{ $labels.rpc_method }}}} are second or later attempts.",
+        summary="Connections break while calls are made, so that calls are repeated.",
+        description=f"{SHARE} of the calls of {{{{ $labels.rpc_method }}}} to {{{{ $labels.context }}}} are repeats.",
     )
 
 
@@ -53,8 +54,9 @@ def calls_throttled(pace: Pace) -> Alert:
         expression=f"sum by (context, dependency) ({throttled}) > {threshold.text}",
         for_seconds=threshold.for_seconds,
         affects="placing",
-        summary="A service refuses so many calls that some are not made any more.",
-        description="{{ $labels.context }} keeps {{ $value | humanize }} calls a second from {{ $labels.dependency }}.",
+        summary="A service rejects so many calls that its caller does not make all of them.",
+        description="{{ $labels.context }} does not make {{ $value | humanize }} calls a second to the overloaded"
+        " {{ $labels.dependency }}.",
     )
 
 
@@ -70,8 +72,8 @@ def requests_shed(pace: Pace) -> Alert:
         f" and {shed} > {thresholds.REQUESTS_SHED_LEAST_RATE}",
         for_seconds=threshold.for_seconds,
         affects="placing",
-        summary="Requests are turned away, since there is no room for them.",
-        description=f"{{{{ $labels.context }}}} turns {SHARE} of its {{{{ $labels.stage }}}} requests away.",
+        summary="A service rejects requests because it has no capacity for them.",
+        description=f"{{{{ $labels.context }}}} rejects {SHARE} of its {{{{ $labels.stage }}}} requests.",
     )
 
 
@@ -89,6 +91,6 @@ def cache_cold(pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         keep_seconds=threshold.keep_seconds,
         affects="looking",
-        summary="Most of what is asked of a cache is not there, and dear to read.",
-        description=f"{SHARE} of what {{{{ $labels.context }}}} asks of {{{{ $labels.cache }}}} is not there.",
+        summary="Most keys are missing from a cache, and reading them keeps the database busy.",
+        description=f"{SHARE} of the keys that {{{{ $labels.context }}}} looks up are not in {{{{ $labels.cache }}}}.",
     )

@@ -7,6 +7,9 @@ from observability.prometheus.build.thresholds import Threshold
 
 AGE = "{{ $value | humanizeDuration }}"
 NUMBER = "{{ $value | humanize }}"
+# An increase is extrapolated: 3 events are seen as 3.04.
+COUNT = '{{ $value | printf "%.0f" }}'
+WINDOW = "a quarter of an hour"
 
 
 def event_groups(pace: Pace) -> list[Group]:
@@ -51,8 +54,8 @@ def relay_leaderless() -> Alert:
         expression=f"sum by (context) (shop_relay_leader) == {thresholds.RELAY_LEADERLESS.text}",
         for_seconds=thresholds.RELAY_LEADERLESS.for_seconds,
         affects="reading",
-        summary="No relay holds the lease, so that nothing is published.",
-        description="None of the relays of {{ $labels.context }} leads.",
+        summary="No relay holds the lease, so that no event is published.",
+        description="None of the relays of {{ $labels.context }} holds the lease.",
     )
 
 
@@ -64,7 +67,7 @@ def consumer_lagging() -> Alert:
         for_seconds=thresholds.CONSUMER_LAGGING.for_seconds,
         affects="reading",
         summary="A consumer is behind the event log.",
-        description=f"{{{{ $labels.consumer }}}} is {AGE} behind.",
+        description=f"Consumer {{{{ $labels.consumer }}}} of {{{{ $labels.context }}}} is {AGE} behind.",
     )
 
 
@@ -75,8 +78,8 @@ def dead_letters_parked(pace: Pace) -> Alert:
     return Alert(
         name="ShopDeadLettersParked",
         expression=f"sum by (context, consumer) (increase(shop_dead_letters_total[{window}])) > {threshold.text}",
-        summary="Events or orders were parked for a person to look at.",
-        description=f"{{{{ $labels.consumer }}}} parked {NUMBER} of them.",
+        summary="Events or orders were parked because no attempt could process them.",
+        description=f"{{{{ $labels.consumer }}}} of {{{{ $labels.context }}}} parked {COUNT} of them in {WINDOW}.",
     )
 
 
@@ -87,8 +90,8 @@ def saga_stuck() -> Alert:
         expression=f"max by (context) (shop_saga_oldest_age_seconds) > {thresholds.SAGA_STUCK.text}",
         for_seconds=thresholds.SAGA_STUCK.for_seconds,
         affects="placing",
-        summary="An order does not come to its end.",
-        description=f"The oldest order on its way has been for {AGE}.",
+        summary="An order is neither confirmed, rejected nor cancelled in time.",
+        description=f"The oldest unfinished order has waited {AGE}.",
     )
 
 
@@ -100,8 +103,8 @@ def reservations_expiring(pace: Pace) -> Alert:
         expression=rate("shop_reservations_expired_total", "context", threshold, pace),
         for_seconds=threshold.for_seconds,
         affects="placing",
-        summary="Reservations run out in numbers: orders are left half way.",
-        description=f"{NUMBER} reservations a second run out.",
+        summary="Many reservations expire: stock is reserved and neither sold nor released.",
+        description=f"{NUMBER} reservations a second expire.",
     )
 
 
@@ -112,7 +115,7 @@ def invariant_violated() -> Alert:
         expression=f"max by (context) (shop_invariant_violations) > {thresholds.INVARIANT_VIOLATED.text}",
         for_seconds=thresholds.INVARIANT_VIOLATED.for_seconds,
         summary="The stock does not add up.",
-        description=f"{NUMBER} rows of {{{{ $labels.context }}}} break an invariant.",
+        description=f"{NUMBER} rows of {{{{ $labels.context }}}} violate an invariant.",
     )
 
 
@@ -124,8 +127,8 @@ def worker_failing(pace: Pace) -> Alert:
         expression=rate("shop_worker_failures_total", "context, worker", threshold, pace),
         for_seconds=threshold.for_seconds,
         affects="reading",
-        summary="A step of background work fails and is repeated.",
-        description=f"{{{{ $labels.worker }}}} of {{{{ $labels.context }}}} fails {NUMBER} times a second.",
+        summary="A background worker fails again and again.",
+        description=f"Worker {{{{ $labels.worker }}}} of {{{{ $labels.context }}}} fails {NUMBER} times a second.",
     )
 
 
@@ -136,8 +139,8 @@ def worker_ended(pace: Pace) -> Alert:
     return Alert(
         name="ShopWorkerEnded",
         expression=f"sum by (context, worker) (increase(shop_worker_ends_total[{window}])) > {threshold.text}",
-        summary="A worker ended before it was told to, and was started again.",
-        description=f"{{{{ $labels.worker }}}} of {{{{ $labels.context }}}} ended {NUMBER} times.",
+        summary="A background worker ended by itself and was started again.",
+        description=f"Worker {{{{ $labels.worker }}}} of {{{{ $labels.context }}}} ended {COUNT} times in {WINDOW}.",
     )
 
 
@@ -148,6 +151,6 @@ def notification_backlog() -> Alert:
         expression=f"max by (context) (shop_notifications_pending) > {thresholds.NOTIFICATION_BACKLOG.text}",
         for_seconds=thresholds.NOTIFICATION_BACKLOG.for_seconds,
         affects="notifying",
-        summary="Confirmations are recorded and not sent.",
-        description=f"{NUMBER} confirmations wait.",
+        summary="Confirmations of orders are not sent.",
+        description=f"{NUMBER} confirmations wait to be sent.",
     )

@@ -3,7 +3,7 @@
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, Group
 from observability.prometheus.build.pace import Pace
-from observability.prometheus.build.service_rules import OUR_JOBS
+from observability.prometheus.build.service_rules import NOT_SCRAPED, OUR_JOBS
 
 
 def meta_groups(pace: Pace) -> list[Group]:
@@ -17,8 +17,8 @@ def watchdog() -> Alert:
         name="ShopWatchdog",
         expression="vector(1)",
         severity="info",
-        summary="Always firing: whoever does not get it any more has lost the alerts.",
-        description="Rules are evaluated, and Alertmanager is told.",
+        summary="This alert always fires: when it stops arriving, no other alert arrives either.",
+        description="Prometheus evaluates its rules and reaches Alertmanager.",
     )
 
 
@@ -29,8 +29,8 @@ def scrape_failing() -> Alert:
         name="ShopScrapeFailing",
         expression=f'up{{job!~"{OUR_JOBS}"}} == {threshold.text}',
         for_seconds=threshold.for_seconds,
-        summary="A part of the stack cannot be scraped.",
-        description="{{ $labels.job }} at {{ $labels.instance }} could not be scraped.",
+        summary="Prometheus cannot scrape a program beside our own services.",
+        description=NOT_SCRAPED,
     )
 
 
@@ -42,8 +42,8 @@ def rule_evaluation_failing(pace: Pace) -> Alert:
         name="ShopRuleEvaluationFailing",
         expression=f"sum by (job, instance, rule_group) ({failures}) > {threshold.text}",
         for_seconds=threshold.for_seconds,
-        summary="Prometheus fails to evaluate rules.",
-        description="{{ $value | humanize }} evaluations of {{ $labels.rule_group }} failed.",
+        summary="Prometheus cannot evaluate some of its rules, so that their alerts cannot fire.",
+        description='{{ $value | printf "%.0f" }} evaluations of {{ $labels.rule_group }} failed in five minutes.',
     )
 
 
@@ -59,14 +59,14 @@ def telling(pace: Pace) -> list[Alert]:
             expression=f"rate(prometheus_notifications_errors_total[{window}]) / {sent} > {sending.text}"
             f" and {sent} > {thresholds.ALERT_SENDING_LEAST_RATE}",
             for_seconds=sending.for_seconds,
-            summary="Prometheus cannot send alerts to Alertmanager.",
-            description="{{ $value | humanizePercentage }} of the alerts to {{ $labels.alertmanager }} were not taken.",
+            summary="Prometheus cannot deliver alerts to Alertmanager.",
+            description="{{ $value | humanizePercentage }} of the alerts do not reach {{ $labels.alertmanager }}.",
         ),
         Alert(
             name="ShopAlertmanagerNotifyingFailing",
             expression=f"sum by (job, instance, integration) ({failed}) > {notifying.text}",
             for_seconds=notifying.for_seconds,
-            summary="Alertmanager cannot tell anybody.",
-            description="{{ $labels.integration }} fails {{ $value | humanize }} times a second.",
+            summary="Alertmanager cannot deliver notifications, so that people are not told of alerts.",
+            description="{{ $value | humanize }} notifications a second by {{ $labels.integration }} fail.",
         ),
     ]

@@ -60,7 +60,8 @@ BURNS = (
     Burn(3, 1 * DAY, 2 * HOUR, 1 * HOUR, "warning"),
     Burn(1, 3 * DAY, 6 * HOUR, 3 * HOUR, "warning"),
 )
-BURN_TEXT = "{{ $value | humanizePercentage }} of the last {{ $labels.long_window }}"
+SHARE = "{{ $value | humanizePercentage }}"
+LONG_WINDOW = "{{ $labels.long_window }}"
 
 ORDER_ERRORS = Objective(
     name="order_placement_errors",
@@ -71,8 +72,8 @@ ORDER_ERRORS = Objective(
     ratio=f'sum(rate({REQUESTS}{{{PLACING},http_response_status_code=~"5.."}}[$window]))'
     f" / sum(rate({REQUESTS}{{{PLACING}}}[$window]))",
     traffic=("order_placement_requests", f"sum(rate({REQUESTS}{{{PLACING}}}[$window]))"),
-    summary="Placing an order fails so often that the error budget will not last.",
-    description=f"{BURN_TEXT}'s POST /orders were answered 5xx; 0.1 % may be.",
+    summary="Too many orders fail: the error budget of placing orders runs out early.",
+    description=f"Of the last {LONG_WINDOW}, {SHARE} of the POST /orders were answered with 5xx; 0.1 % are allowed.",
 )
 ANSWERED = f'{PLACING},http_response_status_code!~"5.."'
 ORDER_SLOW = Objective(
@@ -84,8 +85,9 @@ ORDER_SLOW = Objective(
     ratio=f'1 - sum(rate({BUCKETS}{{{ANSWERED},le="{SLOW_SECONDS}"}}[$window]))'
     f" / sum(rate({REQUESTS}{{{ANSWERED}}}[$window]))",
     traffic=("order_placement_answers", f"sum(rate({REQUESTS}{{{ANSWERED}}}[$window]))"),
-    summary="Placing an order is slow so often that the latency budget will not last.",
-    description=f"{BURN_TEXT}'s answered POST /orders took longer than {SLOW_SECONDS} s; 1 % may.",
+    summary="Too many orders are slow: the latency budget of placing orders runs out early.",
+    description=f"Of the last {LONG_WINDOW}, {SHARE} of the answered POST /orders took longer than {SLOW_SECONDS} s;"
+    " 1 % are allowed.",
 )
 STALE = "shop:read_model_stale:bool"
 # Where the series is missing though the process that owns it is a target, nobody keeps the read model.
@@ -101,7 +103,8 @@ READ_MODEL = Objective(
     operation="ratio_avg",
     ratio=f"avg_over_time({STALE}[$window])",
     traffic=None,
-    summary="The list of orders is old so much of the time that the freshness budget will not last.",
-    description=f"For {BURN_TEXT} the list of orders was older than {STALE_SECONDS:g} s; for 1 % it may be.",
+    summary="The list of orders is out of date for too long: its freshness budget runs out early.",
+    description=f"Of the last {LONG_WINDOW}, the list of orders was older than {STALE_SECONDS:g} s for {SHARE};"
+    " 1 % is allowed.",
 )
 OBJECTIVES = (ORDER_ERRORS, ORDER_SLOW, READ_MODEL)

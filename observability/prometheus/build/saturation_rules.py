@@ -30,8 +30,8 @@ def pool_exhausted(pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         keep_seconds=threshold.keep_seconds,
         affects="placing",
-        summary="Callers give up waiting for a database connection.",
-        description=f"{POOL}: {{{{ $value | humanize }}}} waits a second were given up.",
+        summary="Requests give up waiting for a database connection.",
+        description=f"{POOL}: {{{{ $value | humanize }}}} requests a second give up waiting for a connection.",
     )
 
 
@@ -48,8 +48,8 @@ def pool_waiting(pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         keep_seconds=threshold.keep_seconds,
         affects="placing",
-        summary="Callers wait long for a database connection.",
-        description=f"{POOL}: a connection takes {{{{ $value | humanizeDuration }}}} to get.",
+        summary="Requests wait long for a database connection.",
+        description=f"{POOL}: getting a connection takes {{{{ $value | humanizeDuration }}}} on average.",
     )
 
 
@@ -67,9 +67,9 @@ def event_loop_lagging(pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         keep_seconds=threshold.keep_seconds,
         affects="placing",
-        summary="Something holds the event loop, and all that runs in it waits.",
-        description=f"{PROCESS}: {{{{ $value | humanizePercentage }}}} of wake-ups were late by more than"
-        f" {thresholds.EVENT_LOOP_LATE_SECONDS} s.",
+        summary="An event loop is late, and every request in its process waits.",
+        description=f"{PROCESS}: {{{{ $value | humanizePercentage }}}} of the wake-ups of the event loop were more than"
+        f" {thresholds.EVENT_LOOP_LATE_SECONDS} s late.",
     )
 
 
@@ -83,7 +83,7 @@ def cpu_saturated(pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         keep_seconds=threshold.keep_seconds,
         affects="placing",
-        summary="A service uses all of the one core that its interpreter can.",
+        summary="A service uses all of the one core that a Python process can use.",
         description=f"{PROCESS} uses {{{{ $value | humanize }}}} cores.",
     )
 
@@ -98,8 +98,8 @@ def run_queue_waiting(pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         keep_seconds=threshold.keep_seconds,
         affects="placing",
-        summary="A service could run and is given no processor.",
-        description=f"{PROCESS}: its event loop waits {{{{ $value | humanizePercentage }}}} of the time for a core.",
+        summary="A service is ready to run and gets no CPU.",
+        description=f"{PROCESS} waits for a CPU {{{{ $value | humanizePercentage }}}} of the time.",
     )
 
 
@@ -113,6 +113,6 @@ def memory_high() -> Alert:
         f" > {thresholds.MEMORY_HIGH_OTHERS_LIMIT}",
         for_seconds=threshold.for_seconds,
         affects="placing",
-        summary="A service holds more memory than it ever should.",
-        description=f"{PROCESS} holds {{{{ $value | humanize1024 }}}}B.",
+        summary="A service holds more memory than it ever needs.",
+        description=f"{PROCESS} holds {{{{ $value | humanize1024 }}}}B of memory.",
     )

@@ -5,6 +5,7 @@ from observability.prometheus.build.model import Alert, Group
 from observability.prometheus.build.pace import Pace
 
 OUR_JOBS = "order|inventory|notification|monolith"
+NOT_SCRAPED = "{{ $labels.job }} at {{ $labels.instance }} cannot be scraped: it is down or does not answer in time."
 CONTEXTS = ("order", "inventory", "notification")
 
 
@@ -15,7 +16,7 @@ def service_groups(_pace: Pace) -> list[Group]:
         expression=f'up{{job=~"{OUR_JOBS}"}} == {thresholds.SERVICE_DOWN.text}',
         for_seconds=thresholds.SERVICE_DOWN.for_seconds,
         summary="A service does not answer on its admin port.",
-        description="{{ $labels.job }} at {{ $labels.instance }} could not be scraped.",
+        description=NOT_SCRAPED,
     )
     return [Group("services", [down, *map(absent, CONTEXTS)])]
 
@@ -28,5 +29,5 @@ def absent(context: str) -> Alert:
         for_seconds=thresholds.SERVICE_ABSENT.for_seconds,
         labels={"context": context},
         summary=f"Prometheus has no target that serves the {context} context.",
-        description=f"Neither a job {context} nor a job monolith is scraped: what happens there is unknown.",
+        description=f"Neither a job {context} nor a job monolith is scraped, so that no alert on {context} can fire.",
     )

@@ -18,16 +18,16 @@ def telemetry_groups(pace: Pace) -> list[Group]:
                 collector_lost(
                     "Refused",
                     "(receiver|processor_memory_limiter)_refused_spans",
-                    "The Collector refuses spans: it is short of memory.",
+                    "The Collector refuses spans because it is short of memory.",
                     pace,
                 ),
                 collector_lost(
-                    "Failed", "exporter_send_failed_spans", "The Collector cannot hand spans on, and loses them.", pace
+                    "Failed", "exporter_send_failed_spans", "The Collector cannot pass spans on and loses them.", pace
                 ),
                 collector_lost(
                     "Dropped",
                     "exporter_enqueue_failed_spans",
-                    "The Collector drops spans: a queue is full.",
+                    "The Collector drops spans because a queue is full.",
                     pace,
                 ),
             ],
@@ -44,7 +44,7 @@ def spans_dropped(pace: Pace) -> Alert:
         expression=f"rate({metric}[{pace(threshold.window_seconds)}]) > {threshold.text}",
         for_seconds=threshold.for_seconds,
         affects="telemetry",
-        summary="A service drops spans: its queue is full.",
+        summary="A service drops spans because its queue is full.",
         description=f"{PROCESS} drops {A_SECOND}.",
     )
 
@@ -58,7 +58,7 @@ def span_export_failing(pace: Pace) -> Alert:
         expression=f"rate({metric}[{pace(threshold.window_seconds)}]) > {threshold.text}",
         for_seconds=threshold.for_seconds,
         affects="telemetry",
-        summary="A service cannot hand its spans over, and loses them.",
+        summary="A service cannot deliver its spans and loses them.",
         description=f"{PROCESS} loses {A_SECOND}.",
     )
 
@@ -66,6 +66,7 @@ def span_export_failing(pace: Pace) -> Alert:
 def collector_lost(how: str, metric: str, summary: str, pace: Pace) -> Alert:
     """Return the alert on one way of losing spans. The Collector's settings say whether names end in `_total`."""
     threshold = thresholds.COLLECTOR_SPANS_LOST
+    verb = {"Refused": "refuses", "Failed": "loses", "Dropped": "drops"}[how]
     rate = f'rate({{__name__=~"otelcol_{metric}(_total)?"}}[{pace(threshold.window_seconds)}])'
     return Alert(
         name=f"ShopCollectorSpans{how}",
@@ -73,5 +74,5 @@ def collector_lost(how: str, metric: str, summary: str, pace: Pace) -> Alert:
         for_seconds=threshold.for_seconds,
         affects="telemetry",
         summary=summary,
-        description=f"{PROCESS}: {A_SECOND}.",
+        description=f"{PROCESS} {verb} {A_SECOND}.",
     )
