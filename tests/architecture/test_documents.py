@@ -41,6 +41,21 @@ def test_every_path_exists() -> None:
     assert not missing, "\n".join(missing)
 
 
+def test_index_lists_every_document() -> None:
+    folder = documents.ROOT / "docs"
+    index = (folder / "README.md").read_text()
+    missing = [path.name for path in folder.glob("*.md") if path.name != "README.md" and f"]({path.name})" not in index]
+    assert not missing
+
+
+def test_decisions_index_has_every_decision_by_its_title() -> None:
+    folder = documents.ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text()
+    for path in sorted(folder.glob("0*.md")):
+        title = re.sub(r"^# \d+\. ", "", path.read_text().splitlines()[0])
+        assert f"]({path.name}) | {title}" in index
+
+
 def plumb() -> PlumbCommand:
     """Return the command line itself, as typer built it."""
     command = typer.main.get_command(main)
