@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from rich.table import Table
 from observability.lab.catalogue import ample_stock
 from observability.lab.demand import SKU_COUNT, sku_of_rank
 from observability.lab.errors import LoadError
+from observability.lab.monitoring.exporter import postgres_exporter
 from observability.lab.monitoring.servers import MonitoringOptions, monitoring, require_programs
 from observability.lab.stocking import stock_shop
 from services.local.endpoints import Bus, Endpoints, Mode, remove_stale
@@ -26,7 +27,7 @@ from services.local.ports import PURPOSES
 from services.local.signals import Interrupted, run_interruptible
 
 AfterStart = Callable[[Endpoints], Awaitable[None]]
-Watching = Callable[[Endpoints, PlatformOptions], AbstractAsyncContextManager[Mapping[str, str]]]
+Watching = Callable[[Platform, PlatformOptions], AbstractAsyncContextManager[Mapping[str, str]]]
 DEFAULT_PORT_BASE = 8400
 DEFAULT_FOLDER = Path("out/up")
 
@@ -49,7 +50,8 @@ def up(
         bool,
         typer.Option(
             "--prometheus",
-            help="Run the `prometheus` on PATH beside it, with our rules, on port +9. Alerts are shown there.",
+            help="Run the `prometheus` on PATH beside it, with our rules, on port +9. Alerts are shown there. It also "
+            "scrapes the embedded PostgreSQL where `prometheus-postgres-exporter` is on PATH.",
         ),
     ] = False,
     endpoints: Annotated[
@@ -88,20 +90,28 @@ async def stock_catalogue(endpoints: Endpoints) -> None:
 
 
 @asynccontextmanager
-async def watched(endpoints: Endpoints, options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
-    """Run Prometheus for the time of a block; yield its address by its name. Raises LocalError."""
-    assert options.port_base is not None
-    monitoring_options = MonitoringOptions(
-        targets={**endpoints.admin, "receiver": endpoints.otlp_http},
-        logs_directory=options.logs_directory,
-        port=options.port_base + len(PURPOSES),
-    )
-    async with monitoring(monitoring_options) as running:
+async def watched(platform: Platform, options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
+    """Run Prometheus, and the exporter of PostgreSQL where it can be had; yield the address of Prometheus by its name.
+
+    Raises LocalError.
+    """
+    endpoints = platform.endpoints
+    async with AsyncExitStack() as stack:
+        exporter: dict[str, str] = {}
+        if platform.postgres_admin_dsn is not None:
+            exporting = postgres_exporter(platform.postgres_admin_dsn, options.logs_directory)
+            exporter = await stack.enter_async_context(exporting)
+        monitoring_options = MonitoringOptions(
+            targets={**endpoints.admin, "receiver": endpoints.otlp_http, **exporter},
+            logs_directory=options.logs_directory,
+            port=0 if options.port_base is None else options.port_base + len(PURPOSES),
+        )
+        running = await stack.enter_async_context(monitoring(monitoring_options))
         yield {"Prometheus": f"http://{running.prometheus}/alerts"}
 
 
 @asynccontextmanager
-async def not_watched(_endpoints: Endpoints, _options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
+async def not_watched(_platform: Platform, _options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
     """Run nothing."""
     yield {}
 
@@ -146,7 +156,7 @@ class UpCommand:
         async with Platform.start(self._options, progress=self._tell) as platform:
             if self._after_start is not None:
                 await platform.unless_failure(self._after(platform.endpoints, self._after_start))
-            async with self._watching(platform.endpoints, self._options) as beside:
+            async with self._watching(platform, self._options) as beside:
                 platform.endpoints.save(self._endpoints_path)
                 try:
                     self._started = True

@@ -21,10 +21,11 @@ T = TypeVar("T")
 
 
 class Platform:
-    """The running platform."""
+    """The running platform; `postgres_admin_dsn` is that of the embedded PostgreSQL, None with a server of your own."""
 
-    def __init__(self, *, endpoints: Endpoints, watch: Watch) -> None:
+    def __init__(self, *, endpoints: Endpoints, postgres_admin_dsn: str | None, watch: Watch) -> None:
         self.endpoints = endpoints
+        self.postgres_admin_dsn = postgres_admin_dsn
         self._watch = watch
 
     async def failure(self) -> ProcessFailed:
@@ -43,4 +44,8 @@ class Platform:
         `progress` is told, in short sentences, what was started, what is stopped and what had to be killed.
         """
         async with Foundation.start(options, progress=progress) as foundation:
-            yield Platform(endpoints=await Startup(foundation).run(), watch=foundation.watch)
+            yield Platform(
+                endpoints=await Startup(foundation).run(),
+                postgres_admin_dsn=foundation.postgres.admin_dsn if foundation.postgres else None,
+                watch=foundation.watch,
+            )

@@ -1,14 +1,18 @@
 """Do Prometheus and Alertmanager come up with our rules, tell whom they should, and read what is changed?"""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 from observability.cli import main
+from observability.cli.up import watched
 from observability.lab.monitoring.client import PrometheusClient, QueryFailed
+from observability.lab.monitoring.exporter import PROGRAM
 from observability.lab.monitoring.servers import (
     ALERTMANAGER,
     PROMETHEUS,
@@ -18,6 +22,8 @@ from observability.lab.monitoring.servers import (
     monitoring,
 )
 from observability.lab.monitoring.webhook import Webhook, webhook
+from services.local.plan import PlatformOptions
+from services.local.platform import Platform
 from tests.patience import PATIENCE_SECONDS
 
 needs_prometheus = pytest.mark.skipif(
@@ -71,6 +77,21 @@ async def test_a_changed_configuration_is_read(running: Monitoring) -> None:
 async def test_a_query_that_is_wrong_is_an_error_that_names_it(running: Monitoring) -> None:
     with pytest.raises(QueryFailed, match="shop_wrong"):
         await PrometheusClient(running.prometheus).instant("rate(shop_wrong)")
+
+
+@pytest.mark.full
+@needs_prometheus
+@pytest.mark.skipif(shutil.which(PROGRAM) is None, reason=f"there is no {PROGRAM} here: what `up` scrapes is unproven")
+async def test_up_scrapes_the_embedded_postgresql(tmp_path: Path) -> None:
+    options = PlatformOptions(run_directory=tmp_path, mode="monolith")
+    async with (
+        Platform.start(options) as platform,
+        watched(platform, options) as addresses,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        client = PrometheusClient(urlsplit(addresses["Prometheus"]).netloc)
+        while not await client.instant('pg_up{job="postgres"} == 1'):
+            await asyncio.sleep(0.05)
 
 
 def test_up_says_at_once_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
