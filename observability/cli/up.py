@@ -91,7 +91,7 @@ async def stock_catalogue(endpoints: Endpoints) -> None:
 
 @asynccontextmanager
 async def watched(platform: Platform, options: PlatformOptions) -> AsyncIterator[dict[str, str]]:
-    """Run Prometheus, and the exporter of PostgreSQL where it can be had; yield the address of Prometheus by its name.
+    """Run Prometheus, and the PostgreSQL exporter where it is on PATH; yield the address of Prometheus by its name.
 
     Raises LocalError.
     """

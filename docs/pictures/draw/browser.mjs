@@ -17,7 +17,7 @@ const ARGUMENTS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const SCALE = 1.5; // Text stays sharp on dense screens.
+const DRAWN_WITHIN_SECONDS = 120;
 const COLOURS = 128;
 const BYTES_AT_MOST = 250_000;
 
@@ -36,13 +36,14 @@ export function openBrowser() {
  * Open a page in light and in dark, and save its element `selector` as docs/pictures/NAME-{light,dark}.png.
  * `prepare` is called with the page and "light" or "dark" first. The footer says what drew the picture.
  */
-export async function savePictures(browser, { name, url, width, selector, prepare }) {
+export async function savePictures(browser, { name, url, width, scale, selector, prepare }) {
   for (const colours of ["light", "dark"]) {
     const page = await browser.newPage({
       viewport: { width, height: 1000 },
       colorScheme: colours,
-      deviceScaleFactor: SCALE,
+      deviceScaleFactor: scale,
     });
+    page.setDefaultTimeout(DRAWN_WITHIN_SECONDS * 1000);
     const failures = [];
     page.on("pageerror", (error) => failures.push(error.message));
     await page.goto(url);
