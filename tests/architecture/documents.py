@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 INLINE = re.compile(r"`([^`\n]+)`")
-FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^    \S.*$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)|\b(?:src|srcset|href)=\"([^\"#\s]+)\"")
 MADE_BY_A_RUN = ("out/", ".venv", ".uv", "out")

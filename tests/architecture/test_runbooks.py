@@ -29,8 +29,8 @@ PREFIXES: dict[str, type[BaseSettings]] = {
     "NOTIFICATION_": NotificationSettings,
 }
 EVENT = re.compile(r"\b(?:order|inventory|notification|edge|rpc|worker|messaging|process|telemetry)\.[a-z_]+\b")
-# The name of a span.
-NO_EVENTS = {"order.finish_order"}
+# The name of a span, and the beginning of three events.
+NO_EVENTS = {"order.finish_order", "process.drain"}
 each_runbook = pytest.mark.parametrize("book", runbooks(), ids=lambda book: book.alert)
 
 
@@ -67,7 +67,7 @@ def test_a_setting_or_a_reason_exists(book: Runbook) -> None:
 def test_a_log_event_exists(book: Runbook) -> None:
     """By its whole name, or where the context is put in front of it."""
     for event in set(EVENT.findall(book.code())) - NO_EVENTS:
-        assert re.search(rf'"{event}\w*"|}}\.{event.partition(".")[2]}\w*"', source()), event
+        assert re.search(rf'"{event}"|}}\.{event.partition(".")[2]}"', source()), event
 
 
 @each_runbook
