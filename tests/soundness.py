@@ -1,9 +1,9 @@
 """Is a shop under test sound? Its violations, as the product's own checker sees them."""
 
-from observability.lab.verify.reading import snapshot
-from observability.lab.verify.stock import check_stock
-from observability.lab.verify.target import VerifyTarget
-from observability.lab.verify.verify import verify
+from observability.invariants.snapshot_reader import snapshot
+from observability.invariants.stock import check_stock
+from observability.invariants.target import VerifyTarget
+from observability.invariants.verification import verify
 from tests.contract.shop import Shop
 
 

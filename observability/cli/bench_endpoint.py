@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.bench_endpoint import COLLECTING, Block, measure, of, ratio
-from observability.lab.bench_telemetry import BenchOptions
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.errors import LoadError
+from observability.bench.otlp_outage import COLLECTING, Block, measure, of, ratio
+from observability.bench.telemetry_overhead import BenchOptions
+from observability.load.errors import LoadError
+from observability.testbed.errors import TestbedError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
@@ -35,7 +35,7 @@ def bench_endpoint(
             options = BenchOptions(rounds, requests, seed, Path(folder))
             say = console.print
             blocks = run_interruptible(lambda: measure(options, say=say), again=lambda: say("already stopping"))
-    except (LocalError, LoadError, ChaosError) as error:
+    except (LocalError, LoadError, TestbedError) as error:
         typer.echo(f"plumb bench-endpoint: {error}", err=True)
         raise typer.Exit(1) from error
     except Interrupted as interruption:

@@ -9,12 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.lab.demo.options import DemoError
-from observability.lab.errors import LoadError
-from observability.lab.overload import WORKS, Overload, Overloaded, measure
-from observability.lab.trial.errors import TrialError
+from observability.bench.overload import WORKS, Overload, Overloaded, measure
+from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
+from observability.experiments.runner.errors import TrialError
+from observability.load.errors import LoadError
+from observability.testbed.errors import TestbedError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
@@ -53,7 +52,7 @@ def bench_overload(
         path = directory / "result.json"
         document = {"format": FORMAT, **asdict(result)}
         write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
-    except (LocalError, LoadError, TrialError, ChaosError, DemoError) as error:
+    except (LocalError, LoadError, TrialError, TestbedError) as error:
         typer.echo(f"plumb bench-overload: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error
     except Interrupted as interruption:
@@ -95,6 +94,6 @@ def _row(block: Overloaded, peak_per_second: float) -> tuple[str, ...]:
 def _directory(output: Path) -> Path:
     try:
         return make_run_directory(output)
-    except DemoError as error:
+    except TestbedError as error:
         typer.echo(f"plumb bench-overload: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error

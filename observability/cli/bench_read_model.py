@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from observability.analysis.quantiles import quantile, quantile_interval
-from observability.lab.bench_read_model import (
+from observability.bench.read_model import (
     CASES,
     SIZES,
     ReadModelBench,
@@ -20,10 +20,10 @@ from observability.lab.bench_read_model import (
     measure,
     paired_ratio,
 )
-from observability.lab.bench_telemetry import Estimate
-from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.lab.demo.options import DemoError
-from observability.lab.errors import LoadError
+from observability.bench.telemetry_overhead import Estimate
+from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
+from observability.load.errors import LoadError
+from observability.testbed.errors import TestbedError
 from services.kernel.errors import ServiceError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
@@ -61,7 +61,7 @@ def bench_read_model(
         figures = {f"{case}, {size}": figures_of(bench, case, size) for case in CASES for size in SIZES}
         result = options.directory / "result.json"
         write_whole(result, orjson.dumps(document(options, bench, figures), option=orjson.OPT_INDENT_2))
-    except (LocalError, LoadError, DemoError, ServiceError, PostgresError) as error:
+    except (LocalError, LoadError, TestbedError, ServiceError, PostgresError) as error:
         typer.echo(f"plumb bench-read-model: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error
     except Interrupted as interruption:
@@ -146,6 +146,6 @@ def show_plans(console: Console, size: str, model: Mapping[str, Any]) -> None:
 def _directory(output: Path) -> Path:
     try:
         return make_run_directory(output)
-    except DemoError as error:
+    except TestbedError as error:
         typer.echo(f"plumb bench-read-model: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.bench_rejection import Cost, measure
-from observability.lab.bench_telemetry import BenchOptions
-from observability.lab.errors import LoadError
+from observability.bench.load_shedding import Cost, measure
+from observability.bench.telemetry_overhead import BenchOptions
+from observability.load.errors import LoadError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 

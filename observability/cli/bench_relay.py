@@ -11,12 +11,12 @@ from asyncpg import PostgresError
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.bench_read_model import paired_ratio
-from observability.lab.bench_relay import RelayBench, RelayBenchOptions, measure
-from observability.lab.bench_telemetry import estimate
-from observability.lab.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.lab.demo.options import DemoError
-from observability.lab.errors import LoadError, LoadUsageError
+from observability.bench.read_model import paired_ratio
+from observability.bench.relay import RelayBench, RelayBenchOptions, measure
+from observability.bench.telemetry_overhead import estimate
+from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
+from observability.load.errors import LoadError, LoadUsageError
+from observability.testbed.errors import TestbedError
 from services.infra.messaging.relay import BATCH_SIZE
 from services.kernel.errors import ServiceError
 from services.local.errors import LocalError
@@ -53,7 +53,7 @@ def bench_relay(
         )
         result = options.directory / "result.json"
         write_whole(result, orjson.dumps(document(options, bench), option=orjson.OPT_INDENT_2))
-    except (LocalError, LoadError, DemoError, ServiceError, PostgresError) as error:
+    except (LocalError, LoadError, TestbedError, ServiceError, PostgresError) as error:
         typer.echo(f"plumb bench-relay: {error}", err=True)
         raise typer.Exit(_EXIT_USAGE if isinstance(error, LoadUsageError) else _EXIT_FAILED) from error
     except Interrupted as interruption:
@@ -106,6 +106,6 @@ def show_parts(console: Console, rates: Sequence[float], statement_seconds: Mapp
 def _directory(output: Path) -> Path:
     try:
         return make_run_directory(output)
-    except DemoError as error:
+    except TestbedError as error:
         typer.echo(f"plumb bench-relay: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error

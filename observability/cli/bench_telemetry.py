@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.bench_telemetry import VARIANTS, BenchOptions, Block, Estimate, estimate, measure, paired
-from observability.lab.bench_telemetry import ratio as ratio_of
-from observability.lab.bench_telemetry import share as share_of
-from observability.lab.errors import LoadError
+from observability.bench.telemetry_overhead import VARIANTS, BenchOptions, Block, Estimate, estimate, measure, paired
+from observability.bench.telemetry_overhead import ratio as ratio_of
+from observability.bench.telemetry_overhead import share as share_of
+from observability.load.errors import LoadError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 

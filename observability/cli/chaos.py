@@ -9,23 +9,23 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from observability.chaos.campaign_context import Say
+from observability.chaos.campaign_report import Report
+from observability.chaos.campaigns.abuse import NAMES, AbuseOptions, abuse
+from observability.chaos.campaigns.bad_input import BadInputOptions, bad_input
+from observability.chaos.campaigns.duplicates import DuplicatesOptions, duplicates
+from observability.chaos.campaigns.kill import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
+from observability.chaos.campaigns.network import NetworkOptions, network
+from observability.chaos.campaigns.outage import AWAY_SECONDS, How, OutageOptions, outage
+from observability.chaos.campaigns.pause import PAUSES, PauseOptions, pause
+from observability.chaos.campaigns.rolling_restart import RollingOptions, rolling
+from observability.chaos.campaigns.server_restart import Break, ServersOptions, servers
+from observability.chaos.campaigns.storm import StormOptions, storm
+from observability.chaos.terminal import print_campaign, print_report, showing
 from observability.cli.group import new_app
-from observability.lab.chaos.abuse import NAMES, AbuseOptions, abuse
-from observability.lab.chaos.bad_input import BadInputOptions, bad_input
-from observability.lab.chaos.campaign import KILLS_A_ROUND, Campaign, CampaignOptions, write_whole
-from observability.lab.chaos.duplicates import DuplicatesOptions, duplicates
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.chaos.network import NetworkOptions, network
-from observability.lab.chaos.outage import AWAY_SECONDS, How, OutageOptions, outage
-from observability.lab.chaos.pause import PAUSES, PauseOptions, pause
-from observability.lab.chaos.report import Report
-from observability.lab.chaos.rolling import RollingOptions, rolling
-from observability.lab.chaos.scene import Say
-from observability.lab.chaos.servers import Break, ServersOptions, servers
-from observability.lab.chaos.storm import StormOptions, storm
-from observability.lab.chaos.terminal import print_campaign, print_report, showing
-from observability.lab.errors import LoadError
-from observability.lab.proxy import Fault
+from observability.load.errors import LoadError
+from observability.network.proxy import Fault
+from observability.testbed.errors import TestbedError
 from services.local.endpoints import Bus, Mode
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
@@ -288,7 +288,7 @@ def _run(campaign: Callable[[], Coroutine[Any, Any, Result]], console: Console, 
     """Run it until it ends or a signal does; a campaign that cannot be carried out is told apart from a violation."""
     try:
         return run_interruptible(campaign, again=lambda: console.print("already stopping"))
-    except (LocalError, LoadError, ChaosError) as error:
+    except (LocalError, LoadError, TestbedError) as error:
         typer.echo(f"plumb chaos: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error
     except Interrupted as interruption:
@@ -299,7 +299,7 @@ def _run(campaign: Callable[[], Coroutine[Any, Any, Result]], console: Console, 
 def _or_fail(step: Callable[[], Result]) -> Result:
     try:
         return step()
-    except (ChaosError, OSError) as error:
+    except (TestbedError, OSError) as error:
         typer.echo(f"plumb chaos: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from observability.cli.group import new_app
-from observability.lab.errors import LoadError, LoadUsageError
-from observability.lab.target import find_endpoints
+from observability.load.errors import LoadError, LoadUsageError
+from observability.load.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.consumer import Handle
 from services.infra.messaging.dead_letters import DeadLetter, DeadLetters

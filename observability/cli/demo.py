@@ -8,16 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.demo.options import DemoError, DemoOptions
-from observability.lab.demo.run import Demo, Finished, link_experiment
-from observability.lab.errors import LoadError
-from observability.lab.report.terminal import print_demo
-from observability.lab.trial.errors import TrialError
-from observability.lab.trial.records import GLANCE
-from observability.lab.trial.series import Series, SeriesOptions
-from observability.lab.trial.terminal import print_trial
-from observability.lab.trial.writing import write_report
+from observability.demo.options import DemoError, DemoOptions
+from observability.demo.run import Demo, Finished, link_experiment
+from observability.experiments.runner.artifacts import GLANCE
+from observability.experiments.runner.errors import TrialError
+from observability.experiments.runner.suite import Series, SeriesOptions
+from observability.load.errors import LoadError
+from observability.report.demo.terminal import print_demo
+from observability.report.experiment.files import write_report
+from observability.report.experiment.terminal import print_trial
+from observability.testbed.errors import TestbedError
 from services.local.endpoints import Bus, Mode
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
@@ -91,7 +91,7 @@ def _guarded(run: Callable[[], Coroutine[Any, Any, None]], console: Console) -> 
     """Run to the end; return 0, or the exit code of what went wrong, which was said then."""
     try:
         run_interruptible(run, again=lambda: console.print("already stopping; this takes a few seconds"))
-    except (ChaosError, LocalError, LoadError, DemoError, TrialError) as error:
+    except (TestbedError, LocalError, LoadError, DemoError, TrialError) as error:
         return _fail(str(error), _EXIT_FAILED)
     except Interrupted as interruption:
         return _fail("interrupted; everything is stopped", _EXIT_SIGNAL_BASE + interruption.number)

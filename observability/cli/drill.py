@@ -8,12 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.chaos.campaign import write_whole
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.drill.drill import DrillResult, drill
-from observability.lab.drill.faults import ELSEWHERE, FAULTS
-from observability.lab.drill.stage import DrillOptions
-from observability.lab.errors import LoadError
+from observability.alert_drill.drill import DrillResult, drill
+from observability.alert_drill.environment import DrillOptions
+from observability.alert_drill.faults.registry import ELSEWHERE, FAULTS
+from observability.chaos.campaigns.kill import write_whole
+from observability.load.errors import LoadError
+from observability.testbed.errors import TestbedError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
@@ -58,7 +58,7 @@ def drill_command(
             lambda: drill(options, chosen, quiet_seconds=quiet, say=say),
             again=lambda: console.print("already stopping"),
         )
-    except (LocalError, LoadError, ChaosError) as error:
+    except (LocalError, LoadError, TestbedError) as error:
         typer.echo(f"plumb drill: {error}", err=True)
         raise typer.Exit(_EXIT_FAILED) from error
     except Interrupted as interruption:

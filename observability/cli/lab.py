@@ -10,16 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from observability.cli.group import new_app
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.errors import LoadError
-from observability.lab.experiments.catalogue import experiments, find_experiment
-from observability.lab.trial.errors import TrialError
-from observability.lab.trial.ledger import Ledger
-from observability.lab.trial.records import FULL, GLANCE, QUICK, Folder
-from observability.lab.trial.score import Score
-from observability.lab.trial.series import Series, SeriesOptions, asked, names
-from observability.lab.trial.summary import ratio_text, summary_line
-from observability.lab.trial.tally import (
+from observability.experiments.registry import experiments, find_experiment
+from observability.experiments.runner.accuracy import (
     SAME_TWICE,
     Answered,
     Finished,
@@ -31,7 +23,15 @@ from observability.lab.trial.tally import (
     significant,
     simpler_ways,
 )
-from observability.lab.trial.writing import write_report, write_summary
+from observability.experiments.runner.artifacts import FULL, GLANCE, QUICK, Folder
+from observability.experiments.runner.errors import TrialError
+from observability.experiments.runner.ledger import Ledger
+from observability.experiments.runner.scoring import Score
+from observability.experiments.runner.suite import Series, SeriesOptions, asked, names
+from observability.load.errors import LoadError
+from observability.report.experiment.files import write_report, write_summary
+from observability.report.experiment.summary import ratio_text, summary_line
+from observability.testbed.errors import TestbedError
 from services.local.errors import LocalError
 from services.local.signals import Interrupted, run_interruptible
 
@@ -225,7 +225,7 @@ def _in_series(run: Callable[[Series], Coroutine[Any, Any, T]], options: SeriesO
 
     try:
         return run_interruptible(opened, again=lambda: console.print("already stopping; this takes a few seconds"))
-    except (ChaosError, LocalError, LoadError, TrialError, OSError) as error:
+    except (TestbedError, LocalError, LoadError, TrialError, OSError) as error:
         _fail(str(error), _EXIT_FAILED)
     except Interrupted as interruption:
         _fail("interrupted; the same command goes on from here", _EXIT_SIGNAL_BASE + interruption.number)

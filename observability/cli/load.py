@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from observability.lab.command import LoadCommand, run_load
-from observability.lab.errors import LoadError, LoadUsageError
+from observability.load.command import LoadCommand, run_load
+from observability.load.errors import LoadError, LoadUsageError
 
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from observability.cli.group import new_app
-from observability.lab.errors import LoadError, LoadUsageError
-from observability.lab.target import find_endpoints
+from observability.load.errors import LoadError, LoadUsageError
+from observability.load.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.open_log import open_log
 from services.infra.postgres import Database

@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from observability.lab.errors import LoadError, LoadUsageError
-from observability.lab.proxy import MOST_CONNECTIONS, Delay, Fault, Proxy
+from observability.load.errors import LoadError, LoadUsageError
+from observability.network.proxy import MOST_CONNECTIONS, Delay, Fault, Proxy
 from services.infra.address import Address, is_loopback, parse_address
 from services.infra.lifecycle import write_ready_file
 from services.local.ports import local_address

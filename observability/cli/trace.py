@@ -13,8 +13,8 @@ from observability.analysis.otlp import parse_line
 from observability.analysis.spans import Span, SpanStatus, without_duplicates
 from observability.analysis.trees import Node, Trace, build_traces
 from observability.analysis.waterfall import Row, bar_text, flatten
-from observability.lab.errors import LoadError
-from observability.lab.target import find_endpoints
+from observability.load.errors import LoadError
+from observability.load.target import find_endpoints
 
 PATTERN = "*trace*.jsonl"
 # A trace id, alone or in what an answer's header `traceresponse` says.

@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.lab.catalogue import ample_stock
-from observability.lab.demand import SKU_COUNT, sku_of_rank
-from observability.lab.errors import LoadError
-from observability.lab.monitoring.exporter import postgres_exporter
-from observability.lab.monitoring.servers import MonitoringOptions, monitoring, require_programs
-from observability.lab.stocking import stock_shop
+from observability.load.demand import SKU_COUNT, sku_of_rank
+from observability.load.errors import LoadError
+from observability.load.stock_plan import ample_stock
+from observability.load.stocking import stock_shop
+from observability.testbed.monitoring.exporter import postgres_exporter
+from observability.testbed.monitoring.servers import MonitoringOptions, monitoring, require_programs
 from services.local.endpoints import Bus, Endpoints, Mode, remove_stale
 from services.local.errors import LocalError
 from services.local.plan import PlatformOptions, forward_settings

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from observability.lab.errors import LoadError
-from observability.lab.target import find_endpoints
-from observability.lab.verify.quiet import DEAD_LETTERS, NotQuiet, wait_for_quiet
-from observability.lab.verify.target import Check, Verdict, VerifyTarget
-from observability.lab.verify.verify import verify as verify_target
+from observability.invariants.quiescence import DEAD_LETTERS, NotQuiet, wait_for_quiet
+from observability.invariants.target import Check, Verdict, VerifyTarget
+from observability.invariants.verification import verify as verify_target
+from observability.load.errors import LoadError
+from observability.load.target import find_endpoints
 from services.kernel.errors import ServiceError
 from services.local.endpoints import Endpoints
 

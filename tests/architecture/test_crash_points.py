@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shop.inventory.v1.inventory_service_pb2 import DESCRIPTOR
 
-from observability.lab.chaos.points import OUTSIDE, points_of
+from observability.chaos.crash_point_catalog import OUTSIDE, points_of
 
 SERVICES = Path(__file__).parents[2] / "services"
 CONSUMERS = ("order_summaries", "notification")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from observability.lab.monitoring.panels import dashboards, panels
+from observability.testbed.monitoring.panels import dashboards, panels
 from tests.dashboards.promql import selectors
 from tests.dashboards.vocabulary import rules, vocabulary
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from grafana.build.__main__ import DASHBOARDS, differing, render
-from observability.lab.monitoring.panels import dashboards, expressions
+from observability.testbed.monitoring.panels import dashboards, expressions
 from tests.patience import PATIENCE_SECONDS
 
 PROMTOOL = shutil.which("promtool")

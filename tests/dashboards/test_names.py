@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from observability.lab.monitoring.panels import Expression, dashboards, expressions
 from observability.telemetry.instruments import DURATION_BUCKETS_SECONDS
+from observability.testbed.monitoring.panels import Expression, dashboards, expressions
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import FOREIGN, TARGET_LABELS, catalogue, recorded, rules, vocabulary
 

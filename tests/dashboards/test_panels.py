@@ -10,7 +10,7 @@ from grafana.build.__main__ import BOARDS
 from grafana.build.board import TITLES, assemble
 from grafana.build.panel import Board, Heading, Row
 from grafana.build.quantiles import UNTRACED
-from observability.lab.monitoring.panels import dashboards, panels
+from observability.testbed.monitoring.panels import dashboards, panels
 
 DASHBOARDS = {dashboard["uid"]: dashboard for dashboard in dashboards()}
 PANELS = [(uid, panel) for uid, dashboard in DASHBOARDS.items() for panel in panels(dashboard)]

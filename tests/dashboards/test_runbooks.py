@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from observability.lab.monitoring.panels import dashboards, panels
+from observability.testbed.monitoring.panels import dashboards, panels
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import TARGET_LABELS, Series, rules, vocabulary
 from tests.patience import PATIENCE_SECONDS

@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from observability.lab.catalogue import ample_stock
-from observability.lab.outcomes import OutcomeKind
-from observability.lab.stocking import stock_shop
+from observability.load.outcomes import OutcomeKind
+from observability.load.stock_plan import ample_stock
+from observability.load.stocking import stock_shop
 from services.local.plan import PlatformOptions
 from services.local.platform import Platform
 from tests.e2e.customers import ANSWER_SECONDS, Customer

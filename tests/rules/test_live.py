@@ -13,8 +13,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, MonitoringOptions, find_program, monitoring
-from observability.lab.monitoring.webhook import Notice, Webhook, webhook
+from observability.testbed.monitoring.servers import (
+    ALERTMANAGER,
+    PROMETHEUS,
+    MonitoringOptions,
+    find_program,
+    monitoring,
+)
+from observability.testbed.monitoring.webhook import Notice, Webhook, webhook
 from services.local.platform import Platform
 from tests.dashboards.promql import Selector, selectors
 from tests.patience import PATIENCE_SECONDS

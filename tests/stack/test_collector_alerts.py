@@ -13,10 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from observability.lab.drill.drill import seen
-from observability.lab.drill.stage import ALWAYS
-from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, MonitoringOptions, find_program, monitoring
-from observability.lab.monitoring.webhook import Webhook, webhook
+from observability.alert_drill.drill import seen
+from observability.alert_drill.environment import ALWAYS
+from observability.testbed.monitoring.servers import (
+    ALERTMANAGER,
+    PROMETHEUS,
+    MonitoringOptions,
+    find_program,
+    monitoring,
+)
+from observability.testbed.monitoring.webhook import Webhook, webhook
 from tests.stack.collector import Collector, collector
 from tests.stack.conftest import Measured
 from tests.stack.foreign_spans import ForeignSpan, send

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from observability.lab.drill.customers import minds_changed
-from observability.lab.drill.databases import closed, deadlock, log_emptied
-from observability.lab.drill.drill import medley
-from observability.lab.drill.faults import FAULTS, Fault
-from observability.lab.drill.stage import DrillOptions, Stage
-from observability.lab.monitoring import exporter
-from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
+from observability.alert_drill.drill import medley
+from observability.alert_drill.environment import DrillOptions, Stage
+from observability.alert_drill.faults.database import closed, deadlock, log_emptied
+from observability.alert_drill.faults.registry import FAULTS, Fault
+from observability.alert_drill.faults.traffic import minds_changed
+from observability.testbed.monitoring import exporter
+from observability.testbed.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
 from tests.stack.conftest import Measured
 
 EXCEPTIONS = Path(__file__).parent / "exceptions.yml"

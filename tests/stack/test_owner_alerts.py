@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from observability.lab.drill.stage import ALWAYS, DrillOptions, Stage
-from observability.lab.experiments.catalogue import experiments
-from observability.lab.experiments.experiment import Experiment, Variant
-from observability.lab.monitoring import exporter
-from observability.lab.monitoring.client import PrometheusClient
-from observability.lab.monitoring.exporter import postgres_exporter
-from observability.lab.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
-from observability.lab.monitoring.webhook import webhook
-from observability.lab.trial.block import Block, Schedule, load, run_block
-from observability.lab.trial.calibration import calibrate
-from observability.lab.trial.stand import Serving, Stand
-from observability.lab.trial.trial import silent
+from observability.alert_drill.environment import ALWAYS, DrillOptions, Stage
+from observability.experiments.experiment import Experiment, Variant
+from observability.experiments.registry import experiments
+from observability.experiments.runner.block import Block, Schedule, load, run_block
+from observability.experiments.runner.calibration import calibrate
+from observability.experiments.runner.testbed import Serving, Stand
+from observability.experiments.runner.trial import silent
+from observability.testbed.monitoring import exporter
+from observability.testbed.monitoring.client import PrometheusClient
+from observability.testbed.monitoring.exporter import postgres_exporter
+from observability.testbed.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
+from observability.testbed.monitoring.webhook import webhook
 from tests.stack.conftest import Measured
 
 SEED = 1

@@ -9,12 +9,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from observability.lab.chaos.contradictions import contradictions, listed_otherwise
-from observability.lab.chaos.edges import Edge, GrpcEdge, RestEdge, open_edges
-from observability.lab.chaos.history import History
-from observability.lab.chaos.kept import read_orders
-from observability.lab.chaos.requests import Answer, Cancel, Line, Place, Request
+from observability.chaos.consistency_checker import contradictions, listed_otherwise
+from observability.chaos.database_snapshot import read_orders
+from observability.chaos.history import History
 from observability.telemetry.admission import AdmissionTelemetry
+from observability.testbed.api_clients import Edge, GrpcEdge, RestEdge, open_edges
+from observability.testbed.requests import Answer, Cancel, Line, Place, Request
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra.admission import Admission

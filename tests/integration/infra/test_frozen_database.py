@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from shop.inventory.v1 import inventory_service_pb2 as pb
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
-from observability.lab.proxy import Fault, rerouted
+from observability.network.proxy import Fault, rerouted
 from observability.telemetry import setup
 from services.infra import readiness
 from services.infra.settings import read_settings

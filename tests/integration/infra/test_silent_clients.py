@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from observability.lab.proxy import rerouted
+from observability.network.proxy import rerouted
 from observability.receiver.otlp_client import OtlpEndpoint, SendFailed, Sent, open_otlp_client
 from observability.telemetry.spans import Rejections, make_exporter
 from services.infra.messaging import nats_log

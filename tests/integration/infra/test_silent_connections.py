@@ -15,7 +15,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from observability.lab.proxy import Delay, Fault, Proxy, rerouted
+from observability.network.proxy import Delay, Fault, Proxy, rerouted
 from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.spans import Rejections, make_exporter
 from observability.telemetry.telemetry import unobserved

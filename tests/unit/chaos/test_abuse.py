@@ -1,8 +1,8 @@
 """Tests of what the abuse campaign makes of the honest customers' orders."""
 
-from observability.lab.chaos.abuse import Window, noticed
-from observability.lab.chaos.honest_customers import HonestOrder, goodput
-from observability.lab.chaos.requests import Answer
+from observability.chaos.campaigns.abuse import Window, noticed
+from observability.chaos.honest_customers import HonestOrder, goodput
+from observability.testbed.requests import Answer
 
 SOLD = Answer(known=True, order_id="1", state="CONFIRMED")
 OVERLOADED = Answer(known=False, reason="OVERLOADED")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from observability.lab.chaos.campaign import Campaign, CampaignOptions, write_whole
-from observability.lab.chaos.errors import ChaosError
-from observability.lab.chaos.points import points_of
-from observability.lab.chaos.round import RoundResult
+from observability.chaos.campaigns.kill import Campaign, CampaignOptions, write_whole
+from observability.chaos.crash_point_catalog import points_of
+from observability.chaos.kill_round import RoundResult
+from observability.testbed.errors import TestbedError
 
 OPTIONS = CampaignOptions(mode="services", bus="postgres", seed=9, kills=130, kills_a_round=60)
 
@@ -29,7 +29,7 @@ def test_the_options_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 def test_a_folder_that_holds_no_campaign_is_refused_by_name(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "campaign.json").write_text(content)
-    with pytest.raises(ChaosError, match="is no folder of a campaign"):
+    with pytest.raises(TestbedError, match="is no folder of a campaign"):
         CampaignOptions.read(tmp_path)
 
 

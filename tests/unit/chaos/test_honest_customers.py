@@ -2,11 +2,11 @@
 
 import pytest
 
-from observability.lab.chaos import honest_customers
-from observability.lab.chaos.contradictions import unknown_to_the_end
-from observability.lab.chaos.history import History
-from observability.lab.chaos.honest_customers import HonestCustomers
-from observability.lab.chaos.requests import Answer, EdgeName, Line, Listing, Place, Request
+from observability.chaos import honest_customers
+from observability.chaos.consistency_checker import unknown_to_the_end
+from observability.chaos.history import History
+from observability.chaos.honest_customers import HonestCustomers
+from observability.testbed.requests import Answer, EdgeName, Line, Listing, Place, Request
 
 PLACE = Place("honest-1", "customer", (Line("A", 1),))
 

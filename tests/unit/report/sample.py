@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from observability.analysis.quantiles import quantile, quantile_interval
 from observability.analysis.waterfall import Segment
-from observability.lab.report.result import (
+from observability.report.demo.result import (
     Check,
     DemoResult,
     Effect,

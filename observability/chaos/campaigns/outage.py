@@ -1,0 +1,228 @@
+"""What if inventory is away for a while under load? Its callers must notice, leave it alone, and come back.
+
+In its place stands a server that answers every call with UNAVAILABLE and counts them, so that each attempt is seen, or
+nothing at all. Orders are asked for in an open loop, and so go on being asked for whatever becomes of them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import grpc
+
+from observability.analysis.quantiles import quantile
+from observability.chaos.campaign_context import Say, Scene, scrape
+from observability.chaos.campaign_report import Report
+from observability.chaos.history import History
+from observability.load.arrival_plan import plan_orders
+from observability.load.client import open_client
+from observability.load.open_loop import drive
+from observability.load.options import LoadOptions
+from observability.load.outcomes import OutcomeKind
+from observability.load.recorder import RequestRecord, Run
+from observability.load.stock_plan import ample_stock
+from observability.load.stocking import stock_shop
+from observability.testbed.process_group import PLAIN, House, HouseOptions
+from services.infra.circuit_breaker import Policy
+from services.inventory.rpc.server import SERVICE
+from services.local.ports import local_address
+
+BEFORE_SECONDS = 10.0
+AWAY_SECONDS = 30.0
+AFTER_SECONDS = 25.0
+SAMPLE_SECONDS = 0.1
+# What the guards promise, in attempts a request and in seconds.
+MOST_ATTEMPTS = 1.15
+OPEN_WITHIN_SECONDS = 2.0
+# The breaker opens once so many calls have failed, which orders that come seldom take longer to make.
+FAILED_CALLS = Policy().failures_in_a_row
+NORMAL_WITHIN_SECONDS = 12.0
+MOST_PROBES = 5
+# A second is normal when so many of its orders are sold.
+NORMAL_SHARE = 0.95
+UNGUARDED = {"ORDER_INVENTORY_GUARDED": "false", "ORDER_ADMISSION_ENABLED": "false"}
+
+How = Literal["refusing", "gone"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageOptions:
+    """The campaign's options: what stands in inventory's place, the load, and whether it is called behind a guard."""
+
+    how: How
+    guarded: bool
+    seed: int
+    rate_per_second: float
+    away_seconds: float = AWAY_SECONDS
+
+    @property
+    def whole_seconds(self) -> float:
+        """How long orders are asked for: some time before, while it is away, and after it is back."""
+        return BEFORE_SECONDS + self.away_seconds + AFTER_SECONDS
+
+
+@dataclass(slots=True)
+class Refusing:
+    """A server in inventory's place: it counts what comes, by second, and how many calls are there at once."""
+
+    began: float
+    calls: Counter[int] = field(default_factory=Counter)
+    most_at_once: Counter[int] = field(default_factory=Counter)
+    now: int = 0
+
+    async def answer(self, _request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        """Refuse one call."""
+        second = int(asyncio.get_running_loop().time() - self.began)
+        self.now += 1
+        self.calls[second] += 1
+        self.most_at_once[second] = max(self.most_at_once[second], self.now)
+        try:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        finally:
+            self.now -= 1
+        raise AssertionError("abort raises")
+
+
+@asynccontextmanager
+async def refusing(port: int) -> AsyncIterator[Refusing]:
+    """Answer at inventory's address for the time of a block."""
+    counting = Refusing(asyncio.get_running_loop().time())
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        name: grpc.unary_unary_rpc_method_handler(counting.answer) for name in SERVICE.methods_by_name
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    server.add_insecure_port(str(local_address(port)))
+    await server.start()
+    try:
+        yield counting
+    finally:
+        await server.stop(None)
+
+
+async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
+    """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
+    report = Report("outage", asdict(options))
+    environment = PLAIN if options.guarded else {**PLAIN, **UNGUARDED}
+    house_options = HouseOptions(folder=folder, mode="services", bus="postgres", environment=environment)
+    async with House.open(house_options) as house:
+        scene = Scene(house, History(), report, say)
+        await house.start_all()
+        plan = plan_orders(
+            rate_per_second=options.rate_per_second,
+            duration_seconds=options.whole_seconds,
+            seed=options.seed,
+            lines=(1, 3),
+        )
+        skus = ample_stock(line.sku for order in plan for line in order.lines)
+        await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="outage")
+        load = LoadOptions(target=str(local_address(house.ports.edge_http)), seed=options.seed, run_nonce="outage")
+        async with open_client(load) as client:
+            run = Run(plan=plan, client=client, on_progress=None)
+            driving = asyncio.create_task(drive(run))
+            attempts = await _take_away(scene, options, run)
+            await driving
+        tell(report, run.records, attempts)
+        return report
+
+
+async def _take_away(scene: Scene, options: OutageOptions, run: Run) -> "Attempts":
+    """Let inventory go when its time has come, and come back; return what was seen of the calls meanwhile."""
+    house, port = scene.house, scene.house.ports.inventory_grpc
+    await asyncio.sleep(BEFORE_SECONDS - run.now_seconds())
+    scene.say(f"inventory goes; {options.how}")
+    await house.kill("inventory")
+    gone = run.now_seconds()
+    watching = asyncio.create_task(_watch_breaker(scene, run))
+    counting: Refusing | None = None
+    if options.how == "refusing":
+        async with refusing(port) as counting:
+            await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
+    else:
+        await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
+    await house.start_ready("inventory")
+    back = run.now_seconds()
+    scene.say("inventory is back")
+    await asyncio.sleep(max(0.0, options.whole_seconds - run.now_seconds()))
+    watching.cancel()
+    opened = [at for at, is_open in scene.report.figures.pop("breaker") if is_open and at >= gone]
+    return Attempts(gone, back, counting, opened[0] - gone if opened else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What was seen while inventory was away: from when to when in seconds of the run, and when the breaker opened."""
+
+    gone_seconds: float
+    back_seconds: float
+    counting: Refusing | None
+    opened_after_seconds: float | None
+
+
+async def _watch_breaker(scene: Scene, run: Run) -> None:
+    """Note, ten times a second, whether the breaker is open."""
+    seen: list[tuple[float, bool]] = []
+    scene.report.figures["breaker"] = seen
+    address = scene.house.admin_address("order")
+    while True:
+        found = await scrape(f"{address}", names=("shop_circuit_breaker_state",))
+        seen.append((run.now_seconds(), found.total("shop_circuit_breaker_state", state="open") > 0))
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def tell(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -> None:
+    """Write down what came of it, and what was promised and not kept."""
+    away = [each for each in records if attempts.gone_seconds <= each.intended_seconds < attempts.back_seconds]
+    after = [each for each in records if each.intended_seconds >= attempts.back_seconds]
+    counting = attempts.counting
+    open_within = open_within_seconds(report.options["rate_per_second"])
+    report.figures |= {
+        "requests_while_away": len(away),
+        "answers_while_away": dict(Counter(each.reason or each.outcome for each in away)),
+        "p50_ms_while_away": round(1e3 * quantile(sorted(each.latency_seconds for each in away), 0.5), 1),
+        "p99_ms_while_away": round(1e3 * quantile(sorted(each.latency_seconds for each in away), 0.99), 1),
+        "breaker_opened_after_seconds": attempts.opened_after_seconds,
+        "normal_after_seconds": normal_after(after, attempts.back_seconds),
+    }
+    if counting is not None:
+        report.figures |= {
+            "attempts": counting.calls.total(),
+            "attempts_a_request": round(counting.calls.total() / len(away), 3),
+            "most_probes_at_once": max(
+                (most for second, most in counting.most_at_once.items() if second > open_within), default=0
+            ),
+            "attempts_by_second": dict(sorted(counting.calls.items())),
+        }
+    if report.options["guarded"]:
+        _expect(report)
+
+
+def open_within_seconds(rate_per_second: float) -> float:
+    """Return when the breaker must have opened: in twice the time in which so many orders come."""
+    return max(OPEN_WITHIN_SECONDS, 2 * FAILED_CALLS / rate_per_second)
+
+
+def normal_after(after: Sequence[RequestRecord], back_seconds: float) -> int | None:
+    """Return how many seconds after its return the first second began from which on nearly every order is sold."""
+    seconds: Mapping[int, list[bool]] = {number: [] for number in range(int(AFTER_SECONDS) - 2)}
+    for each in after:
+        if (number := int(each.intended_seconds - back_seconds)) in seconds:
+            seconds[number].append(each.outcome is OutcomeKind.CONFIRMED)
+    bad = [number for number, sold in seconds.items() if sold and sum(sold) < NORMAL_SHARE * len(sold)]
+    return None if bad and max(bad) == max(seconds) else max(bad, default=-1) + 1
+
+
+def _expect(report: Report) -> None:
+    figures = report.figures
+    opened, normal = figures["breaker_opened_after_seconds"], figures["normal_after_seconds"]
+    open_within = open_within_seconds(report.options["rate_per_second"])
+    report.expect(opened is not None and opened <= open_within, f"the breaker opened after {opened} s")
+    report.expect(normal is not None and normal <= NORMAL_WITHIN_SECONDS, f"all was normal after {normal} s")
+    if "attempts" in figures:
+        each = figures["attempts_a_request"]
+        report.expect(each <= MOST_ATTEMPTS, f"{each} attempts a request")
+        report.expect(figures["most_probes_at_once"] <= MOST_PROBES, f"{figures['most_probes_at_once']} probes at once")

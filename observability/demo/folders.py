@@ -1,0 +1,34 @@
+"""Where does a demo write, so that two at once do not meet and a reader never sees half a report?"""
+
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+from observability.demo.options import DemoError
+
+
+def make_run_directory(output: Path) -> Path:
+    """Make a new folder for one run, named by its start in UTC; raises DemoError."""
+    directory = output / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise DemoError(f"cannot write in {output}: {error.strerror}; choose another folder with --output") from error
+    return directory
+
+
+def remove_run_directory(directory: Path) -> None:
+    """Remove what an interrupted run wrote, as far as that goes."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step, in place of what was there; raises DemoError."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise DemoError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,225 @@
+"""Blocking call: audit entries go through a client whose calls block, and the whole process stands still meanwhile."""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from queue import Queue
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.network.proxy import Delay
+from observability.telemetry.telemetry import Telemetry
+from services.infra.postgres import Database
+from services.inventory.adapters.postgres import PostgresStock, PostgresStockTransaction
+from services.inventory.api import Reservation
+from services.inventory.domain.reservation import Decision
+from services.order.adapters.history import History
+from services.order.adapters.postgres import PostgresOrders
+from services.order.api import PlaceOrder
+from services.order.domain.order import Change, Order
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 5.0
+MOST_WAITING = 10_000
+TABLE = """
+    CREATE TABLE audit_entries (
+        subject_id uuid NOT NULL, sku text NOT NULL, quantity int NOT NULL,
+        create_time timestamptz NOT NULL DEFAULT now()
+    )"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """So many units of an item were ordered, or set aside, by the order or the reservation `subject_id`."""
+
+    subject_id: UUID
+    sku: str
+    quantity: int
+
+
+class BlockingClient:
+    """A client of PostgreSQL whose calls block, made of an asynchronous one as such clients are.
+
+    The connection lives on an event loop in a thread of its own; who calls waits for the answer there, and so does
+    the event loop that it was called from. It ends with the process.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        Thread(target=self._loop.run_forever, name="audit", daemon=True).start()
+        self._connection = self._wait_for(
+            asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS, command_timeout=TIMEOUT_SECONDS)
+        )
+
+    def write(self, entry: Entry) -> None:
+        """Store an entry, and return when it is on the disk. Raises OSError, asyncpg.PostgresError."""
+        # Purpose: an entry is written once, and never read by the shop.
+        insert = "INSERT INTO audit_entries (subject_id, sku, quantity) VALUES ($1, $2, $3)"
+        self._wait_for(self._connection.execute(insert, entry.subject_id, entry.sku, entry.quantity))
+
+    def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(TIMEOUT_SECONDS)
+
+
+class Audit(Protocol):
+    """What is told of every line that was ordered or set aside, once that is committed."""
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Take the entries."""
+
+
+class BlockingAudit:
+    """Writes entries where it is called, which is on the event loop: no other request goes on meanwhile."""
+
+    def __init__(self, client: BlockingClient) -> None:
+        self._client = client
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Store the entries, one after the other."""
+        for entry in entries:
+            self._client.write(entry)
+
+
+class ThreadedAudit:
+    """Has a thread of its own write the same entries with the same client, one after the other, while requests go on.
+
+    An entry says what is committed already, so that no answer need wait for it. Those that still wait when the process
+    ends are lost.
+    """
+
+    def __init__(self, client: BlockingClient) -> None:
+        self._client = client
+        self._entries: Queue[Entry] = Queue(maxsize=MOST_WAITING)
+        self._failure: Exception | None = None
+        Thread(target=self._write_all, name="audit-writer", daemon=True).start()
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Hand the entries over. Raises what the thread failed with, and queue.Full when it is thousands behind."""
+        if self._failure is not None:
+            raise self._failure
+        for entry in entries:
+            self._entries.put_nowait(entry)
+
+    def _write_all(self) -> None:
+        try:
+            while True:
+                self._client.write(self._entries.get())
+        except Exception as failure:  # noqa: BLE001  # the end of the thread, told to the next who has entries
+            self._failure = failure
+
+
+class AuditedOrders(PostgresOrders):
+    """Orders of which the audit is told each line."""
+
+    def __init__(self, *, database: Database, history: History, audit: Audit) -> None:
+        super().__init__(database=database, history=history)
+        self._audit = audit
+
+    async def add(self, placed: Change, command: PlaceOrder) -> Order:
+        """Store the order, then tell the audit."""
+        order = await super().add(placed, command)
+        self._audit.record(Entry(order.order_id, line.sku, line.quantity) for line in order.lines)
+        return order
+
+
+class AuditedTransaction(PostgresStockTransaction):
+    """Notes the lines that it sets aside."""
+
+    entries: tuple[Entry, ...] = ()
+
+    async def add(self, decision: Decision) -> Reservation:
+        """Store the decision; note its lines."""
+        reservation = await super().add(decision)
+        self.entries = tuple(Entry(decision.reservation_id, line.sku, line.quantity) for line in decision.lines)
+        return reservation
+
+
+class AuditedStock(PostgresStock):
+    """Stock of which the audit is told each line that was set aside."""
+
+    def __init__(self, *, database: Database, reservation_ttl_seconds: float, audit: Audit) -> None:
+        super().__init__(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
+        self._audit = audit
+
+    @asynccontextmanager
+    async def transaction(self, name: str) -> AsyncIterator[AuditedTransaction]:
+        """Run a block in one transaction, then tell the audit: locks are held no longer for it."""
+        async with self._database.transaction(name) as transaction:
+            audited = AuditedTransaction(transaction, self._reservation_ttl_seconds)
+            yield audited
+        self._audit.record(audited.entries)
+
+
+def blocking_orders(_telemetry: Telemetry) -> Callable[..., PostgresOrders]:
+    """Audit orders from the event loop."""
+    audit = BlockingAudit(BlockingClient(os.environ["ORDER_DATABASE_DSN"]))
+    return lambda **arguments: AuditedOrders(**arguments, audit=audit)
+
+
+def threaded_orders(_telemetry: Telemetry) -> Callable[..., PostgresOrders]:
+    """Audit orders from a thread."""
+    audit = ThreadedAudit(BlockingClient(os.environ["ORDER_DATABASE_DSN"]))
+    return lambda **arguments: AuditedOrders(**arguments, audit=audit)
+
+
+def blocking_stock(_telemetry: Telemetry) -> Callable[..., PostgresStock]:
+    """Audit stock from the event loop."""
+    audit = BlockingAudit(BlockingClient(os.environ["INVENTORY_DATABASE_DSN"]))
+    return lambda **arguments: AuditedStock(**arguments, audit=audit)
+
+
+def threaded_stock(_telemetry: Telemetry) -> Callable[..., PostgresStock]:
+    """Audit stock from a thread."""
+    audit = ThreadedAudit(BlockingClient(os.environ["INVENTORY_DATABASE_DSN"]))
+    return lambda **arguments: AuditedStock(**arguments, audit=audit)
+
+
+# By whose audit it is: the adapter that blocks, the one that does not, and how many lines the largest order may have.
+# Every order calls inventory twice, and queues for its event loop twice.
+PLACES = {
+    "inventory": ("blocking_stock", "threaded_stock", (7, 9)),
+    "order": ("blocking_orders", "threaded_orders", (9, 13)),
+}
+
+
+def draw(source: random.Random) -> Setting:
+    """Draw whose audit it is, how far away its database is, how many lines an order has, and how busy it gets.
+
+    A process that stands still uses no processor, which therefore need not be busy. The database is as far away with
+    the fix.
+    """
+    service = source.choice(sorted(PLACES))
+    blocking, threaded, most = PLACES[service]
+    milliseconds, most_lines = source.uniform(2.5, 3.5), source.randint(*most)
+    network = {f"{service}-database": Delay(latency_seconds=milliseconds / 1e3)}
+    return Setting(
+        place=f"{service} waits for an audit {milliseconds:.1f} ms away, for each of up to {most_lines} lines",
+        before=Variant(adapters={service: f"{__name__}:{blocking}"}, statements={service: (TABLE,)}, network=network),
+        after=Variant(adapters={service: f"{__name__}:{threaded}"}, statements={service: (TABLE,)}, network=network),
+        demand=Demand(utilisation=source.uniform(0.3, 0.4), lines=(5, most_lines)),
+        truth=Truth(Bottleneck.BLOCKING_CALL, service),
+    )
+
+
+EXPERIMENT = Experiment(
+    name="blocking_call",
+    kind=Kind.BOTTLENECK,
+    hypothesis="A call that blocks is made from the event loop, and every request of the process waits for its answer.",
+    fix="Make the same calls from a thread of their own.",
+    symptoms=(
+        "every operation of the process is slower alike, with time between its spans",
+        "its event loop wakes late, and the process neither works nor waits for a processor",
+    ),
+    owner_alert="none",
+    owner_alert_because="Few of the waits take the tenth of a second from which on a loop is said to lag.",
+    draw=draw,
+)

@@ -1,0 +1,58 @@
+"""What of a block may a diagnosis see? The traces without builds and instances, and what the customers saw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from observability.load.goodput import DEADLINE_SECONDS, is_answered_rightly
+from observability.load.recorder import RequestRecord
+from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
+
+# A diagnosis is told what runs under which name, and not which build or which process of it.
+_KEPT_FROM_THE_DIAGNOSIS = frozenset({"service.version", "service.instance.id"})
+
+
+def keep(
+    traces: Path,
+    observation: Path,
+    counted: Sequence[RequestRecord],
+    *,
+    from_seconds: float,
+    until_seconds: float,
+    rate_per_second: float,
+    respond_async: bool = False,
+) -> None:
+    """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more.
+
+    `counted` are the orders that became due between the two moments, which are seconds since the Unix epoch; with
+    `respond_async` they asked to be kept rather than to wait.
+    """
+    for path in sorted(traces.glob("traces*.jsonl")):
+        with path.open("rb") as lines, (observation / path.name).open("wb") as kept:
+            kept.writelines(_blinded(line) for line in lines)
+    requests = {
+        "from": from_seconds,
+        "until": until_seconds,
+        "scheduled_rate_per_second": rate_per_second,
+        "latencies_seconds": [each.latency_seconds for each in counted],
+        "answered": [is_answered_rightly(each, respond_async=respond_async) for each in counted],
+        "deadline_seconds": DEADLINE_SECONDS,
+        "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
+    }
+    (observation / "requests.json").write_bytes(orjson.dumps(requests))
+    for path in observation.iterdir():
+        path.chmod(0o400)
+
+
+def _blinded(line: bytes) -> bytes:
+    """Take versions and instances out of an export request; of a line that was cut off nothing is left but that."""
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return b"{\n"
+    for each in document.get("resourceSpans", ()):
+        if resource := each.get("resource"):
+            attributes = resource.get("attributes", ())
+            resource["attributes"] = [one for one in attributes if one["key"] not in _KEPT_FROM_THE_DIAGNOSIS]
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,219 @@
+"""How is one block of a trial run? Load on fresh processes, by a schedule that the blocks of a pair share."""
+
+import secrets
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+
+from observability.analysis.otlp import read_spans
+from observability.experiments.experiment import Demand, Metric, Variant
+from observability.experiments.runner.blinding import keep
+from observability.experiments.runner.errors import TrialError
+from observability.experiments.runner.recorder import observing
+from observability.experiments.runner.testbed import Serving, Stand
+from observability.load.generator import GeneratorTask
+from observability.load.generator_process import Load, run_load
+from observability.load.goodput import DEADLINE_SECONDS, answer_of, is_good
+from observability.load.options import LoadOptions
+from observability.load.recorder import OnProgress, RequestRecord
+from observability.load.result import STOPPED_EARLY
+from observability.load.validity_checks import generator_failures, send_lag_gate
+from observability.testbed.process_metrics import open_processes
+from observability.testbed.side_effects import wait_for_effects
+from services.local.plan import DATABASES
+
+# Latencies of orders that fail are those of another path through the code.
+MOST_FAILED = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What is sent: orders that become due in the first `warm_up_seconds` are sent and not counted."""
+
+    rate_per_second: float
+    warm_up_seconds: float
+    duration_seconds: float
+    seed: int
+    demand: Demand
+
+    @property
+    def whole_seconds(self) -> float:
+        """The warm-up and what is counted."""
+        return self.warm_up_seconds + self.duration_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
+
+    `own_seconds` is the median duration of the span that an optimisation is about, None where there is none. `orders`
+    are all that were sent, the warm-up's too. Of those that count, within `counted_seconds`, `good_orders` were of use
+    to who asked, and `answers` says how many ended in which way; earlier versions tell none of that.
+    """
+
+    latencies_seconds: tuple[float, ...]
+    unanswered: int
+    invalid_because: tuple[str, ...]
+    cpu_seconds: dict[str, float]
+    elapsed_seconds: float
+    orders: int
+    own_seconds: float | None = None
+    good_orders: int | None = None
+    counted_seconds: float | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def utilisation(self) -> float:
+        """The share of its core that the platform kept busy."""
+        return sum(self.cpu_seconds.values()) / self.elapsed_seconds
+
+    @property
+    def cpu_seconds_an_order(self) -> float:
+        """What all processes of the platform used for an order, with what they would have used without any."""
+        return sum(self.cpu_seconds.values()) / self.orders
+
+
+async def run_block(
+    stand: Stand,
+    variant: Variant,
+    schedule: Schedule,
+    *,
+    observation: Path | None = None,
+    own_time: str | None = None,
+    metric: Metric = Metric.LATENCY,
+    on_progress: OnProgress,
+) -> Block:
+    """Run it; what is to be diagnosed goes to `observation`. Raises TrialError, LoadError, and what the platform does.
+
+    Every block is observed: to be looked at costs the platform something, and what is predicted from one that was must
+    be held against its like. `own_time` names the span whose durations are wanted.
+    """
+    began_seconds = time.time()
+    async with stand.serving(variant) as serving:
+        with tempfile.TemporaryDirectory(dir=stand.folder) as scratch:
+            async with observing_into(observation or Path(scratch) / "observed", serving):
+                run, cpu_seconds = await load(serving, schedule, scratch=Path(scratch), on_progress=on_progress)
+        if own_time is not None:
+            await wait_for_effects(serving.databases)
+    own = own_seconds(serving.traces, own_time, since_seconds=began_seconds)
+    block = block_of(run, schedule, cpu_seconds, own_seconds=own, metric=metric)
+    if observation is not None:
+        keep(
+            serving.traces,
+            observation,
+            counted_of(run, schedule),
+            from_seconds=run.started_at_unix_seconds + schedule.warm_up_seconds,
+            until_seconds=run.started_at_unix_seconds + schedule.whole_seconds,
+            rate_per_second=schedule.rate_per_second,
+            respond_async=schedule.demand.respond_async,
+        )
+    return block
+
+
+async def load(
+    serving: Serving, schedule: Schedule, *, scratch: Path, on_progress: OnProgress
+) -> tuple[Load, dict[str, float]]:
+    """Send the schedule; return what came of it, and the seconds of CPU that each process used meanwhile."""
+    task = GeneratorTask(
+        options=LoadOptions(
+            target=serving.edge,
+            seed=schedule.seed,
+            run_nonce=secrets.token_hex(4),
+            rate_per_second=schedule.rate_per_second,
+            duration_seconds=schedule.whole_seconds,
+            admin_address=serving.edge_admin,
+            service_pids=dict(serving.pids),
+            cpu=serving.generator_cpu,
+            respond_async=schedule.demand.respond_async,
+        ),
+        rate_per_second=schedule.rate_per_second,
+        duration_seconds=schedule.whole_seconds,
+        result_path=scratch / "load.json",
+        lines=schedule.demand.lines,
+        surge=schedule.demand.surge,
+        # What is predicted from one seed's arrivals is held against those of others.
+        counted=True,
+        looked_at=schedule.demand.looked_at,
+    )
+    processes = open_processes(serving.pids, serving.postgres_pid)
+    before = {name: process.use().cpu_seconds for name, process in processes.items()}
+    run = await run_load(task, log_path=scratch / "load.log", on_progress=on_progress)
+    return run, {name: process.use().cpu_seconds - before[name] for name, process in processes.items()}
+
+
+def block_of(
+    run: Load,
+    schedule: Schedule,
+    cpu_seconds: dict[str, float],
+    *,
+    own_seconds: float | None = None,
+    metric: Metric = Metric.LATENCY,
+) -> Block:
+    """Count what became due after the warm-up.
+
+    Where it is goodput that is measured the platform may fail orders and fall behind: only the generator may not.
+    """
+    counted = counted_of(run, schedule)
+    unanswered = sum(each.status is None or each.status >= HTTPStatus.INTERNAL_SERVER_ERROR for each in counted)
+    failed = (f"{unanswered} of {len(counted)} orders failed",) if unanswered > MOST_FAILED * len(counted) else ()
+    return Block(
+        latencies_seconds=tuple(each.latency_seconds for each in counted),
+        unanswered=unanswered,
+        invalid_because=of_the_generator(run) if metric is Metric.GOODPUT else (*run.invalid_because, *failed),
+        cpu_seconds=cpu_seconds,
+        elapsed_seconds=run.elapsed_seconds,
+        own_seconds=own_seconds,
+        orders=len(run.requests),
+        good_orders=sum(is_good(each, respond_async=schedule.demand.respond_async) for each in counted),
+        counted_seconds=schedule.duration_seconds,
+        answers=dict(Counter(map(answer_of, counted))),
+    )
+
+
+def of_the_generator(run: Load) -> tuple[str, ...]:
+    """Say where the generator was the limit; how late it sent counts against the deadline of the answers."""
+    lag = send_lag_gate(run.requests, deadline_seconds=DEADLINE_SECONDS)
+    others = (gate for gate in run.gates if gate.name != lag.name)
+    stopped = tuple(why for why in run.invalid_because if why == STOPPED_EARLY)
+    return stopped + generator_failures((lag, *others))
+
+
+def counted_of(run: Load, schedule: Schedule) -> list[RequestRecord]:
+    """Return the orders that became due after the warm-up, in the order in which they did."""
+    return [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
+
+
+def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> float | None:
+    """Return the median duration of the spans of this name since then; None when none is wanted. Raises TrialError."""
+    if own_time is None:
+        return None
+    spans = read_spans(sorted(traces.glob("traces*.jsonl"))).spans
+    durations = [
+        span.duration_nanoseconds / 1e9
+        for span in spans
+        if span.name == own_time and span.start_nanoseconds >= since_seconds * 1e9
+    ]
+    if not durations:
+        raise TrialError(f"no span {own_time!r} was written: the experiment's own_time names none that there is")
+    return statistics.median(durations)
+
+
+@asynccontextmanager
+async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[None]:
+    """Write down what a diagnosis may see."""
+    async with observing(
+        folder=observation,
+        admin=serving.admin,
+        admin_dsn=serving.admin_dsn,
+        databases=DATABASES,
+        pids=serving.pids,
+        postgres_pid=serving.postgres_pid,
+        cache_url=serving.cache_url,
+    ):
+        yield

@@ -1,0 +1,98 @@
+"""Goodput of a trial: orders a second that were sold in time, before and after the fix, and as predicted.
+
+Where more is asked than can be done, or some wait for ever, quantiles are of whoever is left, and compare with nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from observability.analysis.comparison import Estimate, Pair, compare, mean_of
+from observability.analysis.diagnosis import Verdict
+from observability.experiments.runner.artifacts import BlockRecord, Side
+from observability.experiments.runner.forecast import ForecastResult, result_of, times, widened
+
+# The `before` of a bottleneck must hurt: it is worse by more than this factor, at the lower bound.
+LEAST_IMPACT = 1.10
+# A block in which no order was of use has a ratio to others all the same.
+_LEAST_ORDERS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoodputForecast:
+    """What was predicted of goodput, and whether it held.
+
+    ratio: after / before as it was sealed.
+    predicted: orders a second before the fix times the ratio; the interval takes in how the machine changed.
+    result: whether the prediction held.
+    error: predicted / actual - 1.
+    """
+
+    ratio: Estimate
+    predicted: Estimate
+    result: ForecastResult
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredGoodput:
+    """Orders a second: how many were asked for, and how many of them were of use, with 90 % intervals over the blocks.
+
+    `ratio` is after / before, over the pairs. `error_if_same` is that of who says that all stays as it is.
+    """
+
+    offered_per_second: float
+    before: Estimate
+    after: Estimate
+    ratio: Estimate
+    error_if_same: float
+    forecast: GoodputForecast | None
+
+
+def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord]) -> MeasuredGoodput:
+    """Compare both sides of every pair. Raises ValueError when there is none, or blocks do not tell their goodput."""
+    before, after = (_orders(blocks, side) for side in ("before", "after"))
+    seconds = [each.block.counted_seconds for each in blocks if each.block.counted_seconds is not None]
+    if len(seconds) != len(blocks) or len(before) != len(after):
+        raise ValueError("not every block tells how many of its orders were of use")
+    mean_seconds = fmean(seconds)
+    pairs = [Pair((old,), (new,)) for old, new in zip(before, after, strict=True)]
+    ratio = compare(pairs, 0.5).ratio
+    old, new = (mean_of([each / mean_seconds for each in orders]) for orders in (before, after))
+    return MeasuredGoodput(
+        offered_per_second=fmean(len(each.block.latencies_seconds) for each in blocks) / mean_seconds,
+        before=old,
+        after=new,
+        ratio=ratio,
+        error_if_same=old.value / new.value - 1,
+        forecast=_forecast(verdict, old, new, ratio),
+    )
+
+
+def goodput_failures(goodput: MeasuredGoodput) -> list[str]:
+    """Say what a bottleneck owes and did not show."""
+    if goodput.ratio.low > LEAST_IMPACT:
+        return []
+    return [
+        f"the bottleneck does not hurt: the fix gains a factor of {goodput.ratio.low:.2f} at least, not {LEAST_IMPACT}"
+    ]
+
+
+def _orders(blocks: Sequence[BlockRecord], side: Side) -> list[float]:
+    """Give the orders of use in each block of a side, by pair."""
+    of_side = sorted((each for each in blocks if each.side == side), key=lambda each: each.pair)
+    return [max(_LEAST_ORDERS, each.block.good_orders or 0) for each in of_side]
+
+
+def _forecast(verdict: Verdict, before: Estimate, after: Estimate, measured: Estimate) -> GoodputForecast | None:
+    told = verdict.prediction.goodput if verdict.prediction else None
+    if told is None:
+        return None
+    within = widened(told.ratio, measured, drift=before.value / told.before.value)
+    predicted = times(before.value, within)
+    return GoodputForecast(
+        ratio=told.ratio,
+        predicted=predicted,
+        result=result_of(told.ratio, within, measured),
+        error=predicted.value / after.value - 1,
+    )

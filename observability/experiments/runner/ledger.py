@@ -1,0 +1,70 @@
+"""Which trials were ever made? Each is written down when it begins and when it ends, right or wrong or neither."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from observability.experiments.runner.errors import TrialError
+
+_NAME = "runs.jsonl"
+CUT_OFF = "cut off"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trial's beginning, or its end: `outcome` is empty at the beginning. `at` is in UTC."""
+
+    at: str
+    experiment: str
+    seed: int
+    folder: str
+    outcome: str = ""
+
+
+class Ledger:
+    """The trials in one folder, in the order in which they were made. Lines are only ever added."""
+
+    def __init__(self, output: Path) -> None:
+        self._path = output / _NAME
+
+    def write(self, experiment: str, seed: int, folder: Path, outcome: str = "") -> None:
+        """Write down that a trial begins, or how it ended. Raises OSError."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        run = Run(at, experiment, seed, folder.name, outcome)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(orjson.dumps(asdict(run), option=orjson.OPT_APPEND_NEWLINE))
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return every run with its outcome, by its beginning; one without an end was cut off. Raises TrialError."""
+        return tuple(_paired(self._read()))
+
+    def _read(self) -> list[Run]:
+        try:
+            # What follows the last end of a line was cut off while it was written.
+            return [Run(**orjson.loads(line)) for line in self._path.read_bytes().split(b"\n")[:-1]]
+        except FileNotFoundError:
+            return []
+        except (OSError, TypeError, ValueError) as error:
+            raise TrialError(f"{self._path} is no list of runs ({error}): move it away") from error
+
+
+def _paired(lines: list[Run]) -> Iterator[Run]:
+    """Put each end to the beginning before it in the same folder."""
+    begun: dict[str, Run] = {}
+    found: list[Run] = []
+    for line in lines:
+        if not line.outcome:
+            found += [_cut_off(begun.pop(line.folder))] if line.folder in begun else []
+            begun[line.folder] = line
+        elif line.folder in begun:
+            start = begun.pop(line.folder)
+            found.append(Run(start.at, start.experiment, start.seed, start.folder, line.outcome))
+    yield from sorted([*found, *map(_cut_off, begun.values())], key=lambda run: run.at)
+
+
+def _cut_off(run: Run) -> Run:
+    return Run(run.at, run.experiment, run.seed, run.folder, CUT_OFF)

@@ -1,0 +1,120 @@
+"""Series of trials on one stand, one after the other: all experiments, many seeds, or the same thing twice."""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+
+from observability.experiments.experiment import NOTHING_WRONG
+from observability.experiments.registry import experiments, find_experiment
+from observability.experiments.runner.accuracy import Answered
+from observability.experiments.runner.artifacts import GLANCE, QUICK, Sizes
+from observability.experiments.runner.environment import describe_machine
+from observability.experiments.runner.ledger import Ledger
+from observability.experiments.runner.scoring import Score, why_wrong
+from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.trial import Say, Trial, silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesOptions:
+    """Where the trials of a series lie, by experiment and seed, and how long each takes; `fresh` begins them anew."""
+
+    output: Path
+    sizes: Sizes
+    fresh: bool = False
+
+    def folder(self, name: str, seed: int) -> Path:
+        """Return the folder of a trial; what is there already is gone on with, or left alone when it is to be fresh."""
+        stem = f"{name}-{seed}" + {QUICK: "-quick", GLANCE: "-glance"}.get(self.sizes, "")
+        path = self.output / stem
+        number = 1
+        while self.fresh and path.exists():
+            number += 1
+            path = self.output / f"{stem}-{number}"
+        return path
+
+
+class Series:
+    """Trials on one stand, whose start costs more than a block."""
+
+    def __init__(self, stand: Stand, options: SeriesOptions, *, environment: Mapping[str, str], say: Say) -> None:
+        self._stand = stand
+        self._environment = environment
+        self._options = options
+        self._say = say
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(options: SeriesOptions, *, say: Say) -> AsyncIterator["Series"]:
+        """Open the stand for the time of a block. Raises TrialError, LocalError, LoadError."""
+        folder = options.output / f".stand-{secrets.token_hex(4)}"
+        environment = await asyncio.to_thread(describe_machine)
+        say("starting PostgreSQL, preparing the services, stocking the shop")
+        try:
+            async with Stand.open(folder) as stand:
+                yield Series(stand, options, environment=environment, say=say)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def run(self, name: str, seed: int) -> tuple[Trial, Score]:
+        """Run one trial to its end. Raises TrialError when it cannot be finished."""
+        trial = self._trial(name, seed)
+        with self._noting(trial, seed, done="score.json") as note:
+            score = await trial.run()
+            note(f"WRONG: {score.why_wrong}" if score.why_wrong else "; ".join(("right", *score.failed_because)))
+        return trial, score
+
+    async def answer(self, name: str, seed: int) -> Answered:
+        """Observe and diagnose one, without any block."""
+        trial = self._trial(name, seed)
+        truth = trial.setting.truth
+        with self._noting(trial, seed, done="diagnosis.json") as note:
+            verdict = await trial.diagnose()
+            wrong = why_wrong(truth, verdict)
+            note(f"WRONG: {wrong}" if wrong else "right")
+        observation = trial.folder.observation()
+        assert observation is not None, "what was diagnosed was observed"
+        return Answered(name, seed, truth, verdict, wrong, observation)
+
+    @contextmanager
+    def _noting(self, trial: Trial, seed: int, *, done: str) -> Iterator[Callable[[str], None]]:
+        """Write down that a trial begins, and how it ends, unless it is `done`; one that is cut off has no end."""
+        if (trial.folder.path / done).exists():
+            yield silent
+            return
+        ledger, told = Ledger(self._options.output), (trial.experiment.name, seed, trial.folder.path)
+        ledger.write(*told)
+        try:
+            yield lambda outcome: ledger.write(*told, outcome)
+        except Exception as error:
+            ledger.write(*told, f"not finished: {error}")
+            raise
+
+    def _trial(self, name: str, seed: int) -> Trial:
+        return Trial(
+            find_experiment(name),
+            stand=self._stand,
+            environment=self._environment,
+            seed=seed,
+            sizes=self._options.sizes,
+            path=self._options.folder(name, seed),
+            say=self._say,
+        )
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all experiments."""
+    return tuple(experiments())
+
+
+def asked(*, first: int, seeds: int, least_negatives: int) -> list[tuple[str, int]]:
+    """Return what a score asks: every experiment under each seed, then more of those in which nothing is wrong."""
+    negatives = [name for name, each in experiments().items() if each.kind in NOTHING_WRONG]
+    more = ((name, seed) for seed in count(first + seeds) for name in negatives)
+    every = [(name, seed) for name in names() for seed in range(first, first + seeds)]
+    return every + list(islice(more, max(0, least_negatives - seeds * len(negatives))))

@@ -1,0 +1,269 @@
+"""On what do the blocks of a trial run? One foundation, and for each block fresh processes on copies of one database.
+
+async with Stand.open(folder) as stand:
+    async with stand.serving(variant) as serving:
+        ... send load to serving.edge ...
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+from valkey.asyncio import Valkey
+
+from observability.experiments.adapters import CLIENT_VARIABLE, VARIABLE
+from observability.experiments.experiment import Variant
+from observability.experiments.runner.errors import TrialError
+from observability.experiments.synchronous_notification import FOLDER_VARIABLE
+from observability.load.demand import SKU_COUNT, sku_of_rank
+from observability.load.host_usage import default_cpu, usable_cpus
+from observability.load.stock_plan import ample_stock
+from observability.load.stocking import stock_shop
+from observability.network.proxy import Address, Delay, Proxy, rerouted
+from observability.testbed.guard_settings import UNGUARDED
+from observability.testbed.mail_sink import mail_server
+from observability.testbed.process_group import PROCESSES, House, HouseOptions
+from observability.testbed.process_metrics import pin
+from services.infra.address import parse_address
+from services.local.endpoints import Mode
+from services.local.plan import DATABASES
+from services.local.ports import local_address
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
+MODULES = {name: f"observability.experiments.{name}_process" for name in ("inventory", "order")}
+# Templates and copies of all databases, with a table that has grown, and PostgreSQL's own log.
+ROOM_BYTES = 4 * 1024**3
+STATEMENT_SECONDS = 120.0
+CACHE_SECONDS = 10.0
+# Nobody balances load here, so nobody needs the time to notice that a process ends.
+DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A platform that serves: host:port of its edge and, by process, of its metrics; its processes by number.
+
+    `cache_url` is empty where this machine has no cache.
+    """
+
+    edge: str
+    admin: Mapping[str, str]
+    pids: Mapping[str, int]
+    postgres_pid: int
+    admin_dsn: str
+    databases: Mapping[str, str]
+    traces: Path
+    generator_cpu: int | None
+    cache_url: str = ""
+
+    @property
+    def edge_admin(self) -> str:
+        """The host:port of the metrics of the process that serves the edge."""
+        return self.admin["monolith" if "monolith" in self.admin else "order"]
+
+
+class Stand:
+    """What lasts as long as a trial: PostgreSQL with a stocked template of each database, and the receiver."""
+
+    def __init__(
+        self, services: House, *, folder: Path, admin_dsn: str, postgres_pid: int, stack: AsyncExitStack
+    ) -> None:
+        self.foundation = services.foundation
+        self.folder = folder
+        self._houses: dict[Mode, House] = {"services": services}
+        self._stack = stack
+        self.generator_cpu = default_cpu()
+        self._admin_dsn = admin_dsn
+        self._postgres_pid = postgres_pid
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(folder: Path) -> AsyncIterator["Stand"]:
+        """Lay the foundation, stock the shop once, and keep its databases. Raises TrialError, LocalError, LoadError."""
+        options = HouseOptions(
+            folder=folder,
+            mode="services",
+            bus="postgres",
+            environment=DRAIN_DELAYS | UNGUARDED,
+            modules=MODULES,
+            # What else goes on with a shared disk makes a commit take 1 ms or 70: no experiment is about that.
+            temporary_directory=memory_with_room(),
+        )
+        async with House.open(options) as house, AsyncExitStack() as stack:
+            server = house.foundation.postgres
+            if server is None:
+                raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
+            pid = server.process.pid
+            stand = Stand(house, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
+            await house.start_all()
+            skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
+            await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="lab")
+            await stop(house)
+            await stand._keep_templates()
+            stand._pin([pid, *stand._beside().values()])
+            with keeping_off(stand.generator_cpu):
+                yield stand
+
+    @asynccontextmanager
+    async def serving(self, variant: Variant) -> AsyncIterator[Serving]:
+        """Run the platform, as a variant wants it, on copies of the templates for the time of a block."""
+        house, foundation = await self.house(variant.mode), self.foundation
+        await self._copy_templates()
+        await emptied(foundation.cache_url)
+        for database, statements in variant.statements.items():
+            await run_statements(foundation.databases[database], statements)
+        async with administering(self._admin_dsn) as connection:
+            # What the copies left to write would be written beside the block's own commits.
+            await connection.execute("CHECKPOINT")
+        async with AsyncExitStack() as stack:
+            settings = await self._settings(variant, stack)
+            stack.push_async_callback(house.kill_all)
+            await asyncio.gather(*(house.start_ready(name, **settings_of(name, settings)) for name in house.processes))
+            pids = {name: house.lives[name].pid for name in house.processes}
+            self._pin(pids.values())
+            yield Serving(
+                edge=str(local_address(house.ports.edge_http)),
+                admin={name: house.admin_address(name) for name in house.processes},
+                pids={**pids, **self._beside()},
+                postgres_pid=self._postgres_pid,
+                admin_dsn=self._admin_dsn,
+                databases=foundation.databases,
+                traces=foundation.options.traces_directory,
+                generator_cpu=self.generator_cpu,
+                cache_url=foundation.cache_url,
+            )
+            await stop(house)
+
+    async def house(self, mode: Mode) -> House:
+        """Return the house of a mode, of which one runs at a time; programs are prepared when first wanted."""
+        if mode not in self._houses:
+            options = replace(self._houses["services"].options, mode=mode)
+            self._houses[mode] = await self._stack.enter_async_context(House.on(self.foundation, options))
+        return self._houses[mode]
+
+    def _beside(self) -> dict[str, int]:
+        """Return the processes that all blocks share, but for PostgreSQL's, which are many."""
+        receiver, cache = self.foundation.launcher.processes["receiver"], self.foundation.cache
+        return {"receiver": receiver.pid, **({"valkey-server": cache.process.pid} if cache else {})}
+
+    def _pin(self, pids: Iterable[int]) -> None:
+        """Keep processes off the generator's core, where there are two."""
+        if self.generator_cpu is not None:
+            pin(pids, usable_cpus() - {self.generator_cpu})
+
+    async def _keep_templates(self) -> None:
+        async with administering(self._admin_dsn) as connection:
+            for name in DATABASES:
+                await connection.execute(f'CREATE DATABASE "template_{name}" TEMPLATE "{name}"')
+
+    async def _copy_templates(self) -> None:
+        async with administering(self._admin_dsn) as connection:
+            for name in DATABASES:
+                await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+                await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE "template_{name}"')
+                await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+
+    async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
+        """Return the settings of each service: the variant's, what its adapters are told, its neighbours' addresses."""
+        settings = {name: dict(own) for name, own in variant.environment.items()}
+        for name, adapter in variant.adapters.items():
+            service, _, called = name.partition("-")
+            variable = CLIENT_VARIABLE if called else VARIABLE
+            told = {variable: adapter, FOLDER_VARIABLE: str((self.folder / "lab").absolute())}
+            settings.setdefault(service, {}).update(told)
+        for between, delay in variant.network.items():
+            caller, _, called = between.partition("-")
+            told = await self._put_between(caller, called, delay, stack)
+            settings.setdefault(caller, {}).update(told)
+        return settings
+
+    async def _put_between(self, caller: str, called: str, delay: Delay, stack: AsyncExitStack) -> dict[str, str]:
+        """Open a proxy for the life of the stack; return what the caller is told instead of the real address."""
+        setting = f"{caller}_{called}".upper()
+        if called == "inventory":
+            inventory = local_address(self.foundation.ports.inventory_grpc)
+            return {f"{setting}_TARGET": await open_proxy(inventory, delay, stack)}
+        if called == "mail":
+            server = await stack.enter_async_context(mail_server())
+            host, port = parse_address(await open_proxy(server, delay, stack))
+            smtp = f"{caller}_SMTP".upper()
+            return {f"{smtp}_HOST": host, f"{smtp}_PORT": str(port), f"{smtp}_STARTTLS": "false"}
+        dsn = self.foundation.databases["order_read" if called == "read_database" else caller]
+        address = await open_proxy(local_address(urlsplit(dsn).port or 5432), delay, stack)
+        return {f"{setting}_DSN": rerouted(dsn, address)}
+
+
+def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what a process is told, of the settings by service ("*" means each); a monolith has those of all."""
+    services = PROCESSES["services"] if process in PROCESSES["monolith"] else (process,)
+    told: dict[str, str] = {}
+    for service in ("*", *services):
+        told |= settings.get(service, {})
+    return told
+
+
+async def open_proxy(target: Address, delay: Delay, stack: AsyncExitStack) -> str:
+    """Put a proxy before a target for the life of the stack; return its host:port."""
+    proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
+    return proxy.address
+
+
+async def stop(house: House) -> None:
+    """Let every process drain, which also writes its last spans."""
+    await asyncio.gather(*(house.stop(name) for name in house.processes))
+
+
+@contextmanager
+def keeping_off(cpu: int | None) -> Iterator[None]:
+    """Keep this thread off the generator's core for the time of a block, with all that it observes."""
+    if cpu is None:
+        yield
+        return
+    former = usable_cpus()
+    os.sched_setaffinity(0, former - {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, former)
+
+
+def platform_cpus() -> frozenset[int] | None:
+    """Return the cores that are not the generator's; None where there is but one."""
+    cpu = default_cpu()
+    return None if cpu is None else usable_cpus() - {cpu}
+
+
+@asynccontextmanager
+async def administering(admin_dsn: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """Connect as the databases' administrator for the time of a block; a statement has two minutes."""
+    connection = await asyncpg.connect(admin_dsn, timeout=STATEMENT_SECONDS, command_timeout=STATEMENT_SECONDS)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=STATEMENT_SECONDS)
+
+
+async def emptied(cache_url: str) -> None:
+    """Take everything from the cache, if there is one: what a block before this one read is none of its business."""
+    if cache_url:
+        async with Valkey.from_url(cache_url, socket_timeout=CACHE_SECONDS) as client:
+            await client.flushall()
+
+
+async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:
+    """Run statements in a database, as its owner, whatever time they take within two minutes."""
+    async with administering(dsn) as connection:
+        await connection.execute("SET statement_timeout = 0")
+        for statement in statements:
+            await connection.execute(statement)
+
+
+def memory_with_room() -> Path | None:
+    """Return where files lie in memory, None where there is no such place or, as in containers, too little of it."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES else None

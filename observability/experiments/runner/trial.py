@@ -1,0 +1,232 @@
+"""One trial: calibrate, observe, diagnose, seal, run the pairs, score; a step that is done stays done."""
+
+import hashlib
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from observability.analysis.diagnosis import Verdict
+from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Variant
+from observability.experiments.runner.artifacts import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
+from observability.experiments.runner.block import Block, Schedule, run_block
+from observability.experiments.runner.calibration import LEAST_RATE_PER_SECOND, calibrate
+from observability.experiments.runner.claim import claim_of
+from observability.experiments.runner.diagnose_subprocess import diagnose_blindly
+from observability.experiments.runner.errors import TrialError
+from observability.experiments.runner.measurement import measure
+from observability.experiments.runner.scoring import Score, score
+from observability.experiments.runner.testbed import Stand
+from observability.load.capacity import Probe, measure_capacity
+from observability.load.recorder import OnProgress
+
+_SIDES: tuple[Side, Side] = ("before", "after")
+
+Say = Callable[[str], None]
+
+
+def silent(_what: object) -> None:
+    """Tell nobody."""
+
+
+class Trial:
+    """One experiment under one seed, in one folder; begun again there, it goes on where it was."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        *,
+        stand: Stand,
+        seed: int,
+        sizes: Sizes,
+        path: Path,
+        environment: Mapping[str, str],
+        say: Say = silent,
+        on_progress: OnProgress = silent,
+    ) -> None:
+        self.experiment = experiment
+        self.folder = Folder(path)
+        self.setting: Setting = experiment.draw(random.Random(f"{seed}:{experiment.name}"))
+        self._seed = seed
+        self._sizes = sizes
+        self._say = say
+        self._on_progress = on_progress
+        self._stand = stand
+        self._environment = environment
+
+    async def run(self) -> Score:
+        """Run it to the end. Raises TrialError, ObserverError, LocalError, LoadError; what is done stays done."""
+        verdict = await self.diagnose()
+        plan = self._known_plan()
+        assert plan is not None, "nothing is diagnosed without a plan"
+        blocks, attempts = await self._blocks(plan)
+        result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
+        if self.experiment.kind is Kind.MEASUREMENT:
+            self._say(measure(blocks).sentence())
+        self.folder.write("score.json", result)
+        return result
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the engine said. Raises TrialError when it was not asked yet."""
+        verdict = self.folder.read("diagnosis.json", Verdict)
+        if verdict is None:
+            raise TrialError(f"{self.folder.path} holds no diagnosis yet")
+        return verdict
+
+    async def diagnose(self) -> Verdict:
+        """Observe, and ask the engine; without any block. Raises as `run` does."""
+        shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        verdict = self.folder.read("diagnosis.json", Verdict)
+        if verdict is None:
+            plan = self._known_plan() or await self._plan()
+            verdict = await self._ask(await self._observe(plan))
+            shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        return verdict
+
+    def _known_plan(self) -> Plan | None:
+        """Return the plan that was made, None before. Raises TrialError when something else would be drawn now."""
+        plan = self.folder.read("plan.json", Plan)
+        if plan is not None and plan.setting_sha256 != self._setting_sha256():
+            raise TrialError(f"{self.folder.path} holds a trial of another setting: begin again with --fresh")
+        return plan
+
+    def _setting_sha256(self) -> str:
+        return hashlib.sha256(repr(self.setting).encode()).hexdigest()
+
+    async def _plan(self) -> Plan:
+        """Find the rate by a probe, and draw the order of the blocks."""
+        demand = self.setting.demand
+        self._say(f"{self.experiment.name}: {self.setting.place}; measuring what an order takes")
+        rate = await self._rate(demand)
+        source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
+        pairs = self._sizes.pairs * self.experiment.times_as_many_pairs
+        warm_up_seconds = max(self._sizes.warm_up_seconds, self.experiment.warm_up_seconds)
+        plan = Plan(
+            experiment=self.experiment.name,
+            seed=self._seed,
+            place=self.setting.place,
+            setting_sha256=self._setting_sha256(),
+            sizes=replace(self._sizes, warm_up_seconds=warm_up_seconds),
+            rate_per_second=rate,
+            expected_utilisation=demand.utilisation,
+            sides=tuple(_SIDES if source.random() < 0.5 else _SIDES[::-1] for _ in range(pairs)),
+        )
+        self.folder.write("claim.json", claim_of(self.experiment, self.setting))
+        self.folder.write("environment.json", dict(self._environment))
+        self.folder.write("plan.json", plan)
+        return plan
+
+    async def _rate(self, demand: Demand) -> float:
+        """Give the rate of all blocks in orders a second. Raises TrialError where nothing can be shown at any."""
+        share = self._sizes.share_of_capacity
+        if share is not None:
+            return await self._rate_of_capacity(demand, share)
+        return await calibrate(
+            lambda schedule, seen: self._run(self.setting.before, schedule, observation=seen),
+            demand,
+            seed=self._seed,
+            observation=self.folder.scratch(),
+        )
+
+    async def _rate_of_capacity(self, demand: Demand, share: float) -> float:
+        if demand.utilisation > 1 or demand.looked_at is not None:
+            raise TrialError(f"{self.experiment.name} is not measured by what is sold: run it without --glance")
+        scratch = self.folder.scratch()
+        scratch.mkdir(parents=True)
+        async with self._stand.serving(self.setting.before) as serving:
+            probe = Probe(
+                target=serving.edge,
+                seed=self._seed,
+                service_pids=serving.pids,
+                cpu=serving.generator_cpu,
+                lines=demand.lines,
+            )
+            capacity, _ = await measure_capacity(probe, folder=scratch)
+        rate = round(share * capacity.sold_per_second, 2)
+        self._say(f"with the bottleneck this machine sells about {capacity.sold_per_second:.1f} orders a second")
+        if rate < LEAST_RATE_PER_SECOND:
+            raise TrialError("this machine is too slow for an experiment now: free it of other work")
+        return rate
+
+    async def _observe(self, plan: Plan) -> Path:
+        """Observe the platform with the bottleneck; at most three times, until the load was what it must be."""
+        if found := self.folder.observation():
+            return found
+        schedule = self._schedule(plan, plan.sizes.observe_seconds, self._seed)
+        attempts = 1 + plan.sizes.reruns
+        for attempt in range(1, 1 + attempts):
+            self._say(f"observing at {plan.rate_per_second:.1f} orders a second")
+            seen = self.folder.scratch()
+            block = await self._run(self.setting.before, schedule, observation=seen)
+            if not block.invalid_because or attempt == attempts:
+                self.folder.write("observed.json", {"attempts": attempt, "invalid_because": block.invalid_because})
+                return self.folder.keep_observation(seen)
+            self._say(f"invalid: {'; '.join(block.invalid_because)}; once more")
+        raise AssertionError("the last attempt is kept")
+
+    async def _ask(self, observation: Path) -> Verdict:
+        """Ask the engine, and seal what it says."""
+        self._say("diagnosing, and sealing the prediction")
+        verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
+        self.folder.seal_diagnosis(verdict)
+        return verdict
+
+    async def _blocks(self, plan: Plan) -> tuple[list[BlockRecord], int]:
+        """Run what is missing of the blocks; return all, and how many times one was run."""
+        records = []
+        for pair, sides in enumerate(plan.sides, start=1):
+            for side in sides:
+                path = self.folder.block(pair, side).relative_to(self.folder.path)
+                record = self.folder.read(str(path), BlockRecord)
+                if record is None:
+                    record = await self._block(plan, pair, side)
+                    self.folder.write(str(path), record)
+                records.append(record)
+        return records, sum(record.attempt for record in records)
+
+    async def _block(self, plan: Plan, pair: int, side: Side) -> BlockRecord:
+        """Run one block, again when its load was not what it must be. Raises TrialError."""
+        seed = self._seed * 1_000 + pair
+        schedule = self._schedule(plan, plan.sizes.block_seconds, seed)
+        variant = self.setting.before if side == "before" else self.setting.after
+        why = ""
+        seal = self.folder.seal()
+        earlier = self.folder.invalid_attempts(pair, side)
+        attempts = earlier + 1 + plan.sizes.reruns
+        for attempt in range(1 + earlier, 1 + attempts):
+            self._say(f"pair {pair} of {len(plan.sides)}, {side} the fix")
+            block = await self._run(variant, schedule)
+            record = BlockRecord(pair=pair, side=side, seed=seed, seal=seal, attempt=attempt, block=block)
+            if not block.invalid_because or (attempt == attempts and not plan.sizes.must_be_valid):
+                return record
+            why = "; ".join(block.invalid_because)
+            self._say(f"invalid: {why}")
+            self.folder.write(f"blocks/{pair:02}-{side}-invalid-{attempt}.json", record)
+        raise TrialError(
+            f"{1 + plan.sizes.reruns} blocks in a row were invalid ({why}): leave the machine to the lab, "
+            "and give the same command again; what is measured stays"
+        )
+
+    async def _run(self, variant: Variant, schedule: Schedule, *, observation: Path | None = None) -> Block:
+        return await run_block(
+            self._stand,
+            variant,
+            schedule,
+            observation=observation,
+            own_time=self.experiment.own_time,
+            metric=self.experiment.metric,
+            on_progress=self._on_progress,
+        )
+
+    def _schedule(self, plan: Plan, seconds: float, seed: int) -> Schedule:
+        return Schedule(
+            rate_per_second=plan.rate_per_second,
+            warm_up_seconds=plan.sizes.warm_up_seconds,
+            duration_seconds=seconds,
+            seed=seed,
+            demand=self.setting.demand,
+        )

@@ -1,0 +1,77 @@
+"""Unbounded wait: a part of the calls takes seconds, and who made them waits for as long as that takes."""
+
+import random
+from collections.abc import Callable
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.experiments.experiment import Demand, Experiment, Kind, Metric, Setting, Truth, Variant
+from observability.network.loss import Loss
+from observability.network.proxy import Delay
+from observability.telemetry.telemetry import Telemetry
+from services.infra.rpc.client import RpcClient
+from services.inventory.rpc import translate
+from services.inventory.rpc.client import InventoryClient
+from services.inventory.rpc.server import SERVICE
+
+# As long as anybody may set it; the customer has long gone by then.
+NEVER_SECONDS = 60.0
+# A connection that waits for a packet is held meanwhile: with the usual eight it would be these that orders wait for.
+POOL_SIZE = "32"
+
+
+class PatientClient(InventoryClient):
+    """Gives a call all the time that there is: a limit is one more thing to get wrong, and most calls need none."""
+
+    def __init__(self, *arguments: object, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
+        super().__init__(*arguments, target=target, telemetry=telemetry, guarded=guarded)  # type: ignore[arg-type]
+        self._rpc = RpcClient(
+            target=target,
+            service=SERVICE.full_name,
+            telemetry=telemetry,
+            errors=translate.ERRORS,
+            guarded=guarded,
+            call_seconds=NEVER_SECONDS,
+        )
+
+
+def patient_client(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
+    """Return the client of inventory."""
+    return PatientClient
+
+
+def draw(source: random.Random) -> Setting:
+    """Draw how much is lost between inventory and its database, and how busy it gets.
+
+    Loss comes in bursts, so that what is lost stays away for seconds as often as not; a call sends some thirty chunks.
+    Orders are small: two that want the same item while one of them waits would wait for its lock.
+    """
+    loss = Loss(share=source.uniform(0.02, 0.03), again=0.8)
+    network = {"inventory-database": Delay(latency_seconds=0.0005, loss=loss)}
+    pool = {"INVENTORY_DATABASE_POOL_SIZE": POOL_SIZE}
+    return Setting(
+        place=f"{loss.share:.1%} of what inventory and its database send is lost, and nobody gives a call up",
+        before=Variant(
+            environment={"inventory": pool, "order": {"ORDER_REQUEST_DEADLINE_SECONDS": f"{NEVER_SECONDS:g}"}},
+            adapters={"order-inventory": f"{__name__}:patient_client"},
+            network=network,
+        ),
+        after=Variant(environment={"inventory": pool}, network=network),
+        demand=Demand(utilisation=source.uniform(0.35, 0.45), lines=(1, 2), respond_async=True),
+        truth=Truth(Bottleneck.UNBOUNDED_WAIT, "order"),
+    )
+
+
+EXPERIMENT = Experiment(
+    name="unbounded_wait",
+    kind=Kind.BOTTLENECK,
+    metric=Metric.GOODPUT,
+    hypothesis="A call that takes seconds keeps its order waiting for longer than its customer waits for an answer.",
+    fix="Give a call up in time, answer that the order is kept, and bring it to its end afterwards.",
+    symptoms=(
+        "a part of the calls takes seconds, the others what they always took",
+        "no call ends by its time being over",
+    ),
+    owner_alert="none",
+    owner_alert_because="Orders are slow, which is an objective's alert, and none looks at how long a call may take.",
+    draw=draw,
+)

@@ -1,0 +1,90 @@
+"""What is in flight: orders not at rest, events not published or not consumed, confirmations not sent."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from time import monotonic
+
+import asyncpg
+
+from observability.invariants.snapshot_reader import Reader, reader
+from observability.invariants.target import CONSUMERS, VerifyTarget
+from observability.load.errors import LoadError
+from observability.telemetry.telemetry import unobserved
+from services.infra.messaging.message import LogState
+from services.infra.messaging.open_log import open_log
+from services.kernel.errors import ServiceError
+
+POLL_SECONDS = 0.2
+DEAD_LETTERS = "dead letters"
+# From the source to the effects: what has left one place before it is counted there is found in the next.
+BEFORE_THE_LOG = (
+    ("orders on their way", "order", "SELECT count(*) FROM sagas WHERE parked_reason IS NULL"),
+    ("reservations that hold stock", "inventory", "SELECT count(*) FROM reservations WHERE state = 'PENDING'"),
+    ("events to publish", "order", "SELECT count(*) FROM outbox"),
+    ("logs to fill again", "order", "SELECT count(*) FROM relay WHERE republish_to IS NOT NULL"),
+)
+CURSOR = "SELECT position FROM consumer_cursors WHERE consumer = $1 AND incarnation = $2"
+UNSENT = "SELECT count(*) FROM notifications WHERE state = 'PENDING'"
+PARKED_SAGAS = "SELECT count(*) FROM sagas WHERE parked_reason IS NOT NULL"
+PARKED = "SELECT count(*) FROM dead_letters WHERE consumer = $1"
+# A database that does not answer may be on its way up.
+UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
+
+
+class NotQuiet(LoadError):
+    """Something is still in flight: `left` says what, and how much of it."""
+
+    def __init__(self, left: Mapping[str, int], *, waited_seconds: float) -> None:
+        self.left = left
+        found = ", ".join(f"{count:,} {what}" for what, count in left.items())
+        super().__init__(f"not quiet after {waited_seconds:.0f} s: {found}")
+
+
+async def wait_for_quiet(target: VerifyTarget, *, timeout_seconds: float) -> float:
+    """Wait until nothing is in flight; return the seconds it took.
+
+    Whoever makes load must have stopped. Raises NotQuiet when the time is over, and at once when dead letters are all
+    that is left: no waiting takes them away.
+    """
+    began = monotonic()
+    while left := await in_flight(target):
+        waited_seconds = monotonic() - began
+        if waited_seconds >= timeout_seconds or left.keys() == {DEAD_LETTERS}:
+            raise NotQuiet(left, waited_seconds=waited_seconds)
+        await asyncio.sleep(POLL_SECONDS)
+    return monotonic() - began
+
+
+async def in_flight(target: VerifyTarget) -> dict[str, int]:
+    """Return how much of what is in flight, or which part of the shop cannot be asked."""
+    try:
+        async with AsyncExitStack() as stack:
+            names = ("order", "inventory", *CONSUMERS)
+            databases = {name: await stack.enter_async_context(reader(target.databases[name])) for name in names}
+            log = await open_log(
+                target.event_log_url,
+                telemetry=unobserved("verify"),
+                pool_size=1,
+                allow_unsafe_sync=target.event_log_allow_unsafe_sync,
+            )
+            stack.push_async_callback(log.close)
+            left = {what: await databases[name].count(select) for what, name, select in BEFORE_THE_LOG}
+            left |= await behind(databases, await log.state())
+    except UNREACHABLE as error:
+        return {f"databases that cannot be asked ({type(error).__name__})": 1}
+    except ServiceError as error:
+        return {f"event logs that cannot be asked ({error.reason})": 1}
+    return {what: count for what, count in left.items() if count}
+
+
+async def behind(databases: Mapping[str, Reader], log: LogState) -> dict[str, int]:
+    """Return how many of the log's events have not had their effect."""
+    left = {}
+    for name, consumer in CONSUMERS.items():
+        rows = await databases[name].rows(CURSOR, consumer, log.incarnation)
+        left[f"events to consume by {consumer}"] = abs(log.head - (rows[0]["position"] if rows else 0))
+    left["confirmations to send"] = await databases["notification"].count(UNSENT)
+    left[DEAD_LETTERS] = sum([await databases[name].count(PARKED, consumer) for name, consumer in CONSUMERS.items()])
+    left[DEAD_LETTERS] += await databases["order"].count(PARKED_SAGAS)
+    return left

@@ -1,0 +1,120 @@
+"""Does the shop keep what it promises? All invariants, I1 to I8, over its databases and its event log."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from observability.invariants.effects import Effects, list_files
+from observability.invariants.event_histories import check_histories
+from observability.invariants.idempotency_keys import check_keys
+from observability.invariants.projections import I7, check_cursor, check_summaries
+from observability.invariants.publication import Publication, is_whole
+from observability.invariants.reservations import Agreement
+from observability.invariants.saga_completion import check_endings
+from observability.invariants.snapshot_reader import Reader, reader, snapshot
+from observability.invariants.stock import check_stock
+from observability.invariants.target import CONSUMERS, Check, Tally, Verdict, VerifyTarget
+from observability.telemetry.telemetry import unobserved
+from services.infra.messaging.log import EventLog
+from services.infra.messaging.message import LogState
+from services.infra.messaging.open_log import open_log
+
+# What only a quiet shop can be asked.
+LEFT_OUT = {
+    "I3": "whether all have come to their end",
+    "I4": "whether none is PENDING",
+    "I6": "whether none waits to be published",
+    "I7": "whether the list is up to date",
+    "I8": "whether all customers are told, and no event is parked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """The shop in the order in which it was read: each database at one moment, effects before their causes.
+
+    An effect that was there then has its cause in what was read later: that holds under load too. Inventory comes last
+    for the same reason: an order's end is stored after its reservation's. `now` are the orders as they are when asked.
+    """
+
+    files: frozenset[str]
+    consumers: Mapping[str, Reader]
+    orders: Reader
+    log: EventLog
+    head: LogState
+    inventory: Reader
+    now: Reader
+
+    @classmethod
+    async def open(cls, target: VerifyTarget, stack: AsyncExitStack) -> "Views":
+        """Look at everything once, in this order; closed with the stack."""
+        files = list_files(target.notifications_directory)
+        consumers = {name: await stack.enter_async_context(snapshot(target.databases[name])) for name in CONSUMERS}
+        orders = await stack.enter_async_context(snapshot(target.databases["order"]))
+        log = await open_log(
+            target.event_log_url,
+            telemetry=unobserved("verify"),
+            allow_unsafe_sync=target.event_log_allow_unsafe_sync,
+        )
+        stack.push_async_callback(log.close)
+        head = await log.state()
+        return cls(
+            files=files,
+            consumers=consumers,
+            orders=orders,
+            log=log,
+            head=head,
+            inventory=await stack.enter_async_context(snapshot(target.databases["inventory"])),
+            now=await stack.enter_async_context(reader(target.databases["order"])),
+        )
+
+
+async def verify(target: VerifyTarget) -> Verdict:
+    """Check every invariant. Raises OSError, asyncpg.PostgresError, or a ServiceError of the log.
+
+    Of a shop that is not quiet, only what holds at every moment is asked: nothing must have come to its end yet.
+    """
+    quiet = target.quiet
+    async with AsyncExitStack() as stack:
+        views = await Views.open(target, stack)
+        orders, inventory, now = views.orders, views.inventory, views.now
+        publication = Publication(orders=orders, now=now, log=views.log, head=views.head)
+        effects = Effects(
+            consumers=views.consumers,
+            orders=orders,
+            folder=target.notifications_directory,
+            files_before=views.files,
+            quiet=quiet,
+        )
+        i1, i4 = await check_stock(inventory, quiet=quiet)
+        tallies = (
+            i1,
+            await check_keys(orders),
+            await check_endings(orders, quiet=quiet),
+            i4,
+            await Agreement(orders=orders, inventory=inventory, now=now).check(),
+            await publication.check(quiet=quiet),
+            await check_projections(views, quiet=quiet),
+            await effects.check(),
+        )
+    checks = [tally.check() for tally in tallies]
+    return Verdict(tuple(checks if quiet else map(with_skipped, checks)))
+
+
+def with_skipped(check: Check) -> Check:
+    """Return what was found of a shop under load, and what it was not asked."""
+    skipped = "; ".join(filter(None, (LEFT_OUT.get(check.name, ""), check.skipped)))
+    return replace(check, skipped=skipped)
+
+
+async def check_projections(views: Views, *, quiet: bool) -> Tally:
+    """Check the orders' rows, the list of orders, and where its consumers stand."""
+    i7 = Tally("I7", I7)
+    await check_histories(views.orders, i7)
+    await check_summaries(views.consumers["order_read"], views.orders, i7, quiet=quiet)
+    if quiet or await is_whole(views.orders, views.head):
+        for database, consumer in CONSUMERS.items():
+            await check_cursor(consumer, views.consumers[database], views.head, i7, quiet=quiet)
+    else:
+        i7.skipped("the cursors in the log, which has lost events and is filled again")
+    return i7

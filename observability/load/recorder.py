@@ -1,0 +1,116 @@
+"""What happened to each order of a run so far? The record both loops write into."""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from observability.load.client import OrderClient
+from observability.load.options import Progress
+from observability.load.orders import PlannedOrder
+from observability.load.outcomes import Exchange, OutcomeKind, classify
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One order that was sent: when it was due, sent and done, in seconds from the run's start, and how it ended."""
+
+    index: int
+    intended_seconds: float
+    sent_seconds: float
+    done_seconds: float
+    outcome: OutcomeKind
+    reason: str
+    status: int | None
+    lines: int
+    order_id: str | None
+
+    @property
+    def latency_seconds(self) -> float:
+        """Time from when the order was due, so that waiting to be sent counts."""
+        return self.done_seconds - self.intended_seconds
+
+
+class Run:
+    """The state of a run on its event loop: its clock, its records, and whether it was asked to stop."""
+
+    def __init__(self, *, plan: Sequence[PlannedOrder], client: OrderClient, on_progress: OnProgress | None) -> None:
+        self.plan = plan
+        self.records: list[RequestRecord] = []
+        self.sent = 0
+        self.peak_in_flight = 0
+        self.idle_yield_seconds = 0.0
+        self.stop_signal: int | None = None
+        self.failure: Exception | None = None
+        self.stop = asyncio.Event()
+        self.started_at_unix_seconds = time.time()
+        self._started = time.perf_counter()
+        self._client = client
+        self._on_progress = on_progress
+
+    def now_seconds(self) -> float:
+        """Seconds since the start of the run."""
+        return time.perf_counter() - self._started
+
+    def report_progress(self) -> None:
+        """Tell whoever watches how far the run is."""
+        if self._on_progress is not None:
+            self._on_progress(Progress(len(self.plan), self.sent, len(self.records), self.now_seconds()))
+
+    async def place(self, order: PlannedOrder, *, due_now: bool = False) -> None:
+        """Send one order and record its end; with `due_now` it is due at the moment it is sent (closed loop)."""
+        sent = self.now_seconds()
+        self.sent += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.sent - len(self.records))
+        intended = sent if due_now else order.intended_seconds
+        try:
+            exchange = await self._client.place(order)
+        except asyncio.CancelledError:
+            self._record(order, intended, sent, Exchange(failure="INTERRUPTED"))
+            raise
+        self._record(order, intended, sent, exchange)
+
+    def _record(self, order: PlannedOrder, intended: float, sent: float, exchange: Exchange) -> None:
+        done = self.now_seconds()
+        outcome = classify(exchange)
+        self.records.append(
+            RequestRecord(
+                index=order.index,
+                intended_seconds=intended,
+                sent_seconds=sent,
+                done_seconds=done,
+                outcome=outcome.kind,
+                reason=outcome.reason,
+                status=exchange.status,
+                lines=len(order.lines),
+                order_id=outcome.order_id,
+            )
+        )
+
+    def note_failure(self, failure: BaseException | None) -> None:
+        """Stop the run when sending failed in a way that is a bug here; it is raised when the run ends."""
+        if isinstance(failure, Exception):
+            self.failure = failure
+            self.stop.set()
+
+    @contextmanager
+    def stopping_on_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM stop the run early instead of ending the process; only a main thread can."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        for number in signals:
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        self.stop_signal = number
+        self.stop.set()

@@ -1,0 +1,1 @@
+"""TCP fault proxy: adds latency and loss to connections, or breaks them."""

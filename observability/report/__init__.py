@@ -1,0 +1,1 @@
+"""Reports of demos and of experiments, as pages, and the charts both are drawn with."""

@@ -1,0 +1,74 @@
+"""Figures and sentences of the report, as people read them."""
+
+from collections.abc import Mapping
+
+from observability.analysis.quantiles import fewest_for
+from observability.load.figures import rounded_down
+from observability.report.demo.result import QUANTILES, DemoResult, Effect, QuantileFigure
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a duration in milliseconds with three significant digits and no unit."""
+    value = seconds * 1e3
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with its unit: milliseconds below a second."""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{milliseconds(seconds)} ms"
+
+
+def interval(figure: QuantileFigure) -> str:
+    """Write a quantile's 95 % interval; a bound that so few orders cannot give is said to be open."""
+    low = "0" if figure.low_seconds is None else milliseconds(figure.low_seconds)
+    if figure.high_seconds is None:
+        return f"from {low} ms, too few orders for an upper bound"
+    return f"{low} to {milliseconds(figure.high_seconds)} ms"
+
+
+def quantile_name(q: float) -> str:
+    """Write a quantile's usual name, as p99."""
+    return f"p{q * 100:g}"
+
+
+def quantiles(effect: Effect) -> str:
+    """List the quantiles of an effect, each with its unit."""
+    told = ", ".join(f"{quantile_name(figure.q)} {duration(figure.seconds)}" for figure in effect.quantiles)
+    return told or "too few for a quantile"
+
+
+def counts(by_name: Mapping[str, int]) -> str:
+    """List names with their counts."""
+    return ", ".join(f"{name} {count:,}" for name, count in by_name.items())
+
+
+def share(part: int, whole: int) -> str:
+    """Write a part of a whole in per cent."""
+    return f"{100 * part / whole:.1f} %" if whole else "0 %"
+
+
+def headline(result: DemoResult) -> str:
+    """Say what became of all orders, how long those that were sold took, and why others failed."""
+    orders = result.orders
+    asked = (
+        f"This machine sells about {rounded_down(result.capacity_per_second):g} orders a second; the demo ran at"
+        f" {result.rate_per_second:g}."
+    )
+    return f"{asked} {orders.counted}. {_waits(result)} {orders.judged}"
+
+
+def _waits(result: DemoResult) -> str:
+    if not result.quantiles:
+        return "Too few were sold to say how long they took."
+    half, tail = result.quantiles[0], result.quantiles[-1]
+    said = f"Half of those sold were answered within {duration(half.seconds)}"
+    return f"{said}." if half is tail else f"{said}, {tail.q * 100:g} % within {duration(tail.seconds)}."
+
+
+def too_few(result: DemoResult) -> str:
+    """Say which quantiles are not told, and how many orders each needs; empty when all are."""
+    told = {figure.q for figure in result.quantiles}
+    needed = (f"{quantile_name(q)} needs {fewest_for(q)} sold" for q in QUANTILES if q not in told)
+    return f"{', '.join(needed)}" if len(told) < len(QUANTILES) else ""

@@ -1,0 +1,23 @@
+"""Where does the report of a trial go? Into the trial's own folder, made from the rest of it."""
+
+from pathlib import Path
+
+from observability.experiments.runner.artifacts import Folder, write_whole
+from observability.report.experiment.evidence import read_evidence
+from observability.report.experiment.page import render
+from observability.report.experiment.summary import summarise
+
+
+def write_summary(folder: Folder, path: Path) -> Path:
+    """Write the summary alone, to a place of its own; return it. Raises NotFinished, OSError."""
+    write_whole(path, summarise(read_evidence(folder)).encode())
+    return path
+
+
+def write_report(folder: Folder) -> tuple[Path, Path]:
+    """Write report.html and summary.md, and return where they are. Raises NotFinished, OSError."""
+    evidence = read_evidence(folder)
+    page, summary = folder.path / "report.html", folder.path / "summary.md"
+    write_whole(page, render(evidence).encode())
+    write_whole(summary, summarise(evidence).encode())
+    return page, summary

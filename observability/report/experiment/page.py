@@ -1,0 +1,79 @@
+"""How does a trial become one HTML file that opens anywhere, the same bytes from the same folder each time?"""
+
+from dataclasses import dataclass
+
+from observability.experiments.runner.artifacts import Folder
+from observability.report.demo.page import template_environment
+from observability.report.experiment import words
+from observability.report.experiment.areas import Areas, draw_areas
+from observability.report.experiment.blocks import answers, block_rows
+from observability.report.experiment.curves import Curves, draw_curves
+from observability.report.experiment.evidence import Evidence, read_evidence
+from observability.report.experiment.forecasts import Forecasts, draw_forecasts
+from observability.report.experiment.path import SlowRequest, slow_request
+from observability.report.experiment.saturation import Panel, saturation
+from observability.report.plots import Frame
+
+# Each plot is drawn twice, since text in a drawing that is shrunk onto a phone cannot be read.
+_VARIANTS = ("wide", "narrow")
+_CURVES = {
+    "wide": Frame(width=920, height=360, left=56, right=16, top=14, bottom=46),
+    "narrow": Frame(width=358, height=300, left=44, right=20, top=14, bottom=44),
+}
+_AREAS = {
+    "wide": Frame(width=920, height=210, left=56, right=16, top=10, bottom=44),
+    "narrow": Frame(width=358, height=190, left=44, right=20, top=8, bottom=42),
+}
+# Width, and the margins for the names on the left and the figures on the right.
+_FORECASTS = {"wide": (920, 150, 70), "narrow": (358, 108, 52)}
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPanel:
+    """A panel of the saturation, drawn once for a screen and once for a phone."""
+
+    panel: Panel
+    drawn: tuple[tuple[str, Areas], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """All that is drawn of a trial."""
+
+    curves: tuple[tuple[str, Curves], ...]
+    forecasts: tuple[tuple[str, Forecasts], ...]
+    slow: SlowRequest | None
+    panels: tuple[DrawnPanel, ...]
+
+
+def render_trial(folder: Folder) -> str:
+    """Render the page of a finished trial. Raises NotFinished, and OSError for what may not be read."""
+    return render(read_evidence(folder))
+
+
+def render(evidence: Evidence) -> str:
+    """Render the page."""
+    template = template_environment("observability.report.experiment").get_template("trial.html.j2")
+    return template.render(
+        evidence=evidence,
+        words=words,
+        drawn=_draw(evidence),
+        forecast_of={forecast.quantile: forecast for forecast in evidence.score.forecasts},
+        rows=block_rows(evidence),
+        answers=answers(evidence),
+    )
+
+
+def _draw(evidence: Evidence) -> Drawn:
+    return Drawn(
+        curves=tuple((name, draw_curves(evidence, _CURVES[name])) for name in _VARIANTS),
+        forecasts=tuple(
+            (name, draw_forecasts(evidence, width=width, left=left, right=right))
+            for name, (width, left, right) in _FORECASTS.items()
+        ),
+        slow=slow_request(evidence.observation),
+        panels=tuple(
+            DrawnPanel(panel, tuple((name, draw_areas(panel, _AREAS[name])) for name in _VARIANTS))
+            for panel in saturation(evidence.observation)
+        ),
+    )

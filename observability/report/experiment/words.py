@@ -1,0 +1,209 @@
+"""A trial told in sentences."""
+
+from observability.analysis.comparison import Estimate
+from observability.analysis.diagnosis import Answer, Verdict
+from observability.analysis.quantiles import fewest_for
+from observability.analysis.whatif import QUANTILES
+from observability.experiments.experiment import Kind
+from observability.experiments.runner.claim import Claim
+from observability.experiments.runner.forecast import ForecastResult
+from observability.experiments.runner.goodput import MeasuredGoodput
+from observability.experiments.runner.measurement import measure
+from observability.experiments.runner.scoring import EQUIVALENCE_MARGIN, Score
+from observability.report.demo.words import duration, milliseconds
+from observability.report.experiment.evidence import Evidence
+
+# A number and its sign stay on one line.
+_PERCENT = "\N{NO-BREAK SPACE}%"
+_MEGABYTE = 1e6
+_KILOBYTE = 1e3
+
+
+def title(evidence: Evidence) -> str:
+    """Write the experiment's name as a heading."""
+    name = evidence.plan.experiment.replace("_", " ")
+    return name[:1].upper() + name[1:]
+
+
+def mark(evidence: Evidence) -> str:
+    """Say in a word or three whether all was as it must be."""
+    if not evidence.score.right:
+        return "wrong"
+    if missed(evidence.score):
+        return "right, but mispredicted"
+    return "right" if evidence.score.passed else "right, but not shown"
+
+
+def headline(evidence: Evidence) -> str:
+    """Say what was diagnosed, whether that was right, what the fix gained, and whether that was predicted."""
+    return " ".join((diagnosed(evidence), gained(evidence), *kept_promises(evidence.score)))
+
+
+def kept_promises(score: Score) -> list[str]:
+    """Say of each prediction that it held, missed or cannot be told; and which was not made for want of orders."""
+    said = [f"The prediction {_result(name, sealed, came, result)}." for name, sealed, came, result in _told(score)]
+    if score.forecasts and (untold := [name for name in QUANTILES if name not in forecast_names(score)]):
+        needed = ", ".join(f"{name} needs {fewest_for(QUANTILES[name])} orders a side" for name in untold)
+        said.append(f"No prediction of {' and '.join(untold)} is held against so few orders: {needed}.")
+    return said
+
+
+def missed(score: Score) -> bool:
+    """Say whether a prediction missed."""
+    return any(result is ForecastResult.MISSED for *_, result in _told(score))
+
+
+def forecast_names(score: Score) -> frozenset[str]:
+    """Name the quantiles of which a prediction was held against what came."""
+    return frozenset(each.quantile for each in score.forecasts)
+
+
+def _told(score: Score) -> list[tuple[str, Estimate, Estimate, ForecastResult]]:
+    """Give name, sealed ratio, measured ratio and result of each prediction."""
+    told = [(each.quantile, each.ratio, each.measured_ratio, each.result) for each in score.forecasts]
+    if score.goodput is not None and score.goodput.forecast is not None:
+        forecast = score.goodput.forecast
+        told.append(("goodput", forecast.ratio, score.goodput.ratio, forecast.result))
+    return told
+
+
+def _result(name: str, sealed: Estimate, came: Estimate, result: ForecastResult) -> str:
+    said = f"of {name} after / before {ratio(sealed)}"
+    match result:
+        case ForecastResult.HELD:
+            return f"{said} held: {came.value:.2f} came"
+        case ForecastResult.MISSED:
+            return f"{said} MISSED: {ratio(came)} came"
+        case ForecastResult.UNTOLD:
+            return f"{said} cannot be judged: the machine alone changed by more than that, and {ratio(came)} came"
+
+
+def diagnosed(evidence: Evidence) -> str:
+    """Say what was diagnosed and whether that was right."""
+    said = f"The diagnosis {answer(evidence.verdict)}"
+    return f"{said}, and that is right." if evidence.score.right else f"{said}. That is wrong: {truth(evidence.claim)}."
+
+
+def invalid(evidence: Evidence) -> str:
+    """Say how many runs of blocks had a load that was not what it must be."""
+    used = evidence.used_though_invalid
+    return f"{evidence.score.invalid_blocks - used} run again, {used} used all the same"
+
+
+def answer(verdict: Verdict) -> str:
+    """Say what a diagnosis answered, as what follows "the diagnosis"."""
+    match verdict.answer:
+        case Answer.FOUND:
+            named = place(str(verdict.bottleneck), verdict.service, verdict.operation)
+            of_goodput = verdict.prediction is not None and verdict.prediction.goodput is not None
+            return f"named {named}" if of_goodput else f"named {named}, {percent(verdict.share)} of the requests' time"
+        case Answer.NONE:
+            return "found no bottleneck"
+        case Answer.CANNOT_TELL:
+            return "could not tell"
+
+
+def truth(claim: Claim) -> str:
+    """Say what the diagnosis should have said."""
+    known = claim.truth
+    if known is None:
+        return "there is no bottleneck"
+    return f"it is {place(known.bottleneck, known.service, known.operation or '')}"
+
+
+def place(bottleneck: str, service: str, operation: str) -> str:
+    """Name a bottleneck and where it is."""
+    where = f"{operation} of {service}" if operation else service
+    return f"{bottleneck.replace('_', ' ')} in {where}"
+
+
+def gained(evidence: Evidence) -> str:
+    """Say what the fix did to the highest quantile that is told, or to goodput where it is about that."""
+    if evidence.score.goodput is not None:
+        return f"{yielded(evidence.score.goodput)}."
+    told, moved_by = evidence.measured[-1], evidence.score.primary.ratio
+    moved = f"{told.name} after / before is {ratio(moved_by)}"
+    match evidence.claim.kind:
+        case Kind.BOTTLENECK:
+            went = f"The fix brought {told.name} from {duration(told.before.value)} to {duration(told.after.value)}"
+            return f"{went}: {_changed(moved_by)}."
+        case Kind.NEGATIVE:
+            return f"There was nothing to fix, and {moved}."
+        case Kind.MEASUREMENT:
+            return f"Nothing was wrong with either: {measure(evidence.blocks).sentence()}."
+        case Kind.WRONG_OPTIMISATION:
+            return f"{_optimised(evidence.score.own_ratio)} and {moved}: {_equivalent(evidence)}."
+
+
+def yielded(goodput: MeasuredGoodput) -> str:
+    """Say how many orders were of use, with the fix and without."""
+    return (
+        f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} were answered rightly in "
+        f"time without the fix, and {rate(goodput.after.value)} with it: {ratio(goodput.ratio)} times as many"
+    )
+
+
+def ratios(score: Score) -> str:
+    """Say what became of the latency, or of goodput where that is what counts."""
+    if score.goodput is not None:
+        return f"After / before: goodput {ratio(score.goodput.ratio)}."
+    of = {"p50": score.ratio_p50, "p95": score.ratio_p95}
+    told = (f"{name} {ratio(each.ratio)}" for name, each in of.items() if each.q <= score.primary.q)
+    return f"After / before: {'; '.join(told)}."
+
+
+def _changed(moved_by: Estimate) -> str:
+    """Say by how much a ratio is below 1, or above."""
+    if moved_by.value > 1:
+        more = Estimate(moved_by.value - 1, moved_by.low - 1, moved_by.high - 1)
+        return f"{percent(more.value)} more (90 % interval {percent(more.low)} to {percent(more.high)})"
+    less = Estimate(1 - moved_by.value, 1 - moved_by.high, 1 - moved_by.low)
+    return f"{percent(less.value)} less (90 % interval {percent(less.low)} to {percent(less.high)})"
+
+
+def _optimised(own_ratio: float | None) -> str:
+    if own_ratio is None:
+        return "The time of what was optimised is not known,"
+    return f"What was optimised takes {percent(1 - own_ratio)} less time of its own,"
+
+
+def _equivalent(evidence: Evidence) -> str:
+    same = f"the same within {percent(EQUIVALENCE_MARGIN)}"
+    return f"for customers it is {same}" if evidence.score.equivalent else f"not shown to be {same}"
+
+
+def bounds(estimate: Estimate) -> str:
+    """Write an interval in milliseconds, without the unit."""
+    return f"{milliseconds(estimate.low)} to {milliseconds(estimate.high)}"
+
+
+def rate(per_second: float) -> str:
+    """Write how many a second."""
+    return f"{per_second:.1f}"
+
+
+def rate_bounds(estimate: Estimate) -> str:
+    """Write an interval of how many a second; less than none is none."""
+    return f"{rate(max(0.0, estimate.low))} to {rate(estimate.high)}"
+
+
+def ratio(estimate: Estimate) -> str:
+    """Write a ratio with its interval."""
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent."""
+    return f"{100 * share:.0f}{_PERCENT}"
+
+
+def error(share: float) -> str:
+    """Write how far a prediction was off, with its sign: above 0 it was too high."""
+    return f"{100 * share:+.0f}{_PERCENT}"
+
+
+def size(size_bytes: int) -> str:
+    """Write the size of a file."""
+    if size_bytes >= _MEGABYTE:
+        return f"{size_bytes / _MEGABYTE:.1f} MB"
+    return f"{size_bytes / _KILOBYTE:.1f} kB"

@@ -1,0 +1,234 @@
+"""Clients of both edges: send one request over REST or gRPC, once, and return its answer in the same words."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Protocol
+from uuid import UUID
+
+import aiohttp
+import orjson
+
+from observability.telemetry.telemetry import unobserved
+from observability.testbed.requests import Answer, Cancel, EdgeName, Listing, Place, Read, Request
+from services.infra import deadline
+from services.infra.rpc.client import open_channel
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.money import Money
+from services.order import api
+from services.order.rpc.client import OrderClient
+
+ATTEMPT_SECONDS = 4.0
+# What may be otherwise at the next attempt; everything else is final.
+UNKNOWN_KINDS = frozenset({Kind.CONFLICT, Kind.OVERLOADED, Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
+UNKNOWN_REASONS = frozenset(
+    {
+        "CIRCUIT_OPEN",
+        "DEADLINE_EXCEEDED",
+        "DEPENDENCY_UNAVAILABLE",
+        "IDEMPOTENCY_IN_PROGRESS",
+        "INTERNAL",
+        "OVERLOADED",
+        "VERSION_CONFLICT",
+    }
+)
+# The refusals that tell of an order which was kept and rejected; others may name an order too.
+REJECTIONS = frozenset({"ORDER_REJECTED", "OUT_OF_STOCK", "SKU_NOT_FOUND"})
+
+
+class Edge(Protocol):
+    """One way into the shop."""
+
+    @property
+    def name(self) -> EdgeName:
+        """Which one."""
+
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+        """Send the request once and wait for so long; whatever happens is an answer."""
+
+    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Look for an order in its customer's list, which must be no older than the answer that told of the order."""
+
+
+class RestEdge:
+    """The REST edge."""
+
+    name = EdgeName.REST
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session = session
+        self._base = f"http://{address}/orders"
+        self._customers = f"http://{address}/customers"
+
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+        """Send it."""
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        method, url, body = self._call(request)
+        # Those who come by REST are willing to wait, those who come by gRPC are not: both must find what they are told.
+        headers = {
+            "X-Customer-Id": request.customer_id,
+            "Idempotency-Key": request.request_id,
+            "Prefer": "respond-async",
+        }
+        try:
+            async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as response:
+                body_read = await response.read()
+                answer = answer_of_response(response.status, body_read)
+                return replace(answer, consistency_token=response.headers.get("Consistency-Token", ""))
+        except TimeoutError:
+            return Answer(known=False, reason="TIMEOUT")
+        except aiohttp.ClientError:
+            return Answer(known=False, reason="CONNECTION_LOST")
+
+    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Look for it in the newest orders."""
+        listing = Listing(answer.order_id, self.name, answer.state)
+        url = f"{self._customers}/{customer_id}/orders"
+        query = {"page_size": str(api.MAX_PAGE_SIZE), "consistency_token": answer.consistency_token}
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        headers = {"X-Customer-Id": customer_id}
+        try:
+            async with self._session.get(url, params=query, headers=headers, timeout=timeout) as response:
+                document = orjson.loads(await response.read())
+        except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
+            return replace(listing, reason=type(error).__name__)
+        if reason := document.get("reason", ""):
+            return replace(listing, reason=reason)
+        states = {order["order_id"]: order["state"] for order in document["orders"]}
+        return replace(listing, state=states.get(answer.order_id, ""))
+
+    def _call(self, request: Request) -> tuple[str, str, dict[str, Any] | None]:
+        match request:
+            case Place():
+                lines = [{"sku": line.sku, "quantity": line.quantity} for line in request.lines]
+                return "POST", self._base, {"lines": lines}
+            case Cancel():
+                return "POST", f"{self._base}/{request.order_id}/cancel", None
+            case Read():
+                return "GET", f"{self._base}/{request.order_id}", None
+
+
+class GrpcEdge:
+    """The order service's gRPC, by its own client."""
+
+    name = EdgeName.GRPC
+
+    def __init__(self, orders: OrderClient) -> None:
+        self._orders = orders
+
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+        """Send it."""
+        try:
+            with deadline.within(seconds):
+                return answer_of_order(await self._call(request))
+        except ServiceError as error:
+            return answer_of_error(error)
+
+    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Look for it in the newest orders."""
+        listing = Listing(answer.order_id, self.name, answer.state)
+        query = api.ListOrders(UUID(customer_id), api.MAX_PAGE_SIZE, consistency_token=answer.consistency_token)
+        try:
+            with deadline.within(seconds):
+                page = await self._orders.list_orders(query)
+        except ServiceError as error:
+            return replace(listing, reason=error.reason)
+        states = {str(order.order_id): order.state.value for order in page.orders}
+        return replace(listing, state=states.get(answer.order_id, ""))
+
+    async def _call(self, request: Request) -> api.Order:
+        customer_id = UUID(request.customer_id)
+        match request:
+            case Place():
+                lines = tuple(api.OrderLine(line.sku, line.quantity) for line in request.lines)
+                return await self._orders.place_order(api.PlaceOrder(request.request_id, customer_id, lines))
+            case Cancel():
+                command = api.CancelOrder(request.request_id, customer_id, UUID(request.order_id))
+                return await self._orders.cancel_order(command)
+            case Read():
+                return await self._orders.get_order(api.GetOrder(customer_id, UUID(request.order_id)))
+
+
+@asynccontextmanager
+async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[Edge, Edge]]:
+    """Open both edges for the life of a block; addresses are host:port."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as session,
+        open_channel(order_grpc) as channel,
+    ):
+        orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"), guarded=False)
+        yield RestEdge(session, edge_http), GrpcEdge(orders)
+
+
+def answer_of_response(status: int, body: bytes) -> Answer:
+    """Understand a REST answer; one that is no JSON object came from nobody we know."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        return Answer(known=False, reason=f"HTTP_{status}")
+    if status < HTTPStatus.BAD_REQUEST:
+        total = document["total"]
+        return Answer(
+            known=True,
+            order_id=document["order_id"],
+            state=document["state"],
+            version=document["version"],
+            cancellation_requested=document["cancellation_requested"],
+            detail=detail_of_rejection(document["rejection"]) or detail_of_total(total and Money(**total)),
+        )
+    reason = str(document.get("reason", f"HTTP_{status}"))
+    if reason in REJECTIONS and "order_id" in document:
+        rejection = {**document, "reason": document.get("rejection_reason", reason)}
+        return Answer(True, document["order_id"], "REJECTED", reason, detail=detail_of_rejection(rejection))
+    return Answer(known=reason not in UNKNOWN_REASONS, reason=reason)
+
+
+def answer_of_order(order: api.Order) -> Answer:
+    """Understand an order."""
+    detail = detail_of_rejection(as_document(order.rejection)) or detail_of_total(order.total)
+    return Answer(
+        known=True,
+        order_id=str(order.order_id),
+        state=order.state.value,
+        version=order.version,
+        detail=detail,
+        cancellation_requested=order.cancellation_requested,
+        consistency_token=order.consistency_token,
+    )
+
+
+def answer_of_error(error: ServiceError) -> Answer:
+    """Understand an error: the ones that name an order's rejection tell its state."""
+    match error:
+        case api.OutOfStock():
+            rejection = api.Rejection(error.reason, shortages=error.shortages)
+        case api.SkuNotFound():
+            rejection = api.Rejection(error.reason, skus=error.skus)
+        case api.OrderRejected():
+            rejection = api.Rejection(error.rejection_reason)
+        case _:
+            return Answer(known=error.kind not in UNKNOWN_KINDS, reason=error.reason)
+    detail = detail_of_rejection(as_document(rejection))
+    return Answer(True, str(error.order_id), "REJECTED", error.reason, detail=detail)
+
+
+def as_document(rejection: api.Rejection | None) -> Mapping[str, Any] | None:
+    """Return a rejection as its JSON."""
+    document: Mapping[str, Any] | None = orjson.loads(orjson.dumps(rejection))
+    return document
+
+
+def detail_of_total(total: Money | None) -> str:
+    """Say a total so that it can be compared."""
+    return f"{total.currency_code} {total.minor_units}" if total else ""
+
+
+def detail_of_rejection(rejection: Mapping[str, Any] | None) -> str:
+    """Say why an order was rejected, so that it can be compared; "" for one that was not."""
+    if rejection is None:
+        return ""
+    shortages = (f"{each['sku']} {each['available']}<{each['requested']}" for each in rejection.get("shortages") or ())
+    return " ".join((rejection["reason"], *sorted(shortages), *sorted(rejection.get("skus") or ())))

@@ -1,0 +1,45 @@
+"""What does PostgreSQL say of itself? An exporter beside a server of our own, with what our dashboards ask."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from observability.testbed.monitoring.program import Program
+from services.local.ports import free_port, local_address
+from services.local.scratch import Scratch
+
+PROGRAM = "prometheus-postgres-exporter"
+QUERIES = Path(__file__).resolve().parents[3] / "grafana" / "postgres_exporter" / "queries.yml"
+
+
+@asynccontextmanager
+async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterator[dict[str, str]]:
+    """Run it for the time of a block; yield its host:port by its job, or nothing where it is not on PATH."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        yield {}
+        return
+    address = str(local_address(free_port()))
+    arguments = (
+        f"--web.listen-address={address}",
+        f"--extend.query-path={QUERIES}",
+        "--disable-default-metrics",
+        "--disable-settings-metrics",
+        # Of the version in Debian these do not know PostgreSQL 17 and later.
+        "--no-collector.database",
+        "--no-collector.bgwriter",
+    )
+    exporter = Program(
+        name="postgres-exporter",
+        arguments=(program, *arguments),
+        ready_url=f"http://{address}/metrics",
+        logs_directory=logs_directory,
+        secrets={"DATA_SOURCE_NAME": admin_dsn},
+    )
+    scratch = Scratch()
+    try:
+        async with exporter.running(scratch):
+            yield {"postgres": address}
+    finally:
+        await scratch.close()

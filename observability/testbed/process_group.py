@@ -1,0 +1,322 @@
+"""The platform of a campaign, on this machine: each of its processes can be started, stopped and killed."""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+from observability.invariants.target import VerifyTarget
+from observability.telemetry.telemetry import unobserved
+from observability.testbed.api_clients import Edge, open_edges
+from observability.testbed.errors import TestbedError
+from observability.testbed.program import Life, Program
+from services.infra.rpc.client import open_channel
+from services.inventory.rpc.client import InventoryClient
+from services.local.endpoints import Bus, Mode
+from services.local.errors import PortTaken
+from services.local.foundation import Foundation
+from services.local.plan import (
+    MODULES,
+    PlatformOptions,
+    inventory_settings,
+    monolith_settings,
+    notification_settings,
+    order_settings,
+)
+from services.local.ports import PURPOSES, Ports, documented_ports, local_address
+
+# Below the range from which the system takes the ports of outgoing connections: a process that is started again must
+# find its port free.
+PORTS = range(12_000, 30_000, 20)
+PORT_ATTEMPTS = 50
+READY_SECONDS = 20.0
+POLL_SECONDS = 0.005
+STOP_SECONDS = 20.0
+CONNECT_SECONDS = 10.0
+PROCESSES: Mapping[Mode, tuple[str, ...]] = {
+    "services": ("inventory", "order", "notification"),
+    "monolith": ("monolith",),
+}
+# A second one of the same program, for campaigns in which two compete, or take turns.
+SECOND_ORDER = "order-2"
+SECOND_INVENTORY = "inventory-2"
+SECONDS = frozenset({SECOND_ORDER, SECOND_INVENTORY})
+# No spans: what is proven here, the databases and the answers tell.
+PLAIN = {"OTEL_SDK_DISABLED": "true"}
+# The shop's own times, shortened so that expiry and recovery happen within a round.
+QUICK = {
+    **PLAIN,
+    "ORDER_SAGA_GRACE_SECONDS": "0.5",
+    "INVENTORY_RESERVATION_TTL_SECONDS": "3",
+    "INVENTORY_SWEEP_SECONDS": "0.3",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HouseOptions:
+    """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes.
+
+    `modules` replaces the program of a process, and `log_paths` the file that it writes to, by its name. The databases
+    lie in `temporary_directory`; None means the system's.
+    """
+
+    folder: Path
+    mode: Mode
+    bus: Bus
+    environment: Mapping[str, str]
+    modules: Mapping[str, str] = field(default_factory=dict)
+    log_paths: Mapping[str, Path] = field(default_factory=dict)
+    temporary_directory: Path | None = None
+
+
+class House:
+    """The platform without anybody who would start a dead process again; `processes` are the names it may run."""
+
+    def __init__(self, options: HouseOptions, foundation: Foundation, programs: Mapping[str, Program]) -> None:
+        self.options = options
+        self.foundation = foundation
+        self.lives: dict[str, Life] = {}
+        self._programs = programs
+        self._second_ports = documented_ports(free_port_base()) if SECONDS & programs.keys() else self.ports
+        self._starts = 0
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(options: HouseOptions, *, more: Sequence[str] = ()) -> AsyncIterator["House"]:
+        """Lay the foundation and prepare the programs, and `more` of them; none runs yet.
+
+        Raises LocalError, TestbedError.
+        """
+        platform = PlatformOptions(
+            run_directory=options.folder,
+            temporary_directory=options.temporary_directory,
+            mode=options.mode,
+            bus=options.bus,
+            port_base=free_port_base(),
+        )
+        async with (
+            Foundation.start(platform) as foundation,
+            House.on(foundation, options, more=more) as house,
+        ):
+            yield house
+
+    @staticmethod
+    @asynccontextmanager
+    async def on(foundation: Foundation, options: HouseOptions, *, more: Sequence[str] = ()) -> AsyncIterator["House"]:
+        """Prepare the programs on a running foundation, on whose ports only one house runs. Raises TestbedError."""
+        async with AsyncExitStack() as stack:
+            names = (*PROCESSES[options.mode], *more)
+            modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
+            preparing = [stack.enter_async_context(Program.prepare(module)) for module in modules]
+            programs = await asyncio.gather(*preparing)
+            house = House(options, foundation, dict(zip(names, programs, strict=True)))
+            stack.push_async_callback(house.kill_all)
+            yield house
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The names of the processes it may run."""
+        return tuple(self._programs)
+
+    @property
+    def ports(self) -> Ports:
+        """Where everything listens; the seconds of their kind elsewhere."""
+        return self.foundation.ports
+
+    def ports_of(self, name: str) -> Ports:
+        """Where a process listens."""
+        return self._second_ports if name in SECONDS else self.ports
+
+    @property
+    def inventory_target(self) -> str:
+        """The host:port of inventory's gRPC, of both with a comma between them where there are two."""
+        names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self._programs else ("inventory",)
+        return ",".join(str(local_address(self.ports_of(name).inventory_grpc)) for name in names)
+
+    async def start(self, name: str, **environment: str) -> Life:
+        """Start a process with extra variables; it is not ready yet. Raises TestbedError."""
+        self._starts += 1
+        self._ready_file(name).unlink(missing_ok=True)
+        everything = {**self.foundation.environment, **self._settings(name), **self.options.environment, **environment}
+        self.lives[name] = life = await self._programs[name].start(everything, log_path=self.log_path(name))
+        return life
+
+    async def start_ready(self, name: str, **environment: str) -> Life:
+        """Start a process and wait until it serves. Raises TestbedError when it ends first or takes too long."""
+        life = await self.start(name, **environment)
+        if not await self.is_ready(name, life):
+            raise TestbedError(f"{name} ended with status {life.status} while it started; see {self.log_path(name)}")
+        return life
+
+    async def is_ready(self, name: str, life: Life) -> bool:
+        """Wait until a process serves; False when it ends first. Raises TestbedError when it takes too long."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not self._ready_file(name).exists():
+                    if life.is_over:
+                        return False
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise TestbedError(
+                f"{name} did not serve within {READY_SECONDS:.0f} s; see {self.log_path(name)}"
+            ) from error
+        return True
+
+    async def start_all(self) -> None:
+        """Start whatever does not run, and wait until it serves."""
+        asleep = [name for name in self._programs if name not in self.lives or self.lives[name].is_over]
+        await asyncio.gather(*(self.start_ready(name) for name in asleep))
+
+    async def stop(self, name: str) -> None:
+        """Ask a process to drain and end. Raises TestbedError when it does not."""
+        self.lives[name].send(signal.SIGTERM)
+        if not await self.lives[name].ended_within(STOP_SECONDS):
+            raise TestbedError(f"{name} did not drain within {STOP_SECONDS:.0f} s; see {self.log_path(name)}")
+
+    async def kill(self, name: str) -> None:
+        """Kill a process if it runs."""
+        if name in self.lives:
+            self.lives[name].send(signal.SIGKILL)
+            await self.lives[name].ended_within(STOP_SECONDS)
+
+    async def kill_all(self) -> None:
+        """Kill whatever runs."""
+        for name in self.lives:
+            await self.kill(name)
+
+    def log_path(self, name: str) -> Path:
+        """Where a process writes, all its lives one after the other."""
+        return self.options.log_paths.get(name, self.options.folder / "logs" / f"{name}.log")
+
+    def admin_address(self, name: str) -> str:
+        """The host:port of a process's metrics."""
+        address: str = json.loads(self._ready_file(name).read_bytes())["admin"]
+        return address
+
+    def verify_target(self) -> VerifyTarget:
+        """What is to be verified when it is quiet."""
+        event_log = self.foundation.event_log
+        return VerifyTarget(
+            databases=self.foundation.databases,
+            event_log_url=event_log.url,
+            event_log_allow_unsafe_sync=event_log.allow_unsafe_sync,
+            notifications_directory=self.foundation.options.notifications_directory,
+        )
+
+    async def wipe_log(self) -> None:
+        """Take everything from the event log: afterwards it is another one. Raises LocalError."""
+        if self.foundation.nats is not None:
+            await self.foundation.nats.wipe()
+        else:
+            # The head first, as whoever appends locks it: the other way round, one would wait for the other.
+            await self.execute("event_log", "DELETE FROM event_log_head; DELETE FROM event_log")
+
+    async def truncate_log(self, events: int) -> None:
+        """Take the last events from an event log in PostgreSQL, as restoring an older backup of it does."""
+        # Purpose: a head and rows that agree with each other, and with nothing that was acknowledged since.
+        delete = "DELETE FROM event_log WHERE position > (SELECT max(position) FROM event_log) - $1"
+        update = "UPDATE event_log_head SET position = coalesce((SELECT max(position) FROM event_log), 0)"
+        async with self._connected("event_log") as connection, connection.transaction():
+            await connection.execute("SELECT FROM event_log_head FOR UPDATE")
+            await connection.execute(delete, events)
+            await connection.execute(update)
+
+    async def end_lease(self) -> None:
+        """Let the next relay begin at once: what held the lease is dead, and its time would only be waited for."""
+        await self.execute("order", "UPDATE relay SET lease_end_time = '-infinity'")
+
+    async def execute(self, database: str, sql: str, *arguments: object) -> None:
+        """Run a statement in one of the shop's databases."""
+        async with self._connected(database) as connection:
+            await connection.execute(sql, *arguments)
+
+    async def fetch(self, database: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Read rows from one of the shop's databases."""
+        async with self._connected(database) as connection:
+            return await connection.fetch(sql, *arguments)
+
+    async def fetch_number(self, database: str, sql: str, *arguments: object) -> int:
+        """Read one number from one of the shop's databases."""
+        ((number,),) = await self.fetch(database, sql, *arguments)
+        return int(number)
+
+    @asynccontextmanager
+    async def _connected(self, database: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        connection = await asyncpg.connect(self.foundation.databases[database], timeout=CONNECT_SECONDS)
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+
+    @asynccontextmanager
+    async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
+        """Open the public edges for the life of a block."""
+        edge_http, order_grpc = str(local_address(self.ports.edge_http)), str(local_address(self.ports.order_grpc))
+        async with open_edges(edge_http=edge_http, order_grpc=order_grpc) as edges:
+            yield edges
+
+    @asynccontextmanager
+    async def stock(self) -> AsyncIterator[InventoryClient]:
+        """Open inventory's own edge for the life of a block."""
+        target = str(local_address(self.ports.inventory_grpc))
+        async with open_channel(target) as channel:
+            yield InventoryClient(channel, target=target, telemetry=unobserved("chaos"), guarded=False)
+
+    def _ready_file(self, name: str) -> Path:
+        return self.options.folder / f"ready-{name}.json"
+
+    def _settings(self, name: str) -> dict[str, str]:
+        foundation, ready_file = self.foundation, self._ready_file(name)
+        databases, event_log = foundation.databases, foundation.event_log
+        ports = self.ports_of(name)
+        outbox_folder = foundation.options.notifications_directory
+        match name.partition("-")[0]:
+            case "inventory":
+                return inventory_settings(
+                    ports=ports,
+                    dsn=databases["inventory"],
+                    cache_url=foundation.cache_url,
+                    ready_file=ready_file,
+                )
+            case "order":
+                return order_settings(
+                    ports=ports,
+                    databases=databases,
+                    event_log=event_log,
+                    ready_file=ready_file,
+                    inventory_target=self.inventory_target,
+                )
+            case "notification":
+                return notification_settings(
+                    ports=ports,
+                    dsn=databases["notification"],
+                    event_log=event_log,
+                    ready_file=ready_file,
+                    outbox_folder=outbox_folder,
+                )
+        return monolith_settings(
+            ports=ports,
+            databases=databases,
+            event_log=event_log,
+            cache_url=foundation.cache_url,
+            ready_file=ready_file,
+            outbox_folder=outbox_folder,
+        )
+
+
+def free_port_base() -> int:
+    """Return the first of as many free ports as the platform uses. Raises PortTaken when none is found."""
+    for _ in range(PORT_ATTEMPTS):
+        base = random.choice(PORTS)
+        try:
+            documented_ports(base)
+        except PortTaken:
+            continue
+        return base
+    raise PortTaken(f"no {len(PURPOSES)} free ports in a row were found in {PORT_ATTEMPTS} attempts")

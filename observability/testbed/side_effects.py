@@ -1,0 +1,109 @@
+"""What did the orders set off behind their answers, and has all of it happened?
+
+The databases say what must happen; the spans say what did, and when.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from observability.testbed.errors import TestbedError
+
+SETTLE_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+_TIMEOUT_SECONDS = 10.0
+_DATABASES = ("order", "order_read", "notification")
+
+Connections = Mapping[str, asyncpg.Connection]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One row of the orders' events: what happened, and the span that stored it (W3C traceparent without its flags)."""
+
+    type: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far everything is: counts of rows.
+
+    `unfinished` orders have not come to their end, `unpublished` events are in no log yet, `projected` are those that
+    the read model has taken up.
+    """
+
+    unfinished: int
+    unpublished: int
+    events: int
+    projected: int
+    completed: int
+    notified: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to happen."""
+        ended = not self.unfinished and not self.unpublished
+        return ended and self.projected == self.events and self.notified == self.completed
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What the orders set off, when it was last looked at, and how long after the load that was."""
+
+    progress: Progress
+    waited_seconds: float
+    events: tuple[StoredEvent, ...]
+
+
+async def wait_for_effects(databases: Mapping[str, str]) -> Aftermath:
+    """Wait until all that the orders set off has happened, for 30 s at most; raises TestbedError."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with _connections(databases) as connections:
+            progress = await _progress(connections)
+            while not progress.settled and loop.time() < began + SETTLE_SECONDS:
+                await asyncio.sleep(_POLL_SECONDS)
+                progress = await _progress(connections)
+            return Aftermath(progress, loop.time() - began, await _stored_events(connections))
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise TestbedError(f"a database does not answer: {error}") from error
+
+
+@asynccontextmanager
+async def _connections(databases: Mapping[str, str]) -> AsyncIterator[Connections]:
+    async with AsyncExitStack() as stack:
+        opened: dict[str, asyncpg.Connection] = {}
+        for name in _DATABASES:
+            opened[name] = await asyncpg.connect(databases[name], timeout=_TIMEOUT_SECONDS)
+            stack.push_async_callback(opened[name].close, timeout=_TIMEOUT_SECONDS)
+        yield opened
+
+
+async def _progress(connections: Connections) -> Progress:
+    # Purpose: what there is to do, in one snapshot.
+    orders = """
+        SELECT (SELECT count(*) FROM sagas) AS unfinished, (SELECT count(*) FROM outbox) AS unpublished,
+            count(*) AS events, count(*) FILTER (WHERE type = 'order.completed') AS completed
+        FROM events"""
+    # Purpose: versions are dense, so those of the orders add up to the number of events.
+    summaries = "SELECT coalesce(sum(version), 0)::bigint FROM order_summaries"
+    # Purpose: a confirmation counts once its sender has said so.
+    notifications = "SELECT count(*) FROM notifications WHERE state = 'SENT'"
+    [row] = await connections["order"].fetch(orders, timeout=_TIMEOUT_SECONDS)
+    return Progress(
+        **row,
+        projected=await connections["order_read"].fetchval(summaries, timeout=_TIMEOUT_SECONDS),
+        notified=await connections["notification"].fetchval(notifications, timeout=_TIMEOUT_SECONDS),
+    )
+
+
+async def _stored_events(connections: Connections) -> tuple[StoredEvent, ...]:
+    # Purpose: the span of each event, as the event itself carries it to its consumers; the flags say nothing of which.
+    select = "SELECT type, left(meta->>'traceparent', -3) AS traceparent FROM events"
+    rows = await connections["order"].fetch(select, timeout=_TIMEOUT_SECONDS)
+    return tuple(StoredEvent(row["type"], row["traceparent"]) for row in rows)

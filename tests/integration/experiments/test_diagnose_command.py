@@ -1,0 +1,49 @@
+"""`plumb diagnose` on a recorded observation: what stands in its text, and in its JSON."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from observability.analysis.diagnosis import Verdict
+from observability.cli import main
+from observability.experiments.runner.artifacts import verdict_from
+from tests.recorded.recordings import unpack
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A healthy run whose customers were promised what they got."""
+    found = unpack("healthy", tmp_path_factory.mktemp("recorded"))
+    requests = orjson.loads((found / "requests.json").read_bytes())
+    (found / "requests.json").write_bytes(orjson.dumps({**requests, "objective": {"seconds": 5, "share": 0.99}}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def verdict(folder: Path) -> Verdict:
+    """What the JSON says."""
+    return verdict_from(orjson.loads(CliRunner().invoke(main, ["diagnose", "--json", str(folder)]).output))
+
+
+def test_the_json_has_the_time_to_effect_at_each_consumer(verdict: Verdict) -> None:
+    assert {each.operation for each in verdict.effects} >= {"process shop.orders", "notification.send_confirmation"}
+    assert all(0 < each.seconds_p50 <= each.seconds_p95 for each in verdict.effects)
+
+
+def test_nearly_every_request_was_seen_to_take_effect(verdict: Verdict) -> None:
+    assert verdict.effects
+    assert all(each.requests >= 0.9 * verdict.requests for each in verdict.effects)
+
+
+def test_the_text_says_the_same(folder: Path, verdict: Verdict) -> None:
+    said = CliRunner().invoke(main, ["diagnose", str(folder)])
+    assert said.exit_code == 0
+    assert verdict.effects
+    assert all(effect.sentence() in said.output for effect in verdict.effects)
+
+
+def test_it_says_that_the_objective_is_met(folder: Path) -> None:
+    said = CliRunner().invoke(main, ["diagnose", str(folder)]).output
+    assert "the objective is met: 100% of 60 requests took at most 5 s, and 99% must" in said

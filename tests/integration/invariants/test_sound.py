@@ -1,0 +1,51 @@
+"""A sound shop at rest: nothing is violated, and something was looked at."""
+
+from pathlib import Path
+
+import asyncpg
+
+from observability.invariants.quiescence import wait_for_quiet
+from tests.integration.invariants.conftest import Sound
+
+
+async def test_a_sound_shop_holds(sound: Sound) -> None:
+    """Every invariant was asked, of more than nothing."""
+    verdict = await sound.verdict()
+    assert verdict.sentences() == []
+    assert verdict.holds
+    assert [check.name for check in verdict.checks] == [f"I{number}" for number in range(1, 9)]
+    assert all(check.counted > 0 and not check.skipped for check in verdict.checks)
+
+
+async def test_it_also_holds_what_is_asked_under_load(sound: Sound) -> None:
+    """And what was left out is said."""
+    verdict = await sound.verdict(quiet=False)
+    assert verdict.sentences() == []
+    assert {check.name for check in verdict.checks if check.skipped} == {"I3", "I4", "I6", "I7", "I8"}
+
+
+async def test_every_end_of_an_order_and_a_reservation_is_among_what_was_checked(sound: Sound) -> None:
+    """Otherwise the tests beside this one would prove less than they say."""
+    orders, inventory = [await asyncpg.connect(sound.dsns[name]) for name in ("order", "inventory")]
+    try:
+        states = {row[0] for row in await orders.fetch("SELECT state FROM orders")}
+        ends = {row[0] for row in await inventory.fetch("SELECT state FROM reservations")}
+    finally:
+        await orders.close()
+        await inventory.close()
+    assert states == {"CONFIRMED", "REJECTED", "CANCELLED"}
+    assert ends == {"CONFIRMED", "RELEASED", "RETURNED", "EXPIRED", "REJECTED", "VOIDED"}
+
+
+async def test_a_shop_at_rest_is_quiet_at_once(sound: Sound) -> None:
+    """Not after the time that one would wait at most."""
+    assert await wait_for_quiet(sound.target(), timeout_seconds=600) < 600
+
+
+async def test_mail_that_goes_elsewhere_is_not_looked_for(sound: Sound, tmp_path: Path) -> None:
+    """Without a folder, only the rows say what was sent."""
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert not (await sound.verdict()).holds
+    elsewhere = Sound(sound.dsns, None)
+    assert (await elsewhere.verdict()).holds

@@ -1,0 +1,101 @@
+"""Each clause of each invariant, broken by hand: exactly the invariants that it breaks say so, and nothing crashes."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from observability.invariants.target import Verdict
+from services.infra.idempotency import first_form
+from services.order.api import OrderLine, PlaceOrder
+from tests.integration.invariants.conftest import Sound
+from tests.integration.invariants.keeping import tamper
+from tests.integration.invariants.tampering import SOLD, TAMPERINGS, Tampering
+
+
+def broken(verdict: Verdict) -> str:
+    """Return the names of the invariants that do not hold."""
+    return " ".join(check.name for check in verdict.checks if check.violation_count)
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda tampering: tampering.name)
+async def test_a_shop_that_was_tampered_with_does_not_hold(sound: Sound, tampering: Tampering) -> None:
+    """At rest always; under load unless it could have come of the work itself."""
+    await tamper(sound.dsns[tampering.database], *tampering.statements)
+    verdict = await sound.verdict()
+    assert not verdict.holds
+    assert broken(verdict) == tampering.breaks, verdict.sentences()
+    assert any(tampering.says in sentence for sentence in verdict.sentences()), verdict.sentences()
+    under_load = await sound.verdict(quiet=False)
+    assert broken(under_load) == (tampering.breaks if tampering.under_load else ""), under_load.sentences()
+
+
+async def test_an_item_that_is_oversold_in_spite_of_its_constraint(sound: Sound) -> None:
+    """A database that was restored without its constraints."""
+    constraint = "CONSTRAINT items_available_check"
+    oversell = "UPDATE items SET reserved = on_hand + 1 WHERE sku = 'A'"
+    await tamper(sound.dsns["inventory"], f"ALTER TABLE items DROP {constraint}", oversell)
+    try:
+        verdict = await sound.verdict()
+    finally:
+        again = f"ALTER TABLE items ADD {constraint} CHECK (available >= 0)"
+        await tamper(sound.dsns["inventory"], "UPDATE items SET reserved = 0", again)
+    assert broken(verdict) == "I1"
+    assert "it is oversold: sku A" in verdict.sentences()[1]
+
+
+async def test_an_order_that_is_on_its_way_for_too_long(sound: Sound) -> None:
+    """Under load it is given two minutes."""
+    cancel = f"UPDATE orders SET cancellation_requested = true, update_time = now() WHERE order_id = {SOLD}"
+    drive = f"INSERT INTO sagas (order_id, due_time) VALUES ({SOLD}, now())"
+    await tamper(sound.dsns["order"], cancel, drive)
+    assert broken(await sound.verdict()) == "I3 I7"
+    assert broken(await sound.verdict(quiet=False)) == "I7"
+    await tamper(sound.dsns["order"], "UPDATE orders SET update_time = update_time - interval '121 seconds'")
+    i3 = (await sound.verdict(quiet=False)).checks[2]
+    assert i3.violation_count == 1
+    assert "it is on its way for more than 120 s" in i3.violations[0]
+
+
+async def test_an_order_placed_by_two_keys_is_a_doubled_order(sound: Sound) -> None:
+    """A second request that was answered with an order of another one."""
+    connection = await asyncpg.connect(sound.dsns["order"])
+    try:
+        select = f"""
+            SELECT order_id, customer_id, sku, quantity FROM orders JOIN order_lines USING (order_id)
+            WHERE order_id = {SOLD} ORDER BY line_number"""
+        rows = await connection.fetch(select)
+        order_id, customer_id = rows[0]["order_id"], rows[0]["customer_id"]
+        lines = tuple(OrderLine(row["sku"], row["quantity"]) for row in rows)
+        insert = "INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, 'another', $2, $3)"
+        again = first_form(PlaceOrder("another", customer_id, lines))
+        await connection.execute(insert, str(customer_id), again, order_id)
+    finally:
+        await connection.close()
+    verdict = await sound.verdict()
+    assert (broken(verdict), verdict.sentences()) == ("I2", [f"I2: order {order_id} was placed by 2 keys"])
+
+
+async def test_a_file_that_is_missing_or_of_nobody_is_told(sound: Sound, tmp_path: Path) -> None:
+    """Each by its name; a draft that a killed sender left is neither."""
+    lost = next(tmp_path.glob("*.eml"))
+    lost.unlink()
+    (tmp_path / "stray.eml").touch()
+    (tmp_path / "left.eml.x1.draft").touch()
+    for quiet in (True, False):
+        verdict = await sound.verdict(quiet=quiet)
+        assert broken(verdict) == "I8"
+        assert len(verdict.sentences()) == 2
+        assert "file stray.eml is of no notification" in verdict.sentences()[1]
+        assert f"{lost.stem} was sent and its file is not there" in verdict.sentences()[0]
+
+
+async def test_all_violations_are_counted_and_the_first_are_told(sound: Sound) -> None:
+    """Ten of them, however many there are."""
+    await tamper(
+        sound.dsns["inventory"],
+        """INSERT INTO stock_ledger (sku, kind, quantity, cause)
+        SELECT 'X' || number, 'RESTOCKED', 1, '' FROM generate_series(1, 50) number""",
+    )
+    i1 = (await sound.verdict()).checks[0]
+    assert (len(i1.violations), i1.violation_count) == (10, 50)

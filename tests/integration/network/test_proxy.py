@@ -1,0 +1,434 @@
+"""Is a connection through the proxy the same connection, only later? On both event loops that are in use here."""
+
+import asyncio
+import random
+import socket
+import struct
+import time
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+
+import pytest
+import uvloop
+
+from observability.network import proxy as module
+from observability.network.loss import FIRST_SECONDS, Loss
+from observability.network.proxy import MOST_BYTES, MOST_CHUNKS, Address, Delay, Proxy
+from services.infra.address import parse_address
+from services.local.ports import free_port, local_address, loopback
+from tests.patience import PATIENCE_SECONDS
+
+# What shall replace it, a hook, would be in conftest.py and of every test in this folder.
+pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+
+SOON = Delay(latency_seconds=0.005)
+NEVER = Delay(latency_seconds=3600.0)
+READ_AT_MOST_BYTES = 256 * 1024
+
+Connection = tuple[StreamReader, StreamWriter]
+Talk = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    policy: asyncio.AbstractEventLoopPolicy = request.param()
+    return policy
+
+
+@pytest.fixture(autouse=True)
+def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail when a loop had to report an error that nobody handled."""
+    yield
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+@asynccontextmanager
+async def target(talk: Talk) -> AsyncIterator[Address]:
+    """Serve each connection with `talk`, then end it."""
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError):  # The proxy's end may cut a talk short.
+                await talk(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, loopback(), 0)
+    try:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield host, port
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def connected(proxy: Proxy) -> AsyncIterator[Connection]:
+    """Connect through the proxy."""
+    reader, writer = await asyncio.open_connection(*parse_address(proxy.address))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def proxied(talk: Talk, delay: Delay = SOON, *, seed: int = 1) -> AsyncIterator[Proxy]:
+    """Serve `talk` behind a proxy."""
+    async with target(talk) as address, Proxy.open(target=address, delay=delay, seed=seed) as proxy:
+        yield proxy
+
+
+async def echo(reader: StreamReader, writer: StreamWriter) -> None:
+    while data := await reader.read(READ_AT_MOST_BYTES):
+        writer.write(data)
+        await writer.drain()
+
+
+async def silence(reader: StreamReader, _writer: StreamWriter) -> None:
+    await reader.read()
+
+
+class Noting:
+    """Echoes byte by byte, and notes when each came."""
+
+    def __init__(self) -> None:
+        self.arrived = 0.0
+
+    async def talk(self, reader: StreamReader, writer: StreamWriter) -> None:
+        while data := await reader.read(1):
+            self.arrived = time.monotonic()
+            writer.write(data)
+
+    async def ask(self, connection: Connection) -> tuple[float, float]:
+        """Send a byte and return how many seconds it took there and back."""
+        reader, writer = connection
+        sent = time.monotonic()
+        writer.write(b"x")
+        await reader.readexactly(1)
+        return self.arrived - sent, time.monotonic() - self.arrived
+
+
+class Guest:
+    """Hands its one connection to the test, until told to leave."""
+
+    def __init__(self) -> None:
+        self._came: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._leaves = asyncio.Event()
+
+    async def talk(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._came.set_result((reader, writer))
+        await self._leaves.wait()
+
+    async def connection(self) -> Connection:
+        return await asyncio.wait_for(self._came, PATIENCE_SECONDS)
+
+    def leave(self) -> None:
+        self._leaves.set()
+
+
+@asynccontextmanager
+async def between(delay: Delay = SOON) -> AsyncIterator[tuple[Proxy, Connection, Connection]]:
+    """Give a proxy and both ends of one connection through it: the client's and the target's."""
+    guest = Guest()
+    async with proxied(guest.talk, delay) as proxy, connected(proxy) as client:
+        yield proxy, client, await guest.connection()
+        guest.leave()
+
+
+def reset(writer: StreamWriter) -> None:
+    """Break a connection off, as a process does that is killed with bytes unread."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def end_of(reader: StreamReader) -> str:
+    """Read to the end and say how it came."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await reader.read()
+    except ConnectionResetError:
+        return "reset"
+    return "ended"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def empty(proxy: Proxy) -> bool:
+    """Say whether the proxy has forgotten all connections."""
+    return not (proxy._clients or proxy._targets or proxy._connecting)
+
+
+@contextmanager
+def deaf_target() -> Iterator[Address]:
+    """Give a port that neither accepts nor refuses: its queue is full."""
+    family = local_address(0).family
+    with socket.socket(family) as listener, ExitStack() as stack:
+        listener.bind(local_address(0))
+        listener.listen(0)
+        host, port = listener.getsockname()[:2]
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket(family))
+            waiting.setblocking(False)
+            waiting.connect_ex((host, port))
+        yield host, port
+
+
+async def test_bytes_take_at_least_the_latency_each_way() -> None:
+    noting = Noting()
+    delay = Delay(latency_seconds=0.03)
+    async with proxied(noting.talk, delay) as proxy, connected(proxy) as connection:
+        took = [await noting.ask(connection) for _ in range(5)]
+    assert min(seconds for pair in took for seconds in pair) >= delay.latency_seconds
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_the_seed_fixes_the_jitter_of_each_chunk_each_way(seed: int) -> None:
+    """None comes before what its own draw says; with other draws, some of so many would."""
+    noting = Noting()
+    there, back = random.Random(f"{seed} 0 client"), random.Random(f"{seed} 0 target")
+    delay = Delay(latency_seconds=0.0, jitter_seconds=0.03)
+    async with proxied(noting.talk, delay, seed=seed) as proxy, connected(proxy) as connection:
+        took = [await noting.ask(connection) for _ in range(20)]
+    least = [(there.random() * delay.jitter_seconds, back.random() * delay.jitter_seconds) for _ in took]
+    early = [pair for pair, floor in zip(took, least, strict=True) if pair[0] < floor[0] or pair[1] < floor[1]]
+    assert early == []
+
+
+async def test_jitter_overtakes_nothing() -> None:
+    delay = Delay(latency_seconds=0.001, jitter_seconds=0.02)
+    numbers = b"".join(struct.pack("!I", number) for number in range(2000))
+    async with proxied(echo, delay) as proxy, connected(proxy) as (reader, writer):
+        for begin in range(0, len(numbers), 16):
+            writer.write(numbers[begin : begin + 16])
+            await asyncio.sleep(0)
+        assert await reader.readexactly(len(numbers)) == numbers
+
+
+async def test_what_is_lost_arrives_when_it_was_sent_again() -> None:
+    noting = Noting()
+    delay = Delay(latency_seconds=0.0, loss=Loss(share=1.0, again=0.0))
+    async with proxied(noting.talk, delay) as proxy, connected(proxy) as connection:
+        took = [await noting.ask(connection) for _ in range(2)]
+    assert min(seconds for pair in took for seconds in pair) >= FIRST_SECONDS
+
+
+async def test_a_target_that_speaks_first_is_heard() -> None:
+    async with between() as (_, (reader, _client), (_target, writer)):
+        writer.write(b"INFO")
+        assert await reader.readexactly(4) == b"INFO"
+
+
+async def test_a_client_that_has_ended_its_direction_gets_its_answer_whole() -> None:
+    async def answer_at_the_end(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(await reader.read() * 1000)
+
+    async with proxied(answer_at_the_end) as proxy, connected(proxy) as (reader, writer):
+        writer.write(b"question" * 1000)
+        writer.write_eof()
+        assert await reader.read() == b"question" * 1_000_000
+        await until(lambda: empty(proxy))
+
+
+async def test_a_client_that_reads_late_gets_its_answer_whole_though_both_have_ended() -> None:
+    answer = random.Random(1).randbytes(32 * MOST_BYTES)
+    async with between() as (proxy, (reader, writer), (_, answering)):
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # A stream's transport reads as well.
+        (side,) = proxy._clients
+        assert side._transport is not None
+        side._transport.set_write_buffer_limits(2 * len(answer))  # More than the kernel takes is left to be sent.
+        writer.write_eof()
+        answering.write(answer)
+        answering.write_eof()
+        await until(lambda: not proxy._targets)
+        assert side._transport.get_write_buffer_size() > 0
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await reader.read() == answer
+
+
+async def test_a_target_that_has_ended_its_direction_still_hears() -> None:
+    async with between() as (_, (reader, writer), (heard, answering)):
+        answering.write_eof()
+        assert await reader.read() == b""
+        writer.write(b"still here")
+        assert await heard.readexactly(10) == b"still here"
+
+
+async def test_a_reset_by_the_client_reaches_the_target_before_the_bytes_do() -> None:
+    async with between(NEVER) as (proxy, (_, writer), (heard, _target)):
+        writer.write(b"lost")
+        await until(lambda: any(client._under_way for client in proxy._clients))
+        reset(writer)
+        assert await end_of(heard) == "reset"
+        await until(lambda: empty(proxy))
+
+
+async def test_a_reset_by_the_target_reaches_the_client_at_once() -> None:
+    async with between(NEVER) as (proxy, (reader, _), (_heard, answering)):
+        reset(answering)
+        assert await end_of(reader) == "reset"
+        await until(lambda: empty(proxy))
+
+
+async def test_a_client_that_ends_its_direction_and_then_breaks_off_leaves_nothing() -> None:
+    """Its reset comes when nobody reads from it any more, and is noticed by what is written to it."""
+    async with between() as (proxy, (_, writer), (heard, answering)):
+        writer.write_eof()
+        assert await heard.read() == b""
+        reset(writer)
+        await asyncio.sleep(0.01)
+        answering.write_eof()
+        await until(lambda: empty(proxy))
+
+
+async def test_what_is_under_way_is_bounded_while_nobody_reads_and_arrives_later() -> None:
+    sent = random.Random(1).randbytes(32 * MOST_BYTES)
+    async with between() as (proxy, (_, writer), (heard, answering)):
+        answering.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(sent)
+        writer.write_eof()
+        (side,) = proxy._clients
+        await until(lambda: not side._reading)
+        assert side._transport is not None
+        assert not side._transport.is_reading()
+        assert side._bytes_under_way < MOST_BYTES + READ_AT_MOST_BYTES
+        assert side.other._transport is not None
+        assert side.other._transport.get_write_buffer_size() <= 2 * READ_AT_MOST_BYTES
+        answering.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await heard.read() == sent
+
+
+async def test_chunks_under_way_are_counted_as_well() -> None:
+    async with between(NEVER) as (proxy, _client, _target):
+        (side,) = proxy._clients
+        assert side._transport is not None
+        for _ in range(MOST_CHUNKS - 1):
+            side.data_received(b"x")
+        assert side._transport.is_reading()
+        side.data_received(b"x")
+        assert not side._transport.is_reading()
+
+
+async def test_no_side_waits_to_fill_a_packet() -> None:
+    async with between() as (proxy, _client, _target):
+        for side in (*proxy._clients, *proxy._targets):
+            assert side._transport is not None
+            connection = side._transport.get_extra_info("socket")
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_target_that_refuses_resets_the_client() -> None:
+    async with Proxy.open(target=local_address(free_port()), delay=SOON, seed=1) as proxy:
+        async with connected(proxy) as (reader, _):
+            assert await end_of(reader) == "reset"
+        assert proxy.refused == 1
+
+
+async def test_a_target_that_does_not_answer_resets_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.05)
+    with deaf_target() as address:
+        async with Proxy.open(target=address, delay=SOON, seed=1) as proxy, connected(proxy) as (reader, _):
+            assert await end_of(reader) == "reset"
+            assert proxy.refused == 1
+
+
+async def test_a_client_that_goes_before_its_target_came_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, connect, guest = asyncio.Event(), Proxy._connect, Guest()
+
+    async def connect_late(proxy: Proxy, client: module._Side) -> None:
+        await gone.wait()
+        await connect(proxy, client)
+
+    monkeypatch.setattr(Proxy, "_connect", connect_late)
+    async with proxied(guest.talk) as proxy:
+        async with connected(proxy) as (_, writer):
+            await until(lambda: bool(proxy._connecting))
+            reset(writer)
+            await until(lambda: not proxy._clients)
+            gone.set()
+        heard, _ = await guest.connection()
+        assert await end_of(heard) == "reset"
+        guest.leave()
+        await until(lambda: empty(proxy))
+
+
+async def test_each_of_many_connections_gets_its_own_answer() -> None:
+    async with proxied(echo) as proxy:
+
+        async def ask(number: int) -> bytes:
+            async with connected(proxy) as (reader, writer):
+                writer.write(b"%d" % number)
+                writer.write_eof()
+                return await reader.read()
+
+        answers = await asyncio.gather(*(ask(number) for number in range(200)))
+        assert answers == [b"%d" % number for number in range(200)]
+        await until(lambda: empty(proxy))
+
+
+async def test_one_connection_too_many_is_reset_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 1)
+    async with proxied(echo) as proxy:
+        async with connected(proxy) as (reader, writer):
+            await until(lambda: len(proxy._clients) == 1)
+            async with connected(proxy) as (too_many, _):
+                assert await end_of(too_many) == "reset"
+            assert proxy.refused == 1
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+        await until(lambda: empty(proxy))
+        async with connected(proxy) as (reader, writer):
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+
+
+async def test_at_its_end_all_connections_are_reset_and_nobody_listens() -> None:
+    guest = Guest()
+    async with target(guest.talk) as address, AsyncExitStack() as clients:
+        async with Proxy.open(target=address, delay=NEVER, seed=1) as proxy:
+            reader, writer = await clients.enter_async_context(connected(proxy))
+            heard, _ = await guest.connection()
+            writer.write(b"under way")
+        assert empty(proxy)
+        assert [await end_of(reader), await end_of(heard)] == ["reset", "reset"]
+        guest.leave()
+        with pytest.raises(ConnectionRefusedError):
+            await clients.enter_async_context(connected(proxy))
+
+
+async def test_at_its_end_it_waits_for_no_target_that_does_not_answer() -> None:
+    with deaf_target() as address:
+        async with AsyncExitStack() as clients:
+            async with Proxy.open(target=address, delay=SOON, seed=1) as proxy:
+                reader, _ = await clients.enter_async_context(connected(proxy))
+                await until(lambda: bool(proxy._connecting))
+            assert empty(proxy)
+            assert await end_of(reader) == "reset"
+
+
+async def test_a_cancellation_passes_through_and_closes_it() -> None:
+    opened: asyncio.Future[Proxy] = asyncio.get_running_loop().create_future()
+
+    async def keep_open() -> None:
+        async with Proxy.open(target=local_address(1), delay=SOON, seed=1) as proxy:
+            opened.set_result(proxy)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(keep_open())
+    proxy = await opened
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ConnectionRefusedError):
+        async with connected(proxy):
+            pass
+
+
+@pytest.mark.parametrize(("latency", "jitter"), [(-0.001, 0.0), (0.0, -0.001), (float("nan"), 0.0), (0, float("inf"))])
+def test_a_delay_is_no_less_than_nothing_and_ends(latency: float, jitter: float) -> None:
+    with pytest.raises(ValueError, match="0 seconds or more"):
+        Delay(latency_seconds=latency, jitter_seconds=jitter)

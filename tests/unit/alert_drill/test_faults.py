@@ -1,0 +1,37 @@
+"""Has every alert a fault that makes it fire, or a reason why not?"""
+
+from typing import Any
+
+from observability.alert_drill.faults.process import READERS
+from observability.alert_drill.faults.registry import ELSEWHERE, FAULTS
+from observability.prometheus.build.rule_files import rule_documents
+from services.infra.admission import PLACES_PER_CONNECTION, SHARES, Priority
+from services.order.settings import OrderSettings
+from tests.stack.test_collector_alerts import FAULTS as BEHIND_THE_COLLECTOR
+
+
+def test_every_alert_has_one_fault_or_a_reason() -> None:
+    drilled = [fault.alert for fault in FAULTS]
+    assert sorted([*drilled, *ELSEWHERE]) == sorted(alerts())
+
+
+def test_what_a_drill_leaves_out_fires_in_a_test_of_the_stack() -> None:
+    assert sorted(fault.alert for fault in BEHIND_THE_COLLECTOR) == sorted(ELSEWHERE)
+
+
+def test_more_read_behind_the_lock_than_the_edge_has_places_for() -> None:
+    """Requests are turned away whatever the load of the drill is."""
+    places = PLACES_PER_CONNECTION * OrderSettings.model_fields["database_pool_size"].default
+    assert SHARES[Priority.READ] * places < READERS
+
+
+def alerts() -> set[str]:
+    """The names of all alerts."""
+    documents: Any = rule_documents().values()
+    return {
+        rule["alert"]
+        for document in documents
+        for group in document["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }

@@ -1,0 +1,62 @@
+"""Is each point given its turn, and is a round the same when it is repeated?"""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from observability.chaos.crash_point_catalog import Point, points_of
+from observability.chaos.kill_schedule import divide, plan_round, rounds_to_cover
+from services.local.endpoints import Bus, Mode
+
+POINTS = {"order": tuple(Point(f"o{number}") for number in range(20)), "inventory": (Point("i0"), Point("i1"))}
+
+
+def test_a_round_is_the_same_each_time() -> None:
+    assert plan_round(POINTS, seed=3, number=2, kills=12) == plan_round(POINTS, seed=3, number=2, kills=12)
+
+
+def test_another_seed_draws_another_order() -> None:
+    assert plan_round(POINTS, seed=3, number=0, kills=12) != plan_round(POINTS, seed=4, number=0, kills=12)
+
+
+def test_rounds_take_up_where_the_one_before_ended() -> None:
+    """Two rounds of ten are one of twenty."""
+    one = plan_round(POINTS, seed=1, number=0, kills=20)["order"]
+    share = len(plan_round(POINTS, seed=1, number=0, kills=10)["order"])
+    two = [strike for number in (0, 1) for strike in plan_round(POINTS, seed=1, number=number, kills=10)["order"]]
+    assert tuple(two) == one[: 2 * share]
+
+
+@pytest.mark.parametrize("mode", ["services", "monolith"])
+@pytest.mark.parametrize("bus", ["postgres", "nats"])
+def test_every_point_has_its_turn_within_the_promised_rounds(mode: Mode, bus: Bus) -> None:
+    points = points_of(mode, bus)
+    rounds = rounds_to_cover(points, kills=60)
+    planned = [plan_round(points, seed=5, number=number, kills=60) for number in range(rounds)]
+    for victim, own in points.items():
+        struck = {strike.point for each in planned for strike in each.get(victim, ())}
+        assert set(own) <= struck
+
+
+def test_a_point_is_struck_at_a_passage_that_it_has() -> None:
+    strikes = plan_round(POINTS, seed=1, number=0, kills=400)["order"]
+    assert {strike.passage for strike in strikes if strike.point} == {1, 2, 3}
+
+
+def test_some_of_the_later_kills_come_at_random_moments() -> None:
+    counts = Counter(strike.point is None for strike in plan_round(POINTS, seed=1, number=0, kills=600)["order"])
+    assert 0.1 < counts[True] / counts.total() < 0.3
+
+
+@given(
+    kills=st.integers(1, 500),
+    weights=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 60), min_size=1),
+)
+def test_kills_are_divided_whole(kills: int, weights: dict[str, int]) -> None:
+    """None is lost and none added, unless there are fewer than processes."""
+    shares = divide(kills, weights)
+    assert min(shares.values()) >= 1
+    if kills >= len(weights):
+        assert sum(shares.values()) == max(kills, len(weights))

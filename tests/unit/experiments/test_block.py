@@ -1,0 +1,75 @@
+"""What counts of a block, and what makes it invalid."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from observability.experiments.experiment import Demand, Metric
+from observability.experiments.runner.block import Block, Schedule, block_of
+from observability.load.generator_process import Load
+from observability.load.recorder import RequestRecord
+from observability.load.validity_checks import Gate, GateStatus
+from tests.unit.load.records import record
+
+BEHIND = Gate("backlog", GateStatus.FAILED, "9 early, 90 at the end")
+LATE = Gate("send lag", GateStatus.FAILED, "p99 9 ms, limit 3 ms")
+SOLD, KEPT = record(intended=3.0), record(intended=4.0, outcome="pending")
+TOO_LATE = record(intended=5.0, latency=2.5)
+FAILED = replace(record(intended=6.0, outcome="transport"), status=None)
+ALL = (record(intended=1.0), SOLD, SOLD, KEPT, TOO_LATE)
+
+
+def ran(
+    requests: Sequence[RequestRecord],
+    *,
+    gates: Sequence[Gate] = (),
+    metric: Metric = Metric.LATENCY,
+    respond_async: bool = False,
+) -> Block:
+    """A block of ten seconds after two of warm-up; what failed a gate says so as the generator does."""
+    failed = tuple(f"{gate.name}: {gate.sentence}" for gate in gates)
+    run = SimpleNamespace(requests=requests, gates=gates, invalid_because=failed, elapsed_seconds=12.0)
+    demand = Demand(utilisation=0.5, respond_async=respond_async)
+    schedule = Schedule(rate_per_second=1, warm_up_seconds=2, duration_seconds=10, seed=1, demand=demand)
+    return block_of(cast("Load", run), schedule, {}, metric=metric)
+
+
+def test_what_became_due_in_the_warm_up_does_not_count() -> None:
+    block = ran(ALL)
+    assert (block.orders, len(block.latencies_seconds)) == (5, 4)
+
+
+@pytest.mark.parametrize(("respond_async", "good"), [(False, 2), (True, 3)])
+def test_orders_that_are_sold_in_time_are_good_and_kept_ones_where_that_is_asked_for(
+    respond_async: bool, good: int
+) -> None:
+    block = ran(ALL, respond_async=respond_async)
+    assert (block.good_orders, block.counted_seconds) == (good, 10.0)
+    assert block.answers == {"sold": 2, "kept": 1, "sold too late": 1}
+
+
+def test_latencies_of_a_platform_that_fails_orders_or_falls_behind_are_invalid() -> None:
+    block = ran([SOLD] * 40 + [FAILED], gates=[BEHIND])
+    assert block.invalid_because == ("backlog: 9 early, 90 at the end", "1 of 41 orders failed")
+
+
+def test_its_goodput_is_not() -> None:
+    assert not ran([SOLD, FAILED], gates=[BEHIND], metric=Metric.GOODPUT).invalid_because
+
+
+def test_a_generator_that_was_late_makes_latencies_invalid_before_it_makes_goodput() -> None:
+    """Ten milliseconds are much of an answer that takes as long, and little of two seconds."""
+    late, very_late = ([record(intended=3.0, lag=lag)] for lag in (0.01, 0.03))
+    assert ran(late, gates=[LATE]).invalid_because
+    assert not ran(late, gates=[LATE], metric=Metric.GOODPUT).invalid_because
+    [why] = ran(very_late, gates=[LATE, BEHIND], metric=Metric.GOODPUT).invalid_because
+    assert why == "send lag: p99 30.00 ms, limit 20.00 ms"
+
+
+def test_a_generator_without_room_makes_either_invalid() -> None:
+    busy = Gate("generator CPU", GateStatus.FAILED, "90% of its core, limit 70%")
+    for metric in Metric:
+        assert ran([SOLD], gates=[busy], metric=metric).invalid_because == (f"{busy.name}: {busy.sentence}",)

@@ -1,0 +1,110 @@
+"""At which rate the busiest resource is as busy as wanted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from observability.experiments.experiment import Demand
+from observability.experiments.runner.block import Block, Schedule
+from observability.experiments.runner.calibration import (
+    IDLE_UTILISATION,
+    PROBE_RATE_PER_SECOND,
+    PROBE_WARM_UP_SECONDS,
+    Demands,
+    Held,
+    calibrate,
+    demands,
+    rate_for,
+)
+from tests.unit.experiments.making import BEGAN, block, pool_page, write_observation
+
+CORE = Demands(cpu_seconds=0.02, pools=(), probe_utilisation=0.3)
+POOL = Demands(cpu_seconds=0.001, pools=(Held(0.0, 0.01), Held(0.1, 0.05)), probe_utilisation=0.2)
+
+
+@pytest.mark.parametrize("utilisation", [0.2, 0.5, 0.65, 0.8, 0.95])
+@pytest.mark.parametrize("asked", [CORE, POOL], ids=["core", "pool"])
+def test_the_rate_is_the_one_at_which_the_busiest_is_so_busy(asked: Demands, utilisation: float) -> None:
+    assert asked.utilisation(rate_for(asked, utilisation)) == pytest.approx(utilisation)
+
+
+def test_on_the_core_orders_come_on_top_of_what_the_platform_does_anyway() -> None:
+    assert rate_for(CORE, 0.7) == pytest.approx((0.7 - IDLE_UTILISATION) / 0.02)
+
+
+def test_the_pool_that_is_held_longest_binds_before_the_core() -> None:
+    one, none = (Demands(0.001, pools, 0.2) for pools in (POOL.pools[:1], ()))
+    assert rate_for(POOL, 0.7) < rate_for(one, 0.7) < rate_for(none, 0.7)
+
+
+def test_what_workers_hold_anyway_is_part_of_how_busy_a_pool_is() -> None:
+    """A tenth of it, and 5 orders a second that hold it for 50 ms each, on a core as busy as the probe's."""
+    asked = Demands(cpu_seconds=0.001, pools=(Held(0.1, 0.05),), probe_utilisation=IDLE_UTILISATION + 0.005)
+    assert asked.utilisation(5.0) == pytest.approx(0.1 + 5 * 0.05)
+
+
+def test_connections_are_held_longer_on_a_busier_core() -> None:
+    busy = Demands(cpu_seconds=0.01, pools=(Held(0.0, 0.02),), probe_utilisation=0.1)
+    assert busy.utilisation(40) > 2 * busy.utilisation(20)
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.0])
+def test_beyond_what_can_be_done_the_rate_is_so_many_times_as_much(factor: float) -> None:
+    assert CORE.asked(rate_for(CORE, factor)) == pytest.approx(factor)
+    assert rate_for(CORE, factor) == pytest.approx((factor - IDLE_UTILISATION) / 0.02)
+
+
+def test_a_pool_that_is_the_limit_by_itself_is_the_one_that_more_is_asked_of() -> None:
+    assert rate_for(POOL, 2.0) == pytest.approx((2.0 - 0.1) / 0.05)
+
+
+def test_connections_that_are_held_while_the_core_has_no_time_are_no_limit() -> None:
+    """At the rate that is wanted, twenty connections of a hundred are held for an order's own time."""
+    both = Demands(cpu_seconds=0.02, pools=(Held(0.0, 0.002),), probe_utilisation=0.2)
+    assert rate_for(both, 2.0) == pytest.approx(rate_for(CORE, 2.0))
+
+
+async def test_where_more_is_asked_than_can_be_done_busier_probes_tell_what_an_order_takes(tmp_path: Path) -> None:
+    """Of a second of the core 40 ms, then 20, then 19, which is about the same."""
+    rates: list[float] = []
+    seconds = (0.04, 0.02, 0.019)
+
+    async def run(schedule: Schedule, seen: Path) -> Block:
+        write_observation(seen)
+        made = block(1, "before", [0.1] * 100).block
+        used = 9.0 * IDLE_UTILISATION + 100 * seconds[len(rates)]
+        rates.append(schedule.rate_per_second)
+        return replace(made, cpu_seconds={"shop": used})
+
+    rate = await calibrate(run, Demand(utilisation=2.0), seed=1, observation=tmp_path / "seen")
+    busy = [(0.9 - IDLE_UTILISATION) / each for each in seconds[:2]]
+    assert rates == [PROBE_RATE_PER_SECOND, *map(pytest.approx, busy)]
+    assert rate == pytest.approx((2.0 - IDLE_UTILISATION) / 0.019, abs=0.01)
+
+
+def test_a_probe_tells_what_an_order_takes_beyond_what_the_platform_does_anyway(tmp_path: Path) -> None:
+    write_observation(tmp_path / "seen")
+    probe = block(1, "before", [0.1] * 100).block
+    found = demands(probe, 100, tmp_path / "seen")
+    assert found.cpu_seconds == pytest.approx((4.5 - IDLE_UTILISATION * 9.0) / 100)
+    assert found.probe_utilisation == 0.5
+    assert len(found.pools) == 1
+
+
+def test_what_workers_hold_of_a_pool_without_orders_is_not_what_orders_ask(tmp_path: Path) -> None:
+    """A fifth of a connection for two seconds, then three fifths for eight, with 40 orders."""
+    folder = tmp_path / "seen"
+    write_observation(folder)
+    scrapes = [(0.0, 0.0), (1.0, 0.2), (2.0, 0.4), (10.0, 5.2)]
+    lines = [
+        {"at": BEGAN + at, "target": "stock", "text": pool_page(waited=0.0, calls=10 * at, held=held, limit=2)}
+        for at, held in scrapes
+    ]
+    (folder / "scrapes.jsonl").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in lines))
+    seen = {"from": BEGAN + 2.5 + PROBE_WARM_UP_SECONDS, "until": BEGAN + 10, "scheduled_rate_per_second": 5}
+    (folder / "requests.json").write_bytes(orjson.dumps({**seen, "latencies_seconds": [0.1]}))
+    (pool,) = demands(block(1, "before", [0.1] * 40).block, 40, folder).pools
+    assert pool.idle_share == pytest.approx(0.1)
+    assert pool.seconds == pytest.approx((5.2 - 0.2 * 10) / 40 / 2)

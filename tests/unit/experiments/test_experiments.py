@@ -1,0 +1,158 @@
+"""What every experiment owes, whichever file it is in."""
+
+import pkgutil
+import random
+from typing import Any
+
+import pytest
+
+from observability.experiments.experiment import NOTHING_WRONG, Kind, Metric, Setting, Variant
+from observability.experiments.registry import experiments, find_experiment
+from observability.load.errors import LoadUsageError
+from observability.network.proxy import Delay
+from observability.prometheus.build.objectives import STALE_SECONDS
+from services.local.plan import DATABASES, MODULES
+from tests.rules.rules import alerts
+
+SEEDS = range(200)
+NEIGHBOURS = {
+    "order-database",
+    "order-read_database",
+    "inventory-database",
+    "notification-database",
+    "notification-mail",
+    "order-inventory",
+}
+# Of one batch: seven statements one after the other, each there and back.
+MOST_WAYS = 14
+NAMES = tuple(experiments())
+ALERTS = frozenset(alert["alert"] for alert in alerts())
+every_experiment = pytest.mark.parametrize("name", NAMES)
+
+
+def drawn(name: str, seed: int) -> Setting:
+    """An experiment as a trial draws it."""
+    return find_experiment(name).draw(random.Random(f"{seed}:{name}"))
+
+
+def variants(name: str) -> list[Variant]:
+    """All that an experiment draws, before and after."""
+    return [variant for seed in SEEDS for variant in (drawn(name, seed).before, drawn(name, seed).after)]
+
+
+def is_sentence(text: str) -> bool:
+    return text[:1].isupper() and text.endswith(".")
+
+
+def test_an_experiment_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(LoadUsageError, match="healthy"):
+        find_experiment("no_such")
+
+
+@every_experiment
+def test_any_seed_draws_a_load_that_can_be(name: str) -> None:
+    for seed in SEEDS:
+        setting = drawn(name, seed)
+        assert setting.place
+        assert setting.demand.utilisation > 0
+        assert setting.demand.utilisation < 1 or find_experiment(name).metric is Metric.GOODPUT
+        assert setting.demand.surge >= 1
+        assert 1 <= setting.demand.lines[0] <= setting.demand.lines[1]
+
+
+@every_experiment
+def test_a_seed_draws_the_same_again(name: str) -> None:
+    assert [drawn(name, seed) for seed in SEEDS] == [drawn(name, seed) for seed in SEEDS]
+
+
+@every_experiment
+def test_seeds_draw_differently(name: str) -> None:
+    assert len({drawn(name, seed).demand for seed in SEEDS}) > 1
+
+
+@every_experiment
+def test_there_is_a_truth_where_there_is_a_bottleneck_and_only_there(name: str) -> None:
+    is_wrong = find_experiment(name).kind not in NOTHING_WRONG
+    assert all((drawn(name, seed).truth is not None) == is_wrong for seed in SEEDS)
+
+
+@every_experiment
+def test_a_bottleneck_has_a_fix(name: str) -> None:
+    if find_experiment(name).kind is not Kind.NEGATIVE:
+        assert all(drawn(name, seed).before != drawn(name, seed).after for seed in SEEDS)
+
+
+@every_experiment
+def test_the_truth_is_in_a_service_of_the_shop(name: str) -> None:
+    assert {truth.service for seed in SEEDS if (truth := drawn(name, seed).truth)} <= MODULES.keys()
+
+
+@every_experiment
+def test_the_owner_alert_is_one_that_is_committed_or_none_with_a_sentence(name: str) -> None:
+    tried = find_experiment(name)
+    assert tried.owner_alert in {*ALERTS, "none"}
+    assert is_sentence(tried.owner_alert_because)
+
+
+@every_experiment
+def test_collateral_alerts_are_few_and_each_has_a_sentence(name: str) -> None:
+    collateral = find_experiment(name).collateral
+    assert len(collateral) <= 3
+    assert collateral.keys() <= ALERTS - {find_experiment(name).owner_alert}
+    assert all(is_sentence(because) for because in collateral.values())
+
+
+@every_experiment
+def test_what_is_claimed_is_said_in_sentences(name: str) -> None:
+    tried = find_experiment(name)
+    assert tried.name == name
+    assert is_sentence(tried.hypothesis)
+    assert is_sentence(tried.fix)
+    assert tried.symptoms
+
+
+@every_experiment
+def test_adapters_are_functions_that_are_there(name: str) -> None:
+    named = {adapter for variant in variants(name) for adapter in variant.adapters.values()}
+    assert all(callable(pkgutil.resolve_name(adapter)) for adapter in named)
+
+
+@every_experiment
+def test_what_is_changed_is_a_process_or_a_database_of_the_platform(name: str) -> None:
+    for variant in variants(name):
+        assert variant.adapters.keys() <= {"order", "inventory", "order-inventory"}
+        assert variant.environment.keys() <= {*MODULES, "*"}
+        assert variant.statements.keys() <= set(DATABASES)
+
+
+@every_experiment
+def test_a_network_is_between_two_that_talk_to_each_other(name: str) -> None:
+    assert {between for variant in variants(name) for between in variant.network} <= NEIGHBOURS
+
+
+@every_experiment
+def test_what_is_observed_is_services(name: str) -> None:
+    """Only the other side of a comparison may be one process."""
+    assert {drawn(name, seed).before.mode for seed in SEEDS} == {"services"}
+
+
+@every_experiment
+def test_only_a_measurement_compares_modes(name: str) -> None:
+    modes = {drawn(name, seed).after.mode for seed in SEEDS}
+    assert modes == ({"monolith"} if find_experiment(name).kind is Kind.MEASUREMENT else {"services"})
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [{"adapters": {"order": "some:adapter"}}, {"network": {"order-inventory": Delay(latency_seconds=0.001)}}],
+)
+def test_a_monolith_has_neither_adapters_nor_an_inventory_elsewhere(impossible: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="monolith"):
+        Variant(mode="monolith", **impossible)
+
+
+def test_every_consumer_is_slow_under_some_seed_and_never_as_slow_as_the_objective() -> None:
+    found = variants("slow_consumer")
+    networks = {between: delay for variant in found for between, delay in variant.network.items()}
+    assert networks.keys() == {"order-read_database", "notification-database"}
+    assert max(delay.latency_seconds for delay in networks.values()) * MOST_WAYS < STALE_SECONDS / 10
