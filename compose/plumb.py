@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 
 SECRETS = Path("/run/secrets")
 FILE = Path("/tmp/endpoints.json")  # noqa: S108  # a tmpfs of this container alone

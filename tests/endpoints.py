@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 
 
 def write_endpoints(dsns: Mapping[str, str], folder: Path) -> Path:

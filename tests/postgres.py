@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from services.infra.migrations import migrate
-from services.local.databases import Databases
-from services.local.postgres import PostgresStart, start_postgres
-from services.local.scratch import Scratch
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.databases import Databases
+from services.local.servers.postgres import PostgresStart, start_postgres
 
 SERVICES = Path(__file__).parents[1] / "services"
 CONSUMER = SERVICES / "infra/messaging/consumer_migrations"

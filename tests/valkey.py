@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.local.scratch import Scratch
-from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
 
 
 @pytest.fixture

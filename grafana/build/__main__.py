@@ -7,9 +7,9 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana.build import dependencies, events, overview, runtime, service
-from grafana.build.board import assemble
-from grafana.build.panel import Board
+from grafana.build.boards import dependencies, events, overview, runtime, service
+from grafana.build.boards.board import assemble
+from grafana.build.lib.panel import Board
 
 BOARDS = (overview.BOARD, service.BOARD, dependencies.BOARD, events.BOARD, runtime.BOARD)
 DASHBOARDS = Path(__file__).parents[1] / "dashboards"

@@ -22,7 +22,7 @@ from observability.testbed.monitoring.exporter import postgres_exporter
 from observability.testbed.monitoring.servers import MonitoringOptions, monitoring
 from observability.testbed.monitoring.webhook import Webhook, webhook
 from observability.testbed.process_group import House, HouseOptions
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 # Stock that is set aside and forgotten comes back within the row.
 SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}

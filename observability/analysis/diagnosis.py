@@ -6,15 +6,15 @@ from enum import StrEnum
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
+from observability.analysis.detectors.blocking_call import unexplained_stillness
+from observability.analysis.detectors.candidate import LEAST_SHARE, Suspect
+from observability.analysis.detectors.registry import find_suspects
+from observability.analysis.detectors.retries import retries_in_words
 from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, rate_per_second, requests_of, whole_seconds
 from observability.analysis.resources import database_seconds, utilisation
-from observability.analysis.suspects.blocking_call import unexplained_stillness
-from observability.analysis.suspects.finding import find_suspects
-from observability.analysis.suspects.retries import retries_in_words
-from observability.analysis.suspects.suspect import LEAST_SHARE, Suspect
 from observability.analysis.trees import Forest
 from observability.analysis.whatif import Prediction, predict, unchanged
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from observability.analysis.clock_skew import repair
 from observability.analysis.critical_path import Segment, critical_path
-from observability.analysis.repair import repair
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node, Trace
 

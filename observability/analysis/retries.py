@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from observability.analysis.critical_path import Segment
-from observability.analysis.endings import failed, gave_up, is_resend, was_redirected
+from observability.analysis.span_status import failed, gave_up, is_resend, was_redirected
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 

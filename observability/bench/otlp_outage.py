@@ -20,8 +20,8 @@ from observability.load.orders import PlannedOrder
 from observability.load.runner import run_closed
 from observability.network.proxy import Address, Delay, Fault, Proxy
 from services.infra.address import parse_address
-from services.local.endpoints import Endpoints
-from services.local.ports import free_port, local_address
+from services.local.platform.endpoints import Endpoints
+from services.local.servers.ports import free_port, local_address
 
 COLLECTING = "collecting"
 # Each way, and so narrow that a batch of spans takes longer than the next one takes to come.

@@ -23,10 +23,10 @@ from observability.telemetry import setup
 from observability.telemetry.telemetry import Telemetry
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
-from services.local.databases import Databases
-from services.local.plan import base_environment
-from services.local.postgres import PostgresStart, start_postgres
-from services.local.scratch import Scratch
+from services.local.platform.plan import base_environment
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.databases import Databases
+from services.local.servers.postgres import PostgresStart, start_postgres
 from services.order.adapters.page_token import encode_page_token
 from services.order.adapters.summaries import PostgresSummaries
 from services.order.api import DEFAULT_PAGE_SIZE, ListOrders

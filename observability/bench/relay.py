@@ -26,10 +26,10 @@ from services.infra.messaging.open_log import open_log
 from services.infra.messaging.outbox import Outbox
 from services.infra.messaging.relay import BATCH_SIZE, Relay
 from services.infra.postgres import Database
-from services.local.plan import base_environment
-from services.local.postgres_binaries import find_postgres_binaries
+from services.local.platform.plan import base_environment
+from services.local.servers.postgres_binaries import find_postgres_binaries
 from services.order.migrate import LOG_MIGRATIONS, MIGRATIONS
-from services.order.publishing import message_of
+from services.order.workers.event_messages import message_of
 
 FOLDERS = {"order": MIGRATIONS, "event_log": LOG_MIGRATIONS}
 STEP_SECONDS = 30.0  # as a worker gives a step

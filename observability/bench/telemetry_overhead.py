@@ -24,9 +24,9 @@ from observability.load.orders import PlannedOrder
 from observability.load.runner import run_closed
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
-from services.local.endpoints import Endpoints
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 
 NO_TRACES = {"OTEL_SDK_DISABLED": "true"}
 NO_METRICS = {"OTEL_METRICS_EXPORTER": "none"}

@@ -18,7 +18,7 @@ from observability.chaos.table_dump import keep_databases
 from observability.chaos.workload import Traffic, TrafficOptions
 from observability.testbed.process_group import QUICK, House, HouseOptions
 from observability.testbed.program import Life
-from services.local.endpoints import Bus, Mode
+from services.local.platform.endpoints import Bus, Mode
 
 # An event log that loses its end loses so many events.
 LOST_EVENTS = 5

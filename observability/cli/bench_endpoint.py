@@ -14,8 +14,8 @@ from observability.bench.otlp_outage import COLLECTING, Block, measure, of, rati
 from observability.bench.telemetry_overhead import BenchOptions
 from observability.load.errors import LoadError
 from observability.testbed.errors import TestbedError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 
 def bench_endpoint(

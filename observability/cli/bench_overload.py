@@ -14,8 +14,8 @@ from observability.demo.folders import make_run_directory, remove_run_directory,
 from observability.experiments.runner.errors import TrialError
 from observability.load.errors import LoadError
 from observability.testbed.errors import TestbedError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 FORMAT = "plumbline-bench-overload/1"
 _EXIT_FAILED = 1

@@ -25,8 +25,8 @@ from observability.demo.folders import make_run_directory, remove_run_directory,
 from observability.load.errors import LoadError
 from observability.testbed.errors import TestbedError
 from services.kernel.errors import ServiceError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 FORMAT = "plumbline-bench-read-model/1"
 QUANTILES = (0.50, 0.95, 0.99)

@@ -12,8 +12,8 @@ from rich.table import Table
 from observability.bench.load_shedding import Cost, measure
 from observability.bench.telemetry_overhead import BenchOptions
 from observability.load.errors import LoadError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 
 def bench_rejection(

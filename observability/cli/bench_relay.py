@@ -19,8 +19,8 @@ from observability.load.errors import LoadError, LoadUsageError
 from observability.testbed.errors import TestbedError
 from services.infra.messaging.relay import BATCH_SIZE
 from services.kernel.errors import ServiceError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 FORMAT = "plumbline-bench-relay/1"
 _EXIT_FAILED = 1

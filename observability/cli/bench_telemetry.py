@@ -13,8 +13,8 @@ from observability.bench.telemetry_overhead import VARIANTS, BenchOptions, Block
 from observability.bench.telemetry_overhead import ratio as ratio_of
 from observability.bench.telemetry_overhead import share as share_of
 from observability.load.errors import LoadError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 
 def bench_telemetry(

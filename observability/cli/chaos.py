@@ -26,9 +26,9 @@ from observability.cli.group import new_app
 from observability.load.errors import LoadError
 from observability.network.proxy import Fault
 from observability.testbed.errors import TestbedError
-from services.local.endpoints import Bus, Mode
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.platform.endpoints import Bus, Mode
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 Result = TypeVar("Result")
 

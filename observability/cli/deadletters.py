@@ -21,14 +21,14 @@ from services.infra.messaging.consumer import Handle
 from services.infra.messaging.dead_letters import DeadLetter, DeadLetters
 from services.infra.postgres import Database
 from services.kernel.errors import ServiceError
-from services.local.endpoints import Endpoints
-from services.local.signals import Interrupted, run_interruptible
+from services.local.platform.endpoints import Endpoints
+from services.local.processes.signals import Interrupted, run_interruptible
 from services.notification.adapters.postgres import record, send_again
 from services.notification.consumers.order_events import OrderEvents as NotificationEvents
 from services.order.adapters.sagas import ParkedSaga, PostgresSagas
 from services.order.adapters.summaries import project
 from services.order.consumers.order_summaries import OrderEvents as SummaryEvents
-from services.order.driver import DRIVER
+from services.order.workers.saga_worker import DRIVER
 
 Consumer = Literal["order_summaries", "notification", "send_confirmations", "saga_driver"]
 

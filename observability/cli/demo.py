@@ -18,9 +18,9 @@ from observability.report.demo.terminal import print_demo
 from observability.report.experiment.files import write_report
 from observability.report.experiment.terminal import print_trial
 from observability.testbed.errors import TestbedError
-from services.local.endpoints import Bus, Mode
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.platform.endpoints import Bus, Mode
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 _EXPERIMENT = "n_plus_one"
 _EXIT_FAILED = 1

@@ -14,8 +14,8 @@ from observability.alert_drill.faults.registry import ELSEWHERE, FAULTS
 from observability.chaos.campaigns.kill import write_whole
 from observability.load.errors import LoadError
 from observability.testbed.errors import TestbedError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 _EXIT_FAILED = 2
 _EXIT_SIGNAL_BASE = 128

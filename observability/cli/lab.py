@@ -32,8 +32,8 @@ from observability.load.errors import LoadError
 from observability.report.experiment.files import write_report, write_summary
 from observability.report.experiment.summary import ratio_text, summary_line
 from observability.testbed.errors import TestbedError
-from services.local.errors import LocalError
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
 
 T = TypeVar("T")
 MOST_SIGNIFICANT = 0.15

@@ -16,10 +16,10 @@ from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.open_log import open_log
 from services.infra.postgres import Database
 from services.kernel.errors import ServiceError
-from services.local.endpoints import Endpoints
-from services.local.signals import Interrupted, run_interruptible
+from services.local.platform.endpoints import Endpoints
+from services.local.processes.signals import Interrupted, run_interruptible
 from services.order.adapters.summaries_rebuild import RebuildRunning, alone
-from services.order.rebuild import LogIncomplete, Rebuild, Rebuilt
+from services.order.workers.rebuild import LogIncomplete, Rebuild, Rebuilt
 
 DATABASE = "order_read"
 POOL_SIZE = 2

@@ -13,8 +13,8 @@ from observability.load.errors import LoadError, LoadUsageError
 from observability.network.proxy import MOST_CONNECTIONS, Delay, Fault, Proxy
 from services.infra.address import Address, is_loopback, parse_address
 from services.infra.lifecycle import write_ready_file
-from services.local.ports import local_address
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.signals import Interrupted, run_interruptible
+from services.local.servers.ports import local_address
 
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2

@@ -19,7 +19,7 @@ from observability.receiver.otlp_client import (
     send_with_retries,
 )
 from observability.receiver.otlp_json import count_spans, from_json_line
-from services.local.plan import forward_settings
+from services.local.platform.plan import forward_settings
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 PATTERN = "*trace*.jsonl"

@@ -19,12 +19,12 @@ from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
 from observability.testbed.monitoring.exporter import postgres_exporter
 from observability.testbed.monitoring.servers import MonitoringOptions, monitoring, require_programs
-from services.local.endpoints import Bus, Endpoints, Mode, remove_stale
-from services.local.errors import LocalError
-from services.local.plan import PlatformOptions, forward_settings
-from services.local.platform import Platform
-from services.local.ports import PURPOSES
-from services.local.signals import Interrupted, run_interruptible
+from services.local.platform.endpoints import Bus, Endpoints, Mode, remove_stale
+from services.local.platform.plan import PlatformOptions, forward_settings
+from services.local.platform.platform import Platform
+from services.local.processes.errors import LocalError
+from services.local.processes.signals import Interrupted, run_interruptible
+from services.local.servers.ports import PURPOSES
 
 AfterStart = Callable[[Endpoints], Awaitable[None]]
 Watching = Callable[[Platform, PlatformOptions], AbstractAsyncContextManager[Mapping[str, str]]]

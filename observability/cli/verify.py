@@ -18,7 +18,7 @@ from observability.invariants.verification import verify as verify_target
 from observability.load.errors import LoadError
 from observability.load.target import find_endpoints
 from services.kernel.errors import ServiceError
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 
 _EXIT_VIOLATED = 1
 _EXIT_FAILED = 2

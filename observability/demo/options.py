@@ -6,7 +6,7 @@ from pathlib import Path
 from observability.load.capacity import Capacity
 from observability.load.errors import LoadUsageError
 from observability.load.figures import rounded_down
-from services.local.endpoints import Bus, Mode
+from services.local.platform.endpoints import Bus, Mode
 
 # All spans of a demo are read into memory to check that none is missing: about 20 kB an order.
 MAXIMUM_ORDERS = 20_000

@@ -34,9 +34,9 @@ from observability.report.demo.page import render
 from observability.report.demo.result import DemoResult, Phases
 from observability.testbed.environment import describe_environment
 from observability.testbed.side_effects import Aftermath, wait_for_effects
-from services.local.endpoints import Endpoints
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 
 # Enough for every span of the largest demo: none may be rotated away.
 _RECEIVER_FILES = "64"

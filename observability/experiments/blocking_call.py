@@ -21,7 +21,7 @@ from services.infra.postgres import Database
 from services.inventory.adapters.postgres import PostgresStock, PostgresStockTransaction
 from services.inventory.api import Reservation
 from services.inventory.domain.reservation import Decision
-from services.order.adapters.history import History
+from services.order.adapters.event_store import History
 from services.order.adapters.postgres import PostgresOrders
 from services.order.api import PlaceOrder
 from services.order.domain.order import Change, Order

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.network.proxy import Delay
-from services.local.endpoints import Mode
+from services.local.platform.endpoints import Mode
 
 
 class Kind(StrEnum):

@@ -15,7 +15,7 @@ from services.infra.postgres import Database
 from services.notification.adapters.folder import FolderSender
 from services.notification.adapters.mail import Addresses
 from services.notification.api import Notification
-from services.order.adapters.history import History
+from services.order.adapters.event_store import History
 from services.order.adapters.postgres import PostgresOrders
 from services.order.api import OrderState
 from services.order.domain.order import Change, Order

@@ -16,7 +16,7 @@ from observability.invariants.snapshot_reader import Reader
 from observability.invariants.target import Tally
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.message import LogState, Message
-from services.order.publishing import message_of
+from services.order.workers.event_messages import message_of
 
 I6 = "every stored event is in the log, once, as it was stored, and in order of its order's versions"
 READ_LIMIT = 1_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from observability.load.errors import LoadError, LoadUsageError
-from services.local.endpoints import Endpoints, newest_running
+from services.local.platform.endpoints import Endpoints, newest_running
 
 UP_DIRECTORY = Path("out/up")
 # The edge is served by the order process, and in one process by the monolith.

@@ -25,7 +25,7 @@ from typing import TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from observability.network.loss import Loss
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 Address: TypeAlias = tuple[str, int]
 

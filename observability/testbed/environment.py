@@ -14,7 +14,7 @@ import psutil
 from observability.load.host_usage import HostUse
 from observability.testbed.errors import TestbedError
 from services.infra.messaging.nats_log import can_sync_always
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 
 _TIMEOUT_SECONDS = 5.0
 

@@ -12,7 +12,7 @@ from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 
 from observability.network.proxy import Address
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 _NAME = "mail.lab.example"
 

@@ -18,10 +18,9 @@ from observability.testbed.errors import TestbedError
 from observability.testbed.program import Life, Program
 from services.infra.rpc.client import open_channel
 from services.inventory.rpc.client import InventoryClient
-from services.local.endpoints import Bus, Mode
-from services.local.errors import PortTaken
-from services.local.foundation import Foundation
-from services.local.plan import (
+from services.local.platform.endpoints import Bus, Mode
+from services.local.platform.foundation import Foundation
+from services.local.platform.plan import (
     MODULES,
     PlatformOptions,
     inventory_settings,
@@ -29,7 +28,8 @@ from services.local.plan import (
     notification_settings,
     order_settings,
 )
-from services.local.ports import PURPOSES, Ports, documented_ports, local_address
+from services.local.processes.errors import PortTaken
+from services.local.servers.ports import PURPOSES, Ports, documented_ports, local_address
 
 # Below the range from which the system takes the ports of outgoing connections: a process that is started again must
 # find its port free.

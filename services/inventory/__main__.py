@@ -13,8 +13,7 @@ from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
 from services.inventory.adapters.postgres import PostgresStock
-from services.inventory.bootstrap import StockAdapter
-from services.inventory.opening import open_inventory
+from services.inventory.bootstrap import StockAdapter, open_inventory
 from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.inventory.rpc.translate import ERRORS
 from services.inventory.settings import InventorySettings

@@ -1,6 +1,7 @@
 """The composition root of inventory: the only place that knows its concrete adapters."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
 from services.infra.cache import Cache, Store
 from services.infra.postgres import Database
+from services.infra.readiness import Check
+from services.infra.schema import schema_check
 from services.infra.worker import Worker
 from services.inventory.adapters.hint_codec import HintCodec
 from services.inventory.adapters.postgres import PostgresStock
@@ -22,8 +25,10 @@ from services.inventory.application.inventory import InventoryApplication
 from services.inventory.application.queries.check_availability import CheckAvailabilityHandler
 from services.inventory.application.queries.get_stock import GetStockHandler
 from services.inventory.application.queries.get_stock_hints import GetStockHintsHandler
-from services.inventory.self_check import SelfCheck
-from services.inventory.sweeper import Sweeper
+from services.inventory.migrate import MIGRATIONS
+from services.inventory.settings import InventorySettings
+from services.inventory.workers.self_check import SelfCheck
+from services.inventory.workers.sweeper import Sweeper
 from services.kernel.errors import Internal
 
 Command = TypeVar("Command")
@@ -96,3 +101,32 @@ def bootstrap_inventory(
         Worker("self-check", SelfCheck(stock=stock, telemetry=telemetry).step, telemetry=telemetry),
     )
     return InventoryParts(application=application, workers=workers, sweeper=sweeper)
+
+
+async def open_inventory(
+    settings: InventorySettings,
+    *,
+    telemetry: Telemetry,
+    stack: AsyncExitStack,
+    stock_adapter: StockAdapter = PostgresStock,
+) -> tuple[InventoryParts, Mapping[str, Check]]:
+    """Return inventory, and what must answer for it to be ready. The cache need not: it may be away at any time."""
+    dsn = settings.database_dsn.get_secret_value()
+    database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
+    stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    hint_store = None
+    if cache_url := settings.cache_url.get_secret_value():
+        from services.infra.valkey_store import ValkeyStore  # noqa: PLC0415 - 0.1 s that is for nothing without a cache
+
+        hint_store = ValkeyStore.open(cache_url, telemetry=hint_telemetry(telemetry))
+        stack.push_async_callback(hint_store.close)
+    parts = bootstrap_inventory(
+        database=database,
+        telemetry=telemetry,
+        reservation_ttl_seconds=settings.reservation_ttl_seconds,
+        sweep_seconds=settings.sweep_seconds,
+        hint_store=hint_store,
+        hint_lifetime_seconds=settings.hint_lifetime_seconds,
+        stock_adapter=stock_adapter,
+    )
+    return parts, {"inventory database": schema_check(database, MIGRATIONS)}

@@ -15,13 +15,13 @@ from services.infra.http_server import ADMIN, HttpServer, edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
-from services.inventory.opening import open_inventory
+from services.inventory.bootstrap import open_inventory
 from services.inventory.rpc import server as inventory_rpc
 from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
 from services.inventory.settings import InventorySettings
-from services.notification.opening import open_notification
+from services.notification.bootstrap import open_notification
 from services.notification.settings import NotificationSettings
-from services.order.opening import open_order
+from services.order.bootstrap import open_order
 from services.order.rpc import server as order_rpc
 from services.order.rpc.translate import ERRORS as ORDER_ERRORS
 from services.order.settings import OrderContextSettings

@@ -11,8 +11,7 @@ from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
 from services.infra.settings import read_settings
 from services.notification.application.ports import Sender
-from services.notification.bootstrap import make_sender
-from services.notification.opening import open_notification
+from services.notification.bootstrap import make_sender, open_notification
 from services.notification.settings import NotificationSettings
 
 

@@ -19,8 +19,7 @@ from services.infra.settings import read_settings
 from services.inventory.api import InventoryService
 from services.inventory.rpc.client import InventoryClient
 from services.order.adapters.postgres import PostgresOrders
-from services.order.bootstrap import OrdersAdapter
-from services.order.opening import open_order
+from services.order.bootstrap import OrdersAdapter, open_order
 from services.order.rpc.server import SERVICE, OrderServicer
 from services.order.rpc.translate import ERRORS
 from services.order.settings import OrderSettings

@@ -1,7 +1,9 @@
 """The composition root of orders: the only place that knows its concrete adapters."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -10,14 +12,17 @@ from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
 from services.infra.messaging.consumer import Consumer, Handle
 from services.infra.messaging.log import EventLog
+from services.infra.messaging.open_log import open_log
 from services.infra.messaging.outbox import Outbox
 from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
+from services.infra.readiness import Check
+from services.infra.schema import schema_check
 from services.infra.worker import Worker
 from services.inventory.api import InventoryService
 from services.kernel.clock import Clock, utc_now
 from services.kernel.errors import Internal
-from services.order.adapters.history import History
+from services.order.adapters.event_store import History
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.sagas import PostgresSagas
 from services.order.adapters.summaries import PostgresSummaries, project
@@ -31,8 +36,10 @@ from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
 from services.order.consumers.order_summaries import CONSUMER, OrderEvents
-from services.order.driver import SagaDriver
-from services.order.publishing import DESTINATION, message_of
+from services.order.migrate import MIGRATIONS
+from services.order.settings import OrderContextSettings
+from services.order.workers.event_messages import DESTINATION, message_of
+from services.order.workers.saga_worker import SagaDriver
 
 Command = TypeVar("Command")
 Result = TypeVar("Result")
@@ -140,3 +147,40 @@ def projection(read_database: Database, log: EventLog, telemetry: Telemetry) -> 
 def traceparent_of(saga: Saga) -> str:
     """Return where a saga comes from."""
     return saga.traceparent
+
+
+async def open_order(
+    settings: OrderContextSettings,
+    *,
+    inventory: InventoryService,
+    telemetry: Telemetry,
+    stack: AsyncExitStack,
+    orders_adapter: OrdersAdapter = PostgresOrders,
+) -> tuple[OrderParts, Mapping[str, Check]]:
+    """Return orders, and what must answer for them to be ready.
+
+    The read model and the log may be away: orders are then still taken, and their events wait in the outbox.
+    """
+    open_database = partial(Database.open, telemetry=telemetry)
+    database = await open_database(settings.database_dsn.get_secret_value(), pool_size=settings.database_pool_size)
+    stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    read_database = await open_database(
+        settings.read_database_dsn.get_secret_value(), pool_size=settings.read_database_pool_size, name="order_read"
+    )
+    stack.push_async_callback(read_database.close, timeout_seconds=settings.drain_grace_seconds)
+    log = await open_log(
+        settings.event_log_url.get_secret_value(),
+        telemetry=telemetry,
+        allow_unsafe_sync=settings.event_log_allow_unsafe_sync,
+    )
+    stack.push_async_callback(log.close)
+    parts = bootstrap_order(
+        database=database,
+        read_database=read_database,
+        log=log,
+        inventory=inventory,
+        telemetry=telemetry,
+        grace_seconds=settings.saga_grace_seconds,
+        orders_adapter=orders_adapter,
+    )
+    return parts, {"order database": schema_check(database, *MIGRATIONS)}

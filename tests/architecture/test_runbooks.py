@@ -8,7 +8,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from services.inventory.settings import InventorySettings
-from services.local.plan import MODULES
+from services.local.platform.plan import MODULES
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderSettings
 from tests.runbooks import ROOT, Runbook, runbooks

@@ -30,7 +30,7 @@ from services.inventory.bootstrap import bootstrap_inventory, hint_telemetry
 from services.inventory.rpc import server as inventory_rpc
 from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
-from services.inventory.sweeper import Sweeper
+from services.inventory.workers.sweeper import Sweeper
 from services.kernel.money import Money
 from services.notification.bootstrap import NotificationParts, bootstrap_notification
 from services.order import api as order_api

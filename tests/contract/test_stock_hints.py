@@ -22,7 +22,7 @@ from services.inventory.api import (
     StockHint,
 )
 from services.kernel.errors import InvalidField
-from services.local.valkey import EmbeddedValkey
+from services.local.servers.valkey import EmbeddedValkey
 from tests.contract.shop import LOOPBACK, Mode, Shop, open_shop, request_id, reserve, stock
 from tests.postgres import PostgresServer
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from grafana.build.__main__ import BOARDS
-from grafana.build.board import TITLES, assemble
-from grafana.build.panel import Board, Heading, Row
-from grafana.build.quantiles import UNTRACED
+from grafana.build.boards.board import TITLES, assemble
+from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.lib.quantiles import UNTRACED
 from observability.testbed.monitoring.panels import dashboards, panels
 
 DASHBOARDS = {dashboard["uid"]: dashboard for dashboard in dashboards()}

@@ -25,7 +25,7 @@ from services.inventory.api import Reservation, ReservationState, StockLevel
 from services.inventory.domain.reservation import Movement
 from services.kernel.clock import utc_now
 from services.kernel.errors import Overloaded
-from services.order.adapters.history import History
+from services.order.adapters.event_store import History
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.summaries import PostgresSummaries
 from services.order.api import PlaceOrder

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from services.local.endpoints import Endpoints
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 from tests.e2e.services import Services
 from tests.e2e.stock import fill_shelves
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.local.endpoints import Endpoints
-from services.local.plan import (
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import (
     MODULES,
     EventLogAddress,
     base_environment,
@@ -21,7 +21,7 @@ from services.local.plan import (
     notification_settings,
     order_settings,
 )
-from services.local.ports import Ports
+from services.local.servers.ports import Ports
 from tests.patience import PATIENCE_SECONDS
 
 

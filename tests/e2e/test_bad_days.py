@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from services.infra import program
-from services.local.endpoints import Endpoints
-from services.local.plan import EventLogAddress, base_environment, order_stores
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import EventLogAddress, base_environment, order_stores
 from services.order.__main__ import command
 from tests.full import in_full
 from tests.patience import PATIENCE_SECONDS

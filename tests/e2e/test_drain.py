@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 from tests.e2e.conftest import SPANS_LEAVE_SOON
 from tests.e2e.customers import ANSWER_SECONDS, Customer
 from tests.e2e.services import Services

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 from tests.e2e.customers import CUSTOMER
 from tests.e2e.stock import PLENTY, SHORT, SHORT_QUANTITY
 from tests.patience import PATIENCE_SECONDS

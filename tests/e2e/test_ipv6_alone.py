@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.local.endpoints import Endpoints
-from services.local.plan import base_environment
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import base_environment
 from tests.patience import PATIENCE_SECONDS
 
 PLUMB = str(Path(sys.executable).with_name("plumb"))

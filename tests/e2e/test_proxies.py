@@ -13,8 +13,8 @@ import pytest
 from observability.load.outcomes import OutcomeKind
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 from tests.e2e.customers import ANSWER_SECONDS, Customer
 from tests.e2e.stock import PLENTY
 from tests.patience import PATIENCE_SECONDS

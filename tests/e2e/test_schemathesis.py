@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.local.endpoints import Endpoints
+from services.local.platform.endpoints import Endpoints
 from tests.e2e.customers import CUSTOMER
 
 # Of each operation in each phase, and of chains of them; a thousand make some ten thousand requests.

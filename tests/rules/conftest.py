@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from services.local.endpoints import Mode
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.endpoints import Mode
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 
 
 @asynccontextmanager

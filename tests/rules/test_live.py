@@ -21,7 +21,7 @@ from observability.testbed.monitoring.servers import (
     monitoring,
 )
 from observability.testbed.monitoring.webhook import Notice, Webhook, webhook
-from services.local.platform import Platform
+from services.local.platform.platform import Platform
 from tests.dashboards.promql import Selector, selectors
 from tests.patience import PATIENCE_SECONDS
 from tests.rules.conftest import running

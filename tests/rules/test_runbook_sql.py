@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from services.local.platform import Platform
+from services.local.platform.platform import Platform
 from tests.runbooks import Runbook, runbooks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

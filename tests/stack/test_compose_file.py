@@ -13,7 +13,7 @@ import yaml
 
 from services.infra.lifecycle import LAST_LINE_SECONDS
 from services.infra.settings import RunnableSettings
-from services.local.postgres import SETTINGS
+from services.local.servers.postgres import SETTINGS
 from tests.stack.programs import ROOT, compose, run
 
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")

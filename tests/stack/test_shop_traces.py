@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from observability.analysis.otlp import SpansRead, read_spans
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 from tests.e2e.customers import ANSWER_SECONDS, Customer
 from tests.e2e.stock import fill_shelves
 from tests.stack.collector import TO_FILE, Collector, collector

@@ -11,7 +11,7 @@ import aiohttp
 from observability.alert_drill.fault_context import Scene
 from observability.testbed.background_task import going_on
 from observability.testbed.errors import TestbedError
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 SHOPPERS = 4
 ANSWER_SECONDS = 10.0

@@ -11,7 +11,7 @@ from observability.alert_drill.fault_context import Begin, Scene
 from observability.alert_drill.faults.traffic import as_customer
 from observability.load.stock_plan import Delivery
 from observability.load.stocking import stock_shop
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 LOCKED_SKU = "DRILL-LOCKED"
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from observability.alert_drill.fault_context import Begin, Scene
-from services.local.ports import free_port, local_address
+from services.local.servers.ports import free_port, local_address
 
 # Two series on each side: Prometheus cannot tell which belongs to which.
 WRONG_RULE = {"groups": [{"name": "wrong", "rules": [{"record": "shop:wrong:ratio", "expr": "up / on () up"}]}]}

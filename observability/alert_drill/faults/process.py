@@ -17,7 +17,7 @@ from observability.alert_drill.faults.database import locked
 from observability.alert_drill.faults.rpc import restarted
 from observability.testbed.background_task import going_on
 from services.inventory.api import ReserveStock, StockLine
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 # More than a pool has.
 FLOOD_CONNECTIONS = 24

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from observability.alert_drill.fault_context import Scene
 from observability.network.proxy import Delay, Fault, Proxy
 from observability.testbed.background_task import going_on
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 # Some of the calls, each of ten milliseconds, are under way then, and too few of them for the breaker.
 CUT_EVERY_SECONDS = 0.15

@@ -9,7 +9,7 @@ import aiohttp
 
 from observability.alert_drill.fault_context import Scene
 from observability.testbed.background_task import going_on
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 ANSWER_SECONDS = 15.0
 TIMES = 40

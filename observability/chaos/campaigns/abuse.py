@@ -33,8 +33,8 @@ from observability.testbed.process_group import QUICK, House, HouseOptions
 from observability.testbed.requests import Line, Place
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.endpoints import Bus
-from services.local.ports import local_address
+from services.local.platform.endpoints import Bus
+from services.local.servers.ports import local_address
 
 ATTACKERS = "observability.chaos.attackers"
 # What an attack of the platform's own parts is, beside those of hostile clients.

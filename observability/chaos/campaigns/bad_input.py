@@ -32,7 +32,7 @@ from observability.testbed.process_group import PLAIN, House, HouseOptions
 from services.infra.rpc.client import OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.inventory.rpc.server import SERVICE as INVENTORY
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 from services.order.rpc.server import SERVICE as ORDER
 
 AT_ONCE = 8

@@ -21,7 +21,7 @@ from observability.testbed.process_group import PLAIN, House, HouseOptions
 from observability.testbed.requests import Cancel, Line, Place
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.endpoints import Bus
+from services.local.platform.endpoints import Bus
 
 ORDERS = 600
 AT_ONCE = 20

@@ -16,7 +16,7 @@ from observability.chaos.crash_point_catalog import OUTSIDE, points_of
 from observability.chaos.kill_round import Round, RoundOptions, RoundResult
 from observability.chaos.process_killer import Death
 from observability.testbed.errors import TestbedError
-from services.local.endpoints import Bus, Mode
+from services.local.platform.endpoints import Bus, Mode
 
 KILLS_A_ROUND = 60
 # Rounds beyond the planned ones, for points that were missed each time.

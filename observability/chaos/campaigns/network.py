@@ -21,8 +21,8 @@ from observability.network.proxy import Delay, Fault, Proxy, rerouted
 from observability.testbed.api_clients import ATTEMPT_SECONDS, Edge, open_edges
 from observability.testbed.process_group import QUICK, House, HouseOptions
 from observability.testbed.requests import EdgeName
-from services.local.endpoints import Bus
-from services.local.ports import local_address
+from services.local.platform.endpoints import Bus
+from services.local.servers.ports import local_address
 
 FAULT_SECONDS = 6.0
 REST_SECONDS = 4.0

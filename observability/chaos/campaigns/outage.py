@@ -29,7 +29,7 @@ from observability.load.stocking import stock_shop
 from observability.testbed.process_group import PLAIN, House, HouseOptions
 from services.infra.circuit_breaker import Policy
 from services.inventory.rpc.server import SERVICE
-from services.local.ports import local_address
+from services.local.servers.ports import local_address
 
 BEFORE_SECONDS = 10.0
 AWAY_SECONDS = 30.0

@@ -18,7 +18,7 @@ from observability.chaos.history import History
 from observability.testbed.errors import TestbedError
 from observability.testbed.process_group import QUICK, SECOND_ORDER, House, HouseOptions
 from observability.testbed.program import Life
-from services.local.endpoints import Bus
+from services.local.platform.endpoints import Bus
 
 # A lease, the wait of who does not have it, and a transaction that stands still until PostgreSQL ends it (10 s).
 TAKEOVER_SECONDS = 30.0

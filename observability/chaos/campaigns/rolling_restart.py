@@ -27,8 +27,8 @@ from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_
 from observability.testbed.requests import Answer, Line, Place, Read
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.endpoints import Bus
-from services.local.ports import local_address
+from services.local.platform.endpoints import Bus
+from services.local.servers.ports import local_address
 
 REPLICAS = {"inventory": ("inventory", SECOND_INVENTORY), "order": ("order", SECOND_ORDER)}
 SKUS = tuple(f"ROLLING{number}" for number in range(20))

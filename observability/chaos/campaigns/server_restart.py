@@ -12,7 +12,7 @@ from observability.chaos.history import History
 from observability.load.orders import stream
 from observability.testbed.errors import TestbedError
 from observability.testbed.process_group import QUICK, House, HouseOptions
-from services.local.endpoints import Bus, Mode
+from services.local.platform.endpoints import Bus, Mode
 
 Break = Literal["postgres-restart", "broker-wipe", "broker-kill"]
 # Between two breaks the load goes on for so long.

@@ -23,7 +23,7 @@ from observability.testbed.process_group import PLAIN, House, HouseOptions
 from observability.testbed.requests import KeptOrder, Line, Place
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.endpoints import Bus, Mode
+from services.local.platform.endpoints import Bus, Mode
 
 IN_STOCK = 100
 ORDERS = 400

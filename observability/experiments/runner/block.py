@@ -26,7 +26,7 @@ from observability.load.result import STOPPED_EARLY
 from observability.load.validity_checks import generator_failures, send_lag_gate
 from observability.testbed.process_metrics import open_processes
 from observability.testbed.side_effects import wait_for_effects
-from services.local.plan import DATABASES
+from services.local.platform.plan import DATABASES
 
 # Latencies of orders that fail are those of another path through the code.
 MOST_FAILED = 0.02

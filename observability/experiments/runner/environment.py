@@ -7,7 +7,7 @@ from importlib.metadata import version
 from observability.experiments.runner.errors import TrialError
 from observability.experiments.runner.testbed import memory_with_room, platform_cpus
 from observability.testbed.environment import describe_hardware
-from services.local.postgres_binaries import find_postgres_binaries
+from services.local.servers.postgres_binaries import find_postgres_binaries
 
 _TIMEOUT_SECONDS = 10.0
 

@@ -31,9 +31,9 @@ from observability.testbed.mail_sink import mail_server
 from observability.testbed.process_group import PROCESSES, House, HouseOptions
 from observability.testbed.process_metrics import pin
 from services.infra.address import parse_address
-from services.local.endpoints import Mode
-from services.local.plan import DATABASES
-from services.local.ports import local_address
+from services.local.platform.endpoints import Mode
+from services.local.platform.plan import DATABASES
+from services.local.servers.ports import local_address
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
 MODULES = {name: f"observability.experiments.{name}_process" for name in ("inventory", "order")}

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from observability.testbed.monitoring.program import Program
-from services.local.ports import free_port, local_address
-from services.local.scratch import Scratch
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.ports import free_port, local_address
 
 PROGRAM = "prometheus-postgres-exporter"
 QUERIES = Path(__file__).resolve().parents[3] / "grafana" / "postgres_exporter" / "queries.yml"

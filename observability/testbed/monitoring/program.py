@@ -9,10 +9,10 @@ from pathlib import Path
 
 import aiohttp
 
-from services.local.errors import LocalError
-from services.local.plan import base_environment
-from services.local.process import Command, GuardedProcess
-from services.local.scratch import Scratch
+from services.local.platform.plan import base_environment
+from services.local.processes.errors import LocalError
+from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.scratch_folder import Scratch
 
 READY_SECONDS = 30.0
 ASK_SECONDS = 5.0

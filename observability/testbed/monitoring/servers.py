@@ -19,10 +19,10 @@ from observability.prometheus.build.model import Document
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.rule_files import write_rule_files
 from observability.testbed.monitoring.program import Program
-from services.local.errors import LocalError
-from services.local.ports import free_port, local_address
-from services.local.process import GuardedProcess
-from services.local.scratch import Scratch
+from services.local.processes.errors import LocalError
+from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.ports import free_port, local_address
 
 # Debian's name first: another program called `alertmanager` may be anything.
 PROMETHEUS = ("prometheus",)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from services.local.ports import local_address, loopback
+from services.local.servers.ports import local_address, loopback
 
 
 @dataclass(frozen=True, slots=True)

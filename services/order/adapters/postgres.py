@@ -4,7 +4,7 @@ from uuid import UUID
 
 from services.infra.idempotency import claim, find
 from services.infra.postgres import Database, Transaction
-from services.order.adapters.history import History
+from services.order.adapters.event_store import History
 from services.order.adapters.rows import order_of, rejection_to_json
 from services.order.api import CancelOrder, OrderNotFound, PlaceOrder
 from services.order.domain.order import Change, Order

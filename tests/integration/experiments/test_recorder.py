@@ -18,7 +18,7 @@ from valkey.asyncio import Valkey
 from observability.analysis.observation import Observation, Session, StatementUse, TableUse, read_observation
 from observability.experiments.runner import recorder
 from observability.experiments.runner.recorder import ObserverError, observing
-from services.local.valkey import EmbeddedValkey
+from services.local.servers.valkey import EmbeddedValkey
 from tests.cancelling import is_cancelled_at
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres import PostgresServer

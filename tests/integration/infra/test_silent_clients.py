@@ -19,8 +19,8 @@ from observability.telemetry.spans import Rejections, make_exporter
 from services.infra.messaging import nats_log
 from services.infra.messaging.nats_log import NatsLog
 from services.kernel.errors import ServiceError
-from services.local.nats import NatsStart, nats_server_available, start_nats
-from services.local.scratch import Scratch
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.nats import NatsStart, nats_server_available, start_nats
 from services.notification.adapters import smtp
 from services.notification.adapters.smtp import SmtpSender, SmtpServer
 from services.notification.api import ConfirmationNotSent

@@ -28,7 +28,7 @@ from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
 from services.inventory import api
 from services.inventory.rpc.client import InventoryClient
 from services.kernel.errors import CircuitOpen, ServiceError
-from services.local.valkey import EmbeddedValkey
+from services.local.servers.valkey import EmbeddedValkey
 from tests.fakes.inventory import FakeInventory
 from tests.integration.infra.test_calls import real_server
 from tests.patience import PATIENCE_SECONDS

@@ -12,7 +12,7 @@ import pytest
 from observability.telemetry.cache import CacheTelemetry
 from services.infra.cache import Cache
 from services.infra.valkey_store import ValkeyStore
-from services.local.valkey import EmbeddedValkey
+from services.local.servers.valkey import EmbeddedValkey
 from tests.unit.infra.test_cache import Numbers
 from tests.unit.telemetry.counted import counting
 

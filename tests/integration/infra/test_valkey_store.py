@@ -16,8 +16,8 @@ from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.telemetry import Telemetry
 from services.infra.cache import Cache, CacheUnavailable
 from services.infra.valkey_store import MOST_CONNECTIONS, ValkeyStore
-from services.local.ports import local_address, loopback
-from services.local.valkey import EmbeddedValkey, ValkeyStart, start_valkey
+from services.local.servers.ports import local_address, loopback
+from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_valkey
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.infra.test_cache import Numbers
 from tests.unit.telemetry.counted import counted, counting

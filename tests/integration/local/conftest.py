@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.local.nats import nats_server_available
-from services.local.plan import MODULES, PlatformOptions
-from services.local.scratch import Scratch
+from services.local.platform.plan import MODULES, PlatformOptions
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.nats import nats_server_available
 from tests.integration.local.traces import VARIABLE, Marked
 
 STAND_IN = "tests.integration.local.stand_in"

@@ -14,14 +14,14 @@ import pytest
 import pytest_asyncio
 
 from services.infra.messaging.nats_log import NatsLog
-from services.local import nats as nats_server
-from services.local.broker import Broker
-from services.local.endpoints import Bus
-from services.local.errors import LocalError
-from services.local.foundation import Foundation
-from services.local.plan import MODULES, PlatformOptions
-from services.local.postgres import EmbeddedPostgres
-from services.local.valkey import valkey_server_available
+from services.local.platform.endpoints import Bus
+from services.local.platform.foundation import Foundation
+from services.local.platform.plan import MODULES, PlatformOptions
+from services.local.processes.errors import LocalError
+from services.local.servers import nats as nats_server
+from services.local.servers.broker import Broker
+from services.local.servers.postgres import EmbeddedPostgres
+from services.local.servers.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN, needs_nats
 from tests.integration.local.traces import Marked
 from tests.patience import PATIENCE_SECONDS
@@ -225,7 +225,7 @@ async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
 async def test_without_a_nats_server_nothing_is_started_and_the_way_out_is_named(
     options: PlatformOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.local.nats.SEARCHED", ())
+    monkeypatch.setattr("services.local.servers.nats.SEARCHED", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     said: list[str] = []
     with pytest.raises(LocalError, match=r"there is no nats-server here\. Install it .*--bus postgres"):

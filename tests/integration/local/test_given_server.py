@@ -8,13 +8,13 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.local.databases import Databases
-from services.local.errors import DatabaseUnavailable
-from services.local.plan import DATABASES, PlatformOptions, base_environment
-from services.local.platform import Platform
-from services.local.ports import free_port
-from services.local.postgres import PostgresStart, start_postgres
-from services.local.scratch import Scratch
+from services.local.platform.plan import DATABASES, PlatformOptions, base_environment
+from services.local.platform.platform import Platform
+from services.local.processes.errors import DatabaseUnavailable
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.databases import Databases
+from services.local.servers.ports import free_port
+from services.local.servers.postgres import PostgresStart, start_postgres
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.local import launcher
-from services.local.errors import FolderUnusable, LocalError, ProcessFailed
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
-from services.local.valkey import valkey_server_available
+from services.local.platform import launcher
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
+from services.local.processes.errors import FolderUnusable, LocalError, ProcessFailed
+from services.local.servers.valkey import valkey_server_available
 from tests.integration.local.traces import Marked
 
 pytestmark = pytest.mark.usefixtures("marked_here")

@@ -11,12 +11,12 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from services.local.databases import Databases, replace_login
-from services.local.errors import PortTaken
-from services.local.plan import DATABASES, base_environment
-from services.local.ports import free_port, loopback
-from services.local.postgres import EmbeddedPostgres, PostgresStart, start_postgres
-from services.local.scratch import Scratch
+from services.local.platform.plan import DATABASES, base_environment
+from services.local.processes.errors import PortTaken
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.databases import Databases, replace_login
+from services.local.servers.ports import free_port, loopback
+from services.local.servers.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -161,7 +161,7 @@ async def test_another_server_on_a_taken_port_is_not_taken_for_ours(server: Serv
     """The ephemeral port may be lost between choosing and binding it: the next one is tried."""
     ports = iter([server.postgres.port, 0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("services.local.postgres.free_port", lambda: next(ports) or free_port())
+        patch.setattr("services.local.servers.postgres.free_port", lambda: next(ports) or free_port())
         async with AsyncExitStack() as stack:
             scratch = Scratch(parent=tmp_path)
             stack.push_async_callback(scratch.close)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.local.endpoints import Mode
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.endpoints import Mode
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 from tests.full import in_full
 from tests.integration.local.traces import Marked
 from tests.patience import PATIENCE_SECONDS

@@ -9,10 +9,10 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from services.local.endpoints import Endpoints
-from services.local.plan import MODULES, PlatformOptions
-from services.local.platform import Platform
-from services.local.valkey import valkey_server_available
+from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import MODULES, PlatformOptions
+from services.local.platform.platform import Platform
+from services.local.servers.valkey import valkey_server_available
 from tests.integration.local.conftest import STAND_IN
 from tests.patience import PATIENCE_SECONDS
 

@@ -15,10 +15,10 @@ from typing import IO
 
 import pytest
 
-from services.local.endpoints import Bus, Endpoints, newest_running
-from services.local.errors import PortTaken
-from services.local.ports import documented_ports, local_address
-from services.local.valkey import valkey_server_available
+from services.local.platform.endpoints import Bus, Endpoints, newest_running
+from services.local.processes.errors import PortTaken
+from services.local.servers.ports import documented_ports, local_address
+from services.local.servers.valkey import valkey_server_available
 from tests.full import in_full
 from tests.integration.local.conftest import needs_nats
 from tests.integration.local.traces import Marked

@@ -10,9 +10,9 @@ import pytest
 from valkey.asyncio import Valkey
 from valkey.exceptions import AuthenticationError
 
-from services.local import valkey
-from services.local.ports import loopback
-from services.local.valkey import EmbeddedValkey, ValkeyStart, ValkeyUnavailable, start_valkey
+from services.local.servers import valkey
+from services.local.servers.ports import loopback
+from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, ValkeyUnavailable, start_valkey
 from tests.patience import PATIENCE_SECONDS
 
 

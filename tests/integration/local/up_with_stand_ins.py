@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from observability.cli.up import UpCommand
-from services.local.endpoints import Bus
-from services.local.plan import MODULES, PlatformOptions
+from services.local.platform.endpoints import Bus
+from services.local.platform.plan import MODULES, PlatformOptions
 
 
 def main() -> int:

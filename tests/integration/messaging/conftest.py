@@ -21,10 +21,10 @@ from services.infra.messaging.nats_log import NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
-from services.local import nats
-from services.local.databases import Databases
-from services.local.nats import EmbeddedNats, NatsStart, nats_server_available, start_nats
-from services.local.scratch import Scratch
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers import nats
+from services.local.servers.databases import Databases
+from services.local.servers.nats import EmbeddedNats, NatsStart, nats_server_available, start_nats
 from tests.fakes.event_log import MemoryLog
 from tests.integration.messaging.consuming import Bench
 from tests.integration.messaging.relaying import Store

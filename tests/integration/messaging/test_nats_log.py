@@ -9,7 +9,7 @@ from services.infra.messaging import nats_log
 from services.infra.messaging.message import LogState
 from services.infra.messaging.nats_log import NatsLog, UnsafeSync
 from services.kernel.errors import Unavailable
-from services.local.nats import EmbeddedNats
+from services.local.servers.nats import EmbeddedNats
 from tests.integration.messaging.conftest import Nats, everything, message
 from tests.patience import PATIENCE_SECONDS
 

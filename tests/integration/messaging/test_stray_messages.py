@@ -16,7 +16,7 @@ from services.infra.messaging.message import Delivery
 from services.infra.messaging.nats_headers import MALFORMED, MOST_DATA_BYTES, envelope
 from services.infra.messaging.nats_log import MOST_PAGES, NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
-from services.local.nats import EmbeddedNats
+from services.local.servers.nats import EmbeddedNats
 from tests.integration.messaging.conftest import OpenDatabases, everything, message, two_logs
 from tests.integration.messaging.consuming import NAME, Bench
 from tests.integration.messaging.relaying import Store, run

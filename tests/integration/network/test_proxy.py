@@ -16,7 +16,7 @@ from observability.network import proxy as module
 from observability.network.loss import FIRST_SECONDS, Loss
 from observability.network.proxy import MOST_BYTES, MOST_CHUNKS, Address, Delay, Proxy
 from services.infra.address import parse_address
-from services.local.ports import free_port, local_address, loopback
+from services.local.servers.ports import free_port, local_address, loopback
 from tests.patience import PATIENCE_SECONDS
 
 # What shall replace it, a hook, would be in conftest.py and of every test in this folder.

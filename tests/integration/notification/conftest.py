@@ -20,7 +20,7 @@ from services.infra.messaging.dead_letters import DeadLetters
 from services.infra.messaging.message import Message
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
-from services.local.databases import Databases
+from services.local.servers.databases import Databases
 from services.notification.adapters.folder import FolderSender
 from services.notification.adapters.mail import Addresses
 from services.notification.api import ConfirmationNotSent, EventNotUnderstood, Notification

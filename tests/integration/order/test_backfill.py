@@ -11,11 +11,11 @@ import orjson
 import pytest
 
 from services.infra.migrations import migrate
-from services.local.databases import Databases
+from services.local.servers.databases import Databases
 from services.order.adapters.event_rows import recorded_of
 from services.order.adapters.rows import order_of
 from services.order.domain.order import fold
-from services.order.publishing import message_of
+from services.order.workers.event_messages import message_of
 from tests.postgres import MIGRATIONS, PostgresServer
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)

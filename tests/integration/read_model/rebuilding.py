@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.message import Batch, LogState, Message
-from services.order.rebuild import BATCH_SIZE, Progress, Rebuild, Rebuilt
+from services.order.workers.rebuild import BATCH_SIZE, Progress, Rebuild, Rebuilt
 from tests.contract.shop import Shop
 
 

@@ -10,11 +10,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.order import rebuild as rebuilding
 from services.order.adapters import summaries_rebuild
 from services.order.adapters.summaries_rebuild import LOCK_KEY, alone
 from services.order.api import EventNotUnderstood
 from services.order.consumers.order_summaries import CONSUMER
+from services.order.workers import rebuild as rebuilding
 from tests.contract.shop import Shop, holding
 from tests.integration.read_model.commanding import Platform
 from tests.integration.read_model.conftest import follow, live, publish, sell

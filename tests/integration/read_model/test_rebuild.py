@@ -8,12 +8,12 @@ import pytest
 
 from services.infra.messaging.consumer import Cursor
 from services.infra.messaging.dead_letters import DeadLetters
-from services.order import rebuild as rebuilding
 from services.order.adapters import summaries_rebuild
 from services.order.adapters.summaries_rebuild import RebuildRunning, SummariesRebuild, alone
 from services.order.api import EventNotUnderstood, ListOrders
 from services.order.consumers.order_summaries import CONSUMER
-from services.order.rebuild import LogIncomplete
+from services.order.workers import rebuild as rebuilding
+from services.order.workers.rebuild import LogIncomplete
 from tests.cancelling import is_cancelled_at
 from tests.contract.shop import Shop, holding
 from tests.contract.test_error_table import somebody_waits

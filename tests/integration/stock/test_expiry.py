@@ -18,8 +18,8 @@ from services.inventory.api import (
     ReservationVoided,
 )
 from services.inventory.bootstrap import bootstrap_inventory
-from services.inventory.self_check import SelfCheck
-from services.inventory.sweeper import BATCH_SIZE, Sweeper
+from services.inventory.workers.self_check import SelfCheck
+from services.inventory.workers.sweeper import BATCH_SIZE, Sweeper
 from services.kernel.errors import ServiceError
 from tests.contract.shop import Shop, available, holding, request_id, reserve, stock
 from tests.patience import PATIENCE_SECONDS

@@ -22,8 +22,8 @@ from observability.testbed.monitoring.servers import (
     monitoring,
 )
 from observability.testbed.monitoring.webhook import Webhook, webhook
-from services.local.plan import PlatformOptions
-from services.local.platform import Platform
+from services.local.platform.plan import PlatformOptions
+from services.local.platform.platform import Platform
 from tests.patience import PATIENCE_SECONDS
 
 needs_prometheus = pytest.mark.skipif(

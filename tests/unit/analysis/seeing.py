@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.registry import Find
 from observability.analysis.observation import (
     Observation,
     ProcessSample,
@@ -16,8 +18,6 @@ from observability.analysis.observation import (
 from observability.analysis.openmetrics import Labels, Scrape
 from observability.analysis.requests import Request, requests_of
 from observability.analysis.spans import Attribute, SpanKind
-from observability.analysis.suspects.finding import Find
-from observability.analysis.suspects.suspect import Suspect
 from observability.analysis.trees import Node, Trace
 from tests.unit.analysis.making import MILLISECOND, node
 

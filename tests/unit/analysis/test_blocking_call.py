@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.blocking_call import find_blocking_call
 from observability.analysis.diagnosis import Answer, diagnose
 from observability.analysis.observation import Observation, ProcessSample, TimedScrape
 from observability.analysis.openmetrics import Scrape
-from observability.analysis.suspects.blocking_call import find_blocking_call
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import call, found, named, queries, query, saved_wait, seen, serve, step
 

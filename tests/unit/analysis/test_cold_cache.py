@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.cold_cache import STORES, find_cold_cache
+from observability.analysis.detectors.missing_index import find_missing_index
+from observability.analysis.detectors.n_plus_one import find_n_plus_one
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import CacheUse, Observation, TableUse
 from observability.analysis.spans import Attribute, SpanKind
-from observability.analysis.suspects.cold_cache import STORES, find_cold_cache
-from observability.analysis.suspects.missing_index import find_missing_index
-from observability.analysis.suspects.n_plus_one import find_n_plus_one
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import busy, found, named, query, request, saved_wait, saved_work, seen, step
 

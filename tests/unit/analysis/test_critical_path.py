@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from observability.analysis.clock_skew import repair
 from observability.analysis.critical_path import Where, calls_in_sequence, critical_path
-from observability.analysis.repair import repair
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
 from tests.unit.analysis.making import client, node, random_tree, server

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.overload import find_overload
 from observability.analysis.diagnosis import Answer, diagnose
 from observability.analysis.observation import Objective, Observation, Requests, TimedScrape
-from observability.analysis.suspects.overload import find_overload
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import busy, found, named, pool_scrape, queries, query, seen, serve
 

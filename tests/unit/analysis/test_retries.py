@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from observability.analysis.clock_skew import repair
 from observability.analysis.critical_path import Segment, Where, critical_path
-from observability.analysis.repair import repair
 from observability.analysis.retries import LogicalCall, logical_calls
 from observability.analysis.spans import Attribute, SpanKind, SpanStatus
 from observability.analysis.trees import Node

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.retries import find_retries, retried_calls, retries_in_words
 from observability.analysis.observation import Observation
 from observability.analysis.spans import SpanStatus
-from observability.analysis.suspects.retries import find_retries, retried_calls, retries_in_words
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import call, found, named, request, requests_in, saved_wait, saved_work, seen, serve
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.unbounded_wait import find_unbounded_wait
 from observability.analysis.diagnosis import Answer, diagnose
 from observability.analysis.observation import Observation, Requests
 from observability.analysis.spans import SpanStatus
-from observability.analysis.suspects.unbounded_wait import find_unbounded_wait
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import call, found, named, query, request, saved_wait, seen, serve
 

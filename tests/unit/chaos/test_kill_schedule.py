@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from observability.chaos.crash_point_catalog import Point, points_of
 from observability.chaos.kill_schedule import divide, plan_round, rounds_to_cover
-from services.local.endpoints import Bus, Mode
+from services.local.platform.endpoints import Bus, Mode
 
 POINTS = {"order": tuple(Point(f"o{number}") for number in range(20)), "inventory": (Point("i0"), Point("i1"))}
 

@@ -11,7 +11,7 @@ from observability.experiments.registry import experiments, find_experiment
 from observability.load.errors import LoadUsageError
 from observability.network.proxy import Delay
 from observability.prometheus.build.objectives import STALE_SECONDS
-from services.local.plan import DATABASES, MODULES
+from services.local.platform.plan import DATABASES, MODULES
 from tests.rules.rules import alerts
 
 SEEDS = range(200)

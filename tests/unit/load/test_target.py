@@ -7,8 +7,8 @@ import pytest
 
 from observability.load.errors import LoadError, LoadUsageError
 from observability.load.target import UP_DIRECTORY, Target, find_target
-from services.local.endpoints import Endpoints
-from services.local.identity import start_token
+from services.local.platform.endpoints import Endpoints
+from services.local.processes.process_identity import start_token
 
 SERVICES = {"order": "127.0.0.1:3", "inventory": "127.0.0.1:4"}
 

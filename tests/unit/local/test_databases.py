@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.local.databases import replace_login
+from services.local.servers.databases import replace_login
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.local.endpoints import Endpoints, newest_running, remove_stale
-from services.local.errors import FolderUnusable
-from services.local.identity import start_token
+from services.local.platform.endpoints import Endpoints, newest_running, remove_stale
+from services.local.processes.errors import FolderUnusable
+from services.local.processes.process_identity import start_token
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.local import nats
+from services.local.servers import nats
 
 
 def server_in(folder: Path) -> Path:

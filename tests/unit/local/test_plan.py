@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.local.plan import (
+from services.local.platform.plan import (
     DATABASES,
     EventLogAddress,
     PlatformOptions,
@@ -13,7 +13,7 @@ from services.local.plan import (
     monolith_settings,
     order_settings,
 )
-from services.local.ports import Ports
+from services.local.servers.ports import Ports
 
 ADDRESSES = {name: f"postgresql://{name}" for name in DATABASES}
 SECRET = "nats://shop:secret@127.0.0.1:8408"

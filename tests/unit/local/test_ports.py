@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from services.local.errors import PortTaken
-from services.local.ports import Ports, documented_ports, first_present, free_port, local_address, loopback
+from services.local.processes.errors import PortTaken
+from services.local.servers.ports import Ports, documented_ports, first_present, free_port, local_address, loopback
 
 
 def free_row_of_ports() -> int:
@@ -67,6 +67,7 @@ def test_no_socket_is_opened_at_import() -> None:
     program = """
 import sys
 sys.addaudithook(lambda name, _: name.startswith("socket.") and sys.exit(name))
-import services.local.postgres, services.local.plan, services.local.nats, services.local.valkey
+import services.local.platform.plan
+import services.local.servers.nats, services.local.servers.postgres, services.local.servers.valkey
 """
     subprocess.run([sys.executable, "-c", program], check=True)

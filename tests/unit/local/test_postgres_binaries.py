@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.local import postgres_binaries
-from services.local.errors import DatabaseUnavailable
-from services.local.postgres_binaries import find_postgres_binaries
+from services.local.processes.errors import DatabaseUnavailable
+from services.local.servers import postgres_binaries
+from services.local.servers.postgres_binaries import find_postgres_binaries
 
 
 @pytest.fixture

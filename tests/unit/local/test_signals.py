@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from services.local.signals import Interrupted, run_interruptible
+from services.local.processes.signals import Interrupted, run_interruptible
 
 
 async def interrupt_oneself(number: int) -> None:

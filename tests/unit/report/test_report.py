@@ -8,7 +8,7 @@ from rich.console import Console
 from observability.report.demo.page import render
 from observability.report.demo.result import DemoResult, parse_result
 from observability.report.demo.terminal import print_demo
-from services.local.endpoints import Bus
+from services.local.platform.endpoints import Bus
 from tests.unit.report.sample import broken_result, sample_result
 
 

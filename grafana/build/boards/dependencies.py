@@ -1,0 +1,40 @@
+"""What does the shop wait for? The services it calls, its pools, PostgreSQL, its caches."""
+
+from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.panels.caches import CACHE_ERRORS, CACHE_RATE, CACHE_SATURATION
+from grafana.build.panels.calls import CALL_DURATION, CALL_ERRORS, CALL_RATE
+from grafana.build.panels.guards import GUARD_ERRORS, GUARD_SATURATION
+from grafana.build.panels.pool import POOL_DURATION, POOL_ERRORS, POOL_RATE, POOL_RESOURCES, POOL_SATURATION
+from grafana.build.panels.postgres import (
+    POSTGRES_DURATION,
+    POSTGRES_ERRORS,
+    POSTGRES_RATE,
+    POSTGRES_RESOURCES,
+    POSTGRES_SATURATION,
+)
+from grafana.build.panels.signals import signals, traces
+from grafana.build.panels.statements import STATEMENT_DURATION, STATEMENT_ERRORS, STATEMENT_RATE
+
+ERRORS = (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *GUARD_ERRORS, *CACHE_ERRORS)
+SLOW = traces(
+    72,
+    "Requests of an order process",
+    "order",
+    then="the longest trace: its widest span names the call or the statement; a gap before it is a wait.",
+)
+BOARD = Board(
+    "shop-dependencies",
+    "Dependencies",
+    "What does the shop wait for: another service, a connection, PostgreSQL, or what is not in a cache?",
+    (
+        Row(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE)),
+        Row(
+            Heading.ERRORS,
+            ERRORS,
+        ),
+        Row(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
+        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION, *CACHE_SATURATION)),
+        Row(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
+        signals(SLOW),
+    ),
+)

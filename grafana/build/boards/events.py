@@ -1,0 +1,34 @@
+"""Do events and orders come to their end? Outbox, relay, log and consumers; sagas, reservations, notifications."""
+
+from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.panels.signals import signals, traces
+from grafana.build.panels.streams import (
+    FRESHNESS,
+    STREAM_DURATION,
+    STREAM_ERRORS,
+    STREAM_RATE,
+    STREAM_RESOURCES,
+    STREAM_SATURATION,
+)
+from grafana.build.panels.work import WORK_DURATION, WORK_ERRORS, WORK_RATE, WORK_SATURATION
+
+CONSUMED = traces(
+    72,
+    "Traces of the notification process",
+    "notification",
+    then="the links of its span: they lead to the request that stored the event.",
+)
+BOARD = Board(
+    "shop-events",
+    "Events",
+    "Do events have their effect, and do orders come to their end?",
+    (
+        Row(Heading.SLO, FRESHNESS),
+        Row(Heading.RATE, (*STREAM_RATE, *WORK_RATE)),
+        Row(Heading.ERRORS, (*STREAM_ERRORS, *WORK_ERRORS)),
+        Row(Heading.DURATION, (*STREAM_DURATION, *WORK_DURATION)),
+        Row(Heading.SATURATION, (*STREAM_SATURATION, *WORK_SATURATION)),
+        Row(Heading.RESOURCES, STREAM_RESOURCES),
+        signals(CONSUMED),
+    ),
+)

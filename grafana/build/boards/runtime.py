@@ -1,0 +1,23 @@
+"""Is the process itself the bottleneck? Processor, run queue, memory, event loop, collections, files, spans."""
+
+from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.panels.process import PROCESS_DURATION, PROCESS_RATE, PROCESS_RESOURCES, PROCESS_SATURATION
+from grafana.build.panels.signals import signals, traces
+from grafana.build.panels.stack import STACK_ERRORS, STACK_RATE
+
+NEWEST = traces(
+    72, "Newest traces of one process", "$job", then="choose one process above; a gap between spans is its loop."
+)
+BOARD = Board(
+    "shop-runtime",
+    "Runtime",
+    "Is the process itself the bottleneck, and does its telemetry arrive?",
+    (
+        Row(Heading.RATE, (*PROCESS_RATE, *STACK_RATE)),
+        Row(Heading.ERRORS, STACK_ERRORS),
+        Row(Heading.DURATION, PROCESS_DURATION),
+        Row(Heading.SATURATION, PROCESS_SATURATION),
+        Row(Heading.RESOURCES, PROCESS_RESOURCES),
+        signals(NEWEST),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Shapes of queries and panels, and how they become Grafana's JSON."""

@@ -1,0 +1,1 @@
+"""Panels and rows that the dashboards are made of."""

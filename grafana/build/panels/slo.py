@@ -1,0 +1,88 @@
+"""Do customers get what was promised? For each objective its budget, its ratio and how fast the budget burns."""
+
+from grafana.build.lib.panel import Heading, Kind, Limit, Panel, Query, Row, Words
+from observability.prometheus.build.objectives import BURNS, OBJECTIVES, Objective
+from observability.prometheus.build.pace import Pace
+
+NOMINAL = Pace()
+PERIOD = NOMINAL(max(burn.long_seconds for burn in BURNS))
+SHORTEST = NOMINAL(min(burn.short_seconds for burn in BURNS))
+TITLES = {
+    "order_placement_errors": "Orders placed without an error of ours",
+    "order_placement_slow": "Orders placed in time",
+    "read_model_stale": "List of orders up to date",
+}
+# Where the reader goes from a burning objective.
+OPENS = {
+    "order_placement_errors": "shop-service",
+    "order_placement_slow": "shop-dependencies",
+    "read_model_stale": "shop-events",
+}
+
+
+def slo_row() -> Row:
+    """Return the row of all objectives: what is left, what is now, and the burn that the alerts watch."""
+    first = Heading.SLO.number * 10 + 1
+    objectives = list(enumerate(OBJECTIVES))
+    left = [_budget_left(first + 3 + place, objective) for place, objective in objectives]
+    now = [_good_now(first + 6 + place, objective) for place, objective in objectives]
+    burn = [_burn(first + place, objective) for place, objective in objectives]
+    return Row(Heading.SLO, (*left, *now, *burn))
+
+
+def _budget_left(number: int, objective: Objective) -> Panel:
+    expression = f"1 - {objective.recorded(PERIOD)} / (1 - {objective.target})"
+    return Panel(
+        number,
+        f"{TITLES[objective.name]}: budget left",
+        "percentunit",
+        Words(
+            f"How much of the error budget of the last {PERIOD} is left? Below 0 it is overspent.",
+            "above 0, and falling slowly if at all.",
+            "the burn of the same objective below: it says since when and how fast.",
+        ),
+        (Query(expression, "left"),),
+        kind=Kind.NUMBER,
+        limits=(Limit(0, critical=True, bad_below=True),),
+        opens=OPENS[objective.name],
+    )
+
+
+def _good_now(number: int, objective: Objective) -> Panel:
+    return Panel(
+        number,
+        TITLES[objective.name],
+        "percentunit",
+        Words(
+            f"Which share was good over the last {SHORTEST}?",
+            f"at or above the objective of {objective.target:.1%}.",
+            f"{OPENS[objective.name]}, which explains this objective.",
+        ),
+        (Query(f"1 - {objective.recorded(SHORTEST)}", "good"),),
+        kind=Kind.NUMBER,
+        limits=(Limit(objective.target, bad_below=True),),
+        opens=OPENS[objective.name],
+    )
+
+
+def _burn(number: int, objective: Objective) -> Panel:
+    windows = sorted({seconds for burn in BURNS for seconds in (burn.long_seconds, burn.short_seconds)})
+    queries = [
+        Query(f"{objective.recorded(NOMINAL(seconds))} / (1 - {objective.target})", NOMINAL(seconds))
+        for seconds in windows
+    ]
+    limits = tuple(Limit(burn.factor, critical=burn.severity == "critical") for burn in BURNS)
+    pairs = ", ".join(f"{NOMINAL(b.long_seconds)} and {NOMINAL(b.short_seconds)} above {b.factor:g}" for b in BURNS)
+    return Panel(
+        number,
+        f"{TITLES[objective.name]}: burn",
+        "short",
+        Words(
+            "How many times faster than allowed is the error budget used up, over each window?",
+            f"below 1. {objective.alert} fires for {pairs}.",
+            f"{OPENS[objective.name]}, then the logs and traces at the end of it.",
+        ),
+        tuple(queries),
+        limits=limits,
+        opens=OPENS[objective.name],
+    )

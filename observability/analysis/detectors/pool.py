@@ -1,0 +1,70 @@
+"""Pool exhaustion: do requests wait for a connection while all are in use?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.observation import Observation
+from observability.analysis.requests import (
+    Request,
+    begins_a_transaction,
+    is_database_call,
+    longest,
+    seconds,
+    whole_seconds,
+)
+from observability.analysis.resources import Pool, pools
+from observability.analysis.spans import SpanStatus
+from observability.analysis.trees import Node
+from observability.analysis.whatif import Saving
+
+_WAIT_TIME = "db.client.connection.wait_time"
+
+
+def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+    """Waits for a connection on the path of the requests, while every connection of the pool is in use."""
+    waits: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(requests))
+    for number, request in enumerate(requests):
+        for node in request.waited_for():
+            waits[node.span.service][number] += _waited_seconds(node)
+    known = pools(observation)
+    return [
+        suspect
+        for service, waited in waits.items()
+        if any(waited)
+        and (suspect := _pool(service, waited, [pool for pool in known if pool.target == service], requests))
+    ]
+
+
+def _waited_seconds(node: Node) -> float:
+    """Give how long a statement waited for its connection; a BEGIN that failed without one waited all its time."""
+    span = node.span
+    waited = span.attributes.get(_WAIT_TIME)
+    if isinstance(waited, int | float):
+        return float(waited)
+    gave_up = span.status is SpanStatus.ERROR and is_database_call(span) and begins_a_transaction(span)
+    return seconds([node]) if gave_up else 0.0
+
+
+def _pool(service: str, waited: Sequence[float], known: Sequence[Pool], requests: Sequence[Request]) -> Suspect | None:
+    pool = known[0] if known else None
+    share = sum(waited) / whole_seconds(requests)
+    evidence = [f"requests wait {fmean(waited) * 1e3:.1f} ms for a connection of {service}, {share:.0%} of their time"]
+    if pool:
+        if not pool.full_share:
+            return None
+        evidence.append(
+            f"pool {pool.name!r} has {pool.limit:.0f}, each held for {pool.mean_hold_seconds * 1e3:.1f} ms; "
+            f"all were in use at {pool.full_share:.0%} of the looks"
+        )
+    return Suspect(
+        bottleneck=Bottleneck.POOL,
+        service=service,
+        operation="",
+        saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited)),
+        evidence=tuple(evidence),
+        trace_ids=longest(requests),
+        predictor="queueing: the wait for a connection goes away",
+    )

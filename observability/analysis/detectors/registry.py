@@ -1,0 +1,42 @@
+"""What might be the bottleneck? Each class looks for what must be there; a new one is a new file, and a line here."""
+
+from collections.abc import Callable, Sequence
+
+from observability.analysis.detectors.blocking_call import find_blocking_call
+from observability.analysis.detectors.candidate import LEAST_SHARE, Suspect
+from observability.analysis.detectors.cold_cache import find_cold_cache
+from observability.analysis.detectors.hot_row import find_hot_row
+from observability.analysis.detectors.missing_index import find_missing_index
+from observability.analysis.detectors.n_plus_one import find_n_plus_one
+from observability.analysis.detectors.network_latency import find_network_latency
+from observability.analysis.detectors.overload import find_overload
+from observability.analysis.detectors.pool import find_pool
+from observability.analysis.detectors.retries import find_retries
+from observability.analysis.detectors.side_effect import find_side_effect
+from observability.analysis.detectors.unbounded_wait import find_unbounded_wait
+from observability.analysis.observation import Observation
+from observability.analysis.requests import Request
+
+Find = Callable[[Observation, Sequence[Request]], list[Suspect]]
+
+FINDERS: tuple[Find, ...] = (
+    find_n_plus_one,
+    find_missing_index,
+    find_hot_row,
+    find_side_effect,
+    find_retries,
+    find_cold_cache,
+    find_pool,
+    find_blocking_call,
+    find_network_latency,
+    find_unbounded_wait,
+    find_overload,
+)
+
+
+def find_suspects(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+    """Give all that take at least a tenth of the requests' time, those that take most first."""
+    whole = sum(request.seconds for request in requests)
+    found = [suspect for find in FINDERS for suspect in find(observation, requests)]
+    worth = [suspect for suspect in found if suspect.saving.total() >= LEAST_SHARE * whole]
+    return sorted(worth, key=lambda suspect: -suspect.saving.total())

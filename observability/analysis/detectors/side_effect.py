@@ -1,0 +1,74 @@
+"""Synchronous side effects: does the answer wait for work that it does not need?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.critical_path import Where
+from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.observation import Observation
+from observability.analysis.requests import Request, ends_a_change, is_database_call, longest
+from observability.analysis.spans import SpanKind
+from observability.analysis.trees import Node
+from observability.analysis.whatif import Saving
+
+_NANOSECONDS = 1e9
+
+
+def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+    """Calls to the outside, on the path after the last change was made to last: no answer needs them."""
+    spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
+    between: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
+    for number, request in enumerate(requests):
+        calls = _after_the_last_change(request)
+        for node in calls:
+            spent[node.span.service, node.span.name][number] += request.seconds_below(node)
+        for node, following in pairwise(calls):
+            between[node.span.service, node.span.name][number] += _own_seconds_between(request, node, following)
+    return [
+        Suspect(
+            bottleneck=Bottleneck.SYNC_SIDE_EFFECT,
+            service=service,
+            operation=name,
+            saving=Saving(work=tuple(between[service, name]), wait=tuple(taken)),
+            evidence=(
+                f"{name!r} of {service} takes {fmean(taken) * 1e3:.1f} ms of a request after its last commit",
+                "what follows it on the path is the answer alone",
+            ),
+            trace_ids=longest(requests),
+            predictor="path: the call leaves the path",
+        )
+        for (service, name), taken in spent.items()
+    ]
+
+
+def _after_the_last_change(request: Request) -> list[Node]:
+    """Give the calls on the path that leave the process, are none of a database, and follow the last change."""
+    calls = list(request.waited_for())
+    changes = [node.span for node in calls if is_database_call(node.span) and ends_a_change(node.span)]
+    if not changes:
+        return []
+    last = max(span.end_nanoseconds for span in changes)
+    return [
+        node
+        for node in calls
+        if node.span.start_nanoseconds >= last
+        and node.span.kind in {SpanKind.CLIENT, SpanKind.PRODUCER}
+        and not is_database_call(node.span)
+        and not _only_asks(node)
+    ]
+
+
+def _own_seconds_between(request: Request, former: Node, latter: Node) -> float:
+    """Give the time in which a service's own code went from one such call to the next, and does so no more without."""
+    start, end = former.span.end_nanoseconds, latter.span.start_nanoseconds
+    own = (each for each in request.path if start <= each.start_nanoseconds < end and each.where is Where.SELF)
+    return sum(each.duration_nanoseconds for each in own if each.node.span.kind is not SpanKind.CLIENT) / _NANOSECONDS
+
+
+def _only_asks(call: Node) -> bool:
+    """Say whether the other end was seen to read, and to change nothing: it is asked for its answer."""
+    statements = [node.span for node in call.walk() if is_database_call(node.span)]
+    return bool(statements) and not any(ends_a_change(span) for span in statements)

@@ -1,0 +1,1 @@
+"""The platform on this machine: its plan, its start, its addresses."""

@@ -1,0 +1,101 @@
+"""Where can the running platform be reached, and which one runs?"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from services.local.processes.errors import FolderUnusable
+from services.local.processes.process_identity import is_same_process
+
+Mode = Literal["services", "monolith"]
+Bus = Literal["postgres", "nats"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Addresses as host:port, process numbers, and paths of one running platform.
+
+    `databases` and `event_log_url` hold passwords. `postgres_pid` is that of the start: a restart brings another.
+    """
+
+    run_id: str
+    mode: Mode
+    bus: Bus
+    supervisor_pid: int
+    supervisor_token: str
+    edge_http: str
+    order_grpc: str
+    inventory_grpc: str
+    admin: Mapping[str, str]
+    otlp_http: str
+    databases: Mapping[str, str] = field(repr=False)
+    event_log_url: str = field(repr=False)
+    event_log_allow_unsafe_sync: bool
+    postgres_pid: int | None
+    service_pids: Mapping[str, int]
+    run_directory: str
+    traces_directory: str
+    notifications_directory: str
+    logs: Mapping[str, str]
+
+    def save(self, path: Path) -> None:
+        """Writes the file in one step, readable by its owner only; raises FolderUnusable."""
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                json.dump(asdict(self), file, indent=2)
+                file.write("\n")
+            fresh.replace(path)
+        except OSError as error:
+            raise FolderUnusable(
+                f"cannot write {path}: {error.strerror}. Choose a place that you may write."
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> "Endpoints":
+        """Reads the file; raises OSError, or ValueError when it is not an endpoints file."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except TypeError as error:
+            raise ValueError(f"{path} is not an endpoints file of this version") from error
+
+    def running(self) -> bool:
+        """True while the supervisor that wrote this lives."""
+        return is_same_process(self.supervisor_pid, self.supervisor_token)
+
+
+def newest_running(folder: Path) -> Endpoints | None:
+    """The endpoints of the platform started last among those in `folder` whose supervisor lives."""
+    for path in sorted(folder.glob("*.json"), key=_modified, reverse=True):
+        found = _load_or_none(path)
+        if found is not None and found.running():
+            return found
+    return None
+
+
+def remove_stale(folder: Path) -> None:
+    """Removes the endpoints files in `folder` whose supervisor is gone."""
+    for path in folder.glob("*.json"):
+        found = _load_or_none(path)
+        if found is not None and not found.running():
+            path.unlink(missing_ok=True)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _load_or_none(path: Path) -> Endpoints | None:
+    """None for a file that is gone meanwhile, not for us to read, or something else."""
+    try:
+        return Endpoints.load(path)
+    except (OSError, ValueError):
+        return None

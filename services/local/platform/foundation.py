@@ -1,0 +1,236 @@
+"""Foundation of a platform: databases, a cache, an event log and a receiver of spans, before any service runs.
+
+async with Foundation.start(PlatformOptions(run_directory=Path("out/chaos/1"), bus="nats")) as foundation:
+    environment = {**foundation.environment, **order_settings(databases=foundation.databases, ...)}
+    ... start services of your own, break foundation.postgres or foundation.nats ...
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from observability.telemetry.environment import unknown_settings
+from services.local.platform.launcher import Launcher, Progress, silent
+from services.local.platform.plan import (
+    DATABASES,
+    EventLogAddress,
+    PlatformOptions,
+    base_environment,
+    notification_stores,
+    order_stores,
+    receiver_settings,
+)
+from services.local.processes.errors import FolderUnusable, LocalError
+from services.local.processes.process_watch import Watch
+from services.local.processes.scratch_folder import Scratch, reap_stale_runs
+from services.local.servers.broker import Broker, start_broker
+from services.local.servers.databases import Databases, new_run_prefix
+from services.local.servers.nats import NatsStart, NatsUnavailable, nats_server_available
+from services.local.servers.ports import Ports, documented_ports
+from services.local.servers.postgres import EmbeddedPostgres, PostgresStart, start_postgres
+from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
+
+DSN_VARIABLE = "PLUMB_POSTGRES_DSN"
+
+
+class Foundation:
+    """Databases migrated, the event log there, the receiver listening; no service yet.
+
+    `databases` holds the address of each of DATABASES by name. `postgres` is None when a server was given, `nats` when
+    events are published to PostgreSQL, `cache` when this machine has no Valkey. `environment` is what each process
+    inherits, the receiver's address included.
+    """
+
+    def __init__(self, options: PlatformOptions, *, progress: Progress, stack: AsyncExitStack) -> None:
+        self.options = options
+        self.ports = Ports()
+        self.watch = Watch()
+        self.environment = base_environment()
+        self.otlp_http = ""
+        self.databases: Mapping[str, str] = {}
+        self.postgres: EmbeddedPostgres | None = None
+        self.nats: Broker | None = None
+        self.cache: EmbeddedValkey | None = None
+        self.launcher: Launcher
+        self._progress = progress
+        self._stack = stack
+        self._scratch: Scratch
+
+    @staticmethod
+    @asynccontextmanager
+    async def start(options: PlatformOptions, *, progress: Progress = silent) -> AsyncIterator["Foundation"]:
+        """Lays it and takes everything away at the end, whatever happens in between; raises LocalError."""
+        async with AsyncExitStack() as stack:
+            foundation = Foundation(options, progress=progress, stack=stack)
+            await foundation._lay()
+            yield foundation
+
+    @property
+    def run_directory(self) -> Path:
+        """Where logs, traces and confirmations go."""
+        return self.options.run_directory
+
+    @property
+    def event_log(self) -> EventLogAddress:
+        """Where events are published."""
+        if self.nats is None:
+            return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False)
+        # Ours syncs each write where it can, and where it cannot that is said; no NATS tells its clients.
+        return EventLogAddress(self.nats.url, allow_unsafe_sync=True)
+
+    @property
+    def cache_url(self) -> str:
+        """Where inventory may keep hints; empty when nowhere."""
+        return self.cache.url if self.cache else ""
+
+    async def _lay(self) -> None:
+        if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE]):
+            raise LocalError("; ".join(unknown))
+        for reaped in reap_stale_runs(parent=self.options.temporary_directory):
+            self._progress(reaped)
+        if self.options.bus == "nats" and not nats_server_available():
+            raise NatsUnavailable(
+                "there is no nats-server here. Install it (Debian: apt-get install nats-server; otherwise put the "
+                "binary from https://github.com/nats-io/nats-server/releases on PATH), or choose --bus postgres."
+            )
+        if self.options.port_base is not None:
+            self.ports = documented_ports(self.options.port_base)
+        self._prepare_run_directory()
+        self._scratch = Scratch(parent=self.options.temporary_directory)
+        self._stack.push_async_callback(self._scratch.close)
+        self.launcher = Launcher(
+            self.options,
+            environment=self.environment,
+            scratch=self._scratch,
+            watch=self.watch,
+            stack=self._stack,
+            progress=self._progress,
+        )
+        # It takes as long as PostgreSQL, and needs nothing.
+        self._launch_receiver()
+        await self._start_databases()
+        await self._start_cache()
+        if self.options.bus == "nats":
+            await self._start_nats()
+        await self.watch.unless_failure(self._migrate())
+        await self._await_receiver()
+
+    def _prepare_run_directory(self) -> None:
+        """Makes the folders that the run writes, and finds out now whether it may."""
+        options = self.options
+        patterns = {
+            options.logs_directory: "*.log",
+            options.traces_directory: "traces*.jsonl*",
+            options.notifications_directory: "*.eml*",
+        }
+        try:
+            for folder, pattern in patterns.items():
+                folder.mkdir(parents=True, exist_ok=True)
+                for earlier in folder.glob(pattern):
+                    earlier.unlink()
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+        except OSError as error:
+            raise FolderUnusable(
+                f"cannot write in {options.run_directory}: {error.strerror}. Start in a folder that you may write."
+            ) from error
+
+    async def _start_databases(self) -> None:
+        """A server of our own, or a given one; and on it every database."""
+        given_dsn = os.environ.get(DSN_VARIABLE)
+        if given_dsn:
+            self.databases = await self._use_given_server(given_dsn)
+            return
+        began = time.monotonic()
+        self._progress("starting PostgreSQL")
+        start = PostgresStart(
+            scratch=self._scratch,
+            log_path=self.options.logs_directory / "postgres.log",
+            environment=self.environment,
+            port=self.ports.postgres,
+            cpus=self.options.cpus,
+        )
+        server = self.postgres = await start_postgres(start, stack=self._stack, watch=self.watch)
+        self._stack.push_async_callback(self._stop_server, server)
+        databases = Databases(admin_dsn=server.admin_dsn)
+        self.databases = await self.watch.unless_failure(databases.create(DATABASES))
+        await self.watch.unless_failure(databases.prepare_own_server(DATABASES))
+        self._progress(f"PostgreSQL answers on port {server.port} after {time.monotonic() - began:.1f} s")
+
+    async def _use_given_server(self, admin_dsn: str) -> dict[str, str]:
+        databases = Databases(admin_dsn=admin_dsn, prefix=new_run_prefix())
+        for name in await databases.drop_stale():
+            self._progress(f"dropped the database and role {name}, left by an earlier run")
+        self._stack.push_async_callback(self._drop, databases)
+        self._progress(f"using the PostgreSQL of {DSN_VARIABLE}")
+        return await databases.create(DATABASES)
+
+    async def _drop(self, databases: Databases) -> None:
+        try:
+            self._progress("dropping the run's databases")
+        finally:
+            await databases.drop([databases.prefix + name for name in DATABASES])
+
+    async def _start_cache(self) -> None:
+        if not valkey_server_available():
+            self._progress("there is no valkey-server here: stock hints are read anew each time")
+            return
+        self._progress("starting Valkey")
+        start = ValkeyStart(
+            scratch=self._scratch,
+            log_path=self.options.logs_directory / "valkey-server.log",
+            environment=self.environment,
+            cpus=self.options.cpus,
+        )
+        server = self.cache = await self.watch.unless_failure(start_valkey(start, stack=self._stack))
+        self.watch.add(server.process)
+        self._stack.push_async_callback(self._stop_server, server)
+        self._progress(f"Valkey answers on port {server.port}")
+
+    async def _start_nats(self) -> None:
+        self._progress("starting NATS")
+        start = NatsStart(
+            scratch=self._scratch,
+            log_path=self.options.logs_directory / "nats-server.log",
+            environment=self.environment,
+            port=self.ports.nats,
+            cpus=self.options.cpus,
+        )
+        server = self.nats = await self.watch.unless_failure(start_broker(start, stack=self._stack, watch=self.watch))
+        self._stack.push_async_callback(self._stop_server, server)
+        self._progress(f"NATS answers on port {server.port}")
+        if not server.syncs_always:
+            self._progress(
+                "this NATS is older than 2.10 and does not sync each write: a power cut may take events that it "
+                "acknowledged, which the relay then publishes again"
+            )
+
+    async def _stop_server(self, server: EmbeddedPostgres | EmbeddedValkey | Broker) -> None:
+        """Stops the process that serves by then: a restart brought another."""
+        await self.launcher.stop(server.process)
+
+    def _launch_receiver(self) -> None:
+        settings = receiver_settings(
+            ports=self.ports,
+            directory=self.options.traces_directory.resolve(),
+            ready_file=self.launcher.ready_file("receiver"),
+        )
+        self.launcher.launch("receiver", settings, arguments=())
+
+    async def _await_receiver(self) -> None:
+        receiver = await self.watch.unless_failure(self.launcher.ready("receiver", keys=("http",)))
+        self.otlp_http = receiver["http"]
+        self.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{self.otlp_http}"
+
+    async def _migrate(self) -> None:
+        """Every context brings its tables up to date."""
+        databases, event_log, migrate = self.databases, self.event_log, self.launcher.migrate
+        await asyncio.gather(
+            migrate("order", order_stores(databases=databases, event_log=event_log)),
+            migrate("inventory", {"INVENTORY_DATABASE_DSN": databases["inventory"]}),
+            migrate("notification", notification_stores(dsn=databases["notification"], event_log=event_log)),
+        )

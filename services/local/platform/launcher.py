@@ -1,0 +1,115 @@
+"""Start of a program of the shop, progress while it is awaited, and its end."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from services.local.platform.plan import PlatformOptions
+from services.local.processes.errors import ProcessFailed
+from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.process_watch import Watch
+from services.local.processes.scratch_folder import Scratch
+
+POLL_SECONDS = 0.02
+MIGRATION_SECONDS = 60.0
+# Each time it is over, a line says which program is still awaited.
+PATIENCE_SECONDS = 3.0
+KILL_SECONDS = 5.0
+
+Progress = Callable[[str], None]
+
+
+def silent(message: str) -> None:
+    """A progress listener that says nothing."""
+
+
+class Launcher:
+    """Starts programs with a common environment; `stack` stops what goes on, `watch` misses it when it ends before."""
+
+    def __init__(
+        self,
+        options: PlatformOptions,
+        *,
+        environment: Mapping[str, str],
+        scratch: Scratch,
+        watch: Watch,
+        stack: AsyncExitStack,
+        progress: Progress,
+    ) -> None:
+        self._options = options
+        self._environment = environment
+        self._scratch = scratch
+        self._watch = watch
+        self._stack = stack
+        self._progress = progress
+        self.processes: dict[str, GuardedProcess] = {}
+
+    async def migrate(self, name: str, settings: Mapping[str, str]) -> None:
+        """Runs a service's migrations to their end; raises ProcessFailed with what it said."""
+        command = self._command(f"{name}-migrate", name, (), settings)
+        process = GuardedProcess(command, scratch=self._scratch)
+        try:
+            await process.started()
+            result = await asyncio.wait_for(process.exited(), MIGRATION_SECONDS)
+        except TimeoutError as error:
+            raise ProcessFailed(f"{command.name} took more than {MIGRATION_SECONDS:.0f} s.{process.tail()}") from error
+        finally:
+            await process.stop()
+        if result.status != 0:
+            raise process.failure(result)
+
+    def launch(self, name: str, settings: Mapping[str, str], *, arguments: tuple[str, ...] = ("serve",)) -> None:
+        """Starts a program that is to go on."""
+        self._progress(f"starting {name}")
+        process = GuardedProcess(self._command(name, name, arguments, settings), scratch=self._scratch)
+        self._stack.push_async_callback(self.stop, process)
+        self._watch.add(process)
+        self.processes[name] = process
+
+    async def ready(self, name: str, *, keys: tuple[str, ...]) -> dict[str, str]:
+        """Waits until the program wrote its addresses; raises ProcessFailed when it does not in time."""
+        process, ready_file = self.processes[name], self.ready_file(name)
+        await process.started()
+        limit_seconds, began, said_seconds = self._options.start_timeout_seconds, time.monotonic(), 0.0
+        while not ready_file.exists():
+            waited_seconds = time.monotonic() - began
+            if waited_seconds > limit_seconds:
+                raise ProcessFailed(f"{name} was not ready within {limit_seconds:.0f} s.{process.tail()}")
+            if waited_seconds > said_seconds + PATIENCE_SECONDS:
+                said_seconds = waited_seconds
+                self._progress(f"waiting for {name}, process {process.pid}, to be ready.{process.tail(lines=1)}")
+            await asyncio.sleep(POLL_SECONDS)
+        addresses: dict[str, str] = json.loads(ready_file.read_text())
+        if missing := [key for key in keys if key not in addresses]:
+            raise ProcessFailed(f"{name} wrote a ready file without {', '.join(missing)}.")
+        self._progress(f"{name} is ready")
+        return addresses
+
+    def ready_file(self, name: str) -> Path:
+        """Where a program writes its addresses."""
+        return self._scratch.folder / f"ready-{name}.json"
+
+    async def stop(self, process: GuardedProcess) -> None:
+        """Stops a process and says so, also when it had to be killed."""
+        try:
+            if not process.ended:
+                self._progress(f"stopping {process.command.name}")
+        finally:
+            # Whoever listens may fail, on a closed terminal for one; the process stops nevertheless.
+            result = await process.stop()
+        if result.killed:
+            self._progress(f"{process.command.name} did not stop in time and was killed")
+
+    def _command(self, name: str, program: str, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Command:
+        return Command(
+            name=name,
+            arguments=(sys.executable, "-m", self._options.module(name), *arguments),
+            log_path=self._options.logs_directory / f"{name}.log",
+            environment={**self._environment, **settings, **self._options.extra_environment(program)},
+            stop=(("SIGTERM", self._options.stop_timeout_seconds), ("SIGKILL", KILL_SECONDS)),
+            cpus=self._options.cpus,
+        )

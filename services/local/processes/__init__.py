@@ -1,0 +1,1 @@
+"""Child processes of a supervisor: guarded, watched, and cleaned up after."""

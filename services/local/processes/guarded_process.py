@@ -1,0 +1,209 @@
+"""One process of the platform: its start, its end, and the watch over it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from services.local.processes.errors import LocalError, ProcessFailed
+from services.local.processes.scratch_folder import Scratch
+
+START_SECONDS = 10.0
+GUARD_MARGIN_SECONDS = 10.0
+TAIL_LINES = 12
+TAIL_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run, where its output goes and how it is stopped.
+
+    `stop` lists signal names, each with the seconds it has to take effect; `death_signal` reaches the process should
+    its guard be killed (Linux). `unprivileged_folder` is given to programs that refuse root: the folder they write.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    log_path: Path
+    environment: Mapping[str, str]
+    stop: tuple[tuple[str, float], ...] = (("SIGTERM", 15.0), ("SIGKILL", 5.0))
+    death_signal: str = "SIGKILL"
+    cpus: frozenset[int] | None = None
+    unprivileged_folder: Path | None = None
+    working_folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: its exit status (-9 means signal 9) and whether it had to be killed to stop."""
+
+    status: int
+    killed: bool = False
+
+    def describe(self) -> str:
+        """The end in words, for the middle of a sentence."""
+        if self.status >= 0:
+            return f"ended with exit status {self.status}"
+        return f"was killed by {signal.Signals(-self.status).name}"
+
+
+class GuardedProcess:
+    """A child under a guard (guard.py), so that it never outlives this process.
+
+    `end_wanted` is true from the moment on that we asked for its end, so that nobody takes it for a failure.
+    """
+
+    def __init__(self, command: Command, *, scratch: Scratch) -> None:
+        """Starts the guard at once, without a point at which a cancellation could lose it; raises FolderUnusable."""
+        self.command = command
+        self.pid = 0
+        self.end_wanted = False
+        self._log_start = _size(command.log_path)
+        self._scratch = scratch
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, _open_log(command.log_path) as log:
+                self._guard = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-I",
+                        "-S",
+                        str(Path(__file__).with_name("child_guard.py")),
+                        self._specification(theirs),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(theirs.fileno(), scratch.lock_descriptor),
+                    env=dict(command.environment),
+                    cwd=command.working_folder,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise LocalError(f"cannot start {command.name}: {error}") from error
+        ours.setblocking(False)
+        self._control = ours
+        loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[int] = loop.create_future()
+        self._exited: asyncio.Future[Exit] = loop.create_future()
+        self._listener = loop.create_task(self._listen())
+
+    def _specification(self, control: socket.socket) -> str:
+        command = self.command
+        return json.dumps(
+            {
+                "command": list(command.arguments),
+                "control_fd": control.fileno(),
+                "supervisor_pid": os.getpid(),
+                "stop": [list(step) for step in command.stop],
+                "death_signal": command.death_signal,
+                "cpus": sorted(command.cpus) if command.cpus else None,
+                "unprivileged_folder": str(command.unprivileged_folder) if command.unprivileged_folder else None,
+            }
+        )
+
+    async def _listen(self) -> None:
+        """Follows what the guard says until it ends; a guard that ends without a word was killed itself."""
+        loop = asyncio.get_running_loop()
+        buffered = b""
+        try:
+            while chunk := await self._receive(loop):
+                *lines, buffered = (buffered + chunk).split(b"\n")
+                for line in lines:
+                    self._hear(json.loads(line))
+        finally:
+            # Also when a disk is full and nothing can be recorded: who waits for the end must get it.
+            status = await asyncio.to_thread(self._guard.wait)
+            if not self._exited.done():
+                self._exited.set_result(Exit(status=status, killed=False))
+
+    async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        try:
+            return await loop.sock_recv(self._control, 4096)
+        except ConnectionError:
+            return b""
+
+    def _hear(self, message: dict[str, int]) -> None:
+        if "started" in message:
+            self.pid = message["started"]
+            self._scratch.record(f"{self.command.name} guard", self._guard.pid)
+            self._scratch.record(self.command.name, self.pid)
+            self._started.set_result(self.pid)
+        else:
+            self._exited.set_result(Exit(status=message["exited"], killed=bool(message["killed"])))
+
+    @property
+    def ended(self) -> bool:
+        """True when the child is known to have ended."""
+        return self._exited.done()
+
+    async def started(self) -> int:
+        """Waits until the child runs and returns its pid; raises ProcessFailed when it does not come to that."""
+        either: set[asyncio.Future[Any]] = {self._started, self._exited}
+        await asyncio.wait(either, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not self._started.done():
+            raise ProcessFailed(f"{self.command.name} did not start.{self.tail()}")
+        return self.pid
+
+    async def exited(self) -> Exit:
+        """Waits, without a bound of its own, until the child ended and says how."""
+        return await asyncio.shield(self._exited)
+
+    async def end_by(self, number: signal.Signals, *, limit_seconds: float) -> Exit:
+        """Sends the child this one signal and waits for its end; stops it the usual way when the limit is over."""
+        self.end_wanted = True
+        if not self._exited.done():
+            os.kill(await self.started(), number)
+            await asyncio.wait({self._exited}, timeout=limit_seconds)
+        return await self.stop()
+
+    async def stop(self) -> Exit:
+        """Stops the child with its signals, within their bounds, and says how it ended; may be called again."""
+        self.end_wanted = True
+        if not self._exited.done():
+            with contextlib.suppress(ConnectionError):
+                self._control.send(b"stop\n")
+            bound_seconds = sum(seconds for _, seconds in self.command.stop) + GUARD_MARGIN_SECONDS
+            await asyncio.wait({self._exited}, timeout=bound_seconds)
+            if not self._exited.done():
+                # The guard itself hangs; the death signal takes the child along.
+                self._guard.kill()
+        result = await self.exited()
+        await self._listener
+        self._control.close()
+        return result
+
+    def failure(self, result: Exit) -> ProcessFailed:
+        """The error for a child that ended though nobody asked it to."""
+        return ProcessFailed(f"{self.command.name} (process {self.pid}) {result.describe()}.{self.tail()}")
+
+    def tail(self, *, lines: int = TAIL_LINES) -> str:
+        """The last lines that it wrote to the log, with its path, as an ending of a message."""
+        try:
+            with self.command.log_path.open("rb") as log:
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+                written = log.read().decode(errors="replace").splitlines()[-lines:]
+        except FileNotFoundError:
+            return ""
+        if not written:
+            return f" It wrote nothing to {self.command.log_path}."
+        return f" Its last lines, from {self.command.log_path}:\n" + "\n".join(f"  {line}" for line in written)
+
+
+def _open_log(path: Path) -> BinaryIO:
+    """The log, to be written on: a process that is started again goes on where the one before it ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

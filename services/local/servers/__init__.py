@@ -1,0 +1,1 @@
+"""Servers that the platform needs, started on this machine: PostgreSQL, NATS, Valkey."""

@@ -1,0 +1,157 @@
+"""How does each context get a database and a role that no other context can use?"""
+
+import json
+import os
+import platform
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from services.local.processes.errors import DatabaseUnavailable
+from services.local.processes.process_identity import is_same_process, start_token
+from services.local.servers.scram import scram_verifier
+
+CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 30.0
+RUN_PREFIX = "plumb_"
+# The last line of defence; each call sets its own, shorter limits.
+BACKSTOPS = {"statement_timeout": "10s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "10s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Creates and drops databases and roles through an administrator's address.
+
+    `prefix` is "" on a server of our own; on somebody else's it keeps one run apart from everything there.
+    """
+
+    admin_dsn: str
+    prefix: str = ""
+
+    async def create(self, contexts: Sequence[str]) -> dict[str, str]:
+        """A database owned by a role of its name for each context; returns their DSNs; raises DatabaseUnavailable."""
+        connection = await self._connect()
+        try:
+            return {context: await self._create_one(connection, self.prefix + context) for context in contexts}
+        except asyncpg.PostgresError as error:
+            raise DatabaseUnavailable(
+                f"cannot create databases: {error}. The role in PLUMB_POSTGRES_DSN needs CREATEDB and CREATEROLE."
+            ) from error
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+
+    async def _create_one(self, connection: asyncpg.Connection, name: str) -> str:
+        password = secrets.token_hex(24)
+        owner = json.dumps({"machine": _machine(), "supervisor_pid": os.getpid(), "token": start_token(os.getpid())})
+        statements = [
+            f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{scram_verifier(password)}'",
+            *(f"ALTER ROLE \"{name}\" SET {setting} = '{value}'" for setting, value in BACKSTOPS.items()),
+            f"COMMENT ON ROLE \"{name}\" IS '{owner}'",
+            # A role that is no superuser may hand a database only to a role that it belongs to.
+            f'GRANT "{name}" TO CURRENT_USER',
+            f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE template0 ENCODING \'UTF8\'',
+            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
+        ]
+        for statement in statements:
+            await connection.execute(statement, timeout=STATEMENT_SECONDS)
+        return replace_login(self.admin_dsn, user=name, password=password, database=name)
+
+    async def prepare_own_server(self, contexts: Sequence[str]) -> None:
+        """On a server of our own: statement statistics in each database, and no way into the others for the roles."""
+        for database in ("postgres", *contexts):
+            connection = await self._connect(database=database)
+            try:
+                await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", timeout=STATEMENT_SECONDS)
+                await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC', timeout=STATEMENT_SECONDS)
+            finally:
+                await connection.close(timeout=CONNECT_SECONDS)
+
+    async def drop(self, names: Sequence[str]) -> None:
+        """Drops databases and roles of these full names, ending whoever still uses them; raises DatabaseUnavailable."""
+        connection = await self._connect()
+        try:
+            for name in names:
+                await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', timeout=STATEMENT_SECONDS)
+                await connection.execute(f'DROP ROLE IF EXISTS "{name}"', timeout=STATEMENT_SECONDS)
+        except asyncpg.PostgresError as error:
+            raise DatabaseUnavailable(f"cannot drop the run's databases {', '.join(names)}: {error}") from error
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+
+    async def drop_stale(self) -> list[str]:
+        """Drops what runs of this machine left on somebody else's server when they were cut off; returns the names."""
+        connection = await self._connect()
+        try:
+            rows = await connection.fetch(
+                "SELECT rolname, shobj_description(oid, 'pg_authid') AS owner "
+                "FROM pg_roles WHERE starts_with(rolname, $1)",
+                RUN_PREFIX,
+                timeout=STATEMENT_SECONDS,
+            )
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+        stale = [row["rolname"] for row in rows if _is_left_over(row["owner"])]
+        if stale:
+            await self.drop(stale)
+        return stale
+
+    async def _connect(self, *, database: str | None = None) -> asyncpg.Connection:
+        try:
+            return await asyncpg.connect(self.admin_dsn, database=database, timeout=CONNECT_SECONDS)
+        except ValueError as error:
+            # The parser's own message may quote a part of the address, and with it the password.
+            raise DatabaseUnavailable(
+                "PLUMB_POSTGRES_DSN is not of the form postgresql://user:password@host:port/database."
+            ) from error
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnavailable(
+                f"cannot use PostgreSQL at {_place(self.admin_dsn)}: {_reason(error)}. "
+                "Start that server and check the address in PLUMB_POSTGRES_DSN, or unset it to use the embedded one."
+            ) from error
+
+
+def new_run_prefix() -> str:
+    """A prefix for the names of one run on somebody else's server."""
+    return f"{RUN_PREFIX}{secrets.token_hex(4)}_"
+
+
+def replace_login(dsn: str, *, user: str, password: str, database: str) -> str:
+    """The same server as `dsn`, with another login and database."""
+    parts = urlsplit(dsn)
+    hosts = parts.netloc.rpartition("@")[2]
+    login = {"user", "password", "dbname", "database"}
+    query = [(key, value) for key, value in parse_qsl(parts.query) if key not in login]
+    return urlunsplit((parts.scheme, f"{user}:{password}@{hosts}", f"/{database}", urlencode(query), ""))
+
+
+def _place(dsn: str) -> str:
+    return urlsplit(dsn).netloc.rpartition("@")[2] or "the default address"
+
+
+def _is_left_over(comment: str | None) -> bool:
+    """True for a run of this machine whose supervisor is gone; another machine's runs are not ours to judge."""
+    try:
+        owner = json.loads(comment or "")
+        machine, pid, token = owner["machine"], int(owner["supervisor_pid"]), str(owner["token"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(machine == _machine()) and not is_same_process(pid, token)
+
+
+def _machine() -> str:
+    """This machine's name, as it can stand in a quoted text."""
+    return platform.node().replace("'", "")
+
+
+def _reason(error: Exception) -> str:
+    """Why a connection failed, in the words of a person rather than of a library."""
+    match error:
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError():
+            return f"no answer within {CONNECT_SECONDS:.0f} s"
+        case _:
+            return str(error) or type(error).__name__

