@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from observability.alert_drill.environment import ALWAYS, DrillOptions, Stage
+from observability.alert_drill.environment import ALWAYS, DrillEnvironment, DrillOptions
 from observability.alert_drill.expressions import Expressions
 from observability.alert_drill.faults.registry import LONGEST_SECONDS, Fault
 from observability.testbed.monitoring.client import PrometheusClient
@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(slots=True, kw_only=True)
-class Row:
+class DrillCase:
     """What one fault did: seconds until its alert arrived and until it was over; what arrived unasked."""
 
     alert: str
@@ -43,7 +43,7 @@ class DrillResult:
     """All rows, what arrived in the healthy time at the end, and what the expressions found."""
 
     options: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[DrillCase] = field(default_factory=list)
     healthy: dict[str, Any] = field(default_factory=dict)
     expressions: dict[str, Any] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ async def drill(options: DrillOptions, faults: Sequence[Fault], *, quiet_seconds
     """Carry the faults out one by one, then watch a healthy platform for a time. Raises as `Stage.open` does."""
     result = DrillResult({**asdict(options), "folder": str(options.folder)})
     asked = Expressions.of_platform(scale=options.scale)
-    async with Stage.open(options) as stage:
+    async with DrillEnvironment.open(options) as stage:
         for fault in faults:
             row = await one_row(stage, fault, asked)
             result.rows.append(row)
@@ -73,9 +73,9 @@ async def drill(options: DrillOptions, faults: Sequence[Fault], *, quiet_seconds
     return result
 
 
-async def one_row(stage: Stage, fault: Fault, asked: Expressions) -> Row:
+async def one_row(stage: DrillEnvironment, fault: Fault, asked: Expressions) -> DrillCase:
     """Start from an empty Prometheus, let all be well for a time, break one thing, and put it right."""
-    row, listener, began = Row(alert=fault.alert, fault=fault.words), stage.webhook, time.time()
+    row, listener, began = DrillCase(alert=fault.alert, fault=fault.words), stage.webhook, time.time()
     async with stage.watched() as scene:
         well = time.monotonic()
         await asyncio.sleep(stage.options.healthy_seconds)
@@ -94,7 +94,7 @@ async def one_row(stage: Stage, fault: Fault, asked: Expressions) -> Row:
     return row
 
 
-async def stay_healthy(stage: Stage, seconds: float) -> dict[str, Any]:
+async def stay_healthy(stage: DrillEnvironment, seconds: float) -> dict[str, Any]:
     """Watch without a fault; return for how long, and what fired."""
     async with stage.watched():
         well = time.monotonic()
@@ -102,7 +102,7 @@ async def stay_healthy(stage: Stage, seconds: float) -> dict[str, Any]:
         return {"seconds": seconds, "fired": sorted(stage.fired(since=well))}
 
 
-async def medley(stage: Stage, faults: Sequence[tuple[Fault, float]], *, say: Say) -> Expressions:
+async def run_sequence(stage: DrillEnvironment, faults: Sequence[tuple[Fault, float]], *, say: Say) -> Expressions:
     """Let faults follow each other, each for so many seconds; return what every expression found meanwhile."""
     asked, began = Expressions.of_platform(scale=stage.options.scale), time.time()
     async with stage.watched() as scene:
@@ -126,7 +126,7 @@ async def seen(
     return notice
 
 
-def sentence(row: Row) -> str:
+def sentence(row: DrillCase) -> str:
     """Say what a row came to."""
     if row.before:
         return f"{row.alert}: fired before the fault: {', '.join(row.before)}"

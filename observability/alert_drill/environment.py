@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from observability.alert_drill.fault_context import Scene
+from observability.alert_drill.fault_context import FaultContext
 from observability.chaos.campaign_context import until
 from observability.load.arrival_plan import plan_orders
 from observability.load.client import open_client
@@ -21,7 +21,7 @@ from observability.testbed.monitoring.client import PrometheusClient
 from observability.testbed.monitoring.exporter import postgres_exporter
 from observability.testbed.monitoring.servers import MonitoringOptions, monitoring
 from observability.testbed.monitoring.webhook import Webhook, webhook
-from observability.testbed.process_group import House, HouseOptions
+from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
 from services.local.servers.ports import local_address
 
 # Stock that is set aside and forgotten comes back within the row.
@@ -45,36 +45,36 @@ class DrillOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class DrillEnvironment:
     """The platform, whom the alerts are told, and what is scraped: host:port by job."""
 
     options: DrillOptions
-    house: House
+    group: ProcessGroup
     webhook: Webhook
     targets: Mapping[str, str]
 
     @staticmethod
     @asynccontextmanager
-    async def open(options: DrillOptions) -> AsyncIterator["Stage"]:
+    async def open(options: DrillOptions) -> AsyncIterator["DrillEnvironment"]:
         """Start the platform and put load on it for the time of a block. Raises LocalError, TestbedError, LoadError."""
-        house_options = HouseOptions(
+        house_options = ProcessGroupOptions(
             folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES
         )
         async with AsyncExitStack() as stack:
-            house = await stack.enter_async_context(House.open(house_options))
+            group = await stack.enter_async_context(ProcessGroup.open(house_options))
             listener = await stack.enter_async_context(webhook())
-            await house.start_all()
-            server = house.foundation.postgres
+            await group.start_all()
+            server = group.foundation.postgres
             if server is None:
                 raise TestbedError("a PostgreSQL that PLUMB_POSTGRES_DSN names is not ours to break: unset it")
             exporter = await stack.enter_async_context(postgres_exporter(server.admin_dsn, options.folder / "logs"))
-            await stack.enter_async_context(under_load(house, options))
-            targets = {name: house.admin_address(name) for name in house.processes}
-            targets |= {"receiver": house.foundation.otlp_http, **exporter}
-            yield Stage(options=options, house=house, webhook=listener, targets=targets)
+            await stack.enter_async_context(under_load(group, options))
+            targets = {name: group.admin_address(name) for name in group.processes}
+            targets |= {"receiver": group.foundation.otlp_http, **exporter}
+            yield DrillEnvironment(options=options, group=group, webhook=listener, targets=targets)
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[Scene]:
+    async def watched(self) -> AsyncIterator[FaultContext]:
         """Watch with a Prometheus and an Alertmanager that know nothing yet; the block begins when all is well."""
         self.webhook.notices.clear()
         options = MonitoringOptions(
@@ -85,7 +85,7 @@ class Stage:
         )
         async with monitoring(options) as running:
             await self._until_well(PrometheusClient(running.prometheus))
-            yield Scene(house=self.house, monitoring=running, webhook=self.webhook)
+            yield FaultContext(group=self.group, monitoring=running, webhook=self.webhook)
 
     async def _until_well(self, prometheus: PrometheusClient) -> None:
         """Wait until every target was scraped and no alert is left of the time before. Raises TestbedError."""
@@ -105,12 +105,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def under_load(house: House, options: DrillOptions) -> AsyncIterator[None]:
+async def under_load(group: ProcessGroup, options: DrillOptions) -> AsyncIterator[None]:
     """Place orders at a steady rate, open loop, for the time of a block: the same plan again and again."""
-    edge = str(local_address(house.ports.edge_http))
+    edge = str(local_address(group.ports.edge_http))
     plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
     skus = ample_stock(line.sku for order in plan for line in order.lines)
-    await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="drill")
+    await stock_shop(str(local_address(group.ports.inventory_grpc)), skus, request_id_prefix="drill")
     stop = asyncio.Event()
 
     async def load() -> None:
@@ -123,9 +123,9 @@ async def under_load(house: House, options: DrillOptions) -> AsyncIterator[None]
             if stop.is_set():
                 return
 
-    going_on = asyncio.create_task(load())
+    background_task = asyncio.create_task(load())
     try:
         yield
     finally:
         stop.set()
-        await going_on
+        await background_task

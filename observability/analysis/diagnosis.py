@@ -7,8 +7,8 @@ from enum import StrEnum
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
 from observability.analysis.detectors.blocking_call import unexplained_stillness
-from observability.analysis.detectors.candidate import LEAST_SHARE, Suspect
-from observability.analysis.detectors.registry import find_suspects
+from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
+from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.retries import retries_in_words
 from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
@@ -34,7 +34,7 @@ _RESOURCES = frozenset({Bottleneck.POOL, Bottleneck.CPU_BOUND, Bottleneck.BLOCKI
 _WAITING_FOR_ANYTHING = _RESOURCES | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT}
 
 
-Judged = tuple[Suspect, Prediction]
+Judged = tuple[Candidate, Prediction]
 
 
 class Answer(StrEnum):
@@ -99,7 +99,7 @@ def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
     """Name what is worth it, if anything is."""
     busy = utilisation(observation)
     judged = [
-        (suspect, _predict(suspect, observation, requests, busy)) for suspect in find_suspects(observation, requests)
+        (suspect, _predict(suspect, observation, requests, busy)) for suspect in find_candidates(observation, requests)
     ]
     worth = [(suspect, told) for suspect, told in judged if _is_worth_it(told)]
     if not worth:
@@ -142,7 +142,9 @@ def _is_worth_it(told: Prediction) -> bool:
     return told.gain_p95.low > LEAST_GAIN
 
 
-def _predict(suspect: Suspect, observation: Observation, requests: Sequence[Request], busy: float | None) -> Prediction:
+def _predict(
+    suspect: Candidate, observation: Observation, requests: Sequence[Request], busy: float | None
+) -> Prediction:
     told = predict(
         [request.seconds for request in requests],
         suspect.saving,
@@ -167,12 +169,12 @@ def _choose(worth: Sequence[Judged]) -> Judged:
     return next((other for other in worth if other is not first and _keeps_busy(other[0], first[0])), first)
 
 
-def _makes_needless(other: Suspect, first: Suspect) -> bool:
+def _makes_needless(other: Candidate, first: Candidate) -> bool:
     """Say whether what the first is about need not be done at all, since its result could be in a cache."""
     return other.bottleneck is Bottleneck.COLD_CACHE and _is_same_place(first, other)
 
 
-def _keeps_busy(other: Suspect, first: Suspect) -> bool:
+def _keeps_busy(other: Candidate, first: Candidate) -> bool:
     """Say whether the second is only there since the first is, which explains half as much at least."""
     match first.bottleneck:
         case Bottleneck.OVERLOAD:
@@ -185,7 +187,7 @@ def _keeps_busy(other: Suspect, first: Suspect) -> bool:
     return holds and other.saving.total() >= first.saving.total() / 2
 
 
-def _is_same_place(one: Suspect, other: Suspect) -> bool:
+def _is_same_place(one: Candidate, other: Candidate) -> bool:
     return (one.service, one.operation) == (other.service, other.operation)
 
 

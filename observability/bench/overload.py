@@ -19,7 +19,7 @@ import psutil
 from observability.analysis.quantiles import quantile
 from observability.experiments.experiment import Demand, Variant
 from observability.experiments.runner.block import Schedule, load
-from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import silent
 from observability.load.goodput import answer_of, is_good
 from observability.load.recorder import RequestRecord
@@ -104,7 +104,7 @@ class Overload:
 async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Path, say: Say) -> Overload:
     """Find the peak, then overload it, in an order that the seed draws. Raises TrialError, LocalError, LoadError."""
     doing = WORKS[work]
-    async with Stand.open(folder / "stand") as stand:
+    async with Testbed.open(folder / "stand") as stand:
         say(f"finding the peak of {doing.words}")
         probes = await find_peak(stand, doing, seed=seed, folder=folder, say=say)
         peak = max(probes.values())
@@ -130,7 +130,7 @@ def sentence(block: Overloaded, peak_per_second: float) -> str:
     return f"{block.factor:g} x, {guards}: {block.goodput_per_second:.1f} a second, {share:.0%} of the peak"
 
 
-async def find_peak(stand: Stand, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
+async def find_peak(stand: Testbed, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
     """Return the goodput by rate: doubled until it does not follow any more, then around what it was."""
     probes: dict[float, float] = {}
     rate = FIRST_RATE_PER_SECOND
@@ -146,7 +146,7 @@ async def find_peak(stand: Stand, work: Work, *, seed: int, folder: Path, say: S
     return probes
 
 
-async def probe(stand: Stand, work: Work, rate_per_second: float, *, seed: int, folder: Path) -> float:
+async def probe(stand: Testbed, work: Work, rate_per_second: float, *, seed: int, folder: Path) -> float:
     """Return the goodput at a steady rate."""
     schedule = Schedule(
         rate_per_second=rate_per_second,
@@ -162,7 +162,7 @@ async def probe(stand: Stand, work: Work, rate_per_second: float, *, seed: int, 
 
 
 async def overload(
-    stand: Stand, work: Work, factor: float, peak_per_second: float, *, guarded: bool, seed: int, folder: Path
+    stand: Testbed, work: Work, factor: float, peak_per_second: float, *, guarded: bool, seed: int, folder: Path
 ) -> Overloaded:
     """Run one block."""
     schedule = Schedule(

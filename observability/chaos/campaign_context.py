@@ -16,7 +16,7 @@ from observability.chaos.invariant_report import examine, keep_evidence
 from observability.chaos.table_dump import keep_databases
 from observability.chaos.workload import Traffic, TrafficOptions
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import House
+from observability.testbed.process_group import ProcessGroup
 
 Say = Callable[[str], None]
 
@@ -25,10 +25,10 @@ _SCRAPE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class CampaignContext:
     """One platform, what its customers were told, and what is reported of it. `say` is told what is being done."""
 
-    house: House
+    group: ProcessGroup
     history: History
     report: Report
     say: Say
@@ -36,7 +36,7 @@ class Scene:
     @asynccontextmanager
     async def under_load(self, *, seed: int, clients: int = 10) -> AsyncIterator[None]:
         """Let customers place and cancel orders for the time of a block, then until every outcome is known."""
-        async with self.house.edges() as edges, self.house.stock() as stock:
+        async with self.group.edges() as edges, self.group.stock() as stock:
             options = TrafficOptions(seed=seed, clients=clients)
             traffic = Traffic(options, edges=edges, stock=stock, history=self.history)
             await traffic.stock_up()
@@ -46,8 +46,8 @@ class Scene:
     async def conclude(self) -> Report:
         """Wait for quiet, examine everything, and keep the evidence when something is wrong."""
         self.say("waiting for quiet, then checking everything")
-        examination = await examine(self.house, self.history)
-        report, folder = self.report, self.house.options.folder
+        examination = await examine(self.group, self.history)
+        report, folder = self.report, self.group.options.folder
         report.violations += examination.violations
         report.verdict = examination.verdict
         report.figures |= {
@@ -58,12 +58,12 @@ class Scene:
         }
         if report.violations:
             keep_evidence(examination, self.history, folder)
-            await keep_databases(self.house.foundation.databases, folder / "databases")
+            await keep_databases(self.group.foundation.databases, folder / "databases")
         return report
 
     async def counter(self, process: str, name: str, **labels: str) -> float:
         """Read a counter of a process, over the labels that are not given. Raises TestbedError."""
-        return (await scrape(self.house.admin_address(process))).total(f"{name}_total", **labels)
+        return (await scrape(self.group.admin_address(process))).total(f"{name}_total", **labels)
 
 
 async def scrape(address: str, *, names: Sequence[str] = ()) -> Scrape:

@@ -11,7 +11,7 @@ from enum import Enum
 from services.local.platform.endpoints import Bus, Mode
 
 
-class Provocation(Enum):
+class Trigger(Enum):
     """What must be done to a process that serves, beside the load, so that it comes by a point."""
 
     NONE = "the load does"
@@ -27,10 +27,10 @@ class Point:
 
     name: str
     most_passages: int = 3
-    provocation: Provocation = Provocation.NONE
+    provocation: Trigger = Trigger.NONE
 
 
-def commits(*names: str, most_passages: int = 3, provocation: Provocation = Provocation.NONE) -> tuple[Point, ...]:
+def commits(*names: str, most_passages: int = 3, provocation: Trigger = Trigger.NONE) -> tuple[Point, ...]:
     """Return the points before and after the COMMIT of each transaction."""
     return tuple(
         Point(f"{name}.{when}_commit", most_passages, provocation) for name in names for when in ("before", "after")
@@ -52,28 +52,28 @@ ORDERS = (
 )
 CALLS_TO_INVENTORY = calls("ReserveStock", "ConfirmReservation", "ReleaseReservation", "ReturnStock")
 # An attempt of the saga driver fails for certain only where inventory can be away; elsewhere by chance.
-POSTPONED = commits("postpone_saga", most_passages=1, provocation=Provocation.PAUSE_INVENTORY)
+POSTPONED = commits("postpone_saga", most_passages=1, provocation=Trigger.PAUSE_INVENTORY)
 RELAY = (
     *commits("relay.take_lease", "relay.mark_published", most_passages=2),
     Point("relay.before_append"),
     Point("relay.after_append"),
     Point("event_log.appended"),
-    *commits("relay.give_up_lease", most_passages=1, provocation=Provocation.DRAIN),
-    *commits("relay.republish", most_passages=1, provocation=Provocation.WIPE_LOG),
+    *commits("relay.give_up_lease", most_passages=1, provocation=Trigger.DRAIN),
+    *commits("relay.republish", most_passages=1, provocation=Trigger.WIPE_LOG),
 )
 # Whoever looks first at a log that was emptied begins another: the relay, or a consumer.
-EMPTY_POSTGRES_LOG = commits("event_log.begin", most_passages=1, provocation=Provocation.WIPE_LOG)
+EMPTY_POSTGRES_LOG = commits("event_log.begin", most_passages=1, provocation=Trigger.WIPE_LOG)
 POSTGRES_LOG = (
     *commits("event_log.append"),
-    *commits("event_log.reset", most_passages=1, provocation=Provocation.TRUNCATE_LOG),
+    *commits("event_log.reset", most_passages=1, provocation=Trigger.TRUNCATE_LOG),
 )
 SUMMARIES = (
     *commits("consume.order_summaries"),
-    *commits("rewind.order_summaries", most_passages=1, provocation=Provocation.WIPE_LOG),
+    *commits("rewind.order_summaries", most_passages=1, provocation=Trigger.WIPE_LOG),
 )
 NOTIFICATION = (
     *commits("consume.notification", "notification.send"),
-    *commits("rewind.notification", most_passages=1, provocation=Provocation.WIPE_LOG),
+    *commits("rewind.notification", most_passages=1, provocation=Trigger.WIPE_LOG),
     Point("notification.before_send"),
     Point("notification.after_send"),
 )

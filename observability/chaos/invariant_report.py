@@ -14,7 +14,7 @@ from observability.chaos.history import Delivered, History
 from observability.invariants.quiescence import NotQuiet, wait_for_quiet
 from observability.invariants.target import Verdict
 from observability.invariants.verification import verify
-from observability.testbed.process_group import House
+from observability.testbed.process_group import ProcessGroup
 
 QUIET_SECONDS = 60.0
 MOST_TOLD = 50
@@ -22,7 +22,7 @@ HELD = frozenset({"PENDING", "CONFIRMED"})
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class InvariantReport:
     """What was found, as sentences; none is the answer to hope for. `verdict` has what was counted."""
 
     violations: tuple[str, ...]
@@ -31,9 +31,9 @@ class Examination:
     quiet_seconds: float
 
 
-async def examine(house: House, history: History) -> Examination:
+async def examine(group: ProcessGroup, history: History) -> InvariantReport:
     """Wait until nothing is in flight, then look at everything; the load must have stopped."""
-    target = house.verify_target()
+    target = group.verify_target()
     found: list[str] = []
     quiet_seconds = QUIET_SECONDS
     try:
@@ -48,9 +48,9 @@ async def examine(house: House, history: History) -> Examination:
     found += contradictions(history.exchanges, orders)
     found += listed_otherwise(history.listings)
     found += deliveries_otherwise(history.deliveries, await read_deliveries(target.databases["inventory"]))
-    found += errors_told(house.options.folder / "logs")
+    found += errors_told(group.options.folder / "logs")
     states = dict(sorted(Counter(order.state for order in orders).items()))
-    return Examination(tuple(found[:MOST_TOLD]), as_document(verdict), states, quiet_seconds)
+    return InvariantReport(tuple(found[:MOST_TOLD]), as_document(verdict), states, quiet_seconds)
 
 
 def without_noise(verdict: Verdict, noise: AbstractSet[str]) -> Verdict:
@@ -120,7 +120,7 @@ def as_document(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def keep_evidence(examination: Examination, history: History, folder: Path) -> None:
+def keep_evidence(examination: InvariantReport, history: History, folder: Path) -> None:
     """Write what was found and all that was asked beside the logs."""
     (folder / "examination.json").write_text(json.dumps(asdict(examination), indent=2) + "\n")
     history.write(folder / "history.jsonl")

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from observability.chaos.crash_point_catalog import POSTPONED, Point, Provocation, points_of
+from observability.chaos.crash_point_catalog import POSTPONED, Point, Trigger, points_of
 from observability.chaos.history import History
-from observability.chaos.invariant_report import Examination, examine, keep_evidence
-from observability.chaos.kill_schedule import Strike, plan_round
-from observability.chaos.process_killer import Death, EndedByItself, Provoke, Victim, census_path, send_drain
+from observability.chaos.invariant_report import InvariantReport, examine, keep_evidence
+from observability.chaos.kill_schedule import PlannedKill, plan_round
+from observability.chaos.process_killer import Death, EndedByItself, ProcessKiller, Provoke, census_path, send_drain
 from observability.chaos.table_dump import keep_databases
 from observability.chaos.workload import Traffic, TrafficOptions
-from observability.testbed.process_group import QUICK, House, HouseOptions
-from observability.testbed.program import Life
+from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
+from observability.testbed.program import ProcessHandle
 from services.local.platform.endpoints import Bus, Mode
 
 # An event log that loses its end loses so many events.
@@ -80,7 +80,7 @@ class Round:
         self._strikes = plan_round(self._points, seed=options.seed, number=options.number, kills=options.kills)
         if options.only:
             self._strikes = {
-                victim: tuple(Strike(point) for point in points if f"{victim}: {point.name}" in options.only)
+                victim: tuple(PlannedKill(point) for point in points if f"{victim}: {point.name}" in options.only)
                 for victim, points in self._points.items()
             }
         self._deaths: list[Death] = []
@@ -90,44 +90,44 @@ class Round:
 
     async def play(self) -> RoundResult:
         """Play it to its end. Raises LocalError, TestbedError."""
-        house_options = HouseOptions(
+        house_options = ProcessGroupOptions(
             folder=self._options.folder, mode=self._options.mode, bus=self._options.bus, environment=QUICK
         )
         began = time.monotonic()
-        async with House.open(house_options) as house:
-            await house.start_all()
+        async with ProcessGroup.open(house_options) as group:
+            await group.start_all()
             self._lap("start", began)
             began = time.monotonic()
             try:
-                await self._kill_under_load(house)
+                await self._kill_under_load(group)
             except EndedByItself as error:
                 self.result.violations.append(str(error))
             self._lap("kills", began)
             began = time.monotonic()
             if not self.result.violations:
-                self._note(await self._examine(house))
+                self._note(await self._examine(group))
             if self.result.violations:
-                await keep_databases(house.foundation.databases, self._options.folder / "databases")
+                await keep_databases(group.foundation.databases, self._options.folder / "databases")
             self._lap("examination", began)
         self._count()
         return self.result
 
-    async def _kill_under_load(self, house: House) -> None:
-        async with house.edges() as edges, house.stock() as stock:
+    async def _kill_under_load(self, group: ProcessGroup) -> None:
+        async with group.edges() as edges, group.stock() as stock:
             options = TrafficOptions(seed=self._seed)
             traffic = Traffic(options, edges=edges, stock=stock, history=self._history)
             await traffic.stock_up()
             async with traffic.going_on():
                 await all_at_once(
-                    self._victim(house, name, strikes).die_all() for name, strikes in self._strikes.items()
+                    self._victim(group, name, strikes).die_all() for name, strikes in self._strikes.items()
                 )
 
-    def _victim(self, house: House, name: str, strikes: tuple[Strike, ...]) -> Victim:
-        return Victim(
+    def _victim(self, group: ProcessGroup, name: str, strikes: tuple[PlannedKill, ...]) -> ProcessKiller:
+        return ProcessKiller(
             name,
             strikes,
-            house=house,
-            provocations=provocations_of(house),
+            group=group,
+            provocations=provocations_of(group),
             on_death=self._died,
         )
 
@@ -135,13 +135,13 @@ class Round:
         self._deaths.append(death)
         self._on_death(death)
 
-    async def _examine(self, house: House) -> Examination:
-        examination = await examine(house, self._history)
+    async def _examine(self, group: ProcessGroup) -> InvariantReport:
+        examination = await examine(group, self._history)
         if examination.violations:
             keep_evidence(examination, self._history, self._options.folder)
         return examination
 
-    def _note(self, examination: Examination) -> None:
+    def _note(self, examination: InvariantReport) -> None:
         self.result.violations += examination.violations
         self.result.verdict, self.result.orders = examination.verdict, examination.orders
         self.result.seconds["quiet"] = round(examination.quiet_seconds, 2)
@@ -180,26 +180,26 @@ async def all_at_once(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def provocations_of(house: House) -> Mapping[Provocation, Provoke]:
+def provocations_of(group: ProcessGroup) -> Mapping[Trigger, Provoke]:
     """Return how each provocation is done in this house."""
 
-    async def wipe(_life: Life) -> None:
-        await house.wipe_log()
+    async def wipe(_life: ProcessHandle) -> None:
+        await group.wipe_log()
 
-    async def truncate(_life: Life) -> None:
-        await house.truncate_log(LOST_EVENTS)
+    async def truncate(_life: ProcessHandle) -> None:
+        await group.truncate_log(LOST_EVENTS)
 
-    async def pause(_life: Life) -> None:
-        inventory = house.lives["inventory"]
+    async def pause(_life: ProcessHandle) -> None:
+        inventory = group.lives["inventory"]
         inventory.send(signal.SIGSTOP)
         await asyncio.sleep(PAUSE_SECONDS)
         inventory.send(signal.SIGCONT)
 
     return {
-        Provocation.WIPE_LOG: wipe,
-        Provocation.TRUNCATE_LOG: truncate,
-        Provocation.DRAIN: send_drain,
-        Provocation.PAUSE_INVENTORY: pause,
+        Trigger.WIPE_LOG: wipe,
+        Trigger.TRUNCATE_LOG: truncate,
+        Trigger.DRAIN: send_drain,
+        Trigger.PAUSE_INVENTORY: pause,
     }
 
 

@@ -14,7 +14,7 @@ LONGEST_RANDOM_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class PlannedKill:
     """One planned end of a process: at a passage of a point, or, without one, some seconds after its start."""
 
     point: Point | None
@@ -22,22 +22,22 @@ class Strike:
     after_seconds: float = 0.0
 
 
-def strikes(points: Sequence[Point], *, seed: int, victim: str) -> Iterator[Strike]:
+def strikes(points: Sequence[Point], *, seed: int, victim: str) -> Iterator[PlannedKill]:
     """Yield one process's ends for ever: the same ones for the same seed, whatever becomes of the other processes."""
     generator = stream(seed, f"strikes of {victim}")
     for point in generator.sample(points, len(points)):
-        yield Strike(point)
+        yield PlannedKill(point)
     while True:
         if generator.random() < RANDOM_SHARE:
-            yield Strike(None, after_seconds=generator.uniform(0, LONGEST_RANDOM_SECONDS))
+            yield PlannedKill(None, after_seconds=generator.uniform(0, LONGEST_RANDOM_SECONDS))
         else:
             point = generator.choice(points)
-            yield Strike(point, passage=generator.randint(1, point.most_passages))
+            yield PlannedKill(point, passage=generator.randint(1, point.most_passages))
 
 
 def plan_round(
     points: Mapping[str, Sequence[Point]], *, seed: int, number: int, kills: int
-) -> dict[str, tuple[Strike, ...]]:
+) -> dict[str, tuple[PlannedKill, ...]]:
     """Return what becomes of each process in a round, counted from 0, of so many kills.
 
     Rounds take up where the one before ended, so that any of them can be repeated alone.

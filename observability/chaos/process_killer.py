@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from observability.chaos.crash_point_catalog import Provocation
-from observability.chaos.kill_schedule import Strike
+from observability.chaos.crash_point_catalog import Trigger
+from observability.chaos.kill_schedule import PlannedKill
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import House
-from observability.testbed.program import Life
+from observability.testbed.process_group import ProcessGroup
+from observability.testbed.program import ProcessHandle
 
 # A point that the load has not brought about by then is given up: the process is killed wherever it is.
 POINT_SECONDS = 12.0
@@ -20,7 +20,7 @@ AGAIN_SECONDS = 4.0
 KILL_SECONDS = 10.0
 
 How = Literal["point", "random", "missed"]
-Provoke = Callable[[Life], Awaitable[None]]
+Provoke = Callable[[ProcessHandle], Awaitable[None]]
 
 
 class EndedByItself(Exception):
@@ -37,24 +37,24 @@ class Death:
     how: How
 
 
-class Victim:
+class ProcessKiller:
     """One process of a house and the ends that are planned for it."""
 
     def __init__(
         self,
         name: str,
-        strikes: Sequence[Strike],
+        strikes: Sequence[PlannedKill],
         *,
-        house: House,
-        provocations: Mapping[Provocation, Provoke],
+        group: ProcessGroup,
+        provocations: Mapping[Trigger, Provoke],
         on_death: Callable[[Death], None],
     ) -> None:
         self._name = name
         self._strikes = deque(strikes)
-        self._house = house
+        self._house = group
         self._provocations = provocations
         self._on_death = on_death
-        self._log = house.options.folder / f"crashed-{name}.txt"
+        self._log = group.options.folder / f"crashed-{name}.txt"
 
     async def die_all(self) -> None:
         """Die at each planned place, then live on. A point that was missed has its turn once more, at the end.
@@ -72,7 +72,7 @@ class Victim:
                 self._strikes.append(replace(strike, passage=1))
         await self._house.start_ready(self._name, **census(self._house, self._name))
 
-    async def _die(self, strike: Strike) -> Death:
+    async def _die(self, strike: PlannedKill) -> Death:
         self._log.unlink(missing_ok=True)
         await self._house.end_lease()
         life = await self._house.start(self._name, **census(self._house, self._name), **self._arming(strike))
@@ -80,14 +80,14 @@ class Victim:
             await life.ended_within(strike.after_seconds)
             return Death(self._name, "", 1, await self._finish(life, "random"))
         await self._wait(life, strike.point.provocation)
-        how = await self._finish(life, "missed", drained=strike.point.provocation is Provocation.DRAIN)
+        how = await self._finish(life, "missed", drained=strike.point.provocation is Trigger.DRAIN)
         return Death(self._name, strike.point.name, strike.passage, how)
 
-    async def _wait(self, life: Life, provocation: Provocation) -> None:
+    async def _wait(self, life: ProcessHandle, provocation: Trigger) -> None:
         """Wait for the end that the point brings; what must be done for it is done again."""
         try:
             async with asyncio.timeout(POINT_SECONDS):
-                if provocation is not Provocation.NONE and await self._house.is_ready(self._name, life):
+                if provocation is not Trigger.NONE and await self._house.is_ready(self._name, life):
                     while not life.is_over:
                         await self._provocations[provocation](life)
                         await life.ended_within(AGAIN_SECONDS)
@@ -95,7 +95,7 @@ class Victim:
         except TimeoutError:
             return
 
-    async def _finish(self, life: Life, otherwise: How, *, drained: bool = False) -> How:
+    async def _finish(self, life: ProcessHandle, otherwise: How, *, drained: bool = False) -> How:
         """See the process dead, by SIGKILL of ours if it is still there; say whether its point killed it."""
         killed_here = not life.is_over
         life.send(signal.SIGKILL)
@@ -109,7 +109,7 @@ class Victim:
         log_path = self._house.log_path(self._name)
         raise EndedByItself(f"{self._name} ended by itself with status {life.status}; see {log_path}")
 
-    def _arming(self, strike: Strike) -> dict[str, str]:
+    def _arming(self, strike: PlannedKill) -> dict[str, str]:
         if strike.point is None:
             return {}
         return {
@@ -119,9 +119,9 @@ class Victim:
         }
 
 
-def census(house: House, name: str) -> dict[str, str]:
+def census(group: ProcessGroup, name: str) -> dict[str, str]:
     """Return the variables by which a process tells which points it passes."""
-    return {"PLUMB_CRASH_CENSUS": str(census_path(house.options.folder, name).resolve())}
+    return {"PLUMB_CRASH_CENSUS": str(census_path(group.options.folder, name).resolve())}
 
 
 def census_path(folder: Path, name: str) -> Path:
@@ -129,7 +129,7 @@ def census_path(folder: Path, name: str) -> Path:
     return folder / f"passed-{name}.txt"
 
 
-async def send_drain(life: Life) -> None:
+async def send_drain(life: ProcessHandle) -> None:
     """Tell a process to end."""
     life.send(signal.SIGTERM)
     await asyncio.sleep(0)

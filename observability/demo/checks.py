@@ -16,7 +16,7 @@ from observability.demo.notification_latency import NOTIFIED, ORDER_ROOT, sent_c
 from observability.demo.scrapes import ScrapePair
 from observability.load.recorder import RequestRecord
 from observability.report.demo.result import Check, Integrity
-from observability.testbed.side_effects import Aftermath
+from observability.testbed.side_effects import SideEffects
 
 _STOCKING_ROOT = "shop.inventory.v1.InventoryService/Restock"
 # What nobody waits for has a trace of its own, which links to the one that set it off.
@@ -41,7 +41,7 @@ class Recorded:
     log_paths: Sequence[Path]
     requests: Sequence[RequestRecord]
     stocking_calls: int
-    aftermath: Aftermath
+    aftermath: SideEffects
     confirmation_files: int
 
 

@@ -25,7 +25,7 @@ from observability.report.demo.result import (
     Points,
 )
 from observability.testbed.environment import describe_host_use
-from observability.testbed.side_effects import Aftermath
+from observability.testbed.side_effects import SideEffects
 
 # PostgreSQL, NATS and Valkey write no JSON, and the receiver's own log knows no traces.
 _LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "valkey-server", "receiver"})
@@ -44,7 +44,7 @@ class Observation:
     load: Load
     measuring: Sequence[RequestRecord]
     scrapes: ScrapePair
-    aftermath: Aftermath
+    aftermath: SideEffects
     stocking_calls: int
     expected_rejections: int
     environment: Mapping[str, str]

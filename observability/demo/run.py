@@ -33,7 +33,7 @@ from observability.load.terminal import showing_progress
 from observability.report.demo.page import render
 from observability.report.demo.result import DemoResult, Phases
 from observability.testbed.environment import describe_environment
-from observability.testbed.side_effects import Aftermath, wait_for_effects
+from observability.testbed.side_effects import SideEffects, wait_for_effects
 from services.local.platform.endpoints import Endpoints
 from services.local.platform.plan import PlatformOptions
 from services.local.platform.platform import Platform
@@ -171,7 +171,7 @@ class Demo:
             log_path = directory / "logs" / "load.log"
             return await run_load(task, log_path=log_path, on_progress=on_progress)
 
-    async def _settle(self, endpoints: Endpoints) -> Aftermath:
+    async def _settle(self, endpoints: Endpoints) -> SideEffects:
         self._say("waiting until all that the orders set off has happened")
         return await wait_for_effects(endpoints.databases)
 

@@ -21,7 +21,7 @@ from services.infra.postgres import Database
 from services.inventory.adapters.postgres import PostgresStock, PostgresStockTransaction
 from services.inventory.api import Reservation
 from services.inventory.domain.reservation import Decision
-from services.order.adapters.event_store import History
+from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
 from services.order.api import PlaceOrder
 from services.order.domain.order import Change, Order
@@ -120,7 +120,7 @@ class ThreadedAudit:
 class AuditedOrders(PostgresOrders):
     """Orders of which the audit is told each line."""
 
-    def __init__(self, *, database: Database, history: History, audit: Audit) -> None:
+    def __init__(self, *, database: Database, history: EventStore, audit: Audit) -> None:
         super().__init__(database=database, history=history)
         self._audit = audit
 

@@ -15,7 +15,7 @@ from services.infra.postgres import Database
 from services.notification.adapters.folder import FolderSender
 from services.notification.adapters.mail import Addresses
 from services.notification.api import Notification
-from services.order.adapters.event_store import History
+from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
 from services.order.api import OrderState
 from services.order.domain.order import Change, Order
@@ -28,7 +28,7 @@ SPAN = "send_confirmation"
 class NotifyingOrders(PostgresOrders):
     """Orders that, once one is sold and stored, send its confirmations before they say so: `copies` of them."""
 
-    def __init__(self, *, database: Database, history: History, telemetry: Telemetry, copies: int) -> None:
+    def __init__(self, *, database: Database, history: EventStore, telemetry: Telemetry, copies: int) -> None:
         super().__init__(database=database, history=history)
         self._telemetry = telemetry
         self._copies = copies

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from opentelemetry import trace
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as PrometheusCounter
+from prometheus_client import Gauge as PrometheusGauge
+from prometheus_client import Histogram as PrometheusHistogram
 
 # One set of bounds for every duration, so that quantiles of two layers can be compared bucket by bucket.
 DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -17,15 +20,15 @@ def current_exemplar() -> dict[str, str] | None:
     return {"trace_id": trace.format_trace_id(span_context.trace_id)}
 
 
-class Seconds:
+class Histogram:
     """A histogram of durations in seconds; `enabled=False` records nothing."""
 
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
     ) -> None:
         buckets = DURATION_BUCKETS_SECONDS
-        self._histogram = Histogram(name, documentation, labels, registry=registry, buckets=buckets)
-        self._children: dict[tuple[str, ...], Histogram] = {}
+        self._histogram = PrometheusHistogram(name, documentation, labels, registry=registry, buckets=buckets)
+        self._children: dict[tuple[str, ...], PrometheusHistogram] = {}
         self._enabled = enabled
 
     def observe(self, seconds: float, *labels: str) -> None:
@@ -33,20 +36,20 @@ class Seconds:
         if self._enabled:
             self.child(*labels).observe(seconds, current_exemplar())
 
-    def child(self, *labels: str) -> Histogram:
+    def child(self, *labels: str) -> PrometheusHistogram:
         """Return the series of these label values, made at 0 the first time."""
         if labels not in self._children:
             self._children[labels] = self._histogram.labels(*labels) if labels else self._histogram
         return self._children[labels]
 
 
-class Count:
+class Counter:
     """A counter; its name ends in `_total` on the wire."""
 
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
     ) -> None:
-        self._counter = Counter(name, documentation, labels, registry=registry)
+        self._counter = PrometheusCounter(name, documentation, labels, registry=registry)
         self._enabled = enabled
 
     def add(self, amount: float, *labels: str) -> None:
@@ -55,13 +58,13 @@ class Count:
             (self._counter.labels(*labels) if labels else self._counter).inc(amount)
 
 
-class Level:
+class Gauge:
     """A gauge, set by its owner or read by a function at each scrape."""
 
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
     ) -> None:
-        self._gauge = Gauge(name, documentation, labels, registry=registry)
+        self._gauge = PrometheusGauge(name, documentation, labels, registry=registry)
         self._enabled = enabled
 
     def add(self, amount: float, *labels: str) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from observability.telemetry.instruments import Count, Level, Seconds
+from observability.telemetry.instruments import Counter, Gauge, Histogram
 
 # A context may have several pools, one a database.
 POOL = ("context", "db_client_connection_pool_name")
@@ -19,9 +19,9 @@ class Metrics:
 
     def __init__(self, *, registry: CollectorRegistry, enabled: bool = True) -> None:
         self.registry = registry
-        self._seconds = partial(Seconds, registry=registry, enabled=enabled)
-        self._level = partial(Level, registry=registry, enabled=enabled)
-        self._count = partial(Count, registry=registry, enabled=enabled)
+        self._seconds = partial(Histogram, registry=registry, enabled=enabled)
+        self._level = partial(Gauge, registry=registry, enabled=enabled)
+        self._count = partial(Counter, registry=registry, enabled=enabled)
         self._add_http()
         self._add_rpc()
         self._add_guards()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @asynccontextmanager
-async def going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Let something go on for the time of a block; what it raised by then is raised."""
     task = asyncio.create_task(work)
     try:

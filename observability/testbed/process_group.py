@@ -15,7 +15,7 @@ from observability.invariants.target import VerifyTarget
 from observability.telemetry.telemetry import unobserved
 from observability.testbed.api_clients import Edge, open_edges
 from observability.testbed.errors import TestbedError
-from observability.testbed.program import Life, Program
+from observability.testbed.program import ProcessHandle, Program
 from services.infra.rpc.client import open_channel
 from services.inventory.rpc.client import InventoryClient
 from services.local.platform.endpoints import Bus, Mode
@@ -59,7 +59,7 @@ QUICK = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HouseOptions:
+class ProcessGroupOptions:
     """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes.
 
     `modules` replaces the program of a process, and `log_paths` the file that it writes to, by its name. The databases
@@ -75,20 +75,20 @@ class HouseOptions:
     temporary_directory: Path | None = None
 
 
-class House:
+class ProcessGroup:
     """The platform without anybody who would start a dead process again; `processes` are the names it may run."""
 
-    def __init__(self, options: HouseOptions, foundation: Foundation, programs: Mapping[str, Program]) -> None:
+    def __init__(self, options: ProcessGroupOptions, foundation: Foundation, programs: Mapping[str, Program]) -> None:
         self.options = options
         self.foundation = foundation
-        self.lives: dict[str, Life] = {}
+        self.lives: dict[str, ProcessHandle] = {}
         self._programs = programs
         self._second_ports = documented_ports(free_port_base()) if SECONDS & programs.keys() else self.ports
         self._starts = 0
 
     @staticmethod
     @asynccontextmanager
-    async def open(options: HouseOptions, *, more: Sequence[str] = ()) -> AsyncIterator["House"]:
+    async def open(options: ProcessGroupOptions, *, more: Sequence[str] = ()) -> AsyncIterator["ProcessGroup"]:
         """Lay the foundation and prepare the programs, and `more` of them; none runs yet.
 
         Raises LocalError, TestbedError.
@@ -102,22 +102,24 @@ class House:
         )
         async with (
             Foundation.start(platform) as foundation,
-            House.on(foundation, options, more=more) as house,
+            ProcessGroup.on(foundation, options, more=more) as group,
         ):
-            yield house
+            yield group
 
     @staticmethod
     @asynccontextmanager
-    async def on(foundation: Foundation, options: HouseOptions, *, more: Sequence[str] = ()) -> AsyncIterator["House"]:
+    async def on(
+        foundation: Foundation, options: ProcessGroupOptions, *, more: Sequence[str] = ()
+    ) -> AsyncIterator["ProcessGroup"]:
         """Prepare the programs on a running foundation, on whose ports only one house runs. Raises TestbedError."""
         async with AsyncExitStack() as stack:
             names = (*PROCESSES[options.mode], *more)
             modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
             preparing = [stack.enter_async_context(Program.prepare(module)) for module in modules]
             programs = await asyncio.gather(*preparing)
-            house = House(options, foundation, dict(zip(names, programs, strict=True)))
-            stack.push_async_callback(house.kill_all)
-            yield house
+            group = ProcessGroup(options, foundation, dict(zip(names, programs, strict=True)))
+            stack.push_async_callback(group.kill_all)
+            yield group
 
     @property
     def processes(self) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ class House:
         names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self._programs else ("inventory",)
         return ",".join(str(local_address(self.ports_of(name).inventory_grpc)) for name in names)
 
-    async def start(self, name: str, **environment: str) -> Life:
+    async def start(self, name: str, **environment: str) -> ProcessHandle:
         """Start a process with extra variables; it is not ready yet. Raises TestbedError."""
         self._starts += 1
         self._ready_file(name).unlink(missing_ok=True)
@@ -147,14 +149,14 @@ class House:
         self.lives[name] = life = await self._programs[name].start(everything, log_path=self.log_path(name))
         return life
 
-    async def start_ready(self, name: str, **environment: str) -> Life:
+    async def start_ready(self, name: str, **environment: str) -> ProcessHandle:
         """Start a process and wait until it serves. Raises TestbedError when it ends first or takes too long."""
         life = await self.start(name, **environment)
         if not await self.is_ready(name, life):
             raise TestbedError(f"{name} ended with status {life.status} while it started; see {self.log_path(name)}")
         return life
 
-    async def is_ready(self, name: str, life: Life) -> bool:
+    async def is_ready(self, name: str, life: ProcessHandle) -> bool:
         """Wait until a process serves; False when it ends first. Raises TestbedError when it takes too long."""
         try:
             async with asyncio.timeout(READY_SECONDS):

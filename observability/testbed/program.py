@@ -18,7 +18,7 @@ _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 
-class Life:
+class ProcessHandle:
     """One process, from its start to its end."""
 
     def __init__(self, pid: int) -> None:
@@ -57,7 +57,7 @@ class Program:
         self._module = module
         self._nursery = nursery
         self._started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._life: Life | None = None
+        self._life: ProcessHandle | None = None
 
     @staticmethod
     @asynccontextmanager
@@ -77,7 +77,7 @@ class Program:
             await _end(nursery)
             await listener
 
-    async def start(self, environment: Mapping[str, str], *, log_path: Path) -> Life:
+    async def start(self, environment: Mapping[str, str], *, log_path: Path) -> ProcessHandle:
         """Begin a life; the one before must be over. Raises TestbedError."""
         assert self._life is None or self._life.is_over
         assert self._nursery.stdin is not None
@@ -108,7 +108,7 @@ class Program:
     def _hear(self, message: dict[str, int]) -> None:
         match message:
             case {"started": pid}:
-                self._life = Life(pid)
+                self._life = ProcessHandle(pid)
                 self._started.set_result(pid)
             case {"exited": status}:
                 assert self._life is not None

@@ -51,7 +51,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Aftermath:
+class SideEffects:
     """What the orders set off, when it was last looked at, and how long after the load that was."""
 
     progress: Progress
@@ -59,7 +59,7 @@ class Aftermath:
     events: tuple[StoredEvent, ...]
 
 
-async def wait_for_effects(databases: Mapping[str, str]) -> Aftermath:
+async def wait_for_effects(databases: Mapping[str, str]) -> SideEffects:
     """Wait until all that the orders set off has happened, for 30 s at most; raises TestbedError."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -69,7 +69,7 @@ async def wait_for_effects(databases: Mapping[str, str]) -> Aftermath:
             while not progress.settled and loop.time() < began + SETTLE_SECONDS:
                 await asyncio.sleep(_POLL_SECONDS)
                 progress = await _progress(connections)
-            return Aftermath(progress, loop.time() - began, await _stored_events(connections))
+            return SideEffects(progress, loop.time() - began, await _stored_events(connections))
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise TestbedError(f"a database does not answer: {error}") from error
 

@@ -22,7 +22,7 @@ from services.infra.worker import Worker
 from services.inventory.api import InventoryService
 from services.kernel.clock import Clock, utc_now
 from services.kernel.errors import Internal
-from services.order.adapters.event_store import History
+from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.sagas import PostgresSagas
 from services.order.adapters.summaries import PostgresSummaries, project
@@ -39,7 +39,7 @@ from services.order.consumers.order_summaries import CONSUMER, OrderEvents
 from services.order.migrate import MIGRATIONS
 from services.order.settings import OrderContextSettings
 from services.order.workers.event_messages import DESTINATION, message_of
-from services.order.workers.saga_worker import SagaDriver
+from services.order.workers.saga_worker import SagaWorker
 
 Command = TypeVar("Command")
 Result = TypeVar("Result")
@@ -60,7 +60,7 @@ class OrderParts:
     application: OrderApplication
     workers: tuple[Worker, ...]
     relay: Relay
-    driver: SagaDriver
+    driver: SagaWorker
     consumer: Consumer
 
 
@@ -81,7 +81,7 @@ def bootstrap_order(
     """
     context, compensations = telemetry.context, telemetry.metrics.saga_compensations
     compensations.add(0, context)
-    history = History(
+    history = EventStore(
         sent=lambda event_type: sent(telemetry, destination=DESTINATION, event_type=event_type),
         grace_seconds=grace_seconds,
     )
@@ -114,7 +114,7 @@ def bootstrap_order(
         list_orders=observed("list_orders", ListOrdersHandler(summaries=summaries, tokens=tokens)),
     )
     finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
-    driver = SagaDriver(
+    driver = SagaWorker(
         sagas=PostgresSagas(database=database, lease_seconds=2 * grace_seconds),
         finish=finish,
         attempt_seconds=grace_seconds,

@@ -7,7 +7,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from observability.telemetry.instruments import Count, Level, Seconds
+from observability.telemetry.instruments import Counter, Gauge, Histogram
 from observability.telemetry.metrics import Metrics
 
 RULES = Path(__file__).parents[2] / "observability" / "prometheus"
@@ -54,11 +54,11 @@ def catalogue() -> dict[str, Series]:
     found = {}
     for instrument in vars(Metrics(registry=CollectorRegistry())).values():
         match instrument:
-            case Seconds():
+            case Histogram():
                 found.update(_series(instrument._histogram, "_bucket", "_sum", "_count"))
-            case Count():
+            case Counter():
                 found.update(_series(instrument._counter, "_total"))
-            case Level():
+            case Gauge():
                 found.update(_series(instrument._gauge, ""))
     return found
 

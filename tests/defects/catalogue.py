@@ -25,7 +25,7 @@ from services.inventory.api import Reservation, ReservationState, StockLevel
 from services.inventory.domain.reservation import Movement
 from services.kernel.clock import utc_now
 from services.kernel.errors import Overloaded
-from services.order.adapters.event_store import History
+from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.summaries import PostgresSummaries
 from services.order.api import PlaceOrder
@@ -45,20 +45,20 @@ class Defect:
 
 def no_saga(patch: pytest.MonkeyPatch) -> None:
     """An order is stored, and who brings it to its end is the request alone."""
-    append = History.append
+    append = EventStore.append
 
-    async def naive(self: History, transaction: Transaction, change: Change) -> None:
+    async def naive(self: EventStore, transaction: Transaction, change: Change) -> None:
         await append(self, transaction, change)
         await transaction.execute("DELETE", "DELETE FROM sagas WHERE order_id = $1", change.order.order_id)
 
-    patch.setattr(History, "append", naive)
+    patch.setattr(EventStore, "append", naive)
 
 
 def dual_write(patch: pytest.MonkeyPatch) -> None:
     """The event is handed on after the commit that stores it, in a transaction of its own."""
-    append, save = History.append, PostgresOrders.save
+    append, save = EventStore.append, PostgresOrders.save
 
-    async def without_outbox(self: History, transaction: Transaction, change: Change) -> None:
+    async def without_outbox(self: EventStore, transaction: Transaction, change: Change) -> None:
         await append(self, transaction, change)
         await transaction.execute("DELETE", "DELETE FROM outbox WHERE stream_id = $1", change.order.order_id)
 
@@ -68,7 +68,7 @@ def dual_write(patch: pytest.MonkeyPatch) -> None:
             insert = "INSERT INTO outbox (stream_id, version) SELECT $1, generate_series(1, $2) ON CONFLICT DO NOTHING"
             await transaction.execute("INSERT", insert, change.order.order_id, change.order.version)
 
-    patch.setattr(History, "append", without_outbox)
+    patch.setattr(EventStore, "append", without_outbox)
     patch.setattr(PostgresOrders, "save", then_publish)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from observability.alert_drill.drill import medley
-from observability.alert_drill.environment import DrillOptions, Stage
+from observability.alert_drill.drill import run_sequence
+from observability.alert_drill.environment import DrillEnvironment, DrillOptions
 from observability.alert_drill.faults.database import closed, deadlock, log_emptied
 from observability.alert_drill.faults.registry import FAULTS, Fault
 from observability.alert_drill.faults.traffic import minds_changed
@@ -49,8 +49,8 @@ async def test_every_expression_finds_data_and_something(tmp_path: Path, measure
     faults = [
         (fault, LONGER.get(fault.alert, SECONDS_EACH)) for fault in (*MORE, *FAULTS) if fault.alert not in LEFT_OUT
     ]
-    async with Stage.open(options) as stage:
-        asked = await medley(stage, faults, say=print)
+    async with DrillEnvironment.open(options) as stage:
+        asked = await run_sequence(stage, faults, say=print)
     exceptions = yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))
     measured(f"{len(asked.where)} expressions, {len(asked.with_data)} with data, {len(asked.not_zero)} not always 0")
     for text, reason in exceptions.items():

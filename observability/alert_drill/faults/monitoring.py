@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from observability.alert_drill.fault_context import Begin, Scene
+from observability.alert_drill.fault_context import Begin, FaultContext
 from services.local.servers.ports import free_port, local_address
 
 # Two series on each side: Prometheus cannot tell which belongs to which.
@@ -17,7 +17,7 @@ def forgotten(job: str) -> Begin:
     """Somebody takes a job out of the configuration."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
         changed = _copy(scene)
         changed["scrape_configs"] = [each for each in changed["scrape_configs"] if each["job_name"] != job]
         async with _configured(scene, changed):
@@ -27,7 +27,7 @@ def forgotten(job: str) -> Begin:
 
 
 @asynccontextmanager
-async def wrong_rule(scene: Scene) -> AsyncIterator[None]:
+async def wrong_rule(scene: FaultContext) -> AsyncIterator[None]:
     """Somebody adds a rule that passes every check and cannot be evaluated."""
     path = scene.monitoring.folder / "rules" / "wrong.rules.yml"
     path.write_text(json.dumps(WRONG_RULE))
@@ -40,7 +40,7 @@ async def wrong_rule(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def alertmanager_gone(scene: Scene) -> AsyncIterator[None]:
+async def alertmanager_gone(scene: FaultContext) -> AsyncIterator[None]:
     """One of two Alertmanagers is not there any more."""
     changed = _copy(scene)
     changed["alerting"]["alertmanagers"].append({"static_configs": [{"targets": [str(local_address(free_port()))]}]})
@@ -49,7 +49,7 @@ async def alertmanager_gone(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def notifications_refused(scene: Scene) -> AsyncIterator[None]:
+async def notifications_refused(scene: FaultContext) -> AsyncIterator[None]:
     """One of the addresses that Alertmanager tells takes nothing."""
     scene.webhook.refuses = lambda receiver: receiver == "watchdog"
     try:
@@ -59,17 +59,17 @@ async def notifications_refused(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def nothing_wrong(_scene: Scene) -> AsyncIterator[None]:
+async def nothing_wrong(_scene: FaultContext) -> AsyncIterator[None]:
     """The alert that always fires needs no fault."""
     yield
 
 
-def _copy(scene: Scene) -> dict[str, Any]:
+def _copy(scene: FaultContext) -> dict[str, Any]:
     return cast(dict[str, Any], copy.deepcopy(scene.monitoring.configuration))
 
 
 @asynccontextmanager
-async def _configured(scene: Scene, changed: dict[str, Any]) -> AsyncIterator[None]:
+async def _configured(scene: FaultContext, changed: dict[str, Any]) -> AsyncIterator[None]:
     await scene.monitoring.reconfigure(changed)
     try:
         yield

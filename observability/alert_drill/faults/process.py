@@ -12,10 +12,10 @@ from pathlib import Path
 
 import aiohttp
 
-from observability.alert_drill.fault_context import Begin, Scene
+from observability.alert_drill.fault_context import Begin, FaultContext
 from observability.alert_drill.faults.database import locked
 from observability.alert_drill.faults.rpc import restarted
-from observability.testbed.background_task import going_on
+from observability.testbed.background_task import background_task
 from services.inventory.api import ReserveStock, StockLine
 from services.local.servers.ports import local_address
 
@@ -38,20 +38,20 @@ def killed(name: str) -> Begin:
     """It dies and is not started again."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
-        await scene.house.kill(name)
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
+        await scene.group.kill(name)
         try:
             yield
         finally:
-            await scene.house.start_ready(name)
+            await scene.group.start_ready(name)
 
     return begin
 
 
 @asynccontextmanager
-async def receiver_stands_still(scene: Scene) -> AsyncIterator[None]:
+async def receiver_stands_still(scene: FaultContext) -> AsyncIterator[None]:
     """Whoever takes the spans takes none, and does not say no."""
-    receiver = scene.house.foundation.launcher.processes["receiver"]
+    receiver = scene.group.foundation.launcher.processes["receiver"]
     os.kill(receiver.pid, signal.SIGSTOP)
     try:
         yield
@@ -59,12 +59,12 @@ async def receiver_stands_still(scene: Scene) -> AsyncIterator[None]:
         os.kill(receiver.pid, signal.SIGCONT)
 
 
-def stumbling(name: str) -> Begin:
+def cpu_stall(name: str) -> Begin:
     """It stands still for a quarter of a second, twice a second, as under a hypervisor that gives it no time."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
-        life = scene.house.lives[name]
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
+        life = scene.group.lives[name]
 
         async def stumble() -> None:
             while True:
@@ -73,7 +73,7 @@ def stumbling(name: str) -> Begin:
                 life.send(signal.SIGCONT)
                 await asyncio.sleep(STUMBLE_SECONDS)
 
-        async with going_on(stumble()):
+        async with background_task(stumble()):
             try:
                 yield
             finally:
@@ -86,19 +86,19 @@ def flooded(name: str) -> Begin:
     """Somebody reads its metrics as fast as it gives them, which needs all of its core."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
-        async with _asking(f"http://{scene.house.admin_address(name)}/metrics", connections=ADMIN_CONNECTIONS):
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
+        async with _asking(f"http://{scene.group.admin_address(name)}/metrics", connections=ADMIN_CONNECTIONS):
             yield
 
     return begin
 
 
-def crowded_out(name: str) -> Begin:
+def cpu_contention(name: str) -> Begin:
     """It has work to do, on a core that others fill."""
 
     @asynccontextmanager
-    async def begin(scene: Scene) -> AsyncIterator[None]:
-        pid, before = scene.house.lives[name].pid, os.sched_getaffinity(scene.house.lives[name].pid)
+    async def begin(scene: FaultContext) -> AsyncIterator[None]:
+        pid, before = scene.group.lives[name].pid, os.sched_getaffinity(scene.group.lives[name].pid)
         core = min(before)
         _pin(pid, {core})
         async with AsyncExitStack() as stack:
@@ -109,7 +109,7 @@ def crowded_out(name: str) -> Begin:
                 )
                 stack.push_async_callback(_end, hog)
                 os.sched_setaffinity(hog.pid, {core})
-            url = f"http://{scene.house.admin_address(name)}/metrics"
+            url = f"http://{scene.group.admin_address(name)}/metrics"
             await stack.enter_async_context(_asking(url, connections=FEW_CONNECTIONS))
             try:
                 yield
@@ -120,9 +120,9 @@ def crowded_out(name: str) -> Begin:
 
 
 @asynccontextmanager
-async def lists_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
+async def lists_behind_a_lock(scene: FaultContext) -> AsyncIterator[None]:
     """The table of the lists is locked while customers ask for theirs: all connections of its pool wait."""
-    url = f"http://{local_address(scene.house.ports.edge_http)}/customers/{{}}/orders"
+    url = f"http://{local_address(scene.group.ports.edge_http)}/customers/{{}}/orders"
     async with scene.administering("order_read") as connection, connection.transaction():
         await connection.execute("LOCK TABLE order_summaries IN ACCESS EXCLUSIVE MODE")
         customer = str(uuid.uuid4())
@@ -131,9 +131,9 @@ async def lists_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def orders_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
+async def orders_behind_a_lock(scene: FaultContext) -> AsyncIterator[None]:
     """The table of orders is locked while more customers look at an order than the edge has places for, at any load."""
-    url = f"http://{local_address(scene.house.ports.edge_http)}/orders/{uuid.uuid4()}"
+    url = f"http://{local_address(scene.group.ports.edge_http)}/orders/{uuid.uuid4()}"
     headers = {"X-Customer-Id": str(uuid.uuid4())}
     asking = _asking(url, headers=headers, connections=READERS, pause_seconds=READ_EVERY_SECONDS)
     async with locked("order", "orders")(scene), asking:
@@ -141,26 +141,26 @@ async def orders_behind_a_lock(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def reservations_abandoned(scene: Scene) -> AsyncIterator[None]:
+async def reservations_abandoned(scene: FaultContext) -> AsyncIterator[None]:
     """Somebody sets stock aside again and again, and neither sells nor releases it."""
     async with scene.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", 10 * ABANDONED)
 
     async def abandon() -> None:
-        async with scene.house.stock() as stock:
+        async with scene.group.stock() as stock:
             while True:
                 reservation_id = uuid.uuid4()
                 await stock.reserve_stock(ReserveStock(str(reservation_id), reservation_id, (StockLine(sku, 1),)))
                 await asyncio.sleep(1 / ABANDONED * 10)
 
-    async with going_on(abandon()):
+    async with background_task(abandon()):
         yield
 
 
 @asynccontextmanager
-async def mail_folder_gone(scene: Scene) -> AsyncIterator[None]:
+async def mail_folder_gone(scene: FaultContext) -> AsyncIterator[None]:
     """Where confirmations go there is a file instead of a folder, as when a mount is missing."""
-    folder = scene.house.foundation.options.notifications_directory
+    folder = scene.group.foundation.options.notifications_directory
     aside = folder.with_name(f"{folder.name}.aside")
     folder.rename(aside)
     folder.touch()
@@ -172,14 +172,14 @@ async def mail_folder_gone(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def mail_client_cancels(scene: Scene) -> AsyncIterator[None]:
+async def mail_client_cancels(scene: FaultContext) -> AsyncIterator[None]:
     """Notification's mail client lets out a cancellation that its caller did not ask for: its worker ends."""
     async with restarted(scene, "notification", DRILL_MAIL="cancels"):
         yield
 
 
 @asynccontextmanager
-async def mail_client_leaks(scene: Scene) -> AsyncIterator[None]:
+async def mail_client_leaks(scene: FaultContext) -> AsyncIterator[None]:
     """Notification's mail client keeps the buffer of each message that it has sent; only a restart frees them."""
     async with restarted(scene, "notification", DRILL_MAIL="leaks"):
         yield
@@ -211,7 +211,7 @@ async def _asking(
         AsyncExitStack() as stack,
     ):
         for _ in range(connections):
-            await stack.enter_async_context(going_on(ask(session)))
+            await stack.enter_async_context(background_task(ask(session)))
         yield
 
 

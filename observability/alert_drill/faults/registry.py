@@ -20,7 +20,8 @@ from observability.alert_drill.faults.monitoring import (
     wrong_rule,
 )
 from observability.alert_drill.faults.process import (
-    crowded_out,
+    cpu_contention,
+    cpu_stall,
     flooded,
     killed,
     lists_behind_a_lock,
@@ -30,7 +31,6 @@ from observability.alert_drill.faults.process import (
     orders_behind_a_lock,
     receiver_stands_still,
     reservations_abandoned,
-    stumbling,
 )
 from observability.alert_drill.faults.rpc import connections_cut, too_few_connections
 
@@ -68,10 +68,10 @@ FAULTS = (
     Fault(
         "ShopEventLoopLagging",
         "notification is stopped for a quarter second, again and again",
-        stumbling("notification"),
+        cpu_stall("notification"),
     ),
     Fault("ShopCpuSaturated", "notification is asked for its metrics without a pause", flooded("notification")),
-    Fault("ShopRunQueueWaiting", "three busy programs share notification's core", crowded_out("notification")),
+    Fault("ShopRunQueueWaiting", "three busy programs share notification's core", cpu_contention("notification")),
     Fault("ShopMemoryHigh", "the mail client keeps the buffer of each message", mail_client_leaks),
     Fault("ShopOutboxStalled", "the event log's head is locked", locked("event_log", "event_log_head")),
     Fault("ShopRelayLeaderless", "a relay that is no more holds the lease", lease_left_behind),

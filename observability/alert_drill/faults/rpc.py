@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from observability.alert_drill.fault_context import Scene
+from observability.alert_drill.fault_context import FaultContext
 from observability.network.proxy import Delay, Fault, Proxy
-from observability.testbed.background_task import going_on
+from observability.testbed.background_task import background_task
 from services.local.servers.ports import local_address
 
 # Some of the calls, each of ten milliseconds, are under way then, and too few of them for the breaker.
@@ -14,9 +14,9 @@ CUT_EVERY_SECONDS = 0.15
 
 
 @asynccontextmanager
-async def connections_cut(scene: Scene) -> AsyncIterator[None]:
+async def connections_cut(scene: FaultContext) -> AsyncIterator[None]:
     """What stands between order and inventory resets their connections, seven times a second."""
-    inventory = local_address(scene.house.ports.inventory_grpc)
+    inventory = local_address(scene.group.ports.inventory_grpc)
 
     async def cut(proxy: Proxy) -> None:
         while True:
@@ -27,13 +27,13 @@ async def connections_cut(scene: Scene) -> AsyncIterator[None]:
     async with (
         Proxy.open(target=inventory, delay=Delay(latency_seconds=0.0), seed=0) as proxy,
         restarted(scene, "order", ORDER_INVENTORY_TARGET=proxy.address),
-        going_on(cut(proxy)),
+        background_task(cut(proxy)),
     ):
         yield
 
 
 @asynccontextmanager
-async def too_few_connections(scene: Scene) -> AsyncIterator[None]:
+async def too_few_connections(scene: FaultContext) -> AsyncIterator[None]:
     """Inventory has one connection to its database, and whoever has it waits for a lock."""
     async with (
         restarted(scene, "inventory", INVENTORY_DATABASE_POOL_SIZE="1"),
@@ -45,12 +45,12 @@ async def too_few_connections(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def restarted(scene: Scene, name: str, **environment: str) -> AsyncIterator[None]:
+async def restarted(scene: FaultContext, name: str, **environment: str) -> AsyncIterator[None]:
     """Let a process run with other settings for the time of a block."""
-    await scene.house.stop(name)
-    await scene.house.start_ready(name, **environment)
+    await scene.group.stop(name)
+    await scene.group.start_ready(name, **environment)
     try:
         yield
     finally:
-        await scene.house.stop(name)
-        await scene.house.start_ready(name)
+        await scene.group.stop(name)
+        await scene.group.start_ready(name)

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from observability.alert_drill.fault_context import Scene
-from observability.testbed.background_task import going_on
+from observability.alert_drill.fault_context import FaultContext
+from observability.testbed.background_task import background_task
 from services.local.servers.ports import local_address
 
 ANSWER_SECONDS = 15.0
@@ -17,20 +17,20 @@ PAUSE_SECONDS = 0.25
 
 
 @asynccontextmanager
-async def as_customer(scene: Scene, customer: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def as_customer(scene: FaultContext, customer: str) -> AsyncIterator[aiohttp.ClientSession]:
     """Speak to the REST edge as a customer, with paths for addresses."""
-    base = f"http://{local_address(scene.house.ports.edge_http)}"
+    base = f"http://{local_address(scene.group.ports.edge_http)}"
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Customer-Id": customer}) as session:
         yield session
 
 
 @asynccontextmanager
-async def minds_changed(scene: Scene) -> AsyncIterator[None]:
+async def minds_changed(scene: FaultContext) -> AsyncIterator[None]:
     """Cancel what was just ordered and ask for unknown orders, again and again for the time of the block."""
     async with scene.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", TIMES)
-    async with as_customer(scene, str(uuid.uuid4())) as session, going_on(_change_minds(session, sku)):
+    async with as_customer(scene, str(uuid.uuid4())) as session, background_task(_change_minds(session, sku)):
         yield
 
 

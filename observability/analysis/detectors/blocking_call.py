@@ -9,7 +9,7 @@ from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import Segment, Where
-from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Suspect
+from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.detectors.process_stalls import Stretch, still_stretches
 from observability.analysis.observation import Observation, TimedScrape
 from observability.analysis.openmetrics import counter_deltas
@@ -31,7 +31,7 @@ _CLEARLY = 1.2
 _UNUSUAL = 10.0
 
 
-def find_blocking_call(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_blocking_call(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Stretches of a service's own code that are longer, all together, than its process worked and waited to work.
 
     And its event loop is as late as it must be when it stands still in all of them: a request that awaits what nobody
@@ -142,7 +142,7 @@ def _lag_of(scrapes: Sequence[TimedScrape]) -> float | None:
 
 def _suspect(
     service: str, stretches: Sequence[Stretch], process: _Process, lag: float, requests: Sequence[Request]
-) -> Suspect:
+) -> Candidate:
     # All that the process did may have been done in these stretches, in each as much.
     usual = process.at_work_seconds / len(stretches)
     stalls = _Stalls(stretches, usual)
@@ -152,7 +152,7 @@ def _suspect(
         for request in requests
     )
     running, working = _seconds(stretches) / process.seconds, process.at_work_seconds / process.seconds
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.BLOCKING_CALL,
         service=service,
         operation="",

@@ -12,7 +12,7 @@ UNHINDERED = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suspect:
+class Candidate:
     """A bottleneck that would explain the requests' time; `saving` is what its fix takes from each of them.
 
     `operation` is empty where it is the whole service. `predictor` names how the saving was come by. Where requests

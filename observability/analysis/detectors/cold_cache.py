@@ -7,7 +7,7 @@ from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import Segment
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import CacheUse, Observation
 from observability.analysis.requests import Request, is_database_call, longest, seconds, summary_of
 from observability.analysis.spans import Span
@@ -46,7 +46,7 @@ class _Asked:
         self.work_seconds, self.wait_seconds = [0.0] * self.requests, [0.0] * self.requests
 
 
-def find_cold_cache(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_cold_cache(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Lookups of which fewer than half find their key, and the reads behind them: what requests would take without.
 
     Where a cache tells how its keys ended, most of what was missing must have been there before.
@@ -126,7 +126,7 @@ def _seconds_after(segment: Segment, nanoseconds: int) -> float:
     return max(0, segment.end_nanoseconds - max(segment.start_nanoseconds, nanoseconds)) / _NANOSECONDS
 
 
-def _suspect(asked: _Asked, uses: Sequence[CacheUse], requests: Sequence[Request]) -> Suspect:
+def _suspect(asked: _Asked, uses: Sequence[CacheUse], requests: Sequence[Request]) -> Candidate:
     (service, name), read = max(asked.reads.items(), key=lambda item: sum(item[1]))
     # Who waited for another's read would have asked the cache instead.
     usual = median(asked.lookup_seconds)
@@ -140,7 +140,7 @@ def _suspect(asked: _Asked, uses: Sequence[CacheUse], requests: Sequence[Request
         "had made room"
         for use in uses
     ]
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.COLD_CACHE,
         service=service,
         operation=name,

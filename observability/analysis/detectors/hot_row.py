@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.detectors.database_calls import beyond, database_calls, durations
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, longest
@@ -12,7 +12,7 @@ from observability.analysis.resources import sampling_seconds, waiting_sessions
 from observability.analysis.whatif import Saving
 
 
-def find_hot_row(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_hot_row(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Sessions that wait for each other's locks: what the statement that waits would take without."""
     waiting = waiting_sessions(observation, "Lock")
     each = sampling_seconds(observation)
@@ -28,7 +28,7 @@ def find_hot_row(observation: Observation, requests: Sequence[Request]) -> list[
         (service, name), lost = max(saved.items(), key=lambda item: sum(item[1]))
         seen = sum(session.database == database for session in waiting)
         suspects.append(
-            Suspect(
+            Candidate(
                 bottleneck=Bottleneck.HOT_ROW,
                 service=service,
                 operation=name,

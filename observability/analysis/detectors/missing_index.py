@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.detectors.database_calls import beyond, database_calls, durations
 from observability.analysis.observation import Observation, TableUse
 from observability.analysis.requests import Request, longest
@@ -15,7 +15,7 @@ from observability.analysis.whatif import Saving
 MANY_ROWS = 5_000
 
 
-def find_missing_index(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_missing_index(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Tables read from end to end, again and again: what the statement that does it would take with an index."""
     suspects = []
     for table in observation.tables:
@@ -33,7 +33,7 @@ def find_missing_index(observation: Observation, requests: Sequence[Request]) ->
         usual = median(others) if others else 0.0
         read = table.sequential_rows_read / table.sequential_scans
         suspects.append(
-            Suspect(
+            Candidate(
                 bottleneck=Bottleneck.MISSING_INDEX,
                 service=service,
                 operation=name,

@@ -7,7 +7,7 @@ from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import calls_in_sequence
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
 from observability.analysis.requests import (
     Request,
@@ -24,7 +24,7 @@ _NANOSECONDS = 1e9
 _FEWEST_CALLS = 3.0
 
 
-def find_n_plus_one(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_n_plus_one(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Statements of one summary, one after the other under one parent: what one statement for all would take away."""
     groups: dict[tuple[str, str], dict[int, list[tuple[Node, ...]]]] = defaultdict(lambda: defaultdict(list))
     for number, request in enumerate(requests):
@@ -57,7 +57,7 @@ def _n_plus_one(
     by_request: dict[int, list[tuple[Node, ...]]],
     sizes: Sequence[int],
     requests: Sequence[Request],
-) -> Suspect:
+) -> Candidate:
     calls = [node for groups in by_request.values() for group in groups for node in group]
     single = median(node.span.duration_nanoseconds for node in calls) / _NANOSECONDS
     row = min(_seconds_a_row(service, name, sizes, requests), single / 2)
@@ -66,7 +66,7 @@ def _n_plus_one(
         for number in range(len(requests))
     )
     longest_groups = sorted(by_request, key=lambda number: -sizes[number])[:3]
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.N_PLUS_ONE,
         service=service,
         operation=name,

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import Where
-from observability.analysis.detectors.candidate import UNHINDERED, Suspect
+from observability.analysis.detectors.candidate import UNHINDERED, Candidate
 from observability.analysis.observation import Observation
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest
@@ -19,7 +19,7 @@ _NANOSECONDS = 1e9
 NEAR_SECONDS = 0.001
 
 
-def find_network_latency(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_network_latency(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Calls that are on their way for long even when they are fastest: no queue at either end explains that."""
     edges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for number, request in enumerate(requests):
@@ -33,7 +33,7 @@ def find_network_latency(_observation: Observation, requests: Sequence[Request])
         for number, taken in seen:
             saved[number] += min(taken, max(0.0, fastest - NEAR_SECONDS))
         suspects.append(
-            Suspect(
+            Candidate(
                 bottleneck=Bottleneck.NETWORK_LATENCY,
                 service=caller,
                 operation=called,

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
-from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Suspect
+from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.observation import Observation, Requests
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest
@@ -36,7 +36,7 @@ _KEEPS_UP = 0.95
 _AT_ONCE = 0.25
 
 
-def find_overload(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_overload(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Requests that come to nothing while something works all the time: what would be done if the rest were refused."""
     seen = observation.requests
     if seen is None or seen.patience_seconds is None or not requests:
@@ -49,9 +49,9 @@ def find_overload(observation: Observation, requests: Sequence[Request]) -> list
     return [_suspect(seen, requests, saturated, finished)]
 
 
-def _suspect(seen: Requests, requests: Sequence[Request], saturated: str, finished: float) -> Suspect:
+def _suspect(seen: Requests, requests: Sequence[Request], saturated: str, finished: float) -> Candidate:
     usual = quantile(sorted(request.seconds for request in requests), UNHINDERED)
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.OVERLOAD,
         service=requests[0].root.span.service,
         operation="",

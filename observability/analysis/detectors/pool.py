@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
 from observability.analysis.requests import (
     Request,
@@ -23,7 +23,7 @@ from observability.analysis.whatif import Saving
 _WAIT_TIME = "db.client.connection.wait_time"
 
 
-def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Waits for a connection on the path of the requests, while every connection of the pool is in use."""
     waits: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(requests))
     for number, request in enumerate(requests):
@@ -48,7 +48,9 @@ def _waited_seconds(node: Node) -> float:
     return seconds([node]) if gave_up else 0.0
 
 
-def _pool(service: str, waited: Sequence[float], known: Sequence[Pool], requests: Sequence[Request]) -> Suspect | None:
+def _pool(
+    service: str, waited: Sequence[float], known: Sequence[Pool], requests: Sequence[Request]
+) -> Candidate | None:
     pool = known[0] if known else None
     share = sum(waited) / whole_seconds(requests)
     evidence = [f"requests wait {fmean(waited) * 1e3:.1f} ms for a connection of {service}, {share:.0%} of their time"]
@@ -59,7 +61,7 @@ def _pool(service: str, waited: Sequence[float], known: Sequence[Pool], requests
             f"pool {pool.name!r} has {pool.limit:.0f}, each held for {pool.mean_hold_seconds * 1e3:.1f} ms; "
             f"all were in use at {pool.full_share:.0%} of the looks"
         )
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.POOL,
         service=service,
         operation="",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from observability.analysis.detectors.blocking_call import find_blocking_call
-from observability.analysis.detectors.candidate import LEAST_SHARE, Suspect
+from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.cold_cache import find_cold_cache
 from observability.analysis.detectors.hot_row import find_hot_row
 from observability.analysis.detectors.missing_index import find_missing_index
@@ -17,7 +17,7 @@ from observability.analysis.detectors.unbounded_wait import find_unbounded_wait
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
 
-Find = Callable[[Observation, Sequence[Request]], list[Suspect]]
+Find = Callable[[Observation, Sequence[Request]], list[Candidate]]
 
 FINDERS: tuple[Find, ...] = (
     find_n_plus_one,
@@ -34,7 +34,7 @@ FINDERS: tuple[Find, ...] = (
 )
 
 
-def find_suspects(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_candidates(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Give all that take at least a tenth of the requests' time, those that take most first."""
     whole = sum(request.seconds for request in requests)
     found = [suspect for find in FINDERS for suspect in find(observation, requests)]

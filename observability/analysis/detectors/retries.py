@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.candidate import UNHINDERED, Suspect
+from observability.analysis.detectors.candidate import UNHINDERED, Candidate
 from observability.analysis.detectors.database_calls import beyond, durations
 from observability.analysis.observation import Observation
 from observability.analysis.quantiles import quantile
@@ -75,7 +75,7 @@ class Retried:
         )
 
 
-def find_retries(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_retries(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Calls that take clearly more than one attempt: what requests would take if the first had been the last.
 
     One client repeats all its calls of a server by one policy, whatever the method, so that these go together.
@@ -87,11 +87,11 @@ def find_retries(_observation: Observation, requests: Sequence[Request]) -> list
     return [_suspect(storm, requests) for storm in storms.values()]
 
 
-def _suspect(storm: Sequence[Retried], requests: Sequence[Request]) -> Suspect:
+def _suspect(storm: Sequence[Retried], requests: Sequence[Request]) -> Candidate:
     """Take all of a client's calls of a server together; the one that costs most gives the name."""
     whole, costliest = whole_seconds(requests), storm[0]
     saved = (sum(seconds) for seconds in zip(*(each.saved_seconds for each in storm), strict=True))
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.RETRY_STORM,
         service=costliest.service,
         operation=costliest.operation,

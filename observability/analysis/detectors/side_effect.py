@@ -7,7 +7,7 @@ from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import Where
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, ends_a_change, is_database_call, longest
 from observability.analysis.spans import SpanKind
@@ -17,7 +17,7 @@ from observability.analysis.whatif import Saving
 _NANOSECONDS = 1e9
 
 
-def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Calls to the outside, on the path after the last change was made to last: no answer needs them."""
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
     between: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
@@ -28,7 +28,7 @@ def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> 
         for node, following in pairwise(calls):
             between[node.span.service, node.span.name][number] += _own_seconds_between(request, node, following)
     return [
-        Suspect(
+        Candidate(
             bottleneck=Bottleneck.SYNC_SIDE_EFFECT,
             service=service,
             operation=name,

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.candidate import LEAST_SHARE, Suspect
+from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.observation import Observation, Requests
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, is_database_call, longest, seconds
@@ -23,7 +23,7 @@ from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving, changed_goodput
 
 
-def find_unbounded_wait(observation: Observation, requests: Sequence[Request]) -> list[Suspect]:
+def find_unbounded_wait(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Calls that took longer than their requests had: each request again, with its calls cut at what was left of it."""
     seen = observation.requests
     if seen is None or seen.deadline_seconds is None:
@@ -56,12 +56,12 @@ def _have_no_limit(calls: Sequence[tuple[int, Node]], deadline: float, requests:
 
 def _suspect(
     service: str, calls: Sequence[tuple[int, Node]], seen: Requests, deadline: float, requests: Sequence[Request]
-) -> Suspect:
+) -> Candidate:
     saved = _cut_off(calls, deadline, requests)
     in_time = sum(each > 0 for each in saved) / len(requests) * seen.offered_per_second
     took = sorted(seconds([node]) for _, node in calls)
     longer = sum(each > deadline for each in took)
-    return Suspect(
+    return Candidate(
         bottleneck=Bottleneck.UNBOUNDED_WAIT,
         service=service,
         operation=_longest_of(calls, deadline),

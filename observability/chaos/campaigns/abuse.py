@@ -21,7 +21,7 @@ import psutil
 
 from observability.analysis.quantiles import quantile
 from observability.chaos.attackers import ATTACKS, CUSTOMER, KEY, STRAYS, Targets
-from observability.chaos.campaign_context import Say, Scene, until
+from observability.chaos.campaign_context import CampaignContext, Say, until
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.honest_customers import SKUS, HonestCustomers, HonestOrder, goodput
@@ -29,7 +29,7 @@ from observability.chaos.stallable_log import StallableLog
 from observability.chaos.workload import UNIT_PRICE
 from observability.network.proxy import Delay, Fault, Proxy
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import QUICK, House, HouseOptions
+from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import Line, Place
 from services.infra import deadline
 from services.inventory import api as inventory
@@ -97,8 +97,8 @@ class Window:
 class Memory:
     """The resident bytes of each process: at rest before the first attack, and the most since."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, group: ProcessGroup) -> None:
+        self._house = group
         self.before = self._sizes()
         self.most = dict(self.before)
 
@@ -118,15 +118,15 @@ async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
     report = Report("abuse", asdict(options))
     log = StallableLog(folder / "logs" / "order.pipe", folder / "logs" / "order.log")
-    house_options = HouseOptions(
+    house_options = ProcessGroupOptions(
         folder=folder, mode="services", bus=options.bus, environment=QUICK, log_paths={"order": log.pipe}
     )
     with log.open():
-        async with House.open(house_options) as house, _inventory_proxy(house) as proxy:
-            scene = Scene(house, History(), report, say)
-            await house.start_ready("inventory")
-            await house.start_ready("order", ORDER_INVENTORY_TARGET=proxy.address)
-            await house.start_ready("notification")
+        async with ProcessGroup.open(house_options) as group, _inventory_proxy(group) as proxy:
+            scene = CampaignContext(group, History(), report, say)
+            await group.start_ready("inventory")
+            await group.start_ready("order", ORDER_INVENTORY_TARGET=proxy.address)
+            await group.start_ready("notification")
             campaign = AbuseRun(scene, options, log, proxy)
             async with scene.under_load(seed=options.seed, clients=CUSTOMERS):
                 await campaign.run()
@@ -138,13 +138,13 @@ async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
             return report
 
 
-async def _discard_strays(scene: Scene) -> None:
+async def _discard_strays(scene: CampaignContext) -> None:
     """Delete the stray messages that consumers have parked, as an operator does; each consumer must have parked all."""
 
     async def parked() -> Counter[str]:
         select = "SELECT consumer FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'"
         databases = ("order_read", "notification")
-        rows = [row for database in databases for row in await scene.house.fetch(database, select)]
+        rows = [row for database in databases for row in await scene.group.fetch(database, select)]
         return Counter(row["consumer"] for row in rows)
 
     async def all_parked() -> bool:
@@ -153,12 +153,12 @@ async def _discard_strays(scene: Scene) -> None:
     await until("each consumer parked every stray message", all_parked, limit_seconds=START_SECONDS)
     scene.report.figures["strays_parked"] = dict(await parked())
     for database in ("order_read", "notification"):
-        await scene.house.execute(database, "DELETE FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'")
+        await scene.group.execute(database, "DELETE FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'")
 
 
 @asynccontextmanager
-async def _inventory_proxy(house: House) -> AsyncIterator[Proxy]:
-    target = local_address(house.ports.inventory_grpc)
+async def _inventory_proxy(group: ProcessGroup) -> AsyncIterator[Proxy]:
+    target = local_address(group.ports.inventory_grpc)
     async with Proxy.open(target=target, delay=Delay(latency_seconds=0.0), seed=0) as proxy:
         yield proxy
 
@@ -166,9 +166,9 @@ async def _inventory_proxy(house: House) -> AsyncIterator[Proxy]:
 class AbuseRun:
     """The attacks of one run, one after the other, and the honest orders meanwhile."""
 
-    def __init__(self, scene: Scene, options: AbuseOptions, log: StallableLog, proxy: Proxy) -> None:
+    def __init__(self, scene: CampaignContext, options: AbuseOptions, log: StallableLog, proxy: Proxy) -> None:
         self._scene = scene
-        self._house = scene.house
+        self._house = scene.group
         self._options = options
         self._log = log
         self._proxy = proxy
@@ -241,12 +241,12 @@ class AbuseRun:
     @asynccontextmanager
     async def _attackers(self, name: str) -> AsyncIterator[Process]:
         """Run the attackers' process for the time of a block; it attacks when the block begins."""
-        house = self._house
+        group = self._house
         targets = Targets(
-            edge_http=str(local_address(house.ports.edge_http)),
-            order_grpc=str(local_address(house.ports.order_grpc)),
-            admin=house.admin_address("order"),
-            nats_url=house.foundation.event_log.url if self._options.bus == "nats" else "",
+            edge_http=str(local_address(group.ports.edge_http)),
+            order_grpc=str(local_address(group.ports.order_grpc)),
+            admin=group.admin_address("order"),
+            nats_url=group.foundation.event_log.url if self._options.bus == "nats" else "",
             sku=SKUS[0],
         )
         request = {"attack": name, "targets": asdict(targets), "seconds": self._options.attack_seconds + LIMIT_SECONDS}

@@ -22,13 +22,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from observability.chaos.campaign_context import Say, Scene
+from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.load.orders import stream
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
-from observability.testbed.process_group import PLAIN, House, HouseOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from services.infra.rpc.client import OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.inventory.rpc.server import SERVICE as INVENTORY
@@ -94,18 +94,18 @@ class Case:
 async def bad_input(options: BadInputOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
     report = Report("bad-input", asdict(options))
-    house_options = HouseOptions(folder=folder, mode="services", bus="postgres", environment=PLAIN)
-    async with House.open(house_options) as house:
-        scene = Scene(house, History(), report, say)
-        await house.start_all()
-        target = str(local_address(house.ports.inventory_grpc))
+    house_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=PLAIN)
+    async with ProcessGroup.open(house_options) as group:
+        scene = CampaignContext(group, History(), report, say)
+        await group.start_all()
+        target = str(local_address(group.ports.inventory_grpc))
         await stock_shop(target, ample_stock(SKUS), request_id_prefix="bad-input")
-        ports = {ORDER.full_name: house.ports.order_grpc, INVENTORY.full_name: house.ports.inventory_grpc}
+        ports = {ORDER.full_name: group.ports.order_grpc, INVENTORY.full_name: group.ports.inventory_grpc}
         counts, wrong = await _send_all(options, ports, say)
         report.figures |= {"cases": counts.total(), "answers": {" ".join(key): n for key, n in sorted(counts.items())}}
         report.violations += wrong
-        for name in house.processes:
-            report.expect(not house.lives[name].is_over, f"{name} ended")
+        for name in group.processes:
+            report.expect(not group.lives[name].is_over, f"{name} ended")
         if not report.violations:
             scene.say("every case was answered or refused, and every process lives")
     return report

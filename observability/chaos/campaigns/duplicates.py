@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from observability.chaos.campaign_context import Say, Scene
+from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import wait_for_quiet
 from observability.testbed.api_clients import Edge
-from observability.testbed.process_group import PLAIN, House, HouseOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import Cancel, Line, Place
 from services.infra import deadline
 from services.inventory import api as inventory
@@ -49,21 +49,21 @@ class DuplicatesOptions:
 async def duplicates(options: DuplicatesOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError, NotQuiet."""
     report = Report("duplicates", asdict(options))
-    house_options = HouseOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
-    async with House.open(house_options) as house:
-        scene = Scene(house, History(), report, say)
-        await house.start_all()
+    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
+    async with ProcessGroup.open(house_options) as group:
+        scene = CampaignContext(group, History(), report, say)
+        await group.start_all()
         say(f"sending {ORDERS} orders, each three times, and cancelling every third, twice")
         await _ask(scene)
         await _quiet(scene)
-        before = await _effects(house)
+        before = await _effects(group)
         sent_before, laps = await _sent(scene), 0
         while await _repeated(scene) < options.deliveries:
-            await (house.wipe_log() if laps % WIPE_EVERY == WIPE_EVERY - 1 else _rewind(house))
+            await (group.wipe_log() if laps % WIPE_EVERY == WIPE_EVERY - 1 else _rewind(group))
             await _quiet(scene)
             laps += 1
             say(f"lap {laps}: {await _repeated(scene):,} of {options.deliveries:,} deliveries had come before")
-        report.expect(await _effects(house) == before, "an effect changed when its event came again")
+        report.expect(await _effects(group) == before, "an effect changed when its event came again")
         report.expect(await _sent(scene) == sent_before, "a confirmation was sent again")
         report.figures |= {
             "laps": laps,
@@ -75,12 +75,12 @@ async def duplicates(options: DuplicatesOptions, folder: Path, say: Say) -> Repo
         return await scene.conclude()
 
 
-async def _ask(scene: Scene) -> None:
+async def _ask(scene: CampaignContext) -> None:
     """Send every request three times, twice of that at once by both edges."""
     stocked = 10 * ORDERS
     command = inventory.Restock("deliver", (inventory.Delivery(SKU, stocked, UNIT_PRICE),))
     scene.history.deliveries.append(Delivered("deliver", SKU, stocked))
-    async with scene.house.edges() as (rest, grpc), scene.house.stock() as stock:
+    async with scene.group.edges() as (rest, grpc), scene.group.stock() as stock:
         for _ in range(3):
             with deadline.within(CALL_SECONDS):
                 await stock.restock(command)
@@ -99,7 +99,7 @@ async def _ask(scene: Scene) -> None:
         await asyncio.gather(*(customer(number) for number in range(ORDERS)))
 
 
-async def _send(scene: Scene, edge: Edge, request: Place | Cancel) -> str:
+async def _send(scene: CampaignContext, edge: Edge, request: Place | Cancel) -> str:
     """Send until the outcome is known; return the order's id."""
     while True:
         sent_seconds = scene.history.seconds()
@@ -110,28 +110,28 @@ async def _send(scene: Scene, edge: Edge, request: Place | Cancel) -> str:
         await asyncio.sleep(0.1)
 
 
-async def _quiet(scene: Scene) -> None:
-    await wait_for_quiet(scene.house.verify_target(), timeout_seconds=QUIET_SECONDS)
+async def _quiet(scene: CampaignContext) -> None:
+    await wait_for_quiet(scene.group.verify_target(), timeout_seconds=QUIET_SECONDS)
 
 
-async def _rewind(house: House) -> None:
+async def _rewind(group: ProcessGroup) -> None:
     for database in EFFECTS:
-        await house.execute(database, REWIND)
+        await group.execute(database, REWIND)
 
 
-async def _repeated(scene: Scene) -> int:
+async def _repeated(scene: CampaignContext) -> int:
     """Count the deliveries that had no effect since they had come before, by the consumers' own metric."""
     return round(sum([await scene.counter(name, "shop_consumer_duplicates") for name in ("order", "notification")]))
 
 
-async def _sent(scene: Scene) -> int:
+async def _sent(scene: CampaignContext) -> int:
     return round(await scene.counter("notification", "shop_notifications_sent"))
 
 
-async def _effects(house: House) -> dict[str, tuple[int, str]]:
+async def _effects(group: ProcessGroup) -> dict[str, tuple[int, str]]:
     """Return how many effects there are in each database, and a digest of them."""
     found: dict[str, tuple[int, str]] = {}
     for database, select in EFFECTS.items():
-        rows: list[Any] = [tuple(row.values()) for row in await house.fetch(database, select)]
+        rows: list[Any] = [tuple(row.values()) for row in await group.fetch(database, select)]
         found[database] = len(rows), sha256(repr(rows).encode()).hexdigest()
     return found

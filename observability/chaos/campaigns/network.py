@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from observability.chaos.campaign_context import Say, Scene
+from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.chaos.workload import Traffic, TrafficOptions
 from observability.network.proxy import Delay, Fault, Proxy, rerouted
 from observability.testbed.api_clients import ATTEMPT_SECONDS, Edge, open_edges
-from observability.testbed.process_group import QUICK, House, HouseOptions
+from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import EdgeName
 from services.local.platform.endpoints import Bus
 from services.local.servers.ports import local_address
@@ -60,11 +60,11 @@ class Network:
 async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError."""
     report = Report("network", asdict(options))
-    house_options = HouseOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
-    async with House.open(house_options) as house, _network(house) as net:
-        scene = Scene(house, History(), report, say)
-        await asyncio.gather(*(house.start_ready(name, **net.environment) for name in house.processes))
-        async with net.edges() as edges, house.stock() as stock:
+    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
+    async with ProcessGroup.open(house_options) as group, _network(group) as net:
+        scene = CampaignContext(group, History(), report, say)
+        await asyncio.gather(*(group.start_ready(name, **net.environment) for name in group.processes))
+        async with net.edges() as edges, group.stock() as stock:
             traffic = Traffic(TrafficOptions(seed=options.seed), edges=edges, stock=stock, history=scene.history)
             await traffic.stock_up()
             async with traffic.going_on():
@@ -76,7 +76,7 @@ async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
         return await scene.conclude()
 
 
-async def _suffer(scene: Scene, edge: str, proxies: Sequence[Proxy], fault: Fault) -> dict[str, Any]:
+async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], fault: Fault) -> dict[str, Any]:
     """Let an edge suffer a fault, then rest; return how long the slowest answer took by way of asking."""
     scene.say(f"{edge}: {fault}")
     began = scene.history.seconds()
@@ -111,9 +111,9 @@ def _all_suffering(proxies: Sequence[Proxy], fault: Fault) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _network(house: House) -> AsyncIterator[Network]:
+async def _network(group: ProcessGroup) -> AsyncIterator[Network]:
     """Put a proxy on each edge for the time of a block."""
-    ports, databases = house.ports, house.foundation.databases
+    ports, databases = group.ports, group.foundation.databases
     async with AsyncExitStack() as stack:
 
         async def proxy(port: int) -> Proxy:
@@ -134,9 +134,9 @@ async def _network(house: House) -> AsyncIterator[Network]:
             "NOTIFICATION_DATABASE_DSN": rerouted(databases["notification"], postgres.address),
         }
         log = postgres
-        if house.options.bus == "nats":
+        if group.options.bus == "nats":
             log = await proxy(ports.nats)
             proxies["services-nats"] = [log]
-        url = rerouted(house.foundation.event_log.url, log.address)
+        url = rerouted(group.foundation.event_log.url, log.address)
         environment |= {"ORDER_EVENT_LOG_URL": url, "NOTIFICATION_EVENT_LOG_URL": url}
         yield Network(proxies=proxies, environment=environment)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import grpc
 
 from observability.analysis.quantiles import quantile
-from observability.chaos.campaign_context import Say, Scene, scrape
+from observability.chaos.campaign_context import CampaignContext, Say, scrape
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.load.arrival_plan import plan_orders
@@ -26,7 +26,7 @@ from observability.load.outcomes import OutcomeKind
 from observability.load.recorder import RequestRecord, Run
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
-from observability.testbed.process_group import PLAIN, House, HouseOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from services.infra.circuit_breaker import Policy
 from services.inventory.rpc.server import SERVICE
 from services.local.servers.ports import local_address
@@ -108,10 +108,10 @@ async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
     report = Report("outage", asdict(options))
     environment = PLAIN if options.guarded else {**PLAIN, **UNGUARDED}
-    house_options = HouseOptions(folder=folder, mode="services", bus="postgres", environment=environment)
-    async with House.open(house_options) as house:
-        scene = Scene(house, History(), report, say)
-        await house.start_all()
+    house_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=environment)
+    async with ProcessGroup.open(house_options) as group:
+        scene = CampaignContext(group, History(), report, say)
+        await group.start_all()
         plan = plan_orders(
             rate_per_second=options.rate_per_second,
             duration_seconds=options.whole_seconds,
@@ -119,8 +119,8 @@ async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
             lines=(1, 3),
         )
         skus = ample_stock(line.sku for order in plan for line in order.lines)
-        await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="outage")
-        load = LoadOptions(target=str(local_address(house.ports.edge_http)), seed=options.seed, run_nonce="outage")
+        await stock_shop(str(local_address(group.ports.inventory_grpc)), skus, request_id_prefix="outage")
+        load = LoadOptions(target=str(local_address(group.ports.edge_http)), seed=options.seed, run_nonce="outage")
         async with open_client(load) as client:
             run = Run(plan=plan, client=client, on_progress=None)
             driving = asyncio.create_task(drive(run))
@@ -130,12 +130,12 @@ async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
         return report
 
 
-async def _take_away(scene: Scene, options: OutageOptions, run: Run) -> "Attempts":
+async def _take_away(scene: CampaignContext, options: OutageOptions, run: Run) -> "Attempts":
     """Let inventory go when its time has come, and come back; return what was seen of the calls meanwhile."""
-    house, port = scene.house, scene.house.ports.inventory_grpc
+    group, port = scene.group, scene.group.ports.inventory_grpc
     await asyncio.sleep(BEFORE_SECONDS - run.now_seconds())
     scene.say(f"inventory goes; {options.how}")
-    await house.kill("inventory")
+    await group.kill("inventory")
     gone = run.now_seconds()
     watching = asyncio.create_task(_watch_breaker(scene, run))
     counting: Refusing | None = None
@@ -144,7 +144,7 @@ async def _take_away(scene: Scene, options: OutageOptions, run: Run) -> "Attempt
             await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
     else:
         await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
-    await house.start_ready("inventory")
+    await group.start_ready("inventory")
     back = run.now_seconds()
     scene.say("inventory is back")
     await asyncio.sleep(max(0.0, options.whole_seconds - run.now_seconds()))
@@ -163,11 +163,11 @@ class Attempts:
     opened_after_seconds: float | None
 
 
-async def _watch_breaker(scene: Scene, run: Run) -> None:
+async def _watch_breaker(scene: CampaignContext, run: Run) -> None:
     """Note, ten times a second, whether the breaker is open."""
     seen: list[tuple[float, bool]] = []
     scene.report.figures["breaker"] = seen
-    address = scene.house.admin_address("order")
+    address = scene.group.admin_address("order")
     while True:
         found = await scrape(f"{address}", names=("shop_circuit_breaker_state",))
         seen.append((run.now_seconds(), found.total("shop_circuit_breaker_state", state="open") > 0))

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from observability.chaos.campaign_context import Say, Scene, is_written, until
+from observability.chaos.campaign_context import CampaignContext, Say, is_written, until
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import QUICK, SECOND_ORDER, House, HouseOptions
-from observability.testbed.program import Life
+from observability.testbed.process_group import QUICK, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
+from observability.testbed.program import ProcessHandle
 from services.local.platform.endpoints import Bus
 
 # A lease, the wait of who does not have it, and a transaction that stands still until PostgreSQL ends it (10 s).
@@ -74,17 +74,17 @@ async def pause(options: PauseOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError."""
     report = Report("pause", asdict(options))
     chosen = [each for each in PAUSES if each.only_bus in {None, options.bus}][: options.most]
-    house_options = HouseOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
-    async with House.open(house_options, more=(SECOND_ORDER,)) as house:
-        scene = Scene(house, History(), report, say)
+    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
+    async with ProcessGroup.open(house_options, more=(SECOND_ORDER,)) as group:
+        scene = CampaignContext(group, History(), report, say)
         for name in ("inventory", "order", "notification"):
-            await house.start_ready(name)
+            await group.start_ready(name)
         async with scene.under_load(seed=options.seed):
             report.figures["pauses"] = [await _carry_out(scene, each) for each in chosen]
         return await scene.conclude()
 
 
-async def _carry_out(scene: Scene, planned: Pause) -> dict[str, Any]:
+async def _carry_out(scene: CampaignContext, planned: Pause) -> dict[str, Any]:
     scene.say(f"one of two order processes stops at {planned.point}, with {planned.holds} in its hands")
     for _ in range(MOST_ATTEMPTS):
         async with _standing_still(scene, planned) as life:
@@ -95,31 +95,31 @@ async def _carry_out(scene: Scene, planned: Pause) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _standing_still(scene: Scene, planned: Pause) -> AsyncIterator[Life]:
+async def _standing_still(scene: CampaignContext, planned: Pause) -> AsyncIterator[ProcessHandle]:
     """Let the second process lead, and stop; at the end of the block it drains and ends."""
-    house, stopped = scene.house, scene.house.options.folder / "stopped.txt"
+    group, stopped = scene.group, scene.group.options.folder / "stopped.txt"
     # Who has the lease keeps it, so the first process makes room for a moment.
-    await house.kill("order")
-    await house.end_lease()
-    life = await house.start_ready(SECOND_ORDER, **_arming(planned, stopped))
+    await group.kill("order")
+    await group.end_lease()
+    life = await group.start_ready(SECOND_ORDER, **_arming(planned, stopped))
     try:
-        await house.start_ready("order")
+        await group.start_ready("order")
         await until(f"a process stops at {planned.point}", lambda: is_written(stopped), limit_seconds=STOP_SECONDS)
         yield life
         life.send(signal.SIGCONT)
-        await house.stop(SECOND_ORDER)
+        await group.stop(SECOND_ORDER)
     finally:
-        await house.kill(SECOND_ORDER)
+        await group.kill(SECOND_ORDER)
         stopped.unlink(missing_ok=True)
 
 
-async def _lease_passes(scene: Scene, planned: Pause, life: Life) -> dict[str, Any]:
+async def _lease_passes(scene: CampaignContext, planned: Pause, life: ProcessHandle) -> dict[str, Any]:
     """See the other relay publish, then the first one refused."""
-    house = scene.house
-    before = await house.fetch_number("order", EPOCH)
+    group = scene.group
+    before = await group.fetch_number("order", EPOCH)
 
     async def taken_over() -> bool:
-        return await house.fetch_number("order", EPOCH) > before and not await house.fetch_number("order", UNPUBLISHED)
+        return await group.fetch_number("order", EPOCH) > before and not await group.fetch_number("order", UNPUBLISHED)
 
     async def refused() -> bool:
         return await scene.counter(SECOND_ORDER, "shop_relay_fenced", context="order") > 0
@@ -129,23 +129,23 @@ async def _lease_passes(scene: Scene, planned: Pause, life: Life) -> dict[str, A
     if planned.is_fenced:
         await until("the first relay is fenced", refused, limit_seconds=WAKE_SECONDS)
     return {
-        "epochs": [before, await house.fetch_number("order", EPOCH)],
+        "epochs": [before, await group.fetch_number("order", EPOCH)],
         "fenced": int(planned.is_fenced),
         "taken_over_after_seconds": round(seconds, 2),
     }
 
 
-async def _orders_pass(scene: Scene, _planned: Pause, life: Life) -> dict[str, Any] | None:
+async def _orders_pass(scene: CampaignContext, _planned: Pause, life: ProcessHandle) -> dict[str, Any] | None:
     """See the other driver finish what the first one has claimed; None when that is nothing."""
-    house = scene.house
-    first = {row["order_id"] for row in await house.fetch("order", CLAIMED)}
+    group = scene.group
+    first = {row["order_id"] for row in await group.fetch("order", CLAIMED)}
     await asyncio.sleep(ATTEMPT_SECONDS)
-    claimed = first & {row["order_id"] for row in await house.fetch("order", CLAIMED)}
+    claimed = first & {row["order_id"] for row in await group.fetch("order", CLAIMED)}
     if not claimed:
         return None
 
     async def finished() -> bool:
-        return await house.fetch_number("order", STILL_THERE, list(claimed)) == 0
+        return await group.fetch_number("order", STILL_THERE, list(claimed)) == 0
 
     seconds = await until("the other driver finishes the orders", finished, limit_seconds=TAKEOVER_SECONDS)
     life.send(signal.SIGCONT)

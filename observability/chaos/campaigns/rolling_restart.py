@@ -17,13 +17,13 @@ from uuid import UUID
 
 import aiohttp
 
-from observability.chaos.campaign_context import Say, Scene
+from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
 from observability.load.orders import stream
 from observability.testbed.api_clients import Edge, RestEdge
-from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_ORDER, House, HouseOptions
+from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import Answer, Line, Place, Read
 from services.infra import deadline
 from services.inventory import api as inventory
@@ -72,12 +72,12 @@ class Balancer:
 async def rolling(options: RollingOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError."""
     report = Report("rolling-restart", asdict(options))
-    house_options = HouseOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
-    async with House.open(house_options, more=(SECOND_INVENTORY, SECOND_ORDER)) as house:
-        scene = Scene(house, History(), report, say)
-        await house.start_all()
+    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
+    async with ProcessGroup.open(house_options, more=(SECOND_INVENTORY, SECOND_ORDER)) as group:
+        scene = CampaignContext(group, History(), report, say)
+        await group.start_all()
         await _deliver(scene)
-        async with _balancer(house) as balancer:
+        async with _balancer(group) as balancer:
             told = Counter[str]()
             async with _customers(scene, balancer, options.seed, told):
                 for number in range(options.times):
@@ -93,28 +93,28 @@ async def rolling(options: RollingOptions, folder: Path, say: Say) -> Report:
         return await scene.conclude()
 
 
-async def _restart(scene: Scene, service: str, number: int) -> None:
+async def _restart(scene: CampaignContext, service: str, number: int) -> None:
     """Let each process of a service drain and end, and start it again, one after the other."""
     began = scene.history.seconds()
     for name in REPLICAS[service]:
-        await scene.house.stop(name)
-        await scene.house.start_ready(name)
+        await scene.group.stop(name)
+        await scene.group.start_ready(name)
     scene.say(f"restart {number + 1}, of {service}: {scene.history.seconds() - began:.1f} s")
 
 
 @asynccontextmanager
-async def _balancer(house: House) -> AsyncIterator[Balancer]:
+async def _balancer(group: ProcessGroup) -> AsyncIterator[Balancer]:
     async with AsyncExitStack() as stack:
         edges = []
         for name in REPLICAS["order"]:
             session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             await stack.enter_async_context(session)
-            edges.append(RestEdge(session, str(local_address(house.ports_of(name).edge_http))))
+            edges.append(RestEdge(session, str(local_address(group.ports_of(name).edge_http))))
         yield Balancer(edges)
 
 
 @asynccontextmanager
-async def _customers(scene: Scene, balancer: Balancer, seed: int, told: Counter[str]) -> AsyncIterator[None]:
+async def _customers(scene: CampaignContext, balancer: Balancer, seed: int, told: Counter[str]) -> AsyncIterator[None]:
     """Let customers place orders and read them for the time of a block."""
     ended = asyncio.Event()
     async with asyncio.TaskGroup() as customers:
@@ -127,7 +127,7 @@ async def _customers(scene: Scene, balancer: Balancer, seed: int, told: Counter[
 
 
 async def _customer(
-    scene: Scene,
+    scene: CampaignContext,
     balancer: Balancer,
     generator: random.Random,
     number: int,
@@ -149,10 +149,10 @@ async def _customer(
         await asyncio.sleep(generator.expovariate(1 / THINK_SECONDS))
 
 
-async def _deliver(scene: Scene) -> None:
+async def _deliver(scene: CampaignContext) -> None:
     for sku in SKUS:
         scene.history.deliveries.append(Delivered(f"deliver-{sku}", sku, IN_STOCK))
-    async with scene.house.stock() as stock:
+    async with scene.group.stock() as stock:
         with deadline.within(CALL_SECONDS):
             for sku in SKUS:
                 await stock.restock(

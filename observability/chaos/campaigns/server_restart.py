@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from observability.chaos.campaign_context import Say, Scene
+from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.load.orders import stream
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import QUICK, House, HouseOptions
+from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
 from services.local.platform.endpoints import Bus, Mode
 
 Break = Literal["postgres-restart", "broker-wipe", "broker-kill"]
@@ -35,11 +35,11 @@ class ServersOptions:
 async def servers(options: ServersOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError."""
     report = Report(options.what, asdict(options))
-    house_options = HouseOptions(folder=folder, mode=options.mode, bus=options.bus, environment=QUICK)
-    async with House.open(house_options) as house:
+    house_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=QUICK)
+    async with ProcessGroup.open(house_options) as group:
         break_once = BREAKS[options.what]
-        scene = Scene(house, History(), report, say)
-        await house.start_all()
+        scene = CampaignContext(group, History(), report, say)
+        await group.start_all()
         pauses = stream(options.seed, "breaks")
         async with scene.under_load(seed=options.seed):
             breaks = []
@@ -53,8 +53,8 @@ async def servers(options: ServersOptions, folder: Path, say: Say) -> Report:
         return report
 
 
-async def _restart_postgres(scene: Scene, number: int) -> dict[str, Any]:
-    server = scene.house.foundation.postgres
+async def _restart_postgres(scene: CampaignContext, number: int) -> dict[str, Any]:
+    server = scene.group.foundation.postgres
     if server is None:
         raise TestbedError("a PostgreSQL that PLUMB_POSTGRES_DSN names is not ours to restart: unset it")
     how: Literal["fast", "immediate"] = "fast" if number % 2 == 0 else "immediate"
@@ -64,16 +64,16 @@ async def _restart_postgres(scene: Scene, number: int) -> dict[str, Any]:
     return {"how": how, "away_seconds": round(scene.history.seconds() - began, 2)}
 
 
-async def _wipe_broker(scene: Scene, _number: int) -> dict[str, Any]:
-    events = await scene.house.fetch_number("order", "SELECT count(*) FROM events")
+async def _wipe_broker(scene: CampaignContext, _number: int) -> dict[str, Any]:
+    events = await scene.group.fetch_number("order", "SELECT count(*) FROM events")
     scene.say(f"emptying the event log, after {events:,} events")
-    await scene.house.wipe_log()
+    await scene.group.wipe_log()
     await asyncio.sleep(HEAL_SECONDS)
     return {"events_before": events}
 
 
-async def _kill_broker(scene: Scene, _number: int) -> dict[str, Any]:
-    broker = scene.house.foundation.nats
+async def _kill_broker(scene: CampaignContext, _number: int) -> dict[str, Any]:
+    broker = scene.group.foundation.nats
     if broker is None:
         raise TestbedError("an event log in PostgreSQL has no process of its own: choose --bus nats")
     scene.say("killing NATS")
@@ -82,16 +82,16 @@ async def _kill_broker(scene: Scene, _number: int) -> dict[str, Any]:
     return {"away_seconds": round(scene.history.seconds() - began, 2)}
 
 
-async def _count_republished(scene: Scene, breaks: list[dict[str, Any]]) -> None:
+async def _count_republished(scene: CampaignContext, breaks: list[dict[str, Any]]) -> None:
     """Each emptying must have made the relay publish at least what there was by then."""
-    process = "monolith" if scene.house.options.mode == "monolith" else "order"
+    process = "monolith" if scene.group.options.mode == "monolith" else "order"
     republished = round(await scene.counter(process, "shop_relay_republished_events", context="order"))
     least = sum(each["events_before"] for each in breaks)
     scene.report.figures["republished_events"] = republished
     scene.report.expect(republished >= least, f"{republished} events were published again, and {least} had been lost")
 
 
-BREAKS: dict[Break, Callable[[Scene, int], Awaitable[dict[str, Any]]]] = {
+BREAKS: dict[Break, Callable[[CampaignContext, int], Awaitable[dict[str, Any]]]] = {
     "postgres-restart": _restart_postgres,
     "broker-wipe": _wipe_broker,
     "broker-kill": _kill_broker,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from observability.chaos.campaign_context import Say, Scene
+from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.database_snapshot import read_orders
 from observability.chaos.history import Delivered, History
@@ -19,7 +19,7 @@ from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import wait_for_quiet
 from observability.load.orders import stream
 from observability.testbed.api_clients import Edge
-from observability.testbed.process_group import PLAIN, House, HouseOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import KeptOrder, Line, Place
 from services.infra import deadline
 from services.inventory import api as inventory
@@ -46,17 +46,17 @@ class StormOptions:
 async def storm(options: StormOptions, folder: Path, say: Say) -> Report:
     """Carry the campaign out. Raises LocalError, TestbedError, NotQuiet."""
     report = Report("storm", asdict(options))
-    house_options = HouseOptions(folder=folder, mode=options.mode, bus=options.bus, environment=PLAIN)
-    async with House.open(house_options) as house:
-        scene = Scene(house, History(), report, say)
-        await house.start_all()
-        async with house.edges() as edges:
+    house_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=PLAIN)
+    async with ProcessGroup.open(house_options) as group:
+        scene = CampaignContext(group, History(), report, say)
+        await group.start_all()
+        async with group.edges() as edges:
             storms = [await _storm(scene, edges, options.seed, number) for number in range(options.times)]
         report.figures["storms"] = storms
         return await scene.conclude()
 
 
-async def _storm(scene: Scene, edges: Sequence[Edge], seed: int, number: int) -> dict[str, Any]:
+async def _storm(scene: CampaignContext, edges: Sequence[Edge], seed: int, number: int) -> dict[str, Any]:
     sku, most = f"STORM{number}", 1 if number % 2 == 0 else 3
     await _deliver(scene, sku)
     generator = stream(seed, f"storm {number}")
@@ -65,7 +65,7 @@ async def _storm(scene: Scene, edges: Sequence[Edge], seed: int, number: int) ->
         for place in range(ORDERS)
     ]
     await asyncio.gather(*(_place(scene, edges[place % 2], wish) for place, wish in enumerate(wishes)))
-    target = scene.house.verify_target()
+    target = scene.group.verify_target()
     await wait_for_quiet(target, timeout_seconds=QUIET_SECONDS)
     orders = [
         order
@@ -74,7 +74,7 @@ async def _storm(scene: Scene, edges: Sequence[Edge], seed: int, number: int) ->
     ]
     told = outcome(orders)
     scene.say(f"storm {number + 1}: {ORDERS} orders for {IN_STOCK} of {sku}: {told['sold']} sold, {told['left']} left")
-    on_hand = await scene.house.fetch_number("inventory", "SELECT on_hand FROM items WHERE sku = $1", sku)
+    on_hand = await scene.group.fetch_number("inventory", "SELECT on_hand FROM items WHERE sku = $1", sku)
     for wrong in verdict(told, on_hand=on_hand):
         scene.report.violations.append(f"{sku}: {wrong}")
     return {"sku": sku, **told}
@@ -107,15 +107,15 @@ def verdict(told: dict[str, Any], *, on_hand: int) -> list[str]:
     return found
 
 
-async def _deliver(scene: Scene, sku: str) -> None:
+async def _deliver(scene: CampaignContext, sku: str) -> None:
     command = inventory.Restock(f"deliver-{sku}", (inventory.Delivery(sku, IN_STOCK, UNIT_PRICE),))
     scene.history.deliveries.append(Delivered(command.request_id, sku, IN_STOCK))
-    async with scene.house.stock() as stock:
+    async with scene.group.stock() as stock:
         with deadline.within(CALL_SECONDS):
             await stock.restock(command)
 
 
-async def _place(scene: Scene, edge: Edge, wish: Place) -> None:
+async def _place(scene: CampaignContext, edge: Edge, wish: Place) -> None:
     """Place one order, and repeat it under its id until its outcome is known."""
     pauses = stream(0, wish.request_id)
     for _ in range(ATTEMPTS):

@@ -16,7 +16,7 @@ from observability.experiments.experiment import Demand, Metric, Variant
 from observability.experiments.runner.blinding import keep
 from observability.experiments.runner.errors import TrialError
 from observability.experiments.runner.recorder import observing
-from observability.experiments.runner.testbed import Serving, Stand
+from observability.experiments.runner.testbed import Serving, Testbed
 from observability.load.generator import GeneratorTask
 from observability.load.generator_process import Load, run_load
 from observability.load.goodput import DEADLINE_SECONDS, answer_of, is_good
@@ -80,7 +80,7 @@ class Block:
 
 
 async def run_block(
-    stand: Stand,
+    stand: Testbed,
     variant: Variant,
     schedule: Schedule,
     *,

@@ -27,7 +27,7 @@ _HIGHEST_RATE = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PoolBaseline:
     """A pool's connections: the share that is held without any order, and the seconds that one order adds."""
 
     idle_share: float
@@ -35,11 +35,11 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class ResourceDemand:
     """What one order takes: seconds of the core, and of each pool's connections, at the probe's utilisation."""
 
     cpu_seconds: float
-    pools: tuple[Held, ...]
+    pools: tuple[PoolBaseline, ...]
     probe_utilisation: float
 
     def utilisation(self, rate_per_second: float) -> float:
@@ -82,7 +82,7 @@ async def calibrate(
 
 async def _probe(
     run: Callable[[Schedule, Path], Awaitable[Block]], rate: float, demand: Demand, *, seed: int, observation: Path
-) -> Demands:
+) -> ResourceDemand:
     schedule = Schedule(
         rate_per_second=rate,
         warm_up_seconds=PROBE_WARM_UP_SECONDS,
@@ -94,17 +94,17 @@ async def _probe(
     return demands(probe, probe.orders, observation)
 
 
-def demands(block: Block, orders: int, observation: Path) -> Demands:
+def demands(block: Block, orders: int, observation: Path) -> ResourceDemand:
     """Read off a probe what one order takes."""
     used = sum(block.cpu_seconds.values()) - IDLE_UTILISATION * block.elapsed_seconds
-    return Demands(
+    return ResourceDemand(
         cpu_seconds=max(used, 0.0) / orders,
         pools=tuple(held(read_observation(observation), orders)),
         probe_utilisation=block.utilisation,
     )
 
 
-def held(seen: Observation, orders: int) -> Iterator[Held]:
+def held(seen: Observation, orders: int) -> Iterator[PoolBaseline]:
     """Tell what workers hold of each pool, from the scrapes before the first order, from what the orders add.
 
     A relay that polls a database milliseconds away holds a connection for a good part of the time, and no less when
@@ -117,7 +117,7 @@ def held(seen: Observation, orders: int) -> Iterator[Held]:
     for pool in pools(seen):
         share = shares.get((pool.target, pool.name), 0.0)
         added = max(pool.hold_seconds - share * scraped_seconds(seen), 0.0)
-        yield Held(share / pool.limit, added / orders / pool.limit)
+        yield PoolBaseline(share / pool.limit, added / orders / pool.limit)
 
 
 def scraped_seconds(seen: Observation) -> float:
@@ -125,7 +125,7 @@ def scraped_seconds(seen: Observation) -> float:
     return seen.scrapes[-1].at_seconds - seen.scrapes[0].at_seconds
 
 
-def rate_for(demands: Demands, utilisation: float) -> float:
+def rate_for(demands: ResourceDemand, utilisation: float) -> float:
     """Give the rate in orders a second, by bisection."""
     busy = demands.asked if utilisation > 1 else demands.utilisation
     low, high = 0.0, _HIGHEST_RATE

@@ -16,7 +16,7 @@ from observability.experiments.runner.artifacts import GLANCE, QUICK, Sizes
 from observability.experiments.runner.environment import describe_machine
 from observability.experiments.runner.ledger import Ledger
 from observability.experiments.runner.scoring import Score, why_wrong
-from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import Say, Trial, silent
 
 
@@ -42,7 +42,7 @@ class SeriesOptions:
 class Series:
     """Trials on one stand, whose start costs more than a block."""
 
-    def __init__(self, stand: Stand, options: SeriesOptions, *, environment: Mapping[str, str], say: Say) -> None:
+    def __init__(self, stand: Testbed, options: SeriesOptions, *, environment: Mapping[str, str], say: Say) -> None:
         self._stand = stand
         self._environment = environment
         self._options = options
@@ -56,7 +56,7 @@ class Series:
         environment = await asyncio.to_thread(describe_machine)
         say("starting PostgreSQL, preparing the services, stocking the shop")
         try:
-            async with Stand.open(folder) as stand:
+            async with Testbed.open(folder) as stand:
                 yield Series(stand, options, environment=environment, say=say)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

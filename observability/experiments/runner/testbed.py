@@ -28,7 +28,7 @@ from observability.load.stocking import stock_shop
 from observability.network.proxy import Address, Delay, Proxy, rerouted
 from observability.testbed.guard_settings import UNGUARDED
 from observability.testbed.mail_sink import mail_server
-from observability.testbed.process_group import PROCESSES, House, HouseOptions
+from observability.testbed.process_group import PROCESSES, ProcessGroup, ProcessGroupOptions
 from observability.testbed.process_metrics import pin
 from services.infra.address import parse_address
 from services.local.platform.endpoints import Mode
@@ -68,15 +68,15 @@ class Serving:
         return self.admin["monolith" if "monolith" in self.admin else "order"]
 
 
-class Stand:
+class Testbed:
     """What lasts as long as a trial: PostgreSQL with a stocked template of each database, and the receiver."""
 
     def __init__(
-        self, services: House, *, folder: Path, admin_dsn: str, postgres_pid: int, stack: AsyncExitStack
+        self, services: ProcessGroup, *, folder: Path, admin_dsn: str, postgres_pid: int, stack: AsyncExitStack
     ) -> None:
         self.foundation = services.foundation
         self.folder = folder
-        self._houses: dict[Mode, House] = {"services": services}
+        self._houses: dict[Mode, ProcessGroup] = {"services": services}
         self._stack = stack
         self.generator_cpu = default_cpu()
         self._admin_dsn = admin_dsn
@@ -84,9 +84,9 @@ class Stand:
 
     @staticmethod
     @asynccontextmanager
-    async def open(folder: Path) -> AsyncIterator["Stand"]:
+    async def open(folder: Path) -> AsyncIterator["Testbed"]:
         """Lay the foundation, stock the shop once, and keep its databases. Raises TrialError, LocalError, LoadError."""
-        options = HouseOptions(
+        options = ProcessGroupOptions(
             folder=folder,
             mode="services",
             bus="postgres",
@@ -95,16 +95,16 @@ class Stand:
             # What else goes on with a shared disk makes a commit take 1 ms or 70: no experiment is about that.
             temporary_directory=memory_with_room(),
         )
-        async with House.open(options) as house, AsyncExitStack() as stack:
-            server = house.foundation.postgres
+        async with ProcessGroup.open(options) as group, AsyncExitStack() as stack:
+            server = group.foundation.postgres
             if server is None:
                 raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
             pid = server.process.pid
-            stand = Stand(house, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
-            await house.start_all()
+            stand = Testbed(group, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
+            await group.start_all()
             skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
-            await stock_shop(str(local_address(house.ports.inventory_grpc)), skus, request_id_prefix="lab")
-            await stop(house)
+            await stock_shop(str(local_address(group.ports.inventory_grpc)), skus, request_id_prefix="lab")
+            await stop(group)
             await stand._keep_templates()
             stand._pin([pid, *stand._beside().values()])
             with keeping_off(stand.generator_cpu):
@@ -113,9 +113,9 @@ class Stand:
     @asynccontextmanager
     async def serving(self, variant: Variant) -> AsyncIterator[Serving]:
         """Run the platform, as a variant wants it, on copies of the templates for the time of a block."""
-        house, foundation = await self.house(variant.mode), self.foundation
+        group, foundation = await self.group(variant.mode), self.foundation
         await self._copy_templates()
-        await emptied(foundation.cache_url)
+        await flush_cache(foundation.cache_url)
         for database, statements in variant.statements.items():
             await run_statements(foundation.databases[database], statements)
         async with administering(self._admin_dsn) as connection:
@@ -123,13 +123,13 @@ class Stand:
             await connection.execute("CHECKPOINT")
         async with AsyncExitStack() as stack:
             settings = await self._settings(variant, stack)
-            stack.push_async_callback(house.kill_all)
-            await asyncio.gather(*(house.start_ready(name, **settings_of(name, settings)) for name in house.processes))
-            pids = {name: house.lives[name].pid for name in house.processes}
+            stack.push_async_callback(group.kill_all)
+            await asyncio.gather(*(group.start_ready(name, **settings_of(name, settings)) for name in group.processes))
+            pids = {name: group.lives[name].pid for name in group.processes}
             self._pin(pids.values())
             yield Serving(
-                edge=str(local_address(house.ports.edge_http)),
-                admin={name: house.admin_address(name) for name in house.processes},
+                edge=str(local_address(group.ports.edge_http)),
+                admin={name: group.admin_address(name) for name in group.processes},
                 pids={**pids, **self._beside()},
                 postgres_pid=self._postgres_pid,
                 admin_dsn=self._admin_dsn,
@@ -138,13 +138,13 @@ class Stand:
                 generator_cpu=self.generator_cpu,
                 cache_url=foundation.cache_url,
             )
-            await stop(house)
+            await stop(group)
 
-    async def house(self, mode: Mode) -> House:
+    async def group(self, mode: Mode) -> ProcessGroup:
         """Return the house of a mode, of which one runs at a time; programs are prepared when first wanted."""
         if mode not in self._houses:
             options = replace(self._houses["services"].options, mode=mode)
-            self._houses[mode] = await self._stack.enter_async_context(House.on(self.foundation, options))
+            self._houses[mode] = await self._stack.enter_async_context(ProcessGroup.on(self.foundation, options))
         return self._houses[mode]
 
     def _beside(self) -> dict[str, int]:
@@ -214,9 +214,9 @@ async def open_proxy(target: Address, delay: Delay, stack: AsyncExitStack) -> st
     return proxy.address
 
 
-async def stop(house: House) -> None:
+async def stop(group: ProcessGroup) -> None:
     """Let every process drain, which also writes its last spans."""
-    await asyncio.gather(*(house.stop(name) for name in house.processes))
+    await asyncio.gather(*(group.stop(name) for name in group.processes))
 
 
 @contextmanager
@@ -249,7 +249,7 @@ async def administering(admin_dsn: str) -> "AsyncIterator[asyncpg.Connection[asy
         await connection.close(timeout=STATEMENT_SECONDS)
 
 
-async def emptied(cache_url: str) -> None:
+async def flush_cache(cache_url: str) -> None:
     """Take everything from the cache, if there is one: what a block before this one read is none of its business."""
     if cache_url:
         async with Valkey.from_url(cache_url, socket_timeout=CACHE_SECONDS) as client:

@@ -19,7 +19,7 @@ from observability.experiments.runner.diagnose_subprocess import diagnose_blindl
 from observability.experiments.runner.errors import TrialError
 from observability.experiments.runner.measurement import measure
 from observability.experiments.runner.scoring import Score, score
-from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.testbed import Testbed
 from observability.load.capacity import Probe, measure_capacity
 from observability.load.recorder import OnProgress
 
@@ -39,7 +39,7 @@ class Trial:
         self,
         experiment: Experiment,
         *,
-        stand: Stand,
+        stand: Testbed,
         seed: int,
         sizes: Sizes,
         path: Path,

@@ -13,7 +13,7 @@ from services.order.domain.order import Change, Order
 Sent = Callable[[str], str]
 
 
-class History:
+class EventStore:
     """Writes `events`, `outbox` and `sagas`. `grace_seconds` is how long a request has before the driver helps."""
 
     def __init__(self, *, sent: Sent, grace_seconds: float) -> None:

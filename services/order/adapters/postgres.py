@@ -4,7 +4,7 @@ from uuid import UUID
 
 from services.infra.idempotency import claim, find
 from services.infra.postgres import Database, Transaction
-from services.order.adapters.event_store import History
+from services.order.adapters.event_store import EventStore
 from services.order.adapters.rows import order_of, rejection_to_json
 from services.order.api import CancelOrder, OrderNotFound, PlaceOrder
 from services.order.domain.order import Change, Order
@@ -13,7 +13,7 @@ from services.order.domain.order import Change, Order
 class PostgresOrders:
     """Satisfies `ports.Orders`. The row in `orders` is there for reading: the events decide."""
 
-    def __init__(self, *, database: Database, history: History) -> None:
+    def __init__(self, *, database: Database, history: EventStore) -> None:
         self._database = database
         self._history = history
 

@@ -21,7 +21,7 @@ DRIVER = "saga_driver"
 ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")
 
 
-class SagaDriver:
+class SagaWorker:
     """Takes sagas that are due and settles them, each within `attempt_seconds`.
 
     One that fails is due again after a back-off, for ever: an accepted order is not given up. One whose error cannot

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from observability.experiments.experiment import HEALTHY, Demand, Variant
 from observability.experiments.runner.block import Block, Schedule, run_block
-from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import silent
 from observability.network.proxy import Delay
 
@@ -24,21 +24,21 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testbed]:
     """One of its own."""
-    async with Stand.open(tmp_path_factory.mktemp("stand")) as opened:
+    async with Testbed.open(tmp_path_factory.mktemp("stand")) as opened:
         yield opened
 
 
 async def block(
-    stand: Stand, variant: Variant, *, observation: Path | None = None, own_time: str | None = None
+    stand: Testbed, variant: Variant, *, observation: Path | None = None, own_time: str | None = None
 ) -> Block:
     """Run a short one."""
     return await run_block(stand, variant, SCHEDULE, observation=observation, own_time=own_time, on_progress=silent)
 
 
 @pytest.mark.full
-async def test_one_process_serves_the_orders_that_three_have_served(stand: Stand) -> None:
+async def test_one_process_serves_the_orders_that_three_have_served(stand: Testbed) -> None:
     services = await block(stand, HEALTHY)
     monolith = await block(stand, Variant(mode="monolith"))
     assert services.cpu_seconds.keys() == {"inventory", "order", "notification", *BESIDE_THE_SHOP}
@@ -48,13 +48,13 @@ async def test_one_process_serves_the_orders_that_three_have_served(stand: Stand
 
 
 @pytest.mark.full
-async def test_what_a_monolith_does_can_be_observed(stand: Stand, tmp_path: Path) -> None:
+async def test_what_a_monolith_does_can_be_observed(stand: Testbed, tmp_path: Path) -> None:
     await block(stand, Variant(mode="monolith"), observation=tmp_path / "seen")
     for name in ("scrapes", "processes"):
         assert '"monolith"' in (tmp_path / "seen" / f"{name}.jsonl").read_text()
 
 
-async def test_mail_leaves_through_a_server_as_far_away_as_the_variant_says(stand: Stand) -> None:
+async def test_mail_leaves_through_a_server_as_far_away_as_the_variant_says(stand: Testbed) -> None:
     far = Variant(network={"notification-mail": Delay(latency_seconds=MAIL_WAY_SECONDS)})
     sent = await block(stand, far, own_time="notification.send_confirmation")
     assert sent.own_seconds is not None

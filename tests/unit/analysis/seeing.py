@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.candidate import Suspect
+from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.detectors.registry import Find
 from observability.analysis.observation import (
     Observation,
@@ -150,12 +150,12 @@ def looks(*samples: Sequence[Session], each_seconds: float = 0.1) -> list[Sessio
     return [SessionSample(number * each_seconds, tuple(sample)) for number, sample in enumerate(samples)]
 
 
-def found(find: Find, observation: Observation) -> list[Suspect]:
+def found(find: Find, observation: Observation) -> list[Candidate]:
     """What one class finds."""
     return find(observation, requests_in(observation))
 
 
-def named(suspect: Suspect) -> tuple[Bottleneck, str, str]:
+def named(suspect: Candidate) -> tuple[Bottleneck, str, str]:
     """The class and the place."""
     return suspect.bottleneck, suspect.service, suspect.operation
 

@@ -8,7 +8,7 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.detectors.n_plus_one import find_n_plus_one
 from observability.analysis.detectors.network_latency import find_network_latency
 from observability.analysis.detectors.pool import find_pool
-from observability.analysis.detectors.registry import find_suspects
+from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.side_effect import find_side_effect
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
@@ -246,7 +246,7 @@ def test_the_other_end_is_the_server_whatever_the_caller_does_before() -> None:
 def test_what_takes_most_comes_first() -> None:
     children = [query("BEGIN", 3, 4, waited=3), *queries("SELECT item", 7, start=4), call("send", 12, 20)]
     roots = [request(20, *children[:-1], query("COMMIT", 11, 12), children[-1])]
-    suspects = find_suspects(seen(*roots), requests_in(seen(*roots)))
+    suspects = find_candidates(seen(*roots), requests_in(seen(*roots)))
     assert [suspect.bottleneck for suspect in suspects] == [
         Bottleneck.SYNC_SIDE_EFFECT,
         Bottleneck.N_PLUS_ONE,
@@ -257,7 +257,7 @@ def test_what_takes_most_comes_first() -> None:
 @pytest.mark.parametrize(("whole", "count"), [(40, 1), (41, 0)])
 def test_what_takes_less_than_a_tenth_of_the_time_is_no_suspect(whole: float, count: int) -> None:
     observation = seen(request(whole, query("BEGIN", 6, 7, waited=4)))
-    assert len(find_suspects(observation, requests_in(observation))) == count
+    assert len(find_candidates(observation, requests_in(observation))) == count
 
 
 def _asked(*, on_the_way: float, start: float = 0) -> Node:

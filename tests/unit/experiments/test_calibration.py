@@ -12,21 +12,23 @@ from observability.experiments.runner.calibration import (
     IDLE_UTILISATION,
     PROBE_RATE_PER_SECOND,
     PROBE_WARM_UP_SECONDS,
-    Demands,
-    Held,
+    PoolBaseline,
+    ResourceDemand,
     calibrate,
     demands,
     rate_for,
 )
 from tests.unit.experiments.making import BEGAN, block, pool_page, write_observation
 
-CORE = Demands(cpu_seconds=0.02, pools=(), probe_utilisation=0.3)
-POOL = Demands(cpu_seconds=0.001, pools=(Held(0.0, 0.01), Held(0.1, 0.05)), probe_utilisation=0.2)
+CORE = ResourceDemand(cpu_seconds=0.02, pools=(), probe_utilisation=0.3)
+POOL = ResourceDemand(
+    cpu_seconds=0.001, pools=(PoolBaseline(0.0, 0.01), PoolBaseline(0.1, 0.05)), probe_utilisation=0.2
+)
 
 
 @pytest.mark.parametrize("utilisation", [0.2, 0.5, 0.65, 0.8, 0.95])
 @pytest.mark.parametrize("asked", [CORE, POOL], ids=["core", "pool"])
-def test_the_rate_is_the_one_at_which_the_busiest_is_so_busy(asked: Demands, utilisation: float) -> None:
+def test_the_rate_is_the_one_at_which_the_busiest_is_so_busy(asked: ResourceDemand, utilisation: float) -> None:
     assert asked.utilisation(rate_for(asked, utilisation)) == pytest.approx(utilisation)
 
 
@@ -35,18 +37,20 @@ def test_on_the_core_orders_come_on_top_of_what_the_platform_does_anyway() -> No
 
 
 def test_the_pool_that_is_held_longest_binds_before_the_core() -> None:
-    one, none = (Demands(0.001, pools, 0.2) for pools in (POOL.pools[:1], ()))
+    one, none = (ResourceDemand(0.001, pools, 0.2) for pools in (POOL.pools[:1], ()))
     assert rate_for(POOL, 0.7) < rate_for(one, 0.7) < rate_for(none, 0.7)
 
 
 def test_what_workers_hold_anyway_is_part_of_how_busy_a_pool_is() -> None:
     """A tenth of it, and 5 orders a second that hold it for 50 ms each, on a core as busy as the probe's."""
-    asked = Demands(cpu_seconds=0.001, pools=(Held(0.1, 0.05),), probe_utilisation=IDLE_UTILISATION + 0.005)
+    asked = ResourceDemand(
+        cpu_seconds=0.001, pools=(PoolBaseline(0.1, 0.05),), probe_utilisation=IDLE_UTILISATION + 0.005
+    )
     assert asked.utilisation(5.0) == pytest.approx(0.1 + 5 * 0.05)
 
 
 def test_connections_are_held_longer_on_a_busier_core() -> None:
-    busy = Demands(cpu_seconds=0.01, pools=(Held(0.0, 0.02),), probe_utilisation=0.1)
+    busy = ResourceDemand(cpu_seconds=0.01, pools=(PoolBaseline(0.0, 0.02),), probe_utilisation=0.1)
     assert busy.utilisation(40) > 2 * busy.utilisation(20)
 
 
@@ -62,7 +66,7 @@ def test_a_pool_that_is_the_limit_by_itself_is_the_one_that_more_is_asked_of() -
 
 def test_connections_that_are_held_while_the_core_has_no_time_are_no_limit() -> None:
     """At the rate that is wanted, twenty connections of a hundred are held for an order's own time."""
-    both = Demands(cpu_seconds=0.02, pools=(Held(0.0, 0.002),), probe_utilisation=0.2)
+    both = ResourceDemand(cpu_seconds=0.02, pools=(PoolBaseline(0.0, 0.002),), probe_utilisation=0.2)
     assert rate_for(both, 2.0) == pytest.approx(rate_for(CORE, 2.0))
 
 

@@ -9,7 +9,7 @@ import pytest
 from observability.experiments.experiment import HEALTHY, Demand, Setting
 from observability.experiments.runner.artifacts import GLANCE
 from observability.experiments.runner.errors import TrialError
-from observability.experiments.runner.testbed import Stand
+from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import Trial
 from tests.unit.experiments.making import TRUTH, experiment
 
@@ -20,6 +20,6 @@ from tests.unit.experiments.making import TRUTH, experiment
 async def test_a_glance_at_what_is_not_measured_by_what_is_sold_is_refused(demand: Demand, tmp_path: Path) -> None:
     setting = Setting(place="somewhere", before=HEALTHY, after=HEALTHY, demand=demand, truth=TRUTH)
     tried = replace(experiment(), draw=lambda _source: setting)
-    trial = Trial(tried, stand=cast(Stand, None), seed=1, sizes=GLANCE, path=tmp_path, environment={})
+    trial = Trial(tried, stand=cast(Testbed, None), seed=1, sizes=GLANCE, path=tmp_path, environment={})
     with pytest.raises(TrialError, match="line_by_line is not measured by what is sold: run it without --glance"):
         await trial.run()

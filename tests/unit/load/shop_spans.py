@@ -10,7 +10,7 @@ from observability.analysis.spans import Link, Span, SpanKind
 from observability.analysis.trees import build_traces
 from observability.demo.checks import Recorded
 from observability.demo.scrapes import ScrapePair
-from observability.testbed.side_effects import Aftermath, Progress, StoredEvent
+from observability.testbed.side_effects import Progress, SideEffects, StoredEvent
 from tests.unit.load.records import record
 
 ORDER = "e828efbb-08c4-4b23-85aa-ada910d40842"
@@ -62,7 +62,7 @@ class Run:
             log_paths=[log],
             requests=[record()] * (1 + self.turned_away),
             stocking_calls=1,
-            aftermath=Aftermath(self.progress, 0.4, tuple(self.events)),
+            aftermath=SideEffects(self.progress, 0.4, tuple(self.events)),
             confirmation_files=self.confirmation_files,
         )
 
