@@ -19,7 +19,7 @@ class Where(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class PathSegment:
     """A stretch of the critical path: the span's own code, or its way to the server and back. Never empty."""
 
     node: Node
@@ -33,7 +33,7 @@ class Segment:
         return self.end_nanoseconds - self.start_nanoseconds
 
 
-def critical_path(root: Node) -> tuple[Segment, ...]:
+def critical_path(root: Node) -> tuple[PathSegment, ...]:
     """Give the root's whole time in segments, in order and without a gap, each with the span that was waited for.
 
     Walked backwards from a span's end: the child that ended last was waited for since its start; from there on, of the
@@ -41,12 +41,12 @@ def critical_path(root: Node) -> tuple[Segment, ...]:
     that one's start, one that ran only beside others not at all. Nobody waits for consumers.
     `root` is repaired; of a child that is not within its parent, only what is within counts.
     """
-    segments: list[Segment] = []
+    segments: list[PathSegment] = []
     # The next in time is on top: a stack, for a trace may be deeper than Python's.
-    stack: list[Segment | _Visit] = [_Visit(root, *_time(root.span))]
+    stack: list[PathSegment | _Visit] = [_Visit(root, *_time(root.span))]
     while stack:
         found = stack.pop()
-        if isinstance(found, Segment):
+        if isinstance(found, PathSegment):
             segments.append(found)
         else:
             stack.extend(_walk_back(found))
@@ -77,7 +77,7 @@ def _time(span: Span) -> tuple[int, int]:
     return span.start_nanoseconds, span.start_nanoseconds + span.duration_nanoseconds
 
 
-def _walk_back(visit: _Visit) -> Iterator[Segment | _Visit]:
+def _walk_back(visit: _Visit) -> Iterator[PathSegment | _Visit]:
     """Split the time of a visit into its own segments and visits to its children, the last first."""
     edges = _edges(visit.node)
     cursor = visit.end
@@ -98,15 +98,15 @@ def _last_end_first(node: Node) -> tuple[int, int]:
     return -end, start
 
 
-def _own(node: Node, edges: tuple[int, int] | None, start: int, end: int) -> Iterator[Segment]:
+def _own(node: Node, edges: tuple[int, int] | None, start: int, end: int) -> Iterator[PathSegment]:
     """Give a stretch in which no child was waited for, the last part first: response edge, self, request edge."""
     request_end, response_start = (min(max(cut, start), end) for cut in edges or (start, end))
     if response_start < end:
-        yield Segment(node, Where.RESPONSE_EDGE, response_start, end)
+        yield PathSegment(node, Where.RESPONSE_EDGE, response_start, end)
     if request_end < response_start:
-        yield Segment(node, Where.SELF, request_end, response_start)
+        yield PathSegment(node, Where.SELF, request_end, response_start)
     if start < request_end:
-        yield Segment(node, Where.REQUEST_EDGE, start, request_end)
+        yield PathSegment(node, Where.REQUEST_EDGE, start, request_end)
 
 
 def _edges(node: Node) -> tuple[int, int] | None:

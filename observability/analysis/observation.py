@@ -124,7 +124,7 @@ class ProcessSample:
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class ObservedObjective:
     """What clients were promised: that this share (0 to 1) of the requests takes no longer than so many seconds."""
 
     seconds: float
@@ -147,7 +147,7 @@ class Requests:
     until_seconds: float
     scheduled_rate_per_second: float
     latencies_seconds: tuple[float, ...]
-    objective: Objective | None = None
+    objective: ObservedObjective | None = None
     answered: tuple[bool, ...] = ()
     deadline_seconds: float | None = None
 
@@ -294,14 +294,14 @@ def _answered(document: Json) -> tuple[bool, ...]:
     return answered
 
 
-def _objective(document: Json) -> Objective | None:
+def _objective(document: Json) -> ObservedObjective | None:
     promised = document.get("objective")
     if not promised:
         return None
     seconds, share = float(promised["seconds"]), float(promised["share"])
     if not (seconds > 0 and 0 < share <= 1):
         raise ValueError("an objective is a share, 0 to 1, within some seconds")
-    return Objective(seconds, share)
+    return ObservedObjective(seconds, share)
 
 
 def _counts(trace: Trace, requests: Requests | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from observability.analysis.clock_skew import repair
-from observability.analysis.critical_path import Segment, critical_path
+from observability.analysis.critical_path import PathSegment, critical_path
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node, Trace
 
@@ -22,7 +22,7 @@ class Request:
     """
 
     root: Node
-    path: tuple[Segment, ...]
+    path: tuple[PathSegment, ...]
     wasted_nanoseconds: int = 0
 
     @property

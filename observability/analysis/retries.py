@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from observability.analysis.critical_path import Segment
+from observability.analysis.critical_path import PathSegment
 from observability.analysis.span_status import failed, gave_up, is_resend, was_redirected
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
@@ -57,7 +57,7 @@ class LogicalCall:
         return self.wasted_nanoseconds + self.back_off_nanoseconds
 
 
-def logical_calls(root: Node, path: Sequence[Segment]) -> tuple[LogicalCall, ...]:
+def logical_calls(root: Node, path: Sequence[PathSegment]) -> tuple[LogicalCall, ...]:
     """Give the calls that took more than one attempt, callers before those they called; `path` is the root's."""
     groups = [_Group(caller, attempts) for caller in root.walk() for attempts in _groups(caller)]
     if groups:
@@ -123,7 +123,7 @@ def _repeats(later: Span, earlier: Span) -> bool:
     return all(asked[name] == again[name] for name in _WHAT_IS_ASKED if name in asked and name in again)
 
 
-def _share_out(path: Sequence[Segment], groups: Sequence[_Group]) -> None:
+def _share_out(path: Sequence[PathSegment], groups: Sequence[_Group]) -> None:
     """Add to each group what the path spent for it: an attempt with all below it is the outermost group's."""
     attempted: dict[str, _Group] = {}
     for group in groups:
@@ -158,5 +158,5 @@ def _apart(gaps: Iterable[tuple[int, int, _Group]]) -> Iterator[tuple[int, int, 
             reached = end
 
 
-def _common(segment: Segment, start: int, end: int) -> int:
+def _common(segment: PathSegment, start: int, end: int) -> int:
     return max(0, min(segment.end_nanoseconds, end) - max(segment.start_nanoseconds, start))

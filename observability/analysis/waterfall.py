@@ -12,7 +12,7 @@ _PALE = "░"
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class BarSegment:
     """A stretch of the time line; both in shares (0 to 1) of the root's duration."""
 
     start: float
@@ -20,7 +20,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SpanRow:
     """One span of a waterfall; times in nanoseconds, the offset from the root's start.
 
     Self time is the span's duration without the time in which any of its children ran; `own` are its stretches.
@@ -31,13 +31,13 @@ class Row:
     offset_nanoseconds: int
     duration_nanoseconds: int
     self_nanoseconds: int
-    bar: Segment
-    own: tuple[Segment, ...]
+    bar: BarSegment
+    own: tuple[BarSegment, ...]
 
 
-def flatten(root: Node) -> list[Row]:
+def flatten(root: Node) -> list[SpanRow]:
     """Give a row for each span, parents before their children. What lies outside the root's time is cut off its bar."""
-    rows: list[Row] = []
+    rows: list[SpanRow] = []
     stack = [(root, 0)]
     while stack:
         node, depth = stack.pop()
@@ -51,7 +51,7 @@ def self_nanoseconds(node: Node) -> int:
     return sum(end - start for start, end in _own_stretches(node))
 
 
-def bar_text(bar: Segment, own: Sequence[Segment], columns: int) -> str:
+def bar_text(bar: BarSegment, own: Sequence[BarSegment], columns: int) -> str:
     """Draw a row's bar with block characters: solid for self time, pale where children ran; at least one mark."""
     own_cells = [_cells(each, columns) for each in own]
     start, end = _cells(bar, columns)
@@ -61,10 +61,10 @@ def bar_text(bar: Segment, own: Sequence[Segment], columns: int) -> str:
     return " " * first + "".join(marks)
 
 
-def _row(node: Node, depth: int, root: Span) -> Row:
+def _row(node: Node, depth: int, root: Span) -> SpanRow:
     span = node.span
     own = _own_stretches(node)
-    return Row(
+    return SpanRow(
         depth=depth,
         span=span,
         offset_nanoseconds=span.start_nanoseconds - root.start_nanoseconds,
@@ -90,15 +90,15 @@ def _own_stretches(node: Node) -> list[tuple[int, int]]:
     return stretches
 
 
-def _segment(start: int, end: int, root: Span) -> Segment:
+def _segment(start: int, end: int, root: Span) -> BarSegment:
     whole = root.duration_nanoseconds
     if not whole:
-        return Segment(0.0, 0.0)
+        return BarSegment(0.0, 0.0)
     first, last = (min(max((each - root.start_nanoseconds) / whole, 0.0), 1.0) for each in (start, end))
-    return Segment(first, last - first)
+    return BarSegment(first, last - first)
 
 
-def _cells(segment: Segment, columns: int) -> tuple[float, float]:
+def _cells(segment: BarSegment, columns: int) -> tuple[float, float]:
     return segment.start * columns, (segment.start + segment.width) * columns
 
 

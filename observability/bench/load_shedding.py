@@ -26,7 +26,7 @@ from observability.load.stocking import DIRECT
 from observability.telemetry.dependency import DependencyTelemetry
 from observability.telemetry.telemetry import unobserved
 from services.infra.circuit_breaker import Policy
-from services.infra.rpc.guard import Guard
+from services.infra.rpc.guard import CallGuard
 from services.kernel.errors import CircuitOpen
 
 # Few places, so that few requests wait behind the lock.
@@ -129,14 +129,14 @@ async def locking(dsn: str, table: str) -> AsyncIterator[None]:
 def refuse(times: int) -> Cost:
     """Let a guard whose breaker is open refuse so many calls, in this process."""
     policy = Policy(failures_in_a_row=1, fewest_calls=1, open_seconds=3_600.0, longest_open_seconds=3_600.0)
-    guard = Guard(telemetry=DependencyTelemetry(unobserved("bench"), "inventory"), policy=policy)
+    guard = CallGuard(telemetry=DependencyTelemetry(unobserved("bench"), "inventory"), policy=policy)
     call(guard, be_away)
     began = time.process_time()
     answers = Counter(call(guard, be_there) for _ in range(times))
     return Cost("the guard of the caller", (time.process_time() - began) / times, times, answers)
 
 
-def call(guard: Guard, server: Callable[[], None]) -> str:
+def call(guard: CallGuard, server: Callable[[], None]) -> str:
     """Make a call, if the guard lets it be made; say how it ended."""
     try:
         with guard.call(timeout_seconds=1.0):

@@ -12,13 +12,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
-from observability.bench.telemetry_overhead import COUNTED, BenchOptions, Estimate, Say, estimate, start
+from observability.bench.telemetry_overhead import COUNTED, BenchOptions, OverheadEstimate, Say, estimate, start
 from observability.chaos.campaign_context import scrape
 from observability.load.arrival_plan import plan_requests
 from observability.load.options import LoadOptions
 from observability.load.orders import PlannedOrder
 from observability.load.runner import run_closed
-from observability.network.proxy import Address, Delay, Fault, Proxy
+from observability.network.proxy import Address, Delay, Impairment, Proxy
 from services.infra.address import parse_address
 from services.local.platform.endpoints import Endpoints
 from services.local.servers.ports import free_port, local_address
@@ -35,7 +35,7 @@ LOST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class OutageBlock:
     """One endpoint's block: orders sold a second, the slowest hundredth of the answers in seconds, spans lost."""
 
     endpoint: str
@@ -44,26 +44,26 @@ class Block:
     lost_spans: float
 
 
-def of(blocks: Sequence[Block], endpoint: str) -> list[Block]:
+def of(blocks: Sequence[OutageBlock], endpoint: str) -> list[OutageBlock]:
     """Return an endpoint's blocks, round by round."""
     return [block for block in blocks if block.endpoint == endpoint]
 
 
-def ratio(blocks: Sequence[Block], endpoint: str) -> Estimate:
+def ratio(blocks: Sequence[OutageBlock], endpoint: str) -> OverheadEstimate:
     """Return the goodput beside that of the endpoint that collects: the mean log-ratio of the rounds, taken back."""
     pairs = zip(of(blocks, endpoint), of(blocks, COLLECTING), strict=True)
     logs = estimate([math.log(one.goodput_per_second / other.goodput_per_second) for one, other in pairs])
-    return Estimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
+    return OverheadEstimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
 
 
-async def measure(options: BenchOptions, *, say: Say) -> list[Block]:
+async def measure(options: BenchOptions, *, say: Say) -> list[OutageBlock]:
     """Run the benchmark and return its blocks, without those of the warm-up round.
 
     Raises LocalError, LoadError, TestbedError.
     """
     plan = plan_requests(requests=options.requests, seed=options.seed)
     chance = random.Random(options.seed)
-    blocks: list[Block] = []
+    blocks: list[OutageBlock] = []
     async with AsyncExitStack() as stack:
         platforms = {COLLECTING: await start(COLLECTING, {}, options, plan, stack, say)}
         receiver = parse_address(platforms[COLLECTING].otlp_http)
@@ -82,18 +82,18 @@ async def endpoints(receiver: Address, stack: AsyncExitStack) -> dict[str, str]:
     """Return host:port of each endpoint that is of no use, for the life of the stack."""
     slow = await stack.enter_async_context(Proxy.open(target=receiver, delay=SLOW, seed=0))
     dark = await stack.enter_async_context(Proxy.open(target=receiver, delay=Delay(latency_seconds=0.0), seed=0))
-    stack.enter_context(dark.suffering(Fault.BLACKHOLE))
+    stack.enter_context(dark.suffering(Impairment.BLACKHOLE))
     return {"down": str(local_address(free_port())), "slow": slow.address, "blackholed": dark.address}
 
 
-async def run_block(name: str, platform: Endpoints, plan: Sequence[PlannedOrder], seed: int) -> Block:
+async def run_block(name: str, platform: Endpoints, plan: Sequence[PlannedOrder], seed: int) -> OutageBlock:
     """Place the plan's orders on one platform."""
     load = LoadOptions(target=platform.edge_http, seed=seed, run_nonce=uuid4().hex, concurrency=CUSTOMERS)
     lost = await lost_spans(platform)
     result = await asyncio.to_thread(run_closed, plan, load)
     summary = result.summary()
     assert summary.latency is not None, "a run without a single answer is an error"
-    return Block(
+    return OutageBlock(
         endpoint=name,
         goodput_per_second=summary.confirmed / result.elapsed_seconds,
         p99_seconds=summary.latency.p99,

@@ -71,7 +71,7 @@ WORKS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overloaded:
+class OverloadRun:
     """One block. Rates and goodput are a second, latencies of sold orders in seconds, memory in bytes.
 
     `recovered_seconds` is from the end of the overload until all is as before, None where that never came.
@@ -98,7 +98,7 @@ class Overload:
     work: str
     peak_per_second: float
     probes: Mapping[float, float]
-    blocks: Sequence[Overloaded]
+    blocks: Sequence[OverloadRun]
 
 
 async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Path, say: Say) -> Overload:
@@ -118,12 +118,12 @@ async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Pat
     return Overload(work=work, peak_per_second=peak, probes=probes, blocks=sorted(blocks, key=by_factor))
 
 
-def by_factor(block: Overloaded) -> tuple[float, bool]:
+def by_factor(block: OverloadRun) -> tuple[float, bool]:
     """Order blocks by how much was asked, with the guards first."""
     return block.factor, not block.guarded
 
 
-def sentence(block: Overloaded, peak_per_second: float) -> str:
+def sentence(block: OverloadRun, peak_per_second: float) -> str:
     """Say what a block showed."""
     guards = "with guards" if block.guarded else "without guards"
     share = block.goodput_per_second / peak_per_second
@@ -163,7 +163,7 @@ async def probe(stand: Testbed, work: Work, rate_per_second: float, *, seed: int
 
 async def overload(
     stand: Testbed, work: Work, factor: float, peak_per_second: float, *, guarded: bool, seed: int, folder: Path
-) -> Overloaded:
+) -> OverloadRun:
     """Run one block."""
     schedule = Schedule(
         rate_per_second=BASE_SHARE * peak_per_second,
@@ -178,7 +178,7 @@ async def overload(
             run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)
     before, during, after = thirds(run.requests)
     good = sorted(each.latency_seconds for each in during if is_good(each))
-    return Overloaded(
+    return OverloadRun(
         factor=factor,
         guarded=guarded,
         offered_per_second=len(during) / THIRD_SECONDS,

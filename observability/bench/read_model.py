@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 
 from observability.analysis.quantiles import quantile
-from observability.bench.telemetry_overhead import Estimate, estimate
+from observability.bench.telemetry_overhead import OverheadEstimate, estimate
 from observability.telemetry import setup
 from observability.telemetry.telemetry import Telemetry
 from services.infra.migrations import migrate
@@ -118,10 +118,10 @@ async def checkpoint(dsns: Mapping[str, str]) -> None:
         await connection.execute("CHECKPOINT")
 
 
-def paired_ratio(over: Sequence[float], under: Sequence[float]) -> Estimate:
+def paired_ratio(over: Sequence[float], under: Sequence[float]) -> OverheadEstimate:
     """Return the ratio of two series measured pair by pair: the mean log-ratio, taken back from the logarithm."""
     logs = estimate([log(a / b) for a, b in zip(over, under, strict=True)])
-    return Estimate(exp(logs.mean), exp(logs.low), exp(logs.high))
+    return OverheadEstimate(exp(logs.mean), exp(logs.low), exp(logs.high))
 
 
 class Explained(Database):

@@ -81,7 +81,7 @@ class BenchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class OverheadBlock:
     """One variant's block: CPU and spans of one request, in seconds and count."""
 
     variant: str
@@ -90,7 +90,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class OverheadEstimate:
     """A mean with its 95 % interval."""
 
     mean: float
@@ -98,37 +98,37 @@ class Estimate:
     high: float
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float]) -> OverheadEstimate:
     """Return the mean of at least two values and Student's 95 % interval around it."""
     mean, degrees = statistics.fmean(values), len(values) - 1
     quantile = T95[degrees - 1] if degrees <= len(T95) else 1.96
     half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return Estimate(mean, mean - half, mean + half)
+    return OverheadEstimate(mean, mean - half, mean + half)
 
 
-def paired(blocks: Iterable[Block], variant: str) -> list[float]:
+def paired(blocks: Iterable[OverheadBlock], variant: str) -> list[float]:
     """Return a variant's CPU seconds a request, round by round."""
     return [block.cpu_seconds for block in blocks if block.variant == variant]
 
 
-def ratio(blocks: Sequence[Block], over: str, under: str) -> Estimate:
+def ratio(blocks: Sequence[OverheadBlock], over: str, under: str) -> OverheadEstimate:
     """Return the ratio of two variants' CPU: the mean log-ratio of the rounds' pairs, taken back from the logarithm."""
     pairs = zip(paired(blocks, over), paired(blocks, under), strict=True)
     logs = estimate([math.log(a / b) for a, b in pairs])
-    return Estimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
+    return OverheadEstimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
 
 
-def share(blocks: Sequence[Block], without: str) -> Estimate:
+def share(blocks: Sequence[OverheadBlock], without: str) -> OverheadEstimate:
     """Return the CPU seconds a request that a part costs: all on, less the variant without it, pair by pair."""
     pairs = zip(paired(blocks, "all on"), paired(blocks, without), strict=True)
     return estimate([a - b for a, b in pairs])
 
 
-async def measure(options: BenchOptions, *, say: Say) -> list[Block]:
+async def measure(options: BenchOptions, *, say: Say) -> list[OverheadBlock]:
     """Run the benchmark and return its blocks, without those of the warm-up round. Raises LocalError, LoadError."""
     plan = plan_requests(requests=options.requests, seed=options.seed)
     chance = random.Random(options.seed)
-    blocks: list[Block] = []
+    blocks: list[OverheadBlock] = []
     async with AsyncExitStack() as stack:
         platforms = {name: await start(name, each, options, plan, stack, say) for name, each in VARIANTS.items()}
         for number in range(options.rounds + 1):
@@ -158,14 +158,14 @@ async def start(
     return endpoints
 
 
-async def run_block(name: str, endpoints: Endpoints, plan: Sequence[PlannedOrder], seed: int) -> Block:
+async def run_block(name: str, endpoints: Endpoints, plan: Sequence[PlannedOrder], seed: int) -> OverheadBlock:
     """Place the plan's orders on one platform and return what one of them cost."""
     processes = [psutil.Process(endpoints.service_pids[service]) for service in COUNTED]
     load = LoadOptions(target=endpoints.edge_http, seed=seed, run_nonce=uuid4().hex, concurrency=CONCURRENCY)
     spans_before, cpu_before = await quiet(endpoints.otlp_http), cpu_seconds(processes)
     await asyncio.to_thread(run_closed, plan, load)
     spans_after, cpu_after = await quiet(endpoints.otlp_http), cpu_seconds(processes)
-    return Block(name, (cpu_after - cpu_before) / len(plan), (spans_after - spans_before) / len(plan))
+    return OverheadBlock(name, (cpu_after - cpu_before) / len(plan), (spans_after - spans_before) / len(plan))
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> float:

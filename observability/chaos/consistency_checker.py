@@ -15,7 +15,15 @@ What each answer claims, and the check that holds it to its word; a reason that 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from observability.testbed.requests import Answer, Cancel, Exchange, KeptOrder, Listing, Place, Read
+from observability.testbed.requests import (
+    CancelRequest,
+    KeptOrder,
+    Listing,
+    PlaceRequest,
+    ReadRequest,
+    RecordedExchange,
+    Response,
+)
 
 # Where an order may be when somebody looks later.
 LATER = {
@@ -37,13 +45,13 @@ CLOCK_SECONDS = 0.02
 Orders = Mapping[str, KeptOrder]
 
 
-def contradictions(exchanges: Sequence[Exchange], kept: Iterable[KeptOrder]) -> list[str]:
+def contradictions(exchanges: Sequence[RecordedExchange], kept: Iterable[KeptOrder]) -> list[str]:
     """Return a sentence for each contradiction; an empty list is the answer to hope for.
 
     `exchanges` are all of the customers' attempts from the shop's first order on, `kept` all of its orders.
     """
     orders = {order.order_id: order for order in kept}
-    checks: tuple[Callable[[Sequence[Exchange], Orders], Iterator[str]], ...] = (
+    checks: tuple[Callable[[Sequence[RecordedExchange], Orders], Iterator[str]], ...] = (
         unknown_to_the_end,
         refused_wrongly,
         one_order_a_request,
@@ -63,7 +71,7 @@ def contradictions(exchanges: Sequence[Exchange], kept: Iterable[KeptOrder]) -> 
     return [sentence for check in checks for sentence in check(exchanges, orders)]
 
 
-def unknown_to_the_end(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+def unknown_to_the_end(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
     """Each request is repeated until its outcome is known."""
     outcomes: dict[str, bool] = defaultdict(bool)
     for exchange in exchanges:
@@ -71,7 +79,7 @@ def unknown_to_the_end(exchanges: Sequence[Exchange], _orders: Orders) -> Iterat
     yield from (f"request {key} was never answered" for key, known in outcomes.items() if not known)
 
 
-def refused_wrongly(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+def refused_wrongly(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
     """Nobody asks for anything that must be refused, unless its order was rejected."""
     for exchange in exchanges:
         answer = exchange.answer
@@ -79,11 +87,11 @@ def refused_wrongly(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[
             yield f"request {exchange.request.request_id} was refused with {answer.reason} by {exchange.edge}"
 
 
-def one_order_a_request(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def one_order_a_request(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """A placing has one order, whatever came of its attempts, and an order one placing."""
     told: dict[str, set[str]] = defaultdict(set)
     for exchange in exchanges:
-        if isinstance(exchange.request, Place) and exchange.answer.order_id:
+        if isinstance(exchange.request, PlaceRequest) and exchange.answer.order_id:
             told[exchange.request.request_id].add(exchange.answer.order_id)
     for order in orders.values():
         for key in order.keys & told.keys():
@@ -99,21 +107,21 @@ def one_order_a_request(exchanges: Sequence[Exchange], orders: Orders) -> Iterat
             yield f"order {order_id} belongs to {len(keys)} requests: {', '.join(sorted(keys))}"
 
 
-def orders_from_nowhere(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def orders_from_nowhere(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """An order in the database was asked for."""
-    placed = {exchange.request.request_id for exchange in exchanges if isinstance(exchange.request, Place)}
+    placed = {exchange.request.request_id for exchange in exchanges if isinstance(exchange.request, PlaceRequest)}
     for order in orders.values():
         if not order.keys & placed:
             yield f"order {order.order_id} was placed by nobody"
 
 
-def lost_or_changed(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def lost_or_changed(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """An order that a customer was told of is there, with that customer and those lines."""
-    asked = {each.request.request_id: each.request for each in exchanges if isinstance(each.request, Place)}
+    asked = {each.request.request_id: each.request for each in exchanges if isinstance(each.request, PlaceRequest)}
     told = {
         exchange.answer.order_id: exchange.request.request_id
         for exchange in exchanges
-        if isinstance(exchange.request, Place) and exchange.answer.order_id
+        if isinstance(exchange.request, PlaceRequest) and exchange.answer.order_id
     }
     for order_id, key in told.items():
         if order_id not in orders:
@@ -122,15 +130,15 @@ def lost_or_changed(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[s
             yield f"order {order_id} is not what request {key} asked for"
 
 
-def about_another_order(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+def about_another_order(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
     """Who asks about an order is told of that one."""
     for exchange in exchanges:
         request, told = exchange.request, exchange.answer.order_id
-        if isinstance(request, Cancel | Read) and told and told != request.order_id:
+        if isinstance(request, CancelRequest | ReadRequest) and told and told != request.order_id:
             yield f"request {request.request_id} about order {request.order_id} was answered about {told}"
 
 
-def backwards(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+def backwards(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
     """Who asks after an answer has come gets the same state or a later one."""
     for order_id, told in by_order(exchanges).items():
         earlier = sorted(told, key=lambda exchange: exchange.answered_seconds)
@@ -145,7 +153,7 @@ def backwards(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
                     )
 
 
-def told_otherwise(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def told_otherwise(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """A total and the reasons of a rejection are told alike each time, and kept so."""
     for order_id, told in by_order(exchanges).items():
         details: dict[str, set[str]] = defaultdict(set)
@@ -158,7 +166,7 @@ def told_otherwise(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[st
                 yield f"order {order_id}, {state}, was told of in {len(found)} ways: {' / '.join(sorted(found))}"
 
 
-def ended_otherwise(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def ended_otherwise(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """What is kept in the end follows from all that was told."""
     for order in orders.values():
         if order.state not in ENDS:
@@ -171,21 +179,21 @@ def ended_otherwise(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[s
                     yield f"order {order_id} was told to be {_place(exchange)} and is {end.state} v{end.version}"
     for exchange in exchanges:
         request = exchange.request
-        if exchange.answer.reason == "ORDER_NOT_CANCELLABLE" and isinstance(request, Cancel):
+        if exchange.answer.reason == "ORDER_NOT_CANCELLABLE" and isinstance(request, CancelRequest):
             found = orders.get(request.order_id)
             if found and found.state != "REJECTED":
                 yield f"order {found.order_id} could not be cancelled as if rejected, and is {found.state}"
 
 
-def cancelled_unasked(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def cancelled_unasked(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """Only who is asked to cancels, and does so to the end."""
-    asked = {exchange.request.order_id for exchange in exchanges if isinstance(exchange.request, Cancel)}
+    asked = {exchange.request.order_id for exchange in exchanges if isinstance(exchange.request, CancelRequest)}
     for order in orders.values():
         if order.state == "CANCELLED" and order.order_id not in asked:
             yield f"order {order.order_id} was cancelled though nobody asked for it"
 
 
-def denied_untruly(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def denied_untruly(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """What is kept was begun by a call that did not say it was not begun."""
     begun: dict[str, float] = {}
     for exchange in exchanges:
@@ -202,9 +210,9 @@ def denied_untruly(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[st
                 yield f"{name} was kept at {seconds:.3f} s by a call that was told that it was not begun"
 
 
-def denied_what_was_told(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+def denied_what_was_told(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
     """Who was told what came of a request is not told later that nothing was done."""
-    told: dict[str, Exchange] = {}
+    told: dict[str, RecordedExchange] = {}
     for exchange in sorted(exchanges, key=lambda each: each.answered_seconds):
         if exchange.answer.known and exchange.answer.state:
             told.setdefault(exchange.request.request_id, exchange)
@@ -217,7 +225,7 @@ def denied_what_was_told(exchanges: Sequence[Exchange], _orders: Orders) -> Iter
             )
 
 
-def in_progress_alone(exchanges: Sequence[Exchange], _orders: Orders) -> Iterator[str]:
+def in_progress_alone(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
     """A call that is told that another is at work had another before it or beside it."""
     attempts = Counter(exchange.request.request_id for exchange in exchanges)
     for exchange in exchanges:
@@ -226,13 +234,13 @@ def in_progress_alone(exchanges: Sequence[Exchange], _orders: Orders) -> Iterato
             yield f"request {key} was told that another is at work, and was the only one"
 
 
-def wish_forgotten(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def wish_forgotten(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """A cancellation is answered with its wish; from then on every answer shows it, and it comes true."""
-    wished: dict[str, Exchange] = {}
+    wished: dict[str, RecordedExchange] = {}
     for exchange in sorted(exchanges, key=lambda each: each.answered_seconds):
         if _shows_wish(exchange.answer):
             wished.setdefault(exchange.answer.order_id, exchange)
-        elif isinstance(exchange.request, Cancel) and exchange.answer.known and exchange.answer.state:
+        elif isinstance(exchange.request, CancelRequest) and exchange.answer.known and exchange.answer.state:
             yield f"request {exchange.request.request_id} was answered {_place(exchange)}, without its wish"
     for exchange in exchanges:
         first = wished.get(exchange.answer.order_id)
@@ -244,7 +252,7 @@ def wish_forgotten(exchanges: Sequence[Exchange], orders: Orders) -> Iterator[st
             yield f"order {order_id} was told to be on its way to CANCELLED, and is {orders[order_id].state}"
 
 
-def rejected_for_no_reason(_exchanges: Sequence[Exchange], orders: Orders) -> Iterator[str]:
+def rejected_for_no_reason(_exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
     """Why an order was rejected follows from what inventory kept of its reservation."""
     for order in orders.values():
         if order.state == "REJECTED" and order.detail not in order.reasons:
@@ -262,32 +270,34 @@ def listed_otherwise(listings: Sequence[Listing]) -> Iterator[str]:
             yield f"{asked} has it {listing.state or 'not at all'}"
 
 
-def by_order(exchanges: Sequence[Exchange]) -> dict[str, list[Exchange]]:
+def by_order(exchanges: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
     """Return the exchanges that told an order's state, by the order."""
-    found: dict[str, list[Exchange]] = defaultdict(list)
+    found: dict[str, list[RecordedExchange]] = defaultdict(list)
     for exchange in exchanges:
         if exchange.answer.known and exchange.answer.state:
             request = exchange.request
-            asked_for = request.order_id if isinstance(request, Cancel | Read) else exchange.answer.order_id
+            asked_for = (
+                request.order_id if isinstance(request, CancelRequest | ReadRequest) else exchange.answer.order_id
+            )
             found[asked_for].append(exchange)
     return found
 
 
-def _about(exchange: Exchange) -> str:
+def _about(exchange: RecordedExchange) -> str:
     """Return what an attempt would have something stored about: a request for a placing, an order for its end."""
     request = exchange.request
-    return request.order_id if isinstance(request, Cancel) else request.request_id
+    return request.order_id if isinstance(request, CancelRequest) else request.request_id
 
 
-def _shows_wish(answer: Answer) -> bool:
+def _shows_wish(answer: Response) -> bool:
     return answer.cancellation_requested or answer.state == "CANCELLED"
 
 
-def _is_older(answer: Answer, other: Answer) -> bool:
+def _is_older(answer: Response, other: Response) -> bool:
     # A rejection is told by an error, which carries no version.
     return answer.version is not None and other.version is not None and answer.version < other.version
 
 
-def _place(exchange: Exchange) -> str:
+def _place(exchange: RecordedExchange) -> str:
     version = exchange.answer.version
     return exchange.answer.state + ("" if version is None else f" v{version}")

@@ -9,7 +9,7 @@ import orjson
 
 from observability.chaos.history import Delivered
 from observability.testbed.api_clients import detail_of_rejection, detail_of_total
-from observability.testbed.requests import KeptOrder, Line
+from observability.testbed.requests import KeptOrder, RequestedLine
 from services.kernel.money import Money
 
 _TIMEOUT_SECONDS = 30.0
@@ -87,7 +87,7 @@ def _order_of(row: asyncpg.Record, since: datetime, reasons: Mapping[UUID, froze
         customer_id=str(row["customer_id"]),
         state=row["state"],
         version=row["version"],
-        lines=tuple(Line(sku, units) for sku, units in zip(row["skus"], row["units"], strict=True)),
+        lines=tuple(RequestedLine(sku, units) for sku, units in zip(row["skus"], row["units"], strict=True)),
         detail=detail_of_rejection(rejection) or detail_of_total(total),
         keys=frozenset(row["keys"] or ()),
         kept_seconds=(row["create_time"] - since).total_seconds(),

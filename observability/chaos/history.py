@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from observability.testbed.requests import Answer, EdgeName, Exchange, Listing, Request
+from observability.testbed.requests import EdgeName, Listing, RecordedExchange, Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Delivered:
 class History:
     """All attempts of a round's customers, their lists, and all its deliveries; seconds count from its making."""
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[RecordedExchange] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
     deliveries: list[Delivered] = field(default_factory=list)
     noise: Counter[str] = field(default_factory=Counter)
@@ -39,9 +39,9 @@ class History:
         """Give the time."""
         return time.monotonic() - self._began
 
-    def record(self, request: Request, edge: EdgeName, sent_seconds: float, answer: Answer) -> None:
+    def record(self, request: Request, edge: EdgeName, sent_seconds: float, answer: Response) -> None:
         """Keep one attempt that has just ended."""
-        self.exchanges.append(Exchange(request, edge, sent_seconds, self.seconds(), answer))
+        self.exchanges.append(RecordedExchange(request, edge, sent_seconds, self.seconds(), answer))
 
     def outcomes(self) -> dict[str, int]:
         """Count the attempts by what was asked and what came back."""

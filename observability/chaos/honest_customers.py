@@ -10,7 +10,7 @@ from uuid import UUID
 from observability.chaos.history import History
 from observability.load.orders import stream
 from observability.testbed.api_clients import Edge
-from observability.testbed.requests import Answer, Line, Place
+from observability.testbed.requests import PlaceRequest, RequestedLine, Response
 
 SKUS = tuple(f"HONEST{number}" for number in range(20))
 # An order is good when it is sold within the edge's own deadline.
@@ -26,7 +26,7 @@ class HonestOrder:
 
     due_seconds: float
     latency_seconds: float
-    answer: Answer
+    answer: Response
 
     @property
     def good(self) -> bool:
@@ -60,16 +60,16 @@ class HonestCustomers:
             await asyncio.sleep(due_seconds - self._history.seconds())
             if self._stopped:
                 return
-            lines = tuple(Line(sku, 1) for sku in self._chance.sample(SKUS, self._chance.randint(1, 3)))
+            lines = tuple(RequestedLine(sku, 1) for sku in self._chance.sample(SKUS, self._chance.randint(1, 3)))
             customer_id = str(UUID(int=1000 + number, version=4))
-            tasks.create_task(self._order(Place(f"honest-{number}", customer_id, lines), due_seconds))
+            tasks.create_task(self._order(PlaceRequest(f"honest-{number}", customer_id, lines), due_seconds))
 
-    async def _order(self, request: Place, due_seconds: float) -> None:
+    async def _order(self, request: PlaceRequest, due_seconds: float) -> None:
         answer = await self._ask(request)
         self.orders.append(HonestOrder(due_seconds, self._history.seconds() - due_seconds, answer))
         await self.until_known(request, answer)
 
-    async def until_known(self, request: Place, answer: Answer | None = None) -> None:
+    async def until_known(self, request: PlaceRequest, answer: Response | None = None) -> None:
         """Repeat a request under its key until its outcome is known, for two minutes.
 
         What is unknown then stays so in the history, of which the campaign complains.
@@ -82,7 +82,7 @@ class HonestCustomers:
                 return
             answer = await self._ask(request)
 
-    async def _ask(self, request: Place) -> Answer:
+    async def _ask(self, request: PlaceRequest) -> Response:
         sent_seconds = self._history.seconds()
         answer = await self._edge.ask(request)
         self._history.record(request, self._edge.name, sent_seconds, answer)

@@ -12,7 +12,7 @@ from observability.chaos.consistency_checker import contradictions, listed_other
 from observability.chaos.database_snapshot import read_deliveries, read_noise, read_orders
 from observability.chaos.history import Delivered, History
 from observability.invariants.quiescence import NotQuiet, wait_for_quiet
-from observability.invariants.target import Verdict
+from observability.invariants.target import InvariantVerdict
 from observability.invariants.verification import verify
 from observability.testbed.process_group import ProcessGroup
 
@@ -53,12 +53,12 @@ async def examine(group: ProcessGroup, history: History) -> InvariantReport:
     return InvariantReport(tuple(found[:MOST_TOLD]), as_document(verdict), states, quiet_seconds)
 
 
-def without_noise(verdict: Verdict, noise: AbstractSet[str]) -> Verdict:
+def without_noise(verdict: InvariantVerdict, noise: AbstractSet[str]) -> InvariantVerdict:
     """Return a verdict that does not complain of reservations which were made for no order on purpose.
 
     I5 tells of each of them once, so what it counts beyond them is something else, told or not.
     """
-    return Verdict(
+    return InvariantVerdict(
         tuple(
             replace(
                 check,
@@ -72,7 +72,7 @@ def without_noise(verdict: Verdict, noise: AbstractSet[str]) -> Verdict:
     )
 
 
-def told(verdict: Verdict) -> Iterator[str]:
+def told(verdict: InvariantVerdict) -> Iterator[str]:
     """Return what is violated, and how much of it is not told."""
     for check in verdict.checks:
         yield from (f"{check.name}: {sentence}" for sentence in check.violations)
@@ -112,7 +112,7 @@ def error_in(line: str) -> str:
     return " ".join([str(document.get("event")), *last])
 
 
-def as_document(verdict: Verdict) -> dict[str, Any]:
+def as_document(verdict: InvariantVerdict) -> dict[str, Any]:
     """Return a verdict as it is written: per invariant what was counted and how much of it is wrong."""
     return {
         check.name: {"counted": check.counted, "violations": check.violation_count, "told": list(check.violations)}

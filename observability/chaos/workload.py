@@ -16,7 +16,7 @@ from uuid import UUID
 from observability.chaos.history import Delivered, History
 from observability.load.orders import stream
 from observability.testbed.api_clients import ATTEMPT_SECONDS, UNKNOWN_KINDS, Edge
-from observability.testbed.requests import Answer, Cancel, Line, Place, Read, Request
+from observability.testbed.requests import CancelRequest, PlaceRequest, ReadRequest, Request, RequestedLine, Response
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.kernel.errors import ServiceError
@@ -117,7 +117,7 @@ class Traffic:
             return
 
     async def _place(self, generator: random.Random, customer_id: str, key: str) -> None:
-        request = Place(f"place-{key}", customer_id, draw_lines(generator))
+        request = PlaceRequest(f"place-{key}", customer_id, draw_lines(generator))
         first, other = generator.sample(self._edges, 2)
         if generator.random() < 0.25:
             answers = await asyncio.gather(*(self._until_known(request, edge) for edge in (first, other)))
@@ -133,17 +133,17 @@ class Traffic:
 
     async def _cancel(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
-            request = Cancel(f"cancel-{key}", customer_id, generator.choice(own))
+            request = CancelRequest(f"cancel-{key}", customer_id, generator.choice(own))
             first, other = generator.sample(self._edges, 2)
             edges = (first, other) if generator.random() < 0.2 else (first,)
             await asyncio.gather(*(self._until_known(request, edge) for edge in edges))
 
     async def _read(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
-            request = Read(f"read-{key}", customer_id, generator.choice(own))
+            request = ReadRequest(f"read-{key}", customer_id, generator.choice(own))
             await self._until_known(request, generator.choice(self._edges))
 
-    async def _until_known(self, request: Request, edge: Edge) -> Answer:
+    async def _until_known(self, request: Request, edge: Edge) -> Response:
         """Repeat under the same id, by the same edge, until there is an answer or the time to finish is over."""
         seconds = self._pauses.uniform(*HURRIED_SECONDS) if self._pauses.random() < HURRIED_SHARE else ATTEMPT_SECONDS
         while True:
@@ -205,15 +205,15 @@ class Traffic:
         return self._give_up_at is not None and self._history.seconds() > self._give_up_at
 
 
-def draw_lines(generator: random.Random) -> tuple[Line, ...]:
+def draw_lines(generator: random.Random) -> tuple[RequestedLine, ...]:
     """Draw what somebody wants: mostly a little of what is there, now and then too much, or what cannot be sold."""
     skus = generator.sample(SKUS, generator.choices((1, 2, 3), weights=(5, 3, 2))[0])
-    lines = [Line(sku, generator.randint(1, 3)) for sku in skus]
+    lines = [RequestedLine(sku, generator.randint(1, 3)) for sku in skus]
     chance = generator.random()
     if chance < 0.03:
-        lines.append(Line(NO_SKU, 1))
+        lines.append(RequestedLine(NO_SKU, 1))
     elif chance < 0.08:
-        lines[0] = Line(lines[0].sku, TOO_MANY)
+        lines[0] = RequestedLine(lines[0].sku, TOO_MANY)
     elif chance < 0.14:
-        lines.append(Line(FOREIGN_SKU, 1))
+        lines.append(RequestedLine(FOREIGN_SKU, 1))
     return tuple(lines)

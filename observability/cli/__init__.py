@@ -5,83 +5,83 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from observability.cli.group import Entry, LazyGroup, new_app
+from observability.cli.group import CommandEntry, LazyGroup, new_app
 
 
 class Plumb(LazyGroup):
     """All commands, in the order in which a newcomer meets them."""
 
     entries: ClassVar = {
-        "demo": Entry(
+        "demo": CommandEntry(
             "observability.cli.demo:demo",
             "Start the platform, place orders at a steady rate, show what was measured, and stop everything.",
         ),
-        "up": Entry("observability.cli.up:up", "Start the platform and leave it running until Ctrl-C."),
-        "load": Entry(
+        "up": CommandEntry("observability.cli.up:up", "Start the platform and leave it running until Ctrl-C."),
+        "load": CommandEntry(
             "observability.cli.load:load",
             "Place orders at a steady rate and say how long customers wait, counted from when each order was due.",
         ),
-        "proxy": Entry(
+        "proxy": CommandEntry(
             "observability.cli.proxy:proxy",
             "Pass TCP connections on as a slower network does, or a broken one, until Ctrl-C.",
         ),
-        "verify": Entry(
+        "verify": CommandEntry(
             "observability.cli.verify:verify",
             "Check the invariants I1 to I8 over the databases and the event log of a running platform.",
         ),
-        "drill": Entry(
+        "drill": CommandEntry(
             "observability.cli.drill:drill_command",
             "Break a platform of its own in one way after the other, and wait for the alert through Alertmanager.",
         ),
-        "diagnose": Entry(
+        "diagnose": CommandEntry(
             "observability.cli.diagnose:diagnose_command",
             "Name the bottleneck of what was observed: its class, where it is, on what evidence, and what a fix would "
             "gain.",
         ),
-        "lab": Entry(
+        "lab": CommandEntry(
             "observability.cli.lab:commands",
             "Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.",
         ),
-        "bench-telemetry": Entry(
+        "bench-telemetry": CommandEntry(
             "observability.cli.bench_telemetry:bench_telemetry",
             "Measure CPU a request of the order and inventory processes with telemetry on, off, and without each part.",
         ),
-        "bench-endpoint": Entry(
+        "bench-endpoint": CommandEntry(
             "observability.cli.bench_endpoint:bench_endpoint",
             "Measure goodput with an OTLP endpoint that is down, slow or swallows everything, beside one that "
             "collects.",
         ),
-        "bench-relay": Entry(
+        "bench-relay": CommandEntry(
             "observability.cli.bench_relay:bench_relay",
             "Measure the events a second that the relay moves from an outbox to a log in another database, beside a "
             "floor.",
         ),
-        "bench-overload": Entry(
+        "bench-overload": CommandEntry(
             "observability.cli.bench_overload:bench_overload",
             "Ask the platform for 2, 5 and 10 times as much as it can do, with its guards and without.",
         ),
-        "bench-rejection": Entry(
+        "bench-rejection": CommandEntry(
             "observability.cli.bench_rejection:bench_rejection",
             "Measure what one refusal costs in each layer, beside the same request where it is answered.",
         ),
-        "bench-read-model": Entry(
+        "bench-read-model": CommandEntry(
             "observability.cli.bench_read_model:bench_read_model",
             "Measure the time of a page of ListOrders, the first and a deep one, in a small and a big read model by "
             "turns.",
         ),
-        "trace": Entry(
+        "trace": CommandEntry(
             "observability.cli.trace:trace_command",
             "Draw a trace as a waterfall: what ran when, and in which service.",
         ),
-        "traces": Entry(
+        "traces": CommandEntry(
             "observability.cli.traces:commands", "Recorded traces: send them to Jaeger or another endpoint."
         ),
-        "chaos": Entry(
+        "chaos": CommandEntry(
             "observability.cli.chaos:commands",
             "Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",
         ),
-        "projection": Entry("observability.cli.projection:commands", "The list of orders that customers read."),
-        "deadletters": Entry(
+        "projection": CommandEntry("observability.cli.projection:commands", "The list of orders that customers read."),
+        "deadletters": CommandEntry(
             "observability.cli.deadletters:commands",
             "Events that could not be consumed, and orders that could not come to their end.",
         ),

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.bench.otlp_outage import COLLECTING, Block, measure, of, ratio
+from observability.bench.otlp_outage import COLLECTING, OutageBlock, measure, of, ratio
 from observability.bench.telemetry_overhead import BenchOptions
 from observability.load.errors import LoadError
 from observability.testbed.errors import TestbedError
@@ -44,7 +44,7 @@ def bench_endpoint(
     show(console, blocks)
 
 
-def show(console: Console, blocks: Sequence[Block]) -> None:
+def show(console: Console, blocks: Sequence[OutageBlock]) -> None:
     """Print a row an endpoint."""
     table = Table("endpoint", "orders a second", f"of {COLLECTING}", "95 % interval", "p99 ms", "spans lost a block")
     for endpoint in dict.fromkeys(block.endpoint for block in blocks):

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.bench.overload import WORKS, Overload, Overloaded, measure
+from observability.bench.overload import WORKS, Overload, OverloadRun, measure
 from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
 from observability.experiments.runner.errors import TrialError
 from observability.load.errors import LoadError
@@ -76,7 +76,7 @@ def show(console: Console, result: Overload) -> None:
             console.print(f"{block.factor:g} x: INVALID, {reason}", style="bold red")
 
 
-def _row(block: Overloaded, peak_per_second: float) -> tuple[str, ...]:
+def _row(block: OverloadRun, peak_per_second: float) -> tuple[str, ...]:
     recovered = "not within 10 s" if block.recovered_seconds is None else f"{block.recovered_seconds:.0f} s"
     most = sorted(block.answers.items(), key=lambda each: -each[1])
     return (

@@ -20,7 +20,7 @@ from observability.bench.read_model import (
     measure,
     paired_ratio,
 )
-from observability.bench.telemetry_overhead import Estimate
+from observability.bench.telemetry_overhead import OverheadEstimate
 from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
 from observability.load.errors import LoadError
 from observability.testbed.errors import TestbedError
@@ -80,7 +80,7 @@ def figures_of(bench: ReadModelBench, case: str, size: str) -> dict[str, dict[st
     }
 
 
-def ratio_of(bench: ReadModelBench, case: str, q: float) -> Estimate:
+def ratio_of(bench: ReadModelBench, case: str, q: float) -> OverheadEstimate:
     """Return big over small at a quantile, round by round."""
     small, big = ([quantile(sorted(block), q) for block in bench.seconds[case][size]] for size in SIZES)
     return paired_ratio(big, small)

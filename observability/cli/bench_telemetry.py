@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.bench.telemetry_overhead import VARIANTS, BenchOptions, Block, Estimate, estimate, measure, paired
+from observability.bench.telemetry_overhead import (
+    VARIANTS,
+    BenchOptions,
+    OverheadBlock,
+    OverheadEstimate,
+    estimate,
+    measure,
+    paired,
+)
 from observability.bench.telemetry_overhead import ratio as ratio_of
 from observability.bench.telemetry_overhead import share as share_of
 from observability.load.errors import LoadError
@@ -43,7 +51,7 @@ def bench_telemetry(
     show(console, blocks)
 
 
-def show(console: Console, blocks: Sequence[Block]) -> None:
+def show(console: Console, blocks: Sequence[OverheadBlock]) -> None:
     """Print the variants, the ratio and each part's share."""
     table = Table("variant", "CPU ms a request", "95 % interval", "spans a request")
     for variant in VARIANTS:
@@ -58,6 +66,6 @@ def show(console: Console, blocks: Sequence[Block]) -> None:
         console.print(f"{part:8} {cost.mean:+.2f} ms a request (95 % interval {cost.low:+.2f} to {cost.high:+.2f})")
 
 
-def in_milliseconds(seconds: Estimate) -> Estimate:
+def in_milliseconds(seconds: OverheadEstimate) -> OverheadEstimate:
     """Return an estimate in milliseconds."""
-    return Estimate(seconds.mean * 1e3, seconds.low * 1e3, seconds.high * 1e3)
+    return OverheadEstimate(seconds.mean * 1e3, seconds.low * 1e3, seconds.high * 1e3)

@@ -24,7 +24,7 @@ from observability.chaos.campaigns.storm import StormOptions, storm
 from observability.chaos.terminal import print_campaign, print_report, showing
 from observability.cli.group import new_app
 from observability.load.errors import LoadError
-from observability.network.proxy import Fault
+from observability.network.proxy import Impairment
 from observability.testbed.errors import TestbedError
 from services.local.platform.endpoints import Bus, Mode
 from services.local.processes.errors import LocalError
@@ -198,7 +198,7 @@ def network_command(
     *,
     bus: BusOption = "nats",
     seed: SeedOption = 1,
-    fault: Annotated[list[Fault] | None, typer.Option(help="Only these faults; may be given again.")] = None,
+    fault: Annotated[list[Impairment] | None, typer.Option(help="Only these faults; may be given again.")] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Break the network on each edge in each way under load: resets, a blackhole, half-open connections, and more.
@@ -206,7 +206,7 @@ def network_command(
     No answer may come later than its deadline, and afterwards everything must be as always. Takes ten seconds for each
     fault on each edge.
     """
-    options = NetworkOptions(bus=bus, seed=seed, faults=tuple(fault or Fault))
+    options = NetworkOptions(bus=bus, seed=seed, faults=tuple(fault or Impairment))
     _campaign(lambda folder, say: network(options, folder, say), output, f"network-{bus}")
 
 

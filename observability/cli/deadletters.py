@@ -34,17 +34,17 @@ Consumer = Literal["order_summaries", "notification", "send_confirmations", "sag
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeadLetterStore:
     """Where a consumer keeps its dead letters, and how it takes an event."""
 
     database: str
     handle: Handle
 
 
-PLACES: Mapping[Consumer, Place] = {
-    "order_summaries": Place("order_read", SummaryEvents(project=project)),
-    "notification": Place("notification", NotificationEvents(record=record)),
-    "send_confirmations": Place("notification", send_again),
+PLACES: Mapping[Consumer, DeadLetterStore] = {
+    "order_summaries": DeadLetterStore("order_read", SummaryEvents(project=project)),
+    "notification": DeadLetterStore("notification", NotificationEvents(record=record)),
+    "send_confirmations": DeadLetterStore("notification", send_again),
 }
 Row = dict[str, str | int]
 SHOWN = ("consumer", "event_id", "type", "aggregate_id", "aggregate_version", "reason")

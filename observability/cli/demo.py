@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from observability.demo.options import DemoError, DemoOptions
-from observability.demo.run import Demo, Finished, link_experiment
+from observability.demo.run import Demo, FinishedDemo, link_experiment
 from observability.experiments.runner.artifacts import GLANCE
 from observability.experiments.runner.errors import TrialError
-from observability.experiments.runner.suite import Series, SeriesOptions
+from observability.experiments.runner.suite import Suite, SuiteOptions
 from observability.load.errors import LoadError
 from observability.report.demo.terminal import print_demo
 from observability.report.experiment.files import write_report
@@ -57,7 +57,7 @@ def demo(
     """
     options = DemoOptions(rate_per_second=rate, duration_seconds=duration, seed=seed, mode=mode, bus=bus, output=output)
     console = Console()
-    finished: list[Finished] = []
+    finished: list[FinishedDemo] = []
 
     async def run() -> None:
         finished.append(await Demo(options, console=console).run())
@@ -66,7 +66,7 @@ def demo(
     raise typer.Exit(status or (_experiment(finished[0], seed, console) if lab else 0))
 
 
-def _experiment(finished: Finished, seed: int, console: Console) -> int:
+def _experiment(finished: FinishedDemo, seed: int, console: Console) -> int:
     """Run one short experiment. A measurement that the machine spoiled is said to be so, and is no failure."""
     output = finished.latest.parent
 
@@ -74,8 +74,8 @@ def _experiment(finished: Finished, seed: int, console: Console) -> int:
         console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     async def experiment() -> None:
-        folder = SeriesOptions(output=output / "lab", sizes=GLANCE, fresh=True)
-        async with Series.open(folder, say=say) as series:
+        folder = SuiteOptions(output=output / "lab", sizes=GLANCE, fresh=True)
+        async with Suite.open(folder, say=say) as series:
             trial, result = await series.run(_EXPERIMENT, seed)
         trial.folder.link_demo(finished.report)
         report, _ = await asyncio.to_thread(write_report, trial.folder)
@@ -100,7 +100,7 @@ def _guarded(run: Callable[[], Coroutine[Any, Any, None]], console: Console) -> 
     return 0
 
 
-def _show(finished: Finished, console: Console) -> int:
+def _show(finished: FinishedDemo, console: Console) -> int:
     print_demo(console, finished.result)
     console.print()
     for what, path in (

@@ -10,14 +10,14 @@ from typer.core import TyperCommand, TyperGroup
 PlumbCommand: TypeAlias = TyperCommand | TyperGroup
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is, as `module:attribute`, and its summary: the first sentence of its help."""
 
     path: str
     summary: str
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """A group that lists whole summaries; Typer's own cuts them at the width of the terminal."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer hides its Click
@@ -26,10 +26,10 @@ class Group(TyperGroup):
             formatter.write_dl([(name, first_sentence(each.help or "")) for name, each in self.commands.items()])
 
 
-class LazyGroup(Group):
+class LazyGroup(CommandGroup):
     """A group that imports the command that is called, and lists all without an import; a subclass names them."""
 
-    entries: ClassVar[Mapping[str, Entry]]
+    entries: ClassVar[Mapping[str, CommandEntry]]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -41,7 +41,7 @@ class LazyGroup(Group):
         return entry and imported(cmd_name, entry)
 
 
-def new_app(*, help_text: str | None = None, cls: type[Group] = Group) -> typer.Typer:
+def new_app(*, help_text: str | None = None, cls: type[CommandGroup] = CommandGroup) -> typer.Typer:
     """Return an app without commands; its help is plain, since Rich's tables break narrow terminals and take 0.2 s."""
     return typer.Typer(
         cls=cls,
@@ -53,7 +53,7 @@ def new_app(*, help_text: str | None = None, cls: type[Group] = Group) -> typer.
     )
 
 
-def imported(name: str, entry: Entry) -> PlumbCommand:
+def imported(name: str, entry: CommandEntry) -> PlumbCommand:
     """Import a command, which is a function, or a group of them, which is an app."""
     module, _, attribute = entry.path.partition(":")
     app = getattr(import_module(module), attribute)

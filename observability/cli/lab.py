@@ -14,7 +14,7 @@ from observability.experiments.registry import experiments, find_experiment
 from observability.experiments.runner.accuracy import (
     SAME_TWICE,
     Answered,
-    Finished,
+    FinishedTrial,
     confusion,
     falsely_named,
     is_good_enough,
@@ -27,7 +27,7 @@ from observability.experiments.runner.artifacts import FULL, GLANCE, QUICK, Fold
 from observability.experiments.runner.errors import TrialError
 from observability.experiments.runner.ledger import Ledger
 from observability.experiments.runner.scoring import Score
-from observability.experiments.runner.suite import Series, SeriesOptions, asked, names
+from observability.experiments.runner.suite import Suite, SuiteOptions, asked, names
 from observability.load.errors import LoadError
 from observability.report.experiment.files import write_report, write_summary
 from observability.report.experiment.summary import ratio_text, summary_line
@@ -83,9 +83,9 @@ def run_command(
     if quick and glance:
         raise typer.BadParameter("give --quick or --glance")
     sizes = QUICK if quick else GLANCE if glance else FULL
-    options = SeriesOptions(output=output, sizes=sizes, fresh=fresh)
+    options = SuiteOptions(output=output, sizes=sizes, fresh=fresh)
 
-    async def run(series: Series) -> list[Finished]:
+    async def run(series: Suite) -> list[FinishedTrial]:
         finished = []
         for each in chosen:
             try:
@@ -96,7 +96,7 @@ def run_command(
             report, _ = await asyncio.to_thread(write_report, trial.folder)
             _say(console, summary_line(each, result))
             _say(console, f"  report {report}", style="dim")
-            finished.append(Finished(each, trial.verdict, result))
+            finished.append(FinishedTrial(each, trial.verdict, result))
         return finished
 
     finished = _in_series(run, options, console)
@@ -147,7 +147,7 @@ def score_command(
     """
     console = Console()
 
-    async def run(series: Series) -> list[Answered]:
+    async def run(series: Suite) -> list[Answered]:
         answers = []
         for name, seed in asked(first=first, seeds=seeds, least_negatives=least_negatives):
             answer = await series.answer(name, seed)
@@ -156,7 +156,7 @@ def score_command(
             answers.append(answer)
         return answers
 
-    answers = _in_series(run, SeriesOptions(output=output, sizes=QUICK, fresh=fresh), console)
+    answers = _in_series(run, SuiteOptions(output=output, sizes=QUICK, fresh=fresh), console)
     for truth, named in confusion(answers):
         _say(console, f"  {truth:18} {', '.join(f'{what} {count}' for what, count in sorted(named.items()))}")
     for way, found in simpler_ways(answers).items():
@@ -182,7 +182,7 @@ def aa_command(
     """
     console = Console()
 
-    async def run(series: Series) -> list[Score]:
+    async def run(series: Suite) -> list[Score]:
         scores = []
         for seed in range(1, runs + 1):
             _, score = await series.run(SAME_TWICE, seed)
@@ -190,7 +190,7 @@ def aa_command(
             scores.append(score)
         return scores
 
-    scores = _in_series(run, SeriesOptions(output=output, sizes=QUICK, fresh=fresh), console)
+    scores = _in_series(run, SuiteOptions(output=output, sizes=QUICK, fresh=fresh), console)
     found = significant(scores)
     _say(console, f"{found} of {len(scores)} significant", style="bold")
     raise typer.Exit(0 if found <= MOST_SIGNIFICANT * len(scores) else _EXIT_WRONG)
@@ -216,11 +216,11 @@ def report_command(
         typer.echo(path)
 
 
-def _in_series(run: Callable[[Series], Coroutine[Any, Any, T]], options: SeriesOptions, console: Console) -> T:
+def _in_series(run: Callable[[Suite], Coroutine[Any, Any, T]], options: SuiteOptions, console: Console) -> T:
     """Open a stand, do what is to be done on it, and turn what may go wrong into an exit code."""
 
     async def opened() -> T:
-        async with Series.open(options, say=lambda sentence: _say(console, sentence, style="dim")) as series:
+        async with Suite.open(options, say=lambda sentence: _say(console, sentence, style="dim")) as series:
             return await run(series)
 
     try:

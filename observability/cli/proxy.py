@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from observability.load.errors import LoadError, LoadUsageError
-from observability.network.proxy import MOST_CONNECTIONS, Delay, Fault, Proxy
+from observability.network.proxy import MOST_CONNECTIONS, Delay, Impairment, Proxy
 from services.infra.address import Address, is_loopback, parse_address
 from services.infra.lifecycle import write_ready_file
 from services.local.processes.signals import Interrupted, run_interruptible
@@ -32,7 +32,7 @@ class ProxyCommand:
     delay: Delay
     seed: int
     ready_file: Path | None
-    fault: Fault | None
+    fault: Impairment | None
     after_seconds: float
     for_seconds: float
 
@@ -45,7 +45,7 @@ def proxy(  # noqa: PLR0913 - an option of the command is an argument here; they
     kbytes_per_second: Annotated[
         float, typer.Option(help="So much passes, each way and on each connection.", show_default="no limit")
     ] = math.inf,
-    fault: Annotated[Fault | None, typer.Option(help="What happens to connections for a time.")] = None,
+    fault: Annotated[Impairment | None, typer.Option(help="What happens to connections for a time.")] = None,
     after_seconds: Annotated[float, typer.Option(help="When the fault begins.")] = 0.0,
     for_seconds: Annotated[float, typer.Option(help="How long it lasts.", show_default="until the end")] = math.inf,
     seed: Annotated[int, typer.Option(help="Fixes the jitter.")] = 1,
@@ -104,7 +104,7 @@ async def _serve(command: ProxyCommand) -> None:
         await asyncio.Event().wait()  # For the signal that ends the command.
 
 
-async def _suffer(running: Proxy, fault: Fault, command: ProxyCommand) -> None:
+async def _suffer(running: Proxy, fault: Impairment, command: ProxyCommand) -> None:
     """Let the fault come and go. For ever is no time to sleep for."""
     await asyncio.sleep(command.after_seconds)
     with running.suffering(fault):

@@ -12,7 +12,7 @@ from rich.text import Text
 from observability.analysis.otlp import parse_line
 from observability.analysis.spans import Span, SpanStatus, without_duplicates
 from observability.analysis.trees import Node, Trace, build_traces
-from observability.analysis.waterfall import Row, bar_text, flatten
+from observability.analysis.waterfall import SpanRow, bar_text, flatten
 from observability.load.errors import LoadError
 from observability.load.target import find_endpoints
 
@@ -101,7 +101,7 @@ def _title(top: Node, trace: Trace) -> str:
     return f"{taken}; {trace.spans} spans in trace {trace.trace_id}"
 
 
-def _line(row: Row, bar_columns: int) -> Text:
+def _line(row: SpanRow, bar_columns: int) -> Text:
     name = f"{'  ' * row.depth}{PACKAGE.sub('', row.span.name)} "
     service = f"({row.span.service})"
     style = "red" if row.span.status is SpanStatus.ERROR else ""

@@ -28,7 +28,7 @@ commands = new_app(help_text="Recorded traces: send them to Jaeger or another en
 
 
 @dataclass(slots=True)
-class Replay:
+class TraceReplay:
     """What became of the recorded spans."""
 
     sent: int = 0
@@ -59,7 +59,7 @@ def send(
     if not files or not all(file.is_file() for file in files):
         typer.echo(f"plumb traces send: {path} is no file, and no folder with {PATTERN}", err=True)
         raise typer.Exit(2)
-    replay, target = Replay(), chosen_endpoint(endpoint)
+    replay, target = TraceReplay(), chosen_endpoint(endpoint)
     try:
         asyncio.run(send_files(files, target, replay))
     except (SendFailed, OSError) as error:
@@ -101,7 +101,7 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-async def send_files(files: Sequence[Path], endpoint: OtlpEndpoint, replay: Replay) -> None:
+async def send_files(files: Sequence[Path], endpoint: OtlpEndpoint, replay: TraceReplay) -> None:
     """Send each line as one request. Raises SendFailed and OSError."""
     async with open_otlp_client(endpoint) as client:
         for file in files:
@@ -110,7 +110,7 @@ async def send_files(files: Sequence[Path], endpoint: OtlpEndpoint, replay: Repl
                     await send_line(line, client, replay)
 
 
-async def send_line(line: bytes, client: OtlpClient, replay: Replay) -> None:
+async def send_line(line: bytes, client: OtlpClient, replay: TraceReplay) -> None:
     """Send the request of one line, and note what became of it. Raises SendFailed."""
     try:
         request = from_json_line(line)

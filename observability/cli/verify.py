@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from observability.invariants.quiescence import DEAD_LETTERS, NotQuiet, wait_for_quiet
-from observability.invariants.target import Check, Verdict, VerifyTarget
+from observability.invariants.target import Check, InvariantVerdict, VerifyTarget
 from observability.invariants.verification import verify as verify_target
 from observability.load.errors import LoadError
 from observability.load.target import find_endpoints
@@ -50,7 +50,7 @@ def verify(
     raise typer.Exit(0 if verdict.holds else _EXIT_VIOLATED)
 
 
-async def _verify(platform: Endpoints, wait_seconds: float) -> Verdict:
+async def _verify(platform: Endpoints, wait_seconds: float) -> InvariantVerdict:
     target = VerifyTarget(
         databases=platform.databases,
         event_log_url=platform.event_log_url,
@@ -67,7 +67,7 @@ async def _verify(platform: Endpoints, wait_seconds: float) -> Verdict:
     return await verify_target(target)
 
 
-def show(verdict: Verdict, console: Console) -> None:
+def show(verdict: InvariantVerdict, console: Console) -> None:
     """Print each invariant with what it counted, then every violation that is told, then what was left out."""
     table = Table("", "invariant", "counted", "violations", box=None, pad_edge=False)
     for column in table.columns[2:]:

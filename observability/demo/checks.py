@@ -15,7 +15,7 @@ from observability.analysis.trees import Forest
 from observability.demo.notification_latency import NOTIFIED, ORDER_ROOT, sent_confirmations
 from observability.demo.scrapes import ScrapePair
 from observability.load.recorder import RequestRecord
-from observability.report.demo.result import Check, Integrity
+from observability.report.demo.result import IntegrityCheck, TraceIntegrity
 from observability.testbed.side_effects import SideEffects
 
 _STOCKING_ROOT = "shop.inventory.v1.InventoryService/Restock"
@@ -32,7 +32,7 @@ _EXPORTED = "otel_sdk_exporter_span_exported_total"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedRun:
     """What a demo left behind: spans and their traces, metrics, logs, and what was asked of the platform."""
 
     read: SpansRead
@@ -45,7 +45,7 @@ class Recorded:
     confirmation_files: int
 
 
-def check_traces(recorded: Recorded) -> Integrity:
+def check_traces(recorded: RecordedRun) -> TraceIntegrity:
     """Count everything and say of each fact whether it holds."""
     counts = check_integrity(recorded.forest)
     checks = (
@@ -61,7 +61,7 @@ def check_traces(recorded: Recorded) -> Integrity:
         _exemplars_check(recorded),
         _logs_check(recorded),
     )
-    return Integrity(spans=counts.spans, traces=counts.traces_by_root, checks=checks)
+    return TraceIntegrity(spans=counts.spans, traces=counts.traces_by_root, checks=checks)
 
 
 def log_references(paths: Iterable[Path]) -> Iterator[str]:
@@ -77,7 +77,7 @@ def log_references(paths: Iterable[Path]) -> Iterator[str]:
             yield f"{entry.get('trace_id')}/{entry.get('span_id')}"
 
 
-def _orders_check(recorded: Recorded, counts: TraceCounts) -> Check:
+def _orders_check(recorded: RecordedRun, counts: TraceCounts) -> IntegrityCheck:
     """What is turned away at the door has no trace; the door counts it."""
     reached = sum(record.reason != _NEVER_ARRIVED for record in recorded.requests)
     at_the_door = recorded.scrapes.total_at_end(_DECISIONS, stage="http")
@@ -85,16 +85,16 @@ def _orders_check(recorded: Recorded, counts: TraceCounts) -> Check:
     traces = counts.traces_by_root.get(ORDER_ROOT, 0)
     but = f", {refused:,} of which were turned away at the door" if refused else ""
     sentence = f"{reached:,} orders reached the edge{but}; {traces:,} traces begin with {ORDER_ROOT}"
-    return Check(sentence, traces == reached - refused)
+    return IntegrityCheck(sentence, traces == reached - refused)
 
 
-def _outside_check(recorded: Recorded) -> Check:
+def _outside_check(recorded: RecordedRun) -> IntegrityCheck:
     """Compare what clients waited with what the edge measured: a wait between the two is in no span."""
     answered = [record for record in recorded.requests if record.status is not None]
     measured = recorded.scrapes.histogram(_SERVER_DURATION)
     count = sum(delta.count for delta in measured)
     if not answered or not count:
-        return Check("no order was answered, so that client and edge have no times to compare", True)
+        return IntegrityCheck("no order was answered, so that client and edge have no times to compare", True)
     waited = sum(record.done_seconds - record.sent_seconds for record in answered) / len(answered)
     inside = sum(delta.sum for delta in measured) / count
     sentence = (
@@ -102,10 +102,10 @@ def _outside_check(recorded: Recorded) -> Check:
         f" it inside of the edge; {1_000 * (waited - inside):,.1f} ms were outside of it, where no span looks"
     )
     others = count != len(answered)  # a request that was given up, or somebody else's
-    return Check(sentence, waited >= inside or others)
+    return IntegrityCheck(sentence, waited >= inside or others)
 
 
-def _stocking_check(recorded: Recorded, counts: TraceCounts) -> Check:
+def _stocking_check(recorded: RecordedRun, counts: TraceCounts) -> IntegrityCheck:
     calls, traces = recorded.stocking_calls, counts.traces_by_root.get(_STOCKING_ROOT, 0)
     behind = sum(counts.traces_by_root.get(name, 0) for name in _BEHIND_THE_ANSWERS)
     others = counts.traces - traces - counts.traces_by_root.get(ORDER_ROOT, 0) - behind
@@ -113,19 +113,19 @@ def _stocking_check(recorded: Recorded, counts: TraceCounts) -> Check:
         f"{calls:,} calls stocked the shop; {traces:,} traces begin with Restock, {behind:,} with what followed the"
         f" answers, and {others:,} with anything else"
     )
-    return Check(sentence, calls == traces and not others)
+    return IntegrityCheck(sentence, calls == traces and not others)
 
 
-def _trees_check(recorded: Recorded, counts: TraceCounts) -> Check:
+def _trees_check(recorded: RecordedRun, counts: TraceCounts) -> IntegrityCheck:
     sentence = (
         f"{counts.whole:,} of {counts.traces:,} traces are one tree with one root; {counts.orphans:,} orphans,"
         f" {recorded.read.duplicate_spans:,} spans written twice, {recorded.read.malformed_lines:,} lines unreadable"
     )
     unwell = counts.orphans + recorded.read.duplicate_spans + recorded.read.malformed_lines
-    return Check(sentence, counts.whole == counts.traces and not unwell)
+    return IntegrityCheck(sentence, counts.whole == counts.traces and not unwell)
 
 
-def _spans_check(recorded: Recorded) -> Check:
+def _spans_check(recorded: RecordedRun) -> IntegrityCheck:
     scrapes, written = recorded.scrapes, len(recorded.read.spans)
     ended = scrapes.total_at_end(_PROCESSED)
     dropped = scrapes.total_at_end(_PROCESSED, error_type="queue_full")
@@ -134,29 +134,31 @@ def _spans_check(recorded: Recorded) -> Check:
         f"{ended:,} spans ended, by the services' own count, and {written:,} were written; {dropped:,} were dropped,"
         f" {lost:,} lost in export"
     )
-    return Check(sentence, ended == written and not dropped and not lost)
+    return IntegrityCheck(sentence, ended == written and not dropped and not lost)
 
 
-def _links_check(recorded: Recorded) -> Check:
+def _links_check(recorded: RecordedRun) -> IntegrityCheck:
     links = [link for span in recorded.read.spans for link in span.links]
     missing = set(links) - {Link(span.trace_id, span.span_id) for span in recorded.read.spans}
     sentence = f"{len(links):,} links between spans; {len(missing):,} name a span that was not written"
-    return Check(sentence, bool(links) and not missing)
+    return IntegrityCheck(sentence, bool(links) and not missing)
 
 
-def _settled_check(recorded: Recorded) -> Check:
+def _settled_check(recorded: RecordedRun) -> IntegrityCheck:
     progress, seconds = recorded.aftermath.progress, recorded.aftermath.waited_seconds
     if progress.settled:
-        return Check(f"{seconds:.1f} s after the last answer everything that the orders set off had happened", True)
+        return IntegrityCheck(
+            f"{seconds:.1f} s after the last answer everything that the orders set off had happened", True
+        )
     sentence = (
         f"{seconds:.0f} s after the last answer {progress.unfinished:,} orders had not come to their end,"
         f" {progress.unpublished:,} events were not published, {progress.events - progress.projected:,} not in the"
         f" read model, and {progress.completed - progress.notified:,} customers not notified"
     )
-    return Check(sentence, False)
+    return IntegrityCheck(sentence, False)
 
 
-def _events_check(recorded: Recorded) -> Check:
+def _events_check(recorded: RecordedRun) -> IntegrityCheck:
     """Compare what the database holds with the spans of whoever stored it and of whoever took it up."""
     stored = Counter(event.traceparent for event in recorded.aftermath.events)
     senders = {_traceparent(span) for span in recorded.read.spans if span.kind is SpanKind.PRODUCER}
@@ -165,10 +167,10 @@ def _events_check(recorded: Recorded) -> Check:
     taken = ", ".join(f"{name} took {count:,}" for name, count in sorted(consumed.items()))
     sentence = f"{stored.total():,} events are stored, {unseen:,} of them by no span; {taken or 'nobody took any'}"
     complete = consumed == dict.fromkeys(_CONSUMERS, stored.total())
-    return Check(sentence, complete and not unseen)
+    return IntegrityCheck(sentence, complete and not unseen)
 
 
-def _confirmations_check(recorded: Recorded) -> Check:
+def _confirmations_check(recorded: RecordedRun) -> IntegrityCheck:
     completed = Counter(event.traceparent for event in recorded.aftermath.events if event.type == _COMPLETED)
     sent = sent_confirmations(recorded.forest)
     notified = Counter(_traceparent(link) for span in sent for link in span.links)
@@ -177,7 +179,7 @@ def _confirmations_check(recorded: Recorded) -> Check:
         f" {(completed & notified).total():,} of them linked to a completion of their own;"
         f" {recorded.confirmation_files:,} are in the folder"
     )
-    return Check(sentence, completed == notified and recorded.confirmation_files == completed.total())
+    return IntegrityCheck(sentence, completed == notified and recorded.confirmation_files == completed.total())
 
 
 def _traceparent(span: Span | Link) -> str:
@@ -194,17 +196,17 @@ def _consumed(spans: Iterable[Span]) -> Counter[str]:
     return counts
 
 
-def _exemplars_check(recorded: Recorded) -> Check:
+def _exemplars_check(recorded: RecordedRun) -> IntegrityCheck:
     references = [each.labels["trace_id"] for each in recorded.scrapes.exemplars() if "trace_id" in each.labels]
     missing = unresolved(references, (trace.trace_id for trace in recorded.forest.traces))
     sentence = f"{len(references):,} exemplars on /metrics; {len(missing):,} name a trace that was not written"
-    return Check(sentence, bool(references) and not missing)
+    return IntegrityCheck(sentence, bool(references) and not missing)
 
 
-def _logs_check(recorded: Recorded) -> Check:
+def _logs_check(recorded: RecordedRun) -> IntegrityCheck:
     references = list(log_references(recorded.log_paths))
     missing = unresolved(references, (f"{span.trace_id}/{span.span_id}" for span in recorded.read.spans))
     sentence = (
         f"{len(references):,} log lines with trace and span id; {len(missing):,} name a span that was not written"
     )
-    return Check(sentence, bool(references) and not missing)
+    return IntegrityCheck(sentence, bool(references) and not missing)

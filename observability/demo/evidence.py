@@ -7,7 +7,7 @@ from pathlib import Path
 
 from observability.analysis.otlp import read_spans
 from observability.analysis.trees import build_traces
-from observability.demo.checks import Recorded, check_traces
+from observability.demo.checks import RecordedRun, check_traces
 from observability.demo.notification_latency import effects_of, notifications, quantile_figures
 from observability.demo.options import DemoError, DemoOptions
 from observability.demo.red import red_tables
@@ -20,7 +20,7 @@ from observability.load.recorder import RequestRecord
 from observability.report.demo.result import (
     DemoResult,
     GateFigure,
-    Orders,
+    OrderFigures,
     Phases,
     Points,
 )
@@ -32,7 +32,7 @@ _LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "valkey-server", "r
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class DemoObservation:
     """What was seen while the platform ran, and where it wrote the rest.
 
     `measuring` are the orders that showed the capacity, before the load; `logs` are paths by process.
@@ -53,7 +53,7 @@ class Observation:
     logs: Mapping[str, Path]
 
 
-def make_result(options: DemoOptions, observation: Observation, phases: Phases) -> DemoResult:
+def make_result(options: DemoOptions, observation: DemoObservation, phases: Phases) -> DemoResult:
     """Read traces and logs, after everything has stopped, and put all figures together; raises DemoError."""
     load = observation.load
     try:
@@ -86,9 +86,9 @@ def make_result(options: DemoOptions, observation: Observation, phases: Phases) 
     )
 
 
-def _read(observation: Observation) -> Recorded:
+def _read(observation: DemoObservation) -> RecordedRun:
     read = read_spans(sorted(observation.traces_directory.glob("*.jsonl")))
-    return Recorded(
+    return RecordedRun(
         read=read,
         forest=build_traces(read.spans),
         scrapes=observation.scrapes,
@@ -100,10 +100,10 @@ def _read(observation: Observation) -> Recorded:
     )
 
 
-def _orders(observation: Observation) -> Orders:
+def _orders(observation: DemoObservation) -> OrderFigures:
     load, summary = observation.load, observation.load.summary
     asked = Asked(rate_per_second=observation.rate_per_second, capacity_per_second=observation.capacity_per_second)
-    return Orders(
+    return OrderFigures(
         scheduled=summary.scheduled,
         sent=summary.sent,
         confirmed=summary.confirmed,

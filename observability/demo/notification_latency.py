@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from observability.analysis.quantiles import fewest_for, quantile, quantile_interval
 from observability.analysis.spans import Link, Span, SpanStatus
 from observability.analysis.trees import Forest, Trace
-from observability.report.demo.result import QUANTILES, Effect, QuantileFigure
+from observability.report.demo.result import QUANTILES, QuantileFigure, SideEffectFigure
 
 ORDER_ROOT = "POST /orders"
 NOTIFIED = "notification.send_confirmation"
@@ -49,7 +49,7 @@ def sent_confirmations(forest: Forest) -> Iterator[Span]:
                 yield root.span
 
 
-def effects_of(notified: Sequence[Notified]) -> tuple[Effect, ...]:
+def effects_of(notified: Sequence[Notified]) -> tuple[SideEffectFigure, ...]:
     """Give the quantiles of both times; nothing when there was no confirmation."""
     if not notified:
         return ()
@@ -66,8 +66,8 @@ def quantile_figures(seconds: Sequence[float]) -> tuple[QuantileFigure, ...]:
     return tuple(QuantileFigure(q, quantile(ordered, q), each.low, each.high) for q, each in intervals)
 
 
-def _effect(name: str, nanoseconds: Sequence[int]) -> Effect:
-    return Effect(name, len(nanoseconds), quantile_figures([each / _NANOSECONDS for each in nanoseconds]))
+def _effect(name: str, nanoseconds: Sequence[int]) -> SideEffectFigure:
+    return SideEffectFigure(name, len(nanoseconds), quantile_figures([each / _NANOSECONDS for each in nanoseconds]))
 
 
 def _span_of(link: Link, traces: Mapping[str, Trace]) -> Span | None:

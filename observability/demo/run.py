@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from observability.demo.evidence import Observation, make_result
+from observability.demo.evidence import DemoObservation, make_result
 from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
 from observability.demo.options import OUT_OF_STOCK_SHARE, DemoOptions
 from observability.demo.scrapes import ScrapePair, scrape_when_quiet
@@ -54,7 +54,7 @@ class _Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedDemo:
     """A demo's result, and the files it wrote; `latest` is where the newest report always is."""
 
     result: DemoResult
@@ -72,7 +72,7 @@ class Demo:
         self._began = time.monotonic()
         self._cpu = default_cpu()
 
-    async def run(self) -> Finished:
+    async def run(self) -> FinishedDemo:
         """Run to the end; raises LocalError, LoadError or DemoError. When cancelled, everything is stopped first."""
         self._options.check()
         directory = make_run_directory(self._options.output)
@@ -85,7 +85,7 @@ class Demo:
             raise
         return self._write(result, directory)
 
-    async def _observe(self, directory: Path) -> tuple[Observation, Phases]:
+    async def _observe(self, directory: Path) -> tuple[DemoObservation, Phases]:
         """Run the platform for as long as there is something to see."""
         platform_cpus = None if self._cpu is None else usable_cpus() - {self._cpu}
         platform_options = PlatformOptions(
@@ -110,7 +110,7 @@ class Demo:
             scrapes = ScrapePair(before, await scrape_when_quiet(endpoints.admin))
             settled = time.monotonic()
         phases = Phases(set_up - self._began, loaded - set_up, settled - loaded, time.monotonic() - settled)
-        observation = Observation(
+        observation = DemoObservation(
             run_id=directory.name,
             rate_per_second=rate,
             capacity_per_second=measured.capacity.sold_per_second,
@@ -193,9 +193,9 @@ class Demo:
             result_path=directory / "load.json",
         )
 
-    def _write(self, result: DemoResult, directory: Path) -> Finished:
+    def _write(self, result: DemoResult, directory: Path) -> FinishedDemo:
         """Write result and report, and the report once more as the latest one."""
-        finished = Finished(result, directory, directory / "report.html", self._options.output / "report.html")
+        finished = FinishedDemo(result, directory, directory / "report.html", self._options.output / "report.html")
         write_reports(finished)
         return finished
 
@@ -204,7 +204,7 @@ class Demo:
         self._console.print(f"{seconds:6.1f} s  {sentence}", markup=False, highlight=False, soft_wrap=True)
 
 
-def write_reports(finished: Finished) -> None:
+def write_reports(finished: FinishedDemo) -> None:
     """Write the result, its report, and the report once more as the newest one; raises DemoError."""
     result, directory = finished.result, finished.directory
     write_whole(directory / "result.json", result.to_json())
@@ -212,7 +212,7 @@ def write_reports(finished: Finished) -> None:
     write_whole(finished.latest, render(result, run_folder=f"{directory.name}/").encode())
 
 
-def link_experiment(finished: Finished, report: Path) -> None:
+def link_experiment(finished: FinishedDemo, report: Path) -> None:
     """Let the report of a demo lead to that of the experiment which followed; raises DemoError."""
     experiment = os.path.relpath(report, finished.directory)
     write_reports(replace(finished, result=replace(finished.result, experiment=experiment)))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from observability.analysis.trees import Trace
-from observability.analysis.waterfall import Row, flatten
+from observability.analysis.waterfall import SpanRow, flatten
 from observability.demo.notification_latency import ORDER_ROOT
 from observability.load.outcomes import OutcomeKind
 from observability.load.recorder import RequestRecord
@@ -53,7 +53,7 @@ def _waterfall(title: str, record: RequestRecord, trace: Trace) -> Waterfall:
     )
 
 
-def _row(row: Row) -> WaterfallRow:
+def _row(row: SpanRow) -> WaterfallRow:
     return WaterfallRow(
         depth=row.depth,
         name=row.span.name,

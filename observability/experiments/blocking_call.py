@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 from observability.telemetry.telemetry import Telemetry
 from services.infra.postgres import Database
@@ -38,7 +38,7 @@ TABLE = """
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """So many units of an item were ordered, or set aside, by the order or the reservation `subject_id`."""
 
     subject_id: UUID
@@ -60,7 +60,7 @@ class BlockingClient:
             asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS, command_timeout=TIMEOUT_SECONDS)
         )
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: AuditEntry) -> None:
         """Store an entry, and return when it is on the disk. Raises OSError, asyncpg.PostgresError."""
         # Purpose: an entry is written once, and never read by the shop.
         insert = "INSERT INTO audit_entries (subject_id, sku, quantity) VALUES ($1, $2, $3)"
@@ -73,7 +73,7 @@ class BlockingClient:
 class Audit(Protocol):
     """What is told of every line that was ordered or set aside, once that is committed."""
 
-    def record(self, entries: Iterable[Entry]) -> None:
+    def record(self, entries: Iterable[AuditEntry]) -> None:
         """Take the entries."""
 
 
@@ -83,7 +83,7 @@ class BlockingAudit:
     def __init__(self, client: BlockingClient) -> None:
         self._client = client
 
-    def record(self, entries: Iterable[Entry]) -> None:
+    def record(self, entries: Iterable[AuditEntry]) -> None:
         """Store the entries, one after the other."""
         for entry in entries:
             self._client.write(entry)
@@ -98,11 +98,11 @@ class ThreadedAudit:
 
     def __init__(self, client: BlockingClient) -> None:
         self._client = client
-        self._entries: Queue[Entry] = Queue(maxsize=MOST_WAITING)
+        self._entries: Queue[AuditEntry] = Queue(maxsize=MOST_WAITING)
         self._failure: Exception | None = None
         Thread(target=self._write_all, name="audit-writer", daemon=True).start()
 
-    def record(self, entries: Iterable[Entry]) -> None:
+    def record(self, entries: Iterable[AuditEntry]) -> None:
         """Hand the entries over. Raises what the thread failed with, and queue.Full when it is thousands behind."""
         if self._failure is not None:
             raise self._failure
@@ -127,19 +127,19 @@ class AuditedOrders(PostgresOrders):
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
         """Store the order, then tell the audit."""
         order = await super().add(placed, command)
-        self._audit.record(Entry(order.order_id, line.sku, line.quantity) for line in order.lines)
+        self._audit.record(AuditEntry(order.order_id, line.sku, line.quantity) for line in order.lines)
         return order
 
 
 class AuditedTransaction(PostgresStockTransaction):
     """Notes the lines that it sets aside."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[AuditEntry, ...] = ()
 
     async def add(self, decision: Decision) -> Reservation:
         """Store the decision; note its lines."""
         reservation = await super().add(decision)
-        self.entries = tuple(Entry(decision.reservation_id, line.sku, line.quantity) for line in decision.lines)
+        self.entries = tuple(AuditEntry(decision.reservation_id, line.sku, line.quantity) for line in decision.lines)
         return reservation
 
 
@@ -212,7 +212,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="blocking_call",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="A call that blocks is made from the event loop, and every request of the process waits for its answer.",
     fix="Make the same calls from a thread of their own.",
     symptoms=(

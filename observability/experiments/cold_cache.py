@@ -3,7 +3,7 @@
 import random
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.load.demand import SKU_COUNT, sku_of_rank
 
 LIFETIME = "INVENTORY_HINT_LIFETIME_SECONDS"
@@ -41,7 +41,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="cold_cache",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="A value is gone from the cache before anybody asks for it again, and is read anew each time.",
     fix="Let it live as long as the business can bear it to be old.",
     symptoms=("few keys that are asked of the cache are there", "a dear read of the database for most requests"),

@@ -10,7 +10,7 @@ from observability.network.proxy import Delay
 from services.local.platform.endpoints import Mode
 
 
-class Kind(StrEnum):
+class ExperimentKind(StrEnum):
     """What an experiment shows: a bottleneck, that there is none, an optimisation that gains nothing, or a price."""
 
     BOTTLENECK = "bottleneck"
@@ -26,7 +26,7 @@ class Metric(StrEnum):
     GOODPUT = "goodput"
 
 
-NOTHING_WRONG = frozenset({Kind.NEGATIVE, Kind.MEASUREMENT})
+NOTHING_WRONG = frozenset({ExperimentKind.NEGATIVE, ExperimentKind.MEASUREMENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Experiment:
     """
 
     name: str
-    kind: Kind
+    kind: ExperimentKind
     hypothesis: str
     fix: str
     symptoms: tuple[str, ...]

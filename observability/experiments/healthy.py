@@ -2,7 +2,7 @@
 
 import random
 
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting
 
 
 def draw(source: random.Random) -> Setting:
@@ -18,7 +18,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="healthy",
-    kind=Kind.NEGATIVE,
+    kind=ExperimentKind.NEGATIVE,
     hypothesis="There is no bottleneck.",
     fix="None.",
     symptoms=("the objectives are met", "nothing is saturated"),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 from observability.telemetry.telemetry import Telemetry
 from services.inventory.adapters.postgres import PostgresStock, PostgresStockTransaction
@@ -58,7 +58,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="hot_row",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="Commands of different orders wait for each other, since each updates the same row.",
     fix="Count what is stored already when the total is wanted.",
     symptoms=("sessions wait for a lock", "one statement is slow, and only when others run"),

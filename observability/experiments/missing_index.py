@@ -3,7 +3,7 @@
 import random
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 
 # What stands in the tables of a shop that has sold for a while: orders of ten lines.
 FILL = """
@@ -34,7 +34,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="missing_index",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="One statement reads a whole table for the rows of one order.",
     fix="Create the index on the column that is searched by.",
     symptoms=("one statement takes most of the database's time", "it reads thousands of rows for each that it returns"),

@@ -2,7 +2,7 @@
 
 import random
 
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Variant
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting, Variant
 
 
 def draw(source: random.Random) -> Setting:
@@ -18,7 +18,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="monolith",
-    kind=Kind.MEASUREMENT,
+    kind=ExperimentKind.MEASUREMENT,
     hypothesis="Calls between processes have a price, in the time of an answer and of the processor.",
     fix="None: whether its price is worth what a boundary gives is not for a diagnosis to say.",
     symptoms=("an order takes two calls of inventory", "each has a client, a wire and a server that work for it"),

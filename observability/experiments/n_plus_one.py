@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.telemetry.telemetry import Telemetry
 from services.infra.idempotency import claim
 from services.infra.postgres import Transaction
@@ -116,7 +116,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="n_plus_one",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="Orders are slow in proportion to their lines, since each line costs a statement of its own.",
     fix="Send one statement for all lines.",
     symptoms=("statements a request grow with the lines of an order", "each of them is fast"),

@@ -3,7 +3,7 @@
 import random
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 
 
@@ -22,7 +22,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="network_latency",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="Each call between the services takes longer than both of its ends work for it.",
     fix="Run the two services next to each other.",
     symptoms=("client spans are longer than their server spans, the fastest ones too", "both ends are idle"),

@@ -3,7 +3,7 @@
 import random
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Metric, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Metric, Setting, Truth, Variant
 from observability.testbed.guard_settings import GUARDED, UNGUARDED
 
 
@@ -21,7 +21,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="overload",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     metric=Metric.GOODPUT,
     hypothesis="Every order is let in, all share a processor that has time for a part of them, and most come too late.",
     fix="Turn away at the door what cannot be done in time.",

@@ -3,7 +3,7 @@
 import random
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 
 # Whose pool: its setting, how many seconds away the database is at least and at most, and how busy it gets. Order has
@@ -35,7 +35,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="pool_exhaustion",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="Requests wait for a connection much longer than they hold one.",
     fix="Give the pool the connections that its load needs.",
     symptoms=("requests wait for a connection", "connections are held no longer than usual"),

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
@@ -89,7 +89,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="retry_storm",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="Most calls are given up just before they would be answered, and what was done for them is done again.",
     fix="Give a call what is left of the request's time, and repeat only what never arrived.",
     symptoms=("several attempts a call, at the server too", "attempts end when their time is over, and were at work"),

@@ -2,7 +2,7 @@
 
 import random
 
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Variant
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting, Variant
 from observability.network.proxy import Delay
 
 # By what is slow: between whom the network is, whose setting the pool is, and its name.
@@ -37,7 +37,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="slow_consumer",
-    kind=Kind.NEGATIVE,
+    kind=ExperimentKind.NEGATIVE,
     hypothesis="A consumer takes a hundred times as long for an event, keeps up all the same, and nobody waits for it.",
     fix="None: what it shows is as fresh as was promised.",
     symptoms=("the spans of consuming are long", "the oldest event is as old as a batch takes, and grows no older"),

@@ -2,7 +2,7 @@
 
 import random
 
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting
 
 
 def draw(source: random.Random) -> Setting:
@@ -18,7 +18,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="surge",
-    kind=Kind.NEGATIVE,
+    kind=ExperimentKind.NEGATIVE,
     hypothesis="More orders come than usual, and there is no bottleneck.",
     fix="None.",
     symptoms=("the rate rises", "latency hardly follows"),

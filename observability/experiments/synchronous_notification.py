@@ -9,7 +9,7 @@ from uuid import uuid4
 from opentelemetry.trace import SpanKind
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.telemetry.telemetry import Telemetry
 from services.infra.postgres import Database
 from services.notification.adapters.folder import FolderSender
@@ -77,7 +77,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="synchronous_notification",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     hypothesis="Each order waits for a confirmation that its answer does not need.",
     fix="Leave it to the notification service, which hears of the order from the event log.",
     symptoms=("the request goes on after its last commit", "it waits for the disk, not for a processor"),

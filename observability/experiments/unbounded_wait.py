@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Metric, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Metric, Setting, Truth, Variant
 from observability.network.loss import Loss
 from observability.network.proxy import Delay
 from observability.telemetry.telemetry import Telemetry
@@ -63,7 +63,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="unbounded_wait",
-    kind=Kind.BOTTLENECK,
+    kind=ExperimentKind.BOTTLENECK,
     metric=Metric.GOODPUT,
     hypothesis="A call that takes seconds keeps its order waiting for longer than its customer waits for an answer.",
     fix="Give a call up in time, answer that the order is kept, and bring it to its end afterwards.",

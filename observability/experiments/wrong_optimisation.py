@@ -6,7 +6,7 @@ What they wait for is the way between order and inventory, which the diagnosis m
 import random
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Truth, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 
 # Each command of a mail waits for the way there and back, which is most of what its sending takes.
@@ -31,7 +31,7 @@ def draw(source: random.Random) -> Setting:
 
 EXPERIMENT = Experiment(
     name="wrong_optimisation",
-    kind=Kind.WRONG_OPTIMISATION,
+    kind=ExperimentKind.WRONG_OPTIMISATION,
     hypothesis="The longest span after an order is the sending of its confirmation; a nearer mail server must help.",
     fix="Send mail through a server nearby.",
     symptoms=("the span of sending falls by half or more", "no answer comes sooner: none waits for it"),

@@ -44,7 +44,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class InvariantVerdict:
     """All invariants, I1 to I8."""
 
     checks: tuple[Check, ...]

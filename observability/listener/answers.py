@@ -3,14 +3,14 @@
 import json
 from http import HTTPStatus
 
-from observability.listener.limits import Refused
+from observability.listener.limits import LimitExceeded
 
 Headers = list[tuple[bytes, bytes]]
 
 RETRY_AFTER_SECONDS = b"1"
 
 
-def problem(refusal: Refused) -> tuple[Headers, bytes]:
+def problem(refusal: LimitExceeded) -> tuple[Headers, bytes]:
     """Return the headers and the body that say why a request was refused."""
     document = {
         "type": "about:blank",
@@ -31,7 +31,7 @@ def problem(refusal: Refused) -> tuple[Headers, bytes]:
     return headers, body
 
 
-def response(refusal: Refused, default_headers: Headers) -> bytes:
+def response(refusal: LimitExceeded, default_headers: Headers) -> bytes:
     """Return the whole answer as bytes, for where there is no application to send it."""
     headers, body = problem(refusal)
     lines = [b"HTTP/1.1 %d %s" % (refusal.status, refusal.status.phrase.encode())]

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from observability.listener.answers import problem
 from observability.listener.connections import Connections
-from observability.listener.limits import Limits, Refused
+from observability.listener.limits import LimitExceeded, Limits
 
 
 class Disconnected(Exception):
@@ -32,7 +32,7 @@ class Bodies:
                     pass
         except TimeoutError as error:
             sentence = f"The body did not arrive within {self._limits.body_seconds:g} s."
-            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "BODY_TOO_SLOW", sentence) from error
+            raise LimitExceeded(HTTPStatus.REQUEST_TIMEOUT, "BODY_TOO_SLOW", sentence) from error
         finally:
             self._buffered_bytes -= len(body)
         return bytes(body)
@@ -48,12 +48,12 @@ class Bodies:
             raise self._too_large()
         if self._buffered_bytes > self._limits.buffered_bytes:
             sentence = "Too many bodies are under way; come back later."
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_BODIES", sentence)
+            raise LimitExceeded(HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_BODIES", sentence)
         return bool(message.get("more_body", False))
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> LimitExceeded:
         sentence = f"The body is larger than {self._limits.body_bytes:,} bytes."
-        return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", sentence)
+        return LimitExceeded(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", sentence)
 
 
 class WholeRequests:
@@ -73,7 +73,7 @@ class WholeRequests:
             body = await self._bodies.read(scope, receive)
         except Disconnected:
             return
-        except Refused as refusal:
+        except LimitExceeded as refusal:
             self._on_refused(refusal.reason)
             headers, content = problem(refusal)
             await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})

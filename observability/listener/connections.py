@@ -10,7 +10,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
 
-from observability.listener.limits import Limits, Refused
+from observability.listener.limits import LimitExceeded, Limits
 
 
 class Connection(Protocol):
@@ -18,7 +18,7 @@ class Connection(Protocol):
 
     address: str
 
-    def refuse(self, refusal: Refused) -> None:
+    def refuse(self, refusal: LimitExceeded) -> None:
         """Answer where HTTP allows it, and close."""
 
     def abort(self) -> None:
@@ -91,7 +91,7 @@ class Connections:
         late = f"The head of the request did not arrive within {self.limits.head_seconds:g} s."
         for connection in self._older_than(self._without_request, now - self.limits.head_seconds):
             if connection not in self._reading_body:
-                self._end(connection, Refused(HTTPStatus.REQUEST_TIMEOUT, "HEAD_TOO_SLOW", late))
+                self._end(connection, LimitExceeded(HTTPStatus.REQUEST_TIMEOUT, "HEAD_TOO_SLOW", late))
         for connection in self._older_than(self._unread, now - self.limits.unread_seconds):
             self.on_refused("ANSWER_UNREAD")
             connection.abort()
@@ -109,8 +109,8 @@ class Connections:
         among = (each for each in self._without_request if address in (None, each.address))
         ended = next(among, newcomer)  # the newcomer is the last of them
         sentence = "There are too many connections; come back later."
-        self._end(ended, Refused(HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_CONNECTIONS", sentence))
+        self._end(ended, LimitExceeded(HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_CONNECTIONS", sentence))
 
-    def _end(self, connection: Connection, refusal: Refused) -> None:
+    def _end(self, connection: Connection, refusal: LimitExceeded) -> None:
         self.request_received(connection)
         connection.refuse(refusal)

@@ -43,7 +43,7 @@ class Limits:
         return replace(self, connections=connections, connections_per_address=per_address)
 
 
-class Refused(Exception):
+class LimitExceeded(Exception):
     """A request, or a connection, that exceeds a limit or is not HTTP; the message is a sentence for its sender.
 
     `status` is the HTTP status, `reason` its name to program and to count by.

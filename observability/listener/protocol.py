@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from observability.listener.answers import response
 from observability.listener.connections import Connections
-from observability.listener.limits import Refused
+from observability.listener.limits import LimitExceeded
 
 # A chunked body of the smallest chunks that make sense takes this many times its own size on the wire.
 FRAMING_FACTOR = 2
@@ -58,14 +58,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self._check_size()
         except httptools.HttpParserUpgrade:
             self.cycle.keep_alive = False  # answered as if it had not asked for another protocol
-        except Refused as refusal:
+        except LimitExceeded as refusal:
             self.refuse(refusal)
         except httptools.HttpParserError as error:
-            invalid = Refused(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "This is not an HTTP/1.1 request.")
+            invalid = LimitExceeded(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "This is not an HTTP/1.1 request.")
             found = error.__context__  # what a callback below raised
-            self.refuse(found if isinstance(found, Refused) else invalid)
+            self.refuse(found if isinstance(found, LimitExceeded) else invalid)
 
-    def refuse(self, refusal: Refused) -> None:
+    def refuse(self, refusal: LimitExceeded) -> None:
         """Answer where HTTP allows it, and close."""
         if not self.transport.is_closing():
             self._connections_of_listener.on_refused(refusal.reason)
@@ -95,14 +95,14 @@ class LimitedProtocol(HttpToolsProtocol):
                 raise self._head_too_large()
         elif self._fed_bytes > self._limits.head_bytes + FRAMING_FACTOR * self._limits.body_bytes:
             sentence = f"The request takes more than {FRAMING_FACTOR} times its largest body on the wire."
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", sentence)
+            raise LimitExceeded(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", sentence)
 
-    def _head_too_large(self) -> Refused:
+    def _head_too_large(self) -> LimitExceeded:
         sentence = (
             f"The head of a request has at most {self._limits.head_bytes} bytes"
             f" and {self._limits.head_fields} header fields."
         )
-        return Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE", sentence)
+        return LimitExceeded(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE", sentence)
 
     # What the parser calls, in this order; an exception comes back out of feed_data as the context of its own.
 
@@ -130,9 +130,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Let the request begin, when it says once whom it is for (RFC 9112, 3.2)."""
         if self._hosts > 1 or (not self._hosts and self.parser.get_http_version() == "1.1"):
-            raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_HOST", "A request has exactly one Host header.")
+            raise LimitExceeded(HTTPStatus.BAD_REQUEST, "INVALID_HOST", "A request has exactly one Host header.")
         if self.flow.write_paused:
-            raise Refused(HTTPStatus.BAD_REQUEST, "ANSWER_UNREAD", "Read the answers before you ask again.")
+            raise LimitExceeded(HTTPStatus.BAD_REQUEST, "ANSWER_UNREAD", "Read the answers before you ask again.")
         self._reads_head = False
         self._connections_of_listener.head_received(self)
         super().on_headers_complete()

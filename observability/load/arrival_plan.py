@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from observability.load.demand import draw_look, draw_order, draw_quantity
 from observability.load.errors import LoadUsageError
-from observability.load.orders import Basket, OrderLine, PlannedOrder, planned_order, stream
+from observability.load.orders import Basket, PlannedLine, PlannedOrder, planned_order, stream
 
 MAXIMUM_ORDERS = 500_000
 _CUSTOMERS = 1_000
@@ -73,7 +73,7 @@ def _orders(
 ) -> list[PlannedOrder]:
     demand, customers = stream(seed, "demand"), stream(seed, "customers")
 
-    def drawn() -> tuple[OrderLine, ...]:
+    def drawn() -> tuple[PlannedLine, ...]:
         if looked_at:
             return draw_look(demand, line_bounds or (1, 1), looked_at)
         return tuple(replace(line, sku=f"{sku_prefix}{line.sku}") for line in draw_order(demand, line_bounds))
@@ -85,7 +85,7 @@ def _orders(
             customer_id=_customer_id(customers.randrange(_CUSTOMERS)),
             lines=drawn()
             if baskets is None
-            else tuple(OrderLine(line.sku, line.quantity or draw_quantity(demand)) for line in baskets[index]),
+            else tuple(PlannedLine(line.sku, line.quantity or draw_quantity(demand)) for line in baskets[index]),
             looks=looked_at is not None,
         )
         for index, intended_seconds in enumerate(arrivals)

@@ -14,7 +14,7 @@ from observability.load.outcomes import Exchange
 _KEEP_ALIVE_SECONDS = 3.0
 
 
-class OrderClient:
+class LoadClient:
     """Sends planned orders to one edge, each once."""
 
     def __init__(self, *, session: aiohttp.ClientSession, options: LoadOptions) -> None:
@@ -43,7 +43,7 @@ class OrderClient:
 
 
 @asynccontextmanager
-async def open_client(options: LoadOptions) -> AsyncIterator[OrderClient]:
+async def open_client(options: LoadOptions) -> AsyncIterator[LoadClient]:
     """Open a client for a run and close its connections afterwards."""
     connector = aiohttp.TCPConnector(limit=options.maximum_connections, keepalive_timeout=_KEEP_ALIVE_SECONDS)
     session = aiohttp.ClientSession(
@@ -58,4 +58,4 @@ async def open_client(options: LoadOptions) -> AsyncIterator[OrderClient]:
         cookie_jar=aiohttp.DummyCookieJar(),
     )
     async with session:
-        yield OrderClient(session=session, options=options)
+        yield LoadClient(session=session, options=options)

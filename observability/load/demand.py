@@ -12,7 +12,7 @@ import itertools
 import math
 import random
 
-from observability.load.orders import OrderLine
+from observability.load.orders import PlannedLine
 
 SKU_COUNT = 4070
 _FIRST_SKU = 10_001
@@ -36,7 +36,7 @@ _NO_TAIL = (1.0, 1.0)
 Quantiles = tuple[tuple[float, float], ...]
 
 
-def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None) -> tuple[OrderLine, ...]:
+def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None) -> tuple[PlannedLine, ...]:
     """Draw one order: its number of lines (within bounds, or as baskets have), as many SKUs, a quantity for each."""
     if line_bounds is None:
         count = round(_value_at(_LINES_QUANTILES, source.random(), _LINES_TAIL))
@@ -46,13 +46,13 @@ def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None
     ranks: dict[int, None] = {}
     while len(ranks) < count:
         ranks[bisect.bisect_left(cumulative, source.random() * cumulative[-1])] = None
-    return tuple(OrderLine(sku_of_rank(rank + 1), draw_quantity(source)) for rank in ranks)
+    return tuple(PlannedLine(sku_of_rank(rank + 1), draw_quantity(source)) for rank in ranks)
 
 
-def draw_look(source: random.Random, line_bounds: tuple[int, int], sku_count: int) -> tuple[OrderLine, ...]:
+def draw_look(source: random.Random, line_bounds: tuple[int, int], sku_count: int) -> tuple[PlannedLine, ...]:
     """Draw what one shopper looks at: so many SKUs, each once, of the most frequent `sku_count`, each as likely."""
     ranks = source.sample(range(1, sku_count + 1), source.randint(*line_bounds))
-    return tuple(OrderLine(sku_of_rank(rank), 1) for rank in ranks)
+    return tuple(PlannedLine(sku_of_rank(rank), 1) for rank in ranks)
 
 
 def draw_quantity(source: random.Random) -> int:

@@ -7,7 +7,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True)
-class OrderLine:
+class PlannedLine:
     """`quantity` units of one SKU."""
 
     sku: str
@@ -35,13 +35,13 @@ class PlannedOrder:
     index: int
     intended_seconds: float
     customer_id: str
-    lines: tuple[OrderLine, ...]
+    lines: tuple[PlannedLine, ...]
     body: bytes
     looks: bool = False
 
 
 def planned_order(
-    *, index: int, intended_seconds: float, customer_id: str, lines: tuple[OrderLine, ...], looks: bool = False
+    *, index: int, intended_seconds: float, customer_id: str, lines: tuple[PlannedLine, ...], looks: bool = False
 ) -> PlannedOrder:
     """Plan one order and encode the JSON body of its POST /orders."""
     body = orjson.dumps({"lines": lines})

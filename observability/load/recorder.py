@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from observability.load.client import OrderClient
+from observability.load.client import LoadClient
 from observability.load.options import Progress
 from observability.load.orders import PlannedOrder
 from observability.load.outcomes import Exchange, OutcomeKind, classify
@@ -39,7 +39,7 @@ class RequestRecord:
 class Run:
     """The state of a run on its event loop: its clock, its records, and whether it was asked to stop."""
 
-    def __init__(self, *, plan: Sequence[PlannedOrder], client: OrderClient, on_progress: OnProgress | None) -> None:
+    def __init__(self, *, plan: Sequence[PlannedOrder], client: LoadClient, on_progress: OnProgress | None) -> None:
         self.plan = plan
         self.records: list[RequestRecord] = []
         self.sent = 0

@@ -15,7 +15,7 @@ _SCARCE_STOCK_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class PlannedDelivery:
     """Units of one SKU to bring into stock, and the price of one unit in pence."""
 
     sku: str
@@ -27,15 +27,15 @@ class Delivery:
 class StockPlan:
     """The deliveries before a run, and how many of its orders will then be rejected if they are placed in order."""
 
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[PlannedDelivery, ...]
     scarce_skus: tuple[str, ...]
     expected_rejections: int
     orders: int
 
 
-def ample_stock(skus: Iterable[str]) -> list[Delivery]:
+def ample_stock(skus: Iterable[str]) -> list[PlannedDelivery]:
     """Deliver of each SKU the most that one delivery may bring, 1,000,000 units."""
-    return [Delivery(sku, MAX_DELIVERY, unit_price_minor(sku)) for sku in sorted(set(skus))]
+    return [PlannedDelivery(sku, MAX_DELIVERY, unit_price_minor(sku)) for sku in sorted(set(skus))]
 
 
 def plan_stock(orders: Sequence[PlannedOrder], *, out_of_stock_share: float, seed: int) -> StockPlan:
@@ -54,7 +54,7 @@ def plan_stock(orders: Sequence[PlannedOrder], *, out_of_stock_share: float, see
     scarce_count = _bisect_scarce_count(orders, demand, candidates, wanted)
     stock = _stock(demand, candidates[:scarce_count])
     return StockPlan(
-        deliveries=tuple(Delivery(sku, stock[sku], unit_price_minor(sku)) for sku in sorted(stock)),
+        deliveries=tuple(PlannedDelivery(sku, stock[sku], unit_price_minor(sku)) for sku in sorted(stock)),
         scarce_skus=tuple(sorted(candidates[:scarce_count])),
         expected_rejections=len(simulate_rejections(orders, stock)),
         orders=len(orders),

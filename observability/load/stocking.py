@@ -10,7 +10,7 @@ from shop.inventory.v1 import inventory_service_pb2 as messages
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
 from observability.load.errors import LoadError
-from observability.load.stock_plan import Delivery
+from observability.load.stock_plan import PlannedDelivery
 from services.inventory.api import MAX_LINES
 
 # Whatever HTTP_PROXY says: a proxy for web pages is not between the services of a shop.
@@ -21,7 +21,11 @@ _NANOS_A_MINOR_UNIT = 10_000_000
 
 
 async def stock_shop(
-    inventory_target: str, deliveries: Sequence[Delivery], *, request_id_prefix: str, timeout_seconds: float = 30.0
+    inventory_target: str,
+    deliveries: Sequence[PlannedDelivery],
+    *,
+    request_id_prefix: str,
+    timeout_seconds: float = 30.0,
 ) -> int:
     """Bring the deliveries (each SKU once) to the inventory service at host:port and give the number of calls made.
 
@@ -49,7 +53,7 @@ async def stock_shop(
     return len(calls)
 
 
-def _restock(deliveries: Sequence[Delivery], request_id_prefix: str) -> messages.RestockRequest:
+def _restock(deliveries: Sequence[PlannedDelivery], request_id_prefix: str) -> messages.RestockRequest:
     lines = [
         messages.Delivery(sku=each.sku, quantity=each.quantity, unit_price=_money(each.unit_price_minor))
         for each in deliveries

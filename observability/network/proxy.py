@@ -77,7 +77,7 @@ class Delay:
         return min(MOST_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_SECONDS * self.bytes_per_second))
 
 
-class Fault(StrEnum):
+class Impairment(StrEnum):
     """What happens to connections, those that there are and new ones, while it lasts.
 
     RESET: each is reset at once. BLACKHOLE: nothing passes either way, neither bytes nor ends, and arrives once it is
@@ -118,7 +118,7 @@ class Proxy:
         self._targets: set[_Side] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._unconnected: set[_Side] = set()  # Clients whose targets are asked once the dark is over.
-        self._fault: Fault | None = None
+        self._fault: Impairment | None = None
         self._closing = False
 
     @staticmethod
@@ -142,15 +142,15 @@ class Proxy:
             await proxy._close()
 
     @contextmanager
-    def suffering(self, fault: Fault) -> Iterator[None]:
+    def suffering(self, fault: Impairment) -> Iterator[None]:
         """Let a fault last for the time of a block; a proxy has one at a time."""
         if self._fault is not None:
             raise ValueError(f"there is a fault already: {self._fault}")
         self._fault = fault
-        if fault is Fault.RESET:
+        if fault is Impairment.RESET:
             for side in (*self._clients, *self._targets):
                 side.reset()
-        if fault is Fault.HALF_OPEN:
+        if fault is Impairment.HALF_OPEN:
             for target in tuple(self._targets):
                 target.vanish()
         try:
@@ -182,9 +182,9 @@ class Proxy:
         self._clients.add(client)
         if self._closing or len(self._clients) > MOST_CONNECTIONS:
             self._refuse(client)
-        elif self._fault is Fault.RESET:
+        elif self._fault is Impairment.RESET:
             client.reset()
-        elif self._fault is Fault.BLACKHOLE:
+        elif self._fault is Impairment.BLACKHOLE:
             self._unconnected.add(client)
         else:
             self._set_out_to_target(client)
@@ -231,7 +231,7 @@ class _Side(asyncio.Protocol):
         *,
         delay: Delay,
         chance: random.Random,
-        fault: Callable[[], Fault | None],
+        fault: Callable[[], Impairment | None],
         on_made: "_OnSide",
         on_lost: "_OnSide",
     ) -> None:
@@ -269,7 +269,7 @@ class _Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Send a chunk on its way."""
         if self.is_alone:
-            if self._fault() is not Fault.HALF_OPEN:
+            if self._fault() is not Impairment.HALF_OPEN:
                 self.reset()
             return
         self._set_out(data)
@@ -300,7 +300,7 @@ class _Side(asyncio.Protocol):
         self._transport = None
         self._on_lost(self)
         self.lost.set_result(None)
-        if self._fault() is Fault.BLACKHOLE and not self._broken_off:
+        if self._fault() is Impairment.BLACKHOLE and not self._broken_off:
             self.is_lost_unseen = True
         elif not (self.other.is_alone or (self.end_delivered and self.other.end_delivered)):
             self.reset()
@@ -320,13 +320,13 @@ class _Side(asyncio.Protocol):
 
     def _set_out(self, data: bytes) -> None:
         delay = self._delay
-        narrow = NARROW_BYTES_PER_SECOND if self._fault() is Fault.NARROW else math.inf
+        narrow = NARROW_BYTES_PER_SECOND if self._fault() is Impairment.NARROW else math.inf
         bytes_per_second = min(delay.bytes_per_second, narrow)
         self._free_at = max(self._free_at, time.monotonic()) + len(data) / bytes_per_second
         due = self._free_at + delay.latency_seconds + delay.jitter_seconds * self._chance.random()
         if delay.loss is not None:
             due += delay.loss.wait_seconds(self._chance)
-        if data == _END and self._fault() is Fault.SLOW_CLOSE:
+        if data == _END and self._fault() is Impairment.SLOW_CLOSE:
             due += SLOW_CLOSE_SECONDS
         self._under_way.append((due, data))
         self._bytes_under_way += len(data)
@@ -335,7 +335,7 @@ class _Side(asyncio.Protocol):
 
     def deliver(self) -> None:
         """Write to the other side what is due and it takes; come back when more is due."""
-        if self._fault() is Fault.BLACKHOLE:
+        if self._fault() is Impairment.BLACKHOLE:
             return
         now = time.monotonic()
         while self._under_way and self.other.takes_more and self._under_way[0][0] <= now:

@@ -9,9 +9,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.types import Receive, Scope, Send
 
 from observability.listener.bodies import Bodies, Disconnected
-from observability.listener.limits import Refused as LimitExceeded
+from observability.listener.limits import LimitExceeded
 from observability.receiver.counts import Counts
-from observability.receiver.refusals import Refused
+from observability.receiver.refusals import ExportRefused
 from observability.receiver.settings import ReceiverSettings
 from observability.receiver.sink import Sink
 
@@ -64,7 +64,7 @@ class ReceiverApp:
         headers = dict(scope["headers"])
         try:
             await self._take(scope, receive, compressed=_check_encodings(headers))
-        except Refused as refusal:
+        except ExportRefused as refusal:
             self._counts.requests.labels(str(refusal.status.value)).inc()
             self._log.warning("receiver.request_refused", status=refusal.status.value, why=str(refusal))
             await _refuse(send, refusal, headers)
@@ -79,10 +79,10 @@ class ReceiverApp:
         try:
             body = await self._bodies.read(scope, receive)
         except LimitExceeded as error:
-            raise Refused(error.status, str(error)) from error
+            raise ExportRefused(error.status, str(error)) from error
         # Counted when the body is whole: senders of heads alone keep nobody out.
         if self._pending >= self._settings.maximum_pending_requests:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once")
+            raise ExportRefused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once")
         self._pending += 1
         try:
             await self._sink.put(body, compressed=compressed)
@@ -94,11 +94,11 @@ def _check_encodings(headers: Mapping[bytes, bytes]) -> bool:
     """Tell whether the body is compressed; raises Refused (415) for what is neither protobuf nor gzip or plain."""
     if not _is_protobuf(headers):
         sentence = f"the content type must be {_PROTOBUF}; OTLP over JSON or gRPC is not taken here"
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
+        raise ExportRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
     encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
     if encoding not in {"identity", "gzip"}:
         sentence = f"the content encoding must be gzip or identity, not {encoding!r}"
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
+        raise ExportRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
     return encoding == "gzip"
 
 
@@ -106,7 +106,7 @@ def _is_protobuf(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower() == _PROTOBUF
 
 
-async def _refuse(send: Send, refusal: Refused, headers: Mapping[bytes, bytes]) -> None:
+async def _refuse(send: Send, refusal: ExportRefused, headers: Mapping[bytes, bytes]) -> None:
     """Answer a refusal: a sender of protobuf gets a google.rpc.Status, as OTLP says, and anyone else the sentence."""
     retry = refusal.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT}
     extra = [(b"retry-after", _COME_BACK_SECONDS)] if retry else []

@@ -3,7 +3,7 @@
 import zlib
 from http import HTTPStatus
 
-from observability.receiver.refusals import Refused, too_large
+from observability.receiver.refusals import ExportRefused, too_large
 
 # 16 more than the window's 15 bits: zlib then expects a gzip header and checks the trailer's sum.
 _GZIP = 16 + zlib.MAX_WBITS
@@ -18,11 +18,11 @@ def decompress_gzip(body: bytes, *, limit_bytes: int) -> bytes:
         try:
             whole += member.decompress(rest, limit_bytes + 1 - len(whole))
         except zlib.error as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not valid gzip: {error}") from error
+            raise ExportRefused(HTTPStatus.BAD_REQUEST, f"the body is not valid gzip: {error}") from error
         if len(whole) > limit_bytes:
             raise too_large(limit_bytes, what="decompressed body")
         if not member.eof:
-            raise Refused(HTTPStatus.BAD_REQUEST, "the body's gzip data ends before its end")
+            raise ExportRefused(HTTPStatus.BAD_REQUEST, "the body's gzip data ends before its end")
         rest = member.unused_data
         if not rest:
             break

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 
-class Refused(Exception):
+class ExportRefused(Exception):
     """A request that is not taken; the message is a plain sentence for its sender.
 
     `status` is the HTTP status; 408 and 503 invite the sender to come back, the others do not.
@@ -14,6 +14,6 @@ class Refused(Exception):
         self.status = status
 
 
-def too_large(limit_bytes: int, *, what: str) -> Refused:
+def too_large(limit_bytes: int, *, what: str) -> ExportRefused:
     """413 for a body over the limit, as sent or decompressed."""
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {what} is larger than {limit_bytes:,} bytes")
+    return ExportRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {what} is larger than {limit_bytes:,} bytes")

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from observability.receiver.body import decompress_gzip
 from observability.receiver.counts import Counts
 from observability.receiver.otlp_json import count_spans, to_json_line
-from observability.receiver.refusals import Refused
+from observability.receiver.refusals import ExportRefused
 from observability.receiver.rotating_file import RotatingFile
 
 _TRACE_ID_BYTES = 16
@@ -63,7 +63,7 @@ class Sink:
             self._file.append(line)
         except OSError as error:
             sentence = f"cannot write the spans: {error.strerror}"
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, sentence) from error
+            raise ExportRefused(HTTPStatus.SERVICE_UNAVAILABLE, sentence) from error
         self._counts.spans.inc(spans)
         self._counts.bytes.inc(len(line))
         self._counts.removed_files.inc(self._file.removed_files - removed_before)
@@ -73,12 +73,14 @@ def _decode(body: bytes) -> ExportTraceServiceRequest:
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "the body is not an ExportTraceServiceRequest in protobuf") from error
+        raise ExportRefused(
+            HTTPStatus.BAD_REQUEST, "the body is not an ExportTraceServiceRequest in protobuf"
+        ) from error
     for resource in request.resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
                 if len(span.trace_id) != _TRACE_ID_BYTES or len(span.span_id) != _SPAN_ID_BYTES:
-                    raise Refused(
+                    raise ExportRefused(
                         HTTPStatus.BAD_REQUEST, f"span {span.name!r} has no trace id or span id of full length"
                     )
     return request

@@ -11,17 +11,27 @@ import aiohttp
 import orjson
 
 from observability.telemetry.telemetry import unobserved
-from observability.testbed.requests import Answer, Cancel, EdgeName, Listing, Place, Read, Request
+from observability.testbed.requests import (
+    CancelRequest,
+    EdgeName,
+    Listing,
+    PlaceRequest,
+    ReadRequest,
+    Request,
+    Response,
+)
 from services.infra import deadline
 from services.infra.rpc.client import open_channel
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ErrorKind, ServiceError
 from services.kernel.money import Money
 from services.order import api
 from services.order.rpc.client import OrderClient
 
 ATTEMPT_SECONDS = 4.0
 # What may be otherwise at the next attempt; everything else is final.
-UNKNOWN_KINDS = frozenset({Kind.CONFLICT, Kind.OVERLOADED, Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
+UNKNOWN_KINDS = frozenset(
+    {ErrorKind.CONFLICT, ErrorKind.OVERLOADED, ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE, ErrorKind.INTERNAL}
+)
 UNKNOWN_REASONS = frozenset(
     {
         "CIRCUIT_OPEN",
@@ -44,10 +54,10 @@ class Edge(Protocol):
     def name(self) -> EdgeName:
         """Which one."""
 
-    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
         """Send the request once and wait for so long; whatever happens is an answer."""
 
-    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+    async def look(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
         """Look for an order in its customer's list, which must be no older than the answer that told of the order."""
 
 
@@ -61,7 +71,7 @@ class RestEdge:
         self._base = f"http://{address}/orders"
         self._customers = f"http://{address}/customers"
 
-    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
         """Send it."""
         timeout = aiohttp.ClientTimeout(total=seconds)
         method, url, body = self._call(request)
@@ -77,11 +87,11 @@ class RestEdge:
                 answer = answer_of_response(response.status, body_read)
                 return replace(answer, consistency_token=response.headers.get("Consistency-Token", ""))
         except TimeoutError:
-            return Answer(known=False, reason="TIMEOUT")
+            return Response(known=False, reason="TIMEOUT")
         except aiohttp.ClientError:
-            return Answer(known=False, reason="CONNECTION_LOST")
+            return Response(known=False, reason="CONNECTION_LOST")
 
-    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+    async def look(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
         """Look for it in the newest orders."""
         listing = Listing(answer.order_id, self.name, answer.state)
         url = f"{self._customers}/{customer_id}/orders"
@@ -100,12 +110,12 @@ class RestEdge:
 
     def _call(self, request: Request) -> tuple[str, str, dict[str, Any] | None]:
         match request:
-            case Place():
+            case PlaceRequest():
                 lines = [{"sku": line.sku, "quantity": line.quantity} for line in request.lines]
                 return "POST", self._base, {"lines": lines}
-            case Cancel():
+            case CancelRequest():
                 return "POST", f"{self._base}/{request.order_id}/cancel", None
-            case Read():
+            case ReadRequest():
                 return "GET", f"{self._base}/{request.order_id}", None
 
 
@@ -117,7 +127,7 @@ class GrpcEdge:
     def __init__(self, orders: OrderClient) -> None:
         self._orders = orders
 
-    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Answer:
+    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
         """Send it."""
         try:
             with deadline.within(seconds):
@@ -125,7 +135,7 @@ class GrpcEdge:
         except ServiceError as error:
             return answer_of_error(error)
 
-    async def look(self, customer_id: str, answer: Answer, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+    async def look(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
         """Look for it in the newest orders."""
         listing = Listing(answer.order_id, self.name, answer.state)
         query = api.ListOrders(UUID(customer_id), api.MAX_PAGE_SIZE, consistency_token=answer.consistency_token)
@@ -140,13 +150,13 @@ class GrpcEdge:
     async def _call(self, request: Request) -> api.Order:
         customer_id = UUID(request.customer_id)
         match request:
-            case Place():
+            case PlaceRequest():
                 lines = tuple(api.OrderLine(line.sku, line.quantity) for line in request.lines)
                 return await self._orders.place_order(api.PlaceOrder(request.request_id, customer_id, lines))
-            case Cancel():
+            case CancelRequest():
                 command = api.CancelOrder(request.request_id, customer_id, UUID(request.order_id))
                 return await self._orders.cancel_order(command)
-            case Read():
+            case ReadRequest():
                 return await self._orders.get_order(api.GetOrder(customer_id, UUID(request.order_id)))
 
 
@@ -161,17 +171,17 @@ async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[
         yield RestEdge(session, edge_http), GrpcEdge(orders)
 
 
-def answer_of_response(status: int, body: bytes) -> Answer:
+def answer_of_response(status: int, body: bytes) -> Response:
     """Understand a REST answer; one that is no JSON object came from nobody we know."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        return Answer(known=False, reason=f"HTTP_{status}")
+        return Response(known=False, reason=f"HTTP_{status}")
     if status < HTTPStatus.BAD_REQUEST:
         total = document["total"]
-        return Answer(
+        return Response(
             known=True,
             order_id=document["order_id"],
             state=document["state"],
@@ -182,14 +192,14 @@ def answer_of_response(status: int, body: bytes) -> Answer:
     reason = str(document.get("reason", f"HTTP_{status}"))
     if reason in REJECTIONS and "order_id" in document:
         rejection = {**document, "reason": document.get("rejection_reason", reason)}
-        return Answer(True, document["order_id"], "REJECTED", reason, detail=detail_of_rejection(rejection))
-    return Answer(known=reason not in UNKNOWN_REASONS, reason=reason)
+        return Response(True, document["order_id"], "REJECTED", reason, detail=detail_of_rejection(rejection))
+    return Response(known=reason not in UNKNOWN_REASONS, reason=reason)
 
 
-def answer_of_order(order: api.Order) -> Answer:
+def answer_of_order(order: api.Order) -> Response:
     """Understand an order."""
     detail = detail_of_rejection(as_document(order.rejection)) or detail_of_total(order.total)
-    return Answer(
+    return Response(
         known=True,
         order_id=str(order.order_id),
         state=order.state.value,
@@ -200,7 +210,7 @@ def answer_of_order(order: api.Order) -> Answer:
     )
 
 
-def answer_of_error(error: ServiceError) -> Answer:
+def answer_of_error(error: ServiceError) -> Response:
     """Understand an error: the ones that name an order's rejection tell its state."""
     match error:
         case api.OutOfStock():
@@ -210,9 +220,9 @@ def answer_of_error(error: ServiceError) -> Answer:
         case api.OrderRejected():
             rejection = api.Rejection(error.rejection_reason)
         case _:
-            return Answer(known=error.kind not in UNKNOWN_KINDS, reason=error.reason)
+            return Response(known=error.kind not in UNKNOWN_KINDS, reason=error.reason)
     detail = detail_of_rejection(as_document(rejection))
-    return Answer(True, str(error.order_id), "REJECTED", error.reason, detail=detail)
+    return Response(True, str(error.order_id), "REJECTED", error.reason, detail=detail)
 
 
 def as_document(rejection: api.Rejection | None) -> Mapping[str, Any] | None:

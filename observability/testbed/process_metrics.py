@@ -29,11 +29,11 @@ class Process(Protocol):
 
 def open_processes(pids: Mapping[str, int], postgres_pid: int | None) -> Mapping[str, Process]:
     """Give the processes by name, a PostgreSQL of ours as `postgres` among them. Raises psutil.NoSuchProcess."""
-    processes: dict[str, Process] = {name: Program(pid) for name, pid in pids.items()}
+    processes: dict[str, Process] = {name: ProgramUsage(pid) for name, pid in pids.items()}
     return processes if postgres_pid is None else {**processes, "postgres": PostgresServer(postgres_pid)}
 
 
-class Program:
+class ProgramUsage:
     """One process: the CPU of all its threads, the waits of its main one, where the event loop is."""
 
     def __init__(self, pid: int) -> None:

@@ -13,7 +13,7 @@ class EdgeName(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequestedLine:
     """A wish for `quantity` units of one SKU."""
 
     sku: str
@@ -21,16 +21,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceRequest:
     """Sell these lines to this customer."""
 
     request_id: str
     customer_id: str
-    lines: tuple[Line, ...]
+    lines: tuple[RequestedLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class CancelRequest:
     """End this order of this customer."""
 
     request_id: str
@@ -39,7 +39,7 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadRequest:
     """Show this order of this customer; the request id only names the wish in the history."""
 
     request_id: str
@@ -47,11 +47,11 @@ class Read:
     order_id: str
 
 
-Request: TypeAlias = Place | Cancel | Read
+Request: TypeAlias = PlaceRequest | CancelRequest | ReadRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What one attempt brought: an order's state, a refusal that is final, or nothing that is known.
 
     `state` is empty unless the answer tells one; `reason` is why it was refused or is not known. `detail` holds what a
@@ -70,14 +70,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RecordedExchange:
     """One attempt: what was asked, by which edge, when in seconds of the round, and what came back."""
 
     request: Request
     edge: EdgeName
     sent_seconds: float
     answered_seconds: float
-    answer: Answer
+    answer: Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class KeptOrder:
     customer_id: str
     state: str
     version: int
-    lines: tuple[Line, ...]
+    lines: tuple[RequestedLine, ...]
     detail: str
     keys: frozenset[str]
     kept_seconds: float

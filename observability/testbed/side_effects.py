@@ -21,7 +21,7 @@ Connections = Mapping[str, asyncpg.Connection]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
+class ObservedEvent:
     """One row of the orders' events: what happened, and the span that stored it (W3C traceparent without its flags)."""
 
     type: str
@@ -29,7 +29,7 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class EffectProgress:
     """How far everything is: counts of rows.
 
     `unfinished` orders have not come to their end, `unpublished` events are in no log yet, `projected` are those that
@@ -54,9 +54,9 @@ class Progress:
 class SideEffects:
     """What the orders set off, when it was last looked at, and how long after the load that was."""
 
-    progress: Progress
+    progress: EffectProgress
     waited_seconds: float
-    events: tuple[StoredEvent, ...]
+    events: tuple[ObservedEvent, ...]
 
 
 async def wait_for_effects(databases: Mapping[str, str]) -> SideEffects:
@@ -84,7 +84,7 @@ async def _connections(databases: Mapping[str, str]) -> AsyncIterator[Connection
         yield opened
 
 
-async def _progress(connections: Connections) -> Progress:
+async def _progress(connections: Connections) -> EffectProgress:
     # Purpose: what there is to do, in one snapshot.
     orders = """
         SELECT (SELECT count(*) FROM sagas) AS unfinished, (SELECT count(*) FROM outbox) AS unpublished,
@@ -95,15 +95,15 @@ async def _progress(connections: Connections) -> Progress:
     # Purpose: a confirmation counts once its sender has said so.
     notifications = "SELECT count(*) FROM notifications WHERE state = 'SENT'"
     [row] = await connections["order"].fetch(orders, timeout=_TIMEOUT_SECONDS)
-    return Progress(
+    return EffectProgress(
         **row,
         projected=await connections["order_read"].fetchval(summaries, timeout=_TIMEOUT_SECONDS),
         notified=await connections["notification"].fetchval(notifications, timeout=_TIMEOUT_SECONDS),
     )
 
 
-async def _stored_events(connections: Connections) -> tuple[StoredEvent, ...]:
+async def _stored_events(connections: Connections) -> tuple[ObservedEvent, ...]:
     # Purpose: the span of each event, as the event itself carries it to its consumers; the flags say nothing of which.
     select = "SELECT type, left(meta->>'traceparent', -3) AS traceparent FROM events"
     rows = await connections["order"].fetch(select, timeout=_TIMEOUT_SECONDS)
-    return tuple(StoredEvent(row["type"], row["traceparent"]) for row in rows)
+    return tuple(ObservedEvent(row["type"], row["traceparent"]) for row in rows)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyHeader
 
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ErrorKind, ServiceError
 
 SCHEME = APIKeyHeader(
     name="X-Customer-Id",
@@ -26,7 +26,7 @@ class CallerUnknown(Exception):
 class CustomerNotFound(ServiceError):
     """There is no such customer, or it is not you."""
 
-    kind, reason = Kind.NOT_FOUND, "CUSTOMER_NOT_FOUND"
+    kind, reason = ErrorKind.NOT_FOUND, "CUSTOMER_NOT_FOUND"
 
 
 class Caller(Protocol):

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from observability.telemetry.telemetry import Telemetry
 from services.edge.caller import NO_STORE, CallerUnknown
 from services.edge.schemas import FieldProblem, Problem, ShortageBody
-from services.kernel.errors import Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
+from services.kernel.errors import ErrorKind, Internal, InvalidField, Overloaded, ServiceError, Unavailable
 from services.order import api
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,15 +21,15 @@ MEDIA_TYPE = "application/problem+json"
 MOST_TOLD = 20
 LONGEST_NAME = 100
 STATUSES = {
-    Kind.INVALID: HTTPStatus.BAD_REQUEST,
-    Kind.REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
-    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
-    Kind.PRECONDITION: HTTPStatus.CONFLICT,
-    Kind.CONFLICT: HTTPStatus.CONFLICT,
-    Kind.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
-    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-    Kind.DEADLINE: HTTPStatus.GATEWAY_TIMEOUT,
-    Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    ErrorKind.INVALID: HTTPStatus.BAD_REQUEST,
+    ErrorKind.REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorKind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorKind.PRECONDITION: HTTPStatus.CONFLICT,
+    ErrorKind.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorKind.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorKind.DEADLINE: HTTPStatus.GATEWAY_TIMEOUT,
+    ErrorKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
 

@@ -24,7 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from observability.telemetry.cache import CacheTelemetry
 from services.infra import deadline
-from services.infra.circuit_breaker import CircuitBreaker, Outcome, Policy
+from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Policy
 from services.infra.single_flight import SingleFlight
 from services.kernel.errors import CircuitOpen
 
@@ -157,14 +157,14 @@ class Cache(Generic[Value]):
             permit = self._breaker.admit(self._clock())
         except CircuitOpen as error:
             raise CacheUnavailable from error
-        began, outcome = self._clock(), Outcome.GIVEN_UP
+        began, outcome = self._clock(), CallOutcome.GIVEN_UP
         try:
             async with asyncio.timeout(min(WAIT_SECONDS, deadline.remaining_seconds())):
                 result = await command()
-            outcome = Outcome.ANSWERED
+            outcome = CallOutcome.ANSWERED
             return result
         except (TimeoutError, CacheUnavailable) as error:
-            outcome = Outcome.FAILED
+            outcome = CallOutcome.FAILED
             raise CacheUnavailable from error
         finally:
             now = self._clock()

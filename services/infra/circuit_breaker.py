@@ -28,7 +28,7 @@ class State(StrEnum):
     HALF_OPEN = "half_open"
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """How a call ended, for the breaker: a business error is an answer; a call that its caller gave up says nothing."""
 
     ANSWERED = "answered"
@@ -113,21 +113,21 @@ class CircuitBreaker:
             self._admitted += 1
         return Permit(self._generation)
 
-    def record(self, permit: Permit, outcome: Outcome, *, seconds: float, now: float) -> None:
+    def record(self, permit: Permit, outcome: CallOutcome, *, seconds: float, now: float) -> None:
         """Say how an admitted call ended, and how long it took; each permit once."""
         if permit.generation != self._generation:
             return
         if self._state is State.HALF_OPEN:
             self._record_probe(outcome, slow=seconds >= self.policy.slow_seconds, now=now)
-        elif outcome is not Outcome.GIVEN_UP:
+        elif outcome is not CallOutcome.GIVEN_UP:
             self._count(outcome, slow=seconds >= self.policy.slow_seconds, now=now)
             if self._must_open(now):
                 self._open(now)
 
-    def _record_probe(self, outcome: Outcome, *, slow: bool, now: float) -> None:
-        if outcome is Outcome.GIVEN_UP:
+    def _record_probe(self, outcome: CallOutcome, *, slow: bool, now: float) -> None:
+        if outcome is CallOutcome.GIVEN_UP:
             self._admitted -= 1
-        elif outcome is Outcome.FAILED or slow:
+        elif outcome is CallOutcome.FAILED or slow:
             self._open(now)
         else:
             self._answered += 1
@@ -135,8 +135,8 @@ class CircuitBreaker:
                 self._opened_times = 0
                 self._become(State.CLOSED)
 
-    def _count(self, outcome: Outcome, *, slow: bool, now: float) -> None:
-        failed = outcome is Outcome.FAILED
+    def _count(self, outcome: CallOutcome, *, slow: bool, now: float) -> None:
+        failed = outcome is CallOutcome.FAILED
         self._window.add(now, "calls", *["failed"] * failed, *["slow"] * slow)
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
 

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ErrorKind, ServiceError
 from services.kernel.fields import ALWAYS_DIGESTED, REQUEST_ID, check_range, check_skus, check_text
 from services.kernel.money import Money
 
@@ -204,7 +204,7 @@ class InventoryError(ServiceError):
 class OutOfStock(InventoryError):
     """Some SKUs are short; nothing was reserved."""
 
-    kind, reason = Kind.PRECONDITION, "OUT_OF_STOCK"
+    kind, reason = ErrorKind.PRECONDITION, "OUT_OF_STOCK"
     reservation_id: UUID
     shortages: tuple[Shortage, ...]
 
@@ -213,7 +213,7 @@ class OutOfStock(InventoryError):
 class SkuNotFound(InventoryError):
     """Some SKUs are not in the catalogue."""
 
-    kind, reason = Kind.NOT_FOUND, "SKU_NOT_FOUND"
+    kind, reason = ErrorKind.NOT_FOUND, "SKU_NOT_FOUND"
     skus: tuple[str, ...]
 
 
@@ -221,7 +221,7 @@ class SkuNotFound(InventoryError):
 class ReservationNotFound(InventoryError):
     """The reservation does not exist."""
 
-    kind, reason = Kind.NOT_FOUND, "RESERVATION_NOT_FOUND"
+    kind, reason = ErrorKind.NOT_FOUND, "RESERVATION_NOT_FOUND"
     reservation_id: UUID
 
 
@@ -229,7 +229,7 @@ class ReservationNotFound(InventoryError):
 class ReservationExpired(InventoryError):
     """The reservation expired before it was confirmed."""
 
-    kind, reason = Kind.PRECONDITION, "RESERVATION_EXPIRED"
+    kind, reason = ErrorKind.PRECONDITION, "RESERVATION_EXPIRED"
     reservation_id: UUID
 
 
@@ -237,7 +237,7 @@ class ReservationExpired(InventoryError):
 class ReservationVoided(InventoryError):
     """The reservation was released before it was made."""
 
-    kind, reason = Kind.PRECONDITION, "RESERVATION_VOIDED"
+    kind, reason = ErrorKind.PRECONDITION, "RESERVATION_VOIDED"
     reservation_id: UUID
 
 
@@ -245,7 +245,7 @@ class ReservationVoided(InventoryError):
 class ReservationStateConflict(InventoryError):
     """The reservation is in a state that does not allow this."""
 
-    kind, reason = Kind.PRECONDITION, "RESERVATION_STATE_CONFLICT"
+    kind, reason = ErrorKind.PRECONDITION, "RESERVATION_STATE_CONFLICT"
     reservation_id: UUID
     state: ReservationState
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Kind(Enum):
+class ErrorKind(Enum):
     """What a caller can do about an error; each boundary maps a kind to its own status, once."""
 
     INVALID = "mend the request"
@@ -21,7 +21,7 @@ class Kind(Enum):
 class ServiceError(Exception):
     """The base of every error a context answers with. The first line of an error's docstring is its message."""
 
-    kind: Kind
+    kind: ErrorKind
     reason: str
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class ServiceError(Exception):
 class InvalidField(ServiceError):
     """A request field is out of bounds."""
 
-    kind = Kind.INVALID
+    kind = ErrorKind.INVALID
     field: str  # its path in the request, as in lines[3].quantity
     reason: str
     description: str
@@ -43,21 +43,21 @@ class InvalidField(ServiceError):
 class RequestIdReused(ServiceError):
     """The request id came before with other content."""
 
-    kind, reason = Kind.REUSED, "REQUEST_ID_REUSED"
+    kind, reason = ErrorKind.REUSED, "REQUEST_ID_REUSED"
 
 
 @dataclass
 class IdempotencyInProgress(ServiceError):
     """The first call with this request id is still at work."""
 
-    kind, reason = Kind.CONFLICT, "IDEMPOTENCY_IN_PROGRESS"
+    kind, reason = ErrorKind.CONFLICT, "IDEMPOTENCY_IN_PROGRESS"
 
 
 @dataclass
 class Overloaded(ServiceError):
     """There is no capacity for this call now, so it was not begun; an earlier one may have been."""
 
-    kind, reason = Kind.OVERLOADED, "OVERLOADED"
+    kind, reason = ErrorKind.OVERLOADED, "OVERLOADED"
     retry_after_seconds: float
 
 
@@ -65,7 +65,7 @@ class Overloaded(ServiceError):
 class Unavailable(ServiceError):
     """Something this call needs is away; what was begun may have been done."""
 
-    kind, reason = Kind.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"
+    kind, reason = ErrorKind.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"
     retry_after_seconds: float
 
 
@@ -79,12 +79,12 @@ class CircuitOpen(Unavailable):
 class DeadlineExceeded(ServiceError):
     """Time ran out; the outcome is unknown."""
 
-    kind, reason = Kind.DEADLINE, "DEADLINE_EXCEEDED"
+    kind, reason = ErrorKind.DEADLINE, "DEADLINE_EXCEEDED"
 
 
 @dataclass
 class Internal(ServiceError):
     """A bug; the log holds it under the error id."""
 
-    kind, reason = Kind.INTERNAL, "INTERNAL"
+    kind, reason = ErrorKind.INTERNAL, "INTERNAL"
     error_id: str

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ErrorKind, ServiceError
 from services.kernel.fields import check_range
 from services.kernel.money import Money
 
@@ -49,7 +49,7 @@ class NotificationError(ServiceError):
 class EventNotUnderstood(NotificationError):
     """The event's payload is not what its type promises."""
 
-    kind, reason = Kind.INVALID, "EVENT_NOT_UNDERSTOOD"
+    kind, reason = ErrorKind.INVALID, "EVENT_NOT_UNDERSTOOD"
     event_id: UUID
 
 
@@ -57,7 +57,7 @@ class EventNotUnderstood(NotificationError):
 class ConfirmationNotSent(NotificationError):
     """The confirmation could not be handed over, or nobody knows whether it was."""
 
-    kind, reason = Kind.UNAVAILABLE, "CONFIRMATION_NOT_SENT"
+    kind, reason = ErrorKind.UNAVAILABLE, "CONFIRMATION_NOT_SENT"
     cause: str  # the name of an exception's type: its text may hold an address
 
 
@@ -65,5 +65,5 @@ class ConfirmationNotSent(NotificationError):
 class ConfirmationRefused(NotificationError):
     """The mail server will not take this confirmation, now or later: it answered 5xx to its recipient or content."""
 
-    kind, reason = Kind.INVALID, "CONFIRMATION_REFUSED"
+    kind, reason = ErrorKind.INVALID, "CONFIRMATION_REFUSED"
     code: int  # of SMTP, 500 to 599

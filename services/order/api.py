@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
-from services.kernel.errors import Kind, ServiceError, Unavailable
+from services.kernel.errors import ErrorKind, ServiceError, Unavailable
 from services.kernel.fields import REQUEST_ID, check_range, check_skus, check_text
 from services.kernel.money import Money
 
@@ -175,7 +175,7 @@ class OrderError(ServiceError):
 class OrderNotFound(OrderError):
     """This customer has no such order."""
 
-    kind, reason = Kind.NOT_FOUND, "ORDER_NOT_FOUND"
+    kind, reason = ErrorKind.NOT_FOUND, "ORDER_NOT_FOUND"
     order_id: UUID
 
 
@@ -183,7 +183,7 @@ class OrderNotFound(OrderError):
 class OutOfStock(OrderError):
     """Some SKUs are short; the order was stored and rejected."""
 
-    kind, reason = Kind.PRECONDITION, "OUT_OF_STOCK"
+    kind, reason = ErrorKind.PRECONDITION, "OUT_OF_STOCK"
     order_id: UUID
     shortages: tuple[Shortage, ...]
 
@@ -192,7 +192,7 @@ class OutOfStock(OrderError):
 class SkuNotFound(OrderError):
     """Some SKUs are not in the catalogue; the order was stored and rejected."""
 
-    kind, reason = Kind.NOT_FOUND, "SKU_NOT_FOUND"
+    kind, reason = ErrorKind.NOT_FOUND, "SKU_NOT_FOUND"
     order_id: UUID
     skus: tuple[str, ...]
 
@@ -201,7 +201,7 @@ class SkuNotFound(OrderError):
 class OrderRejected(OrderError):
     """The order was stored and rejected; `rejection_reason` says why."""
 
-    kind, reason = Kind.PRECONDITION, "ORDER_REJECTED"
+    kind, reason = ErrorKind.PRECONDITION, "ORDER_REJECTED"
     order_id: UUID
     rejection_reason: str
 
@@ -210,7 +210,7 @@ class OrderRejected(OrderError):
 class OrderNotCancellable(OrderError):
     """The order was rejected, so there is nothing to cancel."""
 
-    kind, reason = Kind.PRECONDITION, "ORDER_NOT_CANCELLABLE"
+    kind, reason = ErrorKind.PRECONDITION, "ORDER_NOT_CANCELLABLE"
     order_id: UUID
 
 
@@ -218,7 +218,7 @@ class OrderNotCancellable(OrderError):
 class VersionConflict(OrderError):
     """The order changed meanwhile."""
 
-    kind, reason = Kind.CONFLICT, "VERSION_CONFLICT"
+    kind, reason = ErrorKind.CONFLICT, "VERSION_CONFLICT"
     order_id: UUID
 
 
@@ -232,7 +232,7 @@ class ReadModelBehind(OrderError, Unavailable):
 class EventNotUnderstood(OrderError):
     """The event's payload is not what its type promises."""
 
-    kind, reason = Kind.INVALID, "EVENT_NOT_UNDERSTOOD"
+    kind, reason = ErrorKind.INVALID, "EVENT_NOT_UNDERSTOOD"
     event_id: UUID
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from grafana.build.__main__ import BOARDS
 from grafana.build.boards.board import TITLES, assemble
-from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.lib.quantiles import UNTRACED
 from observability.testbed.monitoring.panels import dashboards, panels
 
@@ -122,7 +122,7 @@ def test_titles_are_those_of_the_dashboards() -> None:
 
 
 def test_rows_out_of_order_are_refused() -> None:
-    board = Board("shop-service", "Service", "", (Row(Heading.ERRORS, ()), Row(Heading.RATE, ())))
+    board = Board("shop-service", "Service", "", (PanelRow(Heading.ERRORS, ()), PanelRow(Heading.RATE, ())))
     with pytest.raises(ValueError, match="not in order"):
         assemble(board)
 
@@ -130,4 +130,4 @@ def test_rows_out_of_order_are_refused() -> None:
 def test_a_panel_whose_id_belongs_to_another_row_is_refused() -> None:
     panel = next(row for row in BOARDS[1].rows if row.heading is Heading.RATE).panels[0]
     with pytest.raises(ValueError, match="row's number"):
-        assemble(Board("shop-service", "Service", "", (Row(Heading.ERRORS, (panel,)),)))
+        assemble(Board("shop-service", "Service", "", (PanelRow(Heading.ERRORS, (panel,)),)))

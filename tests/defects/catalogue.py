@@ -14,7 +14,7 @@ from services.infra.admission import Priority
 from services.infra.cache import Cache
 from services.infra.idempotency import first_form
 from services.infra.messaging.consumer import Consumer, Cursor
-from services.infra.messaging.message import Delivery
+from services.infra.messaging.message import ReceivedMessage
 from services.infra.messaging.outbox import Outbox, Stored
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database, Transaction
@@ -136,7 +136,7 @@ def acknowledged_before_the_effect(patch: pytest.MonkeyPatch) -> None:
     """The consumer's place is saved first, and the effect follows in a transaction of its own."""
     transaction = Database.transaction
 
-    async def naive(self: Consumer, cursor: Cursor, deliveries: Sequence[Delivery]) -> None:
+    async def naive(self: Consumer, cursor: Cursor, deliveries: Sequence[ReceivedMessage]) -> None:
         async with transaction(self._database, "acknowledge") as first:
             if not await self._move(first, cursor, deliveries[-1].position):
                 return

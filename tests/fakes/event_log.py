@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from services.infra.messaging.log import Fenced, Replaced
-from services.infra.messaging.message import Batch, Delivery, LogState, Message, without_repeats
+from services.infra.messaging.message import Batch, LogState, Message, ReceivedMessage, without_repeats
 
 
 class MemoryLog:
@@ -32,7 +32,7 @@ class MemoryLog:
     async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
         """Return what comes after a position."""
         some = self.messages[after : after + limit]
-        deliveries = tuple(Delivery(after + step, message) for step, message in enumerate(some, start=1))
+        deliveries = tuple(ReceivedMessage(after + step, message) for step, message in enumerate(some, start=1))
         return Batch(await self.state(), deliveries)
 
     async def state(self) -> LogState:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.kernel.errors import RequestIdReused
 from services.order.api import CancelOrder, OrderNotFound, PlaceOrder, VersionConflict
-from services.order.domain.events import Recorded
+from services.order.domain.events import RecordedEvent
 from services.order.domain.order import Change, Order, fold
 
 
@@ -13,7 +13,7 @@ class FakeOrders:
     """Keeps the history of each order and what each request id was first used for."""
 
     def __init__(self) -> None:
-        self.histories: dict[UUID, list[Recorded]] = defaultdict(list)
+        self.histories: dict[UUID, list[RecordedEvent]] = defaultdict(list)
         self._commands: dict[tuple[UUID, str], tuple[PlaceOrder | CancelOrder, UUID]] = {}
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
@@ -52,7 +52,7 @@ class FakeOrders:
         order, history = change.order, self.histories[change.order.order_id]
         if order.version != len(history) + 1:
             raise VersionConflict(order.order_id)
-        history.append(Recorded(order.version, change.event, order.update_time))
+        history.append(RecordedEvent(order.version, change.event, order.update_time))
 
     def fold(self, order_id: UUID) -> Order:
         """Return the order that its events make."""

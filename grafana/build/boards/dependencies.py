@@ -1,6 +1,6 @@
 """What does the shop wait for? The services it calls, its pools, PostgreSQL, its caches."""
 
-from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.caches import CACHE_ERRORS, CACHE_RATE, CACHE_SATURATION
 from grafana.build.panels.calls import CALL_DURATION, CALL_ERRORS, CALL_RATE
 from grafana.build.panels.guards import GUARD_ERRORS, GUARD_SATURATION
@@ -27,14 +27,14 @@ BOARD = Board(
     "Dependencies",
     "What does the shop wait for: another service, a connection, PostgreSQL, or what is not in a cache?",
     (
-        Row(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE)),
-        Row(
+        PanelRow(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE)),
+        PanelRow(
             Heading.ERRORS,
             ERRORS,
         ),
-        Row(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
-        Row(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION, *CACHE_SATURATION)),
-        Row(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
+        PanelRow(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
+        PanelRow(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION, *CACHE_SATURATION)),
+        PanelRow(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
         signals(SLOW),
     ),
 )

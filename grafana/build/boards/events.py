@@ -1,6 +1,6 @@
 """Do events and orders come to their end? Outbox, relay, log and consumers; sagas, reservations, notifications."""
 
-from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.signals import signals, traces
 from grafana.build.panels.streams import (
     FRESHNESS,
@@ -23,12 +23,12 @@ BOARD = Board(
     "Events",
     "Do events have their effect, and do orders come to their end?",
     (
-        Row(Heading.SLO, FRESHNESS),
-        Row(Heading.RATE, (*STREAM_RATE, *WORK_RATE)),
-        Row(Heading.ERRORS, (*STREAM_ERRORS, *WORK_ERRORS)),
-        Row(Heading.DURATION, (*STREAM_DURATION, *WORK_DURATION)),
-        Row(Heading.SATURATION, (*STREAM_SATURATION, *WORK_SATURATION)),
-        Row(Heading.RESOURCES, STREAM_RESOURCES),
+        PanelRow(Heading.SLO, FRESHNESS),
+        PanelRow(Heading.RATE, (*STREAM_RATE, *WORK_RATE)),
+        PanelRow(Heading.ERRORS, (*STREAM_ERRORS, *WORK_ERRORS)),
+        PanelRow(Heading.DURATION, (*STREAM_DURATION, *WORK_DURATION)),
+        PanelRow(Heading.SATURATION, (*STREAM_SATURATION, *WORK_SATURATION)),
+        PanelRow(Heading.RESOURCES, STREAM_RESOURCES),
         signals(CONSUMED),
     ),
 )

@@ -1,6 +1,6 @@
 """Is the shop well, as its customers see it? Objectives and budgets, then the edge's rate, errors and duration."""
 
-from grafana.build.lib.panel import Board, Heading, Kind, Limit, Panel, Query, Row, Words
+from grafana.build.lib.panel import Board, Heading, Limit, Panel, PanelKind, PanelRow, Query, Words
 from grafana.build.lib.promql import bound, chosen, highest, per_second, quantile, series, share, total
 from grafana.build.lib.quantiles import FRACTIONS
 from grafana.build.panels.signals import signals, traces
@@ -89,7 +89,7 @@ ERRORS = (
             "the dashboard_url and the runbook_url of the alert.",
         ),
         (Query('sum by (alertname, severity) (ALERTS{alertname=~"Shop.*", alertstate="firing"})'),),
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
     ),
 )
 DURATION = (
@@ -230,7 +230,7 @@ GRAPH = Panel(
         "Dependencies for an arrow that is busier than it should be.",
     ),
     (),
-    kind=Kind.GRAPH,
+    kind=PanelKind.GRAPH,
     width=12,
     opens="shop-dependencies",
 )
@@ -243,11 +243,11 @@ BOARD = Board(
     "Is the shop well, as its customers see it?",
     (
         slo_row(),
-        Row(Heading.RATE, RATE),
-        Row(Heading.ERRORS, ERRORS),
-        Row(Heading.DURATION, DURATION),
-        Row(Heading.SATURATION, SATURATION),
-        Row(Heading.RESOURCES, RESOURCES),
+        PanelRow(Heading.RATE, RATE),
+        PanelRow(Heading.ERRORS, ERRORS),
+        PanelRow(Heading.DURATION, DURATION),
+        PanelRow(Heading.SATURATION, SATURATION),
+        PanelRow(Heading.RESOURCES, RESOURCES),
         signals(FAILED, GRAPH, CALLS),
     ),
 )

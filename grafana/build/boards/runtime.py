@@ -1,6 +1,6 @@
 """Is the process itself the bottleneck? Processor, run queue, memory, event loop, collections, files, spans."""
 
-from grafana.build.lib.panel import Board, Heading, Row
+from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.process import PROCESS_DURATION, PROCESS_RATE, PROCESS_RESOURCES, PROCESS_SATURATION
 from grafana.build.panels.signals import signals, traces
 from grafana.build.panels.stack import STACK_ERRORS, STACK_RATE
@@ -13,11 +13,11 @@ BOARD = Board(
     "Runtime",
     "Is the process itself the bottleneck, and does its telemetry arrive?",
     (
-        Row(Heading.RATE, (*PROCESS_RATE, *STACK_RATE)),
-        Row(Heading.ERRORS, STACK_ERRORS),
-        Row(Heading.DURATION, PROCESS_DURATION),
-        Row(Heading.SATURATION, PROCESS_SATURATION),
-        Row(Heading.RESOURCES, PROCESS_RESOURCES),
+        PanelRow(Heading.RATE, (*PROCESS_RATE, *STACK_RATE)),
+        PanelRow(Heading.ERRORS, STACK_ERRORS),
+        PanelRow(Heading.DURATION, PROCESS_DURATION),
+        PanelRow(Heading.SATURATION, PROCESS_SATURATION),
+        PanelRow(Heading.RESOURCES, PROCESS_RESOURCES),
         signals(NEWEST),
     ),
 )

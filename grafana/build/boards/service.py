@@ -1,6 +1,6 @@
 """Dashboard of one process: rate, errors and duration of its use cases, RPCs and HTTP requests, by `$job`."""
 
-from grafana.build.lib.panel import Board, Heading, Panel, Query, Row, Words
+from grafana.build.lib.panel import Board, Heading, Panel, PanelRow, Query, Words
 from grafana.build.lib.promql import chosen, per_second, share, total
 from grafana.build.lib.quantiles import p95, percentiles
 from grafana.build.panels.signals import signals, traces
@@ -243,10 +243,10 @@ BOARD = Board(
     "Service",
     "How is one process doing? Choose it above.",
     (
-        Row(Heading.RATE, RATE),
-        Row(Heading.ERRORS, ERRORS),
-        Row(Heading.DURATION, DURATION),
-        Row(Heading.SATURATION, SATURATION),
+        PanelRow(Heading.RATE, RATE),
+        PanelRow(Heading.ERRORS, ERRORS),
+        PanelRow(Heading.DURATION, DURATION),
+        PanelRow(Heading.SATURATION, SATURATION),
         signals(NEWEST, only_problems=False),
     ),
 )

@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.build.lib.datasource import JAEGER, LOKI, PROMETHEUS
 from grafana.build.lib.jaeger import JaegerQuery
-from grafana.build.lib.panel import Kind, Limit, Panel
+from grafana.build.lib.panel import Limit, Panel, PanelKind
 
 GRAPH_HEIGHT, NUMBER_HEIGHT, LIST_HEIGHT = 8, 5, 10
 KEEP_CHOICES = "${__url_time_range}&${__all_variables}"
@@ -108,11 +108,11 @@ def _name(place: int) -> str:
     return chr(ord("A") + place)
 
 
-BUILDERS: dict[Kind, Callable[[Panel], PanelBuilder]] = {
-    Kind.LINES: _lines,
-    Kind.NUMBER: _number,
-    Kind.TABLE: _table,
-    Kind.LOGS: _logs,
-    Kind.TRACES: _traces,
-    Kind.GRAPH: _graph,
+BUILDERS: dict[PanelKind, Callable[[Panel], PanelBuilder]] = {
+    PanelKind.LINES: _lines,
+    PanelKind.NUMBER: _number,
+    PanelKind.TABLE: _table,
+    PanelKind.LOGS: _logs,
+    PanelKind.TRACES: _traces,
+    PanelKind.GRAPH: _graph,
 }

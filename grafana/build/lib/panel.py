@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class PanelKind(StrEnum):
     """How a panel is drawn."""
 
     LINES = "timeseries"
@@ -59,7 +59,7 @@ class Panel:
     unit: str
     words: Words
     queries: tuple[Query, ...]
-    kind: Kind = Kind.LINES
+    kind: PanelKind = PanelKind.LINES
     limits: tuple[Limit, ...] = ()
     width: int = 8
     opens: str = ""
@@ -67,7 +67,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PanelRow:
     """Panels under one of the seven headings."""
 
     heading: "Heading"
@@ -98,4 +98,4 @@ class Board:
     uid: str
     title: str
     description: str
-    rows: tuple[Row, ...] = field(default=())
+    rows: tuple[PanelRow, ...] = field(default=())

@@ -4,7 +4,7 @@ The series come from postgres_exporter with `--extend.query-path` of grafana/pos
 that is a member of pg_monitor, in a database with the extension pg_stat_statements.
 """
 
-from grafana.build.lib.panel import Kind, Panel, Query, Words
+from grafana.build.lib.panel import Panel, PanelKind, Query, Words
 from grafana.build.lib.promql import grown, highest, per_second, total
 
 STATEMENT = ("datname", "query")
@@ -56,7 +56,7 @@ POSTGRES_DURATION = (
             Query(f"topk(10, {per_second('postgres_statements_seconds_total', *STATEMENT)})"),
             Query(f"topk(10, {per_second('postgres_statements_calls_total', *STATEMENT)})"),
         ),
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
     ),
 )
 POSTGRES_SATURATION = (

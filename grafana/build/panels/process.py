@@ -1,6 +1,6 @@
 """Is a process out of something? Utilisation and saturation of its processor, event loop, memory and files."""
 
-from grafana.build.lib.panel import Kind, Limit, Panel, Query, Words
+from grafana.build.lib.panel import Limit, Panel, PanelKind, Query, Words
 from grafana.build.lib.promql import bound, chosen, highest, per_second, share, total
 from grafana.build.lib.quantiles import p95, percentiles
 from observability.prometheus.build import thresholds
@@ -151,7 +151,7 @@ PROCESS_RESOURCES = (
             "the last log lines before its start.",
         ),
         (Query(f"time() - {highest(chosen('process_start_time_seconds'), *PROCESS)}", LEGEND),),
-        kind=Kind.NUMBER,
+        kind=PanelKind.NUMBER,
         width=6,
     ),
 )

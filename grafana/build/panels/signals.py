@@ -1,11 +1,11 @@
 """How does a reader get from a figure to single requests? The log and trace panels that end every dashboard."""
 
-from grafana.build.lib.panel import Heading, Kind, Panel, Query, Row, Words
+from grafana.build.lib.panel import Heading, Panel, PanelKind, PanelRow, Query, Words
 
 OURS = '{service_name=~"$job"} | json'
 
 
-def signals(*more: Panel, only_problems: bool = True) -> Row:
+def signals(*more: Panel, only_problems: bool = True) -> PanelRow:
     """Return the last row: the logs of the chosen processes, then what else the dashboard shows of traces."""
     problems = " | level=~`warning|error|critical`" if only_problems else ""
     number = Heading.SIGNALS.number * 10
@@ -19,11 +19,11 @@ def signals(*more: Panel, only_problems: bool = True) -> Row:
             "the trace of a line, by the link on its trace_id.",
         ),
         (Query(OURS + problems),),
-        kind=Kind.LOGS,
+        kind=PanelKind.LOGS,
         width=12 if more else 24,
         opens="" if more else "shop-overview",
     )
-    return Row(Heading.SIGNALS, (logs, *more))
+    return PanelRow(Heading.SIGNALS, (logs, *more))
 
 
 def traces(number: int, title: str, service: str, *, tags: str = "", then: str) -> Panel:
@@ -38,6 +38,6 @@ def traces(number: int, title: str, service: str, *, tags: str = "", then: str) 
             then,
         ),
         (Query(service, tags=tags),),
-        kind=Kind.TRACES,
+        kind=PanelKind.TRACES,
         width=12,
     )

@@ -1,6 +1,6 @@
 """Do customers get what was promised? For each objective its budget, its ratio and how fast the budget burns."""
 
-from grafana.build.lib.panel import Heading, Kind, Limit, Panel, Query, Row, Words
+from grafana.build.lib.panel import Heading, Limit, Panel, PanelKind, PanelRow, Query, Words
 from observability.prometheus.build.objectives import BURNS, OBJECTIVES, Objective
 from observability.prometheus.build.pace import Pace
 
@@ -20,14 +20,14 @@ OPENS = {
 }
 
 
-def slo_row() -> Row:
+def slo_row() -> PanelRow:
     """Return the row of all objectives: what is left, what is now, and the burn that the alerts watch."""
     first = Heading.SLO.number * 10 + 1
     objectives = list(enumerate(OBJECTIVES))
     left = [_budget_left(first + 3 + place, objective) for place, objective in objectives]
     now = [_good_now(first + 6 + place, objective) for place, objective in objectives]
     burn = [_burn(first + place, objective) for place, objective in objectives]
-    return Row(Heading.SLO, (*left, *now, *burn))
+    return PanelRow(Heading.SLO, (*left, *now, *burn))
 
 
 def _budget_left(number: int, objective: Objective) -> Panel:
@@ -42,7 +42,7 @@ def _budget_left(number: int, objective: Objective) -> Panel:
             "the burn of the same objective below: it says since when and how fast.",
         ),
         (Query(expression, "left"),),
-        kind=Kind.NUMBER,
+        kind=PanelKind.NUMBER,
         limits=(Limit(0, critical=True, bad_below=True),),
         opens=OPENS[objective.name],
     )
@@ -59,7 +59,7 @@ def _good_now(number: int, objective: Objective) -> Panel:
             f"{OPENS[objective.name]}, which explains this objective.",
         ),
         (Query(f"1 - {objective.recorded(SHORTEST)}", "good"),),
-        kind=Kind.NUMBER,
+        kind=PanelKind.NUMBER,
         limits=(Limit(objective.target, bad_below=True),),
         opens=OPENS[objective.name],
     )

@@ -9,7 +9,7 @@ import asyncpg
 
 from observability.alert_drill.fault_context import Begin, FaultContext
 from observability.alert_drill.faults.traffic import as_customer
-from observability.load.stock_plan import Delivery
+from observability.load.stock_plan import PlannedDelivery
 from observability.load.stocking import stock_shop
 from services.local.servers.ports import local_address
 
@@ -121,7 +121,7 @@ async def one_order_stuck(scene: FaultContext) -> AsyncIterator[None]:
     """The row of one SKU stays locked, and somebody has ordered it; all others are served."""
     ports, customer = scene.group.ports, str(uuid.uuid4())
     inventory = str(local_address(ports.inventory_grpc))
-    await stock_shop(inventory, [Delivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
+    await stock_shop(inventory, [PlannedDelivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
     async with scene.administering("inventory") as connection, connection.transaction():
         await connection.execute("SELECT FROM items WHERE sku = $1 FOR UPDATE", LOCKED_SKU)
         async with as_customer(scene, customer) as session:

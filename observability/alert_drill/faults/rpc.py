@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from observability.alert_drill.fault_context import FaultContext
-from observability.network.proxy import Delay, Fault, Proxy
+from observability.network.proxy import Delay, Impairment, Proxy
 from observability.testbed.background_task import background_task
 from services.local.servers.ports import local_address
 
@@ -21,7 +21,7 @@ async def connections_cut(scene: FaultContext) -> AsyncIterator[None]:
     async def cut(proxy: Proxy) -> None:
         while True:
             await asyncio.sleep(CUT_EVERY_SECONDS)
-            with proxy.suffering(Fault.RESET):
+            with proxy.suffering(Impairment.RESET):
                 pass
 
     async with (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.critical_path import Segment, Where
+from observability.analysis.critical_path import PathSegment, Where
 from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.detectors.process_stalls import Stretch, still_stretches
 from observability.analysis.observation import Observation, TimedScrape
@@ -175,7 +175,7 @@ class _Stalls:
         self._ends = [stretch.end for stretch in self._stretches]
         self._usual_seconds = usual_seconds
 
-    def lost_seconds(self, segment: Segment, unhindered_seconds: float) -> float:
+    def lost_seconds(self, segment: PathSegment, unhindered_seconds: float) -> float:
         """Give what a segment of a path lost to them: never more than it took longer than if nothing hinders it."""
         lost = 0.0
         for number in range(bisect_right(self._ends, segment.start_nanoseconds), len(self._stretches)):
@@ -186,7 +186,7 @@ class _Stalls:
         return min(lost, max(0.0, segment.duration_nanoseconds / _NANOSECONDS - unhindered_seconds))
 
 
-def _needs(segment: Segment, service: str) -> bool:
+def _needs(segment: PathSegment, service: str) -> bool:
     """Say whether the event loop of a service must run for a segment to end: in its spans, and on the way to them."""
     if segment.node.span.service == service:
         return True
@@ -194,7 +194,7 @@ def _needs(segment: Segment, service: str) -> bool:
     return segment.where is not Where.SELF and any(span.service == service for span in called)
 
 
-def _unhindered(service: str, requests: Sequence[Request]) -> Callable[[Segment], float]:
+def _unhindered(service: str, requests: Sequence[Request]) -> Callable[[PathSegment], float]:
     """Give what tells how many seconds a segment takes that nothing hinders: the fastest tenth of those like it."""
     taken: dict[tuple[str, str, Where], list[float]] = defaultdict(list)
     for segment in (each for request in requests for each in request.path if _needs(each, service)):
@@ -203,5 +203,5 @@ def _unhindered(service: str, requests: Sequence[Request]) -> Callable[[Segment]
     return lambda segment: fastest[_kind(segment)]
 
 
-def _kind(segment: Segment) -> tuple[str, str, Where]:
+def _kind(segment: PathSegment) -> tuple[str, str, Where]:
     return segment.node.span.service, segment.node.span.name, segment.where

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.critical_path import Segment
+from observability.analysis.critical_path import PathSegment
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import CacheUse, Observation
 from observability.analysis.requests import Request, is_database_call, longest, seconds, summary_of
@@ -122,7 +122,7 @@ def _add_what_followed(asked: _Asked, number: int, request: Request, parent: Nod
             to[number] += left
 
 
-def _seconds_after(segment: Segment, nanoseconds: int) -> float:
+def _seconds_after(segment: PathSegment, nanoseconds: int) -> float:
     return max(0, segment.end_nanoseconds - max(segment.start_nanoseconds, nanoseconds)) / _NANOSECONDS
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from observability.analysis.clock_skew import repair
-from observability.analysis.critical_path import Segment, Where, critical_path
+from observability.analysis.critical_path import PathSegment, Where, critical_path
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
 from observability.analysis.spans import SpanKind
@@ -27,13 +27,13 @@ class Stretch:
         """How long it is."""
         return (self.end - self.start) / _NANOSECONDS
 
-    def overlap_seconds(self, segment: Segment) -> float:
+    def overlap_seconds(self, segment: PathSegment) -> float:
         """How much of it a segment of a path covers."""
         common = min(self.end, segment.end_nanoseconds) - max(self.start, segment.start_nanoseconds)
         return max(0, common) / _NANOSECONDS
 
 
-def is_own(segment: Segment) -> bool:
+def is_own(segment: PathSegment) -> bool:
     """Say whether a segment is the code of a service, which waited for nothing that anybody recorded."""
     return segment.where is Where.SELF and segment.node.span.kind is not SpanKind.CLIENT
 
@@ -52,7 +52,7 @@ def still_stretches(observation: Observation, requests: Sequence[Request]) -> di
     return {service: list(_cut(_joined(stretches), signs[service])) for service, stretches in own.items()}
 
 
-def _paths(observation: Observation, requests: Sequence[Request]) -> Iterator[tuple[Segment, ...]]:
+def _paths(observation: Observation, requests: Sequence[Request]) -> Iterator[tuple[PathSegment, ...]]:
     """Give the paths of the requests, and of what else a server was asked."""
     known = {request.root.span.trace_id for request in requests}
     yield from (request.path for request in requests)

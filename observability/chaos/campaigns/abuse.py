@@ -27,10 +27,10 @@ from observability.chaos.history import Delivered, History
 from observability.chaos.honest_customers import SKUS, HonestCustomers, HonestOrder, goodput
 from observability.chaos.stallable_log import StallableLog
 from observability.chaos.workload import UNIT_PRICE
-from observability.network.proxy import Delay, Fault, Proxy
+from observability.network.proxy import Delay, Impairment, Proxy
 from observability.testbed.errors import TestbedError
 from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
-from observability.testbed.requests import Line, Place
+from observability.testbed.requests import PlaceRequest, RequestedLine
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.platform.endpoints import Bus
@@ -182,7 +182,7 @@ class AbuseRun:
                 edge=rest, history=self._scene.history, rate_per_second=options.rate_per_second, seed=options.seed
             )
             # The attackers repeat it to get a consistency token of their own.
-            await customers.until_known(Place(KEY, CUSTOMER, (Line(SKUS[0], 1),)))
+            await customers.until_known(PlaceRequest(KEY, CUSTOMER, (RequestedLine(SKUS[0], 1),)))
             async with customers.ordering():
                 await asyncio.sleep(WARM_UP_SECONDS)
                 memory = Memory(self._house)
@@ -224,7 +224,7 @@ class AbuseRun:
                 with self._log.stalled():
                     yield answers
             case "silent_connection":
-                with self._proxy.suffering(Fault.HALF_OPEN):
+                with self._proxy.suffering(Impairment.HALF_OPEN):
                     await asyncio.sleep(HEALED_SECONDS)
                     yield answers
             case "inventory_unavailable":

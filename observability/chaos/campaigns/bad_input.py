@@ -61,7 +61,7 @@ TEXTS = (
 INTEGERS = (0, 1, 2, -1, 100, 10_000, 10_001, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
 
 
-class Kind(StrEnum):
+class InputKind(StrEnum):
     """What a call sends."""
 
     DESCRIBED = "described"
@@ -70,7 +70,7 @@ class Kind(StrEnum):
     BOMB = "bomb"
 
 
-WEIGHTS = {Kind.DESCRIBED: 84, Kind.RAW: 12, Kind.OVERSIZED: 3, Kind.BOMB: 1}
+WEIGHTS = {InputKind.DESCRIBED: 84, InputKind.RAW: 12, InputKind.OVERSIZED: 3, InputKind.BOMB: 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class BadInputOptions:
 class Case:
     """One call: its path, its bytes, and whether they travel compressed."""
 
-    kind: Kind
+    kind: InputKind
     path: str
     payload: bytes
     compressed: bool = False
@@ -157,13 +157,13 @@ def draw_case(generator: random.Random) -> Case:
     path = f"/{method.containing_service.full_name}/{method.name}"
     (kind,) = generator.choices(tuple(WEIGHTS), weights=tuple(WEIGHTS.values()))
     match kind:
-        case Kind.DESCRIBED:
+        case InputKind.DESCRIBED:
             return Case(kind, path, draw_message(generator, method.input_type).SerializeToString())
-        case Kind.RAW:
+        case InputKind.RAW:
             return Case(kind, path, generator.randbytes(generator.choice((0, 1, 7, 200, 5_000))))
-        case Kind.OVERSIZED:
+        case InputKind.OVERSIZED:
             return Case(kind, path, b"\x0a" * generator.randint(*OVERSIZED_BYTES))
-        case Kind.BOMB:
+        case InputKind.BOMB:
             return Case(kind, path, bytes(BOMB_BYTES), compressed=True)
 
 

@@ -18,7 +18,7 @@ from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import wait_for_quiet
 from observability.testbed.api_clients import Edge
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
-from observability.testbed.requests import Cancel, Line, Place
+from observability.testbed.requests import CancelRequest, PlaceRequest, RequestedLine
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.platform.endpoints import Bus
@@ -88,18 +88,18 @@ async def _ask(scene: CampaignContext) -> None:
 
         async def customer(number: int) -> None:
             customer_id = str(UUID(int=number % 7 + 1, version=4))
-            place = Place(f"place-{number}", customer_id, (Line(SKU, number % 3 + 1),))
+            place = PlaceRequest(f"place-{number}", customer_id, (RequestedLine(SKU, number % 3 + 1),))
             async with limit:
                 order_id, _ = await asyncio.gather(_send(scene, rest, place), _send(scene, grpc, place))
                 await _send(scene, rest, place)
                 if number % 3 == 0:
-                    cancel = Cancel(f"cancel-{number}", customer_id, order_id)
+                    cancel = CancelRequest(f"cancel-{number}", customer_id, order_id)
                     await asyncio.gather(_send(scene, rest, cancel), _send(scene, grpc, cancel))
 
         await asyncio.gather(*(customer(number) for number in range(ORDERS)))
 
 
-async def _send(scene: CampaignContext, edge: Edge, request: Place | Cancel) -> str:
+async def _send(scene: CampaignContext, edge: Edge, request: PlaceRequest | CancelRequest) -> str:
     """Send until the outcome is known; return the order's id."""
     while True:
         sent_seconds = scene.history.seconds()

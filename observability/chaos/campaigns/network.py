@@ -17,7 +17,7 @@ from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.chaos.workload import Traffic, TrafficOptions
-from observability.network.proxy import Delay, Fault, Proxy, rerouted
+from observability.network.proxy import Delay, Impairment, Proxy, rerouted
 from observability.testbed.api_clients import ATTEMPT_SECONDS, Edge, open_edges
 from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import EdgeName
@@ -39,7 +39,7 @@ class NetworkOptions:
 
     bus: Bus
     seed: int
-    faults: Sequence[Fault] = tuple(Fault)
+    faults: Sequence[Impairment] = tuple(Impairment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
         return await scene.conclude()
 
 
-async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], fault: Fault) -> dict[str, Any]:
+async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], fault: Impairment) -> dict[str, Any]:
     """Let an edge suffer a fault, then rest; return how long the slowest answer took by way of asking."""
     scene.say(f"{edge}: {fault}")
     began = scene.history.seconds()
@@ -103,7 +103,7 @@ async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], f
 
 
 @contextmanager
-def _all_suffering(proxies: Sequence[Proxy], fault: Fault) -> Iterator[None]:
+def _all_suffering(proxies: Sequence[Proxy], fault: Impairment) -> Iterator[None]:
     with ExitStack() as stack:
         for proxy in proxies:
             stack.enter_context(proxy.suffering(fault))

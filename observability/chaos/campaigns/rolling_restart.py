@@ -24,7 +24,7 @@ from observability.chaos.workload import UNIT_PRICE
 from observability.load.orders import stream
 from observability.testbed.api_clients import Edge, RestEdge
 from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
-from observability.testbed.requests import Answer, Line, Place, Read
+from observability.testbed.requests import PlaceRequest, ReadRequest, RequestedLine, Response
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.platform.endpoints import Bus
@@ -58,7 +58,7 @@ class Balancer:
     turn: int = 0
     sent_again: int = 0
 
-    async def ask(self, request: Place | Read) -> Answer:
+    async def ask(self, request: PlaceRequest | ReadRequest) -> Response:
         """Send a request."""
         self.turn += 1
         first, other = self.edges[self.turn % 2], self.edges[(self.turn + 1) % 2]
@@ -138,9 +138,11 @@ async def _customer(
     while not ended.is_set():
         count += 1
         if last and generator.random() < READ_SHARE:
-            request: Place | Read = Read(f"read-{number}-{count}", customer_id, last)
+            request: PlaceRequest | ReadRequest = ReadRequest(f"read-{number}-{count}", customer_id, last)
         else:
-            request = Place(f"rolling-{number}-{count}", customer_id, (Line(generator.choice(SKUS), 1),))
+            request = PlaceRequest(
+                f"rolling-{number}-{count}", customer_id, (RequestedLine(generator.choice(SKUS), 1),)
+            )
         sent_seconds = scene.history.seconds()
         answer = await balancer.ask(request)
         scene.history.record(request, balancer.edges[0].name, sent_seconds, answer)

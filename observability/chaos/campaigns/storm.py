@@ -20,7 +20,7 @@ from observability.invariants.quiescence import wait_for_quiet
 from observability.load.orders import stream
 from observability.testbed.api_clients import Edge
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
-from observability.testbed.requests import KeptOrder, Line, Place
+from observability.testbed.requests import KeptOrder, PlaceRequest, RequestedLine
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.platform.endpoints import Bus, Mode
@@ -61,7 +61,11 @@ async def _storm(scene: CampaignContext, edges: Sequence[Edge], seed: int, numbe
     await _deliver(scene, sku)
     generator = stream(seed, f"storm {number}")
     wishes = [
-        Place(f"storm-{number}-{place}", str(UUID(int=place + 1, version=4)), (Line(sku, generator.randint(1, most)),))
+        PlaceRequest(
+            f"storm-{number}-{place}",
+            str(UUID(int=place + 1, version=4)),
+            (RequestedLine(sku, generator.randint(1, most)),),
+        )
         for place in range(ORDERS)
     ]
     await asyncio.gather(*(_place(scene, edges[place % 2], wish) for place, wish in enumerate(wishes)))
@@ -115,7 +119,7 @@ async def _deliver(scene: CampaignContext, sku: str) -> None:
             await stock.restock(command)
 
 
-async def _place(scene: CampaignContext, edge: Edge, wish: Place) -> None:
+async def _place(scene: CampaignContext, edge: Edge, wish: PlaceRequest) -> None:
     """Place one order, and repeat it under its id until its outcome is known."""
     pauses = stream(0, wish.request_id)
     for _ in range(ATTEMPTS):

@@ -35,7 +35,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedTrial:
     """A trial that ran to its end."""
 
     experiment: str
@@ -112,7 +112,7 @@ def significant(scores: Sequence[Score]) -> int:
     return sum(is_significant(score.ratio_p95) for score in scores)
 
 
-def prediction_sentences(trials: Sequence[Finished]) -> Iterator[str]:
+def prediction_sentences(trials: Sequence[FinishedTrial]) -> Iterator[str]:
     """Say how far off the predictions of fixes were, beside those of two predictors that know nothing.
 
     Only what was rightly named counts: what is predicted of another class is no prediction of this fix.
@@ -148,11 +148,11 @@ def results_in_words(results: Iterable[ForecastResult]) -> str:
     )
 
 
-def _has_queue(trial: Finished) -> bool:
+def _has_queue(trial: FinishedTrial) -> bool:
     return trial.verdict.prediction is not None and trial.verdict.prediction.predictor.startswith(QUEUEING)
 
 
-def _forecasts(trials: Iterator[Finished]) -> list[Forecast]:
+def _forecasts(trials: Iterator[FinishedTrial]) -> list[Forecast]:
     return [forecast for trial in trials for forecast in trial.score.forecasts]
 
 
@@ -160,7 +160,7 @@ def _median_error(forecasts: Sequence[Forecast]) -> float:
     return median(abs(each.error) for each in forecasts)
 
 
-def _errors_if_healthy(fixes: Sequence[Finished], trials: Sequence[Finished]) -> Iterator[float]:
+def _errors_if_healthy(fixes: Sequence[FinishedTrial], trials: Sequence[FinishedTrial]) -> Iterator[float]:
     healthy: Mapping[str, Forecast] = {
         forecast.quantile: forecast
         for trial in trials

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from observability.experiments.experiment import Experiment, Kind, Metric, Setting, Truth
+from observability.experiments.experiment import Experiment, ExperimentKind, Metric, Setting, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a trial's folder says of its experiment, so that it can be read without the experiment's code."""
 
-    kind: Kind
+    kind: ExperimentKind
     hypothesis: str
     fix: str
     symptoms: tuple[str, ...]

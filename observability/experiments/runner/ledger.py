@@ -14,7 +14,7 @@ CUT_OFF = "cut off"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LedgerEntry:
     """A trial's beginning, or its end: `outcome` is empty at the beginning. `at` is in UTC."""
 
     at: str
@@ -33,38 +33,38 @@ class Ledger:
     def write(self, experiment: str, seed: int, folder: Path, outcome: str = "") -> None:
         """Write down that a trial begins, or how it ended. Raises OSError."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        run = Run(at, experiment, seed, folder.name, outcome)
+        run = LedgerEntry(at, experiment, seed, folder.name, outcome)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
             file.write(orjson.dumps(asdict(run), option=orjson.OPT_APPEND_NEWLINE))
 
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[LedgerEntry, ...]:
         """Return every run with its outcome, by its beginning; one without an end was cut off. Raises TrialError."""
         return tuple(_paired(self._read()))
 
-    def _read(self) -> list[Run]:
+    def _read(self) -> list[LedgerEntry]:
         try:
             # What follows the last end of a line was cut off while it was written.
-            return [Run(**orjson.loads(line)) for line in self._path.read_bytes().split(b"\n")[:-1]]
+            return [LedgerEntry(**orjson.loads(line)) for line in self._path.read_bytes().split(b"\n")[:-1]]
         except FileNotFoundError:
             return []
         except (OSError, TypeError, ValueError) as error:
             raise TrialError(f"{self._path} is no list of runs ({error}): move it away") from error
 
 
-def _paired(lines: list[Run]) -> Iterator[Run]:
+def _paired(lines: list[LedgerEntry]) -> Iterator[LedgerEntry]:
     """Put each end to the beginning before it in the same folder."""
-    begun: dict[str, Run] = {}
-    found: list[Run] = []
+    begun: dict[str, LedgerEntry] = {}
+    found: list[LedgerEntry] = []
     for line in lines:
         if not line.outcome:
             found += [_cut_off(begun.pop(line.folder))] if line.folder in begun else []
             begun[line.folder] = line
         elif line.folder in begun:
             start = begun.pop(line.folder)
-            found.append(Run(start.at, start.experiment, start.seed, start.folder, line.outcome))
+            found.append(LedgerEntry(start.at, start.experiment, start.seed, start.folder, line.outcome))
     yield from sorted([*found, *map(_cut_off, begun.values())], key=lambda run: run.at)
 
 
-def _cut_off(run: Run) -> Run:
-    return Run(run.at, run.experiment, run.seed, run.folder, CUT_OFF)
+def _cut_off(run: LedgerEntry) -> LedgerEntry:
+    return LedgerEntry(run.at, run.experiment, run.seed, run.folder, CUT_OFF)

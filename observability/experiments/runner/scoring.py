@@ -7,7 +7,7 @@ from observability.analysis.comparison import Estimate, Pair, Ratio, compare, is
 from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.quantiles import fewest_for
 from observability.analysis.whatif import QUANTILES
-from observability.experiments.experiment import Experiment, Kind, Metric, Truth
+from observability.experiments.experiment import Experiment, ExperimentKind, Metric, Truth
 from observability.experiments.runner.artifacts import BlockRecord, Side
 from observability.experiments.runner.forecast import ForecastResult, result_of, times, widened
 from observability.experiments.runner.goodput import LEAST_IMPACT, MeasuredGoodput, goodput_failures, measure_goodput
@@ -83,7 +83,7 @@ def score(
     wrong = why_wrong(truth, verdict)
     goodput = measure_goodput(verdict, blocks) if experiment.metric is Metric.GOODPUT else None
     # What is predicted is what the fix gains, and a wrong optimisation is another.
-    of_latency = experiment.kind is not Kind.WRONG_OPTIMISATION and experiment.metric is Metric.LATENCY
+    of_latency = experiment.kind is not ExperimentKind.WRONG_OPTIMISATION and experiment.metric is Metric.LATENCY
     return Score(
         right=not wrong,
         why_wrong=wrong,
@@ -116,12 +116,12 @@ def why_wrong(truth: Truth | None, verdict: Verdict) -> str:
 def failures(experiment: Experiment, ratio: Ratio, own: float | None) -> list[str]:
     """Say what an experiment owes and did not show."""
     failed = []
-    if experiment.kind is Kind.BOTTLENECK and not 1 / ratio.ratio.high > LEAST_IMPACT:
+    if experiment.kind is ExperimentKind.BOTTLENECK and not 1 / ratio.ratio.high > LEAST_IMPACT:
         low = 1 / ratio.ratio.high
         failed.append(
             f"the bottleneck does not hurt: p95 is worse by a factor of {low:.2f} at least, not {LEAST_IMPACT}"
         )
-    if experiment.kind is Kind.WRONG_OPTIMISATION:
+    if experiment.kind is ExperimentKind.WRONG_OPTIMISATION:
         if own is None or own > HALF:
             failed.append("the optimised component's own time did not fall by half")
         if not is_equivalent(ratio, margin=EQUIVALENCE_MARGIN):

@@ -21,7 +21,7 @@ from observability.experiments.runner.trial import Say, Trial, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesOptions:
+class SuiteOptions:
     """Where the trials of a series lie, by experiment and seed, and how long each takes; `fresh` begins them anew."""
 
     output: Path
@@ -39,10 +39,10 @@ class SeriesOptions:
         return path
 
 
-class Series:
+class Suite:
     """Trials on one stand, whose start costs more than a block."""
 
-    def __init__(self, stand: Testbed, options: SeriesOptions, *, environment: Mapping[str, str], say: Say) -> None:
+    def __init__(self, stand: Testbed, options: SuiteOptions, *, environment: Mapping[str, str], say: Say) -> None:
         self._stand = stand
         self._environment = environment
         self._options = options
@@ -50,14 +50,14 @@ class Series:
 
     @staticmethod
     @asynccontextmanager
-    async def open(options: SeriesOptions, *, say: Say) -> AsyncIterator["Series"]:
+    async def open(options: SuiteOptions, *, say: Say) -> AsyncIterator["Suite"]:
         """Open the stand for the time of a block. Raises TrialError, LocalError, LoadError."""
         folder = options.output / f".stand-{secrets.token_hex(4)}"
         environment = await asyncio.to_thread(describe_machine)
         say("starting PostgreSQL, preparing the services, stocking the shop")
         try:
             async with Testbed.open(folder) as stand:
-                yield Series(stand, options, environment=environment, say=say)
+                yield Suite(stand, options, environment=environment, say=say)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from observability.analysis.diagnosis import Verdict
-from observability.experiments.experiment import Demand, Experiment, Kind, Setting, Variant
+from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Variant
 from observability.experiments.runner.artifacts import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
 from observability.experiments.runner.block import Block, Schedule, run_block
 from observability.experiments.runner.calibration import LEAST_RATE_PER_SECOND, calibrate
@@ -64,7 +64,7 @@ class Trial:
         assert plan is not None, "nothing is diagnosed without a plan"
         blocks, attempts = await self._blocks(plan)
         result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
-        if self.experiment.kind is Kind.MEASUREMENT:
+        if self.experiment.kind is ExperimentKind.MEASUREMENT:
             self._say(measure(blocks).sentence())
         self.folder.write("score.json", result)
         return result

@@ -1,16 +1,16 @@
 """Are calls refused, made again and again, or made for want of a cache? What stands around a call, and what it does."""
 
 from observability.prometheus.build import thresholds
-from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.model import Alert, RuleGroup
 from observability.prometheus.build.pace import Pace
 
 SHARE = "{{ $value | humanizePercentage }}"
 
 
-def call_groups(pace: Pace) -> list[Group]:
+def call_groups(pace: Pace) -> list[RuleGroup]:
     """Return the alerts on guards at work: each keeps a fault small that customers feel nevertheless."""
     rules = [circuit_opened(pace), calls_repeated(pace), calls_throttled(pace), requests_shed(pace), cache_cold(pace)]
-    return [Group("calls", rules)]
+    return [RuleGroup("calls", rules)]
 
 
 def circuit_opened(pace: Pace) -> Alert:

@@ -1,7 +1,7 @@
 """Rules of unfinished work: events, sagas, reservations, notifications, and background workers."""
 
 from observability.prometheus.build import thresholds
-from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.model import Alert, RuleGroup
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.thresholds import Threshold
 
@@ -12,11 +12,11 @@ COUNT = '{{ $value | printf "%.0f" }}'
 WINDOW = "a quarter of an hour"
 
 
-def event_groups(pace: Pace) -> list[Group]:
+def event_groups(pace: Pace) -> list[RuleGroup]:
     """Return the alerts on the way of events, and on what must end."""
     return [
-        Group("events", [outbox_stalled(), relay_leaderless(), consumer_lagging(), dead_letters_parked(pace)]),
-        Group(
+        RuleGroup("events", [outbox_stalled(), relay_leaderless(), consumer_lagging(), dead_letters_parked(pace)]),
+        RuleGroup(
             "work",
             [
                 saga_stuck(),

@@ -1,14 +1,14 @@
 """Who watches the watch? An alert that always fires, and alerts on scraping, evaluating and telling."""
 
 from observability.prometheus.build import thresholds
-from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.model import Alert, RuleGroup
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.service_rules import NOT_SCRAPED, OUR_JOBS
 
 
-def meta_groups(pace: Pace) -> list[Group]:
+def meta_groups(pace: Pace) -> list[RuleGroup]:
     """Return the alerts on what the other alerts need. Nothing mutes them."""
-    return [Group("meta", [watchdog(), scrape_failing(), rule_evaluation_failing(pace), *telling(pace)])]
+    return [RuleGroup("meta", [watchdog(), scrape_failing(), rule_evaluation_failing(pace), *telling(pace)])]
 
 
 def watchdog() -> Alert:

@@ -67,7 +67,7 @@ Rule = Recording | Alert
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RuleGroup:
     """Rules that are evaluated one after the other; without `interval_seconds` as often as Prometheus does all."""
 
     name: str

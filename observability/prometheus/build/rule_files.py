@@ -7,7 +7,7 @@ from pathlib import Path
 from observability.prometheus.build.call_rules import call_groups
 from observability.prometheus.build.event_rules import event_groups
 from observability.prometheus.build.meta_rules import meta_groups
-from observability.prometheus.build.model import RUNBOOKS, Document, Group
+from observability.prometheus.build.model import RUNBOOKS, Document, RuleGroup
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.saturation_rules import saturation_groups
 from observability.prometheus.build.service_rules import service_groups
@@ -15,7 +15,7 @@ from observability.prometheus.build.slo_rules import slo_groups
 from observability.prometheus.build.telemetry_rules import telemetry_groups
 
 REPOSITORY = Path(__file__).parents[3]
-FILES: dict[str, Callable[[Pace], list[Group]]] = {
+FILES: dict[str, Callable[[Pace], list[RuleGroup]]] = {
     "slo": slo_groups,
     "services": service_groups,
     "saturation": saturation_groups,

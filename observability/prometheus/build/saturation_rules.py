@@ -1,7 +1,7 @@
 """What is full? The pool, the event loop, the processor, the memory."""
 
 from observability.prometheus.build import thresholds
-from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.model import Alert, RuleGroup
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.service_rules import OUR_JOBS
 
@@ -9,11 +9,11 @@ POOL = "{{ $labels.context }} of {{ $labels.job }}, pool {{ $labels.db_client_co
 PROCESS = "{{ $labels.job }} at {{ $labels.instance }}"
 
 
-def saturation_groups(pace: Pace) -> list[Group]:
+def saturation_groups(pace: Pace) -> list[RuleGroup]:
     """Return the alerts on what limits a process. All of them slow the placing of orders."""
     return [
-        Group("pool", [pool_exhausted(pace), pool_waiting(pace)]),
-        Group(
+        RuleGroup("pool", [pool_exhausted(pace), pool_waiting(pace)]),
+        RuleGroup(
             "process",
             [event_loop_lagging(pace), cpu_saturated(pace), run_queue_waiting(pace), memory_high()],
         ),

@@ -1,7 +1,7 @@
 """Is everybody there? A service that does not answer, and one that nobody looks for any more."""
 
 from observability.prometheus.build import thresholds
-from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.model import Alert, RuleGroup
 from observability.prometheus.build.pace import Pace
 
 OUR_JOBS = "order|inventory|notification|monolith"
@@ -9,7 +9,7 @@ NOT_SCRAPED = "{{ $labels.job }} at {{ $labels.instance }} cannot be scraped: it
 CONTEXTS = ("order", "inventory", "notification")
 
 
-def service_groups(_pace: Pace) -> list[Group]:
+def service_groups(_pace: Pace) -> list[RuleGroup]:
     """Return the alerts on services down and absent. A page mutes neither: they say where to look."""
     down = Alert(
         name="ShopServiceDown",
@@ -18,7 +18,7 @@ def service_groups(_pace: Pace) -> list[Group]:
         summary="A service does not answer on its admin port.",
         description=NOT_SCRAPED,
     )
-    return [Group("services", [down, *map(absent, CONTEXTS)])]
+    return [RuleGroup("services", [down, *map(absent, CONTEXTS)])]
 
 
 def absent(context: str) -> Alert:

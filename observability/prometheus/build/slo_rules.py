@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from observability.prometheus.build.model import Alert, Group, Recording
+from observability.prometheus.build.model import Alert, Recording, RuleGroup
 from observability.prometheus.build.objectives import (
     BURNS,
     LEAST_TRAFFIC,
@@ -20,14 +20,14 @@ SLOW_INTERVAL_SECONDS = 1 * MINUTE
 NOMINAL = Pace()
 
 
-def slo_groups(pace: Pace) -> list[Group]:
+def slo_groups(pace: Pace) -> list[RuleGroup]:
     """Return the recordings of all windows and the burn alerts."""
     quick = [seconds for seconds in WINDOWS if seconds <= HOUR]
     slow = [seconds for seconds in WINDOWS if seconds > HOUR]
     return [
-        Group("slo-quick", [Recording(STALE, STALE_NOW), *recordings(quick, pace)]),
-        Group("slo-slow", list(recordings(slow, pace)), SLOW_INTERVAL_SECONDS),
-        Group("slo-burn", [burn_alert(objective, burn) for objective in OBJECTIVES for burn in BURNS]),
+        RuleGroup("slo-quick", [Recording(STALE, STALE_NOW), *recordings(quick, pace)]),
+        RuleGroup("slo-slow", list(recordings(slow, pace)), SLOW_INTERVAL_SECONDS),
+        RuleGroup("slo-burn", [burn_alert(objective, burn) for objective in OBJECTIVES for burn in BURNS]),
     ]
 
 

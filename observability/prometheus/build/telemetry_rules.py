@@ -1,18 +1,18 @@
 """Rules of lost telemetry: spans that a process drops or cannot export, and spans that the Collector loses."""
 
 from observability.prometheus.build import thresholds
-from observability.prometheus.build.model import Alert, Group
+from observability.prometheus.build.model import Alert, RuleGroup
 from observability.prometheus.build.pace import Pace
 
 PROCESS = "{{ $labels.job }} at {{ $labels.instance }}"
 A_SECOND = "{{ $value | humanize }} spans a second"
 
 
-def telemetry_groups(pace: Pace) -> list[Group]:
+def telemetry_groups(pace: Pace) -> list[RuleGroup]:
     """Return the alerts on lost spans, on their way out of a process and through the Collector."""
     return [
-        Group("sdk", [spans_dropped(pace), span_export_failing(pace)]),
-        Group(
+        RuleGroup("sdk", [spans_dropped(pace), span_export_failing(pace)]),
+        RuleGroup(
             "collector",
             [
                 collector_lost(

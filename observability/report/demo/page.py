@@ -31,7 +31,7 @@ class DrawnWaterfall:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DemoDrawings:
     """What is drawn of a result, each plot once for a screen and once for a phone."""
 
     distributions: tuple[tuple[str, Distribution], ...]
@@ -92,10 +92,10 @@ def row_colours(rows: Iterable[WaterfallRow]) -> dict[str, str]:
     return {name: _COMPONENT_COLOURS[number % len(_COMPONENT_COLOURS)] for number, name in enumerate(names)}
 
 
-def _draw(result: DemoResult) -> Drawn:
+def _draw(result: DemoResult) -> DemoDrawings:
     frames = (("wide", _WIDE, _WIDE_BINS), ("narrow", _NARROW, _NARROW_BINS))
     seconds = result.duration_seconds
-    return Drawn(
+    return DemoDrawings(
         distributions=tuple((name, draw_distribution(result, frame, bins=bins)) for name, frame, bins in frames),
         timelines=tuple(
             (name, draw_timeline(result.points, frame, duration_seconds=seconds)) for name, frame, _ in frames

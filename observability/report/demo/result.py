@@ -9,7 +9,7 @@ from typing import Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from observability.analysis.waterfall import Segment
+from observability.analysis.waterfall import BarSegment
 
 FORMAT = "plumbline-demo/3"
 
@@ -34,7 +34,7 @@ class Phases:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class OrderFigures:
     """What became of the orders; `expected_rejections` is how many the plan put out of stock.
 
     `counted` says so in words whose parts add up, and `judged` why orders failed, if any did.
@@ -69,7 +69,7 @@ class QuantileFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class SideEffectFigure:
     """How long something took that no customer waited for; `count` is how often it happened."""
 
     name: str
@@ -142,8 +142,8 @@ class WaterfallRow:
     offset_seconds: float
     duration_seconds: float
     self_seconds: float
-    bar: Segment
-    own: tuple[Segment, ...]
+    bar: BarSegment
+    own: tuple[BarSegment, ...]
     span_id: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
 
@@ -163,7 +163,7 @@ class Waterfall:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class IntegrityCheck:
     """Something that must hold of the traces, with the counts in a sentence."""
 
     sentence: str
@@ -171,15 +171,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Integrity:
+class TraceIntegrity:
     """Whether the traces are complete and lead where they should; `traces` counts them by root name."""
 
     spans: int
     traces: dict[str, int]
-    checks: tuple[Check, ...]
+    checks: tuple[IntegrityCheck, ...]
 
     @property
-    def broken(self) -> tuple[Check, ...]:
+    def broken(self) -> tuple[IntegrityCheck, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
 
@@ -203,15 +203,15 @@ class DemoResult:
     seed: int
     environment: dict[str, str]
     phases: Phases
-    orders: Orders
+    orders: OrderFigures
     quantiles: tuple[QuantileFigure, ...]
-    effects: tuple[Effect, ...]
+    effects: tuple[SideEffectFigure, ...]
     points: Points
     invalid_because: tuple[str, ...]
     gates: tuple[GateFigure, ...]
     tables: tuple[RedTable, ...]
     waterfalls: tuple[Waterfall, ...]
-    integrity: Integrity
+    integrity: TraceIntegrity
     experiment: str = ""
     format: str = field(default=FORMAT)
 

@@ -29,7 +29,7 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QuantileLine:
     """A line through one quantile of each window, as an SVG path."""
 
     label: str
@@ -43,7 +43,7 @@ class Timeline:
 
     frame: Frame
     marks: tuple[Marks, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[QuantileLine, ...]
     window_seconds: float
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -58,7 +58,7 @@ def draw_timeline(points: Points, frame: Frame, *, duration_seconds: float) -> T
         frame=frame,
         marks=tuple(Marks(style, _marks(points, style, times, latencies)) for style in styles_of(points.outcome)),
         lines=tuple(
-            Line(label, path, dashed)
+            QuantileLine(label, path, dashed)
             for label, q, dashed in (("median", 0.5, False), ("95th percentile", 0.95, True))
             if (path := _line(points, q, window_seconds, times, latencies))
         ),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from observability.analysis.quantiles import fewest_for
 from observability.load.figures import rounded_down
-from observability.report.demo.result import QUANTILES, DemoResult, Effect, QuantileFigure
+from observability.report.demo.result import QUANTILES, DemoResult, QuantileFigure, SideEffectFigure
 
 
 def milliseconds(seconds: float) -> str:
@@ -33,7 +33,7 @@ def quantile_name(q: float) -> str:
     return f"p{q * 100:g}"
 
 
-def quantiles(effect: Effect) -> str:
+def quantiles(effect: SideEffectFigure) -> str:
     """List the quantiles of an effect, each with its unit."""
     told = ", ".join(f"{quantile_name(figure.q)} {duration(figure.seconds)}" for figure in effect.quantiles)
     return told or "too few for a quantile"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from observability.report.experiment.saturation import Panel
+from observability.report.experiment.saturation import SaturationChart
 from observability.report.plots import Frame, position
 from observability.report.scales import LinearScale, Tick
 
@@ -33,7 +33,7 @@ class Areas:
     y_ticks: tuple[Tick, ...]
 
 
-def draw_areas(panel: Panel, frame: Frame) -> Areas:
+def draw_areas(panel: SaturationChart, frame: Frame) -> Areas:
     """Place areas and ticks, the first series at the bottom."""
     tops: list[list[float]] = [[0.0] * panel.seconds]
     for series in panel.series:

@@ -17,7 +17,7 @@ _GAP_PIXELS = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ForecastRow:
     """One figure: its interval from `low_x` to `high_x` (the same where it has none), and its place."""
 
     kind: str
@@ -35,7 +35,7 @@ class Forecasts:
 
     axis: str
     frame: Frame
-    rows: tuple[Row, ...]
+    rows: tuple[ForecastRow, ...]
     x_ticks: tuple[Tick, ...]
 
 
@@ -57,7 +57,7 @@ def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> 
         quantile = name
         x, low_x, high_x = (scale.at(each * unit) for each in _shown(estimate))
         value = milliseconds(estimate.value) if goodput is None else rate(estimate.value)
-        rows.append(Row(kind, f"{name} {kind}", value, y - _ROW_PIXELS / 2, x, low_x, high_x))
+        rows.append(ForecastRow(kind, f"{name} {kind}", value, y - _ROW_PIXELS / 2, x, low_x, high_x))
     axis = "latency, ms" if goodput is None else "answered rightly in time, orders a second"
     return Forecasts(axis=axis, frame=frame, rows=tuple(rows), x_ticks=tuple(scale.ticks(5)))
 

@@ -11,7 +11,7 @@ from observability.report.experiment.curves import Curves, draw_curves
 from observability.report.experiment.evidence import Evidence, read_evidence
 from observability.report.experiment.forecasts import Forecasts, draw_forecasts
 from observability.report.experiment.path import SlowRequest, slow_request
-from observability.report.experiment.saturation import Panel, saturation
+from observability.report.experiment.saturation import SaturationChart, saturation
 from observability.report.plots import Frame
 
 # Each plot is drawn twice, since text in a drawing that is shrunk onto a phone cannot be read.
@@ -32,12 +32,12 @@ _FORECASTS = {"wide": (920, 150, 70), "narrow": (358, 108, 52)}
 class DrawnPanel:
     """A panel of the saturation, drawn once for a screen and once for a phone."""
 
-    panel: Panel
+    panel: SaturationChart
     drawn: tuple[tuple[str, Areas], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class TrialDrawings:
     """All that is drawn of a trial."""
 
     curves: tuple[tuple[str, Curves], ...]
@@ -64,8 +64,8 @@ def render(evidence: Evidence) -> str:
     )
 
 
-def _draw(evidence: Evidence) -> Drawn:
-    return Drawn(
+def _draw(evidence: Evidence) -> TrialDrawings:
+    return TrialDrawings(
         curves=tuple((name, draw_curves(evidence, _CURVES[name])) for name in _VARIANTS),
         forecasts=tuple(
             (name, draw_forecasts(evidence, width=width, left=left, right=right))

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from observability.analysis.critical_path import Segment as Stretch
+from observability.analysis.critical_path import PathSegment as Stretch
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, requests_of
-from observability.analysis.waterfall import Row, Segment, flatten
+from observability.analysis.waterfall import BarSegment, SpanRow, flatten
 from observability.report.demo.page import row_colours, short_name
 from observability.report.demo.result import WaterfallRow
 from observability.report.scales import LinearScale, Tick
@@ -66,7 +66,7 @@ def _path_by_span(request: Request) -> dict[str, list[Stretch]]:
     return by_span
 
 
-def _row(row: Row, waited_for: list[Stretch], request: Request) -> WaterfallRow:
+def _row(row: SpanRow, waited_for: list[Stretch], request: Request) -> WaterfallRow:
     return WaterfallRow(
         depth=row.depth,
         name=row.span.name,
@@ -106,13 +106,13 @@ def _together(rows: Sequence[WaterfallRow]) -> WaterfallRow:
         name=f"{short_name(first.name)} \N{MULTIPLICATION SIGN} {len(rows)}",
         duration_seconds=sum(row.duration_seconds for row in rows),
         self_seconds=sum(row.self_seconds for row in rows),
-        bar=Segment(first.bar.start, last.bar.start + last.bar.width - first.bar.start),
+        bar=BarSegment(first.bar.start, last.bar.start + last.bar.width - first.bar.start),
         own=tuple(stretch for row in rows for stretch in row.own),
     )
 
 
-def _share(stretch: Stretch, request: Request) -> Segment:
+def _share(stretch: Stretch, request: Request) -> BarSegment:
     """Give a stretch in shares of the request's time."""
     root = request.root.span
     start = (stretch.start_nanoseconds - root.start_nanoseconds) / root.duration_nanoseconds
-    return Segment(start, stretch.duration_nanoseconds / root.duration_nanoseconds)
+    return BarSegment(start, stretch.duration_nanoseconds / root.duration_nanoseconds)

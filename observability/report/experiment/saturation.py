@@ -20,7 +20,7 @@ Readings = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ResourceSeries:
     """One value for each second, on average over it."""
 
     name: str
@@ -33,7 +33,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class SaturationChart:
     """Something that adds up over its series, the one with most first; none where it was not looked at.
 
     Its requests counted from `counted_from` to `counted_until`, in seconds since the first of its values.
@@ -42,7 +42,7 @@ class Panel:
     title: str
     unit: str
     note: str
-    series: tuple[Series, ...]
+    series: tuple[ResourceSeries, ...]
     counted_from: float
     counted_until: float
 
@@ -52,7 +52,7 @@ class Panel:
         return len(self.series[0].values) if self.series else 0
 
 
-def saturation(observation: Observation) -> tuple[Panel, ...]:
+def saturation(observation: Observation) -> tuple[SaturationChart, ...]:
     """Describe the processor, the database's sessions and the pools."""
     edges = _edges(observation)
     counted = _counted(observation, edges)
@@ -76,7 +76,7 @@ def saturation(observation: Observation) -> tuple[Panel, ...]:
             _rises(_pool_readings(observation), edges),
         ),
     )
-    return tuple(Panel(title, unit, note, _fold(series), *counted) for title, unit, note, series in told)
+    return tuple(SaturationChart(title, unit, note, _fold(series), *counted) for title, unit, note, series in told)
 
 
 def _edges(observation: Observation) -> list[float]:
@@ -127,12 +127,12 @@ def _go_on(readings: list[tuple[float, float]], since: float, until: float, rise
     readings.append((until, stood + rise))
 
 
-def _rises(readings: Mapping[str, Readings], edges: Sequence[float]) -> list[Series]:
+def _rises(readings: Mapping[str, Readings], edges: Sequence[float]) -> list[ResourceSeries]:
     """Give how far each counter rose in each second."""
     series = []
     for name, points in readings.items():
         values = [_value_at(points, edge) for edge in edges]
-        series.append(Series(name, tuple(later - earlier for earlier, later in pairwise(values))))
+        series.append(ResourceSeries(name, tuple(later - earlier for earlier, later in pairwise(values))))
     return series
 
 
@@ -147,7 +147,7 @@ def _value_at(points: Readings, at: float) -> float:
     return first + (second - first) * (at - first_at) / (second_at - first_at)
 
 
-def _sessions(observation: Observation, edges: Sequence[float]) -> list[Series]:
+def _sessions(observation: Observation, edges: Sequence[float]) -> list[ResourceSeries]:
     """Count the sessions of each second by what they wait for, on average over the looks."""
     seconds = max(len(edges) - 1, 0)
     looks = [0] * seconds
@@ -159,7 +159,7 @@ def _sessions(observation: Observation, edges: Sequence[float]) -> list[Series]:
             for session in sample.sessions:
                 seen[_waits_for(session)][second] += 1
     return [
-        Series(name, tuple(count / max(look, 1) for count, look in zip(counts, looks, strict=True)))
+        ResourceSeries(name, tuple(count / max(look, 1) for count, look in zip(counts, looks, strict=True)))
         for name, counts in seen.items()
     ]
 
@@ -169,7 +169,7 @@ def _waits_for(session: Session) -> str:
     return session.wait_event_type or "CPU" if session.state == _ACTIVE else session.state
 
 
-def _fold(series: Sequence[Series]) -> tuple[Series, ...]:
+def _fold(series: Sequence[ResourceSeries]) -> tuple[ResourceSeries, ...]:
     """Put those with most first, the many small ones together, and leave out what nobody could see."""
     visible = [each for each in series if max(each.values, default=0.0) >= _LEAST_VISIBLE]
     ordered = sorted(visible, key=lambda each: (-each.mean, each.name))
@@ -177,4 +177,4 @@ def _fold(series: Sequence[Series]) -> tuple[Series, ...]:
         return tuple(ordered)
     shown, rest = ordered[: _MOST_SERIES - 1], ordered[_MOST_SERIES - 1 :]
     together = tuple(sum(column) for column in zip(*(each.values for each in rest), strict=True))
-    return (*shown, Series(_OTHERS, together))
+    return (*shown, ResourceSeries(_OTHERS, together))

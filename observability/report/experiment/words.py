@@ -4,7 +4,7 @@ from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.quantiles import fewest_for
 from observability.analysis.whatif import QUANTILES
-from observability.experiments.experiment import Kind
+from observability.experiments.experiment import ExperimentKind
 from observability.experiments.runner.claim import Claim
 from observability.experiments.runner.forecast import ForecastResult
 from observability.experiments.runner.goodput import MeasuredGoodput
@@ -124,14 +124,14 @@ def gained(evidence: Evidence) -> str:
     told, moved_by = evidence.measured[-1], evidence.score.primary.ratio
     moved = f"{told.name} after / before is {ratio(moved_by)}"
     match evidence.claim.kind:
-        case Kind.BOTTLENECK:
+        case ExperimentKind.BOTTLENECK:
             went = f"The fix brought {told.name} from {duration(told.before.value)} to {duration(told.after.value)}"
             return f"{went}: {_changed(moved_by)}."
-        case Kind.NEGATIVE:
+        case ExperimentKind.NEGATIVE:
             return f"There was nothing to fix, and {moved}."
-        case Kind.MEASUREMENT:
+        case ExperimentKind.MEASUREMENT:
             return f"Nothing was wrong with either: {measure(evidence.blocks).sentence()}."
-        case Kind.WRONG_OPTIMISATION:
+        case ExperimentKind.WRONG_OPTIMISATION:
             return f"{_optimised(evidence.score.own_ratio)} and {moved}: {_equivalent(evidence)}."
 
 

@@ -14,7 +14,7 @@ class QueryFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class PrometheusSeries:
     """One series of an answer: its labels and its values, in order of time."""
 
     labels: Mapping[str, str]
@@ -27,18 +27,21 @@ class PrometheusClient:
     def __init__(self, address: str) -> None:
         self._url = f"http://{address}/api/v1"
 
-    async def instant(self, expression: str) -> list[Series]:
+    async def instant(self, expression: str) -> list[PrometheusSeries]:
         """Evaluate an expression now. Raises QueryFailed."""
         found = await self._ask("query", {"query": expression})
         if found["resultType"] == "scalar":
-            return [Series({}, (float(found["result"][1]),))]
-        return [Series(each["metric"], (float(each["value"][1]),)) for each in found["result"]]
+            return [PrometheusSeries({}, (float(found["result"][1]),))]
+        return [PrometheusSeries(each["metric"], (float(each["value"][1]),)) for each in found["result"]]
 
-    async def over(self, expression: str, *, start: float, end: float, step_seconds: float) -> list[Series]:
+    async def over(self, expression: str, *, start: float, end: float, step_seconds: float) -> list[PrometheusSeries]:
         """Evaluate an expression at each step from one time to another, in seconds since 1970. Raises QueryFailed."""
         parameters = {"query": expression, "start": str(start), "end": str(end), "step": str(step_seconds)}
         found = await self._ask("query_range", parameters)
-        return [Series(each["metric"], tuple(float(value) for _, value in each["values"])) for each in found["result"]]
+        return [
+            PrometheusSeries(each["metric"], tuple(float(value) for _, value in each["values"]))
+            for each in found["result"]
+        ]
 
     async def alerts(self) -> list[tuple[str, str]]:
         """Return the alerts that are pending or firing, by name and state."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from observability.testbed.monitoring.program import Program
+from observability.testbed.monitoring.program import MonitoringProgram
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address
 
@@ -30,7 +30,7 @@ async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterat
         "--no-collector.database",
         "--no-collector.bgwriter",
     )
-    exporter = Program(
+    exporter = MonitoringProgram(
         name="postgres-exporter",
         arguments=(program, *arguments),
         ready_url=f"http://{address}/metrics",

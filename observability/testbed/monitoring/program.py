@@ -21,7 +21,7 @@ STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class MonitoringProgram:
     """What to run, the address that answers 200 once it is ready, and secrets that stand in its environment alone."""
 
     name: str

@@ -18,7 +18,7 @@ from observability.prometheus.build.configuration import local_configuration
 from observability.prometheus.build.model import Document
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.rule_files import write_rule_files
-from observability.testbed.monitoring.program import Program
+from observability.testbed.monitoring.program import MonitoringProgram
 from services.local.processes.errors import LocalError
 from services.local.processes.guarded_process import GuardedProcess
 from services.local.processes.scratch_folder import Scratch
@@ -119,7 +119,7 @@ async def _start_prometheus(
         # Alertmanager is found some seconds after the start: what was told before must be told again soon.
         f"--rules.alert.resend-delay={Pace(options.scale)(RESEND_SECONDS)}",
     )
-    program = Program(
+    program = MonitoringProgram(
         name="prometheus",
         arguments=(str(find_program(PROMETHEUS)), *arguments),
         ready_url=f"http://{address}/-/ready",
@@ -141,7 +141,7 @@ async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stac
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     )
-    program = Program(
+    program = MonitoringProgram(
         name="alertmanager",
         arguments=(str(find_program(ALERTMANAGER)), *arguments),
         ready_url=f"http://{address}/-/ready",

@@ -11,7 +11,7 @@ from datetime import datetime
 from observability.telemetry.messaging import ConsumerTelemetry
 from services.infra.messaging.dead_letters import DeadLetters
 from services.infra.messaging.log import EventLog
-from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.messaging.message import Batch, LogState, Message, ReceivedMessage
 from services.infra.messaging.poison import is_poison
 from services.infra.postgres import Database, Transaction
 
@@ -66,7 +66,7 @@ class Consumer:
             self._telemetry.lag(left, None if left == 0 else batch.deliveries[-1].message.occur_time)
         return 0.0
 
-    async def _consume(self, cursor: Cursor, deliveries: tuple[Delivery, ...]) -> None:
+    async def _consume(self, cursor: Cursor, deliveries: tuple[ReceivedMessage, ...]) -> None:
         try:
             await self._apply(cursor, deliveries)
         except Exception as error:
@@ -85,7 +85,7 @@ class Consumer:
         self._stuck_at = cursor
         return self._failures >= ATTEMPTS
 
-    async def _apply(self, cursor: Cursor, deliveries: tuple[Delivery, ...]) -> None:
+    async def _apply(self, cursor: Cursor, deliveries: tuple[ReceivedMessage, ...]) -> None:
         messages = [delivery.message for delivery in deliveries if delivery.fault is None]
         strays = [(delivery.message, delivery.fault) for delivery in deliveries if delivery.fault is not None]
         with self._telemetry.processing(messages):
@@ -105,7 +105,7 @@ class Consumer:
         for stray, fault in strays:
             self._telemetry.gave_up(stray, reason=fault)
 
-    async def _park(self, cursor: Cursor, delivery: Delivery, error: Exception) -> None:
+    async def _park(self, cursor: Cursor, delivery: ReceivedMessage, error: Exception) -> None:
         """Give up on one message, for a person to look at; what comes after it in its aggregate waits there too."""
         reason = getattr(error, "reason", type(error).__name__)
         async with self._database.transaction(f"park.{self._name}") as transaction:

@@ -20,7 +20,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ReceivedMessage:
     """A message at its place in a log; positions grow, each is used once.
 
     `fault` says why it is no event, for a message of another make: it is to be parked, with what `message` keeps of it.
@@ -45,7 +45,7 @@ class Batch:
     """Some deliveries in order, and the log they were read from."""
 
     state: LogState
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[ReceivedMessage, ...]
 
 
 def without_repeats(messages: Iterable[Message]) -> list[Message]:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
-from services.infra.messaging.message import Delivery, Message
+from services.infra.messaging.message import Message, ReceivedMessage
 
 TYPE = "Shop-Event-Type"
 AGGREGATE_ID = "Shop-Aggregate-Id"
@@ -47,13 +47,13 @@ def identity_of(message: Msg) -> tuple[str, int] | None:
         return None
 
 
-def delivery_of(message: Msg, *, incarnation: str) -> Delivery:
+def delivery_of(message: Msg, *, incarnation: str) -> ReceivedMessage:
     """Return the event that a message carries, and its place; with a fault if it carries none."""
     position = message.metadata.sequence.stream
     try:
-        return Delivery(position, _event_of(message.headers or {}, message.data))
+        return ReceivedMessage(position, _event_of(message.headers or {}, message.data))
     except (KeyError, ValueError, OverflowError):
-        return Delivery(position, _remains_of(message, f"{incarnation}/{position}"), fault=MALFORMED)
+        return ReceivedMessage(position, _remains_of(message, f"{incarnation}/{position}"), fault=MALFORMED)
 
 
 def _event_of(headers: dict[str, str], data: bytes) -> Message:

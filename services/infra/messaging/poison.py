@@ -2,9 +2,9 @@
 
 import asyncpg
 
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ErrorKind, ServiceError
 
-TRANSIENT = frozenset({Kind.OVERLOADED, Kind.UNAVAILABLE, Kind.DEADLINE})
+TRANSIENT = frozenset({ErrorKind.OVERLOADED, ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE})
 
 
 def is_poison(error: Exception) -> bool:

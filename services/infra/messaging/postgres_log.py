@@ -8,7 +8,7 @@ import asyncpg
 
 from services.infra.crash_points import crash_points
 from services.infra.messaging.log import Fenced, Replaced
-from services.infra.messaging.message import Batch, Delivery, LogState, Message, without_repeats
+from services.infra.messaging.message import Batch, LogState, Message, ReceivedMessage, without_repeats
 from services.infra.messaging.rows import columns_of, message_of
 from services.infra.postgres import Database, Transaction
 
@@ -60,7 +60,7 @@ class PostgresLog:
             await asyncio.sleep(POLL_SECONDS)
         # The head is read last: it may be ahead of the deliveries, never behind them.
         state = await self.state()
-        return Batch(state, tuple(Delivery(row["position"], message_of(row)) for row in rows))
+        return Batch(state, tuple(ReceivedMessage(row["position"], message_of(row)) for row in rows))
 
     async def state(self) -> LogState:
         """Return the head; a log that was wiped is given a new one."""

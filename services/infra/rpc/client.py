@@ -19,7 +19,7 @@ from services.infra.address import Address, ip_version, parse_address
 from services.infra.admission import elsewhere
 from services.infra.crash_points import crash_points
 from services.infra.rpc.errors import CODES, ErrorTranslation
-from services.infra.rpc.guard import Guard
+from services.infra.rpc.guard import CallGuard
 from services.infra.rpc.keepalive import CHANNEL_OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.kernel.errors import DeadlineExceeded, ServiceError
@@ -96,7 +96,7 @@ class RpcClient:
         dependency: str | None = None,
     ) -> None:
         self._address = _first(target)
-        self._guard = Guard(telemetry=DependencyTelemetry(telemetry, dependency or service), enabled=guarded)
+        self._guard = CallGuard(telemetry=DependencyTelemetry(telemetry, dependency or service), enabled=guarded)
         self._service = service
         self._telemetry = telemetry
         self._errors = errors

@@ -11,7 +11,7 @@ from time import monotonic
 import grpc
 
 from observability.telemetry.dependency import DependencyTelemetry
-from services.infra.circuit_breaker import CircuitBreaker, Outcome, Permit, Policy, State
+from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Permit, Policy, State
 from services.infra.throttle import Throttle
 from services.kernel.errors import CircuitOpen, Overloaded
 
@@ -30,7 +30,7 @@ OVERLOADS = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCE
 RETRY_AFTER_SECONDS = 1.0
 
 
-class Guard:
+class CallGuard:
     """Watches all calls to one server. `clock` is monotonic, in seconds; `draw` gives a number from 0 to 1.
 
     `enabled=False` lets every call be made, for who wants to see what comes of that.
@@ -63,18 +63,18 @@ class Guard:
             yield
             return
         permit = self._admit()
-        began, outcome = self._clock(), Outcome.GIVEN_UP
+        began, outcome = self._clock(), CallOutcome.GIVEN_UP
         is_refused = False
         try:
             yield
-            outcome = Outcome.ANSWERED
+            outcome = CallOutcome.ANSWERED
         except grpc.aio.AioRpcError as error:
             outcome = self._outcome(error.code(), timeout_seconds)
             is_refused = error.code() in OVERLOADS
             raise
         finally:
             now = self._clock()
-            if outcome is not Outcome.GIVEN_UP:
+            if outcome is not CallOutcome.GIVEN_UP:
                 self._throttle.answered(now, overloaded=is_refused)
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
@@ -86,14 +86,14 @@ class Guard:
             self._telemetry.rejected("circuit_open")
             raise
         if self._throttle.refuses(now):
-            self._breaker.record(permit, Outcome.GIVEN_UP, seconds=0.0, now=now)
+            self._breaker.record(permit, CallOutcome.GIVEN_UP, seconds=0.0, now=now)
             self._telemetry.rejected("throttled")
             raise Overloaded(RETRY_AFTER_SECONDS)
         return permit
 
-    def _outcome(self, code: grpc.StatusCode, timeout_seconds: float) -> Outcome:
+    def _outcome(self, code: grpc.StatusCode, timeout_seconds: float) -> CallOutcome:
         if code not in FAILURES:
-            return Outcome.ANSWERED
+            return CallOutcome.ANSWERED
         # A caller with little time left says nothing about the server when that runs out.
         is_hurried = timeout_seconds < self._breaker.policy.slow_seconds
-        return Outcome.GIVEN_UP if is_hurried and code is grpc.StatusCode.DEADLINE_EXCEEDED else Outcome.FAILED
+        return CallOutcome.GIVEN_UP if is_hurried and code is grpc.StatusCode.DEADLINE_EXCEEDED else CallOutcome.FAILED

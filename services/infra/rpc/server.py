@@ -25,7 +25,15 @@ from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
 from services.infra.rpc.health import Health
 from services.infra.rpc.keepalive import SERVER_OPTIONS
 from services.infra.rpc.reflection import Reflection
-from services.kernel.errors import DeadlineExceeded, Internal, InvalidField, Kind, Overloaded, ServiceError, Unavailable
+from services.kernel.errors import (
+    DeadlineExceeded,
+    ErrorKind,
+    Internal,
+    InvalidField,
+    Overloaded,
+    ServiceError,
+    Unavailable,
+)
 
 MAX_MESSAGE_BYTES = 256 * 1024
 # One process has one database pool; far more calls than connections only wait for each other.
@@ -117,7 +125,7 @@ class UnaryMethod:
     async def _abort(self, context: Context, error: ServiceError, *more: tuple[str, str]) -> bytes:
         details = (DETAILS_KEY, self._errors.to_status(error).SerializeToString())
         # What this server needs is away, and it says so; what gRPC says for a server that is away is repeated.
-        pushback = (DO_NOT_RETRY,) if error.kind is Kind.UNAVAILABLE else ()
+        pushback = (DO_NOT_RETRY,) if error.kind is ErrorKind.UNAVAILABLE else ()
         await context.abort(CODES[error.kind], str(error), trailing_metadata=(details, *pushback, *more))
         raise AssertionError("abort raises")
 

@@ -36,7 +36,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 HANDLED = (*STOPPING, signal.SIGCHLD)
 
 
-class Guard:
+class ChildGuard:
     """One child, the socket to the supervisor, and the pipe that wakes the guard on a signal."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ def become_unprivileged(folder: Path) -> None:
 
 def main() -> int:
     """Runs the guard; the exit status is the child's, 128 + N when signal N killed it."""
-    status = Guard(json.loads(sys.argv[1])).run()
+    status = ChildGuard(json.loads(sys.argv[1])).run()
     return status if status >= 0 else 128 - status
 
 

@@ -27,7 +27,7 @@ KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedProcess:
     """One process of a run, with the token that proves it is still the same."""
 
     name: str
@@ -76,7 +76,7 @@ class Scratch:
         token = start_token(pid)
         if token is None:
             return
-        self._records.append(asdict(Recorded(name=name, pid=pid, token=token)))
+        self._records.append(asdict(RecordedProcess(name=name, pid=pid, token=token)))
         fresh = self.folder / "processes.new"
         fresh.write_text(json.dumps(self._records))
         fresh.replace(self.folder / "processes.json")
@@ -121,7 +121,7 @@ def _is_stale(folder: Path) -> bool:
 def _kill_leftovers(folder: Path) -> None:
     """Kills the processes of a run whose supervisor and guards are gone; one that still ends by itself is left."""
     try:
-        records = [Recorded(**entry) for entry in json.loads((folder / "processes.json").read_text())]
+        records = [RecordedProcess(**entry) for entry in json.loads((folder / "processes.json").read_text())]
     except (FileNotFoundError, ValueError):
         return
     living = [record for record in records if record.alive()]

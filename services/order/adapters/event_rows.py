@@ -19,7 +19,7 @@ from services.order.domain.events import (
     Completed,
     Event,
     Placed,
-    Recorded,
+    RecordedEvent,
     Rejected,
 )
 
@@ -70,10 +70,10 @@ def data_of(event: Event) -> Data:
     assert_never(event)
 
 
-def recorded_of(row: asyncpg.Record) -> Recorded:
+def recorded_of(row: asyncpg.Record) -> RecordedEvent:
     """Return the event in a row of `events`, whatever its age. Raises ValueError for a type that nobody knows."""
     data = upcast(row["type"], row["schema_version"], orjson.loads(row["data"]))
-    return Recorded(row["version"], event_of(row["type"], data), row["occur_time"])
+    return RecordedEvent(row["version"], event_of(row["type"], data), row["occur_time"])
 
 
 def event_of(name: str, data: Data) -> Event:

@@ -46,7 +46,7 @@ Event: TypeAlias = Placed | Completed | Rejected | CancellationRequested | Cance
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedEvent:
     """An event at its place in an order's history; versions count from 1 without gaps."""
 
     version: int

@@ -16,7 +16,7 @@ from services.order.domain.events import (
     Completed,
     Event,
     Placed,
-    Recorded,
+    RecordedEvent,
     Rejected,
 )
 
@@ -131,7 +131,7 @@ def begin(order_id: UUID, placed: Placed, *, at: datetime) -> Order:
     )
 
 
-def fold(order_id: UUID, history: Sequence[Recorded]) -> Order:
+def fold(order_id: UUID, history: Sequence[RecordedEvent]) -> Order:
     """Return the order that its whole history makes. Raises ValueError for a history with a gap or a wrong begin."""
     first = history[0].event
     if not isinstance(first, Placed) or [step.version for step in history] != list(range(1, len(history) + 1)):

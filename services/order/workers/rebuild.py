@@ -9,7 +9,7 @@ from uuid import UUID
 from services.infra.messaging.consumer import Cursor
 from services.infra.messaging.dead_letters import DeadLetters
 from services.infra.messaging.log import EventLog
-from services.infra.messaging.message import Delivery, Message
+from services.infra.messaging.message import Message, ReceivedMessage
 from services.infra.postgres import Database
 from services.infra.postgres_errors import LockTimeout, TransactionAborted
 from services.kernel.errors import ServiceError
@@ -90,7 +90,7 @@ class Rebuild:
             if self._cursor.position >= batch.state.head:
                 return
 
-    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+    async def _take(self, deliveries: Sequence[ReceivedMessage]) -> None:
         """Take one batch. What is not understood is set aside, and so is what follows it in its aggregate."""
         messages = [delivery.message for delivery in deliveries]
         async with self._database.transaction("rebuild.take") as transaction:
@@ -105,7 +105,7 @@ class Rebuild:
 
 
 def understand(
-    deliveries: Sequence[Delivery], blocked: AbstractSet[UUID]
+    deliveries: Sequence[ReceivedMessage], blocked: AbstractSet[UUID]
 ) -> tuple[list[OrderSnapshot], list[tuple[Message, str]]]:
     """Return what the deliveries say, and what to set aside with the reason; `blocked` aggregates have some already."""
     snapshots: list[OrderSnapshot] = []

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.backoff import full_jitter_seconds
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ErrorKind, ServiceError
 from services.order.adapters.sagas import PostgresSagas, SagaBacklog
 from services.order.application.ports import Saga
 from services.order.domain.order import Order
@@ -15,7 +15,7 @@ from services.order.domain.order import Order
 BATCH_SIZE = 8
 POLL_SECONDS = 0.25
 # What an attempt with the same content meets again, whenever it is made.
-FINAL_KINDS = frozenset({Kind.INVALID, Kind.REUSED, Kind.NOT_FOUND, Kind.PRECONDITION})
+FINAL_KINDS = frozenset({ErrorKind.INVALID, ErrorKind.REUSED, ErrorKind.NOT_FOUND, ErrorKind.PRECONDITION})
 # The label under which its dead letters are counted, beside the consumers'.
 DRIVER = "saga_driver"
 ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")

@@ -14,7 +14,7 @@ from observability.chaos.database_snapshot import read_orders
 from observability.chaos.history import History
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.testbed.api_clients import Edge, GrpcEdge, RestEdge, open_edges
-from observability.testbed.requests import Answer, Cancel, Line, Place, Request
+from observability.testbed.requests import CancelRequest, PlaceRequest, Request, RequestedLine, Response
 from services.edge.admission import AdmissionControl
 from services.edge.application import make_edge
 from services.infra.admission import Admission
@@ -43,23 +43,23 @@ class Customers:
     late_seconds: float = 0.0
     customer_id: str = field(default_factory=lambda: str(uuid4()))
 
-    async def ask(self, edge: Edge, request: Request) -> Answer:
+    async def ask(self, edge: Edge, request: Request) -> Response:
         """Ask once."""
         sent_seconds = self.history.seconds()
         answer = await edge.ask(request, seconds=DEADLINE_SECONDS)
         self.history.record(request, edge.name, sent_seconds, answer)
         return answer
 
-    async def until_known(self, edge: Edge, request: Request) -> Answer:
+    async def until_known(self, edge: Edge, request: Request) -> Response:
         """Ask until the outcome is known."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not (answer := await self.ask(edge, request)).known:
                 await asyncio.sleep(0.05)
         return answer
 
-    def place(self) -> Place:
+    def place(self) -> PlaceRequest:
         """Return the wish for one unit."""
-        return Place(uuid4().hex, self.customer_id, (Line("A", 1),))
+        return PlaceRequest(uuid4().hex, self.customer_id, (RequestedLine("A", 1),))
 
     async def contradictions(self) -> list[str]:
         """Let every order come to its end; return what the oracle finds."""
@@ -133,7 +133,7 @@ async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Cu
     """A repeat is answered, a cancellation is taken, and of a new order nothing is kept."""
     sold, new = customers.place(), customers.place()
     order_id = (await customers.ask(customers.grpc, sold)).order_id
-    cancel = Cancel(uuid4().hex, customers.customer_id, order_id)
+    cancel = CancelRequest(uuid4().hex, customers.customer_id, order_id)
     async with inventory_known_to_be_away(customers.shop):
         repeated = await customers.ask(customers.grpc, sold)
         wished = await customers.ask(customers.rest, cancel)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from shop.inventory.v1 import inventory_service_pb2 as pb
 from shop.inventory.v1.inventory_service_pb2_grpc import InventoryServiceStub
 
-from observability.network.proxy import Fault, rerouted
+from observability.network.proxy import Impairment, rerouted
 from observability.telemetry import setup
 from services.infra import readiness
 from services.infra.settings import read_settings
@@ -113,7 +113,7 @@ async def test_a_process_whose_database_stands_still_is_not_ready_until_it_is_ba
     async with proxied(address) as proxy, running(rerouted(inventory_dsn, proxy.address), tmp_path) as service:
         calls = [asyncio.create_task(service.call_for_ever()) for _ in range(callers)]
         await until(service, READY)
-        with proxy.suffering(Fault.BLACKHOLE):
+        with proxy.suffering(Impairment.BLACKHOLE):
             await until(service, NOT_READY)
         await until(service, READY)
         for call in calls:

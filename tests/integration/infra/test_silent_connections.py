@@ -15,7 +15,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from observability.network.proxy import Delay, Fault, Proxy, rerouted
+from observability.network.proxy import Delay, Impairment, Proxy, rerouted
 from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.spans import Rejections, make_exporter
 from observability.telemetry.telemetry import unobserved
@@ -69,7 +69,7 @@ async def silence(proxy: Proxy) -> AsyncIterator[None]:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(proxy._targets) < len(proxy._clients):  # one that is not through yet is a new one
             await asyncio.sleep(PAUSE_SECONDS)
-    with proxy.suffering(Fault.HALF_OPEN):
+    with proxy.suffering(Impairment.HALF_OPEN):
         yield
         assert not unwatched.done()
     unwatched.cancel()

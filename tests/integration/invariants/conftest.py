@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from observability.invariants.target import Verdict, VerifyTarget
+from observability.invariants.target import InvariantVerdict, VerifyTarget
 from observability.invariants.verification import verify
 from services.order.api import CancelOrder, OutOfStock, PlaceOrder, SkuNotFound
 from tests.cancelling import is_cancelled_at
@@ -34,7 +34,7 @@ class Sound:
             quiet=quiet,
         )
 
-    async def verdict(self, *, quiet: bool = True) -> Verdict:
+    async def verdict(self, *, quiet: bool = True) -> InvariantVerdict:
         """Verify it."""
         return await verify(self.target(quiet=quiet))
 

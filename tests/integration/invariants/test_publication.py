@@ -11,7 +11,7 @@ from observability.invariants.publication import Publication
 from observability.invariants.snapshot_reader import reader, snapshot
 from observability.invariants.target import Check
 from observability.telemetry.telemetry import unobserved
-from services.infra.messaging.message import Batch, Delivery, LogState, Message
+from services.infra.messaging.message import Batch, LogState, Message, ReceivedMessage
 from services.infra.messaging.open_log import open_log
 from tests.integration.invariants.conftest import Sound
 from tests.integration.invariants.keeping import tamper
@@ -28,7 +28,9 @@ class GivenLog:
     async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
         """Return what comes after a position, three at a time."""
         some = self.messages[after : after + min(limit, 3)]
-        return Batch(self.read_state, tuple(Delivery(after + n, message) for n, message in enumerate(some, start=1)))
+        return Batch(
+            self.read_state, tuple(ReceivedMessage(after + n, message) for n, message in enumerate(some, start=1))
+        )
 
     async def state(self) -> LogState:
         """Return what it said at first."""

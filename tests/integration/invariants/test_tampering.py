@@ -5,7 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from observability.invariants.target import Verdict
+from observability.invariants.target import InvariantVerdict
 from services.infra.idempotency import first_form
 from services.order.api import OrderLine, PlaceOrder
 from tests.integration.invariants.conftest import Sound
@@ -13,7 +13,7 @@ from tests.integration.invariants.keeping import tamper
 from tests.integration.invariants.tampering import SOLD, TAMPERINGS, Tampering
 
 
-def broken(verdict: Verdict) -> str:
+def broken(verdict: InvariantVerdict) -> str:
     """Return the names of the invariants that do not hold."""
     return " ".join(check.name for check in verdict.checks if check.violation_count)
 

@@ -7,10 +7,10 @@ import pytest
 from shop.inventory.v1 import inventory_service_pb2 as messages
 
 from observability.load.errors import LoadError
-from observability.load.stock_plan import Delivery
+from observability.load.stock_plan import PlannedDelivery
 from observability.load.stocking import stock_shop
 
-DELIVERIES = [Delivery(str(10_000 + number), number, 205) for number in range(3_001)]
+DELIVERIES = [PlannedDelivery(str(10_000 + number), number, 205) for number in range(3_001)]
 
 
 class Shelf:
@@ -64,13 +64,13 @@ async def test_bringing_the_same_again_adds_nothing(served: tuple[str, Shelf]) -
 async def test_bringing_something_else_is_another_request(served: tuple[str, Shelf]) -> None:
     target, shelf = served
     for quantity in (1, 2):
-        await stock_shop(target, [Delivery("22633", quantity, 205)], request_id_prefix="demo")
+        await stock_shop(target, [PlannedDelivery("22633", quantity, 205)], request_id_prefix="demo")
     assert shelf.units == {"22633": 3}
 
 
 async def test_the_price_is_sent_in_pounds_and_pence(served: tuple[str, Shelf]) -> None:
     target, shelf = served
-    await stock_shop(target, [Delivery("22633", 1, 205)], request_id_prefix="demo")
+    await stock_shop(target, [PlannedDelivery("22633", 1, 205)], request_id_prefix="demo")
     price = shelf.calls[0].lines[0].unit_price
     assert (price.currency_code, price.units, price.nanos) == ("GBP", 2, 50_000_000)
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from observability.telemetry import setup
 from services.infra.messaging.log import EventLog
-from services.infra.messaging.message import Delivery, Message
+from services.infra.messaging.message import Message, ReceivedMessage
 from services.infra.messaging.nats_log import NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.migrations import migrate
@@ -211,9 +211,9 @@ async def two_logs(server: EmbeddedNats) -> AsyncIterator[tuple[NatsLog, NatsLog
         yield logs[0], logs[1]
 
 
-async def everything(log: EventLog) -> list[Delivery]:
+async def everything(log: EventLog) -> list[ReceivedMessage]:
     """All that a log holds."""
-    found: list[Delivery] = []
+    found: list[ReceivedMessage] = []
     while True:
         batch = await log.read(after=found[-1].position if found else 0, limit=700, wait_seconds=0)
         if not batch.deliveries:

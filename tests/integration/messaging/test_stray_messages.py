@@ -12,7 +12,7 @@ from observability.telemetry.messaging import ConsumerTelemetry
 from services.infra.messaging import nats_log
 from services.infra.messaging.consumer import Consumer
 from services.infra.messaging.log import Fenced
-from services.infra.messaging.message import Delivery
+from services.infra.messaging.message import ReceivedMessage
 from services.infra.messaging.nats_headers import MALFORMED, MOST_DATA_BYTES, envelope
 from services.infra.messaging.nats_log import MOST_PAGES, NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
@@ -100,7 +100,7 @@ async def settled(log: NatsLog, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
-def events_and_faults(deliveries: list[Delivery]) -> list[object]:
+def events_and_faults(deliveries: list[ReceivedMessage]) -> list[object]:
     """What was read: an event's id, or a fault."""
     return [delivery.fault or delivery.message.event_id for delivery in deliveries]
 

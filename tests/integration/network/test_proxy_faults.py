@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from observability.network import proxy as module
-from observability.network.proxy import Delay, Fault, Proxy
+from observability.network.proxy import Delay, Impairment, Proxy
 from tests.integration.network.test_proxy import SOON, connected, echo, proxied
 from tests.patience import PATIENCE_SECONDS
 
@@ -56,7 +56,7 @@ async def ask(reader: StreamReader, writer: StreamWriter, data: bytes = b"x") ->
 async def test_a_reset_cuts_what_there_is_and_what_comes() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
-        with proxy.suffering(Fault.RESET):
+        with proxy.suffering(Impairment.RESET):
             with pytest.raises(ConnectionResetError):
                 await reader.read(1)
             async with connected(proxy) as (other, _):
@@ -69,7 +69,7 @@ async def test_a_reset_cuts_what_there_is_and_what_comes() -> None:
 async def test_a_blackhole_passes_nothing_until_it_is_over_and_then_all_of_it_in_order() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
-        with proxy.suffering(Fault.BLACKHOLE):
+        with proxy.suffering(Impairment.BLACKHOLE):
             writer.write(b"first, ")
             assert await is_silent(reader)
             writer.write(b"second")
@@ -79,7 +79,7 @@ async def test_a_blackhole_passes_nothing_until_it_is_over_and_then_all_of_it_in
 
 async def test_who_connects_into_a_blackhole_is_heard_once_it_is_over() -> None:
     async with proxied(echo) as proxy:
-        with proxy.suffering(Fault.BLACKHOLE):
+        with proxy.suffering(Impairment.BLACKHOLE):
             host, port = proxy.address.split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"x")
@@ -94,7 +94,7 @@ async def test_who_leaves_in_a_blackhole_is_missed_once_it_is_over() -> None:
     async with proxied(listener.talk) as proxy, connected(proxy) as (_, writer):
         writer.write(b"x")
         await until(lambda: listener.received == b"x")
-        with proxy.suffering(Fault.BLACKHOLE):
+        with proxy.suffering(Impairment.BLACKHOLE):
             writer.transport.abort()
             await asyncio.sleep(SHORT_SECONDS)
             assert listener.ends == []
@@ -105,7 +105,7 @@ async def test_who_leaves_in_a_blackhole_is_missed_once_it_is_over() -> None:
 
 async def test_who_leaves_before_a_blackhole_let_anybody_know_of_the_connection_leaves_nothing_behind() -> None:
     async with proxied(echo) as proxy:
-        with proxy.suffering(Fault.BLACKHOLE):
+        with proxy.suffering(Impairment.BLACKHOLE):
             async with connected(proxy):
                 pass
             await asyncio.sleep(SHORT_SECONDS)
@@ -118,7 +118,7 @@ async def test_a_half_open_connection_takes_everything_says_nothing_and_is_reset
     async with proxied(listener.talk) as proxy, connected(proxy) as (reader, writer):
         writer.write(b"x")
         await until(lambda: listener.received == b"x")
-        with proxy.suffering(Fault.HALF_OPEN):
+        with proxy.suffering(Impairment.HALF_OPEN):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await listener.ended.wait()
             assert listener.ends == ["reset"]
@@ -134,7 +134,7 @@ async def test_a_half_open_connection_takes_everything_says_nothing_and_is_reset
 async def test_new_connections_pass_while_old_ones_are_half_open() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
-        with proxy.suffering(Fault.HALF_OPEN):
+        with proxy.suffering(Impairment.HALF_OPEN):
             async with connected(proxy) as (other, to_other):
                 assert await ask(other, to_other) == b"x"
 
@@ -143,7 +143,7 @@ async def test_an_end_is_slow_to_come_and_bytes_are_not(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "SLOW_CLOSE_SECONDS", SHORT_SECONDS)
     listener = Listener()
     async with proxied(listener.talk) as proxy, connected(proxy) as (_, writer):
-        with proxy.suffering(Fault.SLOW_CLOSE):
+        with proxy.suffering(Impairment.SLOW_CLOSE):
             writer.write(b"x")
             writer.write_eof()
             sent = time.monotonic()
@@ -163,7 +163,7 @@ async def test_so_much_passes_in_a_second_and_no_more(narrow_by: str, monkeypatc
     async with proxied(echo, delay) as proxy, connected(proxy) as (reader, writer):
         began = time.monotonic()
         if narrow_by == "fault":
-            with proxy.suffering(Fault.NARROW):
+            with proxy.suffering(Impairment.NARROW):
                 assert len(await ask(reader, writer, bytes(LENGTH))) == LENGTH
         else:
             assert len(await ask(reader, writer, bytes(LENGTH))) == LENGTH
@@ -172,7 +172,11 @@ async def test_so_much_passes_in_a_second_and_no_more(narrow_by: str, monkeypatc
 
 async def test_a_proxy_suffers_one_fault_at_a_time() -> None:
     async with proxied(echo) as proxy:
-        with proxy.suffering(Fault.RESET), pytest.raises(ValueError, match="reset"), proxy.suffering(Fault.NARROW):
+        with (
+            proxy.suffering(Impairment.RESET),
+            pytest.raises(ValueError, match="reset"),
+            proxy.suffering(Impairment.NARROW),
+        ):
             pass
         await passes(proxy)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from services.order.adapters.event_rows import recorded_of
-from services.order.domain.events import Recorded
+from services.order.domain.events import RecordedEvent
 from services.order.domain.order import fold
 from tests.contract.shop import Shop
 
@@ -18,15 +18,15 @@ LIST = """
     FROM order_summaries"""
 
 
-async def histories(shop: Shop) -> Mapping[UUID, Sequence[Recorded]]:
+async def histories(shop: Shop) -> Mapping[UUID, Sequence[RecordedEvent]]:
     """Return each order's events as they are stored."""
-    found: dict[UUID, list[Recorded]] = {}
+    found: dict[UUID, list[RecordedEvent]] = {}
     for row in await shop.order_database.fetch("SELECT", "SELECT * FROM events ORDER BY stream_id, version"):
         found.setdefault(row["stream_id"], []).append(recorded_of(row))
     return found
 
 
-def folded(order_id: UUID, history: Sequence[Recorded]) -> Row:
+def folded(order_id: UUID, history: Sequence[RecordedEvent]) -> Row:
     """Return the row that an order has after these events."""
     order = fold(order_id, history)
     money = (order.total.currency_code, order.total.minor_units) if order.total else (None, None)

@@ -8,7 +8,7 @@ import pytest
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.diagnosis import Answer, Verdict, diagnose
-from observability.analysis.observation import Objective, Observation, Requests
+from observability.analysis.observation import Observation, ObservedObjective, Requests
 from observability.analysis.spans import Link, SpanKind, SpanStatus
 from observability.analysis.trees import Node, Trace
 from tests.unit.analysis.seeing import (
@@ -209,7 +209,7 @@ def test_a_promise_that_so_few_requests_may_miss_by_chance_is_not_broken() -> No
 
 def test_a_promise_that_one_hiccup_broke_is_not_broken() -> None:
     """A dozen in a row were late, of a hundred."""
-    clients = Requests(0, 10, 3.0, (0.05,) * 70 + (0.3,) * 12 + (0.05,) * 18, Objective(0.25, 0.95))
+    clients = Requests(0, 10, 3.0, (0.05,) * 70 + (0.3,) * 12 + (0.05,) * 18, ObservedObjective(0.25, 0.95))
     assert diagnose(seen(*[HEALTHY] * 30, clients=clients)).answer is Answer.NONE
 
 
@@ -221,7 +221,7 @@ def test_where_there_is_no_bottleneck_a_promise_that_is_kept_is_said() -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.01, "broken: 0%"), (0.25, "met: 100%")])
 def test_a_bottleneck_is_named_whether_the_promise_is_broken_or_not(seconds: float, said: str) -> None:
-    clients = Requests(0, 10, 3.0, (0.02,) * 30, Objective(seconds, 0.95))
+    clients = Requests(0, 10, 3.0, (0.02,) * 30, ObservedObjective(seconds, 0.95))
     verdict = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients))
     assert verdict.answer is Answer.FOUND
     assert verdict.reasons[-1] == f"the objective is {said} of 30 requests took at most {seconds} s, and 95% must"
@@ -229,7 +229,7 @@ def test_a_bottleneck_is_named_whether_the_promise_is_broken_or_not(seconds: flo
 
 @pytest.mark.parametrize(
     "clients",
-    [Requests(0, 10, 3.0, (9.0,) * 30), Requests(0, 10, 3.0, (), Objective(0.25, 0.99))],
+    [Requests(0, 10, 3.0, (9.0,) * 30), Requests(0, 10, 3.0, (), ObservedObjective(0.25, 0.99))],
     ids=["no promise", "nothing seen"],
 )
 def test_without_a_promise_or_without_what_clients_saw_it_is_as_before(clients: Requests) -> None:
@@ -284,7 +284,7 @@ def _promised(share: float, *, kept: int) -> Requests:
     """A hundred requests, so many of which took no longer than the 0.25 s that this share of them may take."""
     missed = 100 - kept
     latencies = tuple(0.3 if number * missed % 100 < missed else 0.05 for number in range(100))
-    return Requests(0, 10, 3.0, latencies, Objective(0.25, share))
+    return Requests(0, 10, 3.0, latencies, ObservedObjective(0.25, share))
 
 
 def _named(verdict: Verdict) -> tuple[Bottleneck | None, str, str]:

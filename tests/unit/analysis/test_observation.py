@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from observability.analysis.observation import (
-    Objective,
     ObservationUnreadable,
+    ObservedObjective,
     ProcessSample,
     Requests,
     Session,
@@ -243,11 +243,11 @@ def test_what_clients_were_promised_is_read(folder: Path) -> None:
     write(folder, "requests.json", {**REQUESTS, "objective": {"seconds": 0.25, "share": 0.99}})
     requests = read_observation(folder).requests
     assert requests is not None
-    assert requests.objective == Objective(seconds=0.25, share=0.99)
+    assert requests.objective == ObservedObjective(seconds=0.25, share=0.99)
 
 
 def test_a_latency_of_just_what_was_promised_is_within_it() -> None:
-    assert Objective(seconds=0.2, share=0.5).share_within([0.1, 0.2, 0.3, 0.4]) == 0.5
+    assert ObservedObjective(seconds=0.2, share=0.5).share_within([0.1, 0.2, 0.3, 0.4]) == 0.5
 
 
 def test_a_promise_that_is_not_whole_is_no_observation(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.detectors.overload import find_overload
 from observability.analysis.diagnosis import Answer, diagnose
-from observability.analysis.observation import Objective, Observation, Requests, TimedScrape
+from observability.analysis.observation import Observation, ObservedObjective, Requests, TimedScrape
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import busy, found, named, pool_scrape, queries, query, seen, serve
 
@@ -182,4 +182,4 @@ def test_without_a_word_of_the_clients_nothing_is_too_late() -> None:
 
 def test_where_nobody_named_a_deadline_what_was_promised_is_one() -> None:
     told = replace(clients([2.5 if number % 2 else 1.0 for number in range(COUNT)]), deadline_seconds=None)
-    assert found(find_overload, replace(half_lost(), requests=replace(told, objective=Objective(2.0, 0.99))))
+    assert found(find_overload, replace(half_lost(), requests=replace(told, objective=ObservedObjective(2.0, 0.99))))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.analysis.clock_skew import repair
-from observability.analysis.critical_path import Segment, Where, critical_path
+from observability.analysis.critical_path import PathSegment, Where, critical_path
 from observability.analysis.retries import LogicalCall, logical_calls
 from observability.analysis.spans import Attribute, SpanKind, SpanStatus
 from observability.analysis.trees import Node
@@ -233,11 +233,11 @@ def _alike(
     return Node(replace(node(span_id, start, end, kind=kind, service=service).span, name=name), ())
 
 
-def _nanoseconds(segment: Segment) -> range:
+def _nanoseconds(segment: PathSegment) -> range:
     return range(segment.start_nanoseconds, segment.end_nanoseconds)
 
 
-def _is_lost(segment: Segment, at: int, calls: tuple[LogicalCall, ...]) -> bool:
+def _is_lost(segment: PathSegment, at: int, calls: tuple[LogicalCall, ...]) -> bool:
     """Whether a nanosecond of the path goes to a failed attempt, the outermost one it is below, or to back-off."""
     own = segment.node.span.span_id
     for call in calls:
@@ -250,7 +250,7 @@ def _is_lost(segment: Segment, at: int, calls: tuple[LogicalCall, ...]) -> bool:
     )
 
 
-def _times(segment: Segment) -> tuple[str, Where, int, int]:
+def _times(segment: PathSegment) -> tuple[str, Where, int, int]:
     return segment.node.span.span_id, segment.where, segment.start_nanoseconds, segment.end_nanoseconds
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 
 from observability.analysis.spans import Span
 from observability.analysis.trees import Node, build_traces
-from observability.analysis.waterfall import Row, bar_text, flatten
+from observability.analysis.waterfall import SpanRow, bar_text, flatten
 from tests.unit.analysis.making import MILLISECOND, any_spans, sequential_trees, span
 
 
@@ -54,7 +54,7 @@ def test_the_bar_of_a_short_leaf_is_solid_however_little_of_a_cell_it_fills() ->
     assert bar_text(rows[1].bar, rows[1].own, 10) == "    █"
 
 
-def _rows(spans: list[Span]) -> list[Row]:
+def _rows(spans: list[Span]) -> list[SpanRow]:
     [trace] = build_traces(spans).traces
     return flatten(_only(trace.roots))
 

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from observability.bench.telemetry_overhead import Block, estimate, ratio, share
+from observability.bench.telemetry_overhead import OverheadBlock, estimate, ratio, share
 
 
-def blocks(**cpu_seconds: tuple[float, ...]) -> list[Block]:
+def blocks(**cpu_seconds: tuple[float, ...]) -> list[OverheadBlock]:
     """Return blocks in rounds."""
-    return [Block(name.replace("_", " "), value, 0) for name, values in cpu_seconds.items() for value in values]
+    return [OverheadBlock(name.replace("_", " "), value, 0) for name, values in cpu_seconds.items() for value in values]
 
 
 def test_an_estimate_is_a_mean_with_students_interval() -> None:

@@ -2,10 +2,10 @@
 
 from observability.chaos.campaigns.abuse import Window, noticed
 from observability.chaos.honest_customers import HonestOrder, goodput
-from observability.testbed.requests import Answer
+from observability.testbed.requests import Response
 
-SOLD = Answer(known=True, order_id="1", state="CONFIRMED")
-OVERLOADED = Answer(known=False, reason="OVERLOADED")
+SOLD = Response(known=True, order_id="1", state="CONFIRMED")
+OVERLOADED = Response(known=False, reason="OVERLOADED")
 
 
 def test_goodput_counts_orders_that_are_sold_in_time() -> None:

@@ -5,26 +5,36 @@ from dataclasses import replace
 import pytest
 
 from observability.chaos.consistency_checker import contradictions, listed_otherwise
-from observability.testbed.requests import Answer, Cancel, EdgeName, Exchange, KeptOrder, Line, Listing, Place, Read
+from observability.testbed.requests import (
+    CancelRequest,
+    EdgeName,
+    KeptOrder,
+    Listing,
+    PlaceRequest,
+    ReadRequest,
+    RecordedExchange,
+    RequestedLine,
+    Response,
+)
 
-LINES = (Line("A", 2),)
-PLACE = Place("p1", "anna", LINES)
-CANCEL = Cancel("c1", "anna", "o1")
-READ = Read("r1", "anna", "o1")
-CONFIRMED = Answer(known=True, order_id="o1", state="CONFIRMED", version=2, detail="EUR 200")
+LINES = (RequestedLine("A", 2),)
+PLACE = PlaceRequest("p1", "anna", LINES)
+CANCEL = CancelRequest("c1", "anna", "o1")
+READ = ReadRequest("r1", "anna", "o1")
+CONFIRMED = Response(known=True, order_id="o1", state="CONFIRMED", version=2, detail="EUR 200")
 CANCELLED = replace(CONFIRMED, state="CANCELLED", version=4, cancellation_requested=True)
 WISHED = replace(CONFIRMED, version=3, cancellation_requested=True)
-OVERLOADED = Answer(known=False, reason="OVERLOADED")
-NOTHING_KEPT = Answer(known=False, reason="CIRCUIT_OPEN")
-UNKNOWN = Answer(known=False, reason="UNAVAILABLE")
+OVERLOADED = Response(known=False, reason="OVERLOADED")
+NOTHING_KEPT = Response(known=False, reason="CIRCUIT_OPEN")
+UNKNOWN = Response(known=False, reason="UNAVAILABLE")
 KEPT = KeptOrder(
     "o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}), kept_seconds=0.1, wished_seconds=2.1
 )
 
 
-def told(request: Place | Cancel | Read, answer: Answer, *, at: float = 0.0) -> Exchange:
+def told(request: PlaceRequest | CancelRequest | ReadRequest, answer: Response, *, at: float = 0.0) -> RecordedExchange:
     """An attempt that took half a second."""
-    return Exchange(request, EdgeName.REST, at, at + 0.5, answer)
+    return RecordedExchange(request, EdgeName.REST, at, at + 0.5, answer)
 
 
 SOUND = (
@@ -42,21 +52,21 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
 @pytest.mark.parametrize(
     ("exchanges", "kept", "finding"),
     [
-        ((*SOUND, told(Place("p2", "anna", LINES), UNKNOWN)), [KEPT], "request p2 was never answered"),
+        ((*SOUND, told(PlaceRequest("p2", "anna", LINES), UNKNOWN)), [KEPT], "request p2 was never answered"),
         (
-            (*SOUND, told(READ, Answer(known=True, reason="ORDER_NOT_FOUND"))),
+            (*SOUND, told(READ, Response(known=True, reason="ORDER_NOT_FOUND"))),
             [KEPT],
             "request r1 was refused with ORDER_NOT_FOUND by rest",
         ),
         ((*SOUND, told(PLACE, replace(CONFIRMED, order_id="o2"))), [KEPT], "request p1 has 2 orders: o1, o2"),
         (
-            (*SOUND, told(Place("p2", "anna", LINES), CANCELLED)),
+            (*SOUND, told(PlaceRequest("p2", "anna", LINES), CANCELLED)),
             [KEPT],
             "order o1 belongs to 2 requests: p1, p2",
         ),
         (SOUND, [KEPT, replace(KEPT, order_id="o9", keys=frozenset())], "order o9 was placed by nobody"),
         (SOUND, [], "order o1 of request p1 is lost"),
-        (SOUND, [replace(KEPT, lines=(Line("A", 3),))], "order o1 is not what request p1 asked for"),
+        (SOUND, [replace(KEPT, lines=(RequestedLine("A", 3),))], "order o1 is not what request p1 asked for"),
         (
             (*SOUND, told(READ, replace(CANCELLED, order_id="o2"), at=4)),
             [KEPT],
@@ -84,7 +94,7 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
             "order o1 was told to be CANCELLED v4 and is CONFIRMED v4",
         ),
         (
-            (*SOUND, told(CANCEL, Answer(known=True, reason="ORDER_NOT_CANCELLABLE"), at=4)),
+            (*SOUND, told(CANCEL, Response(known=True, reason="ORDER_NOT_CANCELLABLE"), at=4)),
             [KEPT],
             "order o1 could not be cancelled as if rejected, and is CANCELLED",
         ),
@@ -108,7 +118,7 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
             ),
         ),
         (
-            (*SOUND, told(Place("p2", "anna", LINES), Answer(known=False, reason="IDEMPOTENCY_IN_PROGRESS"))),
+            (*SOUND, told(PlaceRequest("p2", "anna", LINES), Response(known=False, reason="IDEMPOTENCY_IN_PROGRESS"))),
             [KEPT],
             "request p2 was told that another is at work, and was the only one",
         ),
@@ -130,7 +140,7 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
         (
             (
                 *SOUND[:1],
-                told(PLACE, Answer(True, "o1", "REJECTED", "ORDER_REJECTED", detail="RESERVATION_STATE_CONFLICT")),
+                told(PLACE, Response(True, "o1", "REJECTED", "ORDER_REJECTED", detail="RESERVATION_STATE_CONFLICT")),
             ),
             [
                 replace(
@@ -145,7 +155,7 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_contradiction_is_found(exchanges: tuple[Exchange, ...], kept: list[KeptOrder], finding: str) -> None:
+def test_a_contradiction_is_found(exchanges: tuple[RecordedExchange, ...], kept: list[KeptOrder], finding: str) -> None:
     assert finding in contradictions(exchanges, kept)
 
 

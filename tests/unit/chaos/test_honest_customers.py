@@ -6,9 +6,9 @@ from observability.chaos import honest_customers
 from observability.chaos.consistency_checker import unknown_to_the_end
 from observability.chaos.history import History
 from observability.chaos.honest_customers import HonestCustomers
-from observability.testbed.requests import Answer, EdgeName, Line, Listing, Place, Request
+from observability.testbed.requests import EdgeName, Listing, PlaceRequest, Request, RequestedLine, Response
 
-PLACE = Place("honest-1", "customer", (Line("A", 1),))
+PLACE = PlaceRequest("honest-1", "customer", (RequestedLine("A", 1),))
 
 
 class SilentEdge:
@@ -19,12 +19,12 @@ class SilentEdge:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def ask(self, _request: Request, *, seconds: float = 0.0) -> Answer:
+    async def ask(self, _request: Request, *, seconds: float = 0.0) -> Response:
         """Say nothing."""
         self.asked += 1
-        return Answer(known=False, reason=f"nothing within {seconds} s")
+        return Response(known=False, reason=f"nothing within {seconds} s")
 
-    async def look(self, _customer_id: str, _answer: Answer, *, seconds: float = 0.0) -> Listing:
+    async def look(self, _customer_id: str, _answer: Response, *, seconds: float = 0.0) -> Listing:
         """Never asked for here."""
         raise AssertionError(seconds)
 

@@ -12,7 +12,7 @@ from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.spans import SpanKind
 from observability.analysis.whatif import Goodput, Prediction
-from observability.experiments.experiment import HEALTHY, Demand, Experiment, Kind, Metric, Setting, Truth
+from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Metric, Setting, Truth
 from observability.experiments.runner.artifacts import BlockRecord, Folder, Plan, Side, Sizes
 from observability.experiments.runner.block import Block
 from observability.experiments.runner.claim import claim_of
@@ -48,7 +48,7 @@ NOTHING_FOUND = Verdict(answer=Answer.NONE, prediction=PREDICTION, requests=REQU
 CANNOT_TELL = Verdict(answer=Answer.CANNOT_TELL, requests=REQUESTS)
 
 
-def experiment(kind: Kind = Kind.BOTTLENECK, truth: Truth | None = TRUTH) -> Experiment:
+def experiment(kind: ExperimentKind = ExperimentKind.BOTTLENECK, truth: Truth | None = TRUTH) -> Experiment:
     """An experiment that draws the same each time."""
     return Experiment(
         name="line_by_line",
@@ -114,7 +114,7 @@ def finished_trial(
     path: Path,
     *,
     verdict: Verdict = RIGHT,
-    kind: Kind = Kind.BOTTLENECK,
+    kind: ExperimentKind = ExperimentKind.BOTTLENECK,
     truth: Truth | None = TRUTH,
     metric: Metric = Metric.LATENCY,
 ) -> Folder:

@@ -10,7 +10,7 @@ from observability.experiments.experiment import Metric, Truth
 from observability.experiments.runner.accuracy import (
     SAME_TWICE,
     Answered,
-    Finished,
+    FinishedTrial,
     confusion,
     falsely_named,
     is_good_enough,
@@ -39,8 +39,8 @@ def answered(truth: Truth | None, verdict: Verdict, name: str = "one", seed: int
     return Answered(name, seed, truth, verdict, why_wrong(truth, verdict), Path())
 
 
-def finished(verdict: Verdict, *, after: float = 0.5, name: str = "one") -> Finished:
-    return Finished(name, verdict, scored(verdict, after))
+def finished(verdict: Verdict, *, after: float = 0.5, name: str = "one") -> FinishedTrial:
+    return FinishedTrial(name, verdict, scored(verdict, after))
 
 
 def scored(verdict: Verdict, after: float) -> Score:
@@ -124,7 +124,9 @@ def test_what_was_predicted_of_goodput_is_told_by_itself() -> None:
     tried = replace(experiment(), metric=Metric.GOODPUT)
     verdict = replace(RIGHT, prediction=FEWER_LOST)
     blocks_told = with_goodput(blocks(1.0), before=(40, 50, 45), after=(80, 100, 90))
-    told = list(prediction_sentences([Finished("one", verdict, score(tried, TRUTH, verdict, blocks_told, attempts=6))]))
+    told = list(
+        prediction_sentences([FinishedTrial("one", verdict, score(tried, TRUTH, verdict, blocks_told, attempts=6))])
+    )
     assert told == ["of goodput: median error 12% of 1 predictions; that all stays the same: 50%"]
 
 

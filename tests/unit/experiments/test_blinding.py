@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from observability.analysis.observation import Objective, Observation, read_observation
+from observability.analysis.observation import Observation, ObservedObjective, read_observation
 from observability.experiments.runner.blinding import keep
 from observability.load.goodput import DEADLINE_SECONDS
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
@@ -73,7 +73,7 @@ def test_a_line_that_was_cut_off_still_counts_as_one(seen: Observation) -> None:
 
 def test_the_objective_is_the_shops(seen: Observation) -> None:
     assert seen.requests is not None
-    assert seen.requests.objective == Objective(SLOW_SECONDS, ORDER_SLOW.target)
+    assert seen.requests.objective == ObservedObjective(SLOW_SECONDS, ORDER_SLOW.target)
 
 
 def test_what_customers_saw_is_kept(seen: Observation) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from observability.experiments.experiment import NOTHING_WRONG, Kind, Metric, Setting, Variant
+from observability.experiments.experiment import NOTHING_WRONG, ExperimentKind, Metric, Setting, Variant
 from observability.experiments.registry import experiments, find_experiment
 from observability.load.errors import LoadUsageError
 from observability.network.proxy import Delay
@@ -78,7 +78,7 @@ def test_there_is_a_truth_where_there_is_a_bottleneck_and_only_there(name: str) 
 
 @every_experiment
 def test_a_bottleneck_has_a_fix(name: str) -> None:
-    if find_experiment(name).kind is not Kind.NEGATIVE:
+    if find_experiment(name).kind is not ExperimentKind.NEGATIVE:
         assert all(drawn(name, seed).before != drawn(name, seed).after for seed in SEEDS)
 
 
@@ -139,7 +139,7 @@ def test_what_is_observed_is_services(name: str) -> None:
 @every_experiment
 def test_only_a_measurement_compares_modes(name: str) -> None:
     modes = {drawn(name, seed).after.mode for seed in SEEDS}
-    assert modes == ({"monolith"} if find_experiment(name).kind is Kind.MEASUREMENT else {"services"})
+    assert modes == ({"monolith"} if find_experiment(name).kind is ExperimentKind.MEASUREMENT else {"services"})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from observability.cli.lab import commands
-from observability.experiments.experiment import Kind, Metric
+from observability.experiments.experiment import ExperimentKind, Metric
 from observability.experiments.runner.errors import TrialError
 from observability.report.experiment.evidence import NotFinished
 from observability.report.experiment.files import write_report
@@ -115,14 +115,14 @@ def test_no_column_is_hidden_on_a_phone(tmp_path: Path) -> None:
 
 
 def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_path: Path) -> None:
-    folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=Kind.MEASUREMENT, truth=None)
+    folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=ExperimentKind.MEASUREMENT, truth=None)
     shown = text_of(render_trial(folder))
     assert "Nothing was wrong with either: p50 150.0 ms, 75.0 after: -75.0 ms" in shown
     assert "processor an order 45.0 ms, 45.0 after" in shown
 
 
 def test_of_a_wrong_optimisation_nothing_was_predicted(tmp_path: Path) -> None:
-    folder = finished_trial(tmp_path, kind=Kind.WRONG_OPTIMISATION)
+    folder = finished_trial(tmp_path, kind=ExperimentKind.WRONG_OPTIMISATION)
     shown = text_of(render_trial(folder))
     assert "nobody touched that" in shown
     assert "predicted after" not in shown
@@ -130,7 +130,7 @@ def test_of_a_wrong_optimisation_nothing_was_predicted(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_wrong_there_was_nothing_to_fix(tmp_path: Path) -> None:
-    folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=Kind.NEGATIVE, truth=None)
+    folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=ExperimentKind.NEGATIVE, truth=None)
     shown = text_of(render_trial(folder))
     assert "There was nothing to fix, and p95 after / before is 0.50" in shown
 

@@ -14,7 +14,7 @@ from observability.analysis.observation import (
     read_observation,
 )
 from observability.report.experiment.path import SlowRequest, slow_request
-from observability.report.experiment.saturation import Panel, saturation
+from observability.report.experiment.saturation import SaturationChart, saturation
 from tests.unit.experiments.making import pool_page, write_observation
 
 NOTHING = Observation((), (), (), (), (), (), None, 0, 0)
@@ -55,7 +55,7 @@ def test_without_requests_there_is_no_slow_one() -> None:
     assert slow_request(NOTHING) is None
 
 
-def seen(panel: Panel) -> dict[str, list[float]]:
+def seen(panel: SaturationChart) -> dict[str, list[float]]:
     """The values of a panel's series by name."""
     return {series.name: [round(value, 6) for value in series.values] for series in panel.series}
 

@@ -7,7 +7,7 @@ import pytest
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Verdict
-from observability.experiments.experiment import Kind, Truth
+from observability.experiments.experiment import ExperimentKind, Truth
 from observability.experiments.runner.forecast import ForecastResult
 from observability.experiments.runner.scoring import forecasts, own_ratio, pairs_of, score, why_wrong
 from tests.unit.experiments.making import (
@@ -73,11 +73,11 @@ def test_a_bottleneck_that_does_not_hurt_fails() -> None:
 
 
 def test_without_a_bottleneck_nothing_need_change() -> None:
-    assert score(experiment(Kind.NEGATIVE, None), None, NOTHING_FOUND, blocks(1.0), attempts=6).passed
+    assert score(experiment(ExperimentKind.NEGATIVE, None), None, NOTHING_FOUND, blocks(1.0), attempts=6).passed
 
 
 def test_a_wrong_optimisation_halves_its_own_time_and_changes_nothing_else() -> None:
-    tried = experiment(Kind.WRONG_OPTIMISATION, None)
+    tried = experiment(ExperimentKind.WRONG_OPTIMISATION, None)
     result = score(tried, None, NOTHING_FOUND, blocks(1.0, own_after=0.2), attempts=6)
     assert result.passed
     assert result.equivalent
@@ -85,7 +85,7 @@ def test_a_wrong_optimisation_halves_its_own_time_and_changes_nothing_else() -> 
 
 @pytest.mark.parametrize("own_after", [0.6, None], ids=["hardly fell", "not known"])
 def test_a_wrong_optimisation_whose_own_time_did_not_fall_by_half_fails(own_after: float | None) -> None:
-    tried = experiment(Kind.WRONG_OPTIMISATION, None)
+    tried = experiment(ExperimentKind.WRONG_OPTIMISATION, None)
     result = score(tried, None, NOTHING_FOUND, blocks(1.0, own_after=own_after), attempts=6)
     assert result.failed_because == ("the optimised component's own time did not fall by half",)
 
@@ -94,14 +94,14 @@ def test_a_wrong_optimisation_whose_own_time_did_not_fall_by_half_fails(own_afte
     ("after", "wobble"), [(0.8, (1.0, 1.02, 0.98)), (1.0, (1.0, 1.3, 0.7))], ids=["it helps", "nobody can tell"]
 )
 def test_a_wrong_optimisation_must_be_shown_to_change_nothing(after: float, wobble: tuple[float, ...]) -> None:
-    tried = experiment(Kind.WRONG_OPTIMISATION, None)
+    tried = experiment(ExperimentKind.WRONG_OPTIMISATION, None)
     result = score(tried, None, NOTHING_FOUND, blocks(after, own_after=0.2, wobble=wobble), attempts=6)
     assert not result.equivalent
     assert "is not shown to be the same" in result.failed_because[0]
 
 
 def test_what_was_predicted_of_a_fix_is_not_held_against_a_wrong_optimisation() -> None:
-    result = score(experiment(Kind.WRONG_OPTIMISATION), TRUTH, RIGHT, blocks(1.0, own_after=0.2), attempts=6)
+    result = score(experiment(ExperimentKind.WRONG_OPTIMISATION), TRUTH, RIGHT, blocks(1.0, own_after=0.2), attempts=6)
     assert result.passed
     assert result.forecasts == ()
 

@@ -10,7 +10,7 @@ from typing import cast
 import orjson
 import pytest
 
-from observability.experiments.experiment import HEALTHY, Demand, Kind, Setting, Variant
+from observability.experiments.experiment import HEALTHY, Demand, ExperimentKind, Setting, Variant
 from observability.experiments.runner import trial as trial_module
 from observability.experiments.runner.artifacts import BlockRecord, Folder, Plan, Sizes
 from observability.experiments.runner.block import Block
@@ -38,7 +38,7 @@ PLAN = Plan(
     expected_utilisation=0.5,
     sides=(("before", "after"), ("after", "before"), ("before", "after")),
 )
-EXPERIMENT = replace(experiment(Kind.NEGATIVE, None), draw=draw)
+EXPERIMENT = replace(experiment(ExperimentKind.NEGATIVE, None), draw=draw)
 
 
 class Blocks:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.infra.circuit_breaker import CircuitBreaker, Outcome, Permit, Policy, State
+from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Permit, Policy, State
 from services.kernel.errors import CircuitOpen
 
 POLICY = Policy()
@@ -27,15 +27,15 @@ class Watched:
     def admit(self) -> Permit:
         return self.breaker.admit(self.now)
 
-    def record(self, permit: Permit, outcome: Outcome, seconds: float = FAST) -> None:
+    def record(self, permit: Permit, outcome: CallOutcome, seconds: float = FAST) -> None:
         self.breaker.record(permit, outcome, seconds=seconds, now=self.now)
 
-    def call(self, outcome: Outcome, times: int = 1, seconds: float = FAST) -> None:
+    def call(self, outcome: CallOutcome, times: int = 1, seconds: float = FAST) -> None:
         for _ in range(times):
             self.record(self.admit(), outcome, seconds)
 
     def open(self) -> None:
-        self.call(Outcome.FAILED, POLICY.fewest_calls)
+        self.call(CallOutcome.FAILED, POLICY.fewest_calls)
         assert self.breaker.state is State.OPEN
 
     def half_open(self) -> Permit:
@@ -58,48 +58,48 @@ class Watched:
 
 def test_fewer_calls_than_tell_anything_do_not_open_it() -> None:
     watched = Watched()
-    watched.call(Outcome.FAILED, POLICY.fewest_calls - 1)
+    watched.call(CallOutcome.FAILED, POLICY.fewest_calls - 1)
     assert watched.breaker.state is State.CLOSED
 
 
 def test_half_of_the_calls_failing_opens_it() -> None:
     watched = Watched()
-    watched.call(Outcome.ANSWERED, 10)
-    watched.call(Outcome.FAILED, 9)
+    watched.call(CallOutcome.ANSWERED, 10)
+    watched.call(CallOutcome.FAILED, 9)
     assert watched.breaker.state is State.CLOSED
-    watched.call(Outcome.FAILED)
+    watched.call(CallOutcome.FAILED)
     assert watched.transitions == [(State.CLOSED, State.OPEN)]
 
 
 @pytest.mark.parametrize(("slow", "state"), [(79, State.CLOSED), (80, State.OPEN)])
 def test_most_calls_being_slow_opens_it(slow: int, state: State) -> None:
     watched = Watched()
-    watched.call(Outcome.ANSWERED, 100 - slow)
-    watched.call(Outcome.ANSWERED, slow, seconds=SLOW)
+    watched.call(CallOutcome.ANSWERED, 100 - slow)
+    watched.call(CallOutcome.ANSWERED, slow, seconds=SLOW)
     assert watched.breaker.state is state
 
 
 def test_failures_in_a_row_open_it_however_many_answers_there_were_before() -> None:
     watched = Watched()
-    watched.call(Outcome.ANSWERED, 1_000)
-    watched.call(Outcome.FAILED, POLICY.failures_in_a_row - 1)
+    watched.call(CallOutcome.ANSWERED, 1_000)
+    watched.call(CallOutcome.FAILED, POLICY.failures_in_a_row - 1)
     assert watched.transitions == []
-    watched.call(Outcome.FAILED)
+    watched.call(CallOutcome.FAILED)
     assert watched.breaker.state is State.OPEN
 
 
 def test_what_is_older_than_the_window_does_not_count() -> None:
     watched = Watched()
-    watched.call(Outcome.FAILED, POLICY.fewest_calls - 1)
+    watched.call(CallOutcome.FAILED, POLICY.fewest_calls - 1)
     watched.now += POLICY.window_seconds
-    watched.call(Outcome.ANSWERED)
-    watched.call(Outcome.FAILED, POLICY.fewest_calls // 2)
+    watched.call(CallOutcome.ANSWERED)
+    watched.call(CallOutcome.FAILED, POLICY.fewest_calls // 2)
     assert watched.breaker.state is State.CLOSED
 
 
 def test_calls_that_their_caller_gave_up_do_not_count() -> None:
     watched = Watched()
-    watched.call(Outcome.GIVEN_UP, 1_000, seconds=SLOW)
+    watched.call(CallOutcome.GIVEN_UP, 1_000, seconds=SLOW)
     assert watched.breaker.state is State.CLOSED
 
 
@@ -119,7 +119,7 @@ def test_it_stays_open_longer_each_time_the_probes_fail_up_to_a_limit() -> None:
     watched = Watched()
     permit = watched.half_open()
     for expected in (POLICY.longest_open_seconds, POLICY.longest_open_seconds):
-        watched.record(permit, Outcome.FAILED)
+        watched.record(permit, CallOutcome.FAILED)
         watched.now += expected - 0.001
         assert watched.refused()
         watched.now += 0.001
@@ -128,9 +128,9 @@ def test_it_stays_open_longer_each_time_the_probes_fail_up_to_a_limit() -> None:
 
 def test_once_closed_it_begins_again_with_the_shortest_time() -> None:
     watched = Watched()
-    watched.record(watched.half_open(), Outcome.FAILED)
+    watched.record(watched.half_open(), CallOutcome.FAILED)
     watched.now += POLICY.longest_open_seconds
-    watched.call(Outcome.ANSWERED, POLICY.probes)
+    watched.call(CallOutcome.ANSWERED, POLICY.probes)
     assert watched.breaker.state is State.CLOSED
     watched.half_open()
 
@@ -138,7 +138,7 @@ def test_once_closed_it_begins_again_with_the_shortest_time() -> None:
 def test_jitter_takes_up_to_half_of_the_time_away() -> None:
     breaker = CircuitBreaker(POLICY, draw=lambda: 0.0, on_transition=lambda *_: None)
     for _ in range(POLICY.fewest_calls):
-        breaker.record(breaker.admit(0.0), Outcome.FAILED, seconds=FAST, now=0.0)
+        breaker.record(breaker.admit(0.0), CallOutcome.FAILED, seconds=FAST, now=0.0)
     breaker.admit(POLICY.open_seconds / 2)
     assert breaker.state is State.HALF_OPEN
 
@@ -154,17 +154,17 @@ def test_half_open_lets_no_crowd_through() -> None:
 
 def test_all_probes_answered_close_it() -> None:
     watched = Watched()
-    watched.record(watched.half_open(), Outcome.ANSWERED)
-    watched.call(Outcome.ANSWERED, POLICY.probes - 2)
+    watched.record(watched.half_open(), CallOutcome.ANSWERED)
+    watched.call(CallOutcome.ANSWERED, POLICY.probes - 2)
     assert watched.breaker.state is State.HALF_OPEN
-    watched.call(Outcome.ANSWERED)
+    watched.call(CallOutcome.ANSWERED)
     assert watched.transitions[-1] == (State.HALF_OPEN, State.CLOSED)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "seconds"), [(Outcome.FAILED, FAST), (Outcome.ANSWERED, SLOW)], ids=["failed", "slow"]
+    ("outcome", "seconds"), [(CallOutcome.FAILED, FAST), (CallOutcome.ANSWERED, SLOW)], ids=["failed", "slow"]
 )
-def test_one_probe_that_fails_or_is_slow_opens_it_again(outcome: Outcome, seconds: float) -> None:
+def test_one_probe_that_fails_or_is_slow_opens_it_again(outcome: CallOutcome, seconds: float) -> None:
     watched = Watched()
     watched.record(watched.half_open(), outcome, seconds)
     assert watched.breaker.state is State.OPEN
@@ -174,7 +174,7 @@ def test_a_probe_that_its_caller_gave_up_makes_room_for_another() -> None:
     watched = Watched()
     permits = [watched.half_open(), *(watched.admit() for _ in range(POLICY.probes - 1))]
     assert watched.refused()
-    watched.record(permits[0], Outcome.GIVEN_UP)
+    watched.record(permits[0], CallOutcome.GIVEN_UP)
     assert not watched.refused()
 
 
@@ -192,17 +192,17 @@ def test_a_late_success_never_closes_it() -> None:
     late = [watched.admit() for _ in range(POLICY.probes)]
     watched.half_open()
     for permit in late:
-        watched.record(permit, Outcome.ANSWERED)
+        watched.record(permit, CallOutcome.ANSWERED)
     assert watched.breaker.state is State.HALF_OPEN
 
 
 def test_a_late_failure_does_not_open_what_has_closed() -> None:
     watched = Watched()
     late = [watched.admit() for _ in range(POLICY.failures_in_a_row)]
-    watched.record(watched.half_open(), Outcome.ANSWERED)
-    watched.call(Outcome.ANSWERED, POLICY.probes - 1)
+    watched.record(watched.half_open(), CallOutcome.ANSWERED)
+    watched.call(CallOutcome.ANSWERED, POLICY.probes - 1)
     for permit in late:
-        watched.record(permit, Outcome.FAILED)
+        watched.record(permit, CallOutcome.FAILED)
     assert watched.breaker.state is State.CLOSED
 
 
@@ -214,7 +214,7 @@ def test_business_errors_never_open_it_for_they_are_answers(pauses: list[float])
     watched = Watched()
     for pause in pauses:
         watched.now += pause
-        watched.call(Outcome.ANSWERED)
+        watched.call(CallOutcome.ANSWERED)
     assert watched.breaker.state is State.CLOSED
 
 
@@ -240,8 +240,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.under_way.append((permit, self.changes))
 
     @precondition(lambda self: self.under_way)
-    @rule(data=st.data(), outcome=st.sampled_from(Outcome), seconds=st.sampled_from((FAST, SLOW)))
-    def end(self, data: st.DataObject, outcome: Outcome, seconds: float) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(CallOutcome), seconds=st.sampled_from((FAST, SLOW)))
+    def end(self, data: st.DataObject, outcome: CallOutcome, seconds: float) -> None:
         permit, began_at = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
         before, changes = self.watched.breaker.state, self.changes
         self.watched.record(permit, outcome, seconds)

@@ -8,7 +8,7 @@ import pytest
 from observability.telemetry.dependency import DependencyTelemetry
 from observability.telemetry.telemetry import Telemetry
 from services.infra.circuit_breaker import Policy
-from services.infra.rpc.guard import FAILURES, OVERLOADS, Guard
+from services.infra.rpc.guard import FAILURES, OVERLOADS, CallGuard
 from services.kernel.errors import CircuitOpen, Overloaded
 from tests.unit.telemetry.counted import counted, counting
 
@@ -24,7 +24,7 @@ class Client:
         self.now = 100.0
         self.draw = 1.0
         self.telemetry: Telemetry = counting("order")
-        self.guard = Guard(
+        self.guard = CallGuard(
             telemetry=DependencyTelemetry(self.telemetry, "inventory"),
             clock=lambda: self.now,
             draw=lambda: self.draw,

@@ -8,9 +8,9 @@ from observability.analysis.openmetrics import parse_scrape
 from observability.analysis.otlp import SpansRead
 from observability.analysis.spans import Link, Span, SpanKind
 from observability.analysis.trees import build_traces
-from observability.demo.checks import Recorded
+from observability.demo.checks import RecordedRun
 from observability.demo.scrapes import ScrapePair
-from observability.testbed.side_effects import Progress, SideEffects, StoredEvent
+from observability.testbed.side_effects import EffectProgress, ObservedEvent, SideEffects
 from tests.unit.load.records import record
 
 ORDER = "e828efbb-08c4-4b23-85aa-ada910d40842"
@@ -23,8 +23,8 @@ class Run:
     """What a demo with one confirmed order finds; change a part to see who notices."""
 
     spans: Sequence[Span]
-    events: Sequence[StoredEvent]
-    progress: Progress
+    events: Sequence[ObservedEvent]
+    progress: EffectProgress
     confirmation_files: int = 1
     turned_away: int = 0
     inside_seconds: float = 0.008
@@ -33,7 +33,7 @@ class Run:
         """The same without the spans of a name."""
         return replace(self, spans=[span for span in self.spans if span.name != name])
 
-    def recorded(self, folder: Path) -> Recorded:
+    def recorded(self, folder: Path) -> RecordedRun:
         """As the checks want it; its log names the root of the order's trace."""
         log = folder / "order.log"
         log.write_text(f'{{"trace_id": "{PLACING}", "span_id": "{"a" * 16}"}}\n')
@@ -55,7 +55,7 @@ class Run:
         )
         before = {"monolith": parse_scrape(f"{page}# EOF\n")}
         after = {"monolith": parse_scrape(f"{page}{duration}# EOF\n")}
-        return Recorded(
+        return RecordedRun(
             read=SpansRead(tuple(self.spans), lines=1, malformed_lines=0, duplicate_spans=0),
             forest=build_traces(self.spans),
             scrapes=ScrapePair(before, after),
@@ -117,8 +117,8 @@ def one_order(*, finished_by_its_request: bool = True) -> Run:
     ]
     return Run(
         spans,
-        [StoredEvent("order.placed", traceparent(placed)), StoredEvent("order.completed", traceparent(completed))],
-        Progress(unfinished=0, unpublished=0, events=2, projected=2, completed=1, notified=1),
+        [ObservedEvent("order.placed", traceparent(placed)), ObservedEvent("order.completed", traceparent(completed))],
+        EffectProgress(unfinished=0, unpublished=0, events=2, projected=2, completed=1, notified=1),
     )
 
 

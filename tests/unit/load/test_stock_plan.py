@@ -4,12 +4,12 @@ import pytest
 
 from observability.load.arrival_plan import plan_orders
 from observability.load.errors import LoadUsageError
-from observability.load.orders import OrderLine, PlannedOrder, planned_order
+from observability.load.orders import PlannedLine, PlannedOrder, planned_order
 from observability.load.stock_plan import ample_stock, plan_stock, simulate_rejections
 
 
 def order(index: int, *lines: tuple[str, int]) -> PlannedOrder:
-    made = tuple(OrderLine(sku, quantity) for sku, quantity in lines)
+    made = tuple(PlannedLine(sku, quantity) for sku, quantity in lines)
     return planned_order(index=index, intended_seconds=float(index), customer_id="", lines=made)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from services.kernel.money import Money
 from services.order.api import OrderLine, OrderNotCancellable, OrderState, Rejection
-from services.order.domain.events import Cancelled, Event, Placed, Recorded
+from services.order.domain.events import Cancelled, Event, Placed, RecordedEvent
 from services.order.domain.order import Change, Order, fold
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -20,9 +20,9 @@ def placed() -> Change:
     return Order.place(order_id=uuid4(), customer_id=uuid4(), lines=lines, at=NOW)
 
 
-def recorded(changes: list[Change]) -> list[Recorded]:
+def recorded(changes: list[Change]) -> list[RecordedEvent]:
     """The history that some changes leave."""
-    return [Recorded(change.order.version, change.event, change.order.update_time) for change in changes]
+    return [RecordedEvent(change.order.version, change.event, change.order.update_time) for change in changes]
 
 
 def test_the_fold_of_a_history_is_the_order_it_made() -> None:
@@ -42,18 +42,18 @@ def test_the_fold_of_a_history_is_the_order_it_made() -> None:
 def test_a_history_with_a_gap_is_refused(versions: list[int]) -> None:
     """Or out of order, or with a version twice."""
     events: list[Event] = [placed().event, Cancelled()]
-    history = [Recorded(version, event, NOW) for version, event in zip(versions, events, strict=False)]
+    history = [RecordedEvent(version, event, NOW) for version, event in zip(versions, events, strict=False)]
     with pytest.raises(ValueError, match="not whole"):
         fold(uuid4(), history)
 
 
 def test_a_history_begins_with_the_placing_and_has_it_once() -> None:
     with pytest.raises(ValueError, match="not whole"):
-        fold(uuid4(), [Recorded(1, Cancelled(), NOW)])
+        fold(uuid4(), [RecordedEvent(1, Cancelled(), NOW)])
     first = placed().event
     assert isinstance(first, Placed)
     with pytest.raises(ValueError, match="once"):
-        fold(uuid4(), [Recorded(1, first, NOW), Recorded(2, first, NOW)])
+        fold(uuid4(), [RecordedEvent(1, first, NOW), RecordedEvent(2, first, NOW)])
 
 
 def test_an_order_rests_when_it_has_the_end_that_was_asked_for() -> None:

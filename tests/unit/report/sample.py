@@ -4,19 +4,19 @@ import random
 from dataclasses import replace
 
 from observability.analysis.quantiles import quantile, quantile_interval
-from observability.analysis.waterfall import Segment
+from observability.analysis.waterfall import BarSegment
 from observability.report.demo.result import (
-    Check,
     DemoResult,
-    Effect,
     GateFigure,
-    Integrity,
-    Orders,
+    IntegrityCheck,
+    OrderFigures,
     Phases,
     Points,
     QuantileFigure,
     RedRow,
     RedTable,
+    SideEffectFigure,
+    TraceIntegrity,
     Waterfall,
     WaterfallRow,
 )
@@ -40,7 +40,7 @@ def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:
         seed=seed,
         environment={"Python": "3.11.2", "processors": "2"},
         phases=Phases(6.1, 60.4, 0.4, 2.3),
-        orders=Orders(
+        orders=OrderFigures(
             scheduled=orders,
             sent=orders,
             confirmed=orders - rejected,
@@ -54,13 +54,15 @@ def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:
             judged="No order failed.",
         ),
         quantiles=quantile_figures(latency_seconds),
-        effects=(Effect("placed to notified", orders - rejected, quantile_figures(latency_seconds)),),
+        effects=(SideEffectFigure("placed to notified", orders - rejected, quantile_figures(latency_seconds)),),
         points=Points(at_seconds, latency_seconds, outcome),
         invalid_because=(),
         gates=(GateFigure("send lag", "passed", "p99 0.31 ms, limit 3.00 ms"),),
         tables=(RedTable("use_cases", "Use cases", (_red_row(orders, rejected),)),),
         waterfalls=(sample_waterfall("A typical order"), sample_waterfall("A slow order")),
-        integrity=Integrity(30_000, {"POST /orders": orders}, (Check("1,500 requests, 1,500 traces", passed=True),)),
+        integrity=TraceIntegrity(
+            30_000, {"POST /orders": orders}, (IntegrityCheck("1,500 requests, 1,500 traces", passed=True),)
+        ),
     )
 
 
@@ -73,7 +75,7 @@ def broken_result() -> DemoResult:
         points=replace(result.points, outcome=("error", "transport", "pending", *result.points.outcome[3:])),
         invalid_because=("send lag: p99 31.00 ms, limit 3.00 ms",),
         gates=(GateFigure("in flight at the server", "not checked", "4 samples of the server, 20 needed"),),
-        integrity=replace(result.integrity, checks=(Check("3 orphans", passed=False),)),
+        integrity=replace(result.integrity, checks=(IntegrityCheck("3 orphans", passed=False),)),
     )
 
 
@@ -102,8 +104,8 @@ def sample_waterfall(title: str) -> Waterfall:
             offset_seconds=start * 0.02,
             duration_seconds=width * 0.02,
             self_seconds=sum(own_width for _, own_width in own) * 0.02,
-            bar=Segment(start, width),
-            own=tuple(Segment(own_start, own_width) for own_start, own_width in own),
+            bar=BarSegment(start, width),
+            own=tuple(BarSegment(own_start, own_width) for own_start, own_width in own),
         )
         for depth, (name, kind, component, start, width, own) in enumerate(names)
     )
