@@ -14,7 +14,7 @@ const SCRIPT = fileURLToPath(new URL("page/dashboard.jsx", import.meta.url));
 const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url)));
 
 // The rows of each dashboard that are drawn; "Logs and traces" would need Loki and Jaeger.
-export const DASHBOARDS = [
+const DASHBOARDS = [
   { name: "overview", file: "grafana/dashboards/shop-overview.json", rows: ["SLO", "Rate", "Duration"] },
   { name: "dependencies", file: "grafana/dashboards/shop-dependencies.json", rows: ["Rate", "Duration"] },
 ];
@@ -29,7 +29,8 @@ export async function drawDashboards(browser) {
   });
 }
 
-export async function drawDashboard(browser, script, prometheus, range, { name, file, rows }) {
+/** Draw some rows of one dashboard; an empty panel is an error. */
+async function drawDashboard(browser, script, prometheus, range, { name, file, rows }) {
   const dashboard = JSON.parse(readFileSync(join(ROOT, file)));
   const panels = panelsOf(dashboard, rows);
   const answers = await answersOf(prometheus, dashboard, panels, range);
@@ -77,7 +78,8 @@ function isDrawn(charts) {
   return document.querySelectorAll(".timeseries-panel .u-over").length === charts;
 }
 
-export async function bundle() {
+/** The page's program and style, each in one piece. */
+async function bundle() {
   const { outputFiles } = await build({
     entryPoints: [SCRIPT],
     bundle: true,

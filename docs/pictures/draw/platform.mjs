@@ -22,8 +22,6 @@ const LOAD_INVALID = 3; // The generator was late: its own latencies are worth n
 export async function withLoadedPlatform(use) {
   rmSync(ENDPOINTS, { force: true });
   const up = plumb("up", "--prometheus", "--port-base", PORT_BASE, "--endpoints", ENDPOINTS);
-  const stop = () => up.kill("SIGTERM");
-  process.once("exit", stop);
   try {
     await untilItRuns(up);
     await loaded();
@@ -31,8 +29,7 @@ export async function withLoadedPlatform(use) {
     const toSeconds = Math.floor((now() - 30) / 60) * 60 + 30;
     await use(PROMETHEUS, { fromSeconds: toSeconds - PICTURED_SECONDS, toSeconds });
   } finally {
-    process.off("exit", stop);
-    stop();
+    up.kill("SIGTERM");
     await ended(up);
   }
 }
@@ -51,8 +48,13 @@ async function loaded() {
   }
 }
 
+/** Start a command, which is stopped with this process at the latest. */
 function plumb(...words) {
-  return spawn(".venv/bin/plumb", words.map(String), { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  const command = spawn(".venv/bin/plumb", words.map(String), { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  const stop = () => command.kill("SIGTERM");
+  process.once("exit", stop);
+  command.once("exit", () => process.off("exit", stop));
+  return command;
 }
 
 /** `plumb up` writes its addresses when everything runs, Prometheus as well. */
