@@ -25,9 +25,9 @@ IMPORTS = (
     ("services.order.rpc", "services.order.adapters", "contexts"),
     ("services.inventory.rpc", "services.inventory.adapters", "contexts"),
     ("services.order.rpc", "services.order.application", "rpc"),
-    ("services.order", "observability.lab", "services-know-telemetry"),
+    ("services.order", "observability.load", "services-know-telemetry"),
     ("services.infra", "services.order.api", "services"),
-    ("services.local", "observability.lab", "services-know-telemetry"),
+    ("services.local", "observability.testbed", "services-know-telemetry"),
     ("observability.telemetry", "services.kernel", "telemetry-knows-no-shop"),
 )
 BAD_NAMES = ("utils", "common", "helpers", "manager", "order_utils")
