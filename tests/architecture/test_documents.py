@@ -1,4 +1,4 @@
-"""Does every target, command, option and path that the documents name exist?"""
+"""Every target, command, option and path that the documents name exists, and the two indexes are complete."""
 
 import re
 
