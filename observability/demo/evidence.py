@@ -14,7 +14,7 @@ from observability.demo.red import red_tables
 from observability.demo.scrapes import ScrapePair
 from observability.demo.waterfalls import choose_waterfalls
 from observability.load.generator_process import Load
-from observability.load.judgement import Asked, count_orders, judge
+from observability.load.judgement import OfferedLoad, count_orders, judge
 from observability.load.outcomes import OutcomeKind
 from observability.load.recorder import RequestRecord
 from observability.report.demo.result import (
@@ -102,7 +102,9 @@ def _read(observation: DemoObservation) -> RecordedRun:
 
 def _orders(observation: DemoObservation) -> OrderFigures:
     load, summary = observation.load, observation.load.summary
-    asked = Asked(rate_per_second=observation.rate_per_second, capacity_per_second=observation.capacity_per_second)
+    offered = OfferedLoad(
+        rate_per_second=observation.rate_per_second, capacity_per_second=observation.capacity_per_second
+    )
     return OrderFigures(
         scheduled=summary.scheduled,
         sent=summary.sent,
@@ -114,7 +116,7 @@ def _orders(observation: DemoObservation) -> OrderFigures:
         expected_rejections=observation.expected_rejections,
         throughput_per_second=summary.throughput_per_second,
         counted=count_orders(summary),
-        judged=judge(summary, load.host, asked, elapsed_seconds=load.elapsed_seconds),
+        judged=judge(summary, load.host, offered, elapsed_seconds=load.elapsed_seconds),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from observability.load.capacity import Capacity
 from observability.load.errors import LoadUsageError
-from observability.load.figures import rounded_down
+from observability.load.result import rounded_down
 from services.local.platform.endpoints import Bus, Mode
 
 # All spans of a demo are read into memory to check that none is missing: about 20 kB an order.

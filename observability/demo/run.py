@@ -21,12 +21,12 @@ from observability.load.capacity import (
     Probe,
     measure_capacity,
 )
-from observability.load.figures import rounded_down
 from observability.load.generator import GeneratorTask
 from observability.load.generator_process import Load, run_load
 from observability.load.host_usage import default_cpu, usable_cpus
 from observability.load.options import LoadOptions
 from observability.load.recorder import RequestRecord
+from observability.load.result import rounded_down
 from observability.load.stock_plan import StockPlan, ample_stock, plan_stock
 from observability.load.stocking import stock_shop
 from observability.load.terminal import showing_progress

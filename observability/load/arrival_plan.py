@@ -1,4 +1,4 @@
-"""Schedule of a run: all of its orders, computed before the first request from a seed alone."""
+"""Arrival plan of a run: all of its orders, computed from a seed before the first request."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -24,20 +24,22 @@ def plan_orders(
     counted: bool = False,
     looked_at: int | None = None,
 ) -> list[PlannedOrder]:
-    """Plan an open loop: Poisson arrivals over the duration, each a basket drawn from the file's or from the model.
+    """Plan an open loop of Poisson arrivals; the same arguments give the same plan.
 
-    Baskets of a file are drawn at random with replacement, so that a short run too sees all sizes; the model draws as
-    many `lines` as these bounds allow, each number as likely, or without them as many as real baskets have. In the
-    middle third the rate is `surge` times as high. `counted` gives every seed the same number of orders, so that runs
-    under several seeds have the same load: by chance 300 orders are 265 or 335 one time in twenty. With `looked_at`
-    nobody orders: shoppers look, at `lines` of so many SKUs, the most frequent ones. The same arguments give the same
-    plan. Raises LoadUsageError for a rate or duration that is not positive, or more than 500,000 orders.
+    `baskets` are drawn at random with replacement, so that short runs see all sizes too; without them the model draws.
+    `lines` bounds the model's lines an order, drawn uniformly; without it their number is as fitted.
+    `surge` multiplies the rate in the middle third of the duration.
+    `counted` fixes the number of orders for all seeds, so that their runs have the same load. Without it, 300 planned
+    orders are under 265 or over 335 in one run of twenty.
+    `looked_at` plans reads instead of orders: each of `lines` SKUs out of this many most frequent ones.
+
+    Raises LoadUsageError for a rate or duration that is not positive, or more than 500,000 orders.
     """
     _check_size(rate_per_second, duration_seconds)
     draw = _counted_arrivals if counted else _arrivals
     arrivals = list(draw(rate_per_second, duration_seconds, seed, surge))
     if not arrivals:
-        raise LoadUsageError("the schedule has no order in it: raise --rate or --duration")
+        raise LoadUsageError("the plan has no order in it: raise --rate or --duration")
     choice = stream(seed, "choice")
     drawn = None if baskets is None else [choice.choice(baskets) for _ in arrivals]
     return _orders(arrivals, seed=seed, baskets=drawn, line_bounds=lines, looked_at=looked_at)
@@ -51,10 +53,10 @@ def plan_requests(
     lines: tuple[int, int] | None = None,
     sku_prefix: str = "",
 ) -> list[PlannedOrder]:
-    """Plan a closed loop: the baskets in their order, from the first again when they run out; all due at once.
+    """Plan a closed loop: the baskets in their order, repeated when they run out; all are due at once.
 
-    Without baskets the model draws them as in `plan_orders`. The codes of all SKUs begin with `sku_prefix`: orders with
-    one take nothing from the stock of those without. Raises LoadUsageError when `requests` is not 1 to 500,000.
+    Without baskets the model draws them as in `plan_orders`. The model's SKUs begin with `sku_prefix`, so that the
+    orders use a stock of their own. Raises LoadUsageError if `requests` is not 1 to 500,000.
     """
     if not 1 <= requests <= MAXIMUM_ORDERS:
         raise LoadUsageError(f"--requests must be 1 to {MAXIMUM_ORDERS:,}, not {requests:,}")
@@ -93,21 +95,21 @@ def _orders(
 
 
 def _arrivals(rate_per_second: float, duration_seconds: float, seed: int, surge: float) -> Iterator[float]:
-    """Draw Poisson arrivals at the highest rate, and leave out as many as it is too high for outside the surge."""
-    gaps, kept = stream(seed, "arrivals"), stream(seed, "surge")
+    """Draw Poisson arrivals at the highest rate, and thin them outside the surge."""
+    gaps, thinning = stream(seed, "arrivals"), stream(seed, "surge")
     highest = max(1.0, surge)
     at_seconds = gaps.expovariate(rate_per_second * highest)
     while at_seconds < duration_seconds:
         in_surge = duration_seconds / 3 <= at_seconds < 2 * duration_seconds / 3
-        if kept.random() * highest < (surge if in_surge else 1.0):
+        if thinning.random() * highest < (surge if in_surge else 1.0):
             yield at_seconds
         at_seconds += gaps.expovariate(rate_per_second * highest)
 
 
 def _counted_arrivals(rate_per_second: float, duration_seconds: float, seed: int, surge: float) -> list[float]:
-    """Draw as many arrivals as the rate says, each at a moment of its own: a Poisson process whose number is given."""
+    """Draw exactly rate x duration arrivals, independent of each other: a Poisson process, given its count."""
     moments, third = stream(seed, "arrivals"), duration_seconds / 3
-    # Of a time that passes `surge` times as fast in the middle third.
+    # Arrivals are uniform in a stretched time, in which the middle third is `surge` times as long.
     base_seconds = (2 + surge) * third
 
     def moment(at_seconds: float) -> float:

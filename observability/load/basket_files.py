@@ -1,4 +1,4 @@
-"""Which baskets are in this file? Reads lists of codes and the *Online Retail* CSV, plain or xz, told apart by header.
+"""Reader of basket files: lists of codes, or the *Online Retail* CSV, plain or xz; the header tells which.
 
 *Online Retail*: Daqing Chen, UCI Machine Learning Repository, CC BY 4.0. Its unit prices are not used: the shop's own
 catalogue has the prices.
@@ -23,7 +23,7 @@ _COLUMNS = ("StockCode", "Quantity")
 
 @dataclass(frozen=True, slots=True)
 class BasketFile:
-    """The baskets of a file that can be ordered, in its order, and what became of the rest."""
+    """The orderable baskets of a file, in its order, and counts of what was changed or left out."""
 
     baskets: list[Basket]
     report: BasketReport
@@ -51,7 +51,7 @@ def _open_text(path: Path) -> IO[str]:
         )
     with path.open("rb") as binary:
         compressed = binary.read(len(_XZ_MAGIC)) == _XZ_MAGIC
-    # Every byte is a Latin-1 character: a pound sign in a description, in whatever encoding, must not stop the reading.
+    # Every byte is a Latin-1 character, so a pound sign in any encoding does not stop the reading.
     if compressed:
         return lzma.open(path, "rt", encoding="latin-1", newline="")
     return path.open(encoding="latin-1", newline="")
@@ -77,7 +77,7 @@ def _code_lines(text: Iterable[str]) -> Iterator[list[RawLine]]:
 
 
 def _invoices(rows: Iterable[dict[str, str | None]], invoice: str, report: BasketReport) -> Iterator[list[RawLine]]:
-    """Group the rows by invoice in order of first appearance, leaving out cancelled ones and rows without numbers."""
+    """Group the rows by invoice, in order of first appearance; skip cancelled invoices and malformed rows."""
     baskets: dict[str, list[RawLine]] = {}
     for row in rows:
         number = (row[invoice] or "").strip().upper()

@@ -1,4 +1,4 @@
-"""What of a raw basket can be ordered? What is left out or changed on the way is counted."""
+"""Filter of raw baskets: keeps the lines that can be ordered, and counts what is changed or left out."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ FEE_PREFIX = "GIFT_"
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """A line as the file has it: any text as code, any number as quantity, none where the file has none."""
+    """A line as read from a file, not validated. The quantity is None if the file has no quantities."""
 
     code: str
     quantity: int | None
@@ -23,7 +23,7 @@ class RawLine:
 
 @dataclass(slots=True)
 class BasketReport:
-    """What reading a file of baskets kept, changed and left out; every count is of lines unless its name says else."""
+    """Counts of what was kept, changed and left out of a file; of lines, unless the name says baskets."""
 
     format: str
     usable_baskets: int = 0
@@ -39,11 +39,11 @@ class BasketReport:
 
     @property
     def fee_lines(self) -> int:
-        """Lines dropped because they are fees or postage."""
+        """Number of lines dropped because they are fees or postage."""
         return self.fee_lines_by_code.total()
 
     def sentences(self) -> list[str]:
-        """Say what was kept, and in one more sentence each what was merged or left out."""
+        """Return a sentence on what was kept, and one for each kind of line or basket merged or left out."""
         fees = ", ".join(f"{code} {count}" for code, count in self.fee_lines_by_code.most_common())
         counted = [
             (self.merged_lines, "lines merged into an earlier line of the same SKU"),
@@ -59,7 +59,7 @@ class BasketReport:
 
 
 def keep_orderable(raw_lines: Iterable[RawLine], report: BasketReport) -> Basket | None:
-    """Clean one basket and count what that took; None when nothing of it can be ordered, or it is over the bound."""
+    """Return the orderable part of one basket, and count the rest; None if nothing is left or it has too many lines."""
     quantities: dict[str, int | None] = {}
     for raw in raw_lines:
         sku = raw.code.strip().upper()

@@ -1,31 +1,36 @@
-"""Capacity of a platform: how many orders a second it sells when each of a few customers waits for the answer."""
+"""Capacity of a platform: orders a second that a closed loop of a few customers sells."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from observability.load.figures import SHARE_OF_CAPACITY, rounded_down
 from observability.load.generator import GeneratorTask
 from observability.load.generator_process import Load, run_load
 from observability.load.options import LoadOptions, Progress
 from observability.load.outcomes import OutcomeKind
+from observability.load.result import SHARE_OF_CAPACITY, rounded_down
 
-# Enough to keep the busiest process busy, and so few that a slow machine still answers each within the edge's 2 s.
+# Enough to saturate the busiest process, and few enough that a slow machine still answers each within the edge's 2 s.
 CUSTOMERS = 4
-# The first orders find cold caches and connections that are not open yet.
+# The first orders meet cold caches and closed connections.
 WARM_UP_SECONDS = 2.0
 COUNTED_SECONDS = 5.0
 WHOLE_SECONDS = WARM_UP_SECONDS + COUNTED_SECONDS
-# More than any machine sells meanwhile would make the plan take longer than the measurement.
+# More orders than any machine sells in this time; a longer plan would take longer than the measurement.
 MOST_ORDERS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Where the closed loop goes and what is ordered: the fitted model, or so many `lines` an order.
+    """Target and orders of the closed loop.
 
-    `target` is the edge as host:port; `cpu` is the generator's core. The SKUs begin with `sku_prefix`.
+    target: the edge, host:port.
+    seed: fixes the orders.
+    service_pids: the services' processes by name.
+    cpu: the generator's core; None without pinning.
+    lines: bounds of the lines an order; None for the fitted model.
+    sku_prefix: first characters of all SKUs.
     """
 
     target: str
@@ -38,9 +43,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a closed loop showed.
+    """Result of a closed loop.
 
-    `sold_per_second`: orders confirmed a second, after the warm-up; `orders`: all that were sent.
+    sold_per_second: orders confirmed a second, after the warm-up.
+    orders: all orders sent.
     """
 
     sold_per_second: float
@@ -48,12 +54,12 @@ class Capacity:
 
     @property
     def rate_per_second(self) -> float:
-        """The rate at which the platform turns no order away: half of what it sells, rounded down."""
+        """The rate at which the platform rejects no order: half of its capacity, rounded down."""
         return rounded_down(SHARE_OF_CAPACITY * self.sold_per_second)
 
 
 async def measure_capacity(probe: Probe, *, folder: Path) -> tuple[Capacity, Load]:
-    """Run the closed loop for 7 s, the first 2 of which do not count; its files go to `folder`. Raises LoadError."""
+    """Run the closed loop for 7 s, of which the first 2 s are warm-up; its files go to `folder`. Raises LoadError."""
     options = LoadOptions(
         target=probe.target,
         seed=probe.seed,
@@ -77,7 +83,7 @@ async def measure_capacity(probe: Probe, *, folder: Path) -> tuple[Capacity, Loa
 
 
 def capacity_of(load: Load) -> Capacity:
-    """Count the orders sold after the warm-up, until the last customer stopped or the plan ended."""
+    """Return the rate of orders sold after the warm-up, until the last answer."""
     until = min(WHOLE_SECONDS, max((each.done_seconds for each in load.requests), default=0.0))
     sold = sum(
         each.outcome is OutcomeKind.CONFIRMED and WARM_UP_SECONDS < each.done_seconds <= until for each in load.requests
@@ -87,4 +93,4 @@ def capacity_of(load: Load) -> Capacity:
 
 
 def _silent(_progress: Progress) -> None:
-    """Report nothing: it takes a few seconds."""
+    """Report no progress, since the measurement takes a few seconds."""

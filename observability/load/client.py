@@ -1,4 +1,4 @@
-"""How is one order sent, or one look? A request over a kept connection: no retry, no trace headers, a bounded wait."""
+"""HTTP client of the load generator: keep-alive connections, no retries, no trace headers, a bounded wait."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,8 +9,8 @@ from observability.load.options import LoadOptions
 from observability.load.orders import PlannedOrder
 from observability.load.outcomes import Exchange
 
-# Below the five seconds after which uvicorn closes an idle connection: a request written to a connection that the
-# server is closing would be lost, and nothing here retries.
+# Below the five seconds after which uvicorn closes an idle connection. A request written to a connection that the
+# server is closing would be lost, since this client does not retry.
 _KEEP_ALIVE_SECONDS = 3.0
 
 
@@ -24,7 +24,7 @@ class LoadClient:
         self._key_prefix = f"load-{options.seed}-{options.run_nonce}"
 
     async def place(self, order: PlannedOrder) -> Exchange:
-        """Send the order and read the whole answer; a failure on the way is an exchange without a status."""
+        """Send the order and read the whole answer; a transport failure gives an exchange without a status."""
         try:
             async with self._request(order) as response:
                 return Exchange(status=response.status, body=await response.read())

@@ -1,7 +1,7 @@
-"""Closed loop: each of a number of customers waits for the answer before the next order.
+"""Closed loop: each of a fixed number of customers waits for the answer before it sends its next order.
 
-This shows whether a set of orders comes through, not how long a customer waits: a slow answer holds back the orders
-behind it, and the time they lose is in no latency.
+It measures throughput and not the latency that customers see: a slow answer delays the orders behind it, and that delay
+is in no recorded latency (coordinated omission).
 """
 
 import asyncio
@@ -15,9 +15,9 @@ _PROGRESS_EVERY_SECONDS = 0.5
 
 
 async def drive(run: Run, *, concurrency: int, until_seconds: float = math.inf) -> None:
-    """Send the orders in their order, at most `concurrency` at a time; when asked to stop, break off at once.
+    """Send the orders in plan order, at most `concurrency` at a time; a stop cancels the requests in flight.
 
-    None is sent later than `until_seconds` after the start; the answers to those that were are waited for.
+    No order is sent later than `until_seconds` after the start; the answers to those in flight are waited for.
     """
     waiting = iter(run.plan)
     stopped = asyncio.create_task(run.stop.wait())

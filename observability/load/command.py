@@ -1,4 +1,4 @@
-"""How does `plumb load` get from its options to a verdict? Plan, stock, run, print, write."""
+"""`plumb load`: plans the orders, stocks the shop, runs the load, and prints and writes the result."""
 
 import asyncio
 import secrets
@@ -42,7 +42,7 @@ class LoadCommand:
 
 
 def run_load(command: LoadCommand, console: Console) -> LoadResult:
-    """Do what `plumb load` does and give the result. Raises LoadUsageError and LoadError with a sentence to print."""
+    """Run `plumb load` and return its result. Raises LoadUsageError and LoadError with a sentence to print."""
     _check(command)
     if command.json_path is not None:
         check_writable(command.json_path)

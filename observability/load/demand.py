@@ -1,9 +1,9 @@
-"""What does demand look like when no file of baskets is at hand?
+"""Demand model: baskets drawn from distributions, used when no file of baskets is given.
 
-A model fitted to published figures of the *Online Retail* data set (Daqing Chen, UCI Machine Learning Repository,
-CC BY 4.0): quantiles of lines a basket, of quantities and of prices, and the share of all lines that the most frequent
-1, 10, 100 and 1,000 of its 4,070 codes have. It holds those figures and none of the data; its SKUs, 10001 (the most
-frequent) to 14070, are its own.
+The model is fitted to published figures of the *Online Retail* data set (Daqing Chen, UCI Machine Learning Repository,
+CC BY 4.0): quantiles of lines per basket, of quantities and of prices, and the share of all lines that the most
+frequent 1, 10, 100 and 1,000 of its 4,070 codes have. It holds those figures and none of the data; its SKUs, 10001
+(the most frequent) to 14070, are made up.
 """
 
 import bisect
@@ -25,11 +25,11 @@ _PRICE_QUANTILES = (
     *((0.75, 3.75), (0.90, 5.95), (0.99, 14.95), (1, 165)),
 )
 
-# The figures are 0.43 %, 3.2 %, 18.8 % and 71.9 % of all lines. A SKU comes once in a basket, which flattens what is
-# drawn: weights this much steeper give back the figures.
+# The figures are 0.43 %, 3.2 %, 18.8 % and 71.9 % of all lines. A SKU is drawn at most once per basket, which flattens
+# the distribution. These steeper weights compensate, so that the drawn baskets have the figures.
 _CUMULATIVE_WEIGHTS = ((1, 0.0051), (10, 0.0367), (100, 0.203), (1000, 0.731), (SKU_COUNT, 1.0))
 
-# Above the 90th percentile sizes rise late: with this exponent the mean basket has the 20.9 lines of the real ones.
+# Above the 90th percentile, sizes rise late. With this exponent the mean basket has 20.9 lines, as in the data set.
 _LINES_TAIL = (0.90, 2.6)
 _NO_TAIL = (1.0, 1.0)
 
@@ -37,7 +37,7 @@ Quantiles = tuple[tuple[float, float], ...]
 
 
 def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None) -> tuple[PlannedLine, ...]:
-    """Draw one order: its number of lines (within bounds, or as baskets have), as many SKUs, a quantity for each."""
+    """Draw the lines of one order: their number (within the bounds, or as fitted), distinct SKUs, and quantities."""
     if line_bounds is None:
         count = round(_value_at(_LINES_QUANTILES, source.random(), _LINES_TAIL))
     else:
@@ -50,7 +50,7 @@ def draw_order(source: random.Random, line_bounds: tuple[int, int] | None = None
 
 
 def draw_look(source: random.Random, line_bounds: tuple[int, int], sku_count: int) -> tuple[PlannedLine, ...]:
-    """Draw what one shopper looks at: so many SKUs, each once, of the most frequent `sku_count`, each as likely."""
+    """Draw the SKUs of one read of stock hints: distinct, uniform over the most frequent `sku_count`."""
     ranks = source.sample(range(1, sku_count + 1), source.randint(*line_bounds))
     return tuple(PlannedLine(sku_of_rank(rank), 1) for rank in ranks)
 
@@ -61,18 +61,18 @@ def draw_quantity(source: random.Random) -> int:
 
 
 def unit_price_minor(sku: str) -> int:
-    """Give the price of one unit in pence: drawn from the fitted prices by the SKU alone, so the same in every run."""
+    """Return the price of one unit in pence, drawn from the fitted prices; it depends on the SKU only."""
     share = random.Random(f"price:{sku}").random()
     return round(100 * _value_at(_PRICE_QUANTILES, share, _NO_TAIL))
 
 
 def sku_of_rank(rank: int) -> str:
-    """Give the SKU that stands at a rank of popularity, 1 (the most frequent) to 4,070."""
+    """Return the SKU of a popularity rank, 1 (the most frequent) to 4,070."""
     return str(_FIRST_SKU + rank - 1)
 
 
 def _value_at(quantiles: Quantiles, share: float, tail: tuple[float, float]) -> float:
-    """Invert the distribution at `share`; from the tail's first share on, progress is raised to its exponent."""
+    """Invert the distribution at `share`. Within the tail, the interpolation's progress is raised to the exponent."""
     upper = max(1, bisect.bisect_left(quantiles, share, key=lambda point: point[0]))
     (share_before, before), (share_after, after) = quantiles[upper - 1], quantiles[upper]
     progress = (share - share_before) / (share_after - share_before)
@@ -84,7 +84,7 @@ def _value_at(quantiles: Quantiles, share: float, tail: tuple[float, float]) -> 
 
 @functools.cache
 def _cumulative_popularity() -> tuple[float, ...]:
-    """Give the cumulative weight of the ranks: joined power laws that meet the weights above exactly."""
+    """Return the cumulative weight of each rank: joined power laws that meet the weights above exactly."""
     weights = [_CUMULATIVE_WEIGHTS[0][1]]
     for (first, share_before), (last, share_after) in itertools.pairwise(_CUMULATIVE_WEIGHTS):
         ratios = [rank / first for rank in range(first + 1, last + 1)]

@@ -1,9 +1,9 @@
-"""What can keep a run from starting, said so that the reader knows what to do?"""
+"""Errors of the load generator, each with a message that says what to do."""
 
 
 class LoadError(Exception):
-    """The run could not be made; the message is one plain sentence saying what to do."""
+    """The run could not be made. The message is one sentence that says what to do."""
 
 
 class LoadUsageError(LoadError):
-    """What was asked for makes no sense, or a file given cannot be used."""
+    """The options contradict each other or are out of range, or a given file cannot be used."""

@@ -1,7 +1,7 @@
-"""`python -m observability.load.generator`: sends the load of a run from a process, and a core, of its own.
+"""`python -m observability.load.generator`: sends the load of a run from a separate process, on its own core.
 
-Reads one line of JSON, a GeneratorTask, from its standard input, and writes progress to its standard output as lines
-of JSON. When its standard input ends, whoever wanted the load is gone: then it stops.
+Reads one line of JSON, a GeneratorTask, from standard input, and writes progress to standard output as lines of JSON.
+It stops when its standard input ends, since its parent is gone then.
 """
 
 import os
@@ -25,9 +25,15 @@ _EXIT_SIGNAL_BASE = 128
 
 @dataclass(frozen=True, slots=True)
 class GeneratorTask:
-    """What to send, and where to write the LoadResult.
+    """The load to send, and where to write the LoadResult.
 
-    With `options.concurrency` it is a closed loop of at most `requests` orders, which ends after `duration_seconds`.
+    options: target and connections; with `concurrency` the loop is closed.
+    rate_per_second: orders due a second; not used in a closed loop.
+    duration_seconds: length of the run, of either loop.
+    result_path: file of the result.
+    lines, surge, counted, looked_at: as in `plan_orders`.
+    requests: most orders of a closed loop.
+    sku_prefix: as in `plan_requests`.
     """
 
     options: LoadOptions
@@ -47,9 +53,9 @@ class GeneratorTask:
 
 
 def main() -> int:
-    """Do one task and return the exit status; a failure is one line on standard error."""
+    """Run one task and return the exit status; a failure is one line on standard error."""
     task = TypeAdapter(GeneratorTask).validate_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_stop_with_the_reader, name="lifeline", daemon=True).start()
+    threading.Thread(target=_stop_with_parent, name="stop-with-parent", daemon=True).start()
     try:
         result = _run(task)
         write_result(result, task.result_path)
@@ -82,7 +88,7 @@ def _report(progress: Progress) -> None:
     sys.stdout.buffer.flush()
 
 
-def _stop_with_the_reader() -> None:
+def _stop_with_parent() -> None:
     # Unbuffered: at exit Python could not take a buffered reader's lock from a thread that waits in it.
     while os.read(sys.stdin.fileno(), 1024):
         pass

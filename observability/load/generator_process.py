@@ -1,4 +1,4 @@
-"""How does a run get its load from another process, whatever becomes of either?"""
+"""Runs the load generator as a child process, which ends with its parent."""
 
 import asyncio
 import sys
@@ -20,14 +20,14 @@ from observability.load.result import LoadSummary
 from observability.load.validity_checks import Gate
 
 _MODULE = "observability.load.generator"
-# Beyond the schedule: start, the plan, the last answers and writing the result.
+# Beyond the run itself: start, plan, last answers, and writing the result.
 _MARGIN_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the generator wrote about its run."""
+    """The generator's result file, as read back; see LoadResult."""
 
     started_at_unix_seconds: float
     elapsed_seconds: float
@@ -39,7 +39,7 @@ class Load:
 
 
 async def run_load(task: GeneratorTask, *, log_path: Path, on_progress: OnProgress) -> Load:
-    """Run the generator to its end and read its result; raises LoadError. When cancelled, the generator ends first."""
+    """Run the generator and return its result; raises LoadError. On cancellation, wait for the generator's end."""
     async with _generator(task, log_path) as process:
         try:
             async with asyncio.timeout(task.duration_seconds + _MARGIN_SECONDS):
@@ -47,13 +47,13 @@ async def run_load(task: GeneratorTask, *, log_path: Path, on_progress: OnProgre
         except TimeoutError as error:
             raise LoadError("the load generator did not end in time") from error
     if status != 0:
-        raise LoadError(_last_words(log_path) or f"the load generator ended with exit status {status}")
+        raise LoadError(_last_line(log_path) or f"the load generator ended with exit status {status}")
     return _read_load(task.result_path)
 
 
 @asynccontextmanager
 async def _generator(task: GeneratorTask, log_path: Path) -> AsyncIterator[Process]:
-    """Start the generator in a session of its own, so that Ctrl-C reaches it through us only; and see it end."""
+    """Start the generator in its own session, so that Ctrl-C reaches this process only; end it with the block."""
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", _MODULE, stdin=PIPE, stdout=PIPE, stderr=log, start_new_session=True
@@ -75,7 +75,7 @@ async def _follow(process: Process, on_progress: OnProgress) -> int:
 
 
 async def _end(process: Process) -> None:
-    """Wait for the generator, which stops when its input ends, and kill it when it does not."""
+    """Wait for the generator, which stops when its input ends, and kill it if it does not."""
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await process.wait()
@@ -88,5 +88,5 @@ def _read_load(path: Path) -> Load:
     return TypeAdapter(Load).validate_json(path.read_bytes())
 
 
-def _last_words(log_path: Path) -> str:
+def _last_line(log_path: Path) -> str:
     return log_path.read_text(errors="replace").strip().rpartition("\n")[2]

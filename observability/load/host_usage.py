@@ -1,6 +1,6 @@
-"""What did the machine do to a run? CPU used, CPU stolen by the hypervisor, and time spent waiting for a core.
+"""CPU use of a run: CPU used, CPU stolen by the hypervisor, and run-queue wait (ready, but without a core).
 
-Run-queue wait and steal come from Linux's /proc; elsewhere they are unknown (None).
+Run-queue wait and steal come from Linux's /proc; on other systems they are None.
 """
 
 import os
@@ -16,7 +16,16 @@ _NANOSECONDS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class HostUse:
-    """What was used over a run. Waits are seconds that something was ready to run and had no core."""
+    """CPU use over a run. A wait is the time that a task was ready to run and had no core.
+
+    cpu: the core that the generator was pinned to; None without pinning.
+    generator_cpu_seconds: CPU time of the sending thread.
+    generator_wait_seconds: run-queue wait of the sending thread.
+    service_wait_seconds: run-queue wait of each service's main thread.
+    steal_seconds: CPU time that the hypervisor took, over all cores.
+    steal_seconds_generator_cpu: the same on the generator's core.
+    load_average_1_minute: load average at the end.
+    """
 
     cpu: int | None
     generator_cpu_seconds: float
@@ -29,7 +38,7 @@ class HostUse:
 
 @dataclass(frozen=True, slots=True)
 class HostReading:
-    """Counters of the machine at one moment; take it on the thread that sends."""
+    """Counters of the machine at one moment, read on the thread that sends."""
 
     thread_cpu_seconds: float
     thread_wait_seconds: float | None
@@ -49,7 +58,7 @@ def read_host(service_pids: Mapping[str, int]) -> HostReading:
 
 
 def host_use(before: HostReading, after: HostReading, *, cpu: int | None) -> HostUse:
-    """Give what was used between two readings; `cpu` is the core the generator was pinned to."""
+    """Return the use between two readings; `cpu` is the core that the generator was pinned to."""
     services = after.service_wait_seconds.keys() & before.service_wait_seconds.keys()
     return HostUse(
         cpu=cpu,
@@ -65,19 +74,19 @@ def host_use(before: HostReading, after: HostReading, *, cpu: int | None) -> Hos
 
 
 def usable_cpus() -> frozenset[int]:
-    """Give the cores this process may pin a thread to; none where threads cannot be pinned."""
+    """Return the cores that this process may pin a thread to; empty where threads cannot be pinned."""
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def default_cpu() -> int | None:
-    """Give the last core this process may use, or None when there are not at least two."""
+    """Return the last core that this process may use; None if there are not at least two."""
     usable = usable_cpus()
     return max(usable) if len(usable) > 1 else None
 
 
 @contextmanager
 def pinned(cpu: int | None) -> Iterator[None]:
-    """Run the calling thread on one core only (None: leave it), and on its former ones afterwards."""
+    """Pin the calling thread to one core (None: do nothing), and restore its affinity afterwards."""
     if cpu is None:
         yield
         return
@@ -90,7 +99,7 @@ def pinned(cpu: int | None) -> Iterator[None]:
 
 
 def _wait_seconds(schedstat: Path) -> float | None:
-    """Read a task's second field: nanoseconds on a run queue. None when the task or the file is not there."""
+    """Return a task's run-queue wait, the second field of its schedstat in nanoseconds; None if it cannot be read."""
     try:
         return int(schedstat.read_text().split()[1]) / _NANOSECONDS
     except (OSError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""How many requests does the server itself say it is answering? Samples its gauge while a run goes on."""
+"""Sampler of the server's own gauge of requests in flight, during a run."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from observability.load.orders import stream
 from observability.load.recorder import Run
 
 _GAUGE = "http_server_active_requests"
-# A sample costs the server time that its customers wait for: the longer it took, the longer the pause, within bounds.
+# A sample costs the server time in which its customers wait. The longer it took, the longer the pause, within bounds.
 _PAUSE_PER_ANSWER = 40.0
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.25
 _SAMPLE_TIMEOUT_SECONDS = 2.0
@@ -22,7 +22,7 @@ _SAMPLE_TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class InFlightSample:
-    """The server's gauge, summed over its label sets, asked for at `at_seconds` from the start of the run."""
+    """The server's gauge, summed over its label sets; the request was sent `at_seconds` after the start of the run."""
 
     at_seconds: float
     requests: float
@@ -30,10 +30,10 @@ class InFlightSample:
 
 @asynccontextmanager
 async def sampling_in_flight(run: Run, options: LoadOptions) -> AsyncIterator[list[InFlightSample]]:
-    """Sample the server's gauge 4 to 20 times a second, at irregular moments, into the list that is yielded.
+    """Sample the server's gauge 4 to 20 times a second, at irregular moments, into the yielded list.
 
-    Only the gauge is asked for, which a server may ignore. Without an admin address the list stays empty. A sample that
-    fails or takes over two seconds is left out.
+    The request filters for the gauge, which a server may ignore. Without an admin address the list stays empty. A
+    sample that fails or takes over two seconds is left out.
     """
     samples: list[InFlightSample] = []
     if options.admin_address is None:
@@ -57,16 +57,16 @@ async def _sample(
     pause_seconds = _LONGEST_PAUSE_SECONDS
     while True:
         await asyncio.sleep(pause_seconds * moments.uniform(0.7, 1.3))
-        # Requests sent after this moment reach the server behind this question, and are not yet counted there.
+        # Requests sent after this moment reach the server after this sample's request, and are not counted in it.
         at_seconds = run.now_seconds()
-        requests = await _ask(session, url)
+        requests = await _read_gauge(session, url)
         if requests is not None:
             samples.append(InFlightSample(at_seconds, requests))
         pause_seconds = _PAUSE_PER_ANSWER * (run.now_seconds() - at_seconds)
         pause_seconds = min(max(pause_seconds, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
 
-async def _ask(session: aiohttp.ClientSession, url: str) -> float | None:
+async def _read_gauge(session: aiohttp.ClientSession, url: str) -> float | None:
     try:
         async with session.get(url) as response:
             return gauge_total(await response.text(), _GAUGE) if response.ok else None
@@ -75,7 +75,7 @@ async def _ask(session: aiohttp.ClientSession, url: str) -> float | None:
 
 
 def gauge_total(exposition: str, name: str) -> float | None:
-    """Add up a gauge over its label sets in a Prometheus or OpenMetrics text; None when it is not there."""
+    """Sum a gauge over its label sets in a Prometheus or OpenMetrics text; None if it is absent."""
     values = [
         float(line.rsplit("}", 1)[-1].removeprefix(name).split()[0])
         for line in exposition.splitlines()

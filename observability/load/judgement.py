@@ -1,25 +1,24 @@
-"""Judgement of a run in words: what became of all its orders, why some failed, and at which rate they would not."""
+"""Verdict on a run in words: counts of its orders, why some failed, and the rate at which none would."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from observability.load.figures import SHARE_OF_CAPACITY, rounded_down
 from observability.load.host_usage import HostUse
-from observability.load.result import LoadSummary
+from observability.load.result import SHARE_OF_CAPACITY, LoadSummary, rounded_down
 
-# Failures of orders that come faster than they are sold. Of the others no rate is the cause.
+# Failures that a too high rate causes. The others have another cause.
 _OF_LOAD = frozenset({"OVERLOADED", "DEADLINE_EXCEEDED", "TIMEOUT", "CIRCUIT_OPEN", "TOO_MANY_CONNECTIONS"})
-# Not the platform's doing: the run was stopped.
+# The run was stopped; not a failure of the platform.
 _INTERRUPTED = "INTERRUPTED"
-# Where fewer of the orders fail, the rate was kept up but for a moment.
+# If fewer than this share of the orders fail, the platform kept up except for a moment.
 _FELL_BEHIND = 0.1
-# Of the run's seconds: less waiting for a core than this is no reason for anything.
-_WORTH_A_WORD = 0.05
+# Run-queue wait below this share of the run is not worth reporting.
+_NOTABLE_WAIT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What was asked of the platform.
+class OfferedLoad:
+    """The rate that a run offered, and the platform's capacity.
 
     rate_per_second: orders due a second; None in a closed loop.
     capacity_per_second: orders a second that a closed loop sold before the run; None where that was not measured.
@@ -30,7 +29,7 @@ class Asked:
 
 
 def count_orders(summary: LoadSummary) -> str:
-    """List what became of the orders; the parts add up to those sent."""
+    """Return the counts of the orders by outcome; they add up to the orders sent."""
     parts = [
         f"{summary.confirmed:,} sold",
         _part(summary.rejected_by_reason, "rejected"),
@@ -41,55 +40,56 @@ def count_orders(summary: LoadSummary) -> str:
 
 
 def failures(summary: LoadSummary) -> dict[str, int]:
-    """Count orders that got an error or no answer, by reason. A rejection for want of stock is a correct answer."""
+    """Count the orders with an error or no answer, by reason. A rejection for lack of stock is a correct answer."""
     return {**summary.errors_by_reason, **summary.transport_errors_by_reason}
 
 
-def judge(summary: LoadSummary, host: HostUse, asked: Asked, *, elapsed_seconds: float) -> str:
-    """Say why orders failed, and at which rate they would not; that none did, where none did."""
+def judge(summary: LoadSummary, host: HostUse, offered: OfferedLoad, *, elapsed_seconds: float) -> str:
+    """Return a sentence on why orders failed and at which rate none would, or that none failed."""
     failed = {reason: count for reason, count in failures(summary).items() if reason != _INTERRUPTED}
     if not failed:
         return "No order failed."
     of_load = {reason: count for reason, count in failed.items() if reason in _OF_LOAD}
     others = {reason: count for reason, count in failed.items() if reason not in _OF_LOAD}
-    said = []
+    sentences = []
     if of_load:
-        said.append(_too_fast(sum(of_load.values()), summary, asked, host, elapsed_seconds))
+        sentences.append(_overload(sum(of_load.values()), summary, offered, host, elapsed_seconds))
     if others:
-        said.append(f"{_part(others, 'failed')} for another reason than the rate: see the services' logs.")
-    return " ".join(said)
+        sentences.append(f"{_part(others, 'failed')} for another reason than the rate: see the services' logs.")
+    return " ".join(sentences)
 
 
-def _too_fast(count: int, summary: LoadSummary, asked: Asked, host: HostUse, elapsed_seconds: float) -> str:
-    came, waited = asked.rate_per_second, _waited(host, elapsed_seconds)
-    failed = f"{count:,} of {summary.sent:,} orders were turned away or given up"
-    if came is None:
-        done = _rate(_served(summary, elapsed_seconds))
+def _overload(count: int, summary: LoadSummary, offered: OfferedLoad, host: HostUse, elapsed_seconds: float) -> str:
+    rate, waited = offered.rate_per_second, _waited(host, elapsed_seconds)
+    failed = f"{count:,} of {summary.sent:,} orders were rejected by the guards or timed out"
+    if rate is None:
+        served = _rate(_served(summary, elapsed_seconds))
         return (
-            f"{failed} while about {done} a second were served{waited}; with fewer customers at a time none would be."
+            f"{failed} while about {served} a second were served{waited};"
+            " with fewer concurrent customers none would be."
         )
-    sells = asked.capacity_per_second
+    capacity = offered.capacity_per_second
     if count > _FELL_BEHIND * summary.sent:
-        served = _served(summary, elapsed_seconds)
-        sells = served if sells is None else min(sells, served)
-    elif sells is None or came <= SHARE_OF_CAPACITY * sells:
+        served_rate = _served(summary, elapsed_seconds)
+        capacity = served_rate if capacity is None else min(capacity, served_rate)
+    elif capacity is None or rate <= SHARE_OF_CAPACITY * capacity:
         return (
-            f"{failed} in a moment when the machine had other work{waited}; nearly all of {came:g} a second were sold."
+            f"{failed} in a moment when the machine had other work{waited}; nearly all of {rate:g} a second were sold."
         )
     return (
-        f"{failed}: this machine sells about {_rate(sells)} a second, and {came:g} came{waited}; at {_half(sells)} a"
-        " second none would be."
+        f"{failed}: this machine sells about {_rate(capacity)} a second, and {rate:g} were offered{waited}; at"
+        f" {_half(capacity)} a second none would be."
     )
 
 
 def _served(summary: LoadSummary, elapsed_seconds: float) -> float:
-    """Give the orders a second that were answered rightly: those kept to be sold later and those rejected were work."""
+    """Return the orders a second without a failure; pending and rejected ones count, since they cost work."""
     return (summary.sent - sum(failures(summary).values())) / elapsed_seconds
 
 
 def _waited(host: HostUse, elapsed_seconds: float) -> str:
     seconds = sum(host.service_wait_seconds.values())
-    return f"; its services waited {seconds:.0f} s for a core" if seconds > _WORTH_A_WORD * elapsed_seconds else ""
+    return f"; its services waited {seconds:.0f} s for a core" if seconds > _NOTABLE_WAIT * elapsed_seconds else ""
 
 
 def _half(per_second: float) -> str:
@@ -101,6 +101,6 @@ def _rate(per_second: float) -> str:
 
 
 def _part(by_reason: Mapping[str, int], what: str) -> str:
-    """Write a count, with its reasons where there are any."""
+    """Return a count, with its reasons if there are any."""
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in by_reason.items())
     return f"{sum(by_reason.values()):,} {what}" + (f" ({reasons})" if reasons else "")

@@ -1,4 +1,4 @@
-"""How are orders sent when they are due, however slow the answers are?"""
+"""Open loop: sends each order when it is due, without waiting for the answers before it."""
 
 import asyncio
 import contextlib
@@ -7,18 +7,18 @@ import time
 
 from observability.load.recorder import Run
 
-# uvloop's timers are good to a millisecond: sleep until so long before the order is due, then yield until it is.
+# uvloop's timers have a resolution of 1 ms: sleep until 1 ms before the order is due, then yield until it is.
 _YIELD_SECONDS = 0.001
-# A yield that returns so soon ran nothing else. It burns the core, but is time that any request could have had.
+# A yield that returns this soon ran nothing else. It uses the core, but the time was free for any request.
 _IDLE_YIELD_SECONDS = 0.000_005
-# Drawing progress takes a few milliseconds of the loop: it waits for a gap between orders, up to a limit.
+# Drawing the progress blocks the loop for a few milliseconds, so it waits for a gap between orders, up to a limit.
 _PROGRESS_EVERY_SECONDS = 0.5
 _PROGRESS_GAP_SECONDS = 0.02
 _PROGRESS_LATEST_SECONDS = 5.0
 
 
 async def drive(run: Run) -> None:
-    """Send each order when it is due and wait until all have ended; when asked to stop, break off what is in flight."""
+    """Send each order when it is due, and wait for all answers; a stop cancels the requests in flight."""
     in_flight: set[asyncio.Task[None]] = set()
     progress_due_seconds = 0.0
     for order in run.plan:
@@ -47,7 +47,7 @@ async def _wait_until(run: Run, due_seconds: float) -> None:
     if remaining_seconds > _YIELD_SECONDS:
         await _sleep_or_stop(run, remaining_seconds - _YIELD_SECONDS)
     while True:
-        # At least once, even when the order is overdue: a generator that catches up must still read its answers.
+        # Yield at least once, even if the order is overdue: a generator that catches up must still read its answers.
         before = time.perf_counter()
         await asyncio.sleep(0)
         took_seconds = time.perf_counter() - before
@@ -64,7 +64,7 @@ async def _sleep_or_stop(run: Run, seconds: float) -> None:
 
 
 async def _finish(run: Run, in_flight: set[asyncio.Task[None]]) -> None:
-    """Wait for the last answers, each bounded by its request's timeout; break them off when asked to stop."""
+    """Wait for the last answers, each bounded by its request's timeout; a stop cancels them."""
     if in_flight:
         answered = asyncio.create_task(asyncio.wait(set(in_flight)))
         stopped = asyncio.create_task(run.stop.wait())

@@ -1,4 +1,4 @@
-"""What does a run need to know besides its plan?"""
+"""Options and progress of a load run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,21 @@ from observability.load.baskets import BasketReport
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """Where a run goes and how: `target` and `admin_address` are host:port, `cpu` is the core it is pinned to.
+    """Target of a run, and how the load is sent.
 
-    `run_nonce` sets this run's idempotency keys apart from those of every other run with the same seed.
-    `maximum_connections` bounds the open connections: a run that has more requests in flight is invalid. With
-    `respond_async` each order says that it may be kept and answered before it is settled.
+    target: the edge, host:port.
+    seed: fixes the plan and the idempotency keys.
+    run_nonce: part of the idempotency keys; keeps them apart from those of other runs with the same seed.
+    rate_per_second: orders due a second; None in a closed loop.
+    duration_seconds: length of the run; None without a limit.
+    concurrency: customers of a closed loop; None in an open loop.
+    admin_address: the edge's metrics server, host:port; None if unknown.
+    service_pids: the services' processes by name, whose run-queue wait is recorded.
+    cpu: the core that the generator is pinned to; None without pinning.
+    request_timeout_seconds: bound of each request.
+    maximum_connections: bound of open connections; a run with more requests in flight is invalid.
+    respond_async: send `Prefer: respond-async`, so that an order may be answered while it is still pending.
+    basket_report: what was read from a file of baskets; None with the fitted model.
     """
 
     target: str
@@ -33,7 +43,7 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is."""
+    """Counts of a run so far: orders planned, sent and answered."""
 
     scheduled: int
     sent: int

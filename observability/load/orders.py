@@ -1,4 +1,4 @@
-"""What is a basket, and what is an order planned from it?"""
+"""Baskets, and the orders planned from them."""
 
 import random
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class PlannedLine:
 
 @dataclass(frozen=True, slots=True)
 class BasketLine:
-    """A line of a basket as its file has it; no quantity where the file has none."""
+    """A line of a basket file. The quantity is None if the file has no quantities."""
 
     sku: str
     quantity: int | None = None
@@ -27,9 +27,14 @@ Basket = tuple[BasketLine, ...]
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """One order of a schedule: when it is due, in seconds from the start of the run, who places it, and what for.
+    """One request of an arrival plan.
 
-    With `looks` nothing is ordered: the customer looks at what the lines name.
+    index: position in the plan, from 0.
+    intended_seconds: when it is due, from the start of the run.
+    customer_id: the customer who sends it.
+    lines: what is ordered.
+    body: the JSON body of POST /orders.
+    looks: if true, the request only reads the stock hints of the lines' SKUs and orders nothing.
     """
 
     index: int
@@ -43,11 +48,11 @@ class PlannedOrder:
 def planned_order(
     *, index: int, intended_seconds: float, customer_id: str, lines: tuple[PlannedLine, ...], looks: bool = False
 ) -> PlannedOrder:
-    """Plan one order and encode the JSON body of its POST /orders."""
+    """Return a planned order with the JSON body of its POST /orders."""
     body = orjson.dumps({"lines": lines})
     return PlannedOrder(index, intended_seconds, customer_id, lines, body, looks)
 
 
 def stream(seed: int, name: str) -> random.Random:
-    """Give the random numbers of one purpose, so that drawing more for one purpose moves no other."""
+    """Return the random numbers of one purpose, so that more draws for one purpose do not change another's."""
     return random.Random(f"{seed}:{name}")

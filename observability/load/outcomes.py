@@ -1,4 +1,4 @@
-"""What came of one order, or one look? Tells a stored rejection from an error, and an error from no answer at all."""
+"""Outcome of one request: classifies the answer as a sale, a stored rejection, an error, or no answer."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ _REJECTION_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
 
 
 class OutcomeKind(StrEnum):
-    """How one order ended, as far as its sender knows."""
+    """How one request ended, as its sender sees it. SEEN: a read of stock hints that was answered."""
 
     CONFIRMED = "confirmed"
     SEEN = "seen"
@@ -22,7 +22,7 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request's end on the wire: a status and a body, or the name of the failure that left it without an answer."""
+    """The answer to one request: HTTP status and body, or the name of the transport failure."""
 
     status: int | None = None
     body: bytes = b""
@@ -31,7 +31,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one ended: the kind, a reason where it is not what was hoped for, and the id of an order that is stored."""
+    """How one request ended.
+
+    kind: sale, rejection, error, ...
+    reason: why it was not a success; empty for a success.
+    order_id: id of the stored order, if there is one.
+    """
 
     kind: OutcomeKind
     reason: str = ""
@@ -39,9 +44,9 @@ class Outcome:
 
 
 def classify(exchange: Exchange) -> Outcome:
-    """Name the outcome of an exchange.
+    """Return the outcome of an exchange.
 
-    A 404 or 409 is a rejection when it names the order that was stored as rejected; else it is an error like the rest.
+    A 404 or 409 is a rejection only if it names the order that was stored as rejected; otherwise it is an error.
     """
     if exchange.status is None:
         return Outcome(OutcomeKind.TRANSPORT, exchange.failure)

@@ -1,4 +1,4 @@
-"""What happened to each order of a run so far? The record both loops write into."""
+"""Recorder of a run: its clock, a record of each order, and the stop signal; shared by both loops."""
 
 import asyncio
 import signal
@@ -18,7 +18,18 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One order that was sent: when it was due, sent and done, in seconds from the run's start, and how it ended."""
+    """One order that was sent; times are in seconds from the start of the run.
+
+    index: its position in the plan.
+    intended_seconds: when it was due.
+    sent_seconds: when it was sent.
+    done_seconds: when it was answered, or given up.
+    outcome: how it ended.
+    reason: why it was no success; empty for a success.
+    status: HTTP status; None without an answer.
+    lines: number of its lines.
+    order_id: id of the stored order, if there is one.
+    """
 
     index: int
     intended_seconds: float
@@ -32,12 +43,12 @@ class RequestRecord:
 
     @property
     def latency_seconds(self) -> float:
-        """Time from when the order was due, so that waiting to be sent counts."""
+        """Seconds from when the order was due, so that a late send counts as latency."""
         return self.done_seconds - self.intended_seconds
 
 
 class Run:
-    """The state of a run on its event loop: its clock, its records, and whether it was asked to stop."""
+    """The state of a run on its event loop: clock, records, counts, and the stop signal."""
 
     def __init__(self, *, plan: Sequence[PlannedOrder], client: LoadClient, on_progress: OnProgress | None) -> None:
         self.plan = plan
@@ -54,16 +65,16 @@ class Run:
         self._on_progress = on_progress
 
     def now_seconds(self) -> float:
-        """Seconds since the start of the run."""
+        """Return the seconds since the start of the run."""
         return time.perf_counter() - self._started
 
     def report_progress(self) -> None:
-        """Tell whoever watches how far the run is."""
+        """Pass the progress to the callback, if there is one."""
         if self._on_progress is not None:
             self._on_progress(Progress(len(self.plan), self.sent, len(self.records), self.now_seconds()))
 
     async def place(self, order: PlannedOrder, *, due_now: bool = False) -> None:
-        """Send one order and record its end; with `due_now` it is due at the moment it is sent (closed loop)."""
+        """Send one order and record its outcome; with `due_now` it is due when it is sent (closed loop)."""
         sent = self.now_seconds()
         self.sent += 1
         self.peak_in_flight = max(self.peak_in_flight, self.sent - len(self.records))
@@ -93,14 +104,14 @@ class Run:
         )
 
     def note_failure(self, failure: BaseException | None) -> None:
-        """Stop the run when sending failed in a way that is a bug here; it is raised when the run ends."""
+        """Stop the run after an unexpected exception, which is a bug here; it is raised when the run ends."""
         if isinstance(failure, Exception):
             self.failure = failure
             self.stop.set()
 
     @contextmanager
     def stopping_on_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM stop the run early instead of ending the process; only a main thread can."""
+        """Let SIGINT and SIGTERM stop the run instead of the process; has no effect outside the main thread."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
         for number in signals:

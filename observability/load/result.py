@@ -1,4 +1,4 @@
-"""Result of a run, in figures that can be printed, kept in a file and compared."""
+"""Result of a run: its records, its figures, and their JSON file."""
 
 import errno
 import secrets
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 
+from observability.analysis.quantiles import quantile
 from observability.load.errors import LoadError
-from observability.load.figures import Latencies, latencies
 from observability.load.host_usage import HostUse
 from observability.load.options import LoadOptions, LoopName
 from observability.load.outcomes import OutcomeKind
@@ -20,14 +20,38 @@ from observability.load.validity_checks import Gate, GateStatus, generator_failu
 
 FORMAT = "plumbline-load/1"
 STOPPED_EARLY = "stopped early"
+# Half of the capacity leaves room for Poisson arrivals, large baskets, and other work of the machine.
+SHARE_OF_CAPACITY = 0.5
 _FAILED = frozenset({OutcomeKind.ERROR, OutcomeKind.TRANSPORT})
 
 
 @dataclass(frozen=True, slots=True)
-class LoadSummary:
-    """The figures of a run: counts of orders, orders a second, and latencies in seconds from the intended send time.
+class Latencies:
+    """Quantiles of latencies, in seconds."""
 
-    `throughput_per_second` counts all answers, `sold_per_second` the confirmed orders; `latency` is that of all orders.
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSummary:
+    """The figures of a run; latencies are in seconds from the intended send time.
+
+    scheduled: orders planned.
+    sent: orders sent.
+    confirmed: orders sold.
+    pending: orders accepted, and answered before they were settled.
+    rejected_by_reason: orders stored as rejected.
+    errors_by_reason: error answers.
+    transport_errors_by_reason: orders without an answer.
+    throughput_per_second: answers of any kind a second.
+    sold_per_second: confirmed orders a second.
+    latency: of all orders; None without orders.
+    latency_by_outcome: of the orders of each outcome.
+    send_lag: from the intended to the actual send time.
     """
 
     scheduled: int
@@ -46,7 +70,18 @@ class LoadSummary:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """A run: how it was made, each order's end (in order of ending), its gates, and what the machine did meanwhile."""
+    """A finished run.
+
+    loop: open or closed.
+    options: how it was run.
+    scheduled: orders planned.
+    records: the orders sent, in order of completion.
+    gates: validity checks; empty for a closed loop or a stopped run.
+    host: CPU use and waits of the machine.
+    started_at_unix_seconds: start of the run.
+    elapsed_seconds: from the start to the last answer.
+    stop_signal: the signal that stopped the run early; None if it ran to its end.
+    """
 
     loop: LoopName
     options: LoadOptions
@@ -60,27 +95,27 @@ class LoadResult:
 
     @property
     def invalid_because(self) -> list[str]:
-        """Why the figures must not be used: the failed gates and an early stop; empty for a valid run."""
+        """Reasons why the figures must not be used: failed gates and an early stop; empty for a valid run."""
         failed = [f"{gate.name}: {gate.sentence}" for gate in self.gates if gate.status is GateStatus.FAILED]
         return failed if self.stop_signal is None else [STOPPED_EARLY, *failed]
 
     @property
     def generator_valid(self) -> bool:
-        """Whether the run went to its end and the generator was nowhere the limit, whatever the platform did."""
+        """Whether the run went to its end and no gate of the generator failed; says nothing of the platform."""
         return self.stop_signal is None and not generator_failures(self.gates)
 
     @property
     def failed(self) -> int:
-        """How many orders got an error or no answer; one that was rejected got a correct answer."""
+        """Number of orders with an error or no answer; a rejection is a correct answer."""
         return sum(record.outcome in _FAILED for record in self.records)
 
     @property
     def valid(self) -> bool:
-        """Whether the figures can be used; gates that could not be checked do not count against it."""
+        """Whether the figures can be used; a gate that was not checked does not make them invalid."""
         return not self.invalid_because
 
     def summary(self) -> LoadSummary:
-        """Compute the run's figures. Orders without an answer count with the time until they were given up."""
+        """Return the run's figures. The latency of an order without an answer is the time until it was given up."""
         answered = sum(record.outcome is not OutcomeKind.TRANSPORT for record in self.records)
         kinds = Counter(record.outcome for record in self.records)
         return LoadSummary(
@@ -103,7 +138,7 @@ class LoadResult:
         )
 
     def to_json(self) -> bytes:
-        """Encode the whole run: format, how it was made, validity, figures, and every request."""
+        """Return the whole run as JSON: options, validity, figures, and every request."""
         document = {
             "format": FORMAT,
             "loop": self.loop,
@@ -126,15 +161,29 @@ class LoadResult:
         return dict(Counter(record.reason for record in self._of(kind)).most_common())
 
 
+def latencies(seconds: Iterable[float]) -> Latencies | None:
+    """Return the quantiles of latencies in seconds; None if there are none."""
+    ordered = sorted(seconds)
+    if not ordered:
+        return None
+    p50, p95, p99 = (quantile(ordered, share) for share in (0.50, 0.95, 0.99))
+    return Latencies(len(ordered), p50, p95, p99, ordered[-1])
+
+
+def rounded_down(per_second: float) -> float:
+    """Round a rate down to a whole number from 10 on, to one decimal below."""
+    return float(int(per_second)) if per_second >= 10 else int(per_second * 10) / 10
+
+
 def write_result(result: LoadResult, path: Path) -> None:
-    """Write a run as JSON, whole or not at all. Raises LoadError when the file cannot be written."""
+    """Write a run as JSON, atomically. Raises LoadError if the file cannot be written."""
     with _writing(path) as partial:
         partial.write_bytes(result.to_json())
         partial.replace(path)
 
 
 def check_writable(path: Path) -> None:
-    """Raise LoadError now if `write_result` could not write there, rather than at the end of a long run."""
+    """Raise LoadError if `write_result` could not write there, before a long run instead of after it."""
     with _writing(path) as partial:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
@@ -143,7 +192,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[Path]:
-    """Give the path of a file beside `path` that is gone afterwards."""
+    """Yield the path of a temporary file beside `path`, which is removed afterwards."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,10 @@ Drive = Callable[[Run], Awaitable[None]]
 def run_open(
     plan: Sequence[PlannedOrder], options: LoadOptions, *, on_progress: OnProgress | None = None
 ) -> LoadResult:
-    """Send the plan open loop, each order when it is due, and judge the run by its gates.
+    """Send the plan open loop, each order when it is due, and check the run's validity.
 
-    Blocks until the last answer; on a main thread SIGINT and SIGTERM stop it early and the result says so. Raises
-    LoadError when nothing listens at the target or nothing of the run was answered, LoadUsageError for a bad target.
+    Blocks until the last answer. On a main thread SIGINT and SIGTERM stop it early, and the result says so. Raises
+    LoadError if nothing listens at the target or no order was answered, LoadUsageError for a bad target.
     """
     return _on_own_loop(_measure("open", plan, options, open_loop.drive, on_progress), options.cpu)
 
@@ -51,9 +51,9 @@ def run_open(
 def run_closed(
     plan: Sequence[PlannedOrder], options: LoadOptions, *, on_progress: OnProgress | None = None
 ) -> LoadResult:
-    """Send the plan closed loop with `options.concurrency` customers; there are no gates. Raises as `run_open` does.
+    """Send the plan closed loop with `options.concurrency` customers; without gates. Raises as `run_open` does.
 
-    With `options.duration_seconds` it ends then, though not all of the plan was sent.
+    With `options.duration_seconds` it ends after that time, even if not all of the plan was sent.
     """
     if options.concurrency is None or not 1 <= options.concurrency <= options.maximum_connections:
         raise LoadUsageError(f"--concurrency must be 1 to {options.maximum_connections:,}")
@@ -139,7 +139,7 @@ def _check_answered(run: Run, options: LoadOptions) -> None:
 
 
 def _files_allowed() -> int:
-    """Raise the limit of open files as far as allowed and give how many connections that leaves room for."""
+    """Raise the limit of open files as far as allowed, and return how many connections it leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -149,7 +149,7 @@ def _files_allowed() -> int:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Keep the garbage collector off the plan: going through its many objects takes longer than an answer does."""
+    """Freeze the plan for the garbage collector: scanning its many objects takes longer than an answer."""
     gc.collect()
     gc.freeze()
     try:

@@ -1,4 +1,4 @@
-"""What must be in stock before a plan is run: enough of everything, or so little that a given share of orders fails?"""
+"""Stock plan of a run: ample stock, or stock so scarce that a given share of its orders is rejected."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from observability.load.errors import LoadUsageError
 from observability.load.orders import PlannedOrder, stream
 from services.inventory.api import MAX_DELIVERY
 
-# A scarce SKU starts with at most this share of its planned demand: it sells out within the first seconds of a run and
-# then stays sold out, so that rejections come evenly over the run and not all at its end.
+# A scarce SKU starts with this share of its planned demand. It sells out within the first seconds of a run, so that
+# rejections are spread over the whole run and do not all come at its end.
 _SCARCE_STOCK_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDelivery:
-    """Units of one SKU to bring into stock, and the price of one unit in pence."""
+    """Units of one SKU to deliver, and the price of one unit in pence."""
 
     sku: str
     quantity: int
@@ -25,7 +25,13 @@ class PlannedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class StockPlan:
-    """The deliveries before a run, and how many of its orders will then be rejected if they are placed in order."""
+    """The deliveries before a run, and their effect.
+
+    deliveries: one for each SKU of the plan.
+    scarce_skus: the SKUs that sell out early.
+    expected_rejections: orders rejected if they are placed one after the other.
+    orders: number of orders in the plan.
+    """
 
     deliveries: tuple[PlannedDelivery, ...]
     scarce_skus: tuple[str, ...]
@@ -34,16 +40,16 @@ class StockPlan:
 
 
 def ample_stock(skus: Iterable[str]) -> list[PlannedDelivery]:
-    """Deliver of each SKU the most that one delivery may bring, 1,000,000 units."""
+    """Plan for each SKU the largest delivery allowed, 1,000,000 units."""
     return [PlannedDelivery(sku, MAX_DELIVERY, unit_price_minor(sku)) for sku in sorted(set(skus))]
 
 
 def plan_stock(orders: Sequence[PlannedOrder], *, out_of_stock_share: float, seed: int) -> StockPlan:
-    """Plan stock with which `out_of_stock_share` (0 to 1) of the orders find a SKU sold out, spread over the run.
+    """Plan stock with which `out_of_stock_share` (0 to 1) of the orders are rejected, spread over the run.
 
-    The SKUs are put in a random order that the seed fixes; the first k of them are made scarce, and k is found by
-    bisection over simulated runs, in which an order takes all its lines or none. Orders that overtake one another in
-    the real run move the outcome of a few. Raises LoadUsageError for a share outside 0 to 1.
+    The seed shuffles the SKUs, and the first k of them are made scarce. k is found by bisection over simulated runs, in
+    which an order takes all its lines or none. In the real run some orders overtake others, so a few end differently.
+    Raises LoadUsageError for a share outside 0 to 1.
     """
     if not 0 <= out_of_stock_share <= 1:
         raise LoadUsageError(f"the share of orders out of stock must be 0 to 1, not {out_of_stock_share:g}")
@@ -62,7 +68,7 @@ def plan_stock(orders: Sequence[PlannedOrder], *, out_of_stock_share: float, see
 
 
 def simulate_rejections(orders: Sequence[PlannedOrder], stock: dict[str, int]) -> list[int]:
-    """Place the orders one after the other, each all or nothing, and give the indexes of those that find too little."""
+    """Place the orders one after the other, each all or nothing, and return the indexes of the rejected ones."""
     left = dict(stock)
     rejected = []
     for order in orders:
@@ -77,7 +83,7 @@ def simulate_rejections(orders: Sequence[PlannedOrder], stock: dict[str, int]) -
 def _bisect_scarce_count(
     orders: Sequence[PlannedOrder], demand: Counter[str], candidates: list[str], wanted: int
 ) -> int:
-    """Find how many candidates to make scarce: of the two neighbouring counts, the one that comes closer."""
+    """Find how many candidates to make scarce so that the rejections come closest to the wanted number."""
 
     def rejections(count: int) -> int:
         return len(simulate_rejections(orders, _stock(demand, candidates[:count])))

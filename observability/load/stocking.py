@@ -1,4 +1,4 @@
-"""Deliveries into the shop: over inventory's own RPC, in chunks, with effect once even when it is run again."""
+"""Stocking of the shop: idempotent deliveries over inventory's RPC, in chunks."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ from observability.load.errors import LoadError
 from observability.load.stock_plan import PlannedDelivery
 from services.inventory.api import MAX_LINES
 
-# Whatever HTTP_PROXY says: a proxy for web pages is not between the services of a shop.
+# Ignore HTTP_PROXY: gRPC between the services must not pass a web proxy.
 DIRECT = (("grpc.enable_http_proxy", 0),)
 _CURRENCY_CODE = "GBP"
 _MINOR_UNITS = 100
@@ -27,10 +27,10 @@ async def stock_shop(
     request_id_prefix: str,
     timeout_seconds: float = 30.0,
 ) -> int:
-    """Bring the deliveries (each SKU once) to the inventory service at host:port and give the number of calls made.
+    """Send the deliveries (each SKU once) to the inventory service at host:port and return the number of calls.
 
-    A call's request id is the prefix and a hash of what it brings: the same deliveries again add nothing. Raises
-    LoadError when the service cannot be reached within `timeout_seconds` or refuses a call.
+    A call's request id is the prefix and a hash of its content, so that repeated deliveries add nothing. Raises
+    LoadError if the service cannot be reached within `timeout_seconds` or rejects a call.
     """
     calls = [
         _restock(deliveries[at : at + MAX_LINES], request_id_prefix) for at in range(0, len(deliveries), MAX_LINES)

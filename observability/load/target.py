@@ -1,4 +1,4 @@
-"""Which platform does a run go to? The one named, or the one that `plumb up` started last."""
+"""Target of a run: the platform that the options name, or the newest running `plumb up`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,13 @@ _EDGE_PROCESSES = ("order", "monolith")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Addresses as host:port; without an endpoints file only the edge is known, and inventory if it is named."""
+    """Addresses of a platform.
+
+    edge: REST edge, host:port.
+    inventory: inventory's gRPC, host:port; None if unknown.
+    admin: metrics server of the edge's process, host:port; None if unknown.
+    service_pids: the services' processes by name.
+    """
 
     edge: str
     inventory: str | None = None
@@ -23,9 +29,9 @@ class Target:
 
 
 def find_target(*, edge: str | None, inventory: str | None, endpoints_path: Path | None) -> Target:
-    """Find the platform: `edge` as named, else that of the endpoints file, else that of the newest running `plumb up`.
+    """Return the given `edge`, else that of the endpoints file, else that of the newest running `plumb up`.
 
-    Raises LoadUsageError when the endpoints file cannot be used, LoadError when no platform is named nor running.
+    Raises LoadUsageError if the endpoints file cannot be used, LoadError if no platform is given or running.
     """
     if edge is not None and endpoints_path is None:
         return Target(edge=edge, inventory=inventory)
@@ -41,9 +47,9 @@ def find_target(*, edge: str | None, inventory: str | None, endpoints_path: Path
 
 
 def find_endpoints(path: Path | None) -> Endpoints:
-    """Find the platform of an endpoints file, or without one the newest running `plumb up`.
+    """Return the platform of an endpoints file, or without one that of the newest running `plumb up`.
 
-    Raises LoadUsageError when the file cannot be used, LoadError when no platform is running.
+    Raises LoadUsageError if the file cannot be used, LoadError if no platform is running.
     """
     found = newest_running(UP_DIRECTORY) if path is None else _read(path)
     if found is None:

@@ -1,4 +1,4 @@
-"""A run in a terminal: its progress, and its end."""
+"""Terminal output of a run: progress and result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,10 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from observability.analysis.quantiles import fewest_for
-from observability.load.figures import Latencies
-from observability.load.judgement import Asked, count_orders, judge
+from observability.load.judgement import OfferedLoad, count_orders, judge
 from observability.load.options import Progress
 from observability.load.recorder import OnProgress
-from observability.load.result import LoadResult, LoadSummary
+from observability.load.result import Latencies, LoadResult, LoadSummary
 from observability.load.validity_checks import GateStatus
 
 _PLAIN_LINE_EVERY_SECONDS = 5.0
@@ -24,9 +23,9 @@ _GATE_COLOURS = {GateStatus.PASSED: "green", GateStatus.FAILED: "red", GateStatu
 
 @contextmanager
 def showing_progress(console: Console) -> Iterator[OnProgress]:
-    """Show a bar in a terminal, and a line every five seconds elsewhere.
+    """Show a progress bar in a terminal; otherwise print a line every five seconds.
 
-    It is drawn when the run reports, on the run's own loop: a thread that draws would take the interpreter from it.
+    It is drawn when the run reports, on the run's own loop: a drawing thread would compete with it for the interpreter.
     """
     if not console.is_terminal:
         yield _plain_lines(console)
@@ -43,15 +42,15 @@ def showing_progress(console: Console) -> Iterator[OnProgress]:
 
 
 def print_result(console: Console, result: LoadResult) -> None:
-    """Print a run's counts and why orders failed, its latencies, gates and verdict."""
+    """Print a run's counts, why orders failed, its latencies, gates and validity."""
     summary = result.summary()
-    asked = Asked(rate_per_second=result.options.rate_per_second)
-    judged = judge(summary, result.host, asked, elapsed_seconds=result.elapsed_seconds)
-    console.print(f"[bold]{escape(count_orders(summary))}.[/] {escape(judged)}", highlight=False, soft_wrap=True)
+    offered = OfferedLoad(rate_per_second=result.options.rate_per_second)
+    verdict = judge(summary, result.host, offered, elapsed_seconds=result.elapsed_seconds)
+    console.print(f"[bold]{escape(count_orders(summary))}.[/] {escape(verdict)}", highlight=False, soft_wrap=True)
     console.print(_counts(result, summary))
     console.print(_latency_table(result, summary))
     if result.loop == "closed":
-        console.print("Closed loop: the time that an order waits for its turn is in no figure.")
+        console.print("Closed loop: the latencies do not include the time that an order waits for its turn.")
     for gate in result.gates:
         colour = _GATE_COLOURS[gate.status]
         console.print(
@@ -107,13 +106,13 @@ def _latency_table(result: LoadResult, summary: LoadSummary) -> Table:
     if result.loop == "open" and summary.send_lag is not None:
         rows.append(("send lag", summary.send_lag))
     for name, row in rows:
-        told = (_quantile(row, q, seconds) for q, seconds in ((0.50, row.p50), (0.95, row.p95), (0.99, row.p99)))
-        table.add_row(name, f"{row.count:,}", *told, f"{row.maximum * 1e3:.2f}")
+        cells = (_quantile(row, q, seconds) for q, seconds in ((0.50, row.p50), (0.95, row.p95), (0.99, row.p99)))
+        table.add_row(name, f"{row.count:,}", *cells, f"{row.maximum * 1e3:.2f}")
     return table
 
 
 def _quantile(row: Latencies, q: float, seconds: float) -> str:
-    """Write a quantile in milliseconds, or how many orders it needs."""
+    """Return a quantile in milliseconds, or how many orders it needs if there are too few."""
     needed = fewest_for(q)
     return f"{seconds * 1e3:.2f}" if row.count >= needed else f"needs {needed}"
 

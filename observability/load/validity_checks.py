@@ -1,4 +1,4 @@
-"""Can a run's figures be believed? Each gate is one way in which the generator, not the platform, would be measured."""
+"""Validity checks of a run: each gate detects one way in which the generator, not the platform, was measured."""
 
 import bisect
 import itertools
@@ -12,8 +12,8 @@ from observability.analysis.quantiles import quantile
 from observability.load.in_flight import InFlightSample
 from observability.load.recorder import RequestRecord
 
-# Of the names of gates: those that say whether the generator was the limit. The others fail where a platform falls
-# behind, which is what is measured where more is asked of it than it can do.
+# Gates that detect a generator at its limit. The others also fail when the platform falls behind, which is the very
+# thing measured in overload experiments.
 GENERATOR_GATES = frozenset({"sent = scheduled", "send lag", "generator CPU", "connections"})
 SEND_LAG_FLOOR_SECONDS = 0.003
 SEND_LAG_SHARE_OF_MEDIAN = 0.05
@@ -29,7 +29,7 @@ _SHORTEST_LATENCY_SECONDS = 0.002
 
 
 class GateStatus(StrEnum):
-    """What a gate says; a gate that could not be checked is never passed."""
+    """Verdict of a gate. A gate that could not be checked has not passed."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -38,7 +38,7 @@ class GateStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate's verdict, with what was measured and what was asked for in a sentence."""
+    """One gate's verdict, with a sentence that names the measured value and the limit."""
 
     name: str
     status: GateStatus
@@ -46,20 +46,20 @@ class Gate:
 
 
 def generator_failures(gates: Iterable[Gate]) -> tuple[str, ...]:
-    """Say where the generator was the limit, whatever became of the platform; nothing where it was not."""
+    """Return a sentence for each failed gate of the generator; empty if the generator kept up."""
     failed = (gate for gate in gates if gate.name in GENERATOR_GATES and gate.status is GateStatus.FAILED)
     return tuple(f"{gate.name}: {gate.sentence}" for gate in failed)
 
 
 def sent_gate(*, scheduled: int, sent: int) -> Gate:
-    """Every scheduled order was sent."""
+    """Check that every scheduled order was sent."""
     return _gate("sent = scheduled", f"{sent:,} sent of {scheduled:,} scheduled", passed=sent == scheduled)
 
 
 def send_lag_gate(records: Sequence[RequestRecord], *, deadline_seconds: float | None = None) -> Gate:
-    """Orders left when they were due: the 99th percentile of the lag is at most 3 ms or 5 % of the median latency.
+    """Check that orders were sent when due: the lag's p99 is at most 3 ms or 5 % of the median latency.
 
-    Where it is asked which answers came within a deadline, and not how soon, it is a hundredth of that.
+    With a deadline, the limit is 1 % of it instead of 5 % of the median: then only lateness counts, not latency.
     """
     lag = quantile(sorted(record.sent_seconds - record.intended_seconds for record in records), 0.99)
     median = quantile(sorted(record.latency_seconds for record in records), 0.50)
@@ -70,23 +70,23 @@ def send_lag_gate(records: Sequence[RequestRecord], *, deadline_seconds: float |
 
 
 def generator_cpu_gate(*, busy_seconds: float, elapsed_seconds: float) -> Gate:
-    """The generator had room: it kept its core busy, idle yields apart, for less than 70 % of the run."""
+    """Check that the generator was not saturated: its core was busy, idle yields excluded, under 70 % of the run."""
     share = busy_seconds / elapsed_seconds
     sentence = f"{share:.0%} of its core, limit {GENERATOR_CPU_SHARE_LIMIT:.0%}"
     return _gate("generator CPU", sentence, passed=share < GENERATOR_CPU_SHARE_LIMIT)
 
 
 def connections_gate(*, peak_in_flight: int, maximum_connections: int) -> Gate:
-    """No request waited in the generator for a connection: what was in flight stayed within their bound."""
+    """Check that no request waited for a connection: the requests in flight stayed within the connection limit."""
     sentence = f"at most {peak_in_flight:,} in flight, {maximum_connections:,} connections allowed"
     return _gate("connections", sentence, passed=peak_in_flight <= maximum_connections)
 
 
 def backlog_gate(records: Sequence[RequestRecord], *, duration_seconds: float) -> Gate:
-    """The backlog of the last fifth is about that of the second fifth, so the run measured a rate that is kept up.
+    """Check that the rate is sustained: the backlog of the last fifth is about that of the second fifth.
 
-    Allowed are twice the early backlog, and beyond it what chance does to a queue: three times the root of the early
-    backlog, and two requests. A platform that falls behind by a tenth of the rate passes this bound within seconds.
+    The limit is twice the early backlog, plus room for chance: three times its square root, and two requests. A
+    platform that falls behind by a tenth of the rate exceeds this limit within seconds.
     """
     intended = sorted(record.intended_seconds for record in records)
     done = sorted(record.done_seconds for record in records)
@@ -97,16 +97,16 @@ def backlog_gate(records: Sequence[RequestRecord], *, duration_seconds: float) -
 
 
 def in_flight_gate(records: Sequence[RequestRecord], samples: Sequence[InFlightSample]) -> Gate:
-    """The server's own count of requests in flight agrees with rate x latency within 10 %.
+    """Check that the server's own count of requests in flight agrees with rate x latency (Little's law) within 10 %.
 
-    The server's mean is estimated from its samples with the generator's own count at the same moments as a control:
-    a sample's difference from that count varies far less than the count itself, which at low rates is mostly 0 or 1.
-    The estimate has a 95 % interval, and the gate fails when the whole of it lies beyond the limits.
+    The server's mean is estimated from its samples, with the generator's count at the same moments as control variate:
+    the difference of the two varies far less than the count itself, which at low rates is mostly 0 or 1. The gate fails
+    if the whole 95 % interval of the estimate lies beyond the limits.
 
-    Latency here runs from sending, since a server cannot know what has not been sent; and of each latency up to a
-    millisecond is spent where no server counts it (the wire, and reading and writing on both sides), which lowers the
-    lower limit: 0.9 x (1 - 1 ms / latency). Not checked, as it could see no disagreement, is a run with under 20
-    samples, with an interval wider than +-10 %, or with a mean latency under 2 ms.
+    Latency here runs from sending, since a server cannot count an order before. Up to 1 ms of each latency is spent
+    outside the server (the wire, and reading and writing on both sides), so the lower limit is
+    0.9 x (1 - 1 ms / latency). The gate is not checked when it could not see a disagreement: with under 20 samples, an
+    interval wider than +-10 %, or a mean latency under 2 ms.
     """
     sent, done = sorted(r.sent_seconds for r in records), sorted(r.done_seconds for r in records)
     within = [sample for sample in samples if sent[0] <= sample.at_seconds <= sent[-1]]
@@ -138,12 +138,12 @@ def _not_checked(name: str, sentence: str) -> Gate:
 
 
 def _count_at(starts: Sequence[float], ends: Sequence[float], at_seconds: float) -> int:
-    """Count what has started and not ended at one moment; both sequences are sorted."""
+    """Return how many requests have started and not ended at a moment; both sequences are sorted."""
     return bisect.bisect_right(starts, at_seconds) - bisect.bisect_right(ends, at_seconds)
 
 
 def _mean_between(starts: Sequence[float], ends: Sequence[float], since: float, until: float) -> float:
-    """Average over time how many have started and not ended between two moments."""
+    """Return the time average of the requests that have started and not ended, between two moments."""
     if until <= since:
         return 0.0
     moments = sorted({since, until, *(at for at in (*starts, *ends) if since < at < until)})

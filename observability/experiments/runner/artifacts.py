@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from observability.analysis.diagnosis import Verdict
 from observability.experiments.runner.block import Block
 from observability.experiments.runner.errors import TrialError
-from observability.load.figures import SHARE_OF_CAPACITY
+from observability.load.result import SHARE_OF_CAPACITY
 
 T = TypeVar("T")
 Side = Literal["before", "after"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from observability.load.goodput import DEADLINE_SECONDS, is_answered_rightly
+from observability.load.goodput import DEADLINE_SECONDS, is_success
 from observability.load.recorder import RequestRecord
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
 
@@ -36,7 +36,7 @@ def keep(
         "until": until_seconds,
         "scheduled_rate_per_second": rate_per_second,
         "latencies_seconds": [each.latency_seconds for each in counted],
-        "answered": [is_answered_rightly(each, respond_async=respond_async) for each in counted],
+        "answered": [is_success(each, respond_async=respond_async) for each in counted],
         "deadline_seconds": DEADLINE_SECONDS,
         "objective": {"seconds": SLOW_SECONDS, "share": ORDER_SLOW.target},
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from observability.analysis.quantiles import fewest_for
-from observability.load.figures import rounded_down
+from observability.load.result import rounded_down
 from observability.report.demo.result import QUANTILES, DemoResult, QuantileFigure, SideEffectFigure
 
 

@@ -27,12 +27,12 @@ def _edge(period_seconds: float, stall_seconds: float) -> Iterator[str]:
 
 @pytest.fixture
 def start_edge() -> Iterator[StartEdge]:
-    """Start an edge that stalls for so many seconds of each period, and give its host:port."""
+    """Start an edge that stalls for so many seconds of each period, and return its host:port."""
     with ExitStack() as stack:
         yield lambda period_seconds, stall_seconds: stack.enter_context(_edge(period_seconds, stall_seconds))
 
 
 @pytest.fixture
 def prompt_edge(start_edge: StartEdge) -> str:
-    """Give an edge that never stalls."""
+    """Return an edge that never stalls."""
     return start_edge(1.0, 0.0)

@@ -1,4 +1,4 @@
-"""An edge whose waiting times are known: it answers at once, but stalls for a fixed part of each period.
+"""Edge with known waiting times: it answers at once, but stalls for a fixed part of each period.
 
 Run as a process, `python -m tests.integration.load.stalling_edge PERIOD_SECONDS STALL_SECONDS`, it prints its port. An
 order that arrives while it stalls is answered when the stall ends, so of orders that arrive evenly over time a share
@@ -26,7 +26,7 @@ _TRACE_HEADERS = ("traceparent", "tracestate", "b3", "baggage")
 
 
 class StallingEdge:
-    """Answers orders as their first SKU says, after any stall; refuses a key it has seen and a request with a trace."""
+    """Answers orders as their first SKU says, after any stall; rejects repeated keys and requests with a trace."""
 
     def __init__(self, *, period_seconds: float, stall_seconds: float) -> None:
         self._period_seconds = period_seconds

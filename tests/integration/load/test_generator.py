@@ -1,4 +1,4 @@
-"""Does the generator measure what a customer of a stalling shop would feel?
+"""Tests of the generator against an edge with known stalls: it measures the waits that customers would have.
 
 The edge stalls for the first 0.2 s of each 0.5 s. Of orders that are due evenly over time, a share (0.2 - x) / 0.5
 waits longer than x: the 95th and 99th percentiles are 0.175 and 0.195 s. A thousand orders give the 95th to about 2 %
@@ -66,8 +66,8 @@ def test_a_closed_loop_misses_the_wait_that_the_open_loop_sees(start_edge: Start
 
 
 @pytest.mark.full
-def test_a_server_that_counts_otherwise_makes_the_run_invalid(start_edge: StartEdge, plan: list[PlannedOrder]) -> None:
-    """As when the address sampled is another process, or the requests wait where it cannot see them."""
+def test_a_server_whose_count_disagrees_makes_the_run_invalid(start_edge: StartEdge, plan: list[PlannedOrder]) -> None:
+    """This happens when another process is sampled, or requests wait where the server does not count them."""
     edge, idle = start_edge(PERIOD_SECONDS, STALL_SECONDS), start_edge(1.0, 0.0)
     result = run_open(plan, options(edge, admin=idle))
     assert any("in flight at the server" in reason for reason in result.invalid_because)
@@ -80,7 +80,7 @@ def test_an_edge_that_falls_behind_makes_the_run_invalid(start_edge: StartEdge) 
 
 
 def test_each_answer_is_counted_by_what_it_is(prompt_edge: str) -> None:
-    """The edge refuses a key it has seen and a request with trace headers, so a confirmed order had neither."""
+    """The edge rejects a repeated key and a request with trace headers, so a confirmed order had neither."""
     result = run_closed(orders_of("OK", "SHORT", "UNKNOWN", "PENDING", "BUSY"), options(prompt_edge, concurrency=2))
     summary = result.summary()
     assert (summary.confirmed, summary.pending) == (1, 1)
@@ -114,7 +114,7 @@ def test_progress_ends_with_every_order_done(prompt_edge: str) -> None:
     assert seen[-1].done == seen[-1].sent == seen[-1].scheduled
 
 
-def test_nobody_listening_is_said_plainly() -> None:
+def test_a_target_without_a_listener_is_a_clear_error() -> None:
     with pytest.raises(LoadError, match="plumb up"):
         run_open(orders_of("OK"), options("127.0.0.1:1"))
 

@@ -36,7 +36,7 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
 
 
 def test_an_open_loop_exits_0_when_it_is_valid_and_writes_its_result(prompt_edge: str, tmp_path: Path) -> None:
-    """Whether it is valid is the machine's doing: a busy one makes it 3, and the file says so."""
+    """On a busy machine the run is invalid: then the exit code is 3, and the file says so."""
     code, output, errors = run(
         "--target", prompt_edge, "--rate", "50", "--duration", "2", "--json", "r.json", folder=tmp_path
     )
@@ -73,7 +73,7 @@ def test_orders_that_failed_exit_4_and_are_judged(prompt_edge: str, tmp_path: Pa
     )
     assert code == 4, output
     assert "8 orders: 2 sold, 2 rejected (OUT_OF_STOCK 2), 2 pending, 2 failed (OVERLOADED 2)." in output
-    assert "2 of 8 orders were turned away or given up" in output
+    assert "2 of 8 orders were rejected by the guards or timed out" in output
     assert "needs 368" in output
 
 

@@ -1,4 +1,4 @@
-"""Do deliveries reach inventory, in calls it accepts, and once?"""
+"""Tests of stocking: deliveries reach inventory in calls that it accepts, and once."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ DELIVERIES = [PlannedDelivery(str(10_000 + number), number, 205) for number in r
 
 
 class Shelf:
-    """Adds up what is brought, each request id once, as the contract says."""
+    """Adds up the deliveries, each request id once, as the contract says."""
 
     def __init__(self) -> None:
         self.calls: list[messages.RestockRequest] = []
@@ -75,6 +75,6 @@ async def test_the_price_is_sent_in_pounds_and_pence(served: tuple[str, Shelf]) 
     assert (price.currency_code, price.units, price.nanos) == ("GBP", 2, 50_000_000)
 
 
-async def test_an_inventory_that_is_not_there_is_said_plainly() -> None:
+async def test_an_unreachable_inventory_is_a_clear_error() -> None:
     with pytest.raises(LoadError, match="plumb up"):
         await stock_shop("127.0.0.1:1", DELIVERIES[:1], request_id_prefix="demo", timeout_seconds=5)

@@ -48,7 +48,7 @@ def test_orders_that_are_sold_in_time_are_good_and_kept_ones_where_that_is_asked
 ) -> None:
     block = ran(ALL, respond_async=respond_async)
     assert (block.good_orders, block.counted_seconds) == (good, 10.0)
-    assert block.answers == {"sold": 2, "kept": 1, "sold too late": 1}
+    assert block.answers == {"sold": 2, "pending": 1, "sold too late": 1}
 
 
 def test_latencies_of_a_platform_that_fails_orders_or_falls_behind_are_invalid() -> None:

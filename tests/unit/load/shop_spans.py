@@ -1,4 +1,4 @@
-"""The spans of one made-up order and of all that followed it, and the rows that it left in the databases."""
+"""Spans of one made-up order and its side effects, and the rows that it left in the databases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ MILLISECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a demo with one confirmed order finds; change a part to see who notices."""
+    """The observations of a demo with one confirmed order; a test changes a part to see which check fails."""
 
     spans: Sequence[Span]
     events: Sequence[ObservedEvent]
@@ -30,11 +30,11 @@ class Run:
     inside_seconds: float = 0.008
 
     def without(self, name: str) -> "Run":
-        """The same without the spans of a name."""
+        """Return a copy without the spans of a name."""
         return replace(self, spans=[span for span in self.spans if span.name != name])
 
     def recorded(self, folder: Path) -> RecordedRun:
-        """As the checks want it; its log names the root of the order's trace."""
+        """Return it as the checks take it; its log names the root of the order's trace."""
         log = folder / "order.log"
         log.write_text(f'{{"trace_id": "{PLACING}", "span_id": "{"a" * 16}"}}\n')
         page = (
@@ -68,7 +68,7 @@ class Run:
 
 
 def span(trace: str, number: str, name: str, *, parent: str = "", end: int = 1, links: Sequence[Span] = ()) -> Span:
-    """A span from 0 ms to `end` ms; `number` is one hex digit, its id and that of its parent are 16 of them."""
+    """Return a span from 0 ms to `end` ms; its id is the hex digit `number` 16 times, its parent's likewise."""
     return Span(
         trace_id=trace,
         span_id=number * 16,
@@ -83,7 +83,7 @@ def span(trace: str, number: str, name: str, *, parent: str = "", end: int = 1, 
 
 
 def processed(trace: str, number: str, consumer: str, events: Sequence[Span]) -> Span:
-    """A batch that a consumer took."""
+    """Return the span of a batch that a consumer processed."""
     attributes: dict[str, str | int] = {
         "messaging.consumer.group.name": consumer,
         "messaging.batch.message_count": len(events),
@@ -93,7 +93,7 @@ def processed(trace: str, number: str, consumer: str, events: Sequence[Span]) ->
 
 
 def one_order(*, finished_by_its_request: bool = True) -> Run:
-    """An order placed at 0 ms, completed at 20 ms by its request or else by the driver, its customer told at 50 ms."""
+    """Return an order that is placed at 0 ms, completed at 20 ms by its request or the saga worker, mailed at 50 ms."""
     root = replace(span(PLACING, "a", "POST /orders", end=30), attributes={"shop.order.id": ORDER})
     placed = replace(span(PLACING, "b", "send shop.orders", parent="a", end=10), kind=SpanKind.PRODUCER)
     finishing = span(FINISHING, "c", "order.finish_order", end=25, links=[placed])

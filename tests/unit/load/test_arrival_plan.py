@@ -1,4 +1,4 @@
-"""Is a plan fixed by its seed, and shaped as asked?"""
+"""Tests of the arrival plan: its seed fixes it, and its arrivals have the given distribution."""
 
 import itertools
 import statistics
@@ -25,7 +25,7 @@ def test_another_seed_gives_another_plan() -> None:
 
 
 def test_arrivals_do_not_depend_on_where_the_baskets_come_from() -> None:
-    """So that two blocks with different demand can still share their schedule."""
+    """Two blocks with different demand then have the same arrival times."""
     model = plan_orders(rate_per_second=50, duration_seconds=5, seed=7)
     from_file = plan_orders(rate_per_second=50, duration_seconds=5, seed=7, baskets=BASKETS)
     assert [order.intended_seconds for order in model] == [order.intended_seconds for order in from_file]
@@ -108,7 +108,7 @@ def test_an_impossible_number_of_requests_is_refused(requests: int) -> None:
         plan_requests(requests=requests, seed=1)
 
 
-def test_shoppers_look_at_so_many_skus_each_once_and_order_nothing() -> None:
+def test_a_read_names_distinct_skus_and_orders_nothing() -> None:
     plan = plan_orders(rate_per_second=50, duration_seconds=20, seed=7, lines=(2, 4), looked_at=10)
     assert all(order.looks for order in plan)
     looks = [[line.sku for line in order.lines] for order in plan]
@@ -117,8 +117,8 @@ def test_shoppers_look_at_so_many_skus_each_once_and_order_nothing() -> None:
     assert len({sku for look in looks for sku in look}) == 10
 
 
-def test_who_looks_comes_when_who_orders_would() -> None:
-    """So that blocks of both can share their schedule."""
+def test_reads_arrive_when_orders_would() -> None:
+    """Blocks of both kinds then have the same arrival times."""
     looks = plan_orders(rate_per_second=50, duration_seconds=5, seed=7, looked_at=10)
     orders = plan_orders(rate_per_second=50, duration_seconds=5, seed=7)
     assert [each.intended_seconds for each in looks] == [each.intended_seconds for each in orders]

@@ -1,4 +1,4 @@
-"""Are the kinds of basket files told apart and read, and is a bad one refused with a plain sentence?"""
+"""Tests of basket files: both formats are recognised and read, and a bad file is rejected with a plain sentence."""
 
 import lzma
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What of a basket is ordered, and is everything else counted?"""
+"""Tests of baskets: the orderable lines are kept, and all others are counted."""
 
 import pytest
 from hypothesis import given

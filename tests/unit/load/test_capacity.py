@@ -1,4 +1,4 @@
-"""Capacity: what a closed loop sold, and the rate that leaves room."""
+"""Tests of capacity: the rate that a closed loop sold, and the rate planned from it."""
 
 from dataclasses import replace
 
@@ -17,12 +17,12 @@ SUMMARY = LoadSummary(0, 0, 0, 0, {}, {}, {}, 0.0, 0.0, None, {}, None)
 
 
 def load(*requests: RequestRecord) -> Load:
-    """What a generator would have written."""
+    """Return the result of a generator."""
     return Load(0.0, 7.0, (), (), SUMMARY, HOST, requests)
 
 
 def sold(done_seconds: float) -> RequestRecord:
-    """One order that was confirmed at that moment."""
+    """Return one order that was confirmed at that moment."""
     return RequestRecord(0, 0.0, 0.0, done_seconds, OutcomeKind.CONFIRMED, "", 201, 1, "id")
 
 
@@ -33,7 +33,7 @@ def test_the_capacity_is_what_was_sold_a_second_after_the_warm_up() -> None:
     assert capacity_of(load(*warm_up, *counted)).sold_per_second == pytest.approx(20.0)
 
 
-def test_what_was_not_sold_is_no_capacity() -> None:
+def test_orders_that_were_not_sold_do_not_count() -> None:
     refused = replace(sold(3.0), outcome=OutcomeKind.ERROR, reason="OVERLOADED", status=503)
     assert capacity_of(load(refused, sold(7.0))).sold_per_second == pytest.approx(0.2)
 

@@ -1,4 +1,4 @@
-"""Does the model draw what the data set's published figures say?
+"""Tests of the demand model against the data set's published figures.
 
 Tolerances for 20,000 baskets: quantiles within one unit or 10 %, shares and the mean within 8 %, the slope within 0.05.
 """

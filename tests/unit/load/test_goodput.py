@@ -1,4 +1,4 @@
-"""Which answers are of use, and what the others are called."""
+"""Tests of goodput: which answers count, and how the others are named."""
 
 import pytest
 
@@ -20,7 +20,7 @@ LATE = DEADLINE_SECONDS + 0.1
         ("transport", 0.1, False),
     ],
 )
-def test_an_order_that_is_sold_in_time_is_of_use(outcome: str, latency: float, good: bool) -> None:
+def test_an_order_that_is_sold_in_time_is_good(outcome: str, latency: float, good: bool) -> None:
     assert is_good(record(outcome=outcome, latency=latency)) is good
 
 
@@ -29,7 +29,7 @@ def test_lateness_counts_from_when_the_order_was_due() -> None:
 
 
 @pytest.mark.parametrize(("latency", "good"), [(0.1, True), (LATE, False)])
-def test_one_that_is_kept_is_of_use_in_time_to_who_prefers_that_to_waiting(latency: float, good: bool) -> None:
+def test_a_pending_order_in_time_is_good_for_a_customer_who_prefers_an_early_answer(latency: float, good: bool) -> None:
     assert is_good(record(outcome="pending", latency=latency), respond_async=True) is good
 
 
@@ -38,10 +38,10 @@ def test_one_that_is_kept_is_of_use_in_time_to_who_prefers_that_to_waiting(laten
     [
         ("confirmed", 0.1, "sold"),
         ("confirmed", LATE, "sold too late"),
-        ("pending", 0.1, "kept"),
-        ("pending", LATE, "kept too late"),
+        ("pending", 0.1, "pending"),
+        ("pending", LATE, "pending too late"),
         ("error", LATE, "SOME_REASON"),
     ],
 )
-def test_an_end_has_a_name(outcome: str, latency: float, name: str) -> None:
+def test_answer_of_names_each_outcome(outcome: str, latency: float, name: str) -> None:
     assert answer_of(record(outcome=outcome, latency=latency)) == name

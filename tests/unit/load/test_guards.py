@@ -1,4 +1,4 @@
-"""Tests of what the lab sets for a platform with its guards and without."""
+"""Tests of the settings for a platform with and without its guards."""
 
 from observability.load.options import LoadOptions
 from observability.testbed.guard_settings import CONNECTIONS, GUARDED, GUARDS, UNGUARDED
@@ -18,7 +18,7 @@ def test_each_guard_is_a_setting_of_a_service() -> None:
 
 
 def test_without_guards_the_edge_takes_every_connection_of_a_load_generator() -> None:
-    """Its usual limit would turn customers away in a measurement of what comes of turning nobody away."""
+    """Its usual limit would reject customers in a measurement without rejections."""
     limits = edge_limits(int(UNGUARDED[CONNECTIONS]))
     assert EDGE.connections_per_address < limits.connections_per_address
     assert limits.connections_per_address >= LoadOptions(target="", seed=1, run_nonce="").maximum_connections

@@ -1,18 +1,18 @@
-"""Judgement of a run: its parts add up, and it says why orders failed and at which rate they would not."""
+"""Tests of the verdict on a run: its counts add up, and it names the cause of failures and a rate without any."""
 
 import re
 
 import pytest
 
 from observability.load.host_usage import HostUse
-from observability.load.judgement import Asked, count_orders, judge
+from observability.load.judgement import OfferedLoad, count_orders, judge
 from observability.load.result import LoadSummary
 
 REJECTED = {"OUT_OF_STOCK": 37}
 
 
 def run(*, sold: int, pending: int = 0, seconds: float = 30.0, **failed: int) -> LoadSummary:
-    """A run in which 37 orders ran out of stock; failures by reason, TIMEOUT without an answer."""
+    """Return a run in which 37 orders ran out of stock; failures by reason, TIMEOUT without an answer."""
     unanswered = {reason: count for reason, count in failed.items() if reason == "TIMEOUT"}
     errors = {reason: count for reason, count in failed.items() if reason != "TIMEOUT"}
     sent = sold + pending + sum(failed.values()) + 37
@@ -26,16 +26,16 @@ def judged(
     summary: LoadSummary, *, rate: float | None = 26.0, capacity: float | None = None, waited: float = 21.0
 ) -> str:
     host = HostUse(None, 0.0, None, {"order": waited / 3, "inventory": 2 * waited / 3}, None, None, 0.0)
-    return judge(summary, host, Asked(rate_per_second=rate, capacity_per_second=capacity), elapsed_seconds=30.0)
+    return judge(summary, host, OfferedLoad(rate_per_second=rate, capacity_per_second=capacity), elapsed_seconds=30.0)
 
 
 def test_the_parts_of_the_count_add_up_to_the_orders_sent() -> None:
     """46 pending orders were missing from a headline once."""
-    told = count_orders(run(sold=379, pending=46, OVERLOADED=364, TIMEOUT=3))
-    assert told == (
+    verdict = count_orders(run(sold=379, pending=46, OVERLOADED=364, TIMEOUT=3))
+    assert verdict == (
         "829 orders: 379 sold, 37 rejected (OUT_OF_STOCK 37), 46 pending, 367 failed (OVERLOADED 364, TIMEOUT 3)"
     )
-    sent, *parts = (int(each) for each in re.findall(r"(\d+) (?:orders|sold|rejected|pending|failed)", told))
+    sent, *parts = (int(each) for each in re.findall(r"(\d+) (?:orders|sold|rejected|pending|failed)", verdict))
     assert sum(parts) == sent
 
 
@@ -43,58 +43,61 @@ def test_an_order_that_ran_out_of_stock_did_not_fail() -> None:
     assert judged(run(sold=700)) == "No order failed."
 
 
-def test_a_rate_beyond_the_machine_is_named_with_the_one_that_would_do() -> None:
+def test_a_rate_beyond_capacity_is_named_with_one_within_it() -> None:
     """360 sold or rejected in 30 s are 12 a second."""
     assert judged(run(sold=323, OVERLOADED=364)) == (
-        "364 of 724 orders were turned away or given up: this machine sells about 12 a second, and 26 came; its"
-        " services waited 21 s for a core; at 6 a second none would be."
+        "364 of 724 orders were rejected by the guards or timed out: this machine sells about 12 a second, and 26 were"
+        " offered; its services waited 21 s for a core; at 6 a second none would be."
     )
 
 
-def test_customers_whose_connections_the_edge_refuses_came_too_fast() -> None:
+def test_rejected_connections_count_as_overload() -> None:
     """The edge takes 1,000 connections of an address, fewer than a run may open."""
-    told = judged(run(sold=1_463, TOO_MANY_CONNECTIONS=1_500), rate=None)
-    assert told == (
-        "1,500 of 3,000 orders were turned away or given up while about 50 a second were served; its services waited"
-        " 21 s for a core; with fewer customers at a time none would be."
+    verdict = judged(run(sold=1_463, TOO_MANY_CONNECTIONS=1_500), rate=None)
+    assert verdict == (
+        "1,500 of 3,000 orders were rejected by the guards or timed out while about 50 a second were served; its"
+        " services waited 21 s for a core; with fewer concurrent customers none would be."
     )
 
 
-def test_orders_that_are_kept_to_be_sold_later_were_served() -> None:
-    """Of a platform with far too much to do 12 were sold at once and 43 kept: that is no machine that sells 0.4."""
-    told = judged(run(sold=12, pending=251, OVERLOADED=447))
-    assert "sells about 10 a second" in told
+def test_pending_orders_count_as_served() -> None:
+    """An overloaded platform sold 12 orders at once and accepted 251: its capacity is not 0.4 a second."""
+    verdict = judged(run(sold=12, pending=251, OVERLOADED=447))
+    assert "sells about 10 a second" in verdict
 
 
-def test_a_machine_that_became_slower_is_told_as_it_was_in_the_run() -> None:
-    assert "sells about 12 a second, and 26 came" in judged(run(sold=323, OVERLOADED=364), capacity=60.0)
+def test_a_machine_that_became_slower_is_judged_by_the_run() -> None:
+    assert "sells about 12 a second, and 26 were offered" in judged(run(sold=323, OVERLOADED=364), capacity=60.0)
 
 
-def test_orders_that_never_waited_for_a_core_are_not_said_to() -> None:
+def test_a_negligible_wait_for_a_core_is_not_mentioned() -> None:
     assert "waited" not in judged(run(sold=363, OVERLOADED=364), waited=0.5)
 
 
 def test_a_rate_near_the_measured_capacity_is_compared_with_it() -> None:
-    told = judged(run(sold=730, OVERLOADED=2), capacity=30.0)
-    assert "sells about 30 a second, and 26 came" in told
-    assert "at 15 a second none would be" in told
+    verdict = judged(run(sold=730, OVERLOADED=2), capacity=30.0)
+    assert "sells about 30 a second, and 26 were offered" in verdict
+    assert "at 15 a second none would be" in verdict
 
 
-def test_a_moment_without_the_machine_is_no_rate() -> None:
-    told = judged(run(sold=730, OVERLOADED=2), capacity=60.0)
-    assert "2 of 769 orders were turned away or given up in a moment when the machine had other work" in told
+def test_a_few_failures_at_a_low_rate_are_a_short_disturbance() -> None:
+    verdict = judged(run(sold=730, OVERLOADED=2), capacity=60.0)
+    assert (
+        "2 of 769 orders were rejected by the guards or timed out in a moment when the machine had other work"
+        in verdict
+    )
 
 
-def test_what_no_rate_cures_is_told_apart() -> None:
-    told = judged(run(sold=323, OVERLOADED=364, INTERNAL=2))
-    assert "at 6 a second none would be." in told
-    assert told.endswith("2 failed (INTERNAL 2) for another reason than the rate: see the services' logs.")
+def test_failures_with_another_cause_than_the_rate_are_listed_apart() -> None:
+    verdict = judged(run(sold=323, OVERLOADED=364, INTERNAL=2))
+    assert "at 6 a second none would be." in verdict
+    assert verdict.endswith("2 failed (INTERNAL 2) for another reason than the rate: see the services' logs.")
 
 
 def test_a_closed_loop_has_no_rate() -> None:
-    assert "fewer customers at a time" in judged(run(sold=363, OVERLOADED=364), rate=None)
+    assert "fewer concurrent customers" in judged(run(sold=363, OVERLOADED=364), rate=None)
 
 
 @pytest.mark.parametrize("reason", ["INTERRUPTED"])
-def test_an_order_that_was_broken_off_did_not_fail(reason: str) -> None:
+def test_an_interrupted_order_did_not_fail(reason: str) -> None:
     assert judged(run(sold=363, **{reason: 4})) == "No order failed."

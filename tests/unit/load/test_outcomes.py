@@ -1,4 +1,4 @@
-"""Is each kind of answer given its right name?"""
+"""Tests of the classification of answers."""
 
 import orjson
 import pytest

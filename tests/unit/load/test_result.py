@@ -1,4 +1,4 @@
-"""Does a result say what happened, and is it written whole or not at all?"""
+"""Tests of a run's result: its counts and validity, and the atomic write of its file."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_the_file_has_every_request(tmp_path: Path) -> None:
     assert {"intended_seconds", "sent_seconds", "done_seconds", "lines"} <= requests[0].keys()
 
 
-def test_a_file_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LoadError, match="cannot write the result"):
         write_result(result(), tmp_path / "file" / "result.json")

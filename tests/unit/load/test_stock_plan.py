@@ -1,4 +1,4 @@
-"""Does the planned stock run out for the share of orders that was asked for?"""
+"""Tests of the stock plan: the given share of orders is rejected, spread over the run."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def plan() -> list[PlannedOrder]:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.10, 0.20])
-def test_the_asked_share_of_orders_is_rejected(plan: list[PlannedOrder], share: float) -> None:
+def test_the_given_share_of_orders_is_rejected(plan: list[PlannedOrder], share: float) -> None:
     """Within a tenth of the share: one popular SKU more or less is a step."""
     stock = plan_stock(plan, out_of_stock_share=share, seed=5)
     assert stock.expected_rejections / stock.orders == pytest.approx(share, rel=0.1)

@@ -1,4 +1,4 @@
-"""Is the platform found that was meant?"""
+"""Tests of the target: which platform a run goes to."""
 
 import os
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_without_a_name_and_a_running_platform_the_message_says_what_to_do(
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"edge_http": 1}'])
-def test_an_endpoints_file_that_is_none_is_refused(tmp_path: Path, content: str | None) -> None:
+def test_an_unusable_endpoints_file_is_rejected(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "endpoints.json"
     if content is not None:
         path.write_text(content)

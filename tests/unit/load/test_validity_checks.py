@@ -1,4 +1,4 @@
-"""Does each gate pass a run that can be believed, and fail one that cannot?"""
+"""Tests of the validity checks: each gate passes a valid run and fails an invalid one."""
 
 import pytest
 
@@ -32,12 +32,12 @@ def test_the_send_lag_may_be_3_ms_or_a_twentieth_of_the_median(lag: float, laten
 
 
 @pytest.mark.parametrize(("lag", "status"), [(0.019, PASSED), (0.021, FAILED)])
-def test_against_a_deadline_it_may_be_a_hundredth_of_that(lag: float, status: GateStatus) -> None:
+def test_with_a_deadline_the_send_lag_may_be_a_hundredth_of_it(lag: float, status: GateStatus) -> None:
     assert send_lag_gate([record(lag=lag, latency=0.01)] * 100, deadline_seconds=2.0).status is status
 
 
 @pytest.mark.parametrize(("busy_seconds", "status"), [(6.9, PASSED), (7.0, FAILED)])
-def test_a_generator_without_room_fails_the_run(busy_seconds: float, status: GateStatus) -> None:
+def test_a_saturated_generator_fails_the_run(busy_seconds: float, status: GateStatus) -> None:
     assert generator_cpu_gate(busy_seconds=busy_seconds, elapsed_seconds=10).status is status
 
 
