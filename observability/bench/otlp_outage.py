@@ -82,7 +82,7 @@ async def endpoints(receiver: Address, stack: AsyncExitStack) -> dict[str, str]:
     """Return host:port of each endpoint that is of no use, for the life of the stack."""
     slow = await stack.enter_async_context(Proxy.open(target=receiver, delay=SLOW, seed=0))
     dark = await stack.enter_async_context(Proxy.open(target=receiver, delay=Delay(latency_seconds=0.0), seed=0))
-    stack.enter_context(dark.suffering(Impairment.BLACKHOLE))
+    stack.enter_context(dark.impaired(Impairment.BLACKHOLE))
     return {"down": str(local_address(free_port())), "slow": slow.address, "blackholed": dark.address}
 
 

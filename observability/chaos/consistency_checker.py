@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from observability.testbed.requests import (
     CancelRequest,
-    KeptOrder,
     Listing,
     PlaceRequest,
     ReadRequest,
     RecordedExchange,
     Response,
+    StoredOrder,
 )
 
 # Where an order may be when somebody looks later.
@@ -42,10 +42,10 @@ NOTHING_KEPT = "CIRCUIT_OPEN"
 # The stored times are by another clock than the customers'.
 CLOCK_SECONDS = 0.02
 
-Orders = Mapping[str, KeptOrder]
+Orders = Mapping[str, StoredOrder]
 
 
-def contradictions(exchanges: Sequence[RecordedExchange], kept: Iterable[KeptOrder]) -> list[str]:
+def contradictions(exchanges: Sequence[RecordedExchange], kept: Iterable[StoredOrder]) -> list[str]:
     """Return a sentence for each contradiction; an empty list is the answer to hope for.
 
     `exchanges` are all of the customers' attempts from the shop's first order on, `kept` all of its orders.
@@ -202,9 +202,9 @@ def denied_untruly(exchanges: Sequence[RecordedExchange], orders: Orders) -> Ite
             begun[about] = min(begun.get(about, exchange.sent_seconds), exchange.sent_seconds)
     denied = {_about(exchange) for exchange in exchanges if exchange.answer.reason in DENIALS}
     for order in orders.values():
-        stored = [(f"request {key}", key, order.kept_seconds) for key in order.keys]
-        if order.wished_seconds is not None:
-            stored.append((f"the cancellation of order {order.order_id}", order.order_id, order.wished_seconds))
+        stored = [(f"request {key}", key, order.stored_seconds) for key in order.keys]
+        if order.cancel_stored_seconds is not None:
+            stored.append((f"the cancellation of order {order.order_id}", order.order_id, order.cancel_stored_seconds))
         for name, about, seconds in stored:
             if about in denied and seconds + CLOCK_SECONDS < begun.get(about, float("inf")):
                 yield f"{name} was kept at {seconds:.3f} s by a call that was told that it was not begun"
@@ -263,10 +263,10 @@ def rejected_for_no_reason(_exchanges: Sequence[RecordedExchange], orders: Order
 def listed_otherwise(listings: Sequence[Listing]) -> Iterator[str]:
     """A list that is asked for with a token is no older than the answer that the token came with, or is refused."""
     for listing in listings:
-        asked = f"the list asked for by {listing.edge} with the token of order {listing.order_id}, {listing.told},"
+        asked = f"the list of {listing.edge} with the token of order {listing.order_id}, {listing.answered_state},"
         if listing.reason == "INVALID_CONSISTENCY_TOKEN":
             yield f"{asked} was refused as if the token were made up"
-        elif not listing.reason and listing.state not in LATER[listing.told]:
+        elif not listing.reason and listing.state not in LATER[listing.answered_state]:
             yield f"{asked} has it {listing.state or 'not at all'}"
 
 

@@ -9,7 +9,7 @@ import orjson
 
 from observability.chaos.history import Delivered
 from observability.testbed.api_clients import detail_of_rejection, detail_of_total
-from observability.testbed.requests import KeptOrder, RequestedLine
+from observability.testbed.requests import RequestedLine, StoredOrder
 from services.kernel.money import Money
 
 _TIMEOUT_SECONDS = 30.0
@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 30.0
 UNSOLD = frozenset({"CURRENCY_MISMATCH", "ORDER_TOTAL_EXCEEDED"})
 
 
-async def read_orders(databases: Mapping[str, str], *, since: datetime) -> list[KeptOrder]:
+async def read_orders(databases: Mapping[str, str], *, since: datetime) -> list[StoredOrder]:
     """Return every order, with the ids of the requests it is kept under; its seconds count from `since`."""
     # Purpose: one row an order; keys have no index by what they are about, so that they are grouped once.
     select = """
@@ -79,10 +79,10 @@ def _reasons_of(row: asyncpg.Record) -> frozenset[str]:
     return frozenset({detail_of_rejection({"reason": reason, "skus": skus, "shortages": shortages})})
 
 
-def _order_of(row: asyncpg.Record, since: datetime, reasons: Mapping[UUID, frozenset[str]]) -> KeptOrder:
+def _order_of(row: asyncpg.Record, since: datetime, reasons: Mapping[UUID, frozenset[str]]) -> StoredOrder:
     total = None if row["total_minor"] is None else Money(row["currency_code"], row["total_minor"])
     rejection = None if row["rejection"] is None else orjson.loads(row["rejection"])
-    return KeptOrder(
+    return StoredOrder(
         order_id=str(row["order_id"]),
         customer_id=str(row["customer_id"]),
         state=row["state"],
@@ -90,7 +90,7 @@ def _order_of(row: asyncpg.Record, since: datetime, reasons: Mapping[UUID, froze
         lines=tuple(RequestedLine(sku, units) for sku, units in zip(row["skus"], row["units"], strict=True)),
         detail=detail_of_rejection(rejection) or detail_of_total(total),
         keys=frozenset(row["keys"] or ()),
-        kept_seconds=(row["create_time"] - since).total_seconds(),
-        wished_seconds=row["wish_time"] and (row["wish_time"] - since).total_seconds(),
+        stored_seconds=(row["create_time"] - since).total_seconds(),
+        cancel_stored_seconds=row["wish_time"] and (row["wish_time"] - since).total_seconds(),
         reasons=reasons.get(row["order_id"], frozenset()),
     )

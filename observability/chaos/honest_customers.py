@@ -84,7 +84,7 @@ class HonestCustomers:
 
     async def _ask(self, request: PlaceRequest) -> Response:
         sent_seconds = self._history.seconds()
-        answer = await self._edge.ask(request)
+        answer = await self._edge.send(request)
         self._history.record(request, self._edge.name, sent_seconds, answer)
         return answer
 

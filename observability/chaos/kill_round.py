@@ -190,7 +190,7 @@ def provocations_of(group: ProcessGroup) -> Mapping[Trigger, Provoke]:
         await group.truncate_log(LOST_EVENTS)
 
     async def pause(_life: ProcessHandle) -> None:
-        inventory = group.lives["inventory"]
+        inventory = group.handles["inventory"]
         inventory.send(signal.SIGSTOP)
         await asyncio.sleep(PAUSE_SECONDS)
         inventory.send(signal.SIGCONT)

@@ -129,7 +129,7 @@ class Traffic:
         if generator.random() < 0.15:
             await self._until_known(request, other)
         if generator.random() < 0.25 and (answer := answers[0]).consistency_token:
-            self._history.listings.append(await other.look(customer_id, answer))
+            self._history.listings.append(await other.find_in_list(customer_id, answer))
 
     async def _cancel(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
@@ -148,7 +148,7 @@ class Traffic:
         seconds = self._pauses.uniform(*HURRIED_SECONDS) if self._pauses.random() < HURRIED_SHARE else ATTEMPT_SECONDS
         while True:
             sent_seconds = self._history.seconds()
-            answer = await edge.ask(request, seconds=seconds)
+            answer = await edge.send(request, seconds=seconds)
             seconds = ATTEMPT_SECONDS
             self._history.record(request, edge.name, sent_seconds, answer)
             if answer.known or self._is_over():

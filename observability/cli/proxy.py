@@ -107,7 +107,7 @@ async def _serve(command: ProxyCommand) -> None:
 async def _suffer(running: Proxy, fault: Impairment, command: ProxyCommand) -> None:
     """Let the fault come and go. For ever is no time to sleep for."""
     await asyncio.sleep(command.after_seconds)
-    with running.suffering(fault):
+    with running.impaired(fault):
         typer.echo(f"{fault} begins.")
         if math.isinf(command.for_seconds):
             await asyncio.Event().wait()
@@ -126,9 +126,9 @@ def _announce(command: ProxyCommand, address: str) -> None:
 
 
 def _report(running: Proxy) -> None:
-    if running.refused:
+    if running.rejected:
         why = f"nothing answered at --to, or more than {MOST_CONNECTIONS} were open"
-        typer.echo(f"plumb proxy: connections reset at once: {running.refused} ({why})", err=True)
+        typer.echo(f"plumb proxy: connections reset at once: {running.rejected} ({why})", err=True)
 
 
 def _target(text: str, *, allow_remote: bool) -> Address:

@@ -1,4 +1,4 @@
-"""Clients of both edges: send one request over REST or gRPC, once, and return its answer in the same words."""
+"""Clients of both edges: send one request over REST or gRPC, once, and return its answer in one common form."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ from services.order import api
 from services.order.rpc.client import OrderClient
 
 ATTEMPT_SECONDS = 4.0
-# What may be otherwise at the next attempt; everything else is final.
+# Errors after which the outcome is unknown, so that the same request is repeated; all others are final.
 UNKNOWN_KINDS = frozenset(
     {ErrorKind.CONFLICT, ErrorKind.OVERLOADED, ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE, ErrorKind.INTERNAL}
 )
@@ -43,22 +43,22 @@ UNKNOWN_REASONS = frozenset(
         "VERSION_CONFLICT",
     }
 )
-# The refusals that tell of an order which was kept and rejected; others may name an order too.
+# Errors that report an order stored as rejected; other errors may name an order too.
 REJECTIONS = frozenset({"ORDER_REJECTED", "OUT_OF_STOCK", "SKU_NOT_FOUND"})
 
 
 class Edge(Protocol):
-    """One way into the shop."""
+    """One of the shop's public APIs."""
 
     @property
     def name(self) -> EdgeName:
-        """Which one."""
+        """REST or gRPC."""
 
-    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
-        """Send the request once and wait for so long; whatever happens is an answer."""
+    async def send(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
+        """Send the request once and wait for at most `seconds`; a failure is a Response too."""
 
-    async def look(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
-        """Look for an order in its customer's list, which must be no older than the answer that told of the order."""
+    async def find_in_list(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Find an order in its customer's list, read with the answer's consistency token."""
 
 
 class RestEdge:
@@ -71,11 +71,11 @@ class RestEdge:
         self._base = f"http://{address}/orders"
         self._customers = f"http://{address}/customers"
 
-    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
-        """Send it."""
+    async def send(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
+        """Send the request once."""
         timeout = aiohttp.ClientTimeout(total=seconds)
         method, url, body = self._call(request)
-        # Those who come by REST are willing to wait, those who come by gRPC are not: both must find what they are told.
+        # Over REST the campaigns take early answers (PENDING), over gRPC they do not, so that both paths are checked.
         headers = {
             "X-Customer-Id": request.customer_id,
             "Idempotency-Key": request.request_id,
@@ -91,8 +91,8 @@ class RestEdge:
         except aiohttp.ClientError:
             return Response(known=False, reason="CONNECTION_LOST")
 
-    async def look(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
-        """Look for it in the newest orders."""
+    async def find_in_list(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Find the order on the first page, which has the newest orders."""
         listing = Listing(answer.order_id, self.name, answer.state)
         url = f"{self._customers}/{customer_id}/orders"
         query = {"page_size": str(api.MAX_PAGE_SIZE), "consistency_token": answer.consistency_token}
@@ -127,16 +127,16 @@ class GrpcEdge:
     def __init__(self, orders: OrderClient) -> None:
         self._orders = orders
 
-    async def ask(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
-        """Send it."""
+    async def send(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
+        """Send the request once."""
         try:
             with deadline.within(seconds):
                 return answer_of_order(await self._call(request))
         except ServiceError as error:
             return answer_of_error(error)
 
-    async def look(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
-        """Look for it in the newest orders."""
+    async def find_in_list(self, customer_id: str, answer: Response, *, seconds: float = ATTEMPT_SECONDS) -> Listing:
+        """Find the order on the first page, which has the newest orders."""
         listing = Listing(answer.order_id, self.name, answer.state)
         query = api.ListOrders(UUID(customer_id), api.MAX_PAGE_SIZE, consistency_token=answer.consistency_token)
         try:
@@ -162,7 +162,7 @@ class GrpcEdge:
 
 @asynccontextmanager
 async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[Edge, Edge]]:
-    """Open both edges for the life of a block; addresses are host:port."""
+    """Open both edges for the time of a block; addresses are host:port."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,
@@ -172,7 +172,7 @@ async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[
 
 
 def answer_of_response(status: int, body: bytes) -> Response:
-    """Understand a REST answer; one that is no JSON object came from nobody we know."""
+    """Convert a REST answer; one that is no JSON object did not come from the shop, so its outcome is unknown."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -197,7 +197,7 @@ def answer_of_response(status: int, body: bytes) -> Response:
 
 
 def answer_of_order(order: api.Order) -> Response:
-    """Understand an order."""
+    """Convert an order to an answer."""
     detail = detail_of_rejection(as_document(order.rejection)) or detail_of_total(order.total)
     return Response(
         known=True,
@@ -211,7 +211,7 @@ def answer_of_order(order: api.Order) -> Response:
 
 
 def answer_of_error(error: ServiceError) -> Response:
-    """Understand an error: the ones that name an order's rejection tell its state."""
+    """Convert an error to an answer; an error that names a rejected order gives its state."""
     match error:
         case api.OutOfStock():
             rejection = api.Rejection(error.reason, shortages=error.shortages)
@@ -226,18 +226,18 @@ def answer_of_error(error: ServiceError) -> Response:
 
 
 def as_document(rejection: api.Rejection | None) -> Mapping[str, Any] | None:
-    """Return a rejection as its JSON."""
+    """Return a rejection as its JSON document."""
     document: Mapping[str, Any] | None = orjson.loads(orjson.dumps(rejection))
     return document
 
 
 def detail_of_total(total: Money | None) -> str:
-    """Say a total so that it can be compared."""
+    """Return a total as text that can be compared; "" without one."""
     return f"{total.currency_code} {total.minor_units}" if total else ""
 
 
 def detail_of_rejection(rejection: Mapping[str, Any] | None) -> str:
-    """Say why an order was rejected, so that it can be compared; "" for one that was not."""
+    """Return an order's rejection as text that can be compared; "" if it was not rejected."""
     if rejection is None:
         return ""
     shortages = (f"{each['sku']} {each['available']}<{each['requested']}" for each in rejection.get("shortages") or ())

@@ -1,4 +1,4 @@
-"""What does the server of a cache say of its keys? How many were there, were not, came to their end, or made room."""
+"""Cache metrics: Valkey's counters of hits, misses, expired and evicted keys."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from valkey.asyncio import Valkey
 
 TIMEOUT_SECONDS = 10.0
-# What INFO calls them.
+# Our names to the fields of INFO.
 _COUNTERS = {
     "hits": "keyspace_hits",
     "misses": "keyspace_misses",
@@ -16,18 +16,18 @@ _COUNTERS = {
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Valkey]:
-    """Connect for the time of a block, when first used."""
+async def open_cache(url: str) -> AsyncIterator[Valkey]:
+    """Yield a client, which connects on first use and is closed after the block."""
     async with Valkey.from_url(url, socket_timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 
 async def read_cache(client: Valkey) -> dict[str, int]:
-    """Read its counters. Raises ValkeyError."""
+    """Return the server's counters. Raises ValkeyError."""
     stats = await client.info("stats")
     return {name: int(stats[field]) for name, field in _COUNTERS.items()}
 
 
 def cache_used(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """Give how far each counter rose; one that fell was reset in between: then all of it is new."""
+    """Return the increase of each counter; one that fell was reset in between, so its whole value counts."""
     return {name: value - before[name] if value >= before[name] else value for name, value in after.items()}

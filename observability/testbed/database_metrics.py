@@ -1,4 +1,4 @@
-"""What does PostgreSQL say: which sessions are at work, and what were statements and tables used for?"""
+"""Database metrics: PostgreSQL's active sessions, and its counters of statements and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import asyncpg
 
 TIMEOUT_SECONDS = 10.0
-# Who looks is not part of what is seen: these statements are not counted.
+# The observer's own statements are not counted.
 _SETTINGS = {"application_name": "plumb observer", "pg_stat_statements.track": "none"}
 
 Row = dict[str, object]
-# What was counted, by name, of each statement or table.
+# Counters by name, of each statement or table.
 Counters = Mapping[str, Mapping[str, float]]
 
 
@@ -23,7 +23,7 @@ class Counted:
 
 
 async def connect(admin_dsn: str, database: str | None = None) -> asyncpg.Connection:
-    """Connect to the superuser's own database or another. Raises OSError, asyncpg.PostgresError."""
+    """Connect as superuser, to its own database or the named one. Raises OSError, asyncpg.PostgresError."""
     return await asyncpg.connect(
         admin_dsn,
         database=database,
@@ -34,13 +34,13 @@ async def connect(admin_dsn: str, database: str | None = None) -> asyncpg.Connec
 
 
 async def disconnect(connection: asyncpg.Connection) -> None:
-    """Close a connection, after 10 s without a farewell. Raises OSError."""
+    """Close a connection; abort it after 10 s. Raises OSError."""
     await connection.close(timeout=TIMEOUT_SECONDS)
 
 
 async def read_sessions(connection: asyncpg.Connection, databases: Sequence[str]) -> list[Row]:
-    """Give the clients' sessions in these databases that are not idle. Raises OSError, asyncpg.PostgresError."""
-    # Purpose: who works or waits now; for whom only with locks, since to find out stops all locking for a moment.
+    """Return the client sessions in these databases that are not idle. Raises OSError, asyncpg.PostgresError."""
+    # Purpose: sessions that work or wait now. Blockers only for lock waits: pg_blocking_pids briefly stops all locking.
     select = """
         SELECT pid, datname AS database, state, wait_event_type, wait_event, left(query, 500) AS query,
             CASE wait_event_type WHEN 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END AS blocked_by,
@@ -51,8 +51,8 @@ async def read_sessions(connection: asyncpg.Connection, databases: Sequence[str]
 
 
 async def read_counters(admin_dsn: str, database: str) -> Counted:
-    """Read the counters of one database. Raises OSError, asyncpg.PostgresError."""
-    # Purpose: what clients sent; a statement from within another is in the figures of that one already.
+    """Return the counters of one database. Raises OSError, asyncpg.PostgresError."""
+    # Purpose: statements of clients. A nested statement is already in the figures of the outer one.
     statements = """
         SELECT query, sum(calls)::bigint AS calls, sum(total_exec_time) / 1000 AS total_seconds,
             sum(rows)::bigint AS rows, sum(shared_blks_hit)::bigint AS blocks_hit,
@@ -60,7 +60,7 @@ async def read_counters(admin_dsn: str, database: str) -> Counted:
         FROM pg_stat_statements
         WHERE toplevel AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
         GROUP BY query"""
-    # Purpose: how each table was read so far; the number of its rows is an estimate.
+    # Purpose: reads of each table so far; the number of its rows is an estimate.
     tables = """
         SELECT relid::regclass::text AS "table", seq_scan AS sequential_scans, seq_tup_read AS sequential_rows_read,
             coalesce(idx_scan, 0) AS index_scans, coalesce(idx_tup_fetch, 0) AS index_rows_fetched,
@@ -74,13 +74,13 @@ async def read_counters(admin_dsn: str, database: str) -> Counted:
 
 
 def statements_used(before: Counted, after: Counted) -> list[Row]:
-    """Give what each statement did in between, without those that nobody called."""
+    """Return the increase of each statement's counters, without statements that were not called."""
     rises = {query: _rise(before.statements.get(query, {}), now) for query, now in after.statements.items()}
     return [{"query": query, **rise} for query, rise in rises.items() if rise["calls"]]
 
 
 def tables_used(before: Counted, after: Counted) -> list[Row]:
-    """Give how each table was read in between, and how many rows it has now."""
+    """Return the increase of each table's counters, and its present number of rows."""
     return [
         {"table": table, **_rise(before.tables.get(table, {}), now), "live_rows": now["live_rows"]}
         for table, now in after.tables.items()
@@ -88,10 +88,10 @@ def tables_used(before: Counted, after: Counted) -> list[Row]:
 
 
 def _by_name(rows: Sequence[asyncpg.Record]) -> Counters:
-    """Take the first column for the name, the others for counters."""
+    """Return the rows by their first column; the other columns are counters."""
     return {row[0]: dict(list(row.items())[1:]) for row in rows}
 
 
 def _rise(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
-    """A counter that fell was reset in between: then all of it is new."""
+    """Return the increase of each counter; one that fell was reset in between, so its whole value counts."""
     return {name: value - before.get(name, 0) if value >= before.get(name, 0) else value for name, value in now.items()}

@@ -1,4 +1,4 @@
-"""Record of the machine and the versions of a measurement; nothing in it names the machine or its user."""
+"""Environment of a measurement: hardware and versions, without the names of the machine or its user."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 async def describe_environment(endpoints: Endpoints, *, platform_cpus: frozenset[int] | None) -> dict[str, str]:
-    """Describe machine and versions, by name; raises TestbedError when the database or NATS does not answer."""
+    """Describe hardware and versions, by name. Raises TestbedError if the database or NATS does not answer."""
     return {
         "Plumbline": version("plumbline"),
         "Python": platform.python_version(),
@@ -31,7 +31,10 @@ async def describe_environment(endpoints: Endpoints, *, platform_cpus: frozenset
 
 
 def describe_hardware(*, platform_cpus: frozenset[int] | None) -> dict[str, str]:
-    """Describe the machine, by name; the platform runs on these processors, or with the generator on all (None)."""
+    """Describe the hardware, by name.
+
+    `platform_cpus` are the platform's processors; None if it shares all of them with the load generator.
+    """
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
@@ -41,7 +44,7 @@ def describe_hardware(*, platform_cpus: frozenset[int] | None) -> dict[str, str]
 
 
 def describe_host_use(use: HostUse) -> dict[str, str]:
-    """Describe what kept the processes from running during the load, by name; what is unknown is left out."""
+    """Describe run-queue waits, steal and load average during the load, by name; unknown ones are left out."""
     waits = {"generator": use.generator_wait_seconds, **use.service_wait_seconds}
     waited = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in waits.items() if seconds is not None)
     described = {"ready but without a core": waited} if waited else {}
@@ -84,7 +87,7 @@ def _processors(platform_cpus: frozenset[int] | None) -> str:
 
 
 def _processor() -> str:
-    """Name the processor's model where Linux tells it."""
+    """Return the processor's model where Linux reports it, else the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

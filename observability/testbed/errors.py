@@ -2,4 +2,4 @@
 
 
 class TestbedError(Exception):
-    """The platform could not be driven as planned, which says nothing about the shop; the message is one sentence."""
+    """The platform could not be driven as planned. It is no finding about the shop. The message is one sentence."""

@@ -1,11 +1,11 @@
-"""How can one program be started and killed a thousand times without importing it a thousand times?
+"""Fork server: imports one program once, and forks it for each start, so that starts do not pay for the imports.
 
     python -m observability.testbed.fork_server MODULE ARGUMENT ...
 
-imports the program once and then forks it whenever it is asked to, on standard input, by a line of JSON:
-{"environment": {...}, "log": PATH}. It answers {"started": pid}, and {"exited": status} when that one ended (-9 means
-SIGKILL). One child lives at a time; none outlives the nursery, which ends when its input does. A child has done what a
-new interpreter has done by the end of its imports: no thread, no connection, no loop is there before the fork.
+It forks for each line of JSON on standard input: {"environment": {...}, "log": PATH}. It answers {"started": pid}, and
+{"exited": status} when the child has ended (-9 means SIGKILL). One child runs at a time. The server ends with its
+input, and no child outlives it. A child is in the state of a new interpreter after its imports: before the fork there
+is no thread, no connection and no event loop.
 """
 
 import ctypes
@@ -23,36 +23,36 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(module: str, arguments: list[str]) -> None:
-    """Serve until the input ends."""
+    """Import the module, and fork for each request until the input ends."""
     importlib.import_module(f"{module}.__main__")
-    del sys.modules[f"{module}.__main__"]  # each child runs it anew
+    del sys.modules[f"{module}.__main__"]  # each child runs it again
     gc.collect()
-    gc.freeze()  # what is shared with the children stays as it is
+    gc.freeze()  # the collector must not touch, and so copy, the memory shared with the children
     wakeup_read, wakeup_write = os.pipe()
     os.set_blocking(wakeup_write, False)
     signal.set_wakeup_fd(wakeup_write)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the campaign, which ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the campaign, which ends this process
     answer({"ready": os.getpid()})
     while request := sys.stdin.readline():
         child = fork(module, arguments, json.loads(request))
         answer({"started": child})
-        answer({"exited": attend(child, wakeup_read)})
+        answer({"exited": wait_for_child(child, wakeup_read)})
 
 
 def answer(message: dict[str, int]) -> None:
-    """Write one line."""
+    """Write one line of JSON to standard output."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-def attend(child: int, wakeup: int) -> int:
-    """Wait until the child ended and return its status; kill it when the input ends before."""
+def wait_for_child(child: int, wakeup: int) -> int:
+    """Wait for the child's end and return its exit status; kill the child and exit if the input ends before."""
     while True:
         ready, _, _ = select.select([sys.stdin, wakeup], [], [])
         if wakeup in ready:
             os.read(wakeup, 4096)
-        elif not os.read(sys.stdin.fileno(), 1):  # nobody speaks while a child lives
+        elif not os.read(sys.stdin.fileno(), 1):  # no request comes while a child runs, so this is the end of the input
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             sys.exit(0)
@@ -63,7 +63,7 @@ def attend(child: int, wakeup: int) -> int:
 
 def fork(module: str, arguments: list[str], request: dict[str, object]) -> int:
     """Start the program in a child with the request's environment and log; return its pid."""
-    nursery = os.getpid()
+    server = os.getpid()
     child = os.fork()
     if child:
         return child
@@ -72,7 +72,7 @@ def fork(module: str, arguments: list[str], request: dict[str, object]) -> int:
         signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != nursery:
+    if os.getppid() != server:
         os._exit(1)
     os.setsid()
     redirect(Path(str(request["log"])))
@@ -85,7 +85,7 @@ def fork(module: str, arguments: list[str], request: dict[str, object]) -> int:
 
 
 def redirect(log: Path) -> None:
-    """Read nothing, and write what is said to the log."""
+    """Connect standard input to /dev/null, and standard output and error to the log."""
     null = os.open(os.devnull, os.O_RDONLY)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(null, 0)
@@ -94,7 +94,7 @@ def redirect(log: Path) -> None:
 
 
 def run(module: str) -> int:
-    """Run the program as `python -m` does; return its exit status."""
+    """Run the program as `python -m` does, and return its exit status."""
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
@@ -102,7 +102,7 @@ def run(module: str) -> int:
             sys.stderr.write(f"{end.code}\n")
             return 1
         return end.code or 0
-    except BaseException:  # noqa: BLE001  # the end of the process: it is written as the interpreter writes it
+    except BaseException:  # noqa: BLE001  # last frame of the process: report it as the interpreter does
         sys.excepthook(*sys.exc_info())
         return 1
     finally:

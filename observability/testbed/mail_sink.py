@@ -1,4 +1,4 @@
-"""Where does the mail of a trial go? To a mail server that takes every mail and keeps none.
+"""Mail sink: an SMTP server that accepts every mail and stores none.
 
 async with mail_server() as address:
     ... send mail to address ...
@@ -21,7 +21,7 @@ _NAME = "mail.lab.example"
 async def mail_server() -> AsyncIterator[Address]:
     """Listen for the time of a block, without TLS. Raises OSError."""
     loop = asyncio.get_running_loop()
-    # Its own default for the name asks the DNS, without a limit.
+    # The default host name is looked up in the DNS, without a timeout.
     server = await loop.create_server(lambda: SMTP(Sink(), hostname=_NAME, loop=loop), *local_address(0))
     try:
         host, port = server.sockets[0].getsockname()[:2]

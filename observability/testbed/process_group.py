@@ -1,4 +1,4 @@
-"""The platform of a campaign, on this machine: each of its processes can be started, stopped and killed."""
+"""Process group: the platform's processes on this machine, each of which can be started, stopped and killed."""
 
 import asyncio
 import json
@@ -31,8 +31,7 @@ from services.local.platform.plan import (
 from services.local.processes.errors import PortTaken
 from services.local.servers.ports import PURPOSES, Ports, documented_ports, local_address
 
-# Below the range from which the system takes the ports of outgoing connections: a process that is started again must
-# find its port free.
+# Below the range of ephemeral ports, so that a restarted process finds its port free.
 PORTS = range(12_000, 30_000, 20)
 PORT_ATTEMPTS = 50
 READY_SECONDS = 20.0
@@ -43,13 +42,13 @@ PROCESSES: Mapping[Mode, tuple[str, ...]] = {
     "services": ("inventory", "order", "notification"),
     "monolith": ("monolith",),
 }
-# A second one of the same program, for campaigns in which two compete, or take turns.
+# Second instances of a program, for campaigns in which two compete or take turns.
 SECOND_ORDER = "order-2"
 SECOND_INVENTORY = "inventory-2"
 SECONDS = frozenset({SECOND_ORDER, SECOND_INVENTORY})
-# No spans: what is proven here, the databases and the answers tell.
+# Campaigns need no spans: databases and answers prove what they check.
 PLAIN = {"OTEL_SDK_DISABLED": "true"}
-# The shop's own times, shortened so that expiry and recovery happen within a round.
+# Shorter times of the shop, so that expiry and recovery happen within a round.
 QUICK = {
     **PLAIN,
     "ORDER_SAGA_GRACE_SECONDS": "0.5",
@@ -60,10 +59,15 @@ QUICK = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessGroupOptions:
-    """Which platform: its mode, its event log, the processes' extra settings, and the folder that it writes.
+    """Options of a platform.
 
-    `modules` replaces the program of a process, and `log_paths` the file that it writes to, by its name. The databases
-    lie in `temporary_directory`; None means the system's.
+    folder: where it writes logs and ready files.
+    mode: separate services, or one monolith.
+    bus: kind of event log.
+    environment: extra settings of all processes.
+    modules: another program for a process, by process name.
+    log_paths: another log file for a process, by process name.
+    temporary_directory: where the databases lie; None for the system's.
     """
 
     folder: Path
@@ -76,20 +80,19 @@ class ProcessGroupOptions:
 
 
 class ProcessGroup:
-    """The platform without anybody who would start a dead process again; `processes` are the names it may run."""
+    """The platform's processes without a supervisor: a dead process stays dead until a caller starts it."""
 
     def __init__(self, options: ProcessGroupOptions, foundation: Foundation, programs: Mapping[str, Program]) -> None:
         self.options = options
         self.foundation = foundation
-        self.lives: dict[str, ProcessHandle] = {}
+        self.handles: dict[str, ProcessHandle] = {}
         self._programs = programs
         self._second_ports = documented_ports(free_port_base()) if SECONDS & programs.keys() else self.ports
-        self._starts = 0
 
     @staticmethod
     @asynccontextmanager
     async def open(options: ProcessGroupOptions, *, more: Sequence[str] = ()) -> AsyncIterator["ProcessGroup"]:
-        """Lay the foundation and prepare the programs, and `more` of them; none runs yet.
+        """Start databases and event log, and prepare the programs and `more` of them; no process runs yet.
 
         Raises LocalError, TestbedError.
         """
@@ -111,7 +114,7 @@ class ProcessGroup:
     async def on(
         foundation: Foundation, options: ProcessGroupOptions, *, more: Sequence[str] = ()
     ) -> AsyncIterator["ProcessGroup"]:
-        """Prepare the programs on a running foundation, on whose ports only one house runs. Raises TestbedError."""
+        """Prepare the programs on a running foundation, which serves one group at a time. Raises TestbedError."""
         async with AsyncExitStack() as stack:
             names = (*PROCESSES[options.mode], *more)
             modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
@@ -123,45 +126,44 @@ class ProcessGroup:
 
     @property
     def processes(self) -> tuple[str, ...]:
-        """The names of the processes it may run."""
+        """Names of the processes that it can run."""
         return tuple(self._programs)
 
     @property
     def ports(self) -> Ports:
-        """Where everything listens; the seconds of their kind elsewhere."""
+        """Ports of all processes, except second instances."""
         return self.foundation.ports
 
     def ports_of(self, name: str) -> Ports:
-        """Where a process listens."""
+        """Return the ports of a process."""
         return self._second_ports if name in SECONDS else self.ports
 
     @property
     def inventory_target(self) -> str:
-        """The host:port of inventory's gRPC, of both with a comma between them where there are two."""
+        """Inventory's gRPC as host:port; both, separated by a comma, if there are two."""
         names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self._programs else ("inventory",)
         return ",".join(str(local_address(self.ports_of(name).inventory_grpc)) for name in names)
 
     async def start(self, name: str, **environment: str) -> ProcessHandle:
         """Start a process with extra variables; it is not ready yet. Raises TestbedError."""
-        self._starts += 1
         self._ready_file(name).unlink(missing_ok=True)
         everything = {**self.foundation.environment, **self._settings(name), **self.options.environment, **environment}
-        self.lives[name] = life = await self._programs[name].start(everything, log_path=self.log_path(name))
-        return life
+        self.handles[name] = handle = await self._programs[name].start(everything, log_path=self.log_path(name))
+        return handle
 
     async def start_ready(self, name: str, **environment: str) -> ProcessHandle:
-        """Start a process and wait until it serves. Raises TestbedError when it ends first or takes too long."""
-        life = await self.start(name, **environment)
-        if not await self.is_ready(name, life):
-            raise TestbedError(f"{name} ended with status {life.status} while it started; see {self.log_path(name)}")
-        return life
+        """Start a process and wait until it serves. Raises TestbedError if it ends before, or takes too long."""
+        handle = await self.start(name, **environment)
+        if not await self.is_ready(name, handle):
+            raise TestbedError(f"{name} ended with status {handle.status} while it started; see {self.log_path(name)}")
+        return handle
 
-    async def is_ready(self, name: str, life: ProcessHandle) -> bool:
-        """Wait until a process serves; False when it ends first. Raises TestbedError when it takes too long."""
+    async def is_ready(self, name: str, handle: ProcessHandle) -> bool:
+        """Wait until a process serves; return False if it ends before. Raises TestbedError if it takes too long."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 while not self._ready_file(name).exists():
-                    if life.is_over:
+                    if handle.is_over:
                         return False
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
@@ -171,38 +173,38 @@ class ProcessGroup:
         return True
 
     async def start_all(self) -> None:
-        """Start whatever does not run, and wait until it serves."""
-        asleep = [name for name in self._programs if name not in self.lives or self.lives[name].is_over]
-        await asyncio.gather(*(self.start_ready(name) for name in asleep))
+        """Start all processes that do not run, and wait until they serve."""
+        stopped = [name for name in self._programs if name not in self.handles or self.handles[name].is_over]
+        await asyncio.gather(*(self.start_ready(name) for name in stopped))
 
     async def stop(self, name: str) -> None:
-        """Ask a process to drain and end. Raises TestbedError when it does not."""
-        self.lives[name].send(signal.SIGTERM)
-        if not await self.lives[name].ended_within(STOP_SECONDS):
+        """Stop a process with SIGTERM and wait for its end. Raises TestbedError if it does not drain."""
+        self.handles[name].send(signal.SIGTERM)
+        if not await self.handles[name].ended_within(STOP_SECONDS):
             raise TestbedError(f"{name} did not drain within {STOP_SECONDS:.0f} s; see {self.log_path(name)}")
 
     async def kill(self, name: str) -> None:
         """Kill a process if it runs."""
-        if name in self.lives:
-            self.lives[name].send(signal.SIGKILL)
-            await self.lives[name].ended_within(STOP_SECONDS)
+        if name in self.handles:
+            self.handles[name].send(signal.SIGKILL)
+            await self.handles[name].ended_within(STOP_SECONDS)
 
     async def kill_all(self) -> None:
-        """Kill whatever runs."""
-        for name in self.lives:
+        """Kill all processes that run."""
+        for name in self.handles:
             await self.kill(name)
 
     def log_path(self, name: str) -> Path:
-        """Where a process writes, all its lives one after the other."""
+        """Return the log file of a process, to which each of its starts appends."""
         return self.options.log_paths.get(name, self.options.folder / "logs" / f"{name}.log")
 
     def admin_address(self, name: str) -> str:
-        """The host:port of a process's metrics."""
+        """Return the host:port of a process's metrics server."""
         address: str = json.loads(self._ready_file(name).read_bytes())["admin"]
         return address
 
     def verify_target(self) -> VerifyTarget:
-        """What is to be verified when it is quiet."""
+        """Return what `plumb verify` checks once the platform is quiescent."""
         event_log = self.foundation.event_log
         return VerifyTarget(
             databases=self.foundation.databases,
@@ -212,16 +214,16 @@ class ProcessGroup:
         )
 
     async def wipe_log(self) -> None:
-        """Take everything from the event log: afterwards it is another one. Raises LocalError."""
+        """Delete all events of the event log, which is another log afterwards. Raises LocalError."""
         if self.foundation.nats is not None:
             await self.foundation.nats.wipe()
         else:
-            # The head first, as whoever appends locks it: the other way round, one would wait for the other.
+            # Lock the head first, as every append does: the other order would deadlock.
             await self.execute("event_log", "DELETE FROM event_log_head; DELETE FROM event_log")
 
     async def truncate_log(self, events: int) -> None:
-        """Take the last events from an event log in PostgreSQL, as restoring an older backup of it does."""
-        # Purpose: a head and rows that agree with each other, and with nothing that was acknowledged since.
+        """Delete the last events of an event log in PostgreSQL, as restoring an older backup does."""
+        # Purpose: make head and rows consistent, without the events acknowledged since.
         delete = "DELETE FROM event_log WHERE position > (SELECT max(position) FROM event_log) - $1"
         update = "UPDATE event_log_head SET position = coalesce((SELECT max(position) FROM event_log), 0)"
         async with self._connected("event_log") as connection, connection.transaction():
@@ -230,7 +232,7 @@ class ProcessGroup:
             await connection.execute(update)
 
     async def end_lease(self) -> None:
-        """Let the next relay begin at once: what held the lease is dead, and its time would only be waited for."""
+        """End the relay's lease, since its holder is dead, so that the next relay starts without a wait."""
         await self.execute("order", "UPDATE relay SET lease_end_time = '-infinity'")
 
     async def execute(self, database: str, sql: str, *arguments: object) -> None:
@@ -258,14 +260,14 @@ class ProcessGroup:
 
     @asynccontextmanager
     async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
-        """Open the public edges for the life of a block."""
+        """Open the public edges for the time of a block."""
         edge_http, order_grpc = str(local_address(self.ports.edge_http)), str(local_address(self.ports.order_grpc))
         async with open_edges(edge_http=edge_http, order_grpc=order_grpc) as edges:
             yield edges
 
     @asynccontextmanager
     async def stock(self) -> AsyncIterator[InventoryClient]:
-        """Open inventory's own edge for the life of a block."""
+        """Open inventory's own gRPC for the time of a block."""
         target = str(local_address(self.ports.inventory_grpc))
         async with open_channel(target) as channel:
             yield InventoryClient(channel, target=target, telemetry=unobserved("chaos"), guarded=False)
@@ -313,7 +315,7 @@ class ProcessGroup:
 
 
 def free_port_base() -> int:
-    """Return the first of as many free ports as the platform uses. Raises PortTaken when none is found."""
+    """Return the first port of a free range as long as the platform needs. Raises PortTaken if none is found."""
     for _ in range(PORT_ATTEMPTS):
         base = random.choice(PORTS)
         try:

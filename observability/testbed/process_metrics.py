@@ -1,4 +1,4 @@
-"""What have the processes used by now? Seconds on a processor, and seconds of waiting for one."""
+"""Process metrics: CPU time and run-queue wait of processes, in seconds."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,39 +14,39 @@ _NANOSECONDS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a process has used so far; the wait is None where the kernel does not count it."""
+    """CPU time and run-queue wait of a process so far; the wait is None where the kernel does not count it."""
 
     cpu_seconds: float
     wait_seconds: float | None
 
 
 class Process(Protocol):
-    """A process, or several that are one program."""
+    """A process, or a program of several processes."""
 
     def use(self) -> Use:
-        """Read its counters. Raises psutil.NoSuchProcess."""
+        """Return its counters. Raises psutil.NoSuchProcess."""
 
 
 def open_processes(pids: Mapping[str, int], postgres_pid: int | None) -> Mapping[str, Process]:
-    """Give the processes by name, a PostgreSQL of ours as `postgres` among them. Raises psutil.NoSuchProcess."""
+    """Return the processes by name, with our own PostgreSQL as `postgres`. Raises psutil.NoSuchProcess."""
     processes: dict[str, Process] = {name: ProgramUsage(pid) for name, pid in pids.items()}
     return processes if postgres_pid is None else {**processes, "postgres": PostgresServer(postgres_pid)}
 
 
 class ProgramUsage:
-    """One process: the CPU of all its threads, the waits of its main one, where the event loop is."""
+    """One process: CPU time of all threads, run-queue wait of the main thread, which runs the event loop."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
 
     def use(self) -> Use:
-        """Read its counters. Raises psutil.NoSuchProcess."""
+        """Return its counters. Raises psutil.NoSuchProcess."""
         times = self._process.cpu_times()
         return Use(times.user + times.system, _wait_seconds(self._process.pid))
 
 
 class PostgresServer:
-    """A server and its children, of which each session has one; what ended ones had used still counts."""
+    """A PostgreSQL server with a child for each session; the use of ended children still counts."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -54,14 +54,14 @@ class PostgresServer:
         self._wait_seconds: dict[int, float] = {}
 
     def use(self) -> Use:
-        """Read the counters of all. Raises psutil.NoSuchProcess when the server itself has ended."""
+        """Return the sum of all counters. Raises psutil.NoSuchProcess if the server itself has ended."""
         times = self._process.cpu_times()
         cpu_seconds = times.user + times.system + times.children_user + times.children_system
         for child in self._process.children():
             try:
                 child_times = child.cpu_times()
             except psutil.NoSuchProcess:
-                # It has just ended; the server's own times have it from the next reading on.
+                # It has just ended; the server's own times include it from the next reading on.
                 continue
             cpu_seconds += child_times.user + child_times.system
             self._note_wait(child.pid)
@@ -70,16 +70,16 @@ class PostgresServer:
         return Use(self._cpu_seconds, sum(self._wait_seconds.values()) if self._wait_seconds else None)
 
     def _note_wait(self, pid: int) -> None:
-        """Keep the last wait of each process: that of an ended one is nowhere else."""
+        """Store the last wait of each process, since the kernel forgets that of an ended one."""
         seconds = _wait_seconds(pid)
         if seconds is not None:
             self._wait_seconds[pid] = seconds
 
 
 def pin(pids: Iterable[int], cpus: frozenset[int]) -> None:
-    """Keep these processes, their children, and all their threads on these cores. Raises psutil.NoSuchProcess.
+    """Pin these processes, their children, and all their threads to these cores. Raises psutil.NoSuchProcess.
 
-    What they start later inherits it. To start on all cores and be pinned then takes half the time.
+    Later children inherit it. Starting on all cores and pinning afterwards takes half the time.
     """
     for pid in pids:
         process = psutil.Process(pid)
@@ -96,7 +96,7 @@ def _pin_one(process: psutil.Process, cpus: frozenset[int]) -> None:
 
 
 def _wait_seconds(pid: int) -> float | None:
-    """Read the main thread's time on a run queue; None when the thread or the file is not there."""
+    """Return the main thread's time on a run queue; None if the thread or the file does not exist."""
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / _NANOSECONDS
     except OSError:

@@ -1,4 +1,4 @@
-"""How does a campaign start one program again and again, and learn how each of its lives ended?"""
+"""Program of the testbed: starts processes of one program through its fork server, and reports their exit status."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from observability.testbed.errors import TestbedError
 
-_NURSERY = "observability.testbed.fork_server"
+_FORK_SERVER = "observability.testbed.fork_server"
 _IMPORT_SECONDS = 60.0
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
@@ -32,96 +32,96 @@ class ProcessHandle:
 
     @property
     def status(self) -> int:
-        """How it ended: its exit status, or -9 for SIGKILL."""
+        """Exit status of an ended process; -9 for SIGKILL."""
         return self._ended.result()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; none to a process that has ended."""
+        """Send a signal, unless the process has ended."""
         if not self.is_over:
             os.kill(self.pid, number)
 
     async def ended_within(self, seconds: float) -> bool:
-        """Wait for the end at most so long; say whether it came."""
+        """Wait at most so many seconds for the end; return whether the process has ended."""
         await asyncio.wait({self._ended}, timeout=seconds)
         return self.is_over
 
     def end(self, status: int) -> None:
-        """Note the end."""
+        """Record the exit status."""
         self._ended.set_result(status)
 
 
 class Program:
-    """One program of the shop in its nursery, which has imported it; one life at a time."""
+    """One program of the shop and its fork server, which has imported it; one process at a time."""
 
-    def __init__(self, module: str, nursery: Process) -> None:
+    def __init__(self, module: str, server: Process) -> None:
         self._module = module
-        self._nursery = nursery
+        self._server = server
         self._started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._life: ProcessHandle | None = None
+        self._handle: ProcessHandle | None = None
 
     @staticmethod
     @asynccontextmanager
     async def prepare(module: str) -> AsyncIterator["Program"]:
-        """Import the program for the time of a block, at whose end what lives of it is killed; raises TestbedError."""
-        nursery = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _NURSERY, module, "serve", stdin=PIPE, stdout=PIPE, start_new_session=True
+        """Start the fork server for the time of a block; at its end, kill its process. Raises TestbedError."""
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", _FORK_SERVER, module, "serve", stdin=PIPE, stdout=PIPE, start_new_session=True
         )
-        assert nursery.stdin is not None
-        program = Program(module, nursery)
-        listener = asyncio.create_task(program._listen(), name=f"listen-{module}")
+        assert server.stdin is not None
+        program = Program(module, server)
+        listener = asyncio.create_task(program._read_messages(), name=f"listen-{module}")
         try:
-            await program._answer(_IMPORT_SECONDS)
+            await program._wait_for_start(_IMPORT_SECONDS)
             yield program
         finally:
-            nursery.stdin.close()
-            await _end(nursery)
+            server.stdin.close()
+            await _end(server)
             await listener
 
     async def start(self, environment: Mapping[str, str], *, log_path: Path) -> ProcessHandle:
-        """Begin a life; the one before must be over. Raises TestbedError."""
-        assert self._life is None or self._life.is_over
-        assert self._nursery.stdin is not None
+        """Start a process; the one before must have ended. Raises TestbedError."""
+        assert self._handle is None or self._handle.is_over
+        assert self._server.stdin is not None
         self._started = asyncio.get_running_loop().create_future()
         request = {"environment": dict(environment), "log": str(log_path)}
-        self._nursery.stdin.write(json.dumps(request).encode() + b"\n")
-        await self._answer(_START_SECONDS)
-        assert self._life is not None
-        return self._life
+        self._server.stdin.write(json.dumps(request).encode() + b"\n")
+        await self._wait_for_start(_START_SECONDS)
+        assert self._handle is not None
+        return self._handle
 
-    async def _answer(self, seconds: float) -> None:
+    async def _wait_for_start(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._started)
         except TimeoutError as error:
             raise TestbedError(f"{self._module} did not start within {seconds:.0f} s") from error
 
-    async def _listen(self) -> None:
-        """Follow what the nursery says until it ends."""
-        assert self._nursery.stdout is not None
-        async for line in self._nursery.stdout:
-            self._hear(json.loads(line))
+    async def _read_messages(self) -> None:
+        """Read the fork server's messages until it ends."""
+        assert self._server.stdout is not None
+        async for line in self._server.stdout:
+            self._on_message(json.loads(line))
         if not self._started.done():
             self._started.set_exception(TestbedError(f"{self._module} cannot be imported; see what it wrote above"))
-        if self._life is not None and not self._life.is_over:
-            self._life.end(-signal.SIGKILL)
+        if self._handle is not None and not self._handle.is_over:
+            self._handle.end(-signal.SIGKILL)
 
-    def _hear(self, message: dict[str, int]) -> None:
+    def _on_message(self, message: dict[str, int]) -> None:
         match message:
             case {"started": pid}:
-                self._life = ProcessHandle(pid)
+                self._handle = ProcessHandle(pid)
                 self._started.set_result(pid)
             case {"exited": status}:
-                assert self._life is not None
-                self._life.end(status)
+                assert self._handle is not None
+                self._handle.end(status)
             case {"ready": pid}:
                 self._started.set_result(pid)
 
 
-async def _end(nursery: Process) -> None:
-    """Wait for the nursery, which ends with its input, and kill it when it does not."""
+async def _end(server: Process) -> None:
+    """Wait for the fork server, which ends with its input, and kill it if it does not."""
     try:
         async with asyncio.timeout(_STOP_SECONDS):
-            await nursery.wait()
+            await server.wait()
     except TimeoutError:
-        nursery.kill()
-        await nursery.wait()
+        server.kill()
+        await server.wait()

@@ -1,4 +1,4 @@
-"""Requests to the shop and its answers, in the same words for both edges, so that answers can be compared."""
+"""Requests to the shop and its answers, in one form for both edges, so that answers can be compared."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 
 class EdgeName(StrEnum):
-    """The two public ways into the shop."""
+    """The shop's two public APIs."""
 
     REST = "rest"
     GRPC = "grpc"
@@ -14,7 +14,7 @@ class EdgeName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequestedLine:
-    """A wish for `quantity` units of one SKU."""
+    """`quantity` units of one SKU, as requested."""
 
     sku: str
     quantity: int
@@ -22,7 +22,7 @@ class RequestedLine:
 
 @dataclass(frozen=True, slots=True)
 class PlaceRequest:
-    """Sell these lines to this customer."""
+    """Place an order of these lines for this customer."""
 
     request_id: str
     customer_id: str
@@ -31,7 +31,7 @@ class PlaceRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """End this order of this customer."""
+    """Cancel this order of this customer."""
 
     request_id: str
     customer_id: str
@@ -40,7 +40,7 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """Show this order of this customer; the request id only names the wish in the history."""
+    """Read this order of this customer; the request id only identifies the request in the history."""
 
     request_id: str
     customer_id: str
@@ -52,11 +52,16 @@ Request: TypeAlias = PlaceRequest | CancelRequest | ReadRequest
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What one attempt brought: an order's state, a refusal that is final, or nothing that is known.
+    """The answer to one attempt: an order's state, a final error, or an unknown outcome.
 
-    `state` is empty unless the answer tells one; `reason` is why it was refused or is not known. `detail` holds what a
-    repeat must tell again word by word: the total of a sale, the shortages of a rejection. `cancellation_requested` is
-    true when the answer says that the order's end is asked for. `consistency_token` is for the list of orders.
+    known: false if the outcome is unknown, so that the request may be repeated.
+    order_id: the order; empty if the answer names none.
+    state: the order's state; empty if the answer has none.
+    reason: why it failed; empty for a success.
+    version: the order's version.
+    detail: what every repeat must return unchanged: a sale's total, a rejection's shortages.
+    cancellation_requested: the order has a cancellation request.
+    consistency_token: for the customer's list of orders.
     """
 
     known: bool
@@ -71,7 +76,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class RecordedExchange:
-    """One attempt: what was asked, by which edge, when in seconds of the round, and what came back."""
+    """One attempt: the request, its edge, its answer, and both times, in seconds from the start of the round."""
 
     request: Request
     edge: EdgeName
@@ -81,12 +86,15 @@ class RecordedExchange:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptOrder:
-    """An order as the database has it when everything is quiet.
+class StoredOrder:
+    """An order as stored in the database once the platform is quiescent.
 
-    `keys` are the ids of the requests it is kept under; `reasons` are the details of a rejection that inventory's own
-    records allow. `kept_seconds` and `wished_seconds` say when it, and the wish to end it, were stored, in seconds of
-    the round; None when there was no wish.
+    order_id, customer_id, state, version, lines: as stored.
+    detail: its total or rejection, as in Response.
+    keys: ids of the requests that placed it.
+    stored_seconds: when it was stored, from the start of the round.
+    cancel_stored_seconds: when its cancellation request was stored; None without one.
+    reasons: rejection details that inventory's own records allow.
     """
 
     order_id: str
@@ -96,20 +104,24 @@ class KeptOrder:
     lines: tuple[RequestedLine, ...]
     detail: str
     keys: frozenset[str]
-    kept_seconds: float
-    wished_seconds: float | None = None
+    stored_seconds: float
+    cancel_stored_seconds: float | None = None
     reasons: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An order in its customer's list, asked for with the token of an answer that told `told`.
+    """An order in its customer's list, read with the consistency token of an earlier answer.
 
-    `state` is what the list says, "" when the order is not in it; `reason` is why there was no list.
+    order_id: the order.
+    edge: the API that was read.
+    answered_state: the state in the earlier answer.
+    state: the state in the list; "" if the order is not in it.
+    reason: why there was no list; "" if there was one.
     """
 
     order_id: str
     edge: EdgeName
-    told: str
+    answered_state: str
     state: str = ""
     reason: str = ""

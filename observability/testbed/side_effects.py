@@ -1,4 +1,4 @@
-"""What did the orders set off behind their answers, and has all of it happened?
+"""Side effects of the orders: waits until events, read model and notifications have caught up.
 
 The databases say what must happen; the spans say what did, and when.
 """
@@ -22,7 +22,7 @@ Connections = Mapping[str, asyncpg.Connection]
 
 @dataclass(frozen=True, slots=True)
 class ObservedEvent:
-    """One row of the orders' events: what happened, and the span that stored it (W3C traceparent without its flags)."""
+    """One row of the orders' events: its type, and the span that stored it (W3C traceparent without its flags)."""
 
     type: str
     traceparent: str
@@ -30,10 +30,14 @@ class ObservedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EffectProgress:
-    """How far everything is: counts of rows.
+    """Counts of rows in the databases.
 
-    `unfinished` orders have not come to their end, `unpublished` events are in no log yet, `projected` are those that
-    the read model has taken up.
+    unfinished: sagas that have not ended.
+    unpublished: events in the outbox.
+    events: events stored.
+    projected: events in the read model.
+    completed: orders completed.
+    notified: notifications sent.
     """
 
     unfinished: int
@@ -45,14 +49,14 @@ class EffectProgress:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left to happen."""
+        """Whether all side effects have happened."""
         ended = not self.unfinished and not self.unpublished
         return ended and self.projected == self.events and self.notified == self.completed
 
 
 @dataclass(frozen=True, slots=True)
 class SideEffects:
-    """What the orders set off, when it was last looked at, and how long after the load that was."""
+    """The side effects at the last poll, and how long after the load that was."""
 
     progress: EffectProgress
     waited_seconds: float
@@ -60,7 +64,7 @@ class SideEffects:
 
 
 async def wait_for_effects(databases: Mapping[str, str]) -> SideEffects:
-    """Wait until all that the orders set off has happened, for 30 s at most; raises TestbedError."""
+    """Wait until all side effects have happened, for at most 30 s, and return them. Raises TestbedError."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
@@ -85,14 +89,14 @@ async def _connections(databases: Mapping[str, str]) -> AsyncIterator[Connection
 
 
 async def _progress(connections: Connections) -> EffectProgress:
-    # Purpose: what there is to do, in one snapshot.
+    # Purpose: count open and stored work, in one snapshot.
     orders = """
         SELECT (SELECT count(*) FROM sagas) AS unfinished, (SELECT count(*) FROM outbox) AS unpublished,
             count(*) AS events, count(*) FILTER (WHERE type = 'order.completed') AS completed
         FROM events"""
     # Purpose: versions are dense, so those of the orders add up to the number of events.
     summaries = "SELECT coalesce(sum(version), 0)::bigint FROM order_summaries"
-    # Purpose: a confirmation counts once its sender has said so.
+    # Purpose: count the confirmations that were sent.
     notifications = "SELECT count(*) FROM notifications WHERE state = 'SENT'"
     [row] = await connections["order"].fetch(orders, timeout=_TIMEOUT_SECONDS)
     return EffectProgress(
@@ -103,7 +107,7 @@ async def _progress(connections: Connections) -> EffectProgress:
 
 
 async def _stored_events(connections: Connections) -> tuple[ObservedEvent, ...]:
-    # Purpose: the span of each event, as the event itself carries it to its consumers; the flags say nothing of which.
+    # Purpose: the span of each event, as the event carries it to its consumers, without the flags.
     select = "SELECT type, left(meta->>'traceparent', -3) AS traceparent FROM events"
     rows = await connections["order"].fetch(select, timeout=_TIMEOUT_SECONDS)
     return tuple(ObservedEvent(row["type"], row["traceparent"]) for row in rows)

@@ -64,7 +64,7 @@ def cpu_stall(name: str) -> Begin:
 
     @asynccontextmanager
     async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        life = scene.group.lives[name]
+        life = scene.group.handles[name]
 
         async def stumble() -> None:
             while True:
@@ -98,7 +98,7 @@ def cpu_contention(name: str) -> Begin:
 
     @asynccontextmanager
     async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        pid, before = scene.group.lives[name].pid, os.sched_getaffinity(scene.group.lives[name].pid)
+        pid, before = scene.group.handles[name].pid, os.sched_getaffinity(scene.group.handles[name].pid)
         core = min(before)
         _pin(pid, {core})
         async with AsyncExitStack() as stack:

@@ -21,7 +21,7 @@ async def connections_cut(scene: FaultContext) -> AsyncIterator[None]:
     async def cut(proxy: Proxy) -> None:
         while True:
             await asyncio.sleep(CUT_EVERY_SECONDS)
-            with proxy.suffering(Impairment.RESET):
+            with proxy.impaired(Impairment.RESET):
                 pass
 
     async with (

@@ -110,8 +110,8 @@ class Memory:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def _sizes(self) -> dict[str, int]:
-        lives = self._house.lives.items()
-        return {name: psutil.Process(life.pid).memory_info().rss for name, life in lives if not life.is_over}
+        handles = self._house.handles.items()
+        return {name: psutil.Process(life.pid).memory_info().rss for name, life in handles if not life.is_over}
 
 
 async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
@@ -224,7 +224,7 @@ class AbuseRun:
                 with self._log.stalled():
                     yield answers
             case "silent_connection":
-                with self._proxy.suffering(Impairment.HALF_OPEN):
+                with self._proxy.impaired(Impairment.HALF_OPEN):
                     await asyncio.sleep(HEALED_SECONDS)
                     yield answers
             case "inventory_unavailable":

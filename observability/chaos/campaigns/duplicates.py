@@ -103,7 +103,7 @@ async def _send(scene: CampaignContext, edge: Edge, request: PlaceRequest | Canc
     """Send until the outcome is known; return the order's id."""
     while True:
         sent_seconds = scene.history.seconds()
-        answer = await edge.ask(request, seconds=CALL_SECONDS)
+        answer = await edge.send(request, seconds=CALL_SECONDS)
         scene.history.record(request, edge.name, sent_seconds, answer)
         if answer.known or scene.history.seconds() > QUIET_SECONDS:
             return answer.order_id

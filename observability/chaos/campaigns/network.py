@@ -80,7 +80,7 @@ async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], f
     """Let an edge suffer a fault, then rest; return how long the slowest answer took by way of asking."""
     scene.say(f"{edge}: {fault}")
     began = scene.history.seconds()
-    with _all_suffering(proxies, fault):
+    with _all_impaired(proxies, fault):
         await asyncio.sleep(FAULT_SECONDS)
     await asyncio.sleep(REST_SECONDS)
     exchanges = [each for each in scene.history.exchanges if each.sent_seconds >= began]
@@ -103,10 +103,10 @@ async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], f
 
 
 @contextmanager
-def _all_suffering(proxies: Sequence[Proxy], fault: Impairment) -> Iterator[None]:
+def _all_impaired(proxies: Sequence[Proxy], fault: Impairment) -> Iterator[None]:
     with ExitStack() as stack:
         for proxy in proxies:
-            stack.enter_context(proxy.suffering(fault))
+            stack.enter_context(proxy.impaired(fault))
         yield
 
 

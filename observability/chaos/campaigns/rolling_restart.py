@@ -58,14 +58,14 @@ class Balancer:
     turn: int = 0
     sent_again: int = 0
 
-    async def ask(self, request: PlaceRequest | ReadRequest) -> Response:
+    async def send(self, request: PlaceRequest | ReadRequest) -> Response:
         """Send a request."""
         self.turn += 1
         first, other = self.edges[self.turn % 2], self.edges[(self.turn + 1) % 2]
-        answer = await first.ask(request, seconds=CALL_SECONDS)
+        answer = await first.send(request, seconds=CALL_SECONDS)
         if answer.reason in TO_THE_OTHER:
             self.sent_again += 1
-            answer = await other.ask(request, seconds=CALL_SECONDS)
+            answer = await other.send(request, seconds=CALL_SECONDS)
         return answer
 
 
@@ -144,7 +144,7 @@ async def _customer(
                 f"rolling-{number}-{count}", customer_id, (RequestedLine(generator.choice(SKUS), 1),)
             )
         sent_seconds = scene.history.seconds()
-        answer = await balancer.ask(request)
+        answer = await balancer.send(request)
         scene.history.record(request, balancer.edges[0].name, sent_seconds, answer)
         told[answer.state or answer.reason] += 1
         last = answer.order_id or last

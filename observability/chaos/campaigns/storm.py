@@ -20,7 +20,7 @@ from observability.invariants.quiescence import wait_for_quiet
 from observability.load.orders import stream
 from observability.testbed.api_clients import Edge
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
-from observability.testbed.requests import KeptOrder, PlaceRequest, RequestedLine
+from observability.testbed.requests import PlaceRequest, RequestedLine, StoredOrder
 from services.infra import deadline
 from services.inventory import api as inventory
 from services.local.platform.endpoints import Bus, Mode
@@ -84,7 +84,7 @@ async def _storm(scene: CampaignContext, edges: Sequence[Edge], seed: int, numbe
     return {"sku": sku, **told}
 
 
-def outcome(orders: Sequence[KeptOrder]) -> dict[str, Any]:
+def outcome(orders: Sequence[StoredOrder]) -> dict[str, Any]:
     """Count what a storm came to."""
     sold = sum(order.lines[0].quantity for order in orders if order.state == "CONFIRMED")
     refused = [order.lines[0].quantity for order in orders if order.state == "REJECTED"]
@@ -124,7 +124,7 @@ async def _place(scene: CampaignContext, edge: Edge, wish: PlaceRequest) -> None
     pauses = stream(0, wish.request_id)
     for _ in range(ATTEMPTS):
         sent_seconds = scene.history.seconds()
-        answer = await edge.ask(wish, seconds=CALL_SECONDS)
+        answer = await edge.send(wish, seconds=CALL_SECONDS)
         scene.history.record(wish, edge.name, sent_seconds, answer)
         if answer.known:
             return

@@ -22,7 +22,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from observability.experiments.runner.errors import TrialError
-from observability.testbed.cache_metrics import cache_used, opened, read_cache
+from observability.testbed.cache_metrics import cache_used, open_cache, read_cache
 from observability.testbed.database_metrics import (
     Counted,
     connect,
@@ -77,7 +77,7 @@ async def observing(
         stack.push_async_callback(_close, connection)
         timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_SECONDS)
         web = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, headers=_OPENMETRICS))
-        cache = await stack.enter_async_context(opened(cache_url)) if cache_url else None
+        cache = await stack.enter_async_context(open_cache(cache_url)) if cache_url else None
         observer = _Observer(folder, admin, admin_dsn, databases, processes, web, connection, cache)
         await observer.sample_processes()
         await observer.scrape()

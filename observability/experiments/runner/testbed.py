@@ -125,7 +125,7 @@ class Testbed:
             settings = await self._settings(variant, stack)
             stack.push_async_callback(group.kill_all)
             await asyncio.gather(*(group.start_ready(name, **settings_of(name, settings)) for name in group.processes))
-            pids = {name: group.lives[name].pid for name in group.processes}
+            pids = {name: group.handles[name].pid for name in group.processes}
             self._pin(pids.values())
             yield Serving(
                 edge=str(local_address(group.ports.edge_http)),

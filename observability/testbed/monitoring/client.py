@@ -1,4 +1,4 @@
-"""What does a Prometheus know? Its HTTP API, as far as we ask."""
+"""Client of Prometheus's HTTP API: instant queries, range queries, and alerts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ ASK_SECONDS = 30.0
 
 
 class QueryFailed(Exception):
-    """Prometheus refused a query or did not answer: the expression, and what it said."""
+    """Prometheus rejected a query or did not answer; the message has the expression and the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class PrometheusSeries:
 
 
 class PrometheusClient:
-    """Asks one Prometheus, at host:port."""
+    """Queries one Prometheus, at host:port."""
 
     def __init__(self, address: str) -> None:
         self._url = f"http://{address}/api/v1"

@@ -1,4 +1,4 @@
-"""What does PostgreSQL say of itself? An exporter beside a server of our own, with what our dashboards ask."""
+"""PostgreSQL exporter of our own server, with the queries that our dashboards use."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ QUERIES = Path(__file__).resolve().parents[3] / "grafana" / "postgres_exporter" 
 
 @asynccontextmanager
 async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterator[dict[str, str]]:
-    """Run it for the time of a block; yield its host:port by its job, or nothing where it is not on PATH."""
+    """Run the exporter for the time of a block; yield its host:port by job, or nothing if it is not on PATH."""
     program = shutil.which(PROGRAM)
     if program is None:
         yield {}
@@ -26,7 +26,7 @@ async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterat
         f"--extend.query-path={QUERIES}",
         "--disable-default-metrics",
         "--disable-settings-metrics",
-        # Of the version in Debian these do not know PostgreSQL 17 and later.
+        # In Debian's version these do not support PostgreSQL 17 and later.
         "--no-collector.database",
         "--no-collector.bgwriter",
     )

@@ -1,4 +1,4 @@
-"""What do the committed dashboards ask? Every expression in PromQL, ready to be run: no variable is left in it."""
+"""PromQL expressions of the committed dashboards, with all variables replaced."""
 
 import json
 from collections.abc import Iterator
@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Any
 
 DASHBOARDS = Path(__file__).resolve().parents[3] / "grafana" / "dashboards"
-# What Grafana puts in for a reader who chose nothing: all processes, and four scrapes of 15 seconds.
+# Grafana's defaults: all processes, and four scrapes of 15 seconds.
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".+", "$job": ".+"}
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One query of one panel; `text` can be sent to Prometheus, `written` is what stands in the dashboard."""
+    """One query of one panel.
+
+    dashboard, panel, title: where it stands.
+    text: the expression without variables, ready for Prometheus.
+    written: the expression as in the dashboard.
+    legend: its legend format.
+    instant: whether it is an instant query.
+    """
 
     dashboard: str
     panel: int
@@ -24,7 +31,7 @@ class Expression:
     instant: bool
 
     def __str__(self) -> str:
-        """Return where the expression stands."""
+        """Return dashboard, panel and title of the expression."""
         return f"{self.dashboard}/{self.panel} {self.title}"
 
 
@@ -44,7 +51,7 @@ def dashboards() -> list[dict[str, Any]]:
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the panels of a dashboard that show something, without the rows."""
+    """Return the panels of a dashboard without its rows."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 

@@ -1,4 +1,4 @@
-"""How is one program of the monitoring started? Under a guard, and waited for until it answers."""
+"""Monitoring program: starts one under a guard process, and waits until it is ready."""
 
 import asyncio
 import time
@@ -22,7 +22,14 @@ STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringProgram:
-    """What to run, the address that answers 200 once it is ready, and secrets that stand in its environment alone."""
+    """A program of the monitoring.
+
+    name: name of its log file.
+    arguments: its command line.
+    ready_url: URL that answers 200 once it is ready.
+    logs_directory: where its log goes.
+    secrets: environment variables, kept out of the command line.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -32,7 +39,7 @@ class MonitoringProgram:
 
     @asynccontextmanager
     async def running(self, scratch: Scratch) -> AsyncIterator[GuardedProcess]:
-        """Run it for the time of a block, which begins when it is ready. Raises LocalError."""
+        """Run it for the time of a block, which starts once it is ready. Raises LocalError."""
         command = Command(
             name=self.name,
             arguments=self.arguments,

@@ -1,4 +1,4 @@
-"""How do Prometheus and Alertmanager run beside a platform? From PATH, on loopback, gone when the block ends."""
+"""Prometheus and Alertmanager beside a platform: from PATH, on loopback, for the time of a block."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from services.local.processes.guarded_process import GuardedProcess
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address
 
-# Debian's name first: another program called `alertmanager` may be anything.
+# Debian's name first: `alertmanager` may be another program.
 PROMETHEUS = ("prometheus",)
 ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
 RETENTION = "6h"
@@ -40,9 +40,13 @@ class MonitoringUnavailable(LocalError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringOptions:
-    """What is watched and how: host:port by job, where logs go, the pace of the rules (60 is a minute a second).
+    """Options of the monitoring.
 
-    `webhook_url` is told of alerts, by an Alertmanager that is started too; None starts none. `port` 0 is any free one.
+    targets: scraped addresses, host:port by job.
+    logs_directory: where the programs' logs go.
+    scale: speed of the rules; 60 is a minute a second.
+    webhook_url: receiver of an Alertmanager; None starts no Alertmanager.
+    port: Prometheus's port; 0 for any free one.
     """
 
     targets: Mapping[str, str]
@@ -54,7 +58,13 @@ class MonitoringOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Monitoring:
-    """A Prometheus that runs: its folder, its address as host:port, its process, and what it was told at first."""
+    """A running Prometheus.
+
+    folder: its files.
+    prometheus: its address, host:port.
+    process: its process.
+    configuration: the configuration that it started with.
+    """
 
     folder: Path
     prometheus: str
@@ -62,7 +72,7 @@ class Monitoring:
     configuration: Document
 
     async def reconfigure(self, configuration: Document) -> None:
-        """Give Prometheus another configuration, and wait until it has read it. Raises MonitoringUnavailable."""
+        """Reload Prometheus with another configuration, and wait for it. Raises MonitoringUnavailable."""
         before = await self._configured_at()
         _write(self.folder / "prometheus.json", configuration)
         os.kill(self.process.pid, signal.SIGHUP)
@@ -73,14 +83,14 @@ class Monitoring:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _configured_at(self) -> str:
-        """The line of its metrics that says when it read its configuration, and whether that was valid."""
+        """Return the line of its metrics with the time of the last successful reload."""
         async with aiohttp.ClientSession() as session, session.get(f"http://{self.prometheus}/metrics") as page:
             lines = (await page.text()).splitlines()
         return next(line for line in lines if line.startswith("prometheus_config_last_reload_success_timestamp"))
 
 
 def require_programs(*, alertmanager: bool) -> None:
-    """Raise MonitoringUnavailable, with what to install, when a program is not on PATH."""
+    """Raise MonitoringUnavailable, with the packages to install, if a program is not on PATH."""
     wanted = [PROMETHEUS, ALERTMANAGER] if alertmanager else [PROMETHEUS]
     missing = [names[0] for names in wanted if find_program(names) is None]
     if missing:
@@ -89,7 +99,7 @@ def require_programs(*, alertmanager: bool) -> None:
 
 @asynccontextmanager
 async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
-    """Run them for the time of a block, from nothing. Raises MonitoringUnavailable, LocalError."""
+    """Run both for the time of a block, with empty storage. Raises MonitoringUnavailable, LocalError."""
     require_programs(alertmanager=options.webhook_url is not None)
     async with AsyncExitStack() as stack:
         scratch = Scratch()
@@ -114,9 +124,9 @@ async def _start_prometheus(
         f"--storage.tsdb.retention.time={RETENTION}",
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
-        # How long a value counts that no other follows.
+        # How long the last value of a series counts.
         f"--query.lookback-delta={Pace(options.scale)(LOOKBACK_SECONDS)}",
-        # Alertmanager is found some seconds after the start: what was told before must be told again soon.
+        # Alertmanager is discovered some seconds after the start: alerts sent before must be sent again soon.
         f"--rules.alert.resend-delay={Pace(options.scale)(RESEND_SECONDS)}",
     )
     program = MonitoringProgram(
@@ -157,7 +167,7 @@ def find_program(names: tuple[str, ...]) -> str | None:
 
 
 def _write(path: Path, document: Document) -> None:
-    """Write a configuration as JSON, which is YAML, in one step: it may be read at any time."""
+    """Write a configuration as JSON, which is valid YAML, atomically, since it may be read at any time."""
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(document, indent=1))
     draft.replace(path)

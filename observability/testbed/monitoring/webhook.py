@@ -1,4 +1,4 @@
-"""Whom does Alertmanager tell? A server on loopback that writes down each alert's beginning and end."""
+"""Webhook of Alertmanager: a server on loopback that records each alert's start and end."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,13 @@ from services.local.servers.ports import local_address, loopback
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One alert in one notification: when it came, on `time.monotonic`, to which receiver, and what it says."""
+    """One alert in one notification.
+
+    seconds: when it arrived, on `time.monotonic`.
+    receiver: Alertmanager's receiver.
+    alert, severity, labels: as in the alert.
+    firing: false once the alert has ended.
+    """
 
     seconds: float
     receiver: str
@@ -24,14 +30,14 @@ class Notice:
 
 @dataclass(slots=True)
 class Webhook:
-    """The server: its address, what it was told, and whether it refuses what a receiver sends."""
+    """The server: its URL, the notices received, and a predicate of the receivers that it rejects (for tests)."""
 
     url: str = ""
     notices: list[Notice] = field(default_factory=list)
     refuses: Callable[[str], bool] = field(default=lambda _receiver: False)
 
     def first(self, alert: str, *, firing: bool, since: float) -> Notice | None:
-        """Return the first notice since a time that an alert fires, or that it has ended."""
+        """Return the first notice since a time that an alert fires, or has ended; None if there is none."""
         return next(
             (each for each in self.notices if each.seconds >= since and (each.alert, each.firing) == (alert, firing)),
             None,

@@ -43,17 +43,17 @@ class Customers:
     late_seconds: float = 0.0
     customer_id: str = field(default_factory=lambda: str(uuid4()))
 
-    async def ask(self, edge: Edge, request: Request) -> Response:
+    async def send(self, edge: Edge, request: Request) -> Response:
         """Ask once."""
         sent_seconds = self.history.seconds()
-        answer = await edge.ask(request, seconds=DEADLINE_SECONDS)
+        answer = await edge.send(request, seconds=DEADLINE_SECONDS)
         self.history.record(request, edge.name, sent_seconds, answer)
         return answer
 
     async def until_known(self, edge: Edge, request: Request) -> Response:
         """Ask until the outcome is known."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (answer := await self.ask(edge, request)).known:
+            while not (answer := await self.send(edge, request)).known:
                 await asyncio.sleep(0.05)
         return answer
 
@@ -132,13 +132,13 @@ async def is_open(shop: Shop) -> bool:
 async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Customers) -> None:
     """A repeat is answered, a cancellation is taken, and of a new order nothing is kept."""
     sold, new = customers.place(), customers.place()
-    order_id = (await customers.ask(customers.grpc, sold)).order_id
+    order_id = (await customers.send(customers.grpc, sold)).order_id
     cancel = CancelRequest(uuid4().hex, customers.customer_id, order_id)
     async with inventory_known_to_be_away(customers.shop):
-        repeated = await customers.ask(customers.grpc, sold)
-        wished = await customers.ask(customers.rest, cancel)
-        again = await customers.ask(customers.grpc, cancel)
-        refused = await customers.ask(customers.grpc, new)
+        repeated = await customers.send(customers.grpc, sold)
+        wished = await customers.send(customers.rest, cancel)
+        again = await customers.send(customers.grpc, cancel)
+        refused = await customers.send(customers.grpc, new)
     await customers.until_known(customers.grpc, sold)
     await customers.until_known(customers.rest, cancel)
     await customers.until_known(customers.grpc, new)
@@ -149,10 +149,10 @@ async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Cu
 
 async def test_a_list_holds_what_its_token_says(customers: Customers) -> None:
     """By both edges; while it is behind, it is refused."""
-    answer = await customers.ask(customers.rest, customers.place())
-    behind = await customers.rest.look(customers.customer_id, answer, seconds=DEADLINE_SECONDS)
+    answer = await customers.send(customers.rest, customers.place())
+    behind = await customers.rest.find_in_list(customers.customer_id, answer, seconds=DEADLINE_SECONDS)
     await customers.shop.catch_up()
-    told = [await edge.look(customers.customer_id, answer) for edge in (customers.rest, customers.grpc)]
+    told = [await edge.find_in_list(customers.customer_id, answer) for edge in (customers.rest, customers.grpc)]
     assert list(listed_otherwise([behind, *told])) == []
     assert [behind.reason, *(listing.state for listing in told)] == ["READ_MODEL_BEHIND", "CONFIRMED", "CONFIRMED"]
 
@@ -161,7 +161,7 @@ async def test_what_is_turned_away_was_not_begun(customers: Customers) -> None:
     """At the door, before any work: it may be asked for again, or not."""
     request = customers.place()
     customers.late_seconds = LATE_SECONDS
-    assert (await customers.ask(customers.rest, request)).reason == "OVERLOADED"
+    assert (await customers.send(customers.rest, request)).reason == "OVERLOADED"
     customers.late_seconds = 0.0
     await customers.until_known(customers.rest, request)
     assert await customers.contradictions() == []

@@ -113,7 +113,7 @@ async def test_a_process_whose_database_stands_still_is_not_ready_until_it_is_ba
     async with proxied(address) as proxy, running(rerouted(inventory_dsn, proxy.address), tmp_path) as service:
         calls = [asyncio.create_task(service.call_for_ever()) for _ in range(callers)]
         await until(service, READY)
-        with proxy.suffering(Impairment.BLACKHOLE):
+        with proxy.impaired(Impairment.BLACKHOLE):
             await until(service, NOT_READY)
         await until(service, READY)
         for call in calls:

@@ -69,7 +69,7 @@ async def silence(proxy: Proxy) -> AsyncIterator[None]:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(proxy._targets) < len(proxy._clients):  # one that is not through yet is a new one
             await asyncio.sleep(PAUSE_SECONDS)
-    with proxy.suffering(Impairment.HALF_OPEN):
+    with proxy.impaired(Impairment.HALF_OPEN):
         yield
         assert not unwatched.done()
     unwatched.cancel()

@@ -1,4 +1,4 @@
-"""Is a connection through the proxy the same connection, only later? On both event loops that are in use here."""
+"""Tests of the proxy on both event loops: a connection through it is the same, only delayed."""
 
 import asyncio
 import random
@@ -38,7 +38,7 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 
 @pytest.fixture(autouse=True)
 def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail when a loop had to report an error that nobody handled."""
+    """Fail when a loop reported an unhandled error."""
     yield
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
@@ -110,7 +110,7 @@ class Noting:
 
 
 class Guest:
-    """Hands its one connection to the test, until told to leave."""
+    """Hands its one connection to the test, until the test releases it."""
 
     def __init__(self) -> None:
         self._came: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -129,7 +129,7 @@ class Guest:
 
 @asynccontextmanager
 async def between(delay: Delay = SOON) -> AsyncIterator[tuple[Proxy, Connection, Connection]]:
-    """Give a proxy and both ends of one connection through it: the client's and the target's."""
+    """Yield a proxy and both ends of one connection through it: the client's and the target's."""
     guest = Guest()
     async with proxied(guest.talk, delay) as proxy, connected(proxy) as client:
         yield proxy, client, await guest.connection()
@@ -137,13 +137,13 @@ async def between(delay: Delay = SOON) -> AsyncIterator[tuple[Proxy, Connection,
 
 
 def reset(writer: StreamWriter) -> None:
-    """Break a connection off, as a process does that is killed with bytes unread."""
+    """Reset a connection, as a process does that is killed with unread bytes."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def end_of(reader: StreamReader) -> str:
-    """Read to the end and say how it came."""
+    """Read to the end, and return how it came."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await reader.read()
@@ -159,13 +159,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def empty(proxy: Proxy) -> bool:
-    """Say whether the proxy has forgotten all connections."""
+    """Return whether the proxy has forgotten all connections."""
     return not (proxy._clients or proxy._targets or proxy._connecting)
 
 
 @contextmanager
 def deaf_target() -> Iterator[Address]:
-    """Give a port that neither accepts nor refuses: its queue is full."""
+    """Yield a port that neither accepts nor rejects connections: its queue is full."""
     family = local_address(0).family
     with socket.socket(family) as listener, ExitStack() as stack:
         listener.bind(local_address(0))
@@ -188,7 +188,7 @@ async def test_bytes_take_at_least_the_latency_each_way() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_the_seed_fixes_the_jitter_of_each_chunk_each_way(seed: int) -> None:
-    """None comes before what its own draw says; with other draws, some of so many would."""
+    """No chunk arrives before its own draw; with other draws, some of so many chunks would."""
     noting = Noting()
     there, back = random.Random(f"{seed} 0 client"), random.Random(f"{seed} 0 target")
     delay = Delay(latency_seconds=0.0, jitter_seconds=0.03)
@@ -209,7 +209,7 @@ async def test_jitter_overtakes_nothing() -> None:
         assert await reader.readexactly(len(numbers)) == numbers
 
 
-async def test_what_is_lost_arrives_when_it_was_sent_again() -> None:
+async def test_a_lost_chunk_arrives_after_its_retransmission() -> None:
     noting = Noting()
     delay = Delay(latency_seconds=0.0, loss=Loss(share=1.0, again=0.0))
     async with proxied(noting.talk, delay) as proxy, connected(proxy) as connection:
@@ -261,7 +261,7 @@ async def test_a_target_that_has_ended_its_direction_still_hears() -> None:
 async def test_a_reset_by_the_client_reaches_the_target_before_the_bytes_do() -> None:
     async with between(NEVER) as (proxy, (_, writer), (heard, _target)):
         writer.write(b"lost")
-        await until(lambda: any(client._under_way for client in proxy._clients))
+        await until(lambda: any(client._in_transit for client in proxy._clients))
         reset(writer)
         assert await end_of(heard) == "reset"
         await until(lambda: empty(proxy))
@@ -275,7 +275,7 @@ async def test_a_reset_by_the_target_reaches_the_client_at_once() -> None:
 
 
 async def test_a_client_that_ends_its_direction_and_then_breaks_off_leaves_nothing() -> None:
-    """Its reset comes when nobody reads from it any more, and is noticed by what is written to it."""
+    """Its reset comes when the proxy no longer reads from it, and is noticed by a write."""
     async with between() as (proxy, (_, writer), (heard, answering)):
         writer.write_eof()
         assert await heard.read() == b""
@@ -285,7 +285,7 @@ async def test_a_client_that_ends_its_direction_and_then_breaks_off_leaves_nothi
         await until(lambda: empty(proxy))
 
 
-async def test_what_is_under_way_is_bounded_while_nobody_reads_and_arrives_later() -> None:
+async def test_bytes_in_transit_are_bounded_while_the_peer_does_not_read_and_arrive_later() -> None:
     sent = random.Random(1).randbytes(32 * MOST_BYTES)
     async with between() as (proxy, (_, writer), (heard, answering)):
         answering.transport.pause_reading()  # type: ignore[attr-defined]
@@ -295,14 +295,14 @@ async def test_what_is_under_way_is_bounded_while_nobody_reads_and_arrives_later
         await until(lambda: not side._reading)
         assert side._transport is not None
         assert not side._transport.is_reading()
-        assert side._bytes_under_way < MOST_BYTES + READ_AT_MOST_BYTES
+        assert side._bytes_in_transit < MOST_BYTES + READ_AT_MOST_BYTES
         assert side.other._transport is not None
         assert side.other._transport.get_write_buffer_size() <= 2 * READ_AT_MOST_BYTES
         answering.transport.resume_reading()  # type: ignore[attr-defined]
         assert await heard.read() == sent
 
 
-async def test_chunks_under_way_are_counted_as_well() -> None:
+async def test_chunks_in_transit_are_bounded_as_well() -> None:
     async with between(NEVER) as (proxy, _client, _target):
         (side,) = proxy._clients
         assert side._transport is not None
@@ -325,7 +325,7 @@ async def test_a_target_that_refuses_resets_the_client() -> None:
     async with Proxy.open(target=local_address(free_port()), delay=SOON, seed=1) as proxy:
         async with connected(proxy) as (reader, _):
             assert await end_of(reader) == "reset"
-        assert proxy.refused == 1
+        assert proxy.rejected == 1
 
 
 async def test_a_target_that_does_not_answer_resets_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,10 +333,10 @@ async def test_a_target_that_does_not_answer_resets_the_client(monkeypatch: pyte
     with deaf_target() as address:
         async with Proxy.open(target=address, delay=SOON, seed=1) as proxy, connected(proxy) as (reader, _):
             assert await end_of(reader) == "reset"
-            assert proxy.refused == 1
+            assert proxy.rejected == 1
 
 
-async def test_a_client_that_goes_before_its_target_came_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_leaves_before_its_target_accepts_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     gone, connect, guest = asyncio.Event(), Proxy._connect, Guest()
 
     async def connect_late(proxy: Proxy, client: module._Side) -> None:
@@ -377,7 +377,7 @@ async def test_one_connection_too_many_is_reset_and_the_others_go_on(monkeypatch
             await until(lambda: len(proxy._clients) == 1)
             async with connected(proxy) as (too_many, _):
                 assert await end_of(too_many) == "reset"
-            assert proxy.refused == 1
+            assert proxy.rejected == 1
             writer.write(b"x")
             assert await reader.readexactly(1) == b"x"
         await until(lambda: empty(proxy))
@@ -386,7 +386,7 @@ async def test_one_connection_too_many_is_reset_and_the_others_go_on(monkeypatch
             assert await reader.readexactly(1) == b"x"
 
 
-async def test_at_its_end_all_connections_are_reset_and_nobody_listens() -> None:
+async def test_at_its_end_all_connections_are_reset_and_the_port_is_closed() -> None:
     guest = Guest()
     async with target(guest.talk) as address, AsyncExitStack() as clients:
         async with Proxy.open(target=address, delay=NEVER, seed=1) as proxy:
@@ -429,6 +429,6 @@ async def test_a_cancellation_passes_through_and_closes_it() -> None:
 
 
 @pytest.mark.parametrize(("latency", "jitter"), [(-0.001, 0.0), (0.0, -0.001), (float("nan"), 0.0), (0, float("inf"))])
-def test_a_delay_is_no_less_than_nothing_and_ends(latency: float, jitter: float) -> None:
+def test_a_negative_or_infinite_delay_is_rejected(latency: float, jitter: float) -> None:
     with pytest.raises(ValueError, match="0 seconds or more"):
         Delay(latency_seconds=latency, jitter_seconds=jitter)

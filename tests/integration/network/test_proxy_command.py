@@ -1,4 +1,4 @@
-"""Does `plumb proxy` pass bytes on, end cleanly, and say in one sentence what is wrong with its options?"""
+"""Tests of `plumb proxy`: it passes bytes on, ends cleanly, and names a bad option in one sentence."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ PROGRAM = "from observability.cli import main; main(prog_name='plumb')"
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
-    """Run the command; give it, once it has said its address, and that address."""
+    """Run the command; yield it and its address once it has printed that."""
     command = [sys.executable, "-c", PROGRAM, "proxy", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -33,13 +33,13 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str,
 
 
 def connected(address: tuple[str, int]) -> socket.socket:
-    """Open a connection that waits for nothing without end."""
+    """Open a connection whose waits are all bounded."""
     return socket.create_connection(address, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """Give the address of something that sends one read of one connection back and then stays."""
+    """Yield the address of a server that sends one read of one connection back, and stays."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -1,4 +1,4 @@
-"""What do both sides of a connection see while the network between them has a fault, and what once it is over?"""
+"""Tests of the impairments: what both sides of a connection see during and after each."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ LENGTH = 50_000
 
 
 class Listener:
-    """Keeps what its connections bring, and whether they ended or were cut off."""
+    """Records what its connections send, and whether they ended or were reset."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -37,7 +37,7 @@ class Listener:
 
 
 async def is_silent(reader: StreamReader) -> bool:
-    """Say whether nothing comes for a while, neither bytes nor an end."""
+    """Return whether nothing arrives for a while, neither bytes nor an end."""
     try:
         async with asyncio.timeout(SHORT_SECONDS):
             await reader.read(1)
@@ -47,16 +47,16 @@ async def is_silent(reader: StreamReader) -> bool:
 
 
 async def ask(reader: StreamReader, writer: StreamWriter, data: bytes = b"x") -> bytes:
-    """Send something and return what comes back."""
+    """Send bytes and return what comes back."""
     writer.write(data)
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await reader.readexactly(len(data))
 
 
-async def test_a_reset_cuts_what_there_is_and_what_comes() -> None:
+async def test_a_reset_ends_open_and_new_connections() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
-        with proxy.suffering(Impairment.RESET):
+        with proxy.impaired(Impairment.RESET):
             with pytest.raises(ConnectionResetError):
                 await reader.read(1)
             async with connected(proxy) as (other, _):
@@ -69,7 +69,7 @@ async def test_a_reset_cuts_what_there_is_and_what_comes() -> None:
 async def test_a_blackhole_passes_nothing_until_it_is_over_and_then_all_of_it_in_order() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
-        with proxy.suffering(Impairment.BLACKHOLE):
+        with proxy.impaired(Impairment.BLACKHOLE):
             writer.write(b"first, ")
             assert await is_silent(reader)
             writer.write(b"second")
@@ -77,9 +77,9 @@ async def test_a_blackhole_passes_nothing_until_it_is_over_and_then_all_of_it_in
             assert await reader.readexactly(13) == b"first, second"
 
 
-async def test_who_connects_into_a_blackhole_is_heard_once_it_is_over() -> None:
+async def test_a_client_that_connects_in_a_blackhole_is_served_after_it() -> None:
     async with proxied(echo) as proxy:
-        with proxy.suffering(Impairment.BLACKHOLE):
+        with proxy.impaired(Impairment.BLACKHOLE):
             host, port = proxy.address.split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"x")
@@ -89,12 +89,12 @@ async def test_who_connects_into_a_blackhole_is_heard_once_it_is_over() -> None:
         writer.close()
 
 
-async def test_who_leaves_in_a_blackhole_is_missed_once_it_is_over() -> None:
+async def test_a_client_that_leaves_in_a_blackhole_is_noticed_after_it() -> None:
     listener = Listener()
     async with proxied(listener.talk) as proxy, connected(proxy) as (_, writer):
         writer.write(b"x")
         await until(lambda: listener.received == b"x")
-        with proxy.suffering(Impairment.BLACKHOLE):
+        with proxy.impaired(Impairment.BLACKHOLE):
             writer.transport.abort()
             await asyncio.sleep(SHORT_SECONDS)
             assert listener.ends == []
@@ -103,9 +103,9 @@ async def test_who_leaves_in_a_blackhole_is_missed_once_it_is_over() -> None:
         assert listener.ends == ["end"]
 
 
-async def test_who_leaves_before_a_blackhole_let_anybody_know_of_the_connection_leaves_nothing_behind() -> None:
+async def test_a_client_that_connects_and_leaves_in_a_blackhole_leaves_nothing() -> None:
     async with proxied(echo) as proxy:
-        with proxy.suffering(Impairment.BLACKHOLE):
+        with proxy.impaired(Impairment.BLACKHOLE):
             async with connected(proxy):
                 pass
             await asyncio.sleep(SHORT_SECONDS)
@@ -113,12 +113,12 @@ async def test_who_leaves_before_a_blackhole_let_anybody_know_of_the_connection_
             assert await ask(reader, writer) == b"x"
 
 
-async def test_a_half_open_connection_takes_everything_says_nothing_and_is_reset_when_used_afterwards() -> None:
+async def test_a_half_open_connection_takes_bytes_never_answers_and_is_reset_when_used_afterwards() -> None:
     listener = Listener()
     async with proxied(listener.talk) as proxy, connected(proxy) as (reader, writer):
         writer.write(b"x")
         await until(lambda: listener.received == b"x")
-        with proxy.suffering(Impairment.HALF_OPEN):
+        with proxy.impaired(Impairment.HALF_OPEN):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await listener.ended.wait()
             assert listener.ends == ["reset"]
@@ -134,16 +134,16 @@ async def test_a_half_open_connection_takes_everything_says_nothing_and_is_reset
 async def test_new_connections_pass_while_old_ones_are_half_open() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
-        with proxy.suffering(Impairment.HALF_OPEN):
+        with proxy.impaired(Impairment.HALF_OPEN):
             async with connected(proxy) as (other, to_other):
                 assert await ask(other, to_other) == b"x"
 
 
-async def test_an_end_is_slow_to_come_and_bytes_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_close_delays_the_end_and_not_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SLOW_CLOSE_SECONDS", SHORT_SECONDS)
     listener = Listener()
     async with proxied(listener.talk) as proxy, connected(proxy) as (_, writer):
-        with proxy.suffering(Impairment.SLOW_CLOSE):
+        with proxy.impaired(Impairment.SLOW_CLOSE):
             writer.write(b"x")
             writer.write_eof()
             sent = time.monotonic()
@@ -156,39 +156,39 @@ async def test_an_end_is_slow_to_come_and_bytes_are_not(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("narrow_by", ["delay", "fault"])
-async def test_so_much_passes_in_a_second_and_no_more(narrow_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_narrow_network_passes_bytes_at_its_bandwidth(narrow_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each way: what is sent there and echoed back takes twice its time."""
     monkeypatch.setattr(module, "NARROW_BYTES_PER_SECOND", RATE)
     delay = Delay(latency_seconds=0.0, bytes_per_second=RATE) if narrow_by == "delay" else SOON
     async with proxied(echo, delay) as proxy, connected(proxy) as (reader, writer):
         began = time.monotonic()
         if narrow_by == "fault":
-            with proxy.suffering(Impairment.NARROW):
+            with proxy.impaired(Impairment.NARROW):
                 assert len(await ask(reader, writer, bytes(LENGTH))) == LENGTH
         else:
             assert len(await ask(reader, writer, bytes(LENGTH))) == LENGTH
         assert time.monotonic() - began >= LENGTH / RATE
 
 
-async def test_a_proxy_suffers_one_fault_at_a_time() -> None:
+async def test_a_proxy_has_one_impairment_at_a_time() -> None:
     async with proxied(echo) as proxy:
         with (
-            proxy.suffering(Impairment.RESET),
+            proxy.impaired(Impairment.RESET),
             pytest.raises(ValueError, match="reset"),
-            proxy.suffering(Impairment.NARROW),
+            proxy.impaired(Impairment.NARROW),
         ):
             pass
         await passes(proxy)
 
 
 async def passes(proxy: Proxy) -> None:
-    """See that a connection works."""
+    """Check that a connection works."""
     async with connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, which only the loop can bring about."""
+    """Wait until a condition holds, which only the event loop can bring about."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_so():
             await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Do Prometheus and Alertmanager come up with our rules, tell whom they should, and read what is changed?"""
+"""Tests of Prometheus and Alertmanager: they start with our rules, notify the receivers, and reload configuration."""
 
 import asyncio
 import shutil
@@ -34,21 +34,21 @@ needs_prometheus = pytest.mark.skipif(
 
 @pytest.fixture
 async def listener() -> AsyncIterator[Webhook]:
-    """Somebody who is told."""
+    """Yield a webhook that receives the notifications."""
     async with webhook() as server:
         yield server
 
 
 @pytest.fixture
 async def running(listener: Webhook, tmp_path: Path) -> AsyncIterator[Monitoring]:
-    """Both, watching nothing but themselves, a minute a second."""
+    """Run both, which scrape only themselves, at a minute a second."""
     options = MonitoringOptions(targets={}, logs_directory=tmp_path, scale=60, webhook_url=listener.url)
     async with monitoring(options) as both:
         yield both
 
 
 async def until_told(listener: Webhook, alert: str) -> str:
-    """Wait for a notice; return the receiver that got it."""
+    """Wait for a notice, and return the receiver that got it."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (notice := listener.first(alert, firing=True, since=0.0)) is None:
             await asyncio.sleep(0.05)
@@ -56,10 +56,8 @@ async def until_told(listener: Webhook, alert: str) -> str:
 
 
 @needs_prometheus
-async def test_the_watchdog_and_an_absent_service_are_told_to_their_receivers(
-    running: Monitoring, listener: Webhook
-) -> None:
-    """Nobody serves the order context here."""
+async def test_the_watchdog_and_an_absent_service_reach_their_receivers(running: Monitoring, listener: Webhook) -> None:
+    """No process serves the order context here."""
     assert await until_told(listener, "ShopWatchdog") == "watchdog"
     assert await until_told(listener, "ShopOrderAbsent") == "ticket"
 
@@ -69,7 +67,7 @@ async def test_a_changed_configuration_is_read(running: Monitoring) -> None:
     await running.reconfigure({**running.configuration, "scrape_configs": []})
     client = PrometheusClient(running.prometheus)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while await client.instant("up"):  # what is not scraped any more is marked so within an interval
+        while await client.instant("up"):  # a target that is no longer scraped is marked stale within an interval
             await asyncio.sleep(0.05)
 
 
@@ -100,6 +98,6 @@ def test_up_says_at_once_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (result.exit_code, "apt-get install prometheus" in result.output) == (1, True)
 
 
-def test_a_drill_of_an_alert_that_nobody_knows_is_refused_by_name() -> None:
+def test_a_drill_of_an_unknown_alert_is_rejected_by_name() -> None:
     result = CliRunner().invoke(main, ["drill", "ShopNoSuchAlert"])
     assert (result.exit_code, "ShopNoSuchAlert" in result.output) == (2, True)

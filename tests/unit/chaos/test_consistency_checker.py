@@ -8,13 +8,13 @@ from observability.chaos.consistency_checker import contradictions, listed_other
 from observability.testbed.requests import (
     CancelRequest,
     EdgeName,
-    KeptOrder,
     Listing,
     PlaceRequest,
     ReadRequest,
     RecordedExchange,
     RequestedLine,
     Response,
+    StoredOrder,
 )
 
 LINES = (RequestedLine("A", 2),)
@@ -27,8 +27,8 @@ WISHED = replace(CONFIRMED, version=3, cancellation_requested=True)
 OVERLOADED = Response(known=False, reason="OVERLOADED")
 NOTHING_KEPT = Response(known=False, reason="CIRCUIT_OPEN")
 UNKNOWN = Response(known=False, reason="UNAVAILABLE")
-KEPT = KeptOrder(
-    "o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}), kept_seconds=0.1, wished_seconds=2.1
+KEPT = StoredOrder(
+    "o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}), stored_seconds=0.1, cancel_stored_seconds=2.1
 )
 
 
@@ -155,7 +155,9 @@ def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_contradiction_is_found(exchanges: tuple[RecordedExchange, ...], kept: list[KeptOrder], finding: str) -> None:
+def test_a_contradiction_is_found(
+    exchanges: tuple[RecordedExchange, ...], kept: list[StoredOrder], finding: str
+) -> None:
     assert finding in contradictions(exchanges, kept)
 
 

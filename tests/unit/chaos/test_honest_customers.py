@@ -19,12 +19,12 @@ class SilentEdge:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def ask(self, _request: Request, *, seconds: float = 0.0) -> Response:
+    async def send(self, _request: Request, *, seconds: float = 0.0) -> Response:
         """Say nothing."""
         self.asked += 1
         return Response(known=False, reason=f"nothing within {seconds} s")
 
-    async def look(self, _customer_id: str, _answer: Response, *, seconds: float = 0.0) -> Listing:
+    async def find_in_list(self, _customer_id: str, _answer: Response, *, seconds: float = 0.0) -> Listing:
         """Never asked for here."""
         raise AssertionError(seconds)
 

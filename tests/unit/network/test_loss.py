@@ -1,4 +1,4 @@
-"""How long what is lost is under way."""
+"""Tests of packet loss: the delay of retransmissions."""
 
 import random
 from collections import Counter
@@ -11,7 +11,7 @@ DRAWS = 20_000
 
 
 def drawn(loss: Loss) -> Counter[float]:
-    """How often each wait was drawn."""
+    """Count how often each wait was drawn."""
     chance = random.Random(1)
     return Counter(round(loss.wait_seconds(chance), 6) for _ in range(DRAWS))
 
@@ -20,15 +20,15 @@ def test_without_a_loss_nothing_waits() -> None:
     assert drawn(Loss(share=0.0, again=0.9)) == {0.0: DRAWS}
 
 
-def test_what_is_lost_once_waits_for_the_first_time_out() -> None:
+def test_a_chunk_lost_once_waits_for_the_first_timeout() -> None:
     assert drawn(Loss(share=1.0, again=0.0)) == {FIRST_SECONDS: DRAWS}
 
 
-def test_each_time_it_is_lost_again_it_waits_twice_as_long_and_not_for_ever() -> None:
+def test_the_timeout_doubles_with_each_loss_up_to_a_limit() -> None:
     assert drawn(Loss(share=1.0, again=1.0)) == {round(FIRST_SECONDS * (2**MOST_TIMES - 1), 6): DRAWS}
 
 
-def test_the_shares_are_those_that_were_asked_for() -> None:
+def test_the_shares_of_waits_follow_the_given_probabilities() -> None:
     """A tenth is lost, of which a half once, a quarter twice, and so on."""
     waits = drawn(Loss(share=0.1, again=0.5))
     assert waits[0.0] / DRAWS == pytest.approx(0.9, abs=0.01)
@@ -37,6 +37,6 @@ def test_the_shares_are_those_that_were_asked_for() -> None:
 
 
 @pytest.mark.parametrize("shares", [{"share": 1.1, "again": 0.0}, {"share": 0.1, "again": -0.1}])
-def test_a_share_is_none_beyond_all_and_none_below_nothing(shares: dict[str, float]) -> None:
+def test_a_share_outside_0_to_1_is_rejected(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         Loss(**shares)
