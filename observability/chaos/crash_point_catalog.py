@@ -51,7 +51,7 @@ ORDERS = (
     *commits("claim_sagas", most_passages=2),
 )
 CALLS_TO_INVENTORY = calls("ReserveStock", "ConfirmReservation", "ReleaseReservation", "ReturnStock")
-# An attempt of the saga driver fails for certain only where inventory can be away; elsewhere by chance.
+# An attempt of the saga worker fails for certain only where inventory can be away; elsewhere by chance.
 POSTPONED = commits("postpone_saga", most_passages=1, provocation=Trigger.PAUSE_INVENTORY)
 RELAY = (
     *commits("relay.take_lease", "relay.mark_published", most_passages=2),

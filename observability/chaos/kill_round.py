@@ -22,7 +22,7 @@ from services.local.platform.endpoints import Bus, Mode
 
 # An event log that loses its end loses so many events.
 LOST_EVENTS = 5
-# Longer than a call to inventory and an attempt of the saga driver.
+# Longer than a call to inventory and an attempt of the saga worker.
 PAUSE_SECONDS = 2.0
 
 OnDeath = Callable[[Death], None]

@@ -28,9 +28,9 @@ from services.notification.consumers.order_events import OrderEvents as Notifica
 from services.order.adapters.sagas import ParkedSaga, PostgresSagas
 from services.order.adapters.summaries import project
 from services.order.consumers.order_summaries import OrderEvents as SummaryEvents
-from services.order.workers.saga_worker import DRIVER
+from services.order.workers.saga_worker import SAGA_WORKER
 
-Consumer = Literal["order_summaries", "notification", "send_confirmations", "saga_driver"]
+Consumer = Literal["order_summaries", "notification", "send_confirmations", "saga_worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ListCommand:
         found: list[Row] = []
         count = 0
         for consumer in self._consumers:
-            if consumer == DRIVER:
+            if consumer == SAGA_WORKER:
                 async with open_database(endpoints, "order") as database:
                     sagas = PostgresSagas(database=database, lease_seconds=0)
                     found += [saga_as_plain(saga) for saga in await sagas.parked(LIST_LIMIT)]
@@ -127,8 +127,8 @@ class ReplayCommand:
         return _EXIT_FAILED if any(left) else 0
 
     async def _replay(self, endpoints: Endpoints, consumer: Consumer) -> int:
-        """Replay until none is left or one fails; return how many are left. The driver takes a saga by itself."""
-        if consumer == DRIVER:
+        """Replay until none is left or one fails; return how many are left. The saga worker settles sagas by itself."""
+        if consumer == SAGA_WORKER:
             async with open_database(endpoints, "order") as database:
                 due = await PostgresSagas(database=database, lease_seconds=0).replay()
             typer.echo(f"{consumer}: {due} due again, 0 left")
@@ -182,7 +182,7 @@ def as_plain(consumer: str, letter: DeadLetter) -> Row:
 def saga_as_plain(saga: ParkedSaga) -> Row:
     """Return what is shown of a saga: it has no event, and began when its order was stored or last asked for."""
     return {
-        "consumer": DRIVER,
+        "consumer": SAGA_WORKER,
         "event_id": "-",
         "type": "saga",
         "aggregate_id": str(saga.order_id),
@@ -220,7 +220,7 @@ def age(since: timedelta) -> str:
 
 
 def _chosen(consumer: Consumer | None) -> Sequence[Consumer]:
-    return [consumer] if consumer else [*PLACES, "saga_driver"]
+    return [consumer] if consumer else [*PLACES, "saga_worker"]
 
 
 def _exit_code(name: str, path: Path | None, command: ListCommand | ReplayCommand) -> int:

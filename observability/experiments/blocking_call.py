@@ -120,8 +120,8 @@ class ThreadedAudit:
 class AuditedOrders(PostgresOrders):
     """Orders of which the audit is told each line."""
 
-    def __init__(self, *, database: Database, history: EventStore, audit: Audit) -> None:
-        super().__init__(database=database, history=history)
+    def __init__(self, *, database: Database, event_store: EventStore, audit: Audit) -> None:
+        super().__init__(database=database, event_store=event_store)
         self._audit = audit
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:

@@ -57,7 +57,7 @@ class OrdersLineByLine(PostgresOrders):
                 resource_id=order.order_id,
             )
             if first_id is None:
-                await self._history.append(transaction, placed)
+                await self._event_store.append(transaction, placed)
                 await insert_line_by_line(transaction, order)
                 return order
         return await self.get(first_id, command.customer_id)

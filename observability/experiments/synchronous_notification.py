@@ -28,8 +28,8 @@ SPAN = "send_confirmation"
 class NotifyingOrders(PostgresOrders):
     """Orders that, once one is sold and stored, send its confirmations before they say so: `copies` of them."""
 
-    def __init__(self, *, database: Database, history: EventStore, telemetry: Telemetry, copies: int) -> None:
-        super().__init__(database=database, history=history)
+    def __init__(self, *, database: Database, event_store: EventStore, telemetry: Telemetry, copies: int) -> None:
+        super().__init__(database=database, event_store=event_store)
         self._telemetry = telemetry
         self._copies = copies
         self._sender = FolderSender(Path(os.environ[FOLDER_VARIABLE]), addresses=ADDRESSES)

@@ -219,7 +219,9 @@ class Metrics:
             "shop_saga_oldest_age_seconds", "Age of the oldest order on its way to its end.", ("context",)
         )
         self.saga_settled = self._count(
-            "shop_sagas_settled", "Orders that the driver brought to their end, by that end.", ("context", "state")
+            "shop_sagas_settled",
+            "Orders that the saga worker settled, by the state they ended in.",
+            ("context", "state"),
         )
         self.saga_compensations = self._count(
             "shop_saga_compensations", "Orders whose stock was given back, released or returned.", ("context",)

@@ -1,1 +1,1 @@
-"""The order context: takes orders and brings each to an end."""
+"""The order context: accepts orders and settles each of them."""

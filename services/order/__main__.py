@@ -1,4 +1,4 @@
-"""Runs orders with the REST edge: `python -m services.order serve`."""
+"""The order process with the REST edge: `python -m services.order serve`."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -70,7 +70,7 @@ async def serve(
             request_deadline_seconds=settings.request_deadline_seconds,
             continues_traces=settings.caller_traces_continued,
         )
-        door = AdmissionControl(
+        admitted_edge = AdmissionControl(
             edge,
             admission=admission,
             telemetry=runtime.for_context("edge"),
@@ -85,7 +85,7 @@ async def serve(
             limits=ADMIN,
         )
         http = HttpServer(
-            door,
+            admitted_edge,
             name="http",
             listen=parse_address(settings.http_listen),
             metrics=runtime.metrics,

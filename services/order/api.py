@@ -1,4 +1,4 @@
-"""Public interface of orders: commands, queries, views and errors, and the protocol that answers."""
+"""Public interface of orders: commands, queries, views, errors, and the service protocol."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,7 @@ DEFAULT_PAGE_SIZE = 20
 
 
 class OrderState(Enum):
-    """Where an order is in its life; the drawing is in the proto."""
+    """State of an order; the state diagram is in the proto."""
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -27,7 +27,7 @@ class OrderState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """A wish for `quantity` units of one SKU."""
+    """A requested `quantity` of one SKU, in units."""
 
     sku: str
     quantity: int
@@ -35,7 +35,12 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """A line of a stored order; no price until its stock was reserved."""
+    """A line of a stored order.
+
+    sku: the stock code.
+    quantity: units.
+    unit_price: None until its stock is reserved.
+    """
 
     sku: str
     quantity: int
@@ -44,7 +49,7 @@ class PricedLine:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A SKU of which less was available than ordered, in units."""
+    """A SKU of which less was available than ordered; `requested` and `available` are units."""
 
     sku: str
     requested: int
@@ -53,7 +58,12 @@ class Shortage:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why an order was rejected: all short SKUs for OUT_OF_STOCK, all unknown ones for SKU_NOT_FOUND."""
+    """Why an order was rejected.
+
+    reason: the reason of the error that the customer gets.
+    shortages: all short SKUs, for OUT_OF_STOCK.
+    skus: all unknown SKUs, for SKU_NOT_FOUND.
+    """
 
     reason: str
     shortages: tuple[Shortage, ...] = ()
@@ -62,9 +72,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One customer's order; no total until its stock was reserved, a rejection exactly when REJECTED.
+    """One customer's order.
 
-    Its state becomes CANCELLED, and nothing else, once `cancellation_requested`.
+    cancellation_requested: once true, the state is CANCELLED or becomes so.
+    total: sum of quantity times unit price; None until its stock is reserved.
+    rejection: set exactly when REJECTED.
+    version: number of its events.
+    consistency_token: for ListOrders, so that the list holds the order in this version or a later one. The same order
+        may come with another token the next day.
     """
 
     order_id: UUID
@@ -77,14 +92,12 @@ class Order:
     create_time: datetime
     update_time: datetime
     version: int
-    # What to give to ListOrders, so that the list holds the order as it is here, or as it became later. The same order
-    # may come with another one the next day.
     consistency_token: str = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderSummary:
-    """One row of a customer's list of orders."""
+    """An entry of a customer's list of orders."""
 
     order_id: UUID
     state: OrderState
@@ -95,7 +108,7 @@ class OrderSummary:
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """A page of orders, newest first; the token of the next page is empty on the last."""
+    """A page of orders, newest first; `next_page_token` is empty on the last page."""
 
     orders: tuple[OrderSummary, ...]
     next_page_token: str
@@ -103,7 +116,7 @@ class OrderPage:
 
 @dataclass(frozen=True, slots=True)
 class OrderSnapshot:
-    """An order right after one of its events, as far as a list of orders is concerned."""
+    """An order right after one of its events, with what a list of orders shows."""
 
     order_id: UUID
     customer_id: UUID
@@ -117,9 +130,11 @@ class OrderSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Sell these lines to this customer, who may be willing to be told later: `respond_async`.
+    """Sell these lines to this customer.
 
-    That is about the answer and no part of what is asked for: a repeat may say otherwise.
+    request_id: idempotency key.
+    respond_async: the customer accepts a PENDING order while inventory is unavailable. It is no part of the content
+        that a repeat must have in common.
     """
 
     request_id: str
@@ -136,7 +151,7 @@ class PlaceOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """End this customer's order and give its stock back."""
+    """Cancel this customer's order and release or return its stock."""
 
     request_id: str
     customer_id: UUID
@@ -156,7 +171,12 @@ class GetOrder:
 
 @dataclass(frozen=True, slots=True)
 class ListOrders:
-    """Read a page of this customer's orders; with a consistency token, not before it holds what the token says."""
+    """Read a page of this customer's orders.
+
+    page_size: most orders a page, 1 to 100.
+    page_token: `next_page_token` of the page before; empty for the first page.
+    consistency_token: waits until the list holds that version of the order; empty: no wait.
+    """
 
     customer_id: UUID
     page_size: int = DEFAULT_PAGE_SIZE
@@ -168,7 +188,7 @@ class ListOrders:
 
 
 class OrderError(ServiceError):
-    """The base of the order context's own errors."""
+    """Base of the order context's own errors."""
 
 
 @dataclass
@@ -237,23 +257,23 @@ class EventNotUnderstood(OrderError):
 
 
 class OrderService(Protocol):
-    """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
+    """Satisfied by the application and by the gRPC client. Any method may raise the kernel's errors, too."""
 
     async def place_order(self, command: PlaceOrder, /) -> Order:
-        """Return the order CONFIRMED, or PENDING when its end is not known in time; on a repeat as it is by now.
+        """Return the order CONFIRMED, or PENDING when it is not settled in time; on a repeat in its present state.
 
-        Raises OutOfStock, SkuNotFound, OrderRejected, and CircuitOpen for a new order while inventory is away, without
-        respond_async: nothing is kept then.
+        Raises OutOfStock, SkuNotFound, OrderRejected; and CircuitOpen for a new order without respond_async while
+        inventory is unavailable: then nothing is stored.
         """
 
     async def get_order(self, query: GetOrder, /) -> Order:
-        """Return the order. Raises OrderNotFound, also for another customer's."""
+        """Return the order. Raises OrderNotFound, also for another customer's order."""
 
     async def cancel_order(self, command: CancelOrder, /) -> Order:
-        """Return the order CANCELLED, or as it is with `cancellation_requested` when that takes longer.
+        """Return the order CANCELLED, or with `cancellation_requested` when that is not done in time.
 
         Raises OrderNotFound, OrderNotCancellable, VersionConflict.
         """
 
     async def list_orders(self, query: ListOrders, /) -> OrderPage:
-        """Return a page, newest first. Raises InvalidField for a token of another list, and ReadModelBehind."""
+        """Return a page, newest first. Raises InvalidField for the token of another list, and ReadModelBehind."""

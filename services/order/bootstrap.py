@@ -1,4 +1,4 @@
-"""The composition root of orders: the only place that knows its concrete adapters."""
+"""Composition of the order context: its use cases, adapters and workers."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -46,21 +46,23 @@ Result = TypeVar("Result")
 
 GRACE_SECONDS = 5.0
 
-# Anything that is made with the same arguments: `database`, `history`.
+# Makes the adapter from `database` and `event_store`; experiments pass one with a bottleneck.
 OrdersAdapter = Callable[..., Orders]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderParts:
-    """What runs in the process: what answers calls, and what nobody waits for.
+    """Parts of orders in a process.
 
-    `relay`, `driver` and `consumer` have the workers' steps, for whoever takes them by hand.
+    application: answers calls.
+    workers: background work, to be started by the process.
+    relay, saga_worker, consumer: what the workers run; tests call their steps directly.
     """
 
     application: OrderApplication
     workers: tuple[Worker, ...]
     relay: Relay
-    driver: SagaWorker
+    saga_worker: SagaWorker
     consumer: Consumer
 
 
@@ -77,15 +79,15 @@ def bootstrap_order(
 ) -> OrderParts:
     """Return orders on two databases and an event log, with an inventory in this process or another.
 
-    Every use case is observed. A request has `grace_seconds` to settle its order before the saga driver helps.
+    Every use case is observed. A request has `grace_seconds` to settle its order before the saga worker takes over.
     """
     context, compensations = telemetry.context, telemetry.metrics.saga_compensations
     compensations.add(0, context)
-    history = EventStore(
+    event_store = EventStore(
         sent=lambda event_type: sent(telemetry, destination=DESTINATION, event_type=event_type),
         grace_seconds=grace_seconds,
     )
-    orders = orders_adapter(database=database, history=history)
+    orders = orders_adapter(database=database, event_store=event_store)
     settle = SettleOrder(
         orders=orders,
         inventory=inventory,
@@ -114,7 +116,7 @@ def bootstrap_order(
         list_orders=observed("list_orders", ListOrdersHandler(summaries=summaries, tokens=tokens)),
     )
     finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
-    driver = SagaWorker(
+    saga_worker = SagaWorker(
         sagas=PostgresSagas(database=database, lease_seconds=2 * grace_seconds),
         finish=finish,
         attempt_seconds=grace_seconds,
@@ -126,14 +128,14 @@ def bootstrap_order(
     consumer = projection(read_database, log, telemetry)
     workers = (
         Worker("relay", relay.step, telemetry=telemetry, at_end=relay.give_up),
-        Worker("saga-driver", driver.step, telemetry=telemetry),
+        Worker("saga-worker", saga_worker.step, telemetry=telemetry),
         Worker("order-summaries", consumer.step, telemetry=telemetry),
     )
-    return OrderParts(application=application, workers=workers, relay=relay, driver=driver, consumer=consumer)
+    return OrderParts(application=application, workers=workers, relay=relay, saga_worker=saga_worker, consumer=consumer)
 
 
 def projection(read_database: Database, log: EventLog, telemetry: Telemetry) -> Consumer:
-    """Return the consumer that keeps the read model."""
+    """Return the consumer that updates the read model."""
     handle: Handle = OrderEvents(project=project)
     return Consumer(
         CONSUMER,
@@ -145,7 +147,7 @@ def projection(read_database: Database, log: EventLog, telemetry: Telemetry) -> 
 
 
 def traceparent_of(saga: Saga) -> str:
-    """Return where a saga comes from."""
+    """Return the traceparent that the saga's span is linked to."""
     return saga.traceparent
 
 
@@ -157,9 +159,10 @@ async def open_order(
     stack: AsyncExitStack,
     orders_adapter: OrdersAdapter = PostgresOrders,
 ) -> tuple[OrderParts, Mapping[str, Check]]:
-    """Return orders, and what must answer for them to be ready.
+    """Connect to the databases and the event log, which `stack` closes; return orders and their readiness checks.
 
-    The read model and the log may be away: orders are then still taken, and their events wait in the outbox.
+    The read model and the log are no part of readiness: without them orders are still accepted, and their events wait
+    in the outbox.
     """
     open_database = partial(Database.open, telemetry=telemetry)
     database = await open_database(settings.database_dsn.get_secret_value(), pool_size=settings.database_pool_size)

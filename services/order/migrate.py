@@ -1,4 +1,4 @@
-"""Brings the orders' databases, and a log of events in PostgreSQL, up to date: `python -m services.order.migrate`."""
+"""Migration of the order databases, and of an event log in PostgreSQL: `python -m services.order.migrate`."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ LOG_MIGRATIONS = (SERVICES / "infra/messaging/log_migrations",)
 
 
 async def migrate_order(settings: OrderContextSettings) -> None:
-    """Apply what is new to the database of orders, to the read model's, and to the log's."""
+    """Apply new migrations to the databases of orders, of the read model, and of the event log."""
     log_url = settings.event_log_url.get_secret_value()
     for dsn, folders in (
         (settings.database_dsn.get_secret_value(), MIGRATIONS),

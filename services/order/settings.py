@@ -7,20 +7,23 @@ from services.infra.settings import ListenAddress, RunnableSettings, Targets
 
 
 class OrderContextSettings(RunnableSettings):
-    """What the context needs wherever inventory is. Read from ORDER_* variables."""
+    """Settings that do not depend on where inventory runs. Read from ORDER_* variables."""
 
     model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "ORDER_"})
 
-    database_dsn: SecretStr = Field(description="postgresql:// address of the orders' own database.")
+    database_dsn: SecretStr = Field(description="postgresql:// address of the order database.")
     database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
-    read_database_dsn: SecretStr = Field(description="postgresql:// address of the read model's own database.")
+    read_database_dsn: SecretStr = Field(description="postgresql:// address of the read model's database.")
     read_database_pool_size: int = Field(4, ge=2, le=100, description="Most connections to the read model's database.")
     event_log_url: SecretStr = Field(description="postgresql:// or nats:// address of the event log to publish to.")
     event_log_allow_unsafe_sync: bool = Field(
         False, description="Accept an event log that may lose acknowledged events in a power cut."
     )
     saga_grace_seconds: float = Field(
-        5.0, gt=0, le=60, description="Seconds that a request has to settle its order before the saga driver helps."
+        5.0,
+        gt=0,
+        le=60,
+        description="Seconds that a request has to settle its order before the saga worker takes over.",
     )
     grpc_listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC service.")
     http_listen: ListenAddress = Field("127.0.0.1:8080", description="host:port of the REST edge.")
@@ -28,25 +31,25 @@ class OrderContextSettings(RunnableSettings):
         2_000,
         ge=8,
         le=100_000,
-        description="Most open connections of the REST edge, half as many of one client address; file descriptors may"
-        " allow fewer. Behind a proxy all of them are of its address.",
+        description="Most open connections of the REST edge, half as many from one client address; a low limit of file"
+        " descriptors lowers both. Behind a proxy all connections come from its address.",
     )
-    admission_enabled: bool = Field(True, description="Turn requests away while there is no room for them.")
+    admission_enabled: bool = Field(True, description="Reject requests while all admission slots are taken.")
     caller_traces_continued: bool = Field(
         False,
-        description="Continue callers' traces, as behind a gateway of ours; else each call's own trace links to them.",
+        description="Continue callers' traces, as behind a gateway of ours; else a new trace links to the caller's.",
     )
     request_deadline_seconds: float = Field(2.0, gt=0.3, le=60, description="Most seconds an HTTP request may take.")
 
 
 class OrderSettings(OrderContextSettings):
-    """What the order process needs beside: where inventory is."""
+    """Settings of the order process, whose inventory is another process."""
 
     inventory_target: Targets = Field(
         "127.0.0.1:50052",
-        description="host:port of inventory's gRPC service; of several, their IP addresses (all IPv4 or all IPv6)"
-        " with commas between.",
+        description="host:port of inventory's gRPC service; several as IP addresses (all IPv4 or all IPv6) separated by"
+        " commas.",
     )
     inventory_guarded: bool = Field(
-        True, description="Call inventory behind a circuit breaker, a throttle and a budget for repeats."
+        True, description="Call inventory through a circuit breaker, a throttle and a retry budget."
     )

@@ -105,7 +105,7 @@ class Shop:
         while (await self.databases["order"].fetch("SELECT", select))[0]["left"]:
             async with self.databases["order"].transaction("test") as transaction:
                 await transaction.execute("UPDATE", "UPDATE sagas SET due_time = now()")
-            await self.parts.driver.step()
+            await self.parts.saga_worker.step()
 
     async def _consume(self, database: str, step: Callable[[], Awaitable[float]]) -> None:
         """Take a consumer's steps until it has read the whole log."""

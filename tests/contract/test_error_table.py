@@ -58,7 +58,7 @@ async def error_of(call: Awaitable[object]) -> ServiceError:
 async def malformed_field(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """A page token that ListOrders never gave."""
     error = await error_of(shop.orders.list_orders(ListOrders(uuid4(), 20, "no token")))
-    return error, InvalidField("page_token", "INVALID_PAGE_TOKEN", "is not a token that ListOrders gave")
+    return error, InvalidField("page_token", "INVALID_PAGE_TOKEN", "is not a token that ListOrders returned")
 
 
 async def unknown_id(shop: Shop) -> tuple[ServiceError, ServiceError]:

@@ -241,7 +241,7 @@ async def test_the_driver_leaves_a_young_order_to_its_request(shop: Shop) -> Non
     await stock(shop, A=5)
     async with inventory_away(shop):
         pending = await shop.orders.place_order(command := place(A=2))
-    await shop.parts.driver.step()
+    await shop.parts.saga_worker.step()
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
 
 
@@ -267,13 +267,13 @@ async def test_an_order_whose_error_cannot_change_is_parked_as_a_dead_letter(sho
     async with refused_for_good(shop, f"{order_id}:reserve"):
         await make_due(shop)
         for _ in range(2):
-            await shop.parts.driver.step()
+            await shop.parts.saga_worker.step()
         parked = [(saga.order_id, saga.version, saga.parked_reason) for saga in await sagas.parked(10)]
         assert parked == [(order_id, 1, "REQUEST_ID_REUSED")]
-        labels = {"context": "order", "consumer": "saga_driver"}
+        labels = {"context": "order", "consumer": "saga_worker"}
         assert shop.runtime.metrics.registry.get_sample_value("shop_dead_letters_total", labels) == 1
     assert (await sagas.replay(), await sagas.count_parked()) == (1, 0)
-    await shop.parts.driver.step()
+    await shop.parts.saga_worker.step()
     assert (await read(shop, order_id, command.customer_id)).state is OrderState.CONFIRMED
 
 
@@ -284,7 +284,7 @@ async def test_a_parked_order_that_is_cancelled_is_driven_again(shop: Shop) -> N
     order_id = await leave_pending(shop, command)
     async with refused_for_good(shop, f"{order_id}:reserve"):
         await make_due(shop)
-        await shop.parts.driver.step()
+        await shop.parts.saga_worker.step()
     async with inventory_away(shop), refused_for_good(shop, f"{order_id}:release"):
         await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order_id))
     await finish(shop)
@@ -356,7 +356,7 @@ async def finish(shop: Shop) -> None:
     connection = await asyncpg.connect(shop.order_dsn)
     try:
         await connection.execute("UPDATE sagas SET due_time = now()")
-        await shop.parts.driver.step()
+        await shop.parts.saga_worker.step()
         assert await connection.fetchval("SELECT count(*) FROM sagas") == 0
     finally:
         await connection.close()

@@ -162,7 +162,7 @@ async def test_an_operator_asks_and_mends_it_by_plumb(healthy: Stack) -> None:
     by_hand = ("run", "--rm", "plumb")
     assert "I8" in healthy.compose(*by_hand, "verify", "--wait", "0")
     assert healthy.compose(*by_hand, "deadletters", "list").strip() == "no dead letters"
-    assert "saga_driver: 0 due again, 0 left" in healthy.compose(*by_hand, "deadletters", "replay")
+    assert "saga_worker: 0 due again, 0 left" in healthy.compose(*by_hand, "deadletters", "replay")
     assert "orders in the list before" in healthy.compose(*by_hand, "projection", "rebuild")
 
 

@@ -10,7 +10,7 @@ WORK_RATE = (
         "Orders settled in the background",
         "ops",
         Words(
-            "How many orders did the driver bring to their end, because the request had not?",
+            "How many orders did the saga worker settle, because the request had not?",
             "0: requests settle their own orders. Some after a crash or a lost answer.",
             "Service, faults of place_order at the same time.",
         ),
@@ -107,7 +107,7 @@ WORK_DURATION = (
         Words(
             "How long has the oldest order been neither confirmed nor rejected?",
             f"below a few seconds. ShopSagaStuck fires above {thresholds.SAGA_STUCK.text} s.",
-            "failures of background work (saga-driver), then Dependencies, RPCs made.",
+            "failures of background work (saga-worker), then Dependencies, RPCs made.",
         ),
         (Query(highest(chosen("shop_saga_oldest_age_seconds"), "context"), "{{context}}"),),
         limits=(Limit(thresholds.SAGA_STUCK.limit),),

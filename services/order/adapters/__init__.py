@@ -1,1 +1,1 @@
-"""How orders are kept."""
+"""Adapters of orders: PostgreSQL, and the tokens and rows that it needs."""

@@ -1,6 +1,7 @@
-"""How does an event become a row of `events`, and back? Each type in its latest form; older forms are upcast first.
+"""Serialisation of events in rows of `events`; older schema versions are upcast when they are read.
 
-An event is never rewritten: a form that was stored once is read for ever. tests/unit/order/golden has a row of each.
+An event is never rewritten, so every schema version that was ever stored must stay readable:
+tests/unit/order/golden has a row of each.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +29,12 @@ Data: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as it is stored; `data` is JSON."""
+    """An event as it is stored.
+
+    type: name of the event, such as order.placed.
+    schema_version: version of the form of `data`, from 1.
+    data: JSON.
+    """
 
     type: str
     schema_version: int
@@ -45,14 +51,14 @@ TYPES: Mapping[type[Event], tuple[str, int]] = {
 
 
 def store(event: Event) -> StoredEvent:
-    """Return the latest form of an event."""
+    """Return an event in its latest schema version."""
     name, schema_version = TYPES[type(event)]
-    # asyncpg's UUIDs are a subclass that orjson does not know; as text they are the same.
+    # asyncpg's UUIDs are a subclass that orjson does not serialise; str gives the same text.
     return StoredEvent(name, schema_version, orjson.dumps(data_of(event), default=str).decode())
 
 
 def data_of(event: Event) -> Data:
-    """Return what an event says, in plain values."""
+    """Return the data of an event as plain values, for JSON."""
     match event:
         case Placed():
             return {"customer_id": str(event.customer_id), "lines": event.lines}
@@ -71,13 +77,13 @@ def data_of(event: Event) -> Data:
 
 
 def recorded_of(row: asyncpg.Record) -> RecordedEvent:
-    """Return the event in a row of `events`, whatever its age. Raises ValueError for a type that nobody knows."""
+    """Return the event in a row of `events`, of any schema version. Raises ValueError for an unknown type."""
     data = upcast(row["type"], row["schema_version"], orjson.loads(row["data"]))
     return RecordedEvent(row["version"], event_of(row["type"], data), row["occur_time"])
 
 
 def event_of(name: str, data: Data) -> Event:
-    """Return the event of a type in its latest form. Raises ValueError for a type that nobody knows."""
+    """Return the event of a type from data in the latest schema version. Raises ValueError for an unknown type."""
     match name:
         case "order.placed":
             return Placed(UUID(data["customer_id"]), tuple(OrderLine(**line) for line in data["lines"]))
@@ -92,11 +98,11 @@ def event_of(name: str, data: Data) -> Event:
             return CancellationRequested()
         case "order.cancelled":
             return Cancelled()
-    raise ValueError(f"there is no event {name}")
+    raise ValueError(f"unknown event type {name}")
 
 
 def upcast(name: str, schema_version: int, data: Data) -> Data:
-    """Return an event's data in its latest form: each upcaster leads from one version to the next."""
+    """Return an event's data in the latest schema version; each upcaster converts from one version to the next."""
     while upcaster := UPCASTERS.get((name, schema_version)):
         data = upcaster(data)
         schema_version += 1
@@ -104,7 +110,7 @@ def upcast(name: str, schema_version: int, data: Data) -> Data:
 
 
 def completed_from_1(data: Data) -> Data:
-    """Version 1 repeated each line's SKU beside its price."""
+    """Convert version 1, which repeated each line's SKU beside its price."""
     prices = [line["unit_price_minor"] for line in data["lines"]]
     return {
         "currency_code": data["currency_code"],

@@ -1,4 +1,4 @@
-"""The storing of an order's next event, with its outbox row and its saga, in the caller's transaction."""
+"""The event store of orders: appends an event with its outbox row and its saga, in the caller's transaction."""
 
 from collections.abc import Callable
 
@@ -9,20 +9,20 @@ from services.order.adapters.event_rows import StoredEvent, store
 from services.order.api import VersionConflict
 from services.order.domain.order import Change, Order
 
-# Records that an event of this type is stored, and returns the traceparent to send along.
+# Records that an event of this type is stored, and returns the traceparent to store with it.
 Sent = Callable[[str], str]
 
 
 class EventStore:
-    """Writes `events`, `outbox` and `sagas`. `grace_seconds` is how long a request has before the driver helps."""
+    """Writes `events`, `outbox` and `sagas`. A saga is due `grace_seconds` after its order's last event."""
 
     def __init__(self, *, sent: Sent, grace_seconds: float) -> None:
         self._sent = sent
         self._grace_seconds = grace_seconds
 
     async def append(self, transaction: Transaction, change: Change) -> None:
-        """Store an event, to be published; its order has a saga until it is at rest. Raises VersionConflict."""
-        # Purpose: whoever stores a version first wins, and only then is anything else written.
+        """Store an event, its outbox row, and a saga while the order is not at rest. Raises VersionConflict."""
+        # Purpose: the first writer of a version wins, and nothing else is written unless the event is.
         insert = """
             WITH stored AS (
                 INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)

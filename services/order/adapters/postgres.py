@@ -1,4 +1,4 @@
-"""Orders in PostgreSQL: their events and the state that they add up to, in one transaction, in few statements."""
+"""Orders in PostgreSQL: each change stores an event and the order's row in one transaction."""
 
 from uuid import UUID
 
@@ -11,14 +11,14 @@ from services.order.domain.order import Change, Order
 
 
 class PostgresOrders:
-    """Satisfies `ports.Orders`. The row in `orders` is there for reading: the events decide."""
+    """Satisfies `ports.Orders`. The events are the truth; the rows of `orders` are for reading."""
 
-    def __init__(self, *, database: Database, history: EventStore) -> None:
+    def __init__(self, *, database: Database, event_store: EventStore) -> None:
         self._database = database
-        self._history = history
+        self._event_store = event_store
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
-        """Store the order with the command's request id, or return the one that came first with it."""
+        """Store the order with the command's request id, or return the order that was first stored with it."""
         async with self._database.transaction("place_order") as transaction:
             first_id = await claim(
                 transaction,
@@ -28,19 +28,19 @@ class PostgresOrders:
                 resource_id=placed.order.order_id,
             )
             if first_id is None:
-                await self._history.append(transaction, placed)
+                await self._event_store.append(transaction, placed)
                 await insert_order(transaction, placed.order)
                 return placed.order
         return await self.get(first_id, command.customer_id)
 
     async def find(self, command: PlaceOrder) -> Order | None:
-        """Return what the command's request id stored first."""
+        """Return the order that was first stored with the command's request id; None without one."""
         scope, request_id = str(command.customer_id), command.request_id
         order_id = await find(self._database, scope=scope, request_id=request_id, command=command)
         return await self.get(order_id, command.customer_id) if order_id else None
 
     async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
-        """Store the wish with the command's request id, in one transaction."""
+        """Store the cancellation request with the command's request id, in one transaction."""
         async with self._database.transaction("request_cancellation") as transaction:
             first_id = await claim(
                 transaction,
@@ -50,13 +50,13 @@ class PostgresOrders:
                 resource_id=command.order_id,
             )
             if first_id is None and requested:
-                await self._history.append(transaction, requested)
+                await self._event_store.append(transaction, requested)
                 await update_order(transaction, requested.order)
                 return requested.order
         return await self.get(command.order_id, command.customer_id)
 
     async def get(self, order_id: UUID, customer_id: UUID) -> Order:
-        """Return the customer's order; another's is not found."""
+        """Return the customer's order. Raises OrderNotFound, also for another customer's order."""
         # Purpose: an order with its lines in one row.
         select = """
             SELECT o.*, l.* FROM orders o, LATERAL (
@@ -72,14 +72,14 @@ class PostgresOrders:
         return order_of(rows[0])
 
     async def save(self, change: Change) -> None:
-        """Store the order's next event, if it is the next."""
+        """Store the order's next event. Raises VersionConflict when its version is taken."""
         async with self._database.transaction("settle_order") as transaction:
-            await self._history.append(transaction, change)
+            await self._event_store.append(transaction, change)
             await update_order(transaction, change.order)
 
 
 async def insert_order(transaction: Transaction, order: Order) -> None:
-    """Store the row of an order that was placed, and its lines."""
+    """Store the rows of a new order and of its lines."""
     # Purpose: the order and its lines, PENDING, in one statement.
     insert = """
         WITH inserted AS (
@@ -103,8 +103,8 @@ async def insert_order(transaction: Transaction, order: Order) -> None:
 
 
 async def update_order(transaction: Transaction, order: Order) -> None:
-    """Bring the row of an order, and its lines' prices, up to its latest event."""
-    # Purpose: whoever stored the event of this version is alone with the row.
+    """Update the row of an order, and its lines' prices, to its latest event."""
+    # Purpose: no condition on the version: only the transaction that stored this version's event comes here.
     update = """
         WITH saved AS (
             UPDATE orders SET state = $3, version = $2, currency_code = $4, total_minor = $5, rejection = $6,

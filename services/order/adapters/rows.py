@@ -1,4 +1,4 @@
-"""How does a row become a value?"""
+"""Conversion of rows into orders and summaries."""
 
 import asyncpg
 import orjson
@@ -35,7 +35,7 @@ def order_of(row: asyncpg.Record) -> Order:
 
 
 def summary_of(row: asyncpg.Record) -> OrderSummary:
-    """Return the summary in a row of `orders`."""
+    """Return the summary in a row of `order_summaries`."""
     total = money_of(row["currency_code"], row["total_minor"])
     return OrderSummary(row["order_id"], OrderState(row["state"]), row["line_count"], total, row["create_time"])
 
@@ -49,5 +49,5 @@ def rejection_from_json(text: str | None) -> Rejection | None:
     """Return the rejection of a jsonb column."""
     if text is None:
         return None
-    kept = orjson.loads(text)
-    return Rejection(kept["reason"], tuple(Shortage(**short) for short in kept["shortages"]), tuple(kept["skus"]))
+    stored = orjson.loads(text)
+    return Rejection(stored["reason"], tuple(Shortage(**short) for short in stored["shortages"]), tuple(stored["skus"]))

@@ -1,4 +1,4 @@
-"""The orders that are not at rest: one row each, claimed by lease, with a fence; parked when no attempt can help."""
+"""Sagas in PostgreSQL: a row for each order that is not at rest, claimed by lease and fenced by epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,12 @@ from services.order.application.ports import Saga
 
 @dataclass(frozen=True, slots=True)
 class SagaBacklog:
-    """How many orders are on their way, how many of them are due for the driver, and the age of the oldest."""
+    """Sagas that are not parked.
+
+    count: how many there are.
+    due: how many of them a worker may claim now.
+    oldest_age_seconds: age of the oldest; 0 without one.
+    """
 
     count: int
     due: int
@@ -20,7 +25,14 @@ class SagaBacklog:
 
 @dataclass(frozen=True, slots=True)
 class ParkedSaga:
-    """An order whose saga ended by an error that cannot change: at which version, why and when."""
+    """A saga that was set aside because its error is final.
+
+    order_id: its order.
+    version: version of the order at which it stopped.
+    parked_reason: reason of the error.
+    create_time: when the saga began.
+    park_time: when it was set aside.
+    """
 
     order_id: UUID
     version: int
@@ -30,15 +42,15 @@ class ParkedSaga:
 
 
 class PostgresSagas:
-    """Satisfies `ports.Sagas`. A driver that dies loses what it claimed when `lease_seconds` are over."""
+    """The sagas of all orders. A claimed saga is due again after `lease_seconds`, in case its worker has died."""
 
     def __init__(self, *, database: Database, lease_seconds: float) -> None:
         self._database = database
         self._lease_seconds = lease_seconds
 
     async def claim(self, limit: int) -> Sequence[Saga]:
-        """Take what is due."""
-        # Purpose: two drivers never take the same row, and neither waits for the other.
+        """Claim up to `limit` sagas that are due, the longest due first; skip those that another worker is claiming."""
+        # Purpose: two workers never claim the same row, and neither waits for the other.
         update = """
             UPDATE sagas SET epoch = epoch + 1, attempts = attempts + 1,
                 due_time = clock_timestamp() + $2 * interval '1 second'
@@ -52,8 +64,8 @@ class PostgresSagas:
         return [Saga(**row) for row in rows]
 
     async def postpone(self, saga: Saga, delay_seconds: float) -> None:
-        """Let it be due again after a delay."""
-        # Purpose: the epoch is the fence: another driver has claimed it when it has grown.
+        """Make the saga due again after a delay, unless another worker has claimed it meanwhile."""
+        # Purpose: the epoch is the fence: it has grown when another worker has claimed the saga.
         update = """
             UPDATE sagas SET due_time = clock_timestamp() + $3 * interval '1 second'
             WHERE order_id = $1 AND epoch = $2"""
@@ -61,7 +73,7 @@ class PostgresSagas:
             await transaction.execute("UPDATE sagas", update, saga.order_id, saga.epoch, delay_seconds)
 
     async def park(self, saga: Saga, *, reason: str) -> bool:
-        """Let it be due no more; False when another driver has claimed it meanwhile."""
+        """Set the saga aside; return False when another worker has claimed it meanwhile."""
         # Purpose: the row stays, since the order is not at rest; the epoch is the fence, as above.
         update = """
             UPDATE sagas SET due_time = 'infinity', parked_reason = $3, park_time = clock_timestamp()
@@ -70,8 +82,8 @@ class PostgresSagas:
             return bool(await transaction.execute("UPDATE sagas", update, saga.order_id, saga.epoch, reason))
 
     async def parked(self, limit: int) -> list[ParkedSaga]:
-        """Return the oldest of those that are parked."""
-        # Purpose: the table holds what is not at rest and no more, so that it is read whole.
+        """Return up to `limit` parked sagas, the first parked first."""
+        # Purpose: no index: the table holds only orders that are not at rest, so it is small.
         select = """
             SELECT order_id, version, parked_reason, sagas.create_time, park_time
             FROM sagas JOIN orders USING (order_id) WHERE parked_reason IS NOT NULL ORDER BY park_time LIMIT $1"""
@@ -79,15 +91,15 @@ class PostgresSagas:
         return [ParkedSaga(**row) for row in rows]
 
     async def count_parked(self) -> int:
-        """Return how many are parked."""
+        """Return how many sagas are parked."""
         select = "SELECT count(*) FROM sagas WHERE parked_reason IS NOT NULL"
         (row,) = await self._database.fetch("SELECT sagas count", select)
         count: int = row["count"]
         return count
 
     async def replay(self) -> int:
-        """Let all that are parked be due again; return how many."""
-        # Purpose: the driver takes them as it does any other, and parks again what still cannot be done.
+        """Make all parked sagas due now; return how many there were."""
+        # Purpose: the saga worker claims them like any other, and parks again those that still fail.
         update = """
             UPDATE sagas SET due_time = clock_timestamp(), parked_reason = NULL, park_time = NULL
             WHERE parked_reason IS NOT NULL"""
@@ -95,8 +107,8 @@ class PostgresSagas:
             return await transaction.execute("UPDATE sagas", update)
 
     async def backlog(self) -> SagaBacklog:
-        """Count what is on its way."""
-        # Purpose: what the driver's gauges show; the table holds what is under way and no more.
+        """Count the sagas that are not parked."""
+        # Purpose: the saga worker's gauges; the table holds only orders that are not at rest.
         select = """
             SELECT count(*) AS count, count(*) FILTER (WHERE due_time <= clock_timestamp()) AS due,
                 coalesce(extract(epoch FROM clock_timestamp() - min(create_time)), 0)::float8 AS oldest_age_seconds

@@ -1,4 +1,4 @@
-"""The customers' lists of orders: one row an order, as its latest event left it."""
+"""The read model of orders: a row for each order in its customer's list, updated by the order's events."""
 
 import asyncio
 from collections import Counter
@@ -19,9 +19,9 @@ TABLE = "order_summaries"
 MOST_WAIT_SECONDS = 2.0
 FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.2
-# As many as the database answers while all of them look again and again; whoever comes then is told at once.
+# As many as the database can serve while all of them poll; a further request is rejected at once.
 MOST_WAITING = 16
-# One customer's part of them: a customer who asks again and again takes no other's place.
+# Limit of one customer, so that a customer who repeats a request does not use up all 16.
 MOST_WAITING_PER_CUSTOMER = 4
 RETRY_AFTER_SECONDS = 1.0
 
@@ -34,9 +34,9 @@ class PostgresSummaries:
         self._waiting: Counter[UUID] = Counter()
 
     async def wait_for(self, seen: OrderVersion) -> None:
-        """Return at once when the list is far enough; otherwise wait for it, beside few others, of one's own fewer.
+        """Return at once when the list is recent enough; otherwise wait, unless too many requests wait already.
 
-        Who waits uses nothing here, and must not keep the requests away that need not wait.
+        A waiting request needs no admission slot, so it does not keep out requests that need not wait.
         """
         if await self._holds(seen):
             return
@@ -53,7 +53,7 @@ class PostgresSummaries:
                 del self._waiting[customer_id]
 
     async def _wait(self, seen: OrderVersion) -> None:
-        """Look again and again, as long as there is time to answer: a NOTIFY would cost the writer more."""
+        """Poll until the deadline: a NOTIFY would cost the writer more."""
         ends = monotonic() + min(MOST_WAIT_SECONDS, deadline.remaining_seconds() - deadline.MARGIN_SECONDS)
         poll_seconds = FIRST_POLL_SECONDS
         while True:
@@ -65,13 +65,13 @@ class PostgresSummaries:
             poll_seconds = min(2 * poll_seconds, LONGEST_POLL_SECONDS)
 
     async def page(self, query: ListOrders) -> OrderPage:
-        """Return a page by keyset: the cost does not grow with the page's number.
+        """Return a page by keyset, so that the cost does not grow with the page's number.
 
-        The first page begins after the greatest key there is. With `$2 IS NULL OR ...` instead, PostgreSQL's plan for
-        all arguments, which it makes after five executions, reads a customer's whole list for every page.
+        The first page begins after the greatest possible key. With `$2 IS NULL OR ...` instead, the generic plan that
+        PostgreSQL makes after five executions reads a customer's whole list for every page.
         """
         after = decode_page_token(query.page_token, query.customer_id)
-        # Purpose: one page and one row more, which says whether there is a next page.
+        # Purpose: one page, and one more row, which shows whether there is a next page.
         select = """
             SELECT order_id, state, line_count, currency_code, total_minor, create_time FROM order_summaries
             WHERE customer_id = $1 AND (create_time, order_id)
@@ -87,15 +87,15 @@ class PostgresSummaries:
         return OrderPage(page, token)
 
     async def _holds(self, seen: OrderVersion) -> bool:
-        # Purpose: by primary key.
+        # Purpose: a look-up by primary key.
         select = "SELECT FROM order_summaries WHERE order_id = $1 AND customer_id = $2 AND version >= $3"
         arguments = (seen.order_id, seen.customer_id, seen.version)
         return bool(await self._database.fetch("SELECT order_summaries version", select, *arguments))
 
 
 async def project(transaction: Transaction, snapshots: Sequence[OrderSnapshot], *, table: str = TABLE) -> int:
-    """Bring the list up to these snapshots, in any order; return how many were newer than what it held before."""
-    # Purpose: of the snapshots of one order only the latest counts, and only when the row is older.
+    """Update the list to these snapshots, in any order; return how many were newer than the list."""
+    # Purpose: only the latest snapshot of an order counts, and only when the row is older.
     upsert = f"""
         WITH snapshot AS (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::bigint[],

@@ -1,6 +1,6 @@
-"""How is the list of orders built anew beside the one that is read? With a table, a cursor and dead letters of its own.
+"""Storage of a rebuild of the lists of orders: a table, a cursor and dead letters beside the live ones.
 
-All that a consumer has, so that in the end it takes the live one's place whole, in one transaction.
+These are all that a consumer has, so that one transaction can swap them with the live ones.
 """
 
 from collections.abc import AsyncIterator
@@ -13,30 +13,35 @@ from services.infra.messaging.consumer import Cursor
 from services.infra.postgres import Database, Transaction
 
 REBUILD = "order_summaries_rebuild"
-# How CREATE TABLE ... LIKE calls its copy of order_summaries_by_customer.
+# The name that CREATE TABLE ... LIKE gives its copy of order_summaries_by_customer.
 NAME_BY_LIKE = "order_summaries_rebuild_customer_id_create_time_order_id_idx"
-# Any number will do that no other lock in this database has.
+# Any number that no other advisory lock in this database uses.
 LOCK_KEY = 7_074_952
 CONNECT_SECONDS = 5.0
-# As long as the server may take to notice that an interrupted rebuild is gone.
+# The server may take this long to notice that an interrupted rebuild has lost its connection.
 LOCK_SECONDS = 1
 
 
 class RebuildRunning(Exception):
-    """Another rebuild is at work on this list."""
+    """Another rebuild of the lists is running."""
 
 
 class NotYet(Exception):
-    """The rebuilt list cannot take the place of the live one."""
+    """The rebuilt list is behind the live one, so it cannot replace it."""
 
     def __init__(self, orders_behind: int) -> None:
         super().__init__(orders_behind)
-        self.orders_behind = orders_behind  # orders of the live list that the rebuilt one has in an older state or not
+        self.orders_behind = orders_behind  # orders that the rebuilt list lacks, or has in an older version
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """What a swap changed: rows before and after, and the events that the rebuild could not understand."""
+    """What a swap changed.
+
+    rows_before: rows of the list before it.
+    rows_after: rows of the list after it.
+    parked: events that the rebuild parked as dead letters.
+    """
 
     rows_before: int
     rows_after: int
@@ -45,8 +50,8 @@ class Swap:
 
 @asynccontextmanager
 async def alone(dsn: str) -> AsyncIterator[None]:
-    """Be the only rebuild for the time of a block. Raises RebuildRunning, OSError, asyncpg.PostgresError."""
-    # A connection of its own: the lock lives as long as that, and no longer than this process.
+    """Hold the lock of rebuilds for the time of a block. Raises RebuildRunning, OSError, asyncpg.PostgresError."""
+    # On a connection of its own: the server releases the lock when the connection or this process ends.
     limit = {"lock_timeout": f"{LOCK_SECONDS}s"}
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=limit)
     try:
@@ -59,15 +64,15 @@ async def alone(dsn: str) -> AsyncIterator[None]:
 
 
 class SummariesRebuild:
-    """The list beside the live one, which the consumer of this name keeps."""
+    """The rebuilt list; `consumer` is the name of the consumer that updates the live one."""
 
     def __init__(self, *, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
 
     async def cursor(self) -> Cursor | None:
-        """Return where an interrupted rebuild stands; None without one."""
-        # Purpose: the cursor alone is nothing: whoever changes the list's schema drops the table beside it.
+        """Return the cursor of an interrupted rebuild; None without one."""
+        # Purpose: the cursor counts only with its table: a migration of the list's schema drops that table.
         select = """
             SELECT incarnation, position FROM consumer_cursors
             WHERE consumer = $1 AND to_regclass('order_summaries_rebuild') IS NOT NULL"""
@@ -87,8 +92,8 @@ class SummariesRebuild:
         return begun
 
     async def move(self, transaction: Transaction, cursor: Cursor, position: int) -> Cursor:
-        """Move on to a position. Raises RebuildRunning when the cursor is not where we read."""
-        # Purpose: were the lock lost with its connection, another rebuild may have moved it.
+        """Advance the cursor to a position. Raises RebuildRunning when another rebuild has moved it."""
+        # Purpose: checks the old position: if the lock was lost with its connection, another rebuild may be running.
         update = "UPDATE consumer_cursors SET position = $4 WHERE consumer = $1 AND incarnation = $2 AND position = $3"
         arguments = (REBUILD, cursor.incarnation, cursor.position, position)
         if not await transaction.execute("UPDATE consumer_cursors", update, *arguments):
@@ -96,14 +101,14 @@ class SummariesRebuild:
         return Cursor(cursor.incarnation, position)
 
     async def swap(self, cursor: Cursor, *, force: bool) -> Swap:
-        """Let the rebuilt list take the live one's place, with its cursor and dead letters.
+        """Replace the live list, its cursor and its dead letters by the rebuilt ones.
 
-        Raises NotYet when the live consumer is further in the same log, or an order would vanish or go back to an older
-        state: then the log does not hold everything. `force` swaps nevertheless in the second case.
-        Raises RebuildRunning when the rebuilt list is another rebuild's by now.
+        Raises NotYet when the live consumer is further in the same log, or when an order would vanish or return to an
+        older state, since the log lacks events. `force` swaps nevertheless in the second case.
+        Raises RebuildRunning when another rebuild owns the rebuilt list by now.
         """
         async with self._database.transaction("rebuild.swap") as transaction:
-            # Purpose: whoever waits for the table waits behind us, so we do not wait long ourselves.
+            # Purpose: readers of the table queue behind this lock, so it must not wait long itself.
             await transaction.fetch("SET lock_timeout", "SET LOCAL lock_timeout = '1s'")
             live = await self._hold_live(transaction)
             if live and live.incarnation == cursor.incarnation and live.position > cursor.position:
@@ -114,14 +119,14 @@ class SummariesRebuild:
             parked = await self._hand_over_dead_letters(transaction)
             await exchange_tables(transaction)
             await set_cursor(transaction, self._consumer, cursor)
-            # Purpose: as in `move`; whoever began another list beside the live one meanwhile has moved it too.
+            # Purpose: as in `move`: another rebuild that began meanwhile has changed the cursor.
             if not await transaction.execute("DELETE consumer_cursors", DELETE_CURSOR, REBUILD, *astuple(cursor)):
                 raise RebuildRunning
         return Swap(before, after, parked)
 
     async def _hold_live(self, transaction: Transaction) -> Cursor | None:
-        """Keep the live consumer and replays of its dead letters where they are until the commit."""
-        # Purpose: both in the order in which they take them: first the cursor or the letter, then the list.
+        """Lock out the live consumer and replays of its dead letters until the commit; return the live cursor."""
+        # Purpose: both lock in this order, too (the cursor or the letter, then the list), so there is no deadlock.
         select = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $1 FOR UPDATE"
         rows = await transaction.fetch("SELECT consumer_cursors", select, self._consumer)
         select = "SELECT FROM dead_letters WHERE consumer = $1 FOR UPDATE"
@@ -139,7 +144,7 @@ DELETE_CURSOR = "DELETE FROM consumer_cursors WHERE consumer = $1 AND incarnatio
 
 
 async def set_cursor(transaction: Transaction, consumer: str, cursor: Cursor) -> None:
-    """Put a consumer's cursor somewhere."""
+    """Set a consumer's cursor."""
     upsert = """
         INSERT INTO consumer_cursors (consumer, incarnation, position) VALUES ($1, $2, $3)
         ON CONFLICT (consumer) DO UPDATE SET incarnation = excluded.incarnation, position = excluded.position"""
@@ -147,8 +152,8 @@ async def set_cursor(transaction: Transaction, consumer: str, cursor: Cursor) ->
 
 
 async def compare(transaction: Transaction) -> tuple[int, int, int]:
-    """Return the rows of the live list, those of the rebuilt one, and how many of the former are behind in it."""
-    # Purpose: an order that is missing in the rebuilt list is as far behind as can be.
+    """Return the rows of the live list, the rows of the rebuilt one, and how many orders are behind in the latter."""
+    # Purpose: an order that the rebuilt list lacks counts as behind.
     select = """
         SELECT count(live.version) AS before, count(rebuilt.version) AS after,
             count(*) FILTER (WHERE live.version > coalesce(rebuilt.version, 0)) AS behind
@@ -158,8 +163,8 @@ async def compare(transaction: Transaction) -> tuple[int, int, int]:
 
 
 async def exchange_tables(transaction: Transaction) -> None:
-    """Drop the live table and give its names to the other, and to what hangs on it."""
-    # Purpose: a reader that waits for the lock finds the rebuilt table, by name, when it gets it.
+    """Drop the live table, and rename the rebuilt table and its indexes."""
+    # Purpose: a reader that waits for the lock then finds the rebuilt table, by its name.
     for statement in (
         "DROP TABLE order_summaries",
         "ALTER TABLE order_summaries_rebuild RENAME TO order_summaries",

@@ -1,15 +1,15 @@
-"""The keys of consistency tokens, one a day, in the orders' database, so that every process has the same."""
+"""Keys of consistency tokens in the order database, a new one each day, shared by all processes."""
 
 from services.infra.postgres import Database
 from services.kernel.clock import Clock
 from services.order.consistency_token import TokenKeys
 
-# A token holds for the rest of its day and all of the next.
+# A token is valid for the rest of its day and all of the next.
 PERIOD_SECONDS = 86_400
 
 
 class PostgresTokenKeys:
-    """Satisfies `ports.Tokens`. It asks the database once a day, for the next day's key too."""
+    """Satisfies `ports.Tokens`. Reads the database once a day, and makes the next day's key too."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
@@ -17,15 +17,15 @@ class PostgresTokenKeys:
         self._keys: dict[int, bytes] = {}
 
     async def keys(self) -> TokenKeys:
-        """Return the keys that are good now."""
+        """Return the keys that are valid now."""
         period = int(self._clock().timestamp()) // PERIOD_SECONDS
-        # The next one is made a day before it is used, so that every process knows it by then, also with another clock.
+        # A key is made a day before it is used, so that every process knows it by then, even with another clock.
         if period + 1 not in self._keys:
             self._keys = await self._load(period)
         return TokenKeys(period, self._keys)
 
     async def _load(self, period: int) -> dict[int, bytes]:
-        # Purpose: whichever process comes first makes a key, and all read that one; only yesterday's is good beside.
+        # Purpose: the first process makes a key, and all others read it; yesterday's is kept, older ones are deleted.
         ensure = """
             WITH gone AS (DELETE FROM consistency_token_keys WHERE period < $1 - 1),
             ensured AS (

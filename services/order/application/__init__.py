@@ -1,1 +1,1 @@
-"""The use cases of orders, and what they need."""
+"""Use cases of orders, and the ports they need."""

@@ -13,7 +13,7 @@ UseCase: TypeAlias = Callable[[Command], Coroutine[Any, Any, Result]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderApplication:
-    """What runs in the process; the gRPC client is its twin in another."""
+    """Orders in this process; the gRPC client offers the same methods from another process."""
 
     place_order: UseCase[api.PlaceOrder, api.Order]
     get_order: UseCase[api.GetOrder, api.Order]

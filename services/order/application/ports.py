@@ -1,6 +1,5 @@
 """Ports of the use cases: protocols that PostgreSQL and the inventory client satisfy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -11,10 +10,10 @@ from services.order.domain.order import Change, Order
 
 
 class Orders(Protocol):
-    """All orders, as their events make them. Any method may raise the kernel's errors."""
+    """All orders, each the fold of its events. Any method may raise the kernel's errors."""
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
-        """Store the order with the command's request id; on a repeat return the first one, in its present state.
+        """Store the order with the command's request id; on a repeat return the first order, in its present state.
 
         Raises RequestIdReused, IdempotencyInProgress.
         """
@@ -26,7 +25,7 @@ class Orders(Protocol):
         """
 
     async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
-        """Store the wish, if any, with the command's request id; return the order, on a repeat in its present state.
+        """Store the requested cancellation, if there is one, with the command's request id; return the present order.
 
         Raises RequestIdReused, IdempotencyInProgress, and VersionConflict when the order has changed meanwhile.
         """
@@ -40,9 +39,11 @@ class Orders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """An order that is not at rest, in the hands of one driver until its lease ends.
+    """An order that is not at rest, claimed by one saga worker until the lease ends.
 
-    `epoch` grows with each claim; `traceparent` is of the span that stored the order's last event.
+    epoch: number of claims so far; a worker with an older epoch has lost its lease.
+    attempts: number of attempts to settle the order, this one included.
+    traceparent: W3C context of the span that stored the order's last event.
     """
 
     order_id: UUID
@@ -52,21 +53,8 @@ class Saga:
     traceparent: str
 
 
-class Sagas(Protocol):
-    """The orders that are not at rest. Any method may raise the kernel's errors."""
-
-    async def claim(self, limit: int) -> Sequence[Saga]:
-        """Take up to `limit` that are due, the longest due first; skip what others are taking."""
-
-    async def postpone(self, saga: Saga, delay_seconds: float) -> None:
-        """Let it be due again after a delay, unless another driver has claimed it meanwhile."""
-
-    async def park(self, saga: Saga, *, reason: str) -> bool:
-        """Let it be due no more; False when another driver has claimed it meanwhile."""
-
-
 class Summaries(Protocol):
-    """The customers' lists of orders, which follow the orders' events. Any method may raise the kernel's errors."""
+    """The customers' lists of orders, built from the orders' events. Any method may raise the kernel's errors."""
 
     async def wait_for(self, seen: OrderVersion) -> None:
         """Return when the customer's list holds the order at that version or a later one. Raises ReadModelBehind."""
@@ -76,14 +64,14 @@ class Summaries(Protocol):
 
 
 class Tokens(Protocol):
-    """What consistency tokens are signed with. It may raise the kernel's errors."""
+    """Keys that sign consistency tokens. It may raise the kernel's errors."""
 
     async def keys(self) -> TokenKeys:
-        """Return the keys that are good now."""
+        """Return the keys that are valid now."""
 
 
 class CheckInventory(Protocol):
-    """Tells of an inventory that is known to be away; of one that was not asked lately it knows nothing."""
+    """State of the circuit breaker in front of inventory: an outage shows only after calls have failed."""
 
     def __call__(self) -> None:
-        """Raise CircuitOpen when a call would not be made now."""
+        """Raise CircuitOpen when the breaker would reject a call now."""

@@ -1,4 +1,4 @@
-"""Settling of an order: reserve, price, confirm, or give back; any caller may repeat any step at any time."""
+"""The saga of an order: reserve, price and confirm its stock, or release it; every step may be repeated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from services.order.api import Rejection, Shortage, VersionConflict
 from services.order.application.ports import Orders
 from services.order.domain.order import CannotSell, Change, Order
 
-# The order will never be sold: the reservation has ended in another way.
+# The reservation has ended without a sale, so the order can no longer be sold.
 LOST = (inventory.ReservationExpired, inventory.ReservationVoided, inventory.ReservationStateConflict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleOrder:
-    """The saga of one order. The steps' request ids come from the order's id, so a repeat does nothing twice.
+    """Settles one order. The steps' request ids are made of the order's id, so a repeat does nothing twice.
 
-    Requests run it for their customers' sake, the driver for orders that a dead process left; both at once do no
-    harm: inventory gives both the same answers, and the first end that is stored stands. `compensated` is told each
-    time that stock was given back.
+    A request settles its own order, and the saga worker those that a crash interrupted. Both at once do no harm:
+    inventory gives both the same answers, and the first end that is stored is kept. `compensated` is called each time
+    that stock was released or returned.
     """
 
     orders: Orders
@@ -29,16 +29,16 @@ class SettleOrder:
     compensated: Callable[[], None]
 
     async def __call__(self, order: Order) -> Order:
-        """Return the order at rest. Raises the kernel's errors when inventory does not say: it is then as it was."""
+        """Return the order at rest. Raises the kernel's errors when an outcome is unknown; the order is unchanged."""
         while not order.is_at_rest:
-            step = self._give_back if order.cancellation_requested else self._sell
-            order = await self._keep(await step(order), before=order)
+            step = self._compensate if order.cancellation_requested else self._sell
+            order = await self._save(await step(order), before=order)
         return order
 
     async def in_time(self, order: Order) -> Order:
-        """Return the order at rest, or as it was kept when it does not come there in time: it is settled later.
+        """Return the order at rest, or as it was stored when it is not settled in time: the saga worker continues.
 
-        No error of a step is one of the request, whose part is done. The step has recorded it, and the driver meets it.
+        An error of a step is no error of the request, whose order is stored. The step has recorded it.
         """
         try:
             return await self(order)
@@ -72,12 +72,12 @@ class SettleOrder:
         await self.inventory.confirm_reservation(confirm)
         return sale
 
-    async def _give_back(self, order: Order) -> Change:
+    async def _compensate(self, order: Order) -> Change:
         try:
             await self._release(order)
-        except inventory.ReservationStateConflict:  # it was sold, so the goods come back
-            bring_back = inventory.ReturnStock(f"{order.order_id}:return", order.order_id)
-            await self.inventory.return_stock(bring_back)
+        except inventory.ReservationStateConflict:  # it was sold, so its goods are returned
+            return_stock = inventory.ReturnStock(f"{order.order_id}:return", order.order_id)
+            await self.inventory.return_stock(return_stock)
             self.compensated()
         return order.cancel(at=self.clock())
 
@@ -86,11 +86,11 @@ class SettleOrder:
         await self.inventory.release_reservation(release)
         self.compensated()
 
-    async def _keep(self, change: Change, *, before: Order) -> Order:
+    async def _save(self, change: Change, *, before: Order) -> Order:
         try:
             await self.orders.save(change)
         except VersionConflict:
-            # Another call was first, or the customer asked for the end meanwhile: what is stored says what comes next.
+            # Another call was first, or the customer cancelled meanwhile: the stored order decides the next step.
             current = await self.orders.get(before.order_id, before.customer_id)
             if current.version == before.version:
                 raise

@@ -1,6 +1,7 @@
-"""View of an order, as its callers see it."""
+"""Answers about an order: its view, or the error that says why it was rejected."""
 
 from services.order import api
+from services.order.api import OrderRejected, OutOfStock, SkuNotFound
 from services.order.consistency_token import OrderVersion, TokenKeys
 from services.order.domain.order import Order
 
@@ -20,3 +21,16 @@ def view(order: Order, keys: TokenKeys) -> api.Order:
         version=order.version,
         consistency_token=keys.sign(OrderVersion(order.customer_id, order.order_id, order.version)),
     )
+
+
+def raise_rejection(order: Order) -> None:
+    """Raise the error of a rejected order, the same on every repeat; return for any other order."""
+    if order.rejection is None:
+        return
+    match order.rejection.reason:
+        case "OUT_OF_STOCK":
+            raise OutOfStock(order.order_id, order.rejection.shortages)
+        case "SKU_NOT_FOUND":
+            raise SkuNotFound(order.order_id, order.rejection.skus)
+        case reason:
+            raise OrderRejected(order.order_id, reason)

@@ -1,1 +1,1 @@
-"""What the order context hears of its own events."""
+"""Consumers of the order context."""

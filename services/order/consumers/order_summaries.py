@@ -1,4 +1,4 @@
-"""What do the orders' events mean to the list of orders? Each says what its order was like right after it."""
+"""Consumer of the lists of orders: takes the snapshot of its order from each event."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -23,18 +23,18 @@ Project: TypeAlias = Callable[[Transaction, Sequence[OrderSnapshot]], Awaitable[
 
 
 class OrderEvents:
-    """Satisfies `messaging.consumer.Handle`; `project` keeps snapshots and returns how many were newer."""
+    """Satisfies `messaging.consumer.Handle`; `project` stores snapshots and returns how many were newer."""
 
     def __init__(self, *, project: Project) -> None:
         self._project = project
 
     async def __call__(self, transaction: Transaction, messages: Sequence[Message]) -> int:
-        """Return how many messages said something new. Raises EventNotUnderstood."""
+        """Apply the messages; return how many were new. Raises EventNotUnderstood."""
         return await self._project(transaction, [snapshot_of(message) for message in messages])
 
 
 def snapshot_of(message: Message) -> OrderSnapshot:
-    """Return the order right after an event, of whatever type. Raises EventNotUnderstood."""
+    """Return the order right after an event of any type. Raises EventNotUnderstood."""
     try:
         event = OrderEvent.FromString(message.data)
         return OrderSnapshot(
@@ -53,11 +53,11 @@ def snapshot_of(message: Message) -> OrderSnapshot:
 
 def _time(stamp: Timestamp) -> datetime:
     if not stamp.ByteSize():
-        raise ValueError("there is no time")
+        raise ValueError("the time is missing")
     return time_from_proto(stamp)
 
 
 def _positive(number: int) -> int:
     if number < 1:
-        raise ValueError("counts begin at 1")
+        raise ValueError("must be at least 1")
     return number

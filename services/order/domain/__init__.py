@@ -1,1 +1,1 @@
-"""The rules of an order: synchronous, deterministic."""
+"""Rules of orders, synchronous and deterministic."""

@@ -1,4 +1,4 @@
-"""What can happen to an order? Facts in the past tense; an order is the fold of its own."""
+"""Events of an order: an order is the fold of its events."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from services.order.api import OrderLine, Rejection
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A customer asked for goods."""
+    """A customer placed the order."""
 
     customer_id: UUID
     lines: tuple[OrderLine, ...]
@@ -19,7 +19,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The goods were sold; one price a line, in order."""
+    """The goods were sold; `unit_prices` has one price for each line, in the same order."""
 
     unit_prices: tuple[Money, ...]
     total: Money
@@ -27,19 +27,19 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The order cannot be met."""
+    """The order cannot be fulfilled."""
 
     rejection: Rejection
 
 
 @dataclass(frozen=True, slots=True)
 class CancellationRequested:
-    """The customer wants it ended; from now on it can only be cancelled."""
+    """The customer requested the cancellation; from now on the order can only be cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """It was ended, and holds no stock."""
+    """The order was cancelled, and holds no stock."""
 
 
 Event: TypeAlias = Placed | Completed | Rejected | CancellationRequested | Cancelled
@@ -47,7 +47,7 @@ Event: TypeAlias = Placed | Completed | Rejected | CancellationRequested | Cance
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event at its place in an order's history; versions count from 1 without gaps."""
+    """A stored event of an order; versions count from 1 without gaps."""
 
     version: int
     event: Event

@@ -1,4 +1,4 @@
-"""What is an order, and what may happen to it? PENDING, then one end; only a sale may still be cancelled."""
+"""An order and its state machine: PENDING, then CONFIRMED, REJECTED or CANCELLED; a sale may still be cancelled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class CannotSell(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One customer's order as its events made it; `version` is the number of them."""
+    """One customer's order, the fold of its events; `version` is their number."""
 
     order_id: UUID
     customer_id: UUID
@@ -54,13 +54,13 @@ class Order:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing is left to do: it has an end, and nobody asked for another."""
+        """True when nothing is left to do: it is settled, and a requested cancellation is done."""
         if self.cancellation_requested:
             return self.state is OrderState.CANCELLED
         return self.state is not OrderState.PENDING
 
     def complete(self, unit_prices: Mapping[str, Money], *, at: datetime) -> "Change":
-        """Sell at inventory's prices. Raises CannotSell when they make no sale."""
+        """Sell the order at inventory's prices. Raises CannotSell for mixed currencies or too large a total."""
         if len({price.currency_code for price in unit_prices.values()}) > 1:
             raise CannotSell(Rejection("CURRENCY_MISMATCH"))
         total = reduce(add, (unit_prices[line.sku] * line.quantity for line in self.lines))
@@ -69,11 +69,11 @@ class Order:
         return self._change(Completed(tuple(unit_prices[line.sku] for line in self.lines), total), at)
 
     def reject(self, rejection: Rejection, *, at: datetime) -> "Change":
-        """Refuse it."""
+        """Reject the order."""
         return self._change(Rejected(rejection), at)
 
     def request_cancellation(self, *, at: datetime) -> "Change | None":
-        """Ask for its end; None when that was done before. Raises OrderNotCancellable for one that was rejected."""
+        """Request the cancellation; None when it is requested or done. Raises OrderNotCancellable when REJECTED."""
         if self.state is OrderState.REJECTED:
             raise OrderNotCancellable(self.order_id)
         if self.cancellation_requested or self.state is OrderState.CANCELLED:
@@ -81,11 +81,11 @@ class Order:
         return self._change(CancellationRequested(), at)
 
     def cancel(self, *, at: datetime) -> "Change":
-        """End it, now that it holds no stock."""
+        """Cancel the order; it must hold no stock any more."""
         return self._change(Cancelled(), at)
 
     def after(self, event: Event, *, at: datetime) -> "Order":
-        """Return the order as it is after one more event."""
+        """Return the order after one more event."""
         order = replace(self, update_time=at, version=self.version + 1)
         match event:
             case Completed():
@@ -108,14 +108,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step of an order: the event, and the order after it."""
+    """A change of an order: the event, and the order after it."""
 
     order: Order
     event: Event
 
 
 def begin(order_id: UUID, placed: Placed, *, at: datetime) -> Order:
-    """Return the order that its first event makes."""
+    """Return the order after its first event."""
     lines = tuple(PricedLine(line.sku, line.quantity, None) for line in placed.lines)
     return Order(
         order_id=order_id,
@@ -132,10 +132,10 @@ def begin(order_id: UUID, placed: Placed, *, at: datetime) -> Order:
 
 
 def fold(order_id: UUID, history: Sequence[RecordedEvent]) -> Order:
-    """Return the order that its whole history makes. Raises ValueError for a history with a gap or a wrong begin."""
+    """Return the order after all its events. Raises ValueError unless they begin with Placed and have no gap."""
     first = history[0].event
     if not isinstance(first, Placed) or [step.version for step in history] != list(range(1, len(history) + 1)):
-        raise ValueError(f"the history of order {order_id} is not whole")
+        raise ValueError(f"the events of order {order_id} are incomplete")
     order = begin(order_id, first, at=history[0].occur_time)
     for step in history[1:]:
         order = order.after(step.event, at=step.occur_time)

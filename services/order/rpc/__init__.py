@@ -1,1 +1,1 @@
-"""Orders over gRPC: server, client, and the translation between proto and api."""
+"""gRPC of orders: server, client, and the translation between proto and api."""

@@ -1,4 +1,4 @@
-"""Orders from another process: satisfies `api.OrderService`, as the application itself does."""
+"""gRPC client of orders; satisfies `api.OrderService`, as the application does."""
 
 import grpc
 from shop.order.v1 import order_service_pb2 as pb
@@ -10,12 +10,12 @@ from services.order import api
 from services.order.rpc import translate
 from services.order.rpc.server import SERVICE
 
-# PlaceOrder makes two calls of its own, each of which may take as long as one of ours to another service.
+# Longer than other calls: PlaceOrder itself makes two calls to inventory.
 CALL_SECONDS = 5.0
 
 
 class OrderClient:
-    """Calls orders over a channel. The channel belongs to the caller, who closes it."""
+    """Calls orders over a channel, which the caller closes."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class OrderClient:
         return translate.order_from_proto(response)
 
     async def cancel_order(self, command: api.CancelOrder) -> api.Order:
-        """Return the order CANCELLED, or with its cancellation requested."""
+        """Return the order CANCELLED, or with `cancellation_requested`."""
         request = pb.CancelOrderRequest(
             request_id=command.request_id, order_id=str(command.order_id), customer_id=str(command.customer_id)
         )

@@ -1,4 +1,4 @@
-"""Orders as a gRPC service: each RPC is one call of the api, translated."""
+"""gRPC server of orders: each RPC is translated into one call of the api."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ SERVICE = pb.DESCRIPTOR.services_by_name["OrderService"]
 
 
 class OrderServicer:
-    """Answers RPCs from an `api.OrderService`."""
+    """Answers RPCs by an `api.OrderService`."""
 
     def __init__(self, orders: api.OrderService) -> None:
         self._orders = orders
 
     def methods(self) -> Mapping[str, tuple[Priority, Method]]:
-        """Return the method of each RPC, and how early it is turned away."""
+        """Return each RPC's method, and its priority when requests must be rejected."""
         return {
             "PlaceOrder": (Priority.BEGIN, self.place_order),
             "GetOrder": (Priority.READ, self.get_order),

@@ -1,6 +1,6 @@
-"""Proto <-> api, both ways, errors included: the only file of orders that knows both.
+"""Translation between proto and api, errors included: the only file of orders that knows both.
 
-Repeated fields are counted before anything is built from them: a small message may hold 130,000 empty ones.
+Repeated fields are counted before anything is built from them: a small message may hold 130,000 empty entries.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def place_from_proto(request: pb.PlaceOrderRequest) -> api.PlaceOrder:
 
 
 def place_to_proto(command: api.PlaceOrder) -> pb.PlaceOrderRequest:
-    """Return the command for the wire."""
+    """Return the request of a command."""
     lines = [pb.OrderLine(sku=line.sku, quantity=line.quantity) for line in command.lines]
     return pb.PlaceOrderRequest(
         request_id=command.request_id,
@@ -56,7 +56,7 @@ def list_from_proto(request: pb.ListOrdersRequest) -> api.ListOrders:
 
 
 def order_to_proto(order: api.Order) -> pb.Order:
-    """Return an order for the wire."""
+    """Return the message of an order."""
     lines = [
         pb.PricedLine(sku=line.sku, quantity=line.quantity, unit_price=optional_money_to_proto(line.unit_price))
         for line in order.lines
@@ -107,7 +107,7 @@ def state_from_proto(state: pb.OrderState.ValueType) -> api.OrderState:
 
 
 def rejection_to_proto(rejection: api.Rejection) -> pb.Rejection:
-    """Return a rejection for the wire."""
+    """Return the message of a rejection."""
     shortages = [shortage_to_proto(shortage) for shortage in rejection.shortages]
     return pb.Rejection(reason=rejection.reason, shortages=shortages, skus=rejection.skus)
 
@@ -118,7 +118,7 @@ def rejection_from_proto(message: pb.Rejection) -> api.Rejection:
 
 
 def shortage_to_proto(shortage: api.Shortage) -> pb.Shortage:
-    """Return a shortage for the wire."""
+    """Return the message of a shortage."""
     return pb.Shortage(sku=shortage.sku, requested=shortage.requested, available=shortage.available)
 
 
@@ -128,7 +128,7 @@ def shortage_from_proto(message: pb.Shortage) -> api.Shortage:
 
 
 def page_to_proto(page: api.OrderPage) -> pb.ListOrdersResponse:
-    """Return a page for the wire."""
+    """Return the response of a page."""
     orders = [
         pb.OrderSummary(
             order_id=str(order.order_id),
@@ -158,7 +158,7 @@ def page_from_proto(message: pb.ListOrdersResponse) -> api.OrderPage:
 
 
 def encode_error(error: ServiceError) -> tuple[Mapping[str, str], list[Message]]:
-    """Return what an error of orders carries: ErrorInfo metadata, and a detail of its own."""
+    """Return the ErrorInfo metadata and the further details of an error. Raises TypeError for an unknown error."""
     match error:
         case api.OutOfStock():
             shortages = [shortage_to_proto(shortage) for shortage in error.shortages]
@@ -169,11 +169,11 @@ def encode_error(error: ServiceError) -> tuple[Mapping[str, str], list[Message]]
             return {"order_id": str(error.order_id), "rejection_reason": error.rejection_reason}, []
         case api.OrderNotFound() | api.OrderNotCancellable() | api.VersionConflict():
             return {"order_id": str(error.order_id)}, []
-    raise TypeError(f"{type(error).__name__} has no form on the wire")
+    raise TypeError(f"{type(error).__name__} has no translation to gRPC")
 
 
 def decode_error(reason: str, metadata: Mapping[str, str], details: Details) -> ServiceError | None:
-    """Return the error of orders with this reason."""
+    """Return the error with this reason; None when it is none of orders."""
     match reason:
         case "OUT_OF_STOCK":
             short = details.find(pb.OutOfStockDetail)

@@ -1,4 +1,4 @@
-"""What do other contexts hear of an order? A row of `events` as the published OrderEvent."""
+"""Conversion of rows of `events` into the published OrderEvent messages."""
 
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ DESTINATION = "shop.orders"
 
 
 def message_of(row: asyncpg.Record) -> Message:
-    """Return the message of a stored event; what it says beside the event itself stands in the row's meta."""
+    """Return the message of a stored event; the order's state after it comes from the row's `meta`."""
     meta: dict[str, Any] = orjson.loads(row["meta"])
     total = Money(meta["currency_code"], meta["total_minor"]) if "total_minor" in meta else None
     event = OrderEvent(

@@ -1,4 +1,4 @@
-"""Rebuild of the list of orders from the log's beginning, in batches; after an interruption it goes on."""
+"""Rebuild of the lists of orders from the beginning of the event log, in batches, resumable after an interruption."""
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,16 +19,16 @@ from services.order.api import EventNotUnderstood, OrderSnapshot
 from services.order.consumers.order_summaries import CONSUMER, snapshot_of
 
 BATCH_SIZE = 1_000
-# A log that is being filled again, or a busy table, is waited for this long, with a look at the log this often.
-PATIENCE_SECONDS = 10.0
-LOOK_SECONDS = 0.5
+# How long the rebuild waits for a log that is being republished, or for a busy table, and how often it polls the log.
+WAIT_LIMIT_SECONDS = 10.0
+POLL_SECONDS = 0.5
 
-# Told how far the rebuild is: the log's position it has reached, and the last one.
+# Called with the position of the log that the rebuild has reached, and the last position.
 Progress = Callable[[int, int], None]
 
 
 class LogIncomplete(Exception):
-    """The log does not hold everything that the list says, and did not come to hold it for a while."""
+    """The log lacks events that the live list already shows, and did not receive them within the time limit."""
 
     def __init__(self, orders_behind: int) -> None:
         super().__init__(orders_behind)
@@ -37,7 +37,12 @@ class LogIncomplete(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """How a rebuild ended; `resumed_after` is the position that an interrupted one had reached, 0 for none."""
+    """Result of a rebuild.
+
+    swap: what the swap changed.
+    events_read: events read from the log.
+    resumed_after: position that an interrupted rebuild had reached; 0 without one.
+    """
 
     swap: Swap
     events_read: int
@@ -45,11 +50,11 @@ class Rebuilt:
 
 
 class Rebuild:
-    """One rebuild at a time: whoever runs it holds `summaries_rebuild.alone`."""
+    """One rebuild; the caller holds the lock `summaries_rebuild.alone`."""
 
     def __init__(self, *, database: Database, log: EventLog, progress: Progress, batch_size: int = BATCH_SIZE) -> None:
         self._database = database
-        self._beside = SummariesRebuild(database=database, consumer=CONSUMER)
+        self._summaries = SummariesRebuild(database=database, consumer=CONSUMER)
         self._dead_letters = DeadLetters(REBUILD, database=database)
         self._log = log
         self._progress = progress
@@ -61,42 +66,42 @@ class Rebuild:
     async def run(self, *, anew: bool = False, force: bool = False) -> Rebuilt:
         """Read the log to its end and swap. Raises LogIncomplete, RebuildRunning and the kernel's errors.
 
-        `anew` forgets an interrupted rebuild; `force` swaps even if the log does not hold all that the list says.
+        `anew` discards an interrupted rebuild; `force` swaps even if the log lacks events that the list shows.
         """
-        if not anew and (kept := await self._beside.cursor()):
-            self._cursor, self._resumed_after = kept, kept.position
+        if not anew and (stored := await self._summaries.cursor()):
+            self._cursor, self._resumed_after = stored, stored.position
         waiting_since: float | None = None
         while True:
-            await self._read_to_end(0.0 if waiting_since is None else LOOK_SECONDS)
+            await self._read_to_end(0.0 if waiting_since is None else POLL_SECONDS)
             try:
-                swap = await self._beside.swap(self._cursor, force=force)
+                swap = await self._summaries.swap(self._cursor, force=force)
                 return Rebuilt(swap, self._events_read, self._resumed_after)
             except (NotYet, LockTimeout, TransactionAborted) as obstacle:
                 waiting_since = waiting_since or monotonic()
-                if monotonic() - waiting_since > PATIENCE_SECONDS:
-                    raise given_up(obstacle) from obstacle
+                if monotonic() - waiting_since > WAIT_LIMIT_SECONDS:
+                    raise _final_error(obstacle) from obstacle
 
     async def _read_to_end(self, wait_seconds: float) -> None:
-        """Read until nothing is left; wait a while for something at first."""
+        """Read until nothing is left; the first read waits `wait_seconds` for an event."""
         while True:
             batch = await self._log.read(after=self._cursor.position, limit=self._batch_size, wait_seconds=wait_seconds)
             if batch.state.incarnation != self._cursor.incarnation or batch.state.head < self._cursor.position:
-                self._cursor = await self._beside.begin(batch.state.incarnation)
+                self._cursor = await self._summaries.begin(batch.state.incarnation)
                 self._resumed_after, self._events_read = 0, 0
                 continue
             if batch.deliveries:
-                await self._take(batch.deliveries)
+                await self._apply(batch.deliveries)
             self._progress(self._cursor.position, batch.state.head)
             if self._cursor.position >= batch.state.head:
                 return
 
-    async def _take(self, deliveries: Sequence[ReceivedMessage]) -> None:
-        """Take one batch. What is not understood is set aside, and so is what follows it in its aggregate."""
+    async def _apply(self, deliveries: Sequence[ReceivedMessage]) -> None:
+        """Apply one batch. A bad event is parked, and so are the later ones of its order."""
         messages = [delivery.message for delivery in deliveries]
         async with self._database.transaction("rebuild.take") as transaction:
-            moved = await self._beside.move(transaction, self._cursor, deliveries[-1].position)
+            moved = await self._summaries.move(transaction, self._cursor, deliveries[-1].position)
             blocked = await self._dead_letters.blocked(transaction, {message.aggregate_id for message in messages})
-            snapshots, poison = understand(deliveries, blocked)
+            snapshots, poison = decode(deliveries, blocked)
             for message, reason in poison:
                 await self._dead_letters.park(transaction, message, reason=reason)
             await project(transaction, snapshots, table=REBUILD)
@@ -104,10 +109,10 @@ class Rebuild:
         self._events_read += len(deliveries)
 
 
-def understand(
+def decode(
     deliveries: Sequence[ReceivedMessage], blocked: AbstractSet[UUID]
 ) -> tuple[list[OrderSnapshot], list[tuple[Message, str]]]:
-    """Return what the deliveries say, and what to set aside with the reason; `blocked` aggregates have some already."""
+    """Return the snapshots, and the messages to park with the reason; `blocked` aggregates have parked ones already."""
     snapshots: list[OrderSnapshot] = []
     poison: list[tuple[Message, str]] = []
     blocked = set(blocked)
@@ -127,6 +132,6 @@ def understand(
     return snapshots, poison
 
 
-def given_up(obstacle: NotYet | ServiceError) -> Exception:
-    """Return what to say of the obstacle that did not go away."""
+def _final_error(obstacle: NotYet | ServiceError) -> Exception:
+    """Return the error that ends the rebuild when the obstacle has outlasted the time limit."""
     return LogIncomplete(obstacle.orders_behind) if isinstance(obstacle, NotYet) else obstacle

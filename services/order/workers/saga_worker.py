@@ -1,4 +1,4 @@
-"""The saga driver: a worker of every order process, which finishes orders that their requests did not."""
+"""The saga worker of every order process: it settles orders that their requests left unsettled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,21 +11,21 @@ from services.order.adapters.sagas import PostgresSagas, SagaBacklog
 from services.order.application.ports import Saga
 from services.order.domain.order import Order
 
-# As many as the database has connections for: each settles with one statement at a time.
+# One database connection each: a saga settles with one statement at a time.
 BATCH_SIZE = 8
 POLL_SECONDS = 0.25
-# What an attempt with the same content meets again, whenever it is made.
+# Errors that every further attempt would meet again.
 FINAL_KINDS = frozenset({ErrorKind.INVALID, ErrorKind.REUSED, ErrorKind.NOT_FOUND, ErrorKind.PRECONDITION})
-# The label under which its dead letters are counted, beside the consumers'.
-DRIVER = "saga_driver"
-ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")
+# Consumer label of its dead letters.
+SAGA_WORKER = "saga_worker"
+END_STATES = ("CONFIRMED", "REJECTED", "CANCELLED")
 
 
 class SagaWorker:
-    """Takes sagas that are due and settles them, each within `attempt_seconds`.
+    """Claims sagas that are due and settles them, each within `attempt_seconds`.
 
-    One that fails is due again after a back-off, for ever: an accepted order is not given up. One whose error cannot
-    change is parked as a dead letter: a person is needed.
+    A saga that fails is retried after a back-off, without a limit: an accepted order is never abandoned. A saga whose
+    error is final is parked as a dead letter, for a person to look at.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class SagaWorker:
         metrics, context = telemetry.metrics, telemetry.context
         metrics.sagas.read_from(lambda: float(self._backlog.count), context)
         metrics.saga_oldest_age.read_from(lambda: self._backlog.oldest_age_seconds, context)
-        for end in ENDS:
-            metrics.saga_settled.add(0, context, end)
-        metrics.dead_letters.add(0, context, DRIVER)
+        for state in END_STATES:
+            metrics.saga_settled.add(0, context, state)
+        metrics.dead_letters.add(0, context, SAGA_WORKER)
 
     async def step(self) -> float:
         """Settle one batch; return the seconds to wait before the next step."""
@@ -72,7 +72,7 @@ class SagaWorker:
     async def _park(self, saga: Saga, error: ServiceError) -> None:
         if await self._sagas.park(saga, reason=error.reason):
             telemetry = self._telemetry
-            telemetry.metrics.dead_letters.add(1, telemetry.context, DRIVER)
+            telemetry.metrics.dead_letters.add(1, telemetry.context, SAGA_WORKER)
             telemetry.log.error(
                 "order.saga_parked", order_id=str(saga.order_id), attempts=saga.attempts, error_type=error.reason
             )

@@ -83,7 +83,7 @@ async def test_a_shop_at_work_raises_no_false_alarm(shop: Shop) -> None:
         await execute(shop, "order", "UPDATE sagas SET due_time = now()")
         await execute(shop, "inventory", "UPDATE reservations SET expire_time = now() WHERE state = 'PENDING'")
 
-    workers = (shop.parts.relay.step, shop.parts.consumer.step, shop.parts.driver.step, shop.sweeper.step)
+    workers = (shop.parts.relay.step, shop.parts.consumer.step, shop.parts.saga_worker.step, shop.sweeper.step)
     async with working(customer, customer, hurry, *workers, shop.notification.consume, shop.notification.send):
         verdicts = [await verify(target_of(shop, quiet=False)) for _ in range(ROUNDS)]
     assert [verdict.sentences() for verdict in verdicts] == [[]] * ROUNDS

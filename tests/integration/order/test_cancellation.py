@@ -65,7 +65,7 @@ async def test_the_workers_may_end_at_any_await(shop: Shop) -> None:
     """The driver, the relay, the projection and the notifier: a step that was cut off is taken again."""
     await stock(shop, A=MOST)
     steps = {
-        "driver": shop.parts.driver.step,
+        "saga_worker": shop.parts.saga_worker.step,
         "relay": shop.parts.relay.step,
         "projection": shop.parts.consumer.step,
         "notification": shop.notification.consume,
@@ -74,7 +74,7 @@ async def test_the_workers_may_end_at_any_await(shop: Shop) -> None:
     for name, step in steps.items():
         for wait in range(1, MOST):
             await shop.orders.place_order(place(A=1))
-            if name not in {"driver", "relay"}:
+            if name not in {"saga_worker", "relay"}:
                 while await shop.parts.relay.step() == 0.0:
                     pass
             if not await is_cancelled_at(wait, coroutine_of(step)):

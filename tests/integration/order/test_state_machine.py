@@ -99,7 +99,9 @@ class ShopMachine(RuleBasedStateMachine):
         if self.answers:
             self.loop.run_until_complete(self._say_again(self.placed[one_of(self.answers, which)], step))
 
-    @rule(wait=WAITS | st.none(), name=st.sampled_from(("driver", "relay", "projection", "notification", "sending")))
+    @rule(
+        wait=WAITS | st.none(), name=st.sampled_from(("saga_worker", "relay", "projection", "notification", "sending"))
+    )
     def work(self, wait: int | None, name: str) -> None:
         """A worker takes a step; it may be cut off."""
         self.loop.run_until_complete(self._work(name, wait))
@@ -191,7 +193,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     async def _work(self, name: str, wait: int | None) -> None:
         steps = {
-            "driver": self.shop.parts.driver.step,
+            "saga_worker": self.shop.parts.saga_worker.step,
             "relay": self.shop.parts.relay.step,
             "projection": self.shop.parts.consumer.step,
             "notification": self.shop.notification.consume,
@@ -210,7 +212,7 @@ class ShopMachine(RuleBasedStateMachine):
         await self._execute("order", "UPDATE sagas SET due_time = now()")
         await self._execute("inventory", "UPDATE reservations SET expire_time = now() WHERE state = 'PENDING'")
         await self.shop.sweeper.step()
-        await self.shop.parts.driver.step()
+        await self.shop.parts.saga_worker.step()
 
     async def _execute(self, database: str, statement: str) -> None:
         async with self.shop.databases[database].transaction("test") as transaction:

@@ -23,7 +23,7 @@ NARROW = {
     "order_read": ("order_summaries", "CHECK (state <> 'CONFIRMED') NOT VALID"),
     "notification": ("notifications", "CHECK (line_count < 2) NOT VALID"),
 }
-NOTHING_ELSE = ["send_confirmations: 0 replayed, 0 left", "saga_driver: 0 due again, 0 left"]
+NOTHING_ELSE = ["send_confirmations: 0 replayed, 0 left", "saga_worker: 0 due again, 0 left"]
 WIDEN = "ALTER TABLE {} DROP CONSTRAINT IF EXISTS too_narrow"
 
 
@@ -173,10 +173,10 @@ def test_a_parked_saga_is_listed_and_let_be_due_again(platform: Platform) -> Non
     order_id = platform.let(park)
     (letter,) = letters(platform)
     shown = ("consumer", "type", "aggregate_id", "aggregate_version", "reason")
-    assert [letter[key] for key in shown] == ["saga_driver", "saga", str(order_id), 2, "REQUEST_ID_REUSED"]
-    assert str(order_id) in platform.plumb("deadletters", "list", "--consumer", "saga_driver").stdout
-    replaying = platform.plumb("deadletters", "replay", "--consumer", "saga_driver")
-    assert (replaying.exit_code, replaying.stdout) == (0, "saga_driver: 1 due again, 0 left\n")
+    assert [letter[key] for key in shown] == ["saga_worker", "saga", str(order_id), 2, "REQUEST_ID_REUSED"]
+    assert str(order_id) in platform.plumb("deadletters", "list", "--consumer", "saga_worker").stdout
+    replaying = platform.plumb("deadletters", "replay", "--consumer", "saga_worker")
+    assert (replaying.exit_code, replaying.stdout) == (0, "saga_worker: 1 due again, 0 left\n")
     assert letters(platform) == []
 
 

@@ -1,1 +1,1 @@
-"""What changes orders: one file a use case."""
+"""Commands: the use cases that change orders, one a file."""

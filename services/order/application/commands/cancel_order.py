@@ -1,4 +1,4 @@
-"""Cancel an order: keep that its customer wants it ended, then give its stock back."""
+"""Cancel an order: store the cancellation request, then release or return its stock."""
 
 from services.kernel.clock import Clock
 from services.order import api
@@ -8,14 +8,14 @@ from services.order.application.settle_order import SettleOrder
 from services.order.application.views import view
 from services.order.domain.order import Order
 
-# An order changes at most twice before a cancellation is asked for.
+# An order changes at most twice before its cancellation is requested.
 ATTEMPTS = 3
 
 
 class CancelOrderHandler:
-    """The wish is stored before any stock moves, so whoever finds it can carry it out.
+    """Stores the request before any stock moves, so that the saga worker can finish it after a crash.
 
-    Inventory decides between a cancellation and a sale that is under way: a reservation leaves PENDING once.
+    Inventory decides between a cancellation and a sale at the same time: a reservation leaves PENDING once.
     """
 
     def __init__(self, *, orders: Orders, tokens: Tokens, settle: SettleOrder, clock: Clock) -> None:
@@ -25,12 +25,13 @@ class CancelOrderHandler:
         self._clock = clock
 
     async def __call__(self, command: CancelOrder) -> api.Order:
-        """Return the order CANCELLED, or with its wish kept when its end is not known in time.
+        """Return the order CANCELLED, or with its cancellation requested when that is not done in time.
 
         Raises OrderNotFound, OrderNotCancellable, VersionConflict.
         """
         keys = await self._tokens.keys()
-        return view(await self._settle.in_time(await self._request(command)), keys)
+        order = await self._request(command)
+        return view(await self._settle.in_time(order), keys)
 
     async def _request(self, command: CancelOrder) -> Order:
         for _ in range(ATTEMPTS):
@@ -38,5 +39,5 @@ class CancelOrderHandler:
             try:
                 return await self._orders.claim(command, order.request_cancellation(at=self._clock()))
             except VersionConflict:
-                continue  # its sale was stored meanwhile, which changes what there is to cancel
+                continue  # the order changed meanwhile, as by its sale: request the cancellation of its new version
         raise VersionConflict(command.order_id)

@@ -1,4 +1,4 @@
-"""Finish an order whose request ended before it did: a process died, time ran out, inventory was away."""
+"""Finish an order that its request left unsettled: a crash, a timeout, or inventory was unavailable."""
 
 from services.order.application.ports import Orders, Saga
 from services.order.application.settle_order import SettleOrder
@@ -6,7 +6,7 @@ from services.order.domain.order import Order
 
 
 class FinishOrderHandler:
-    """Settles an order for nobody but itself."""
+    """Settles the order of a saga, for the saga worker."""
 
     def __init__(self, *, orders: Orders, settle: SettleOrder) -> None:
         self._orders = orders

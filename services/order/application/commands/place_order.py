@@ -1,17 +1,17 @@
-"""Place an order: keep it, then bring it to its end while the customer waits."""
+"""Place an order: store it, then sell its goods while the customer waits."""
 
 from services.kernel.clock import Clock, NewId
 from services.kernel.errors import CircuitOpen
 from services.order import api
-from services.order.api import OrderRejected, OutOfStock, PlaceOrder, SkuNotFound
+from services.order.api import PlaceOrder
 from services.order.application.ports import CheckInventory, Orders, Tokens
 from services.order.application.settle_order import SettleOrder
-from services.order.application.views import view
+from services.order.application.views import raise_rejection, view
 from services.order.domain.order import Order
 
 
 class PlaceOrderHandler:
-    """An order is PENDING before any stock is touched; whoever finds it so can settle it."""
+    """Stores an order as PENDING before any stock is touched, so that the saga worker can finish it after a crash."""
 
     def __init__(
         self,
@@ -31,39 +31,31 @@ class PlaceOrderHandler:
         self._new_id = new_id
 
     async def __call__(self, command: PlaceOrder) -> api.Order:
-        """Return the order CONFIRMED, or PENDING when its end is not known in time.
+        """Return the order CONFIRMED, or PENDING when it is not settled in time.
 
-        Raises CircuitOpen for a new order that would have to wait for inventory, unless its customer is willing to
-        wait: nothing is kept of it then.
+        Raises OutOfStock, SkuNotFound and OrderRejected for an order that was rejected. Raises CircuitOpen, and stores
+        nothing, for a new order while inventory is unavailable, unless its customer accepts a later answer.
         """
         keys = await self._tokens.keys()
-        order = await self._settle.in_time(await self._keep(command))
-        refuse_rejected(order)
+        order = await self._accept(command)
+        order = await self._settle.in_time(order)
+        raise_rejection(order)
         return view(order, keys)
 
-    async def _keep(self, command: PlaceOrder) -> Order:
-        if not command.respond_async:
-            try:
-                self._check_inventory()
-            except CircuitOpen:
-                # Only now, since it takes a statement: what was kept before is not denied.
-                if kept := await self._orders.find(command):
-                    return kept
-                raise
+    async def _accept(self, command: PlaceOrder) -> Order:
+        if command.respond_async:
+            return await self._store(command)
+        try:
+            self._check_inventory()
+        except CircuitOpen:
+            # A repeat is answered even now. This look-up costs a statement, so a healthy shop does without it.
+            if stored := await self._orders.find(command):
+                return stored
+            raise
+        return await self._store(command)
+
+    async def _store(self, command: PlaceOrder) -> Order:
         placed = Order.place(
             order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
         )
         return await self._orders.add(placed, command)
-
-
-def refuse_rejected(order: Order) -> None:
-    """Raise what an order was rejected for, the same on every repeat."""
-    if order.rejection is None:
-        return
-    match order.rejection.reason:
-        case "OUT_OF_STOCK":
-            raise OutOfStock(order.order_id, order.rejection.shortages)
-        case "SKU_NOT_FOUND":
-            raise SkuNotFound(order.order_id, order.rejection.skus)
-        case reason:
-            raise OrderRejected(order.order_id, reason)

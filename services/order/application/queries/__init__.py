@@ -1,1 +1,1 @@
-"""What reads orders: one file a use case."""
+"""Queries: the use cases that read orders, one a file."""

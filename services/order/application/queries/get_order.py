@@ -14,6 +14,6 @@ class GetOrderHandler:
         self._tokens = tokens
 
     async def __call__(self, query: GetOrder) -> api.Order:
-        """Return the order. Raises OrderNotFound, also for another customer's."""
+        """Return the order. Raises OrderNotFound, also for another customer's order."""
         keys = await self._tokens.keys()
         return view(await self._orders.get(query.order_id, query.customer_id), keys)

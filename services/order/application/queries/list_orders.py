@@ -5,14 +5,14 @@ from services.order.application.ports import Summaries, Tokens
 
 
 class ListOrdersHandler:
-    """Reads the customer's own orders, newest first, from a list that follows the orders a moment later."""
+    """Reads the customer's own orders, newest first, from the read model, which is updated a moment later."""
 
     def __init__(self, *, summaries: Summaries, tokens: Tokens) -> None:
         self._summaries = summaries
         self._tokens = tokens
 
     async def __call__(self, query: ListOrders) -> OrderPage:
-        """Return the page. Raises InvalidField for a token of another list, and ReadModelBehind."""
+        """Return the page. Raises InvalidField for the token of another list, and ReadModelBehind."""
         if query.consistency_token:
             keys = await self._tokens.keys()
             await self._summaries.wait_for(keys.verify(query.consistency_token, query.customer_id))
