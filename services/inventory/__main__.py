@@ -1,4 +1,4 @@
-"""Runs inventory: `python -m services.inventory serve`."""
+"""The inventory process: `python -m services.inventory serve`."""
 
 from contextlib import AsyncExitStack
 

@@ -1,4 +1,4 @@
-"""Public interface of inventory: commands, queries, views and errors, and the protocol that answers."""
+"""Public interface of inventory: commands, queries, views, errors, and the service protocol."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,7 @@ MAX_UNIT_PRICE_MINOR = 10_000_000
 
 
 class ReservationState(Enum):
-    """Where a reservation is in its life; the drawing is in the proto."""
+    """State of a reservation; the state diagram is in the proto."""
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -31,7 +31,7 @@ class ReservationState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StockLine:
-    """A wish for `quantity` units of one SKU."""
+    """A requested `quantity` of one SKU, in units."""
 
     sku: str
     quantity: int
@@ -39,7 +39,12 @@ class StockLine:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Units that arrived; the price is needed the first time a SKU comes, and replaces the price later."""
+    """Units that arrived.
+
+    sku: the stock code.
+    quantity: units; 0 changes the price alone.
+    unit_price: needed for a new SKU; replaces the price of a known one.
+    """
 
     sku: str
     quantity: int
@@ -48,7 +53,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class ReservedLine:
-    """A line of a reservation; no price when it never held stock."""
+    """A line of a reservation.
+
+    sku: the stock code.
+    quantity: units.
+    unit_price: None when the reservation never held stock.
+    """
 
     sku: str
     quantity: int
@@ -57,7 +67,7 @@ class ReservedLine:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Stock set aside for, or sold to, one order."""
+    """Stock set aside for, or sold to, one order; no `expire_time` when it never held stock."""
 
     reservation_id: UUID
     state: ReservationState
@@ -68,7 +78,12 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class StockLevel:
-    """One SKU's units on the shelf, how many of them are reserved, and the price of one."""
+    """Stock of one SKU.
+
+    on_hand: units in stock, reserved ones included.
+    reserved: units of them that are set aside.
+    unit_price: price of one unit.
+    """
 
     sku: str
     on_hand: int
@@ -77,15 +92,17 @@ class StockLevel:
 
     @property
     def available(self) -> int:
-        """Units that can be reserved."""
+        """Return the units that can be reserved."""
         return self.on_hand - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
 class StockHint:
-    """What a shopper may want to know of a SKU: units that can be reserved, and units sold in the hour before.
+    """Availability of a SKU for shoppers; may be some seconds old, and decides nothing.
 
-    It may be some seconds old, and decides nothing.
+    sku: the stock code.
+    available: units that can be reserved.
+    sold_last_hour: units sold in the hour before.
     """
 
     sku: str
@@ -95,7 +112,7 @@ class StockHint:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A SKU of which less is available than requested, in units."""
+    """A SKU of which less is available than requested; `requested` and `available` are units."""
 
     sku: str
     requested: int
@@ -111,7 +128,7 @@ def check_lines(lines: tuple[StockLine, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CheckAvailability:
-    """Could these lines be reserved now?"""
+    """Find out whether these lines could be reserved now."""
 
     lines: tuple[StockLine, ...]
 
@@ -134,7 +151,7 @@ class ReserveStock:
 
 @dataclass(frozen=True, slots=True)
 class ReservationCommand:
-    """What the commands on an existing reservation have in common."""
+    """Base of the commands on an existing reservation."""
 
     request_id: str
     reservation_id: UUID
@@ -150,12 +167,12 @@ class ConfirmReservation(ReservationCommand):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReservation(ReservationCommand):
-    """Give back what the reservation holds; before it exists, void it."""
+    """Release what the reservation holds; before it exists, void it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnStock(ReservationCommand):
-    """Put the goods of a confirmed reservation back on the shelf."""
+    """Return the goods of a confirmed reservation to the stock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +187,7 @@ class GetStock:
 
 @dataclass(frozen=True, slots=True)
 class GetStockHints:
-    """Read what is left of some SKUs, and how they sell."""
+    """Read how many units of some SKUs are available, and how many were sold in the last hour."""
 
     skus: tuple[str, ...]
 
@@ -180,7 +197,7 @@ class GetStockHints:
 
 @dataclass(frozen=True, slots=True)
 class Restock:
-    """Bring goods."""
+    """Add stock, and new SKUs."""
 
     request_id: str
     lines: tuple[Delivery, ...]
@@ -197,7 +214,7 @@ class Restock:
 
 
 class InventoryError(ServiceError):
-    """The base of inventory's own errors."""
+    """Base of inventory's own errors."""
 
 
 @dataclass
@@ -251,34 +268,37 @@ class ReservationStateConflict(InventoryError):
 
 
 class InventoryService(Protocol):
-    """The application and the gRPC client both satisfy it. Any method may raise the kernel's errors too."""
+    """Satisfied by the application and by the gRPC client. Any method may raise the kernel's errors, too."""
 
     def check(self) -> None:
-        """Raise CircuitOpen when a call would not be made now, since inventory is away."""
+        """Raise CircuitOpen when a call would be rejected now, since inventory is unavailable."""
 
     async def check_availability(self, query: CheckAvailability, /) -> tuple[Shortage, ...]:
         """Return the lines that could not be reserved now. Raises SkuNotFound."""
 
     async def reserve_stock(self, command: ReserveStock, /) -> Reservation:
-        """Reserve all or nothing; return a reservation that was released meanwhile as it was, with its prices.
+        """Reserve all or nothing; on a repeat return the reservation with its prices, even when it was released.
 
         Raises OutOfStock, SkuNotFound, ReservationExpired, ReservationVoided, ReservationStateConflict.
         """
 
     async def confirm_reservation(self, command: ConfirmReservation, /) -> Reservation:
-        """Sell. Raises ReservationNotFound, ReservationExpired, ReservationVoided, ReservationStateConflict."""
+        """Sell what the reservation holds.
+
+        Raises ReservationNotFound, ReservationExpired, ReservationVoided, ReservationStateConflict.
+        """
 
     async def release_reservation(self, command: ReleaseReservation, /) -> Reservation:
-        """Give back or void. Raises ReservationStateConflict when it was confirmed."""
+        """Release what the reservation holds, or void it. Raises ReservationStateConflict when it was confirmed."""
 
     async def return_stock(self, command: ReturnStock, /) -> Reservation:
-        """Bring back. Raises ReservationNotFound, ReservationStateConflict."""
+        """Return sold goods to the stock. Raises ReservationNotFound, ReservationStateConflict."""
 
     async def get_stock(self, query: GetStock, /) -> tuple[StockLevel, ...]:
-        """Return one level a SKU, in order. Raises SkuNotFound."""
+        """Return one level for each SKU, in order. Raises SkuNotFound."""
 
     async def get_stock_hints(self, query: GetStockHints, /) -> tuple[StockHint, ...]:
-        """Return one hint a SKU, in order, as it is or was some seconds ago. Raises SkuNotFound."""
+        """Return one hint for each SKU, in order; it may be some seconds old. Raises SkuNotFound."""
 
     async def restock(self, command: Restock, /) -> tuple[StockLevel, ...]:
-        """Add stock, return the new levels. Raises SkuNotFound."""
+        """Add stock; return the new levels. Raises SkuNotFound."""

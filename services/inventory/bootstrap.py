@@ -1,4 +1,4 @@
-"""The composition root of inventory: the only place that knows its concrete adapters."""
+"""Composition of the inventory context: its use cases, adapters and workers."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -37,15 +37,17 @@ Result = TypeVar("Result")
 SWEEP_SECONDS = 1.0
 HINT_LIFETIME_SECONDS = 10.0
 
-# Anything that is made with the same arguments: `database`, `reservation_ttl_seconds`.
+# Makes the adapter from `database` and `reservation_ttl_seconds`; experiments pass one with a bottleneck.
 StockAdapter = Callable[..., PostgresStock]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryParts:
-    """What runs in the process: what answers calls, and what nobody waits for.
+    """Parts of inventory in a process.
 
-    `sweeper` has the worker's step, for whoever takes it by hand.
+    application: answers calls.
+    workers: background work, to be started by the process.
+    sweeper: what its worker runs; tests call its step directly.
     """
 
     application: InventoryApplication
@@ -54,7 +56,7 @@ class InventoryParts:
 
 
 def hint_telemetry(telemetry: Telemetry) -> CacheTelemetry:
-    """Return the call sites of the cache of hints, and of the store that it is given."""
+    """Return the telemetry of the cache of hints and of its store."""
     return CacheTelemetry(telemetry, "stock_hints")
 
 
@@ -110,13 +112,16 @@ async def open_inventory(
     stack: AsyncExitStack,
     stock_adapter: StockAdapter = PostgresStock,
 ) -> tuple[InventoryParts, Mapping[str, Check]]:
-    """Return inventory, and what must answer for it to be ready. The cache need not: it may be away at any time."""
+    """Connect to the database and the cache, which `stack` closes; return inventory and its readiness checks.
+
+    The cache is no part of readiness: inventory works without it.
+    """
     dsn = settings.database_dsn.get_secret_value()
     database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
     stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
     hint_store = None
     if cache_url := settings.cache_url.get_secret_value():
-        from services.infra.valkey_store import ValkeyStore  # noqa: PLC0415 - 0.1 s that is for nothing without a cache
+        from services.infra.valkey_store import ValkeyStore  # noqa: PLC0415 - saves 0.1 s without a cache
 
         hint_store = ValkeyStore.open(cache_url, telemetry=hint_telemetry(telemetry))
         stack.push_async_callback(hint_store.close)

@@ -1,4 +1,4 @@
-"""Brings inventory's database up to date: `python -m services.inventory.migrate`."""
+"""Migration of inventory's database: `python -m services.inventory.migrate`."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def migrate_inventory(settings: InventorySettings) -> None:
-    """Apply what is new."""
+    """Apply new migrations."""
     await migrate(settings.database_dsn.get_secret_value(), MIGRATIONS)
 
 

@@ -1,1 +1,1 @@
-"""The notification context: what customers are told about their orders."""
+"""The notification context: confirmations of orders by e-mail."""

@@ -1,4 +1,4 @@
-"""Runs notification: `python -m services.notification serve`."""
+"""The notification process: `python -m services.notification serve`."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack

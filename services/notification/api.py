@@ -1,4 +1,4 @@
-"""Public interface of notification: one command, one view and its errors; it consumes events and serves no calls."""
+"""Public interface of notification: a command, a view and errors. The context consumes events and serves no calls."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,16 @@ MAX_LINES = 1_500
 
 @dataclass(frozen=True, slots=True)
 class RecordConfirmation:
-    """Keep in mind that a customer must hear of a completed order; `event_id` makes it one, however often it comes."""
+    """Record that a completed order needs a confirmation.
+
+    event_id: the event; a repeat of it records nothing.
+    order_id: the completed order.
+    customer_id: its customer.
+    total: its total; None when the event has none.
+    line_count: its lines, 1 to 1,500.
+    occur_time: when it was completed.
+    traceparent: W3C context of the span that completed it; may be empty.
+    """
 
     event_id: UUID
     order_id: UUID
@@ -21,7 +30,7 @@ class RecordConfirmation:
     total: Money | None
     line_count: int
     occur_time: datetime
-    traceparent: str  # W3C context of the span that completed the order; may be empty
+    traceparent: str
 
     def __post_init__(self) -> None:
         check_range("line_count", self.line_count, low=1, high=MAX_LINES, reason="INVALID_LINE_COUNT")
@@ -29,7 +38,10 @@ class RecordConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A recorded confirmation that is not sent yet, and how often sending it has failed."""
+    """A recorded confirmation that is not sent yet; the fields are those of RecordConfirmation.
+
+    attempts: number of failed attempts to send it.
+    """
 
     event_id: UUID
     order_id: UUID
@@ -42,7 +54,7 @@ class Notification:
 
 
 class NotificationError(ServiceError):
-    """The base of notification's own errors."""
+    """Base of notification's own errors."""
 
 
 @dataclass
@@ -55,7 +67,7 @@ class EventNotUnderstood(NotificationError):
 
 @dataclass
 class ConfirmationNotSent(NotificationError):
-    """The confirmation could not be handed over, or nobody knows whether it was."""
+    """The confirmation was not sent, or it is unknown whether it was."""
 
     kind, reason = ErrorKind.UNAVAILABLE, "CONFIRMATION_NOT_SENT"
     cause: str  # the name of an exception's type: its text may hold an address
@@ -63,7 +75,7 @@ class ConfirmationNotSent(NotificationError):
 
 @dataclass
 class ConfirmationRefused(NotificationError):
-    """The mail server will not take this confirmation, now or later: it answered 5xx to its recipient or content."""
+    """The mail server rejected this confirmation for good: it answered 5xx to the recipient or the content."""
 
     kind, reason = ErrorKind.INVALID, "CONFIRMATION_REFUSED"
     code: int  # of SMTP, 500 to 599

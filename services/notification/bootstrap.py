@@ -1,4 +1,4 @@
-"""The composition root of notification: the only place that knows its concrete adapters."""
+"""Composition of the notification context: its use case, adapters and workers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -26,15 +26,17 @@ from services.notification.settings import NotificationSettings
 from services.notification.workers.send_confirmations import ObservedSender, SendStep
 
 CONSUMER = "notification"
-# What a step takes beside the sending: a claim and a commit.
+# Limit for the rest of a step beside the sending: a claim and a commit.
 STEP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationParts:
-    """What runs in the process. `handle` is for replaying dead letters of the consumer `CONSUMER`.
+    """Parts of notification in a process.
 
-    `consume` and `send` are the steps of the two workers, for whoever takes them by hand.
+    workers: background work, to be started by the process.
+    handle: applies events of the consumer `CONSUMER`, also dead letters.
+    consume, send: steps of the two workers; tests call them directly.
     """
 
     workers: tuple[Worker, ...]
@@ -46,7 +48,7 @@ class NotificationParts:
 def bootstrap_notification(
     *, database: Database, log: EventLog, sender: Sender, telemetry: Telemetry, clock: Clock = utc_now
 ) -> NotificationParts:
-    """Return notification on a database, an event log and a sender; every sending is observed."""
+    """Return notification on a database, an event log and a sender; every e-mail is observed."""
     notifications = PostgresNotifications(database=database)
     observed = ObservedSender(sender, telemetry=telemetry, clock=clock)
     dead_letters = telemetry.metrics.dead_letters
@@ -55,7 +57,7 @@ def bootstrap_notification(
         notifications=notifications,
         sender=observed,
         backoff_seconds=full_jitter_seconds,
-        set_aside=lambda count: dead_letters.add(count, telemetry.context, SENDER),
+        on_parked=lambda count: dead_letters.add(count, telemetry.context, SENDER),
     )
     send = SendStep(notifications, handler, telemetry=telemetry)
     handle = OrderEvents(record=record)
@@ -71,7 +73,7 @@ def bootstrap_notification(
     )
 
     async def consume() -> float:
-        """Consume one batch, then let the sender look at once rather than when its time comes."""
+        """Consume one batch, then wake the sender, so that it does not wait for its next poll."""
         wait_seconds = await consumer.step()
         send_worker.wake()
         return wait_seconds
@@ -81,7 +83,7 @@ def bootstrap_notification(
 
 
 def make_sender(settings: NotificationSettings) -> Sender:
-    """Return the sender that the settings ask for: SMTP with an smtp_host, a folder without. Raises OSError."""
+    """Return the SMTP sender when the settings have an smtp_host, the folder sender otherwise. Raises OSError."""
     addresses = Addresses(settings.sender_address, settings.recipient_template)
     if settings.smtp_host is None:
         return FolderSender(settings.outbox_folder, addresses=addresses)
@@ -104,7 +106,7 @@ async def open_notification(
     stack: AsyncExitStack,
     sender_of: Callable[[NotificationSettings], Sender] = make_sender,
 ) -> tuple[NotificationParts, Mapping[str, Check]]:
-    """Return notification, and what must answer for it to be ready."""
+    """Connect to the database and the event log, which `stack` closes; return notification and its readiness checks."""
     sender = sender_of(settings)
     dsn = settings.database_dsn.get_secret_value()
     database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)

@@ -1,4 +1,4 @@
-"""Brings notification's database up to date: `python -m services.notification.migrate`."""
+"""Migration of notification's database: `python -m services.notification.migrate`."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ MIGRATIONS = (SERVICES / "infra/messaging/consumer_migrations", SERVICES / "noti
 
 
 async def migrate_notification(settings: NotificationSettings) -> None:
-    """Apply what is new: to the consumer's tables, then to notification's own."""
+    """Apply new migrations to the consumer's tables, then to notification's own."""
     for folder in MIGRATIONS:
         await migrate(settings.database_dsn.get_secret_value(), folder)
 

@@ -1,1 +1,1 @@
-"""How inventory keeps its state."""
+"""Adapters of inventory: PostgreSQL, and the codec of cached hints."""

@@ -1,4 +1,4 @@
-"""How does a hint lie in the cache? As a JSON array; whoever changes it gives it another version."""
+"""Codec of hints in the cache: a JSON array. Every change of the format needs a new `version`."""
 
 import orjson
 
@@ -15,7 +15,7 @@ class HintCodec:
         return orjson.dumps([hint.sku, hint.available, hint.sold_last_hour])
 
     def decode(self, data: bytes) -> StockHint:
-        """Return the hint. Raises ValueError for what is none."""
+        """Return the hint. Raises ValueError for other bytes."""
         match orjson.loads(data):
             case [str(sku), int(available), int(sold_last_hour)]:
                 return StockHint(sku, available, sold_last_hour)

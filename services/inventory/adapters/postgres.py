@@ -1,4 +1,4 @@
-"""How is stock kept in PostgreSQL? A constant number of statements a command; items always locked in order."""
+"""Stock in PostgreSQL: a constant number of statements for each command; items are always locked in order of SKU."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ NO_RESOURCE = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class ReservationBacklog:
-    """How many reservations hold stock that is not sold, and how many of them have expired."""
+    """Numbers of reservations: `pending` hold stock that is not sold, and `due` of them have expired."""
 
     pending: int
     due: int
@@ -35,14 +35,14 @@ class ReservationBacklog:
 
 @dataclass(frozen=True, slots=True)
 class DueReservation:
-    """A reservation whose time was over when it was looked for, by the key that it is looked for with."""
+    """Key of an expired reservation, in the order in which they are swept."""
 
     expire_time: datetime
     reservation_id: UUID
 
 
 class PostgresStock:
-    """Satisfies `ports.Stock`. `reservation_ttl_seconds` is how long stock stays set aside."""
+    """Satisfies `ports.Stock`. Stock stays reserved for `reservation_ttl_seconds` unless confirmed or released."""
 
     def __init__(self, *, database: Database, reservation_ttl_seconds: float) -> None:
         self._database = database
@@ -55,15 +55,15 @@ class PostgresStock:
             yield PostgresStockTransaction(transaction, self._reservation_ttl_seconds)
 
     async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
-        """Return the levels as of now."""
-        # Purpose: a read that locks nothing.
+        """Return the present levels."""
+        # Purpose: a read without locks.
         select = "SELECT sku, on_hand, reserved, currency_code, unit_price_minor FROM items WHERE sku = ANY($1)"
         rows = await self._database.fetch("SELECT items", select, skus)
         return {row["sku"]: level_of(row) for row in rows}
 
     async def read_hints(self, skus: tuple[str, ...]) -> Mapping[str, StockHint]:
-        """Return hints as of now; unknown SKUs are left out. It is dear: whoever calls it often keeps the answer."""
-        # Purpose: one pass over an hour of sales, however many SKUs are asked for.
+        """Return the present hints without unknown SKUs. It is expensive, so callers cache the answer."""
+        # Purpose: one pass over an hour of sales for any number of SKUs.
         select = """
             SELECT sku, available, coalesce(units, 0)::bigint AS sold_last_hour
             FROM (SELECT sku, available FROM items WHERE sku = ANY($1)) item LEFT JOIN (
@@ -74,8 +74,8 @@ class PostgresStock:
         return {row["sku"]: StockHint(**row) for row in rows}
 
     async def backlog(self) -> ReservationBacklog:
-        """Count what is PENDING, and of it what is due."""
-        # Purpose: both numbers from the index on what is pending.
+        """Count the PENDING reservations, and those of them that have expired."""
+        # Purpose: both numbers from the index on PENDING reservations.
         select = """
             SELECT count(*) AS pending, count(*) FILTER (WHERE expire_time <= now()) AS due
             FROM reservations WHERE state = 'PENDING'"""
@@ -83,8 +83,8 @@ class PostgresStock:
         return ReservationBacklog(**row)
 
     async def read_due(self, *, after: DueReservation | None, limit: int) -> list[DueReservation]:
-        """Return what has expired, the oldest first, from behind the one given."""
-        # Purpose: a page of the index on what is pending; nothing is locked yet.
+        """Return up to `limit` expired reservations, the oldest first, beginning behind `after`."""
+        # Purpose: a page of the index on PENDING reservations, without locks.
         select = """
             SELECT expire_time, reservation_id FROM reservations
             WHERE state = 'PENDING' AND expire_time <= now()
@@ -95,8 +95,8 @@ class PostgresStock:
         return [DueReservation(**row) for row in rows]
 
     async def count_violations(self) -> int:
-        """Return of how many items the reserved units are not those that PENDING reservations hold."""
-        # Purpose: one statement sees one moment; it reads what is pending and the items, not the past.
+        """Count the items whose reserved units differ from those of PENDING reservations."""
+        # Purpose: one statement reads one snapshot; it reads only PENDING reservations and items, so it stays cheap.
         select = """
             SELECT count(*) FROM (SELECT sku, reserved FROM items WHERE reserved > 0) item FULL JOIN (
                 SELECT sku, sum(quantity) AS held FROM reservations JOIN reservation_lines USING (reservation_id)
@@ -115,14 +115,14 @@ class PostgresStockTransaction:
         self._reservation_ttl_seconds = reservation_ttl_seconds
 
     async def claim(self, command: object, request_id: str) -> bool:
-        """Take the request id; False when the command came before."""
+        """Claim the request id; return False on a repeat."""
         found = await claim(
             self._transaction, scope="", request_id=request_id, command=command, resource_id=NO_RESOURCE
         )
         return found is None
 
     async def lock_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
-        """Lock the items in order of SKU. Without the order, reservations of shared SKUs deadlock each other."""
+        """Lock the items in order of SKU: without an order, two reservations of the same SKUs can deadlock."""
         select = """
             SELECT sku, on_hand, reserved, currency_code, unit_price_minor FROM items
             WHERE sku = ANY($1) ORDER BY sku FOR NO KEY UPDATE"""
@@ -131,7 +131,7 @@ class PostgresStockTransaction:
 
     async def lock_reservation(self, reservation_id: UUID) -> LockedReservation | None:
         """Lock a reservation and read its lines in one statement."""
-        # Purpose: a step is decided on a state that cannot change under it, by this database's clock.
+        # Purpose: the lock keeps the state that a step is decided on; the time is this database's.
         select = """
             SELECT r.*, l.*, now() AS now FROM reservations r, LATERAL (
                 SELECT array_agg(sku ORDER BY line_number) AS skus,
@@ -144,8 +144,8 @@ class PostgresStockTransaction:
         return locked_reservation_of(rows[0]) if rows else None
 
     async def lock_due(self, reservation_id: UUID) -> Reservation | None:
-        """Lock a reservation if it has expired, by this database's clock, and nobody is at it."""
-        # Purpose: any number of sweepers, and none waits for another or for a confirmation under way.
+        """Lock a reservation if it has expired, by this database's clock, and no other transaction holds it."""
+        # Purpose: any number of sweepers, and none waits for another or for a confirmation.
         select = """
             SELECT FROM reservations WHERE reservation_id = $1 AND state = 'PENDING' AND expire_time <= now()
             FOR NO KEY UPDATE SKIP LOCKED"""
@@ -155,9 +155,9 @@ class PostgresStockTransaction:
         return locked.reservation if locked else None
 
     async def add(self, decision: Decision) -> Reservation:
-        """Store the decision; set its lines aside when it is to reserve."""
+        """Store the decision; set its lines aside when it is PENDING."""
         held = decision.state is ReservationState.PENDING
-        # Purpose: the reservation's row; a tombstone or another request may have taken the id.
+        # Purpose: the reservation's row; the id may belong to a tombstone or to another request.
         insert = """
             INSERT INTO reservations (reservation_id, state, shortages, unknown_skus, expire_time)
             VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() + $6 * interval '1 second' END)
@@ -175,7 +175,7 @@ class PostgresStockTransaction:
 
     async def void(self, reservation_id: UUID) -> Reservation | None:
         """Store a tombstone."""
-        # Purpose: a ReserveStock that comes later must find that it was released.
+        # Purpose: makes a later ReserveStock fail.
         insert = """
             INSERT INTO reservations (reservation_id, state) VALUES ($1, 'VOIDED')
             ON CONFLICT (reservation_id) DO NOTHING RETURNING create_time"""
@@ -185,8 +185,8 @@ class PostgresStockTransaction:
         return Reservation(reservation_id, ReservationState.VOIDED, (), rows[0]["create_time"], None)
 
     async def take(self, reservation: Reservation, step: Step) -> Reservation:
-        """Change the state of a locked reservation, and move its lines."""
-        # Purpose: each state is entered once, since the row is locked.
+        """Change the state of a locked reservation, and move its stock."""
+        # Purpose: no condition on the old state, since the row is locked.
         update = "UPDATE reservations SET state = $2, update_time = now() WHERE reservation_id = $1"
         await self._transaction.execute("UPDATE reservations", update, reservation.reservation_id, step.state.value)
         if step.movement:
@@ -197,10 +197,10 @@ class PostgresStockTransaction:
         )
 
     async def deliver(self, deliveries: tuple[Delivery, ...], prices: Mapping[str, Money], cause: str) -> None:
-        """Add units and items, in order of SKU, and write them in the ledger."""
+        """Add units and items, in order of SKU, and write the ledger."""
         ordered = sorted(deliveries, key=lambda delivery: delivery.sku)
         skus, quantities = [line.sku for line in ordered], [line.quantity for line in ordered]
-        # Purpose: known items grow, new ones begin; the price is the latest.
+        # Purpose: adds units to known items, inserts new ones, and sets the latest price.
         upsert = """
             INSERT INTO items (sku, on_hand, currency_code, unit_price_minor)
             SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[])
@@ -232,7 +232,7 @@ class PostgresStockTransaction:
     async def _move(self, reservation: Reservation, movement: Movement) -> None:
         skus = [line.sku for line in reservation.lines]
         quantities = [line.quantity for line in reservation.lines]
-        # Purpose: all items in one statement, each guarded by its own condition; one that fails it is not counted.
+        # Purpose: all items in one statement; the condition leaves out an item whose stock would become impossible.
         update = """
             UPDATE items SET on_hand = on_hand + line.quantity * $3, reserved = reserved + line.quantity * $4
             FROM unnest($1::text[], $2::bigint[]) AS line (sku, quantity)
@@ -241,19 +241,19 @@ class PostgresStockTransaction:
             "UPDATE items", update, skus, quantities, movement.on_hand, movement.reserved
         )
         if changed != len(skus):
-            raise AssertionError(f"{len(skus) - changed} locked items could not move: the stock does not add up")
+            raise AssertionError(f"{len(skus) - changed} locked items were not updated: the stock does not add up")
         if movement.ledger_kind:
             await self._write_ledger(movement.ledger_kind, skus, quantities, str(reservation.reservation_id))
 
     async def _write_ledger(self, kind: str, skus: list[str], quantities: list[int], cause: str) -> None:
-        # Purpose: what on_hand must add up to, never changed afterwards.
+        # Purpose: append-only entries, whose sum is on_hand.
         insert = """
             INSERT INTO stock_ledger (sku, kind, quantity, cause)
             SELECT sku, $1, quantity, $4 FROM unnest($2::text[], $3::bigint[]) AS line (sku, quantity)"""
         await self._transaction.execute("INSERT stock_ledger", insert, kind, skus, quantities, cause)
 
     async def _why_taken(self, reservation_id: UUID) -> ReservationVoided | RequestIdReused:
-        # Purpose: a tombstone is one for ever, and so is what is none: nothing need be locked.
+        # Purpose: no lock, since VOIDED never becomes another state and no other state becomes VOIDED.
         select = "SELECT state FROM reservations WHERE reservation_id = $1"
         (taken,) = await self._transaction.fetch("SELECT reservations", select, reservation_id)
         return ReservationVoided(reservation_id) if taken["state"] == "VOIDED" else RequestIdReused()

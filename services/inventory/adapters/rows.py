@@ -1,4 +1,4 @@
-"""How does a row become a value?"""
+"""Conversion of rows into levels and reservations."""
 
 import asyncpg
 import orjson

@@ -1,1 +1,1 @@
-"""The use cases of inventory, and what they need."""
+"""Use cases of inventory, and the ports they need."""

@@ -13,7 +13,7 @@ UseCase: TypeAlias = Callable[[Command], Coroutine[Any, Any, Result]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryApplication:
-    """What runs in the process; the gRPC client is its twin in another."""
+    """Inventory in this process; the gRPC client offers the same methods from another process."""
 
     check_availability: UseCase[api.CheckAvailability, tuple[api.Shortage, ...]]
     reserve_stock: UseCase[api.ReserveStock, api.Reservation]
@@ -25,4 +25,4 @@ class InventoryApplication:
     restock: UseCase[api.Restock, tuple[api.StockLevel, ...]]
 
     def check(self) -> None:
-        """Be there: what is in the process is never away."""
+        """Return: inventory in the same process is always available."""

@@ -1,4 +1,4 @@
-"""What do the use cases need from the world outside? Protocols; PostgreSQL satisfies them, and fakes in tests."""
+"""Ports of the use cases: protocols that PostgreSQL and the cache satisfy, and fakes in tests."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +14,13 @@ from services.kernel.money import Money
 
 @dataclass(frozen=True, slots=True)
 class LockedReservation:
-    """A reservation nobody else can change until the transaction ends; `now` is the database's clock."""
+    """A reservation that is locked until the transaction ends.
+
+    reservation: its present state.
+    unknown_skus: the SKUs for which it was rejected as unknown.
+    shortages: the short SKUs for which it was rejected.
+    now: time of the database's clock.
+    """
 
     reservation: Reservation
     unknown_skus: tuple[str, ...]
@@ -23,45 +29,45 @@ class LockedReservation:
 
 
 class StockTransaction(Protocol):
-    """One transaction on the stock: all of it happens, or nothing."""
+    """One transaction on the stock."""
 
     async def claim(self, command: object, request_id: str) -> bool:
-        """Take the request id; False when the command came before. Raises RequestIdReused, IdempotencyInProgress."""
+        """Claim the request id; return False on a repeat. Raises RequestIdReused, IdempotencyInProgress."""
 
     async def lock_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
-        """Lock the items in order of SKU; unknown ones are left out."""
+        """Lock the items in order of SKU; return their levels without unknown SKUs."""
 
     async def lock_reservation(self, reservation_id: UUID) -> LockedReservation | None:
-        """Lock a reservation; None when there is none."""
+        """Lock a reservation; return None when it does not exist."""
 
     async def lock_due(self, reservation_id: UUID) -> Reservation | None:
-        """Lock a PENDING reservation that has expired; None when it is not so any more, or another holds it."""
+        """Lock a PENDING reservation that has expired; None if it is no longer so, or another transaction holds it."""
 
     async def add(self, decision: Decision) -> Reservation:
-        """Store a new reservation and set its lines aside. Raises ReservationVoided, RequestIdReused."""
+        """Store a reservation, and set aside its lines when PENDING. Raises ReservationVoided, RequestIdReused."""
 
     async def void(self, reservation_id: UUID) -> Reservation | None:
-        """Store a tombstone, so that a late ReserveStock finds it; None when a reservation was made meanwhile."""
+        """Store a tombstone that makes a late ReserveStock fail; return None when the reservation exists already."""
 
     async def take(self, reservation: Reservation, step: Step) -> Reservation:
-        """Change the state of a locked reservation and move its lines; return it as it is then."""
+        """Change the state of a locked reservation and move its stock; return the reservation after the step."""
 
     async def deliver(self, deliveries: tuple[Delivery, ...], prices: Mapping[str, Money], cause: str) -> None:
-        """Add units, and items that are new; `prices` has one for every delivery."""
+        """Add units, and items for new SKUs; `prices` has a price for every delivery."""
 
 
 class Stock(Protocol):
-    """The stock: read at once, changed in transactions."""
+    """The stock: single reads, and transactions that change it."""
 
     def transaction(self, name: str) -> AbstractAsyncContextManager[StockTransaction]:
-        """Run a block in one transaction, named by its use case; an error in it undoes it."""
+        """Run a block in one transaction, named by its use case; an error rolls it back."""
 
     async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
-        """Return the levels as of now; unknown SKUs are left out."""
+        """Return the present levels without unknown SKUs."""
 
 
 class Hints(Protocol):
-    """What may be some seconds old, and is had so much cheaper."""
+    """Hints from a cache: cheaper than reading the stock, and some seconds old."""
 
     async def get(self, skus: Sequence[str], /) -> Mapping[str, StockHint]:
-        """Return hints; unknown SKUs are left out."""
+        """Return the hints without unknown SKUs."""

@@ -1,1 +1,1 @@
-"""The rules of stock and reservations: synchronous, deterministic."""
+"""Rules of stock and reservations, synchronous and deterministic."""

@@ -1,4 +1,4 @@
-"""States of a reservation, the steps between them, and the stock that each step moves."""
+"""The state machine of a reservation: its steps, and the stock that each step moves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,28 +22,33 @@ from services.inventory.api import (
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What one unit of a line does to its item's stock."""
+    """Change of an item's stock for each unit of a line.
+
+    on_hand: change of the units in stock.
+    reserved: change of the reserved units.
+    ledger_kind: kind of the ledger entry; None when on_hand does not change.
+    """
 
     on_hand: int
     reserved: int
-    ledger_kind: str | None = None  # the stock ledger knows what changes on_hand
+    ledger_kind: str | None = None
 
 
 SET_ASIDE = Movement(on_hand=0, reserved=+1)
 SOLD = Movement(on_hand=-1, reserved=-1, ledger_kind="SOLD")
-GIVEN_BACK = Movement(on_hand=0, reserved=-1)
-BROUGHT_BACK = Movement(on_hand=+1, reserved=0, ledger_kind="RETURNED")
+RELEASED = Movement(on_hand=0, reserved=-1)
+RETURNED = Movement(on_hand=+1, reserved=0, ledger_kind="RETURNED")
 
 
-# A repeat of ReserveStock is answered with these. What was released is no sale, and its prices still tell why it was
-# given back: two calls for one order come to the same reason, whichever of them released. What was returned is left
-# out: an order that finds it so was cancelled.
-ANSWERED = frozenset({ReservationState.PENDING, ReservationState.CONFIRMED, ReservationState.RELEASED})
+# A repeat of ReserveStock in these states is answered with the reservation. RELEASED is among them: its prices show why
+# the order could not be sold, so that two calls for one order reject it for the same reason. RETURNED is not: the order
+# was cancelled.
+REPEATABLE_STATES = frozenset({ReservationState.PENDING, ReservationState.CONFIRMED, ReservationState.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of state with the movement it makes; a Movement of None leaves the stock alone."""
+    """A change of state and the movement of stock that it makes, if any."""
 
     state: ReservationState
     movement: Movement | None
@@ -51,7 +56,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a wish was answered: PENDING with priced lines, or REJECTED with all that is unknown or short."""
+    """Decision on a request to reserve.
+
+    reservation_id: the reservation.
+    state: PENDING or REJECTED.
+    lines: the requested lines, with prices when PENDING.
+    unknown_skus: all SKUs that are not in the catalogue.
+    shortages: all short SKUs, when none is unknown.
+    """
 
     reservation_id: UUID
     state: ReservationState
@@ -66,7 +78,7 @@ def find_unknown(skus: tuple[str, ...], levels: Mapping[str, StockLevel]) -> tup
 
 
 def find_shortages(lines: tuple[StockLine, ...], levels: Mapping[str, StockLevel]) -> tuple[Shortage, ...]:
-    """Return what is short, in order; every line has a level."""
+    """Return the short lines, in order; every line must have a level."""
     return tuple(
         Shortage(line.sku, line.quantity, available)
         for line in lines
@@ -75,71 +87,74 @@ def find_shortages(lines: tuple[StockLine, ...], levels: Mapping[str, StockLevel
 
 
 def decide(reservation_id: UUID, lines: tuple[StockLine, ...], levels: Mapping[str, StockLevel]) -> Decision:
-    """Reserve all lines or none; an unknown SKU comes before a short one."""
+    """Return the decision to reserve all lines or none; unknown SKUs take precedence over short ones."""
     unknown = find_unknown(tuple(line.sku for line in lines), levels)
     shortages = () if unknown else find_shortages(lines, levels)
     rejected = bool(unknown or shortages)
     state = ReservationState.REJECTED if rejected else ReservationState.PENDING
-    kept = tuple(
+    reserved = tuple(
         ReservedLine(line.sku, line.quantity, None if rejected else levels[line.sku].unit_price) for line in lines
     )
-    return Decision(reservation_id, state, kept, unknown, shortages)
+    return Decision(reservation_id, state, reserved, unknown, shortages)
 
 
 def check_answered(
     reservation: Reservation, unknown_skus: tuple[str, ...], shortages: tuple[Shortage, ...]
 ) -> Reservation:
-    """Return the reservation that a ReserveStock made; raise what it ended with when it has no answer any more."""
+    """Return the reservation that answers a ReserveStock; raise the error of a rejected or ended one."""
     if unknown_skus:
         raise SkuNotFound(unknown_skus)
     if shortages:
         raise OutOfStock(reservation.reservation_id, shortages)
-    if reservation.state in ANSWERED:
+    if reservation.state in REPEATABLE_STATES:
         return reservation
-    raise ended(reservation)
+    raise ended_error(reservation)
 
 
 def confirm(reservation: Reservation, *, now: datetime) -> Step | None:
-    """Return the step that sells, or that expires what came too late; None when it is sold already."""
+    """Return the step that sells, or that expires when it is too late; None when it is CONFIRMED already.
+
+    Raises ReservationExpired, ReservationVoided, ReservationStateConflict.
+    """
     match reservation.state:
         case ReservationState.CONFIRMED:
             return None
         case ReservationState.PENDING if reservation.expire_time and now >= reservation.expire_time:
-            return Step(ReservationState.EXPIRED, GIVEN_BACK)
+            return Step(ReservationState.EXPIRED, RELEASED)
         case ReservationState.PENDING:
             return Step(ReservationState.CONFIRMED, SOLD)
-    raise ended(reservation)
+    raise ended_error(reservation)
 
 
 def expire(reservation: Reservation) -> Step:
-    """Return the step that gives back what nobody confirmed in time. Raises ReservationStateConflict."""
+    """Return the step that expires a reservation. Raises ReservationStateConflict unless it is PENDING."""
     if reservation.state is not ReservationState.PENDING:
         raise ReservationStateConflict(reservation.reservation_id, reservation.state)
-    return Step(ReservationState.EXPIRED, GIVEN_BACK)
+    return Step(ReservationState.EXPIRED, RELEASED)
 
 
 def release(reservation: Reservation) -> Step | None:
-    """Return the step that gives back; None when nothing is held."""
+    """Return the step that releases; None when it holds nothing. Raises ReservationStateConflict after a sale."""
     match reservation.state:
         case ReservationState.PENDING:
-            return Step(ReservationState.RELEASED, GIVEN_BACK)
+            return Step(ReservationState.RELEASED, RELEASED)
         case ReservationState.CONFIRMED | ReservationState.RETURNED:
             raise ReservationStateConflict(reservation.reservation_id, reservation.state)
     return None
 
 
-def bring_back(reservation: Reservation) -> Step | None:
-    """Return the step that puts sold goods back; None when they are back already."""
+def return_sold(reservation: Reservation) -> Step | None:
+    """Return the step that returns sold goods; None when it is RETURNED already. Raises ReservationStateConflict."""
     match reservation.state:
         case ReservationState.CONFIRMED:
-            return Step(ReservationState.RETURNED, BROUGHT_BACK)
+            return Step(ReservationState.RETURNED, RETURNED)
         case ReservationState.RETURNED:
             return None
     raise ReservationStateConflict(reservation.reservation_id, reservation.state)
 
 
-def ended(reservation: Reservation) -> ReservationExpired | ReservationVoided | ReservationStateConflict:
-    """Return the error that says how a reservation ended without a sale."""
+def ended_error(reservation: Reservation) -> ReservationExpired | ReservationVoided | ReservationStateConflict:
+    """Return the error of a reservation that ended without a sale."""
     match reservation.state:
         case ReservationState.EXPIRED:
             return ReservationExpired(reservation.reservation_id)

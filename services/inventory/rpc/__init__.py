@@ -1,1 +1,1 @@
-"""Inventory over gRPC: server, client, and the translation between proto and api."""
+"""gRPC of inventory: server, client, and the translation between proto and api."""

@@ -1,4 +1,4 @@
-"""Inventory from another process: satisfies `api.InventoryService`, as the application itself does."""
+"""gRPC client of inventory; satisfies `api.InventoryService`, as the application does."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ from services.inventory.rpc.server import SERVICE
 
 
 class InventoryClient:
-    """Calls inventory over a channel. The channel belongs to the caller, who closes it."""
+    """Calls inventory over a channel, which the caller closes."""
 
     def __init__(
         self,
@@ -36,11 +36,11 @@ class InventoryClient:
             guarded=guarded,
         )
         self._rpc = client()
-        # Hints are dear and may fail: their guard must not be the one that orders are refused by.
+        # Hints are expensive and may fail. They have a breaker of their own, so that their failures reject no orders.
         self._hints = client(dependency=f"{SERVICE.full_name}/GetStockHints")
 
     def check(self) -> None:
-        """Raise CircuitOpen when a call would not be made now, since inventory is away."""
+        """Raise CircuitOpen when a call would be rejected now, since inventory is unavailable."""
         self._rpc.check()
 
     async def check_availability(self, query: api.CheckAvailability) -> tuple[api.Shortage, ...]:
@@ -60,7 +60,7 @@ class InventoryClient:
         return translate.reservation_from_proto(response.reservation)
 
     async def confirm_reservation(self, command: api.ConfirmReservation) -> api.Reservation:
-        """Sell."""
+        """Sell what the reservation holds."""
         request = pb.ConfirmReservationRequest(
             request_id=command.request_id, reservation_id=str(command.reservation_id)
         )
@@ -68,7 +68,7 @@ class InventoryClient:
         return translate.reservation_from_proto(response.reservation)
 
     async def release_reservation(self, command: api.ReleaseReservation) -> api.Reservation:
-        """Give back or void."""
+        """Release what the reservation holds, or void it before it exists."""
         request = pb.ReleaseReservationRequest(
             request_id=command.request_id, reservation_id=str(command.reservation_id)
         )
@@ -76,23 +76,23 @@ class InventoryClient:
         return translate.reservation_from_proto(response.reservation)
 
     async def return_stock(self, command: api.ReturnStock) -> api.Reservation:
-        """Bring back."""
+        """Return sold goods to the stock."""
         request = pb.ReturnStockRequest(request_id=command.request_id, reservation_id=str(command.reservation_id))
         response = await self._rpc.call("ReturnStock", self._stub.ReturnStock, request)
         return translate.reservation_from_proto(response.reservation)
 
     async def get_stock(self, query: api.GetStock) -> tuple[api.StockLevel, ...]:
-        """Return one level a SKU."""
+        """Return one level for each SKU."""
         response = await self._rpc.call("GetStock", self._stub.GetStock, pb.GetStockRequest(skus=query.skus))
         return tuple(map(translate.level_from_proto, response.levels))
 
     async def get_stock_hints(self, query: api.GetStockHints) -> tuple[api.StockHint, ...]:
-        """Return one hint a SKU."""
+        """Return one hint for each SKU."""
         request = pb.GetStockHintsRequest(skus=query.skus)
         response = await self._hints.call("GetStockHints", self._stub.GetStockHints, request)
         return tuple(map(translate.hint_from_proto, response.hints))
 
     async def restock(self, command: api.Restock) -> tuple[api.StockLevel, ...]:
-        """Add stock, return the new levels."""
+        """Add stock; return the new levels."""
         response = await self._rpc.call("Restock", self._stub.Restock, translate.restock_to_proto(command))
         return tuple(map(translate.level_from_proto, response.levels))

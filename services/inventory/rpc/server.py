@@ -1,4 +1,4 @@
-"""Inventory as a gRPC service: each RPC is one call of the api, translated."""
+"""gRPC server of inventory: each RPC is translated into one call of the api."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,13 @@ SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]
 
 
 class InventoryServicer:
-    """Answers RPCs from an `api.InventoryService`."""
+    """Answers RPCs by an `api.InventoryService`."""
 
     def __init__(self, inventory: api.InventoryService) -> None:
         self._inventory = inventory
 
     def methods(self) -> Mapping[str, tuple[Priority, Method]]:
-        """Return the method of each RPC, and how early it is turned away."""
+        """Return each RPC's method, and its priority when requests must be rejected."""
         return {
             "CheckAvailability": (Priority.READ, self.check_availability),
             "ReserveStock": (Priority.BEGIN, self.reserve_stock),

@@ -1,6 +1,6 @@
-"""Proto <-> api, both ways, errors included: the only file of inventory that knows both.
+"""Translation between proto and api, errors included: the only file of inventory that knows both.
 
-Repeated fields are counted before anything is built from them: a small message may hold 130,000 empty ones.
+Repeated fields are counted before anything is built from them: a small message may hold 130,000 empty entries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ RESERVATION_ERRORS = {
 
 
 def stock_lines_from_proto(lines: Sequence[pb.StockLine]) -> tuple[api.StockLine, ...]:
-    """Return wishes. Raises InvalidField."""
+    """Return the requested lines. Raises InvalidField."""
     check_count("lines", lines, most=api.MAX_LINES)
     return tuple(api.StockLine(line.sku, line.quantity) for line in lines)
 
@@ -45,7 +45,7 @@ def hints_from_proto(request: pb.GetStockHintsRequest) -> api.GetStockHints:
 
 
 def stock_lines_to_proto(lines: tuple[api.StockLine, ...]) -> list[pb.StockLine]:
-    """Return wishes for the wire."""
+    """Return the messages of requested lines."""
     return [pb.StockLine(sku=line.sku, quantity=line.quantity) for line in lines]
 
 
@@ -70,7 +70,7 @@ def restock_from_proto(request: pb.RestockRequest) -> api.Restock:
 
 
 def restock_to_proto(command: api.Restock) -> pb.RestockRequest:
-    """Return the command for the wire."""
+    """Return the request of a command."""
     lines = [
         pb.Delivery(sku=line.sku, quantity=line.quantity, unit_price=optional_money_to_proto(line.unit_price))
         for line in command.lines
@@ -79,7 +79,7 @@ def restock_to_proto(command: api.Restock) -> pb.RestockRequest:
 
 
 def reservation_to_proto(reservation: api.Reservation) -> pb.Reservation:
-    """Return a reservation for the wire."""
+    """Return the message of a reservation."""
     lines = [
         pb.ReservedLine(sku=line.sku, quantity=line.quantity, unit_price=optional_money_to_proto(line.unit_price))
         for line in reservation.lines
@@ -118,7 +118,7 @@ def state_from_proto(state: pb.ReservationState.ValueType) -> api.ReservationSta
 
 
 def level_to_proto(level: api.StockLevel) -> pb.StockLevel:
-    """Return a level for the wire."""
+    """Return the message of a level."""
     return pb.StockLevel(
         sku=level.sku,
         on_hand=level.on_hand,
@@ -135,7 +135,7 @@ def level_from_proto(message: pb.StockLevel) -> api.StockLevel:
 
 
 def hint_to_proto(hint: api.StockHint) -> pb.StockHint:
-    """Return a hint for the wire."""
+    """Return the message of a hint."""
     return pb.StockHint(sku=hint.sku, available=hint.available, sold_last_hour=hint.sold_last_hour)
 
 
@@ -145,7 +145,7 @@ def hint_from_proto(message: pb.StockHint) -> api.StockHint:
 
 
 def shortage_to_proto(shortage: api.Shortage) -> pb.Shortage:
-    """Return a shortage for the wire."""
+    """Return the message of a shortage."""
     return pb.Shortage(sku=shortage.sku, requested=shortage.requested, available=shortage.available)
 
 
@@ -155,7 +155,7 @@ def shortage_from_proto(message: pb.Shortage) -> api.Shortage:
 
 
 def encode_error(error: ServiceError) -> tuple[Mapping[str, str], list[Message]]:
-    """Return what an error of inventory carries: ErrorInfo metadata, and a detail of its own."""
+    """Return the ErrorInfo metadata and the further details of an error. Raises TypeError for an unknown error."""
     match error:
         case api.OutOfStock():
             shortages = [shortage_to_proto(shortage) for shortage in error.shortages]
@@ -166,11 +166,11 @@ def encode_error(error: ServiceError) -> tuple[Mapping[str, str], list[Message]]
             return {"reservation_id": str(error.reservation_id), "state": error.state.value}, []
         case api.ReservationNotFound() | api.ReservationExpired() | api.ReservationVoided():
             return {"reservation_id": str(error.reservation_id)}, []
-    raise TypeError(f"{type(error).__name__} has no form on the wire")
+    raise TypeError(f"{type(error).__name__} has no translation to gRPC")
 
 
 def decode_error(reason: str, metadata: Mapping[str, str], details: Details) -> ServiceError | None:
-    """Return the error of inventory with this reason."""
+    """Return the error with this reason; None when it is none of inventory."""
     match reason:
         case "OUT_OF_STOCK":
             short = details.find(pb.OutOfStockDetail)

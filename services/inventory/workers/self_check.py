@@ -1,11 +1,11 @@
-"""Does the stock add up while the shop runs? A cheap look now and then, for a gauge; `plumb verify` sees all."""
+"""Periodic check that the stock adds up, for a gauge; `plumb verify` checks all invariants."""
 
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.inventory.adapters.postgres import PostgresStock
 
 CHECK_SECONDS = 60.0
-# A look that takes longer is given up: it is there for the shop, not the shop for it.
+# A check that takes longer is cancelled, so that it does not slow the shop down.
 LIMIT_SECONDS = 2.0
 
 
@@ -18,7 +18,7 @@ class SelfCheck:
         telemetry.metrics.invariant_violations.read_from(lambda: float(self._violations), telemetry.context)
 
     async def step(self) -> float:
-        """Look once; return the seconds to wait before the next step."""
+        """Check once; return the seconds to wait before the next step."""
         with deadline.within(LIMIT_SECONDS):
             self._violations = await self._stock.count_violations()
         return CHECK_SECONDS

@@ -1,4 +1,4 @@
-"""Who gives back what was reserved and never confirmed? The sweeper, a worker of every inventory process."""
+"""The sweeper of every inventory process: it expires reservations that were not confirmed in time."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -12,10 +12,10 @@ BATCH_SIZE = 100
 
 
 class Sweeper:
-    """Expires reservations that are due, every `sweep_seconds`. Its spans appear only when something is.
+    """Expires the reservations that are due, every `sweep_seconds`. A sweep that finds none has no span.
 
-    `expire` takes one reservation and raises Internal, which it has recorded, where the stock does not add up. Such a
-    one is tried again in each round, and holds up no other.
+    `expire` expires one reservation. It records and raises Internal when the stock does not add up; that reservation
+    is tried again in each sweep, and does not delay the others.
     """
 
     def __init__(

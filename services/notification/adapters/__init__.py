@@ -1,1 +1,1 @@
-"""How notifications are kept, and how they leave."""
+"""Adapters of notification: PostgreSQL, SMTP, and a folder."""

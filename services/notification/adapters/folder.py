@@ -1,4 +1,4 @@
-"""Confirmations without a mail server: files that any mail reader opens, named by their events."""
+"""Confirmations as e-mail files in a folder, for a shop without a mail server."""
 
 import asyncio
 import os
@@ -15,8 +15,8 @@ WRITE_SECONDS = 8.0
 class FolderSender:
     """Satisfies `ports.Sender` by `<event_id>.eml` files, readable by their owner only.
 
-    Sending again writes the same bytes to the same name: at least once looks like once. What is there is whole, and
-    survives a power cut; a process that is killed while it writes may leave a `.draft`.
+    A repeat writes the same bytes to the same name. A file is always complete and survives a power cut; a process that
+    is killed while it writes may leave a `.draft`.
     """
 
     def __init__(self, folder: Path, *, addresses: Addresses) -> None:
@@ -34,9 +34,9 @@ class FolderSender:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Put a whole file in its place, on the disk. Raises OSError, and then leaves nothing."""
+    """Write a file completely or not at all, and sync it to the disk. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: an attempt that was given up may still be writing.
+    # A unique name, since an attempt that has timed out may still be writing.
     with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".draft", delete=False) as draft:
         try:
             draft.write(content)

@@ -1,4 +1,4 @@
-"""How does a confirmation look as an e-mail? The same event gives the same bytes, under the same Message-ID."""
+"""The e-mail of a confirmation: one event always gives the same bytes and the same Message-ID."""
 
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -9,19 +9,19 @@ from services.notification.domain.confirmation import confirmation_of
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Who writes, and to whom: `recipient_template` holds `{customer_id}`."""
+    """E-mail addresses of the sender and of customers; `recipient_template` contains `{customer_id}`."""
 
     sender: str
     recipient_template: str
 
     @property
     def domain(self) -> str:
-        """The sender's domain."""
+        """Return the sender's domain."""
         return self.sender.rpartition("@")[2]
 
 
 def mail_of(notification: Notification, addresses: Addresses) -> EmailMessage:
-    """Return the e-mail; its Date is when the order was completed."""
+    """Return the e-mail, with the time of the order's completion as its Date."""
     confirmation = confirmation_of(notification)
     mail = EmailMessage()
     mail["From"] = addresses.sender

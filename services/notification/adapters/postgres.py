@@ -1,4 +1,4 @@
-"""Notifications in PostgreSQL: one row an event, which is the inbox and the effect at once."""
+"""Notifications in PostgreSQL: a row for each event, which makes repeats harmless and is the queue of the sender."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,15 +14,15 @@ from services.kernel.money import Money
 from services.notification.api import ConfirmationRefused, Notification, RecordConfirmation
 from services.notification.application.ports import SEND_SECONDS
 
-# Under this name, and not under the consumer's, are the refused ones parked: no later event waits behind them.
+# Rejected confirmations are parked under this name: under the consumer's name, later events would wait behind them.
 SENDER = "send_confirmations"
-# The role's own limit ends a transaction that idles for 10 s.
+# Raises the role's own limit of 10 s for a transaction that idles.
 IDLE_SECONDS = SEND_SECONDS + 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many notifications are not sent yet, and how many of them are due."""
+    """Numbers of notifications: `pending` are not sent yet, and `due` of them may be sent now."""
 
     pending: int
     due: int
@@ -44,8 +44,8 @@ class PostgresNotifications:
             yield PostgresNotificationsTransaction(transaction, self._dead_letters)
 
     async def backlog(self) -> Backlog:
-        """Count what waits."""
-        # Purpose: both numbers from the index on what is pending.
+        """Count the pending notifications, and those of them that are due."""
+        # Purpose: both numbers from the index on pending notifications.
         select = """
             SELECT count(*) AS pending, count(*) FILTER (WHERE due_time <= now()) AS due
             FROM notifications WHERE state = 'PENDING'"""
@@ -61,8 +61,8 @@ class PostgresNotificationsTransaction:
         self._dead_letters = dead_letters
 
     async def claim(self, limit: int) -> list[Notification]:
-        """Lock what is due; another process takes other rows."""
-        # Purpose: the row stays PENDING until the commit, so nothing is lost with whoever claimed it.
+        """Lock up to `limit` notifications that are due; another process locks other rows."""
+        # Purpose: the row stays PENDING until the commit, so a process that dies loses none.
         select = """
             SELECT event_id, order_id, customer_id, currency_code, total_minor, line_count, occur_time, traceparent,
                 attempts
@@ -71,14 +71,13 @@ class PostgresNotificationsTransaction:
         return [_notification_of(row) for row in await self._transaction.fetch("SELECT notifications", select, limit)]
 
     async def mark_sent(self, event_ids: Sequence[UUID]) -> None:
-        """Note that these locked ones were sent."""
-        # Purpose: all in one statement.
+        """Mark these locked notifications as sent."""
         update = "UPDATE notifications SET state = 'SENT', send_time = clock_timestamp() WHERE event_id = ANY($1)"
         await self._transaction.execute("UPDATE notifications SENT", update, event_ids)
 
-    async def give_up(self, refused: Sequence[Notification]) -> None:
-        """Note that these locked ones were refused, and park a letter for each; what is to be sent stays in its row."""
-        # Purpose: all in one statement; they are due no more.
+    async def park(self, refused: Sequence[Notification]) -> None:
+        """Mark these locked notifications as refused, and park a dead letter for each; the content stays in the row."""
+        # Purpose: rows that are REFUSED are not due.
         update = "UPDATE notifications SET state = 'REFUSED', attempts = attempts + 1 WHERE event_id = ANY($1)"
         event_ids = [notification.event_id for notification in refused]
         await self._transaction.execute("UPDATE notifications REFUSED", update, event_ids)
@@ -95,8 +94,8 @@ class PostgresNotificationsTransaction:
             await self._dead_letters.park(self._transaction, letter, reason=ConfirmationRefused.reason)
 
     async def postpone(self, delay_seconds: Mapping[UUID, float]) -> None:
-        """Count one more failure for these locked ones; they are due again after their delays."""
-        # Purpose: all in one statement, counted from now and not from the transaction's begin.
+        """Count one more failure of these locked notifications, and make them due after their delays."""
+        # Purpose: delays count from now, and not from the transaction's begin.
         update = """
             UPDATE notifications SET attempts = attempts + 1,
                 due_time = clock_timestamp() + delay.seconds * interval '1 second'
@@ -110,7 +109,7 @@ async def record(transaction: Transaction, commands: Sequence[RecordConfirmation
     """Record the confirmations in a consumer's transaction; return how many were new."""
     if not commands:
         return 0
-    # Purpose: the event's id is the key, so an event that comes again changes nothing.
+    # Purpose: the event's id is the key, so a repeated event changes nothing.
     insert = """
         INSERT INTO notifications (event_id, order_id, customer_id, currency_code, total_minor, line_count, occur_time,
             traceparent)
@@ -132,7 +131,7 @@ async def record(transaction: Transaction, commands: Sequence[RecordConfirmation
 
 
 async def send_again(transaction: Transaction, letters: Sequence[Message]) -> int:
-    """Let the confirmations of parked letters be due again; return how many are."""
+    """Make the confirmations of parked letters due now; return how many there were."""
     update = """
         UPDATE notifications SET state = 'PENDING', attempts = 0, due_time = now()
         WHERE state = 'REFUSED' AND event_id = ANY($1)"""

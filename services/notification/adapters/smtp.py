@@ -1,4 +1,4 @@
-"""Confirmations by SMTP, a connection each, each conversation within a bound."""
+"""Confirmations by SMTP: a connection for each e-mail, within a time limit."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,22 @@ from services.notification.adapters.mail import Addresses, mail_of
 from services.notification.api import ConfirmationNotSent, ConfirmationRefused, Notification
 from services.notification.application.ports import SEND_SECONDS
 
-# For the connection, and for the answer to each command before the mail; the answer to the mail may take longer.
+# Limit for the connection and for each answer before the mail's content; the answer to the content may take longer.
 ANSWER_SECONDS = 8.0
 QUIT_SECONDS = 1.0
-# Answers from here on are for good: the same mail will not be taken later.
+# Answer codes from here on are final: the server would reject the same mail later, too.
 PERMANENT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where the mail server is and how to speak to it.
+    """Address of the mail server, and the login.
 
-    STARTTLS is used where it is offered, and `starttls` refuses a server without it; a certificate that cannot be
-    verified is a failure in either case.
+    host: its name or IP address.
+    port: its port.
+    starttls: require STARTTLS; false: use it only when the server offers it. Its certificate must be valid in any case.
+    username: user name of the login; None: no login.
+    password: password of the login.
     """
 
     host: str
@@ -34,10 +37,10 @@ class SmtpServer:
 
 
 class SmtpSender:
-    """Satisfies `ports.Sender`, at least once: without an answer to the mail it is unknown whether the server has it.
+    """Satisfies `ports.Sender`, at least once: without an answer to the content, the server may have the mail.
 
-    So that answer is waited for up to SEND_SECONDS, and not less because others were sent before. A repeat has the same
-    Message-ID, `<event_id@domain of the sender>`, by which receivers know it.
+    So it waits for that answer up to SEND_SECONDS. A repeat has the same Message-ID,
+    `<event_id@domain of the sender>`, by which receivers can recognise it.
     """
 
     def __init__(self, server: SmtpServer, *, addresses: Addresses) -> None:
@@ -45,7 +48,7 @@ class SmtpSender:
         self._addresses = addresses
 
     async def send(self, notification: Notification) -> None:
-        """Hand the mail to the server. Raises ConfirmationNotSent, ConfirmationRefused."""
+        """Send the mail. Raises ConfirmationNotSent, ConfirmationRefused."""
         client = self._client()
         mail = mail_of(notification, self._addresses)
         try:
@@ -54,14 +57,14 @@ class SmtpSender:
                 await client.mail(self._addresses.sender)
                 await client.rcpt(mail["To"])
                 await client.data(mail.as_bytes(policy=SMTP), timeout=SEND_SECONDS)
-            # The server has the mail: a QUIT that fails changes nothing.
+            # The server has accepted the mail, so a failing QUIT does not matter.
             with contextlib.suppress(aiosmtplib.SMTPException):
                 await client.quit(timeout=QUIT_SECONDS)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
             if error.code >= PERMANENT:
                 raise ConfirmationRefused(error.code) from error
             raise ConfirmationNotSent(type(error).__name__) from error
-        except (aiosmtplib.SMTPException, OSError) as error:  # a refused certificate is only an OSError
+        except (aiosmtplib.SMTPException, OSError) as error:  # an invalid certificate raises an OSError
             raise ConfirmationNotSent(type(error).__name__) from error
         finally:
             client.close()
@@ -75,5 +78,5 @@ class SmtpSender:
             password=server.password,
             start_tls=True if server.starttls else None,
             timeout=ANSWER_SECONDS,
-            local_hostname=self._addresses.domain,  # its default asks the DNS, without a limit
+            local_hostname=self._addresses.domain,  # the default is a DNS query without a timeout
         )

@@ -1,1 +1,1 @@
-"""The use cases of notification, and what they need."""
+"""Use case of notification, and the ports it needs."""

@@ -7,41 +7,41 @@ from uuid import UUID
 
 from services.notification.api import Notification
 
-# Most seconds for one mail, from the connection to the mail server on. With a longer limit fewer mails are sent again
-# whose answer was only late; the claiming transaction idles meanwhile.
+# Most seconds for one mail, with the connection to the mail server. A mail whose answer comes later is sent twice, so
+# the limit is long; the claiming transaction idles meanwhile.
 SEND_SECONDS = 60.0
-# As many are claimed and sent at once: none waits for another, so that the limit of each is its own.
+# So many are claimed, and all of them are sent at once, so that each has the whole SEND_SECONDS.
 BATCH_SIZE = 10
 
 
 class Sender(Protocol):
-    """Hands confirmations over."""
+    """Sends confirmations."""
 
     async def send(self, notification: Notification, /) -> None:
-        """Send one, or the same one again, within SEND_SECONDS.
+        """Send a confirmation within SEND_SECONDS; it may be sent again.
 
-        Raises ConfirmationNotSent, ConfirmationRefused; a bug is Internal.
+        Raises ConfirmationNotSent, ConfirmationRefused, and Internal for a bug.
         """
 
 
 class NotificationsTransaction(Protocol):
-    """One transaction on the notifications: what it claims is its own until it ends."""
+    """One transaction on the notifications; it holds the locks of those that it claims."""
 
     async def claim(self, limit: int) -> Sequence[Notification]:
-        """Lock up to `limit` pending notifications that are due, the longest due first; skip what others hold."""
+        """Lock up to `limit` pending notifications that are due, the longest due first; skip locked ones."""
 
     async def mark_sent(self, event_ids: Sequence[UUID]) -> None:
-        """Note that these were sent."""
+        """Mark these notifications as sent."""
 
-    async def give_up(self, refused: Sequence[Notification]) -> None:
+    async def park(self, refused: Sequence[Notification]) -> None:
         """Set these aside as dead letters, for a person to replay."""
 
     async def postpone(self, delay_seconds: Mapping[UUID, float]) -> None:
-        """Note a failed attempt for each of these, and when the next one is due."""
+        """Count a failed attempt for each of these, and make them due after their delays."""
 
 
 class Notifications(Protocol):
     """All notifications. Any method may raise the kernel's errors."""
 
     def transaction(self) -> AbstractAsyncContextManager[NotificationsTransaction]:
-        """Run a block in one transaction; an error in it undoes it."""
+        """Run a block in one transaction; an error rolls it back."""

@@ -1,1 +1,1 @@
-"""The events of other contexts that notification hears."""
+"""Consumers of notification."""

@@ -1,4 +1,4 @@
-"""What do the orders' events mean here? A completed order is a confirmation to record; the others mean nothing."""
+"""Consumer of the orders' events: records a confirmation for each completed order, and ignores other events."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
@@ -26,13 +26,16 @@ class OrderEvents:
         self._record = record
 
     async def __call__(self, transaction: Transaction, messages: Sequence[Message]) -> int:
-        """Return how many messages were no repeats; those that mean nothing are none. Raises EventNotUnderstood."""
+        """Record the confirmations; return how many messages were no repeats. Raises EventNotUnderstood.
+
+        Ignored messages count as new.
+        """
         commands = [command_of(message) for message in messages if message.type == ORDER_COMPLETED]
         return len(messages) - len(commands) + await self._record(transaction, commands)
 
 
 def command_of(message: Message) -> RecordConfirmation:
-    """Return what to record. Raises EventNotUnderstood."""
+    """Return the confirmation to record for an event. Raises EventNotUnderstood."""
     try:
         event = OrderEvent.FromString(message.data)
         return RecordConfirmation(

@@ -1,1 +1,1 @@
-"""The words of a confirmation: synchronous, deterministic."""
+"""Text of confirmations, synchronous and deterministic."""

@@ -1,4 +1,4 @@
-"""What does a customer read about a completed order? The same words for the same order, always."""
+"""Text of a confirmation, always the same for one order."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Confirmation:
 
 
 def confirmation_of(notification: Notification) -> Confirmation:
-    """Return what to write."""
+    """Return the text for a completed order."""
     order_id, count = notification.order_id, notification.line_count
     sentences = [
         "Thank you for your order.",

@@ -1,4 +1,4 @@
-"""Sending of confirmations: the worker's step, and a sender that traces and counts each sending."""
+"""The worker that sends confirmations, and a sender that traces, counts and logs each e-mail."""
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -18,7 +18,7 @@ POLL_SECONDS = 0.5
 
 
 class SendStep:
-    """A worker's step: sends a batch when something is due, and publishes how much waits."""
+    """Step of the worker: sends a batch when some are due, and publishes how many are pending."""
 
     def __init__(
         self, notifications: PostgresNotifications, handler: SendConfirmationsHandler, *, telemetry: Telemetry
@@ -29,7 +29,7 @@ class SendStep:
         telemetry.metrics.notifications_pending.read_from(lambda: float(self._pending), telemetry.context)
 
     async def __call__(self) -> float:
-        """Return 0 s when there may be more."""
+        """Send one batch; return the seconds to wait before the next step."""
         backlog = await self._notifications.backlog()
         self._pending = backlog.pending
         if backlog.due and await self._handler(BATCH_SIZE):
@@ -38,9 +38,9 @@ class SendStep:
 
 
 class ObservedSender:
-    """Satisfies `ports.Sender` around another: one trace a sending, linked to the one that completed the order.
+    """Wraps a `ports.Sender`: each e-mail has a trace of its own, linked to the span that completed the order.
 
-    Of the customer it says nothing: the order's id is all that spans and logs hold.
+    Spans and logs hold the order's id and nothing of the customer.
     """
 
     def __init__(self, sender: Sender, *, telemetry: Telemetry, clock: Clock) -> None:
@@ -51,7 +51,7 @@ class ObservedSender:
         telemetry.metrics.notifications_sent.add(0, telemetry.context)
 
     async def send(self, notification: Notification) -> None:
-        """Send and record. Raises ConfirmationNotSent, ConfirmationRefused, and Internal for a bug."""
+        """Send and record the result. Raises ConfirmationNotSent, ConfirmationRefused, and Internal for a bug."""
         telemetry, link = self._telemetry, link_to(notification.traceparent)
         with telemetry.tracer.start_as_current_span(
             "notification.send_confirmation",
@@ -68,7 +68,7 @@ class ObservedSender:
         ) as span:
             order_id = str(notification.order_id)
             try:
-                await self._run(span, self._pass_on(notification))
+                await self._run(span, self._send(notification))
             except ConfirmationNotSent as error:
                 span.set_attribute("error.type", error.cause)
                 telemetry.log.warning("notification.confirmation_not_sent", order_id=order_id, error_type=error.cause)
@@ -81,7 +81,7 @@ class ObservedSender:
             telemetry.metrics.notifications_sent.add(1, telemetry.context)
             telemetry.log.info("notification.confirmation_sent", order_id=order_id)
 
-    async def _pass_on(self, notification: Notification) -> None:
+    async def _send(self, notification: Notification) -> None:
         crash_points.reached("notification.before_send")
         await self._sender.send(notification)
         crash_points.reached("notification.after_send")

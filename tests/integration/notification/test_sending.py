@@ -154,7 +154,7 @@ async def test_no_span_and_no_log_line_knows_the_customer(bench: Bench, not_sent
 
 async def test_the_workers_do_it_all_by_themselves(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the log to the folder; the sender is woken rather than waiting for its time, here an hour."""
-    monkeypatch.setattr("services.notification.bootstrap.POLL_SECONDS", 3600.0)
+    monkeypatch.setattr("services.notification.workers.send_confirmations.POLL_SECONDS", 3600.0)
     for worker in bench.parts.workers:
         await worker.start()
     bench.log.redeliver(event())

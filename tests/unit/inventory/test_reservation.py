@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.inventory.api import InventoryError, Reservation, ReservationState, ReservedLine, StockLevel, StockLine
-from services.inventory.domain.reservation import SET_ASIDE, Step, bring_back, confirm, decide, expire, release
+from services.inventory.domain.reservation import SET_ASIDE, Step, confirm, decide, expire, release, return_sold
 from services.kernel.money import Money
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ STEPS: dict[str, Callable[[Reservation], Step | None]] = {
     "confirm late": lambda reservation: confirm(reservation, now=NOW + timedelta(minutes=2)),
     "expire": expire,
     "release": release,
-    "return": bring_back,
+    "return": return_sold,
 }
 
 

@@ -1,1 +1,1 @@
-"""What changes stock: one file a use case."""
+"""Commands: the use cases that change stock, one a file."""

@@ -12,7 +12,7 @@ from services.inventory.domain.reservation import confirm
 
 
 class ConfirmReservationHandler:
-    """Sells a reservation in time; one that comes too late is expired, which is kept, and refused."""
+    """Sells a reservation in time. One that is confirmed too late is stored as EXPIRED, and the call fails."""
 
     def __init__(self, *, stock: Stock) -> None:
         self._stock = stock

@@ -1,4 +1,4 @@
-"""Give back what a reservation holds whose time is over."""
+"""Expire a reservation: release the stock that was not confirmed in time."""
 
 from uuid import UUID
 
@@ -8,13 +8,13 @@ from services.inventory.domain.reservation import expire
 
 
 class ExpireReservationHandler:
-    """Expires one reservation a transaction: its items are locked in order of SKU, as everywhere."""
+    """Expires one reservation a transaction, since items must be locked in order of SKU."""
 
     def __init__(self, *, stock: Stock) -> None:
         self._stock = stock
 
     async def __call__(self, reservation_id: UUID) -> Reservation | None:
-        """Return it EXPIRED; None when it left PENDING meanwhile, or somebody else is at it."""
+        """Return the reservation EXPIRED; None if it is no longer PENDING, or another transaction holds it."""
         async with self._stock.transaction("expire_reservation") as transaction:
             due = await transaction.lock_due(reservation_id)
             return await transaction.take(due, expire(due)) if due else None

@@ -1,4 +1,4 @@
-"""Give back what a reservation holds, or void it before it is made."""
+"""Release what a reservation holds, or void the reservation before it exists."""
 
 from services.inventory.api import ReleaseReservation, Reservation
 from services.inventory.application.ports import LockedReservation, Stock, StockTransaction
@@ -6,13 +6,13 @@ from services.inventory.domain.reservation import release
 
 
 class ReleaseReservationHandler:
-    """Releases. Where nothing was reserved yet it leaves a tombstone: a ReserveStock still on its way must not hold."""
+    """Releases a reservation. Before it exists, a tombstone is stored, so that a late ReserveStock holds no stock."""
 
     def __init__(self, *, stock: Stock) -> None:
         self._stock = stock
 
     async def __call__(self, command: ReleaseReservation) -> Reservation:
-        """Return it in a state that holds no stock. Raises ReservationStateConflict when it was confirmed."""
+        """Return the reservation without stock. Raises ReservationStateConflict when it was confirmed."""
         async with self._stock.transaction("release_reservation") as transaction:
             await transaction.claim(command, command.request_id)
             found = await self._lock_or_void(transaction, command)
@@ -29,7 +29,7 @@ class ReleaseReservationHandler:
             return locked
         if voided := await transaction.void(command.reservation_id):
             return voided
-        # ReserveStock committed between the two statements, so now there is one to lock.
+        # ReserveStock committed between the two statements, so the reservation exists now.
         locked = await transaction.lock_reservation(command.reservation_id)
         assert locked is not None, "reservations are never deleted"
         return locked

@@ -6,7 +6,7 @@ from services.inventory.domain.reservation import check_answered, decide
 
 
 class ReserveStockHandler:
-    """Locks the items, decides, and keeps the decision: a refusal is as final for this request as a reservation."""
+    """Locks the items, decides, and stores the decision: a rejection is as final for this request as a reservation."""
 
     def __init__(self, *, stock: Stock) -> None:
         self._stock = stock

@@ -1,4 +1,4 @@
-"""Bring goods, known or new."""
+"""Restock: add units of known SKUs, and new SKUs."""
 
 from services.inventory.api import Restock, SkuNotFound, StockLevel
 from services.inventory.application.ports import Stock

@@ -1,1 +1,1 @@
-"""What reads stock: one file a use case."""
+"""Queries: the use cases that read stock, one a file."""

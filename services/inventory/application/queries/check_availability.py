@@ -1,4 +1,4 @@
-"""Could these lines be reserved now? A hint: stock may be gone a moment later."""
+"""Check whether lines could be reserved now; the stock may change a moment later."""
 
 from services.inventory.api import CheckAvailability, Shortage, SkuNotFound
 from services.inventory.application.ports import Stock
@@ -6,7 +6,7 @@ from services.inventory.domain.reservation import find_shortages, find_unknown
 
 
 class CheckAvailabilityHandler:
-    """Reads, locks nothing, promises nothing."""
+    """Reads the stock without locks, so the answer is only a hint."""
 
     def __init__(self, *, stock: Stock) -> None:
         self._stock = stock

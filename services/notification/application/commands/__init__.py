@@ -1,1 +1,1 @@
-"""What sends: one file a use case."""
+"""Commands: the use case that sends confirmations."""

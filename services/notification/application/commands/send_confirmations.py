@@ -1,4 +1,4 @@
-"""Send the confirmations that are due; what cannot be sent now is due again later, what is refused is set aside."""
+"""Send the confirmations that are due; failed ones are retried later, and rejected ones are parked."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,11 +18,11 @@ class _Outcome(Enum):
 
 
 class SendConfirmationsHandler:
-    """Claims, sends and marks in one transaction: a crash between the sending and the commit repeats the sending.
+    """Claims, sends and marks in one transaction, so a crash before the commit repeats the sending: at least once.
 
-    So a confirmation is sent at least once. One that fails is postponed, with no limit, and one that is refused for
-    good is set aside; neither holds up another. `backoff_seconds` says how long after so many failures; `set_aside` is
-    told how many were, when that is committed.
+    A confirmation that fails is retried without a limit, and one that is rejected for good is parked; neither delays
+    the others. `backoff_seconds` returns the delay after so many failures; `on_parked` is called with the number of
+    parked ones after the commit.
     """
 
     def __init__(
@@ -31,28 +31,28 @@ class SendConfirmationsHandler:
         notifications: Notifications,
         sender: Sender,
         backoff_seconds: Callable[[int], float],
-        set_aside: Callable[[int], None],
+        on_parked: Callable[[int], None],
     ) -> None:
         self._notifications = notifications
         self._sender = sender
         self._backoff_seconds = backoff_seconds
-        self._set_aside = set_aside
+        self._on_parked = on_parked
 
     async def __call__(self, limit: int) -> int:
         """Send up to `limit` confirmations, all at once; return how many were due."""
         async with self._notifications.transaction() as transaction:
             due = await transaction.claim(limit)
             outcomes = await asyncio.gather(*(self._send(notification) for notification in due))
-            ended: dict[_Outcome, list[Notification]] = {outcome: [] for outcome in _Outcome}
+            by_outcome: dict[_Outcome, list[Notification]] = {outcome: [] for outcome in _Outcome}
             for notification, outcome in zip(due, outcomes, strict=True):
-                ended[outcome].append(notification)
-            if sent := ended[_Outcome.SENT]:
+                by_outcome[outcome].append(notification)
+            if sent := by_outcome[_Outcome.SENT]:
                 await transaction.mark_sent([notification.event_id for notification in sent])
-            if refused := ended[_Outcome.REFUSED]:
-                await transaction.give_up(refused)
-            if failed := ended[_Outcome.FAILED]:
+            if refused := by_outcome[_Outcome.REFUSED]:
+                await transaction.park(refused)
+            if failed := by_outcome[_Outcome.FAILED]:
                 await transaction.postpone({each.event_id: self._backoff_seconds(each.attempts + 1) for each in failed})
-        self._set_aside(len(refused))
+        self._on_parked(len(refused))
         return len(due)
 
     async def _send(self, notification: Notification) -> _Outcome:
