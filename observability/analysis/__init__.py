@@ -1,1 +1,1 @@
-"""Pure functions over spans and samples of any service: no input or output but the files they are given to read."""
+"""Analysis of recorded spans and samples of any service, in pure functions; input comes from files alone."""

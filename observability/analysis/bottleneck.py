@@ -1,10 +1,10 @@
-"""Which kinds of bottleneck are told apart? One list for the diagnosis, the experiments and the score."""
+"""Classes of bottleneck, shared by the diagnosis, the experiments and the scoring."""
 
 from enum import StrEnum
 
 
 class Bottleneck(StrEnum):
-    """The classes; where several fit, the one that holds the resource stands before the resource."""
+    """A class of bottleneck; causes come before the resources that they exhaust."""
 
     OVERLOAD = "overload"
     UNBOUNDED_WAIT = "unbounded_wait"

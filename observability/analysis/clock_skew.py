@@ -1,9 +1,9 @@
-"""Which times can be believed when clocks and cancellations disagree?
+"""Correction of clock skew: moves or clips spans, so that each child lies within its parent.
 
-Within a service there is one clock: a child outside its parent's time was cancelled or abandoned, and is cut. Between
-services there are two: what does not fit into its caller's time has a wrong clock but a right duration, and is moved,
-unless its caller gave up after it had begun: then it ran on for nobody, and is cut like a child of one service.
-Consumers are off the synchronous path: they run when they run, and keep their times and those of all below them.
+A service has one clock: a child that exceeds its parent of the same service was cancelled or abandoned, and is clipped.
+Two services have two clocks: a callee that exceeds its caller has a skewed clock but the right duration, and is moved.
+If its caller timed out or cancelled while it ran, the callee is clipped instead, since it ran on without a caller.
+Consumers run asynchronously: they and their descendants keep their times.
 """
 
 from collections import defaultdict
@@ -18,11 +18,11 @@ from observability.analysis.trees import Node
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A tree in which every child but a consumer is within its parent's time, and what that took.
+    """A tree in which every child, except consumers, lies within its parent, and the corrections that were needed.
 
-    `truncated` spans were cut at their parent's start or end. `moved` spans of another service were shifted into their
-    caller's time, each with all below it. `wasted_nanoseconds` is the time cut off after a parent had ended: work for
-    nobody. It is counted once, with the topmost span that it was cut off from.
+    truncated: spans clipped at their parent's start or end.
+    moved: spans of another service that were shifted into their caller's time, each with its descendants.
+    wasted_nanoseconds: time clipped after a parent had ended, counted once, with the topmost span that it belongs to.
     """
 
     root: Node
@@ -32,26 +32,26 @@ class Repaired:
 
 
 def repair(root: Node) -> Repaired:
-    """Give the tree with times that agree; repairing it again changes nothing.
+    """Return the tree with consistent times; a second repair changes nothing.
 
-    A leaf adopts siblings that ran within its time: their context was lost on the way (`_may_adopt` says of whom).
+    Siblings that ran within the time of a leaf become its children: their parent context was lost (see `_may_adopt`).
     """
-    top = _Placed(root, ran=_time(root.span), kept=_time(root.span), parent_span_id=root.span.parent_span_id)
+    top = _Placed(root, ran=_time(root.span), clipped=_time(root.span), parent_span_id=root.span.parent_span_id)
     placed = [top]
     for parent in placed:
-        children = sorted(_place_children(parent), key=lambda child: _order(child.kept, child.node.span))
+        children = sorted(_place_children(parent), key=lambda child: _order(child.clipped, child.node.span))
         for child, adopter in zip(children, _adopters(children), strict=True):
             if adopter:
                 child.parent_span_id = adopter.node.span.span_id
             (adopter or parent).children.append(child)
         placed.extend(children)
-    # Whoever adopts starts no later and lasts longer, so that it comes before the adopted here, as parents do.
+    # An adopter starts no later and lasts longer than the adopted, so here it comes first, as any parent does.
     built: dict[int, Node] = {}
     for each in reversed(placed):
         built[id(each)] = _build(each, [built[id(child)] for child in each.children])
     return Repaired(
         root=built[id(top)],
-        truncated=sum(each.kept != each.ran for each in placed),
+        truncated=sum(each.clipped != each.ran for each in placed),
         moved=sum(each.moved for each in placed),
         wasted_nanoseconds=sum(each.wasted_nanoseconds for each in placed),
     )
@@ -72,17 +72,22 @@ class _Time(NamedTuple):
         return _Time(self.start + offset, self.end + offset)
 
     def cut_to(self, bounds: "_Time") -> "_Time":
-        """A time wholly outside becomes an instant at the nearer bound."""
+        """Clip to the bounds; a time wholly outside becomes an instant at the nearer bound."""
         return _Time(*(min(max(each, bounds.start), bounds.end) for each in self))
 
 
 @dataclass(slots=True, eq=False)
 class _Placed:
-    """A node on the root's clock, `offset` from its own: when it ran, and what is kept of that."""
+    """A node on the root's clock.
+
+    ran: when the span ran.
+    clipped: the part of that within its parent.
+    offset: from the span's own clock to the root's, in nanoseconds.
+    """
 
     node: Node
     ran: _Time
-    kept: _Time
+    clipped: _Time
     parent_span_id: str
     offset: int = 0
     moved: bool = False
@@ -95,14 +100,14 @@ def _time(span: Span) -> _Time:
 
 
 def _order(time: _Time, span: Span) -> tuple[int, int, str]:
-    """Sort by start; of two that start together the longer comes first, as in any tree."""
+    """Return a sort key: by start, and the longer first of two that start together."""
     return time.start, -time.end, span.span_id
 
 
 def _place_children(parent: _Placed) -> Iterator[_Placed]:
-    """Give the children on the synchronous path.
+    """Yield the children on the synchronous path.
 
-    Clocks are compared with when the parent really ran: that it was cut says nothing about the clock of its callee.
+    Clocks are compared with the parent's time before clipping: clipping says nothing about the clock of a callee.
     """
     foreign: dict[str, list[Node]] = defaultdict(list)
     for child in parent.node.children:
@@ -119,7 +124,10 @@ def _place_children(parent: _Placed) -> Iterator[_Placed]:
 
 
 def _shifts(times: Sequence[_Time], parent: _Placed) -> list[int]:
-    """Spans of one service share a clock and move together, attempts stay in order; one by one if that cannot fit."""
+    """Return the shift of each callee of one service, in nanoseconds.
+
+    The callees share a clock and move together, so that attempts stay in order; one by one if they do not fit together.
+    """
     caller = parent.ran
     extent = _Time(min(time.start for time in times), max(time.end for time in times))
     if caller.holds(extent):
@@ -133,7 +141,7 @@ def _shifts(times: Sequence[_Time], parent: _Placed) -> list[int]:
 
 
 def _shift(time: _Time, caller: _Time) -> int:
-    """How far to move a time to the middle of its caller's, or to its start when it is longer; 0 when it is inside."""
+    """Return the shift to the middle of the caller's time, or to its start for a longer one; 0 when it is inside."""
     if caller.holds(time):
         return 0
     return caller.start + max(0, caller.duration - time.duration) // 2 - time.start
@@ -145,43 +153,43 @@ def _place(child: Node, parent: _Placed, *, shift: int) -> _Placed:
     return _Placed(
         child,
         ran=ran,
-        kept=ran.cut_to(parent.kept),
+        clipped=ran.cut_to(parent.clipped),
         parent_span_id=child.span.parent_span_id,
         offset=offset,
         moved=shift != 0,
-        # What was cut off the parent too is already counted there.
+        # Time after the end of the parent's own caller is already counted with the parent.
         wasted_nanoseconds=max(0, ran.end - max(ran.start, parent.ran.end)),
     )
 
 
 def _adopters(siblings: Iterable[_Placed]) -> Iterator[_Placed | None]:
-    """Give for each sibling, in their order, the shortest leaf that may adopt it."""
+    """Yield for each sibling, in order, the shortest leaf that may adopt it."""
     running: list[_Placed] = []
     for each in siblings:
-        running = [leaf for leaf in running if leaf.kept.end > each.kept.start]
+        running = [leaf for leaf in running if leaf.clipped.end > each.clipped.start]
         able = (leaf for leaf in running if _may_adopt(leaf, each))
-        yield min(able, key=lambda leaf: leaf.kept.duration, default=None)
+        yield min(able, key=lambda leaf: leaf.clipped.duration, default=None)
         if not each.node.children and each.node.span.kind in {SpanKind.INTERNAL, SpanKind.CLIENT}:
             running.append(each)
 
 
 def _may_adopt(leaf: _Placed, sibling: _Placed) -> bool:
-    """Say whether a span ran within a longer one of its service; touching at an instant is back to back.
+    """Return whether a span ran within a longer one of its service; one that only touches its end did not.
 
-    Two calls at the same time are two calls, however long: a client span adopts no other client span.
+    Two concurrent calls stay two calls: a client span adopts no other client span.
     """
     outer, inner = leaf.node.span, sibling.node.span
     return (
         outer.service == inner.service
         and not outer.kind == inner.kind == SpanKind.CLIENT
-        and leaf.kept.holds(sibling.kept)
-        and leaf.kept.duration > sibling.kept.duration
-        and leaf.kept.start < sibling.kept.end
+        and leaf.clipped.holds(sibling.clipped)
+        and leaf.clipped.duration > sibling.clipped.duration
+        and leaf.clipped.start < sibling.clipped.end
     )
 
 
 def _build(placed: _Placed, children: list[Node]) -> Node:
-    """Put a node together, with its consumers as they were."""
+    """Build a node from its corrected children and its unchanged consumers."""
     consumers = [child for child in placed.node.children if child.span.kind is SpanKind.CONSUMER]
     below = sorted((*children, *consumers), key=lambda child: _order(_time(child.span), child.span))
     return Node(_corrected(placed), tuple(below))
@@ -189,7 +197,7 @@ def _build(placed: _Placed, children: list[Node]) -> Node:
 
 def _corrected(placed: _Placed) -> Span:
     span = placed.node.span
-    if (span.start_nanoseconds, span.end_nanoseconds, span.parent_span_id) == (*placed.kept, placed.parent_span_id):
+    if (span.start_nanoseconds, span.end_nanoseconds, span.parent_span_id) == (*placed.clipped, placed.parent_span_id):
         return span
-    start, end = placed.kept
+    start, end = placed.clipped
     return replace(span, start_nanoseconds=start, end_nanoseconds=end, parent_span_id=placed.parent_span_id)

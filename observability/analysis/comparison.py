@@ -1,4 +1,4 @@
-"""Did a change make latency better, worse, or neither, and how sure is that after so few pairs?"""
+"""Comparison of latencies before and after a change: ratio of quantiles with a confidence interval."""
 
 import math
 import random
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from observability.analysis.quantiles import quantile, quantile_interval
 
-# From so many blocks or pairs on, their own spread says how sure their mean is.
+# From this number of blocks or pairs on, the interval comes from their spread.
 _FEWEST_FOR_SPREAD = 3
 _RESAMPLES = 1_000
 _POWER = 0.80
-# Halving the unit interval so often reaches what a double can tell apart.
+# Halving the unit interval this often reaches the precision of a double.
 _HALVINGS = 60
-# The fraction needs about the square root of its larger parameter: enough for 10^7 trials.
+# The continued fraction needs about the square root of its larger parameter: enough for 10^7 trials.
 _FRACTION_TERMS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A ratio or a number, and the bounds of its confidence interval."""
+    """A ratio or another value, and the bounds of its confidence interval."""
 
     value: float
     low: float
@@ -29,7 +29,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two blocks under one schedule, without the change and with it: latencies in seconds, above 0, in any order."""
+    """Latencies of two blocks with the same schedule, before and after the change: seconds, above 0, in any order."""
 
     before: tuple[float, ...]
     after: tuple[float, ...]
@@ -37,10 +37,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """After / before of the latencies' q-quantile (q within 0 and 1), from so many pairs and requests.
+    """After / before of a quantile of the latencies.
 
-    `smallest_visible` is the relative effect that pairs of this spread show four times in five: 0.2 stands for a ratio
-    of 1.2, or of 1 / 1.2. It is infinite where the pairs are too few to know their spread.
+    q: the quantile, within 0 and 1.
+    pairs: number of paired blocks.
+    before_count, after_count: numbers of requests.
+    smallest_visible: relative effect that pairs of this spread detect with a power of 0.8, where 0.2 stands for a ratio
+        of 1.2 or 1 / 1.2; infinite for too few pairs.
     """
 
     q: float
@@ -52,11 +55,11 @@ class Ratio:
 
 
 def compare(pairs: Sequence[Pair], q: float, *, confidence: float = 0.90, seed: int = 0) -> Ratio:
-    """Give after / before of the q-quantile: the geometric mean over the pairs, with its interval.
+    """Return the geometric mean of the paired ratios after / before of the q-quantile, with its interval.
 
-    From three pairs on it is Student's t interval of the log ratios, which takes in whatever differs between blocks.
-    One or two pairs give a percentile bootstrap over the requests within each block (Efron and Tibshirani 1993,
-    chapter 13), repeatable by its seed: it misses the noise from block to block, so that it is too narrow.
+    From three pairs on the interval is Student's t of the log ratios, which covers the variation between blocks. For
+    one or two pairs it is a percentile bootstrap of the requests within each block (Efron and Tibshirani 1993,
+    chapter 13), repeatable by its seed; it misses the variation between blocks, so that it is too narrow.
     Raises ValueError for no pairs, an empty block, a latency not above 0, or q or confidence not within 0 and 1.
     """
     _check_shares(q=q, confidence=confidence)
@@ -78,26 +81,26 @@ def compare(pairs: Sequence[Pair], q: float, *, confidence: float = 0.90, seed: 
 
 
 def is_equivalent(ratio: Ratio, *, margin: float = 0.05) -> bool:
-    """Tell whether the whole interval lies within 1 - margin and 1 + margin (margin within 0 and 1).
+    """Return whether the whole interval lies within 1 - margin and 1 + margin (margin within 0 and 1).
 
-    An interval of 90 % makes this two one-sided tests at 5 % (Schuirmann 1987). The bounds are what a reader takes
-    "within 5 %" to mean; symmetry of the logarithms would move the lower one from 0.950 to 0.952 and need explaining.
+    With an interval of 90 % these are two one-sided tests at 5 % (Schuirmann 1987). The bounds are the usual meaning of
+    "within 5 %"; bounds that are symmetric in the logarithm would move the lower one from 0.950 to 0.952.
     """
     _check_shares(margin=margin)
     return 1 - margin <= ratio.ratio.low and ratio.ratio.high <= 1 + margin
 
 
 def is_significant(ratio: Ratio) -> bool:
-    """Tell whether the interval excludes 1; where it does not, that alone is no proof of "no effect"."""
+    """Return whether the interval excludes 1; an interval that includes 1 does not prove "no effect"."""
     return not ratio.ratio.low <= 1 <= ratio.ratio.high
 
 
 def pooled_quantile(blocks: Sequence[Sequence[float]], q: float, *, confidence: float = 0.90) -> Estimate:
-    """Give the q-quantile of latencies in seconds over blocks, each in any order, with its interval.
+    """Return the q-quantile of the blocks' latencies in seconds, in any order, with its interval.
 
-    From three blocks on it is the geometric mean of the blocks' quantiles with Student's t interval. Fewer are pooled:
-    their quantile, between order statistics that hold for any distribution but miss the noise from block to block. A
-    side on which the values are too few for a bound reaches to 0 or to infinity. Raises ValueError as `compare` does.
+    From three blocks on it is the geometric mean of the blocks' quantiles with Student's t interval. Fewer blocks are
+    pooled, and the interval lies between order statistics: valid for any distribution, but without the variation
+    between blocks. With too few values for a bound it is 0 or infinity. Raises ValueError as `compare` does.
     """
     _check_shares(q=q, confidence=confidence)
     if not blocks:
@@ -116,7 +119,7 @@ def pooled_quantile(blocks: Sequence[Sequence[float]], q: float, *, confidence: 
 
 
 def mean_of(values: Sequence[float], *, confidence: float = 0.90) -> Estimate:
-    """Give the mean with Student's t interval; of a single value nothing is known but itself."""
+    """Return the mean with Student's t interval, which is unbounded for a single value."""
     mean = statistics.fmean(values)
     if len(values) == 1:
         return Estimate(mean, -math.inf, math.inf)
@@ -125,9 +128,9 @@ def mean_of(values: Sequence[float], *, confidence: float = 0.90) -> Estimate:
 
 
 def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Give the exact interval of a binomial's share of successes, which covers it at least so often.
+    """Return the exact confidence interval of a binomial proportion; 0 to 1 for no trials.
 
-    Source: Clopper and Pearson 1934. No trials give 0 to 1. Raises ValueError for successes not within 0 and trials.
+    Source: Clopper and Pearson 1934. Raises ValueError when successes are not within 0 and trials.
     """
     _check_shares(confidence=confidence)
     if not 0 <= successes <= trials:
@@ -139,7 +142,7 @@ def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) ->
 
 
 def student_t_quantile(probability: float, degrees_of_freedom: int) -> float:
-    """Give the t below which Student's distribution has this probability (within 0 and 1).
+    """Return the t below which Student's distribution has this probability (within 0 and 1).
 
     Source: Abramowitz and Stegun 1964, 26.5.27. Raises ValueError for less than one degree of freedom.
     """
@@ -158,7 +161,7 @@ def _check_shares(**shares: float) -> None:
 
 
 def _check_block(block: Sequence[float]) -> None:
-    """Refuse latencies without a logarithm: they would make a ratio of nothing."""
+    """Raise ValueError for no latencies, and for one without a logarithm: its ratio would be undefined."""
     if not block:
         raise ValueError("a block without requests has no latency")
     for latency in block:
@@ -167,18 +170,18 @@ def _check_block(block: Sequence[float]) -> None:
 
 
 def _log_ratio(pair: Pair, q: float) -> float:
-    """Give the logarithm of after / before of the q-quantile."""
+    """Return the logarithm of after / before of the q-quantile."""
     return math.log(quantile(sorted(pair.after), q) / quantile(sorted(pair.before), q))
 
 
 def _from_spread(logarithms: Sequence[float], confidence: float) -> Estimate:
-    """Give the geometric mean with Student's t interval across the values."""
+    """Return the geometric mean with Student's t interval, from the values' logarithms."""
     mean = mean_of(logarithms, confidence=confidence)
     return Estimate(value=math.exp(mean.value), low=math.exp(mean.low), high=math.exp(mean.high))
 
 
 def _smallest_visible(logarithms: Sequence[float], confidence: float) -> float:
-    """Give the relative effect whose interval excludes 1 with the wanted power, by the usual sum of two t quantiles."""
+    """Return the relative effect whose interval excludes 1 with the wanted power: the sum of two t quantiles."""
     degrees = len(logarithms) - 1
     errors = student_t_quantile((1 + confidence) / 2, degrees) + student_t_quantile(_POWER, degrees)
     return math.expm1(errors * _standard_error(logarithms))
@@ -189,8 +192,8 @@ def _standard_error(values: Sequence[float]) -> float:
 
 
 def _from_requests(pairs: Sequence[Pair], q: float, confidence: float, seed: int) -> Estimate:
-    """Give the geometric mean of the pairs' ratios with the interval of a bootstrap within each block."""
-    source = random.Random(seed)  # noqa: S311  # a repeatable resample, nothing secret
+    """Return the geometric mean of the paired ratios with a bootstrap interval, resampled within each block."""
+    source = random.Random(seed)  # noqa: S311  # bootstrap resampling, nothing secret
 
     def again(block: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(source.choices(block, k=len(block)))
@@ -208,7 +211,7 @@ def _from_requests(pairs: Sequence[Pair], q: float, confidence: float, seed: int
 
 
 def _beta_quantile(probability: float, a: float, b: float) -> float:
-    """Give the x below which a Beta(a, b) has this probability, by bisection."""
+    """Return the quantile of a Beta(a, b) distribution, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -220,9 +223,9 @@ def _beta_quantile(probability: float, a: float, b: float) -> float:
 
 
 def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """Give the probability of a Beta(a, b) below x (within 0 and 1): the regularised incomplete beta function.
+    """Return the regularised incomplete beta function at x: the probability of a Beta(a, b) below x.
 
-    Source: Abramowitz and Stegun 1964, 26.5.8, and the symmetry 26.5.2 for where that fraction converges slowly.
+    Source: Abramowitz and Stegun 1964, 26.5.8, and the symmetry 26.5.2 where that fraction converges slowly.
     """
     if not 0 < x < 1:
         return float(x >= 1)
@@ -233,7 +236,7 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
-    """Give 1 + d1 / (1 + d2 / (1 + ...)) of the incomplete beta function by Lentz's method (Lentz 1976)."""
+    """Return the continued fraction 1 + d1 / (1 + d2 / (1 + ...)) of the incomplete beta function (Lentz 1976)."""
     fraction, ahead, behind = 1.0, 1.0, 0.0
     for term in range(1, _FRACTION_TERMS):
         half, odd = divmod(term, 2)

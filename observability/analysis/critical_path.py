@@ -1,4 +1,4 @@
-"""Which stretches of time did an answer wait for, and whose were they?"""
+"""Critical path of a request: the segments of time that its answer waited for, each with its span."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from observability.analysis.trees import Node
 
 
 class Where(StrEnum):
-    """On which side of a span's calls a stretch of its own time lies."""
+    """The part of a span that a segment covers: its own code, or a call's way to the server and back."""
 
     SELF = "self"
     REQUEST_EDGE = "request edge"
@@ -20,7 +20,7 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PathSegment:
-    """A stretch of the critical path: the span's own code, or its way to the server and back. Never empty."""
+    """A non-empty segment of the critical path, in nanoseconds since the Unix epoch."""
 
     node: Node
     where: Where
@@ -29,20 +29,20 @@ class PathSegment:
 
     @property
     def duration_nanoseconds(self) -> int:
-        """How long was waited."""
+        """The length of the segment."""
         return self.end_nanoseconds - self.start_nanoseconds
 
 
 def critical_path(root: Node) -> tuple[PathSegment, ...]:
-    """Give the root's whole time in segments, in order and without a gap, each with the span that was waited for.
+    """Split the root's duration into segments, in order and without a gap, each with the span that was waited for.
 
-    Walked backwards from a span's end: the child that ended last was waited for since its start; from there on, of the
-    children that had started, again the one that ended last. A child that overlaps the one after it counts up to
-    that one's start, one that ran only beside others not at all. Nobody waits for consumers.
-    `root` is repaired; of a child that is not within its parent, only what is within counts.
+    The walk goes backwards from a span's end. The child that ended last was waited for since its start; from there on,
+    the next one is again the child that ended last. A child that overlaps the next one counts up to the start of that
+    one; a child that ran only beside others does not count. Consumers do not count: the answer does not wait for them.
+    `root` comes from `clock_skew.repair`; of a child that exceeds its parent, only the part within it counts.
     """
     segments: list[PathSegment] = []
-    # The next in time is on top: a stack, for a trace may be deeper than Python's.
+    # An explicit stack, earliest on top: a trace may be deeper than Python's stack.
     stack: list[PathSegment | _Visit] = [_Visit(root, *_time(root.span))]
     while stack:
         found = stack.pop()
@@ -54,9 +54,10 @@ def critical_path(root: Node) -> tuple[PathSegment, ...]:
 
 
 def calls_in_sequence(parent: Node) -> tuple[tuple[Node, ...], ...]:
-    """Give the children that repeat one operation, one after the other, by start; other children may lie between.
+    """Return groups of children that repeat one operation sequentially, sorted by start.
 
-    Alike are those of one service, name and kind. Where any two of them overlap they are no sequence and left out.
+    Children of one service, name and kind form a group; other children may run in between. A group in which any two
+    overlap is left out.
     """
     alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
     for child in sorted(parent.children, key=lambda child: _time(child.span)):
@@ -66,7 +67,7 @@ def calls_in_sequence(parent: Node) -> tuple[tuple[Node, ...], ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """A span that was waited for from `start` to `end`."""
+    """A span that was waited for from `start` to `end`, in nanoseconds."""
 
     node: Node
     start: int
@@ -93,13 +94,13 @@ def _walk_back(visit: _Visit) -> Iterator[PathSegment | _Visit]:
 
 
 def _last_end_first(node: Node) -> tuple[int, int]:
-    """Of two that ended together the one that took longer is the one that was waited for."""
+    """Return a sort key: the last end first and, of two that ended together, the longer first."""
     start, end = _time(node.span)
     return -end, start
 
 
 def _own(node: Node, edges: tuple[int, int] | None, start: int, end: int) -> Iterator[PathSegment]:
-    """Give a stretch in which no child was waited for, the last part first: response edge, self, request edge."""
+    """Yield the segments of a time without a child on the path, last first: response edge, self, request edge."""
     request_end, response_start = (min(max(cut, start), end) for cut in edges or (start, end))
     if response_start < end:
         yield PathSegment(node, Where.RESPONSE_EDGE, response_start, end)
@@ -110,7 +111,7 @@ def _own(node: Node, edges: tuple[int, int] | None, start: int, end: int) -> Ite
 
 
 def _edges(node: Node) -> tuple[int, int] | None:
-    """When a client's first server span began and its last one ended; None when it has none."""
+    """Return when a client's first server span began and its last one ended; None when it has none."""
     if node.span.kind is not SpanKind.CLIENT:
         return None
     servers = [_time(child.span) for child in node.children if child.span.kind is SpanKind.SERVER]

@@ -1,4 +1,4 @@
-"""Are the traces whole?"""
+"""Completeness of traces: counts of orphans, duplicates, and traces without exactly one root."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +9,14 @@ from observability.analysis.trees import Forest
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """Counts over some traces; `whole` traces are one tree. `traces_by_root` counts them by their root's name."""
+    """Counts over some traces.
+
+    whole: traces that are one complete tree.
+    without_root, with_several_roots: traces that are not, by reason.
+    orphans: spans whose parent was not recorded.
+    duplicates: spans that were dropped because they had been read before.
+    traces_by_root: traces by the name of their first root, empty where there is none.
+    """
 
     traces: int
     whole: int
@@ -22,7 +29,7 @@ class Integrity:
 
 
 def check_integrity(forest: Forest) -> Integrity:
-    """Count what is whole and what is not; a trace with several roots counts under its first root's name."""
+    """Count complete and incomplete traces; a trace with several roots counts under the name of its first root."""
     traces = forest.traces
     names = Counter(trace.roots[0].span.name if trace.roots else "" for trace in traces)
     return Integrity(
@@ -38,5 +45,5 @@ def check_integrity(forest: Forest) -> Integrity:
 
 
 def unresolved(references: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Give the references, each once and sorted, that name nothing known: a log line's trace that was never written."""
+    """Return the distinct references, sorted, that are not known, as trace ids of log lines without a trace."""
     return tuple(sorted(set(references) - set(known)))

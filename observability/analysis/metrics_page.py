@@ -1,4 +1,4 @@
-"""What does a page of metrics say, whichever of the two text formats it has?"""
+"""Parser of a metrics page in OpenMetrics or in Prometheus' text format."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ _END = "# EOF"
 
 
 def parse_page(text: str) -> Scrape:
-    """Parse OpenMetrics, or Prometheus' own text, which has no end and no exemplars; raises ValueError."""
+    """Parse OpenMetrics, or Prometheus' text format, which has no end marker and no exemplars; raises ValueError."""
     if text.rstrip().endswith(_END):
         return parse_scrape(text)
     samples: dict[str, dict[Labels, float]] = defaultdict(dict)

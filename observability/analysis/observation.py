@@ -1,16 +1,16 @@
-"""What was seen of a system over some seconds?
+"""Observation: reads the traces, metrics and samples that were recorded of a system, from a folder.
 
-An observation is a folder. Times are seconds since the Unix epoch; all but the traces may be missing:
+Times are seconds since the Unix epoch. Every file except the traces is optional:
 
 - `*trace*.json` and `*trace*.jsonl`: one OTLP/JSON export request a line.
-- `scrapes.jsonl`: `{"at", "target", "text"}`, one scrape a line; the text is OpenMetrics, or Prometheus' own.
-- `sessions.jsonl`: `{"at", "sessions": [...]}`, the database sessions at work at one moment, fields as in Session.
-- `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one reading of one process a line.
+- `scrapes.jsonl`: `{"at", "target", "text"}`, one scrape a line; the text is OpenMetrics or Prometheus' text format.
+- `sessions.jsonl`: `{"at", "sessions": [...]}`, the database sessions that were not idle, fields as in Session.
+- `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one sample of one process a line.
 - `statements.jsonl`, `tables.jsonl`: one statement or table a line, fields as in StatementUse and TableUse.
 - `caches.jsonl`: one cache a line, fields as in CacheUse.
-- `requests.json`: `{"from", "until", "scheduled_rate_per_second", "latencies_seconds"}`, what the clients saw.
-  What they were promised may stand there too: `"objective": {"seconds": 0.5, "share": 0.99}`; from when on an answer is
-  of no use to them, `"deadline_seconds": 2.0`; and which requests had, at last, the answer that was asked for,
+- `requests.json`: `{"from", "until", "scheduled_rate_per_second", "latencies_seconds"}`, measured by the clients.
+  Optional fields: the clients' objective, `"objective": {"seconds": 0.5, "share": 0.99}`; the time after which an
+  answer is useless, `"deadline_seconds": 2.0`; and whether each request got the expected answer at all,
   `"answered": [true, false, ...]`, one for each latency.
 """
 
@@ -32,12 +32,12 @@ T = TypeVar("T")
 
 
 class ObservationUnreadable(Exception):
-    """The folder holds no observation; the message says in a sentence what to do."""
+    """The folder holds no readable observation; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedScrape:
-    """One scrape of one target, and when it was answered."""
+    """One scrape of one target, and when it was received."""
 
     at_seconds: float
     target: str
@@ -46,10 +46,12 @@ class TimedScrape:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A database session at one moment; its query may be cut short, and parameters stand in it as $1.
+    """A database session at one moment.
 
-    What it waits for is None while it runs, `blocked_by` are the pids that hold it, and `transaction_seconds` is the
-    age of its transaction.
+    wait_event_type, wait_event: what the session waits for; None while it runs.
+    query: may be truncated; parameters appear as $1.
+    blocked_by: pids of the sessions that hold the lock it waits for.
+    transaction_seconds: age of its transaction.
     """
 
     pid: int
@@ -64,7 +66,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionSample:
-    """The sessions that were not idle at one moment, often none."""
+    """The sessions that were not idle at one moment, possibly none."""
 
     at_seconds: float
     sessions: tuple[Session, ...]
@@ -72,7 +74,12 @@ class SessionSample:
 
 @dataclass(frozen=True, slots=True)
 class StatementUse:
-    """What a statement that clients sent cost meanwhile: seconds within the server, rows, blocks found and read."""
+    """Usage of a statement during the observation.
+
+    total_seconds: time within the server.
+    blocks_hit: blocks found in the server's buffers.
+    blocks_read: blocks read from the operating system.
+    """
 
     database: str
     query: str
@@ -85,9 +92,10 @@ class StatementUse:
 
 @dataclass(frozen=True, slots=True)
 class TableUse:
-    """How a table was read meanwhile, and about how many rows it had at the end.
+    """Reads of a table during the observation.
 
-    A session tells the server what it read up to a second late, and up to ten when it falls idle.
+    live_rows: estimated number of rows at the end.
+    A session reports its reads up to a second late, and up to ten seconds late when it becomes idle.
     """
 
     database: str
@@ -101,7 +109,7 @@ class TableUse:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """What was asked of a cache meanwhile, in keys: found, not found, come to their end, and dropped to make room."""
+    """Usage of a cache during the observation, in keys: hits and misses of lookups, and keys expired and evicted."""
 
     cache: str
     hits: int
@@ -112,9 +120,11 @@ class CacheUse:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSample:
-    """What a process had used by one moment, since one before the observation.
+    """Counters of a process at one moment.
 
-    `wait_seconds` is how long it could run and had no processor; None where the kernel does not say.
+    cpu_seconds: processor time used so far.
+    wait_seconds: time so far in which the process was runnable but had no processor; None where the kernel does not
+        report it.
     """
 
     at_seconds: float
@@ -125,22 +135,26 @@ class ProcessSample:
 
 @dataclass(frozen=True, slots=True)
 class ObservedObjective:
-    """What clients were promised: that this share (0 to 1) of the requests takes no longer than so many seconds."""
+    """The clients' objective: this share (0 to 1) of the requests takes at most `seconds`."""
 
     seconds: float
     share: float
 
     def share_within(self, latencies_seconds: Sequence[float]) -> float:
-        """Give the share of the requests that took no longer than that; raises ZeroDivisionError for none."""
+        """Return the share of the requests that took at most `seconds`; raises ZeroDivisionError for none."""
         return sum(each <= self.seconds for each in latencies_seconds) / len(latencies_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What the clients saw: between when requests were due, how many a second, and how long each took.
+    """The requests as the clients measured them.
 
-    `objective` is what they were promised, None where nobody said. `answered` tells of each whether it was answered as
-    it should be, whenever that was, and is empty where that is unknown; after `deadline_seconds` no answer is of use.
+    from_seconds, until_seconds: when requests were due, since the Unix epoch.
+    scheduled_rate_per_second: planned arrival rate.
+    latencies_seconds: of each request.
+    objective: the clients' objective, if known.
+    answered: whether each request got the expected answer, however late; empty when unknown.
+    deadline_seconds: after this time an answer is useless, if known.
     """
 
     from_seconds: float
@@ -153,33 +167,33 @@ class Requests:
 
     @property
     def seconds(self) -> float:
-        """For how long requests were due."""
+        """The time in which requests were due."""
         return self.until_seconds - self.from_seconds
 
     @property
     def offered_per_second(self) -> float:
-        """How many requests became due a second."""
+        """The rate at which requests were due."""
         return len(self.latencies_seconds) / self.seconds
 
     @property
     def useful_per_second(self) -> float:
-        """How many requests a second had an answer that was of use."""
+        """The rate of requests that got a useful answer."""
         return sum(self.useful()) / self.seconds
 
     @property
     def patience_seconds(self) -> float | None:
-        """From when on an answer is of no use: the deadline or, where nobody named one, what was promised."""
+        """The time after which an answer is useless: the deadline, or else the objective's limit."""
         return self.deadline_seconds or (self.objective.seconds if self.objective else None)
 
-    def useful_in_words(self) -> str:
-        """Say how many requests a second had an answer that was of use."""
+    def useful_summary(self) -> str:
+        """Return a sentence about the rate of useful answers."""
         return (
-            f"{self.useful_per_second:.1f} of {self.offered_per_second:.1f} requests a second had an answer "
-            f"that was of use, within {self.patience_seconds:g} s"
+            f"{self.useful_per_second:.1f} of {self.offered_per_second:.1f} requests a second got a useful answer "
+            f"within {self.patience_seconds:g} s"
         )
 
     def useful(self) -> tuple[bool, ...]:
-        """Tell of each request whether its answer was of use: one that was asked for, and in time."""
+        """Return for each request whether its answer was useful: the expected one, and in time."""
         limit = self.patience_seconds or math.inf
         answered = self.answered or (True,) * len(self.latencies_seconds)
         return tuple(
@@ -189,9 +203,13 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that was seen; of the traces, those that began while requests were due, where that is known.
+    """Everything that was recorded of a system.
 
-    `later_traces` began after that and link to others, as the work does that a request left to be done.
+    traces: those that began while requests were due, if that is known, else all.
+    requests: None when the clients' view was not recorded.
+    malformed_lines: lines that were skipped.
+    duplicate_spans: spans that were dropped.
+    later_traces: those that began after the last request was due and have links, as asynchronous work has.
     """
 
     traces: tuple[Trace, ...]
@@ -207,7 +225,7 @@ class Observation:
     caches: tuple[CacheUse, ...] = ()
 
     def during_requests(self) -> "Observation":
-        """Return what was seen of the system while requests were due: before and after that it is idle."""
+        """Return the samples taken while requests were due: before and after that the system is idle."""
         if self.requests is None:
             return self
         start, end = self.requests.from_seconds, self.requests.until_seconds
@@ -220,10 +238,10 @@ class Observation:
 
 
 def read_observation(folder: Path) -> Observation:
-    """Read a folder; raises ObservationUnreadable. A line that is cut off or something else is counted, not fatal."""
+    """Read a folder; a truncated or malformed line is skipped and counted. Raises ObservationUnreadable."""
     traces = sorted(path for path in folder.glob("*trace*.json*") if path.suffix in {".json", ".jsonl"})
     if not traces:
-        raise ObservationUnreadable(f"no traces are in {folder}: name a folder with OTLP/JSON lines in traces.jsonl.")
+        raise ObservationUnreadable(f"no traces in {folder}: name a folder with OTLP/JSON lines in traces.jsonl.")
     try:
         return _read(folder, traces)
     except OSError as error:
@@ -251,14 +269,14 @@ def _read(folder: Path, paths: Iterable[Path]) -> Observation:
 
 
 class _Lines:
-    """The files of a folder with one JSON document a line, and how many lines of them were not."""
+    """Reader of a folder's JSON lines files, which counts malformed lines."""
 
     def __init__(self, folder: Path) -> None:
         self.malformed = 0
         self._folder = folder
 
     def read(self, name: str, make: Callable[[Json], T]) -> tuple[T, ...]:
-        """Make something of each line of a file that may not be there; raises OSError."""
+        """Return the parsed lines of a file, none when it is missing; raises OSError."""
         path = self._folder / name
         made = []
         for line in path.read_bytes().splitlines() if path.exists() else ():
@@ -284,13 +302,13 @@ def _requests(path: Path) -> Requests | None:
         rate, deadline = document["scheduled_rate_per_second"], document.get("deadline_seconds")
         return Requests(*bounds, rate, latencies, _objective(document), _answered(document), deadline)
     except (KeyError, TypeError, ValueError) as error:
-        raise ObservationUnreadable(f"{path} is not whole: write it again, or remove it to do without.") from error
+        raise ObservationUnreadable(f"{path} is malformed ({error}): correct it, or remove it.") from error
 
 
 def _answered(document: Json) -> tuple[bool, ...]:
     answered = tuple(map(bool, document.get("answered", ())))
     if answered and len(answered) != len(document["latencies_seconds"]):
-        raise ValueError("of each request it is said whether it was answered, or of none")
+        raise ValueError("'answered' must have one entry for each latency, or none at all")
     return answered
 
 
@@ -300,7 +318,7 @@ def _objective(document: Json) -> ObservedObjective | None:
         return None
     seconds, share = float(promised["seconds"]), float(promised["share"])
     if not (seconds > 0 and 0 < share <= 1):
-        raise ValueError("an objective is a share, 0 to 1, within some seconds")
+        raise ValueError("'objective' needs seconds above 0 and a share above 0 and at most 1")
     return ObservedObjective(seconds, share)
 
 
@@ -313,5 +331,5 @@ def _is_later(trace: Trace, requests: Requests | None) -> bool:
 
 
 def _began_seconds(trace: Trace) -> float:
-    """A trace begins with its root or, when that is missing, with the first span there is."""
+    """Return when the root began or, without a root, the first orphan."""
     return (trace.roots or trace.orphans)[0].span.start_nanoseconds / 1e9

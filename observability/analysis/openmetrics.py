@@ -1,4 +1,4 @@
-"""What happened between two scrapes of /metrics? Counts, sums, buckets and exemplars of each label set."""
+"""OpenMetrics scrapes: parses them, and computes the change of counters and histograms between two of them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """One observed value with the labels that lead to what it came from."""
+    """One observed value with its exemplar labels, as the trace id."""
 
     value: float
     labels: Mapping[str, str]
@@ -19,20 +19,25 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape: values by sample name (suffix included) and labels, and all exemplars."""
+    """One scrape: values by sample name (with its suffix) and by labels, and all exemplars."""
 
     samples: Mapping[str, Mapping[Labels, float]]
     exemplars: tuple[Exemplar, ...]
 
     def total(self, name: str, **labels: str) -> float:
-        """Add up the samples of this name that carry these labels; 0 when there are none."""
+        """Return the sum of the samples of this name that carry these labels; 0 when there are none."""
         wanted = set(labels.items())
         return sum(value for found, value in self.samples.get(name, {}).items() if wanted <= set(found))
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramDelta:
-    """What one label set of a histogram saw between two scrapes; buckets are (upper bound, count at or below it)."""
+    """The increase of one label set of a histogram between two scrapes.
+
+    labels: without `le`.
+    count, sum: of the observations in between, the sum in the histogram's unit.
+    buckets: (upper bound, observations at or below it), cumulative.
+    """
 
     labels: Mapping[str, str]
     count: float
@@ -40,9 +45,9 @@ class HistogramDelta:
     buckets: tuple[tuple[float, float], ...]
 
     def quantile(self, q: float) -> float | None:
-        """Estimate a quantile as Prometheus does: linear within its bucket, the last bound when beyond it.
+        """Return a quantile as Prometheus estimates it: linear within its bucket, at most the last finite bound.
 
-        None when nothing was observed.
+        None when there were no observations.
         """
         if not self.count:
             return None
@@ -59,7 +64,7 @@ class HistogramDelta:
 
 
 def parse_scrape(text: str) -> Scrape:
-    """Parse OpenMetrics text; raises ValueError when it is something else."""
+    """Parse OpenMetrics text; raises ValueError when the text is malformed."""
     samples: dict[str, dict[Labels, float]] = defaultdict(dict)
     exemplars = []
     for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]  # it has no annotations
@@ -71,12 +76,12 @@ def parse_scrape(text: str) -> Scrape:
 
 
 def counter_deltas(before: Scrape, after: Scrape, name: str) -> dict[Labels, float]:
-    """Give how far each label set of a counter rose; `name` is the sample's, with `_total`."""
+    """Return the increase of each label set of a counter; `name` is the sample's, with `_total`."""
     return _deltas(before, after, name)
 
 
 def histogram_deltas(before: Scrape, after: Scrape, name: str) -> list[HistogramDelta]:
-    """Give what each label set of a histogram saw, by labels; those that saw nothing are left out."""
+    """Return the increase of each label set of a histogram, sorted by labels, without those that did not change."""
     sums = _deltas(before, after, f"{name}_sum")
     buckets: dict[Labels, list[tuple[float, float]]] = defaultdict(list)
     for labels, count in _deltas(before, after, f"{name}_bucket").items():
@@ -91,11 +96,11 @@ def histogram_deltas(before: Scrape, after: Scrape, name: str) -> list[Histogram
 
 
 def merge(deltas: Sequence[HistogramDelta], by: Iterable[str]) -> list[HistogramDelta]:
-    """Add up the label sets that agree in the labels `by` names; all must have the same bucket bounds."""
-    kept = tuple(by)
+    """Sum the label sets that agree in the labels named by `by`; all must have the same bucket bounds."""
+    names = tuple(by)
     groups: dict[Labels, list[HistogramDelta]] = defaultdict(list)
     for delta in deltas:
-        groups[tuple((name, delta.labels.get(name, "")) for name in kept)].append(delta)
+        groups[tuple((name, delta.labels.get(name, "")) for name in names)].append(delta)
     return [
         HistogramDelta(
             labels=dict(labels),
@@ -111,7 +116,7 @@ def merge(deltas: Sequence[HistogramDelta], by: Iterable[str]) -> list[Histogram
 
 
 def _deltas(before: Scrape, after: Scrape, name: str) -> dict[Labels, float]:
-    """A value that fell was reset by a restart in between: then all of it is new."""
+    """Return the increase of each label set; a value that fell was reset by a restart and counts in full."""
     earlier = before.samples.get(name, {})
     return {
         labels: value - earlier.get(labels, 0.0) if value >= earlier.get(labels, 0.0) else value

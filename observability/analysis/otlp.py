@@ -1,4 +1,4 @@
-"""Which spans are in these OTLP/JSON lines files?"""
+"""Reader of spans from OTLP/JSON lines files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,12 @@ _UNKNOWN_SERVICE = "unknown_service"
 
 @dataclass(frozen=True, slots=True)
 class SpansRead:
-    """The spans of some files, each (trace, span) once, and what had to be left out."""
+    """The distinct spans of some files.
+
+    lines: non-empty lines that were read.
+    malformed_lines: lines that were skipped because they are no export request.
+    duplicate_spans: spans that were dropped because their trace id and span id had been read before.
+    """
 
     spans: tuple[Span, ...]
     lines: int
@@ -25,13 +30,13 @@ class SpansRead:
 
 
 class _MalformedLine(Exception):
-    """A line that is not an export request with whole spans."""
+    """A line that is not an export request with complete spans."""
 
 
 def read_spans(paths: Iterable[Path]) -> SpansRead:
     """Read the spans of files with one ExportTraceServiceRequest in OTLP/JSON a line.
 
-    A line that is cut off or is something else is counted, not fatal. Raises OSError when a file cannot be read.
+    A truncated or malformed line is skipped and counted. Raises OSError when a file cannot be read.
     """
     spans: list[Span] = []
     lines = malformed = 0
@@ -46,7 +51,7 @@ def read_spans(paths: Iterable[Path]) -> SpansRead:
 
 
 def parse_line(line: bytes) -> list[Span]:
-    """Give the spans of one line; raises ValueError when it is not an export request with whole spans."""
+    """Return the spans of one line; raises ValueError when it is not an export request with complete spans."""
     try:
         document = orjson.loads(line)
         return [
@@ -102,7 +107,7 @@ def _attributes(document: Json) -> dict[str, Attribute]:
 
 
 def _value(document: Json) -> Attribute:
-    """Give an AnyValue; bytes stay the base64 text that they are on the line."""
+    """Return the Python value of an AnyValue; bytes stay base64 text."""
     for kind, value in document.items():
         match kind:
             case "stringValue" | "boolValue" | "bytesValue":

@@ -1,4 +1,4 @@
-"""How busy was everything, and what was waited for? Figures of an observation that no single request shows."""
+"""Resource usage in an observation: processor, connection pools, and what database sessions waited for."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,9 +18,13 @@ _USED = ("state", "used")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A connection pool of a process: its limit, how long callers waited and held, and how often all were in use.
+    """Usage of a connection pool of a process.
 
-    `waits` counts how often a connection was asked for. `full_share` (0 to 1) is of the scrapes.
+    limit: connections at most.
+    waits: requests for a connection.
+    wait_seconds: total time that callers waited for a connection.
+    hold_seconds: total time that connections were in use.
+    full_share: share (0 to 1) of the scrapes that found all connections in use.
     """
 
     target: str
@@ -33,14 +37,14 @@ class Pool:
 
     @property
     def mean_hold_seconds(self) -> float:
-        """How long one was held."""
+        """The mean time that a connection was in use."""
         return self.hold_seconds / self.waits if self.waits else 0.0
 
 
 def utilisation(observation: Observation) -> float | None:
-    """Give the share of its time that the busiest set of processes, taken as one processor, worked; None if unknown.
+    """Return the utilisation (0 to 1) of the one processor that all sampled processes share; None if unknown.
 
-    The processes are those that were sampled; a system on several processors must give one value for each instead.
+    A system on several processors would need one value for each.
     """
     used = cpu_seconds(observation)
     elapsed = _elapsed_seconds(observation)
@@ -48,7 +52,7 @@ def utilisation(observation: Observation) -> float | None:
 
 
 def cpu_seconds(observation: Observation) -> dict[str, float]:
-    """Give the seconds of processor time that each process used while it was observed."""
+    """Return the processor time that each process used during the observation."""
     first: dict[str, float] = {}
     last: dict[str, float] = {}
     for sample in observation.processes:
@@ -58,13 +62,13 @@ def cpu_seconds(observation: Observation) -> dict[str, float]:
 
 
 def pools(observation: Observation) -> list[Pool]:
-    """Describe every pool that the scrapes tell of, those that were waited for longest first."""
+    """Return the usage of every pool in the scrapes, the longest total wait first."""
     found = [pool for scrapes in _by_target(observation).values() for pool in _pools_of(scrapes)]
     return sorted(found, key=lambda pool: -pool.wait_seconds)
 
 
 def waiting_sessions(observation: Observation, wait_event_type: str) -> list[Session]:
-    """Give the sessions that were seen to wait for something of this type, once each time that they were seen."""
+    """Return the sampled sessions with this type of wait, once for each sample that shows them."""
     return [
         session
         for sample in observation.sessions
@@ -74,15 +78,15 @@ def waiting_sessions(observation: Observation, wait_event_type: str) -> list[Ses
 
 
 def sampling_seconds(observation: Observation) -> float:
-    """Give the time between two looks at the sessions, on average; 0 when there were not two."""
+    """Return the mean time between two samples of the sessions; 0 for fewer than two samples."""
     times = [sample.at_seconds for sample in observation.sessions]
     return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
 
 
 def database_seconds(observation: Observation) -> dict[str, Estimate]:
-    """Give the time that sessions were at work, by what they waited for ("CPU" when for nothing).
+    """Return the time that sessions were active, by the type of their wait event ("CPU" when they ran).
 
-    A few sightings may be chance: the interval says which share of the looks they may stand for.
+    The interval is that of the share of samples: a few occurrences may be chance.
     """
     seen: Counter[str] = Counter()
     for sample in observation.sessions:
@@ -93,11 +97,11 @@ def database_seconds(observation: Observation) -> dict[str, Estimate]:
     return {kind: _seconds_of(count, len(observation.sessions), each) for kind, count in seen.most_common()}
 
 
-def _seconds_of(sightings: int, looks: int, seconds_each: float) -> Estimate:
-    """Give the time that sightings stand for, of which one look may have several."""
-    most = max(sightings, looks)
-    low, high = clopper_pearson(sightings, most)
-    return Estimate(sightings * seconds_each, low * most * seconds_each, high * most * seconds_each)
+def _seconds_of(occurrences: int, samples: int, seconds_each: float) -> Estimate:
+    """Return the time that occurrences in samples stand for; one sample may hold several."""
+    most = max(occurrences, samples)
+    low, high = clopper_pearson(occurrences, most)
+    return Estimate(occurrences * seconds_each, low * most * seconds_each, high * most * seconds_each)
 
 
 def _elapsed_seconds(observation: Observation) -> float:

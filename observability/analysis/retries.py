@@ -1,8 +1,7 @@
-"""Which calls were tried again, and how long did the answer wait because of that?
+"""Retries in a trace: groups the attempts of one logical call, and measures how long the answer waited for them.
 
-The attempts of one call as its caller meant it are a group, and so is the time that the caller let pass between them.
-Seen are attempts that are siblings, each but the last of which failed, or which say that they were sent before; and
-attempts within one client span, which then has several server spans of one kind, of which one failed or was resent.
+Two forms are recognised. Sibling spans are attempts when each but the last failed, or when a span records that it is a
+resend. Server spans below one client span are attempts when one of them failed or is a resend.
 """
 
 from collections import defaultdict
@@ -15,8 +14,8 @@ from observability.analysis.span_status import failed, gave_up, is_resend, was_r
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 
-# Where two spans differ in one of these, they are no attempts at the same.
-_WHAT_IS_ASKED = (
+# Spans that differ in one of these attributes are no attempts at the same call.
+_TARGET_ATTRIBUTES = (
     "rpc.service",
     "rpc.method",
     "server.address",
@@ -34,10 +33,13 @@ _WHAT_IS_ASKED = (
 
 @dataclass(frozen=True, slots=True)
 class LogicalCall:
-    """Two or more attempts at one call, by start; only the last one was of use, if any was.
+    """Two or more attempts at one call; only the last one may have succeeded.
 
-    `wasted_nanoseconds` are spent in attempts before the last one began, `back_off_nanoseconds` by the caller between
-    attempts; both are of the critical path alone, and no time on it is counted with two calls.
+    caller: the parent of the attempts.
+    attempts: sorted by start.
+    wasted_nanoseconds: time on the critical path in attempts before the last one began.
+    back_off_nanoseconds: time on the critical path that the caller spent between attempts.
+    No time on the path is counted with two calls.
     """
 
     caller: Node
@@ -47,21 +49,21 @@ class LogicalCall:
 
     @property
     def call(self) -> Span:
-        """The span that names the call: an attempt, or the one client span that all of them are below."""
+        """The span that names the call: the first attempt, or the client span that is the parent of all."""
         first = self.attempts[0].span
         return self.caller.span if first.kind is SpanKind.SERVER else first
 
     @property
     def lost_nanoseconds(self) -> int:
-        """What the answer waited longer because the first attempt was not the last."""
+        """The time that the answer waited longer because of retries."""
         return self.wasted_nanoseconds + self.back_off_nanoseconds
 
 
 def logical_calls(root: Node, path: Sequence[PathSegment]) -> tuple[LogicalCall, ...]:
-    """Give the calls that took more than one attempt, callers before those they called; `path` is the root's."""
+    """Return the calls that took more than one attempt, callers before callees; `path` is the root's critical path."""
     groups = [_Group(caller, attempts) for caller in root.walk() for attempts in _groups(caller)]
     if groups:
-        _share_out(path, groups)
+        _attribute_path(path, groups)
     return tuple(LogicalCall(each.caller, each.attempts, each.wasted, each.back_off) for each in groups)
 
 
@@ -78,7 +80,7 @@ class _Group:
 
 
 def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
-    """Give the attempts at each call of a caller that was tried more than once."""
+    """Yield the attempts at each retried call of a caller."""
     if len(caller.children) < 2:
         return
     alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
@@ -93,7 +95,7 @@ def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
 
 
 def _within_one_call(calls: Sequence[Node]) -> list[tuple[Node, ...]]:
-    """Take servers of one client span for attempts where one failed or says so: a client may also ask in turn."""
+    """Return servers below one client span as attempts if one failed or is a resend; else they are separate calls."""
     again = any(failed(call.span) or gave_up(call.span) or is_resend(call.span) for call in calls)
     return [tuple(calls)] if again else []
 
@@ -103,7 +105,7 @@ def _start_and_end(node: Node) -> tuple[int, int]:
 
 
 def _chains(calls: Iterable[Node]) -> Iterator[tuple[Node, ...]]:
-    """Put each call behind the one that it repeats: the first of those that nothing repeats yet, failed ones first."""
+    """Yield chains of attempts: each call follows the earliest one not yet repeated, failed ones preferred."""
     chains: list[list[Node]] = []
     for call in calls:
         ended = [chain for chain in chains if _repeats(call.span, chain[-1].span)]
@@ -119,12 +121,12 @@ def _repeats(later: Span, earlier: Span) -> bool:
         return False
     if not failed(earlier) and not (is_resend(later) and not was_redirected(earlier)):
         return False
-    asked, again = earlier.attributes, later.attributes
-    return all(asked[name] == again[name] for name in _WHAT_IS_ASKED if name in asked and name in again)
+    first, second = earlier.attributes, later.attributes
+    return all(first[name] == second[name] for name in _TARGET_ATTRIBUTES if name in first and name in second)
 
 
-def _share_out(path: Sequence[PathSegment], groups: Sequence[_Group]) -> None:
-    """Add to each group what the path spent for it: an attempt with all below it is the outermost group's."""
+def _attribute_path(path: Sequence[PathSegment], groups: Sequence[_Group]) -> None:
+    """Add the time on the path to the groups; an attempt with all its descendants counts for the outermost group."""
     attempted: dict[str, _Group] = {}
     for group in groups:
         for attempt in group.attempts[:-1]:
@@ -140,17 +142,17 @@ def _share_out(path: Sequence[PathSegment], groups: Sequence[_Group]) -> None:
 
 
 def _gaps(groups: Iterable[_Group]) -> dict[str, list[tuple[int, int, _Group]]]:
-    """Give the times between attempts by their caller's id, none of which overlaps another."""
+    """Return the gaps between attempts by the caller's span id, without overlap."""
     found: dict[str, list[tuple[int, int, _Group]]] = defaultdict(list)
     for group in groups:
         for former, latter in pairwise(group.attempts):
             gap = former.span.end_nanoseconds, latter.span.start_nanoseconds, group
             found[group.caller.span.span_id].append(gap)
-    return {caller: list(_apart(sorted(gaps, key=lambda gap: gap[:2]))) for caller, gaps in found.items()}
+    return {caller: list(_without_overlap(sorted(gaps, key=lambda gap: gap[:2]))) for caller, gaps in found.items()}
 
 
-def _apart(gaps: Iterable[tuple[int, int, _Group]]) -> Iterator[tuple[int, int, _Group]]:
-    """Let each gap begin after those before it: two calls that wait at once wait no longer than one."""
+def _without_overlap(gaps: Iterable[tuple[int, int, _Group]]) -> Iterator[tuple[int, int, _Group]]:
+    """Yield the gaps without overlap: the back-off of two concurrent calls counts once."""
     reached = 0
     for start, end, group in gaps:
         if end > max(start, reached):

@@ -1,13 +1,13 @@
-"""How did an operation end: with an answer, without one, or because its caller no longer waited?
+"""Outcome of a span's operation: failed, timed out or cancelled, redirected, or a resend.
 
-By OpenTelemetry's semantic conventions for RPC and HTTP, of today and before they were stable, else by the status.
+Read from OpenTelemetry's semantic conventions for RPC and HTTP, stable and older ones, or else from the span's status.
 """
 
 import re
 
 from observability.analysis.spans import Attribute, Span, SpanStatus
 
-# By number, as older spans have them.
+# Indexed by status number, which older spans carry.
 _GRPC_CODES = (
     "OK",
     "CANCELLED",
@@ -27,8 +27,8 @@ _GRPC_CODES = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
-# Asked again, a server would say the same.
-_GRPC_ANSWERS = frozenset(
+# A retry would get the same answer.
+_GRPC_FINAL = frozenset(
     {
         "OK",
         "INVALID_ARGUMENT",
@@ -41,14 +41,13 @@ _GRPC_ANSWERS = frozenset(
         "UNAUTHENTICATED",
     }
 )
-_GRPC_GIVEN_UP = frozenset({"CANCELLED", "DEADLINE_EXCEEDED"})
-# The client's errors for which it may ask again: took too long, too early, too often.
-_HTTP_LATER = frozenset({408, 425, 429})
+_GRPC_ABANDONED = frozenset({"CANCELLED", "DEADLINE_EXCEEDED"})
+# Client errors that allow a retry: request timeout, too early, too many requests.
+_HTTP_RETRYABLE = frozenset({408, 425, 429})
 _HTTP_REDIRECTS = range(300, 400)
 _HTTP_SERVER_ERRORS = 500
-_GIVEN_UP = re.compile("cancel|deadline|time.?out", re.IGNORECASE)
-# How many times it was sent before, by the conventions for HTTP of today and before, by gRPC's own spans, and by what a
-# gRPC client adds to a call's metadata.
+_ABANDONED = re.compile("cancel|deadline|time.?out", re.IGNORECASE)
+# Counts of earlier attempts: HTTP's convention, stable and older; gRPC's own spans; the metadata of a gRPC client.
 _RESENDS = (
     "http.request.resend_count",
     "http.resend_count",
@@ -58,33 +57,33 @@ _RESENDS = (
 
 
 def failed(span: Span) -> bool:
-    """Say whether it may go better when it is tried again; an answer that says no is an answer."""
+    """Return whether a retry may succeed; a rejection such as NOT_FOUND is a valid answer, no failure."""
     if code := _grpc_code(span):
-        return code not in _GRPC_ANSWERS
+        return code not in _GRPC_FINAL
     if status := _http_status(span):
-        return status >= _HTTP_SERVER_ERRORS or status in _HTTP_LATER
+        return status >= _HTTP_SERVER_ERRORS or status in _HTTP_RETRYABLE
     return span.status is SpanStatus.ERROR
 
 
 def gave_up(span: Span) -> bool:
-    """Say whether it ended because its time was over or nobody wanted it any more, whatever it still waited for."""
+    """Return whether the operation timed out or was cancelled, and so ended before its own calls did."""
     if code := _grpc_code(span):
-        return code in _GRPC_GIVEN_UP
-    return span.status is SpanStatus.ERROR and bool(_GIVEN_UP.search(str(span.attributes.get("error.type", ""))))
+        return code in _GRPC_ABANDONED
+    return span.status is SpanStatus.ERROR and bool(_ABANDONED.search(str(span.attributes.get("error.type", ""))))
 
 
 def was_redirected(span: Span) -> bool:
-    """Say whether the answer was to ask elsewhere, which is no failure."""
+    """Return whether the answer was an HTTP redirect, which is no failure."""
     return _http_status(span) in _HTTP_REDIRECTS
 
 
 def is_resend(span: Span) -> bool:
-    """Say whether it says itself that it was sent before."""
+    """Return whether the span records that this is not the first attempt."""
     return any(_number(span.attributes.get(name)) > 0 for name in _RESENDS)
 
 
 def _number(count: Attribute) -> int:
-    """Give a count; metadata is a list of texts."""
+    """Return a count, given as a number or, in gRPC metadata, as a list of texts; 0 when it is neither."""
     match count:
         case int():
             return count
@@ -94,7 +93,7 @@ def _number(count: Attribute) -> int:
 
 
 def _grpc_code(span: Span) -> str:
-    """Give the name of its gRPC status; nothing where it has none."""
+    """Return the name of the gRPC status, empty when there is none."""
     code = span.attributes.get("rpc.response.status_code", span.attributes.get("rpc.grpc.status_code"))
     if isinstance(code, int):
         return _GRPC_CODES[code] if 0 <= code < len(_GRPC_CODES) else ""
@@ -103,6 +102,6 @@ def _grpc_code(span: Span) -> str:
 
 
 def _http_status(span: Span) -> int:
-    """Give its HTTP status; 0 where it has none."""
+    """Return the HTTP status, 0 when there is none."""
     status = span.attributes.get("http.response.status_code", span.attributes.get("http.status_code"))
     return status if isinstance(status, int) else 0

@@ -1,4 +1,4 @@
-"""A span as it was read: the value that everything else here works on."""
+"""Spans, links and their attributes, as read from a trace."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ Attribute = str | bool | int | float | bytes | None | list["Attribute"] | dict[s
 
 
 class SpanKind(IntEnum):
-    """Which side of an operation a span saw; the numbers are OTLP's."""
+    """The role of a span in an operation; the numbers are OTLP's."""
 
     UNSPECIFIED = 0
     INTERNAL = 1
@@ -19,7 +19,7 @@ class SpanKind(IntEnum):
 
 
 class SpanStatus(IntEnum):
-    """How an operation ended, as far as its span says; the numbers are OTLP's."""
+    """The status that a span recorded; the numbers are OTLP's."""
 
     UNSET = 0
     OK = 1
@@ -28,7 +28,7 @@ class SpanStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A span that another points to without being called by it; ids in lower-case hex."""
+    """A reference to a span that is not the parent; ids in lower-case hex."""
 
     trace_id: str
     span_id: str
@@ -36,7 +36,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One operation: ids in lower-case hex (no parent: empty), times in nanoseconds since the Unix epoch."""
+    """One operation of a service.
+
+    trace_id, span_id: lower-case hex.
+    parent_span_id: lower-case hex, empty for a root span.
+    start_nanoseconds, end_nanoseconds: since the Unix epoch; the end is before the start when a clock was set back.
+    """
 
     trace_id: str
     span_id: str
@@ -52,27 +57,27 @@ class Span:
 
     @property
     def duration_nanoseconds(self) -> int:
-        """How long it took; 0 when a clock was set back meanwhile."""
+        """The duration; 0 when the clock was set back during the span."""
         return max(0, self.end_nanoseconds - self.start_nanoseconds)
 
     def attributes_as_text(self) -> dict[str, str]:
-        """Write each attribute as text, in order of name."""
+        """Return each attribute as text, sorted by name."""
         return {name: str(self.attributes[name]) for name in sorted(self.attributes)}
 
 
 @dataclass(frozen=True, slots=True)
-class Unique:
-    """Spans of which each (trace, span) comes once, and how many were left out for that."""
+class DistinctSpans:
+    """Spans with unique (trace id, span id), and the number of duplicates that were dropped."""
 
     spans: tuple[Span, ...]
     duplicates: int
 
 
-def without_duplicates(spans: Iterable[Span]) -> Unique:
-    """Keep the first of the spans that share trace and span id: an exporter that was not answered sends again."""
-    kept: dict[tuple[str, str], Span] = {}
+def without_duplicates(spans: Iterable[Span]) -> DistinctSpans:
+    """Drop spans that repeat a trace id and span id: an exporter without an answer sends its spans again."""
+    first: dict[tuple[str, str], Span] = {}
     seen = 0
     for span in spans:
         seen += 1
-        kept.setdefault((span.trace_id, span.span_id), span)
-    return Unique(tuple(kept.values()), seen - len(kept))
+        first.setdefault((span.trace_id, span.span_id), span)
+    return DistinctSpans(tuple(first.values()), seen - len(first))

@@ -1,4 +1,4 @@
-"""Which span called which? One tree a trace when all is well; roots, orphans and duplicates when it is not."""
+"""Span trees: builds the tree of each trace, and reports roots, orphans and duplicates of incomplete ones."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +9,13 @@ from observability.analysis.spans import Span, without_duplicates
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A span and the spans below it, by start time."""
+    """A span and its child nodes, sorted by start time."""
 
     span: Span
     children: tuple["Node", ...]
 
     def walk(self) -> Iterator["Node"]:
-        """Give this node and all below it, parents before their children, siblings in their order."""
+        """Yield this node and its descendants, parents before children, siblings in order."""
         stack = [self]
         while stack:
             node = stack.pop()
@@ -25,7 +25,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All spans of one trace: below its roots, or below orphans, whose parent is not there (or is below them)."""
+    """All spans of one trace, as trees.
+
+    roots: nodes without a parent id.
+    orphans: nodes whose parent was not recorded, or is their own descendant.
+    spans: number of spans in the trace.
+    """
 
     trace_id: str
     roots: tuple[Node, ...]
@@ -34,20 +39,20 @@ class Trace:
 
     @property
     def whole(self) -> bool:
-        """Whether it is one tree."""
+        """Whether the trace is one complete tree."""
         return len(self.roots) == 1 and not self.orphans
 
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """The traces of some spans, by their first start, and how many spans were there twice."""
+    """Traces sorted by their first start, and the number of duplicate spans that were dropped."""
 
     traces: tuple[Trace, ...]
     duplicates: int
 
 
 def build_traces(spans: Iterable[Span]) -> Forest:
-    """Build the tree of each trace; every span is in exactly one place, whatever its parent says."""
+    """Build the tree of each trace; every span is placed exactly once, even where parent ids form a cycle."""
     unique = without_duplicates(spans)
     by_trace: dict[str, list[Span]] = defaultdict(list)
     for span in sorted(unique.spans, key=_order):
@@ -56,7 +61,7 @@ def build_traces(spans: Iterable[Span]) -> Forest:
 
 
 def _order(span: Span) -> tuple[int, int, str]:
-    """Sort by start; of two that start together the longer comes first, as callers do."""
+    """Return a sort key: by start, and the longer first of two that start together, as a caller does."""
     return span.start_nanoseconds, -span.end_nanoseconds, span.span_id
 
 
@@ -69,7 +74,7 @@ def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
     orphans = [span for span in spans if span.parent_span_id and span.parent_span_id not in known]
     placed = {span.span_id for top in (*roots, *orphans) for span in _below(top, children)}
     for span in spans:
-        # What is still unplaced hangs on a ring of parents; made an orphan, the earliest span opens it.
+        # An unplaced span belongs to a cycle of parents. Its earliest span becomes an orphan, which breaks the cycle.
         if span.span_id not in placed:
             children[span.parent_span_id].remove(span)
             orphans.append(span)
@@ -83,7 +88,7 @@ def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
 
 
 def _below(top: Span, children: dict[str, list[Span]]) -> list[Span]:
-    """Give the span and all below it, parents first."""
+    """Return the span and its descendants, parents first."""
     found = [top]
     for span in found:
         found.extend(children.get(span.span_id, ()))
@@ -91,7 +96,7 @@ def _below(top: Span, children: dict[str, list[Span]]) -> list[Span]:
 
 
 def _node(top: Span, children: dict[str, list[Span]]) -> Node:
-    """Build bottom up, without recursion: a trace may be deeper than Python's stack."""
+    """Build the tree bottom up and without recursion: a trace may be deeper than Python's stack."""
     built: dict[str, Node] = {}
     for span in reversed(_below(top, children)):
         built[span.span_id] = Node(span, tuple(built[child.span_id] for child in children.get(span.span_id, ())))

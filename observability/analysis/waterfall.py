@@ -1,4 +1,4 @@
-"""How does a trace look on one time line? Rows with bars, for a terminal or a page."""
+"""Waterfall of a trace: a row with a bar for each span, for a terminal or a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from observability.analysis.spans import Span
 from observability.analysis.trees import Node
 
 _FULL = "█"
-# Waiting for children: the bar is there, but the time is theirs.
+# The part of a bar in which a child ran.
 _PALE = "░"
 
 
 @dataclass(frozen=True, slots=True)
 class BarSegment:
-    """A stretch of the time line; both in shares (0 to 1) of the root's duration."""
+    """A part of the time line; start and width are shares (0 to 1) of the root's duration."""
 
     start: float
     width: float
@@ -21,9 +21,13 @@ class BarSegment:
 
 @dataclass(frozen=True, slots=True)
 class SpanRow:
-    """One span of a waterfall; times in nanoseconds, the offset from the root's start.
+    """One span of a waterfall.
 
-    Self time is the span's duration without the time in which any of its children ran; `own` are its stretches.
+    depth: number of ancestors.
+    offset_nanoseconds: from the root's start.
+    self_nanoseconds: the part of the duration in which no child ran.
+    bar: the whole span on the time line.
+    own: the parts of the bar that are self time.
     """
 
     depth: int
@@ -36,7 +40,7 @@ class SpanRow:
 
 
 def flatten(root: Node) -> list[SpanRow]:
-    """Give a row for each span, parents before their children. What lies outside the root's time is cut off its bar."""
+    """Return a row for each span, parents before children; a bar is clipped to the root's duration."""
     rows: list[SpanRow] = []
     stack = [(root, 0)]
     while stack:
@@ -47,12 +51,12 @@ def flatten(root: Node) -> list[SpanRow]:
 
 
 def self_nanoseconds(node: Node) -> int:
-    """Give the time in which the span ran and none of its children did."""
+    """Return the part of the span's duration in which none of its children ran."""
     return sum(end - start for start, end in _own_stretches(node))
 
 
 def bar_text(bar: BarSegment, own: Sequence[BarSegment], columns: int) -> str:
-    """Draw a row's bar with block characters: solid for self time, pale where children ran; at least one mark."""
+    """Draw a row's bar with block characters: solid for self time, pale where children ran; at least one character."""
     own_cells = [_cells(each, columns) for each in own]
     start, end = _cells(bar, columns)
     first = min(int(start), columns - 1)
@@ -76,7 +80,7 @@ def _row(node: Node, depth: int, root: Span) -> SpanRow:
 
 
 def _own_stretches(node: Node) -> list[tuple[int, int]]:
-    """The span's time less the union of its children's times, as (start, end)."""
+    """Return the span's time without the union of its children's times, as (start, end)."""
     stretches = []
     at = node.span.start_nanoseconds
     end = at + node.span.duration_nanoseconds
@@ -103,7 +107,7 @@ def _cells(segment: BarSegment, columns: int) -> tuple[float, float]:
 
 
 def _mark(cell: int, bar: tuple[float, float], own: Sequence[tuple[float, float]]) -> str:
-    """Solid when at least half of what the bar has of this cell is self time."""
+    """Return the solid character when at least half of the bar's share of this cell is self time."""
     self_share = sum(_overlap(cell, stretch) for stretch in own)
     return _FULL if self_share >= 0.5 * _overlap(cell, bar) else _PALE
 

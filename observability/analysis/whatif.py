@@ -1,4 +1,4 @@
-"""What would a fix gain? Each request again, without what the fix takes away, on a processor that is less busy then."""
+"""Prediction of a fix: recomputes each request without the saved time, on a processor with less load."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from observability.analysis.comparison import Estimate, clopper_pearson
 from observability.analysis.quantiles import quantile
 
-# Beyond it the formula for a shared processor is of no use: it has its pole at 1.
+# Above this utilisation the formula for a shared processor does not hold: it has its pole at 1.
 _MOST_UTILISATION = 0.92
 _RESAMPLES = 200
 _SEED = 20_261
-# How far the model itself may be off, as a share of what it takes away.
+# Assumed relative error of the model, as a share of the predicted change.
 _MODEL_ERROR = 0.20
 _TAILS_90 = (0.05, 0.95)
 _LEAST_COUNT = 0.5
@@ -19,22 +19,23 @@ _LEAST_COUNT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What a fix takes from each request, in seconds, in the order of the requests.
+    """Time that a fix saves for each request, in seconds, in the order of the requests.
 
-    `work` is time in which something was done on the processor that all share, `wait` time in which nothing was.
+    work: time in which the shared processor was used.
+    wait: time in which it was not.
     """
 
     work: tuple[float, ...]
     wait: tuple[float, ...]
 
     def total(self) -> float:
-        """Add up all of it."""
+        """Return the total saving in seconds."""
         return sum(self.work) + sum(self.wait)
 
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """How many requests a second are of use to whoever asks, before and after, and after / before."""
+    """Useful answers a second, before and after a fix, and their ratio after / before."""
 
     before: Estimate
     after: Estimate
@@ -43,11 +44,13 @@ class Goodput:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Latency in seconds before and after, by quantile, and how it was come by.
+    """Predicted effect of a fix; latencies are in seconds, by quantile.
 
-    `ratio` is after / before of the same requests, which is surer than either of the two. `trusted` is false where
-    the formula is used beyond where it holds, or without knowing how busy the processor is. `goodput` is there where
-    the fix is about that: then the quantiles say little, since they are of other requests before and after.
+    predictor: how the saving was estimated.
+    ratio: after / before of the same requests, more certain than either of the two.
+    utilisation_before, utilisation_after: of the processor, 0 to 1; None when unknown.
+    trusted: false when the utilisation is unknown or too high for the formula.
+    goodput: set when the fix changes which requests succeed; the quantiles then compare different requests.
     """
 
     predictor: str
@@ -61,7 +64,7 @@ class Prediction:
 
     @property
     def gain_p95(self) -> Estimate:
-        """The share of p95 that goes away."""
+        """The share (0 to 1) of p95 that the fix removes."""
         left = self.ratio["p95"]
         return Estimate(1 - left.value, 1 - left.high, 1 - left.low)
 
@@ -80,12 +83,11 @@ def predict(
 ) -> Prediction:
     """Predict the latencies after a fix from requests that took these `durations` in seconds.
 
-    The processor is shared by all who want it, so that x seconds of work take x / (1 - utilisation) (M/G/1 processor
-    sharing, Kleinrock 1976): less work makes the rest faster too. How much less busy it is then follows from the
-    `rate_per_second` of requests; without it, all that the processor did is taken for these requests' own work.
-    `latencies` are what clients saw of the same requests; what they saw beyond the durations stays as it is. The
-    interval has two parts: other requests might have come (bootstrap), and the model may be wrong by a fifth of what it
-    takes away.
+    The processor is shared, so that x seconds of work take x / (1 - utilisation) (M/G/1 processor sharing, Kleinrock
+    1976): less work makes the rest faster too. The new utilisation follows from the `rate_per_second` of requests;
+    without a rate, all work of the processor is attributed to these requests. `latencies` are the client's view of the
+    same requests; their excess over the durations stays constant. The interval combines sampling error (bootstrap) and
+    a model error of a fifth of the predicted change.
     """
     after_utilisation = _utilisation_after(durations, saving, utilisation, rate_per_second)
     speed = _speed(utilisation, after_utilisation)
@@ -112,10 +114,10 @@ def predict(
 
 
 def changed_goodput(before: float, after: float, *, requests: int, seconds: float) -> Goodput:
-    """Give a goodput that changes, from requests a second that were counted among so many in so many seconds.
+    """Return goodput before and after a fix, in requests a second, from this number of requests in these seconds.
 
-    Others of as many might have been of use (Clopper-Pearson), and the model may be off by a fifth of what it changes.
-    Where none was, half a one is taken for it, so that there is a ratio.
+    The interval combines sampling error (Clopper-Pearson) and a model error of a fifth of the predicted change.
+    A count of zero is taken as 0.5, so that the ratio is defined.
     """
     least = _LEAST_COUNT / seconds
     old, new = _counted(max(before, least), requests, seconds), _counted(after, requests, seconds)
@@ -135,13 +137,13 @@ def changed_goodput(before: float, after: float, *, requests: int, seconds: floa
 
 
 def _counted(per_second: float, requests: int, seconds: float) -> Estimate:
-    """Give a rate with its interval, as a share of the requests that there were."""
+    """Return a rate with the interval of its share of all requests."""
     low, high = clopper_pearson(min(requests, round(per_second * seconds)), requests, confidence=0.90)
     return Estimate(per_second, min(per_second, low * requests / seconds), max(per_second, high * requests / seconds))
 
 
 def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Prediction:
-    """Predict that all stays as it is."""
+    """Return the prediction that nothing changes."""
     nothing = (0.0,) * len(durations)
     return predict(durations, Saving(nothing, nothing), predictor="none", utilisation=None, latencies=latencies)
 
@@ -149,7 +151,7 @@ def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Pr
 def _utilisation_after(
     durations: Sequence[float], saving: Saving, utilisation: float | None, rate_per_second: float | None
 ) -> float | None:
-    """Take the work from the processor: what took x seconds of a request was x (1 - utilisation) seconds of work."""
+    """Return the utilisation without the saved work: x seconds of a request hold x (1 - utilisation) of work."""
     if utilisation is None:
         return None
     worked, work = sum(durations) - sum(saving.wait), sum(saving.work)
@@ -163,14 +165,14 @@ def _utilisation_after(
 
 
 def _speed(before: float | None, after: float | None) -> float:
-    """Give by what the rest of the time is multiplied."""
+    """Return the factor for the remaining time of a request."""
     if before is None or after is None:
         return 1.0
     return (1 - min(before, _MOST_UTILISATION)) / (1 - min(after, _MOST_UTILISATION))
 
 
 def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Estimate:
-    """Add what clients see beyond the traces; where they see less, of other requests, keep the proportion."""
+    """Add the client's excess over the traced time; where the client saw less, keep the proportion."""
     values = (traced_after.value, traced_after.low, traced_after.high)
     if seen >= traced:
         return Estimate(*(value + seen - traced for value in values))
@@ -178,7 +180,7 @@ def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Es
 
 
 def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float) -> Estimate:
-    """Give the quantile after the fix."""
+    """Return the quantile after the fix, with its interval."""
     ordered = sorted(durations)
     return _resampled(
         lambda drawn: quantile(sorted(fixed[number] for number in drawn), q),
@@ -188,7 +190,7 @@ def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float) -> E
 
 
 def _ratio(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
-    """Give after / before of the same requests; `beyond` is in both, in seconds."""
+    """Return after / before of the same requests; `beyond` seconds are added to both."""
     return _resampled(
         lambda drawn: _share_left(durations, fixed, drawn, q, beyond),
         count=len(fixed),
@@ -199,8 +201,8 @@ def _ratio(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyo
 def _resampled(
     figure: Callable[[Sequence[int]], float], *, count: int, taken_away: Callable[[float], float]
 ) -> Estimate:
-    """Give a figure of requests with its interval: others might have come, and the model be off."""
-    source = random.Random(_SEED)  # noqa: S311  # which requests are drawn again, nothing secret
+    """Return a statistic of the requests with an interval of sampling error (bootstrap) and model error."""
+    source = random.Random(_SEED)  # noqa: S311  # bootstrap resampling, nothing secret
     value = figure(range(count))
     drawn = sorted(figure([source.randrange(count) for _ in range(count)]) for _ in range(_RESAMPLES))
     low, high = (quantile(drawn, tail) for tail in _TAILS_90)
@@ -217,5 +219,5 @@ def _share_left(
 
 
 def _root_sum(first: float, second: float) -> float:
-    """Add two independent errors."""
+    """Return the combined size of two independent errors."""
     return float((first**2 + second**2) ** 0.5)

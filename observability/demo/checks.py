@@ -65,7 +65,7 @@ def check_traces(recorded: RecordedRun) -> TraceIntegrity:
 
 
 def log_references(paths: Iterable[Path]) -> Iterator[str]:
-    """Give trace/span of each JSON log line that names them; other lines are somebody else's. Raises OSError."""
+    """Return trace/span of each JSON log line that names them; other lines are somebody else's. Raises OSError."""
     for path in paths:
         for line in path.read_bytes().splitlines():
             if b'"trace_id"' not in line:

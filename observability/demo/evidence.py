@@ -121,7 +121,7 @@ def _orders(observation: DemoObservation) -> OrderFigures:
 
 
 def _points(requests: tuple[RequestRecord, ...]) -> Points:
-    """Give the orders as they were due; microseconds are enough for a plot."""
+    """Return the orders as they were due; microseconds are enough for a plot."""
     ordered = sorted(requests, key=lambda record: record.index)
     return Points(
         at_seconds=tuple(round(record.intended_seconds, 6) for record in ordered),

@@ -41,7 +41,7 @@ def notifications(forest: Forest, *, since_unix_seconds: float = 0.0) -> tuple[N
 
 
 def sent_confirmations(forest: Forest) -> Iterator[Span]:
-    """Give the spans of the confirmations that went out; one that could not be sent says why."""
+    """Return the spans of the confirmations that went out; one that could not be sent says why."""
     for trace in forest.traces:
         for root in trace.roots:
             sent = root.span.status is not SpanStatus.ERROR and "error.type" not in root.span.attributes
@@ -50,7 +50,7 @@ def sent_confirmations(forest: Forest) -> Iterator[Span]:
 
 
 def effects_of(notified: Sequence[Notified]) -> tuple[SideEffectFigure, ...]:
-    """Give the quantiles of both times; nothing when there was no confirmation."""
+    """Return the quantiles of both times; nothing when there was no confirmation."""
     if not notified:
         return ()
     return (
@@ -60,7 +60,7 @@ def effects_of(notified: Sequence[Notified]) -> tuple[SideEffectFigure, ...]:
 
 
 def quantile_figures(seconds: Sequence[float]) -> tuple[QuantileFigure, ...]:
-    """Give the usual quantiles of which there are values enough for both bounds of the 95 % interval."""
+    """Return the usual quantiles of which there are values enough for both bounds of the 95 % interval."""
     ordered = sorted(seconds)
     intervals = [(q, quantile_interval(ordered, q)) for q in QUANTILES if len(ordered) >= fewest_for(q)]
     return tuple(QuantileFigure(q, quantile(ordered, q), each.low, each.high) for q, each in intervals)
@@ -77,7 +77,7 @@ def _span_of(link: Link, traces: Mapping[str, Trace]) -> Span | None:
 
 
 def _placing(link: Link, traces: Mapping[str, Trace]) -> Span | None:
-    """Give the root of the order's trace: that of the link, or the one that its root links to."""
+    """Return the root of the order's trace: that of the link, or the one that its root links to."""
     trace = traces.get(link.trace_id)
     root = trace.roots[0].span if trace and trace.roots else None
     if root is None or root.name == ORDER_ROOT:

@@ -26,7 +26,7 @@ class ScrapePair:
     after: Scrapes
 
     def histogram(self, name: str) -> list[HistogramDelta]:
-        """Give what the label sets of a histogram saw during the load, those of all processes."""
+        """Return what the label sets of a histogram saw during the load, those of all processes."""
         return [
             delta
             for process, after in self.after.items()
@@ -38,7 +38,7 @@ class ScrapePair:
         return round(sum(scrape.total(name, **labels) for scrape in self.after.values()))
 
     def exemplars(self) -> list[Exemplar]:
-        """Give all exemplars that are on the pages after the load."""
+        """Return all exemplars that are on the pages after the load."""
         return [exemplar for scrape in self.after.values() for exemplar in scrape.exemplars]
 
 

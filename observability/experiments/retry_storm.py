@@ -55,12 +55,12 @@ def impatient(*arguments: object, first_seconds: float, **named: object) -> Impa
 
 
 def giving_up_after_25_ms(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
-    """Give the first attempt 25 ms."""
+    """Return the first attempt 25 ms."""
     return partial(impatient, first_seconds=0.025)
 
 
 def giving_up_after_35_ms(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
-    """Give the first attempt 35 ms."""
+    """Return the first attempt 35 ms."""
     return partial(impatient, first_seconds=0.035)
 
 

@@ -61,13 +61,13 @@ OUTCOME_STYLES = (
 
 
 def styles_of(outcomes: Iterable[str]) -> list[OutcomeStyle]:
-    """Give the styles of the outcomes that occur."""
+    """Return the styles of the outcomes that occur."""
     present = set(outcomes)
     return [style for style in OUTCOME_STYLES if style.outcome in present]
 
 
 def shown_milliseconds(seconds: float) -> float:
-    """Give a latency in milliseconds as a logarithmic axis can show it."""
+    """Return a latency in milliseconds as a logarithmic axis can show it."""
     return max(seconds * 1e3, _LEAST_MILLISECONDS)
 
 

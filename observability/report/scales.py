@@ -23,7 +23,7 @@ class LinearScale:
     last: float
 
     def at(self, value: float) -> float:
-        """Give the position of a value."""
+        """Return the position of a value."""
         return self.first + (self.last - self.first) * value / self.high
 
     def ticks(self, wanted: int) -> list[Tick]:
@@ -42,7 +42,7 @@ class LogScale:
     last: float
 
     def at(self, value: float) -> float:
-        """Give the position of a value; what lies outside the scale is put at its end."""
+        """Return the position of a value; what lies outside the scale is put at its end."""
         clipped = min(max(value, self.low), self.high)
         share = math.log(clipped / self.low) / math.log(self.high / self.low)
         return self.first + (self.last - self.first) * share
@@ -65,12 +65,12 @@ def log_scale(smallest: float, largest: float, *, first: float, last: float) -> 
 
 
 def round_up(value: float) -> float:
-    """Give the least 1, 2 or 5 times a power of ten that is not below a value above 0."""
+    """Return the least 1, 2 or 5 times a power of ten that is not below a value above 0."""
     decade = 10.0 ** math.floor(math.log10(value))
     return next(step * decade for step in (*_STEPS, 10) if step * decade >= value * (1 - 1e-9))
 
 
 def round_down(value: float) -> float:
-    """Give the greatest 1, 2 or 5 times a power of ten that is not above a value above 0."""
+    """Return the greatest 1, 2 or 5 times a power of ten that is not above a value above 0."""
     decade = 10.0 ** math.floor(math.log10(value))
     return next(step * decade for step in (10, *reversed(_STEPS)) if step * decade <= value * (1 + 1e-9))

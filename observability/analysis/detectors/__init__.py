@@ -1,1 +1,1 @@
-"""The suspects: one file a class of bottleneck, and `finding`, which asks all of them."""
+"""Detectors of bottlenecks: one file a class, and the registry that runs all of them."""

@@ -1,22 +1,26 @@
-"""What is a suspect? A bottleneck that would explain the requests' time, and what its fix would take away."""
+"""Candidate: a possible bottleneck with its evidence, and the time that its fix would save."""
 
 from dataclasses import dataclass
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.whatif import Goodput, Saving
 
-# A wait, or work, of less than this share of a request's time is not why requests are slow.
+# A wait or work below this share of the requests' time does not make requests slow.
 LEAST_SHARE = 0.10
-# The share of calls, the fastest, that nothing else got in the way of.
+# The fastest share of calls is taken as undisturbed by load.
 UNHINDERED = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A bottleneck that would explain the requests' time; `saving` is what its fix takes from each of them.
+    """A possible bottleneck.
 
-    `operation` is empty where it is the whole service. `predictor` names how the saving was come by. Where requests
-    come to nothing, rather than late, `goodput` is what the fix gains.
+    operation: empty for a whole service.
+    saving: time that the fix would save for each request.
+    evidence: one sentence each.
+    trace_ids: of requests that show it.
+    predictor: how the saving was estimated.
+    goodput: set when requests fail rather than slow down: goodput before and after the fix.
     """
 
     bottleneck: Bottleneck

@@ -1,4 +1,4 @@
-"""Cold cache: is most of what is asked of a cache not there, though it was, and read again from what is behind it?"""
+"""Detector of a cold cache: most lookups miss, and the values are read again from the source behind the cache."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,30 +15,34 @@ from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
 _NANOSECONDS = 1e9
-# Stores that answer by key, from memory, as spans name them.
+# In-memory key-value stores, as spans name them in `db.system.name`.
 STORES = frozenset({"valkey", "redis", "memcached", "keydb", "dragonfly"})
-# Of what is asked of a cache that is worth having more is there.
+# A useful cache has a higher hit ratio.
 MOST_HITS = 0.5
-# A key that is missing for the first time would be so in any cache: so many of those that were missing must have been
-# there before, and come to their end or made room.
+# A key that is requested for the first time misses in any cache. At least this share of the misses must be keys that
+# had been cached before, and expired or were evicted.
 LEAST_LOST = 0.5
 
-Place = tuple[str, str]
+CodeLocation = tuple[str, str]
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What was asked of a cache at one place in the code, a span of one name: keys, found ones, and what followed.
+class _CacheLookups:
+    """Lookups in a cache from one code location: the spans of one service and name.
 
-    `work_seconds` and `wait_seconds` are what each request's path had of it after the cache had answered: in reads of
-    a database, and otherwise. `reads` has the seconds of each such read by service and name.
+    requests: number of requests.
+    keys, found: keys that were looked up, and that were hits.
+    lookup_seconds: of each lookup.
+    reads: seconds of each read of a database after a lookup, by service and name.
+    work_seconds: for each request, its path's time after the lookup in reads of a database.
+    wait_seconds: for each request, its path's time after the lookup in anything else.
     """
 
     requests: int
     keys: int = 0
     found: int = 0
     lookup_seconds: list[float] = field(default_factory=list)
-    reads: dict[Place, list[float]] = field(default_factory=lambda: defaultdict(list))
+    reads: dict[CodeLocation, list[float]] = field(default_factory=lambda: defaultdict(list))
     work_seconds: list[float] = field(init=False)
     wait_seconds: list[float] = field(init=False)
 
@@ -47,45 +51,45 @@ class _Asked:
 
 
 def find_cold_cache(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Lookups of which fewer than half find their key, and the reads behind them: what requests would take without.
+    """Return a candidate for each location whose lookups find fewer than half of their keys; the fix saves the reads.
 
-    Where a cache tells how its keys ended, most of what was missing must have been there before.
+    If cache statistics were recorded, most of the missing keys must have been cached before.
     """
-    if observation.caches and not any(_were_there(use) for use in observation.caches):
+    if observation.caches and not any(_mostly_lost(use) for use in observation.caches):
         return []
     return [
-        _suspect(asked, observation.caches, requests)
-        for asked in _asked(requests).values()
-        if asked.reads and asked.found < MOST_HITS * asked.keys
+        _candidate(lookups, observation.caches, requests)
+        for lookups in _lookups_by_location(requests).values()
+        if lookups.reads and lookups.found < MOST_HITS * lookups.keys
     ]
 
 
-def _were_there(use: CacheUse) -> bool:
+def _mostly_lost(use: CacheUse) -> bool:
     return use.misses > 0 and use.expired + use.evicted >= LEAST_LOST * use.misses
 
 
-def _asked(requests: Sequence[Request]) -> dict[Place, _Asked]:
-    """Give what was asked of caches, by the service and name of the span in which it was."""
-    found: dict[Place, _Asked] = defaultdict(lambda: _Asked(len(requests)))
+def _lookups_by_location(requests: Sequence[Request]) -> dict[CodeLocation, _CacheLookups]:
+    """Return the cache lookups by the service and name of the span that made them."""
+    found: dict[CodeLocation, _CacheLookups] = defaultdict(lambda: _CacheLookups(len(requests)))
     for number, request in enumerate(requests):
         for parent, lookup in _lookups(request):
-            asked = found[_place(parent.span)]
-            asked.keys += _number(lookup.span, "db.operation.batch.size") or 1
-            asked.found += _number(lookup.span, "db.response.returned_rows")
-            asked.lookup_seconds.append(seconds([lookup]))
+            lookups = found[_location(parent.span)]
+            lookups.keys += _number(lookup.span, "db.operation.batch.size") or 1
+            lookups.found += _number(lookup.span, "db.response.returned_rows")
+            lookups.lookup_seconds.append(seconds([lookup]))
             for read in _reads_after(parent, lookup):
-                asked.reads[read.span.service, summary_of(read.span)].append(seconds([read]))
-            _add_what_followed(asked, number, request, parent, lookup)
+                lookups.reads[read.span.service, summary_of(read.span)].append(seconds([read]))
+            _add_time_after_lookup(lookups, number, request, parent, lookup)
     for number, request in enumerate(requests):
         for node in request.root.walk():
-            # Where another request is reading the same keys, this one waits for it, and asks nobody itself.
-            if not node.children and _place(node.span) in found:
-                found[_place(node.span)].wait_seconds[number] += request.seconds_below(node)
+            # A request that waits for another one's read of the same keys makes no lookup and no read itself.
+            if not node.children and _location(node.span) in found:
+                found[_location(node.span)].wait_seconds[number] += request.seconds_below(node)
     return dict(found)
 
 
 def _lookups(request: Request) -> Iterator[tuple[Node, Node]]:
-    """Give the first lookup in a cache below each span that has one, with that span."""
+    """Yield each span with a cache lookup below it, with the first such lookup."""
     for parent in request.root.walk():
         lookups = [child for child in parent.children if _is_lookup(child.span)]
         if lookups:
@@ -93,7 +97,7 @@ def _lookups(request: Request) -> Iterator[tuple[Node, Node]]:
 
 
 def _is_lookup(span: Span) -> bool:
-    """Say whether a span asks a store for keys, and tells how many it found."""
+    """Return whether a span is a lookup in a key-value store that records the number of hits."""
     asks = is_database_call(span) and _store(span) in STORES
     return asks and "db.response.returned_rows" in span.attributes
 
@@ -103,14 +107,14 @@ def _store(span: Span) -> object:
 
 
 def _reads_after(parent: Node, lookup: Node) -> Iterator[Node]:
-    """Give the calls of databases, not of stores, that came below the same span after the lookup."""
+    """Yield the database calls, except those of key-value stores, below the same span after the lookup."""
     for node in parent.walk():
         after = node.span.start_nanoseconds >= lookup.span.end_nanoseconds
         if after and is_database_call(node.span) and _store(node.span) not in STORES:
             yield node
 
 
-def _add_what_followed(asked: _Asked, number: int, request: Request, parent: Node, lookup: Node) -> None:
+def _add_time_after_lookup(lookups: _CacheLookups, number: int, request: Request, parent: Node, lookup: Node) -> None:
     below = {node.span.span_id for node in parent.walk()}
     reads = {node.span.span_id for node in _reads_after(parent, lookup)}
     if not reads:
@@ -118,7 +122,7 @@ def _add_what_followed(asked: _Asked, number: int, request: Request, parent: Nod
     for segment in request.path:
         if segment.node.span.span_id in below:
             left = _seconds_after(segment, lookup.span.end_nanoseconds)
-            to = asked.work_seconds if segment.node.span.span_id in reads else asked.wait_seconds
+            to = lookups.work_seconds if segment.node.span.span_id in reads else lookups.wait_seconds
             to[number] += left
 
 
@@ -126,32 +130,31 @@ def _seconds_after(segment: PathSegment, nanoseconds: int) -> float:
     return max(0, segment.end_nanoseconds - max(segment.start_nanoseconds, nanoseconds)) / _NANOSECONDS
 
 
-def _suspect(asked: _Asked, uses: Sequence[CacheUse], requests: Sequence[Request]) -> Candidate:
-    (service, name), read = max(asked.reads.items(), key=lambda item: sum(item[1]))
-    # Who waited for another's read would have asked the cache instead.
-    usual = median(asked.lookup_seconds)
-    waited = tuple(max(0.0, each - usual) if each else 0.0 for each in asked.wait_seconds)
+def _candidate(lookups: _CacheLookups, uses: Sequence[CacheUse], requests: Sequence[Request]) -> Candidate:
+    (service, name), read = max(lookups.reads.items(), key=lambda item: sum(item[1]))
+    # With a warm cache, a request that waited for another one's read would make a lookup instead.
+    usual = median(lookups.lookup_seconds)
+    waited = tuple(max(0.0, each - usual) if each else 0.0 for each in lookups.wait_seconds)
     evidence = [
-        f"{asked.found} of {asked.keys} keys that were asked of a cache were there",
-        f"{name!r} reads the others, {len(read) / len(requests):.2f} times a request, {fmean(read) * 1e3:.1f} ms each",
+        f"{lookups.found} of {lookups.keys} keys were found in the cache",
+        f"{name!r} reads the rest, {len(read) / len(requests):.2f} times per request, {fmean(read) * 1e3:.1f} ms each",
     ]
     evidence += [
-        f"of {use.misses:,} keys missing from {use.cache}, {use.expired:,} had come to their end and {use.evicted:,} "
-        "had made room"
+        f"{use.cache} had {use.misses:,} misses; {use.expired:,} keys had expired and {use.evicted:,} had been evicted"
         for use in uses
     ]
     return Candidate(
         bottleneck=Bottleneck.COLD_CACHE,
         service=service,
         operation=name,
-        saving=Saving(work=tuple(asked.work_seconds), wait=waited),
+        saving=Saving(work=tuple(lookups.work_seconds), wait=waited),
         evidence=tuple(evidence),
         trace_ids=longest(requests),
-        predictor="retime: the keys are there, and nothing is read behind the cache",
+        predictor="retime: all lookups hit, so that nothing is read from the source",
     )
 
 
-def _place(span: Span) -> Place:
+def _location(span: Span) -> CodeLocation:
     return span.service, span.name
 
 

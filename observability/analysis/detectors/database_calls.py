@@ -1,4 +1,4 @@
-"""Which statements are on the requests' path, and how long did each take?"""
+"""Statements on the requests' critical paths, and their durations."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ Calls = dict[tuple[str, str], list[tuple[int, Node]]]
 
 
 def database_calls(requests: Sequence[Request], *, namespace: str) -> Calls:
-    """Give the statements on the path in one database, by service and name, each with its request's number."""
+    """Return the statements on the paths in one database, by service and name, each with its request's index."""
     calls: Calls = defaultdict(list)
     for number, request in enumerate(requests):
         for node in request.waited_for():
@@ -22,12 +22,12 @@ def database_calls(requests: Sequence[Request], *, namespace: str) -> Calls:
 
 
 def durations(calls: Sequence[tuple[int, Node]]) -> list[float]:
-    """Give the seconds that each took."""
+    """Return the duration of each call in seconds."""
     return [seconds([node]) for _, node in calls]
 
 
 def beyond(calls: Sequence[tuple[int, Node]], usual: float, requests: int) -> tuple[float, ...]:
-    """Add up by request how much longer than usual the calls took."""
+    """Return for each request the time that its calls took beyond the usual, in seconds."""
     beyond = [0.0] * requests
     for number, node in calls:
         beyond[number] += max(0.0, seconds([node]) - usual)

@@ -1,4 +1,4 @@
-"""Missing index: is a table read from end to end for a handful of rows?"""
+"""Detector of a missing index: a large table is scanned sequentially for a few rows."""
 
 import re
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from observability.analysis.observation import Observation, TableUse
 from observability.analysis.requests import Request, longest
 from observability.analysis.whatif import Saving
 
-# Reading so many rows from end to end for each call is no way to look something up.
+# A sequential scan of so many rows is no sensible lookup.
 MANY_ROWS = 5_000
 
 
 def find_missing_index(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Tables read from end to end, again and again: what the statement that does it would take with an index."""
-    suspects = []
+    """Return a candidate for each table that is scanned repeatedly; the fix makes its statement as fast as others."""
+    candidates = []
     for table in observation.tables:
         if not table.sequential_scans or table.sequential_rows_read / table.sequential_scans < MANY_ROWS:
             continue
@@ -32,30 +32,30 @@ def find_missing_index(observation: Observation, requests: Sequence[Request]) ->
         others = [each for key, group in every.items() if key != (service, name) for each in durations(group)]
         usual = median(others) if others else 0.0
         read = table.sequential_rows_read / table.sequential_scans
-        suspects.append(
+        candidates.append(
             Candidate(
                 bottleneck=Bottleneck.MISSING_INDEX,
                 service=service,
                 operation=name,
                 saving=Saving(work=beyond(spans, usual, len(requests)), wait=(0.0,) * len(requests)),
                 evidence=(
-                    f"{table.table} is read from end to end {table.sequential_scans:,} times, {read:,.0f} rows each",
-                    f"{name!r} takes {fmean(durations(spans)) * 1e3:.1f} ms, others there {usual * 1e3:.2f} ms",
+                    f"{table.table} is scanned sequentially {table.sequential_scans:,} times, {read:,.0f} rows each",
+                    f"{name!r} takes {fmean(durations(spans)) * 1e3:.1f} ms, other statements {usual * 1e3:.2f} ms",
                 ),
                 trace_ids=longest(requests),
-                predictor="retime: the statement takes what others of its service take",
+                predictor="retime: the statement takes as long as others of its database",
             )
         )
-    return suspects
+    return candidates
 
 
 def _verbs(observation: Observation, table: TableUse) -> frozenset[str]:
-    """Give what the statement does that spent most time on a table; nothing where no statement names it."""
+    """Return the verbs of the statement that spends most time on a table; empty when no statement names the table."""
     word = re.compile(rf"\b{re.escape(table.table)}\b")
     naming = [each for each in observation.statements if each.database == table.database and word.search(each.query)]
     if not naming:
         return frozenset()
-    longest_one = max(naming, key=lambda each: each.total_seconds)
-    found = frozenset(re.findall(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", longest_one.query.upper()))
-    # FOR UPDATE is a SELECT's own.
-    return found if found and not longest_one.query.lstrip().upper().startswith("SELECT") else frozenset({"SELECT"})
+    slowest = max(naming, key=lambda each: each.total_seconds)
+    found = frozenset(re.findall(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", slowest.query.upper()))
+    # SELECT ... FOR UPDATE is a SELECT.
+    return found if found and not slowest.query.lstrip().upper().startswith("SELECT") else frozenset({"SELECT"})

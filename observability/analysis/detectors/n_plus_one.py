@@ -1,4 +1,4 @@
-"""N+1 queries: is one statement sent again and again, where one for all would do?"""
+"""Detector of N+1 queries: one statement is sent again and again, where one for all rows would do."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,26 +20,26 @@ from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
 _NANOSECONDS = 1e9
-# Fewer calls in a row than this are how code is written.
+# Fewer calls in sequence than this are normal code.
 _FEWEST_CALLS = 3.0
 
 
 def find_n_plus_one(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Statements of one summary, one after the other under one parent: what one statement for all would take away."""
+    """Return a candidate for each statement repeated sequentially under one parent; the fix sends one for all rows."""
     groups: dict[tuple[str, str], dict[int, list[tuple[Node, ...]]]] = defaultdict(lambda: defaultdict(list))
     for number, request in enumerate(requests):
         for calls in _calls_on_the_path(request):
             groups[calls[0].span.service, summary_of(calls[0].span)][number].append(calls)
-    suspects = []
+    candidates = []
     for (service, name), by_request in groups.items():
         sizes = [max(len(calls) for calls in by_request.get(number, [()])) for number in range(len(requests))]
         if fmean(sizes) >= _FEWEST_CALLS:
-            suspects.append(_n_plus_one(service, name, by_request, sizes, requests))
-    return suspects
+            candidates.append(_n_plus_one(service, name, by_request, sizes, requests))
+    return candidates
 
 
 def _calls_on_the_path(request: Request) -> Iterator[tuple[Node, ...]]:
-    """Give the statements that the request waited for, those of one summary and one parent together."""
+    """Yield groups of statements on the critical path, those of one summary and one parent together."""
     waited_for = {node.span.span_id for node in request.waited_for()}
     for parent in request.root.walk():
         for calls in calls_in_sequence(parent):
@@ -60,9 +60,11 @@ def _n_plus_one(
 ) -> Candidate:
     calls = [node for groups in by_request.values() for group in groups for node in group]
     single = median(node.span.duration_nanoseconds for node in calls) / _NANOSECONDS
-    row = min(_seconds_a_row(service, name, sizes, requests), single / 2)
+    row = min(_seconds_per_row(service, name, sizes, requests), single / 2)
     saved = tuple(
-        sum(max(0.0, _stretch_seconds(group) - single - (len(group) - 1) * row) for group in by_request.get(number, []))
+        sum(
+            max(0.0, _sequence_seconds(group) - single - (len(group) - 1) * row) for group in by_request.get(number, [])
+        )
         for number in range(len(requests))
     )
     longest_groups = sorted(by_request, key=lambda number: -sizes[number])[:3]
@@ -72,26 +74,26 @@ def _n_plus_one(
         operation=name,
         saving=Saving(work=saved, wait=(0.0,) * len(requests)),
         evidence=(
-            f"{name!r} of {service} is sent {fmean(sizes):.1f} times in a row a request, and up to {max(sizes)} times",
-            f"each takes {single * 1e3:.2f} ms (median); one for all is expected to take {row * 1e6:.0f} us a row more",
+            f"{name!r} of {service} is sent {fmean(sizes):.1f} times in sequence per request, at most {max(sizes)}",
+            f"each takes {single * 1e3:.2f} ms (median); one statement for all takes {row * 1e6:.0f} us more per row",
         ),
         trace_ids=tuple(requests[number].root.span.trace_id for number in longest_groups),
         predictor="retime: k statements become one",
     )
 
 
-def _stretch_seconds(calls: Sequence[Node]) -> float:
-    """Give the time from the first call to the end of the last, without what else ran between them.
+def _sequence_seconds(calls: Sequence[Node]) -> float:
+    """Return the time from the first call to the end of the last, without other work between them.
 
-    A gap between two of them is the loop that sends them, which goes away with them.
+    A usual gap is the loop that sends the calls, which the fix removes too; of a longer gap only twice that counts.
     """
     gaps = [later.span.start_nanoseconds - earlier.span.end_nanoseconds for earlier, later in pairwise(calls)]
     usual = median(gaps) if gaps else 0
     return seconds(calls) + sum(min(gap, 2 * usual) for gap in gaps) / _NANOSECONDS
 
 
-def _seconds_a_row(service: str, name: str, sizes: Sequence[int], requests: Sequence[Request]) -> float:
-    """Estimate what a row more costs in a statement for all rows: from the service's statements that are so already."""
+def _seconds_per_row(service: str, name: str, sizes: Sequence[int], requests: Sequence[Request]) -> float:
+    """Return the estimated seconds per row of a statement for all rows, from the service's other statements."""
     seen: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for size, request in zip(sizes, requests, strict=True):
         for node in request.root.walk():
@@ -103,7 +105,7 @@ def _seconds_a_row(service: str, name: str, sizes: Sequence[int], requests: Sequ
 
 
 def _slope(points: Sequence[tuple[int, float]]) -> float:
-    """Fit a line by least squares; 0 where all have the same x."""
+    """Return the slope of the least-squares line; 0 when all points have the same x."""
     middle_x, middle_y = fmean(x for x, _ in points), fmean(y for _, y in points)
     spread = sum((x - middle_x) ** 2 for x, _ in points)
     return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0

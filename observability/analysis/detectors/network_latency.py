@@ -1,4 +1,4 @@
-"""Network latency: are calls on their way for long, though neither end is busy?"""
+"""Detector of network latency: calls take long on the network, even when neither end is busy."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,43 +15,46 @@ from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
 _NANOSECONDS = 1e9
-# What a call is on its way between neighbours, both ends' event loops included.
+# Time on the network between hosts of one site, including the event loops of both ends.
 NEAR_SECONDS = 0.001
 
 
 def find_network_latency(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Calls that are on their way for long even when they are fastest: no queue at either end explains that."""
+    """Return a candidate for each pair of services; the fix saves the network time of even the fastest calls.
+
+    Even the fastest calls include that time, so no queue at either end explains it.
+    """
     edges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for number, request in enumerate(requests):
-        for node, on_the_way in _edges(request):
+        for node, network_seconds in _edges(request):
             served = next(child.span for child in node.children if child.span.kind is SpanKind.SERVER)
-            edges[node.span.service, served.service].append((number, on_the_way))
-    suspects = []
+            edges[node.span.service, served.service].append((number, network_seconds))
+    candidates = []
     for (caller, called), seen in edges.items():
         fastest = quantile(sorted(taken for _, taken in seen), UNHINDERED)
         saved = [0.0] * len(requests)
         for number, taken in seen:
             saved[number] += min(taken, max(0.0, fastest - NEAR_SECONDS))
-        suspects.append(
+        candidates.append(
             Candidate(
                 bottleneck=Bottleneck.NETWORK_LATENCY,
                 service=caller,
                 operation=called,
                 saving=Saving(work=(0.0,) * len(requests), wait=tuple(saved)),
                 evidence=(
-                    f"a call is on its way for {fmean(taken for _, taken in seen) * 1e3:.1f} ms",
-                    f"the fastest tenth still is for up to {fastest * 1e3:.1f} ms, whatever else goes on",
-                    f"{len(seen) / len(requests):.1f} such calls a request",
+                    f"a call spends {fmean(taken for _, taken in seen) * 1e3:.1f} ms on the network",
+                    f"the fastest tenth of the calls spends up to {fastest * 1e3:.1f} ms there",
+                    f"{len(seen) / len(requests):.1f} such calls per request",
                 ),
                 trace_ids=longest(requests),
-                predictor="retime: calls take no longer on their way than between neighbours",
+                predictor="retime: calls spend as little on the network as within one site",
             )
         )
-    return suspects
+    return candidates
 
 
 def _edges(request: Request) -> list[tuple[Node, float]]:
-    """Give the calls on the path that another service served, each with the seconds on its way there and back."""
+    """Return the calls on the path with a server span, each with its seconds on the network, there and back."""
     found: dict[int, tuple[Node, float]] = {}
     for segment in request.path:
         if segment.where is not Where.SELF:

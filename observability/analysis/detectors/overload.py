@@ -1,18 +1,18 @@
-"""Overload: is more asked than can be done, and does nothing say no?
+"""Detector of overload: more requests arrive than can be completed, and none are rejected.
 
-All who come are let in and share what there is, so that each takes longer, until answers come when nobody waits for
-them any more. Who gives up has been worked for in vain. Four things must be there: answers that are of no use and took
-their time (those that are turned away at once cost nothing, and are the fix at work), something that has no time left,
-less work done than asked for, and all that in both halves of the time.
+All requests are admitted and share a saturated resource, so that each takes longer, until answers come too late and
+their work is wasted. Four signs are needed: useless answers that were not rejected early (early rejections cost almost
+nothing: they are the fix), a saturated resource, less work completed than offered, and useless answers in both halves
+of the observation.
 
-Whatever has no time left makes everything that waits for it look slow: connections that are held while their holders
-wait for the processor, calls on their way to a loop that does not come to read them. So these have no name beside
-overload; what keeps the resource busy has, where it explains half as much of the requests' time.
+A saturated resource makes all that waits for it look slow: connections that are held while their holders wait for the
+processor, calls to an event loop that is too busy to read them. These are symptoms and are not named beside overload. A
+cause that keeps the resource busy is named instead, if it explains at least half as much of the requests' time.
 
-The fix is to turn away what cannot be done in time. Then the work that is done now is done for fewer requests, and for
-each of them to its end: by the steps of all requests late in the observation, over those of a whole one. That holds
-where each step is about as much work as another, saying no costs next to nothing, the platform stays as full as it was,
-and what goes on after the answers takes as much as now; more of them are whole then, so that this is a little too high.
+The fix is to reject early what cannot be completed in time. The same work then completes fewer requests, but completes
+them: the steps (spans) of all requests in the second half, divided by the steps of one complete request. This assumes
+steps of about equal work, rejections at almost no cost, an equally busy platform, and unchanged asynchronous work after
+the answers. More requests complete with the fix and cause such work, so the prediction is slightly too high.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,16 +28,16 @@ from observability.analysis.spans import SpanKind
 from observability.analysis.whatif import Saving, changed_goodput
 
 _NANOSECONDS = 1e9
-# Of its time; the rest is what a look every second misses, and what falls between two that share it.
+# A lower utilisation than 1, since samples once a second miss some time, and so do gaps between two users.
 SATURATED = 0.90
-# Less than this share of what is asked is clearly less; that much chance does to arrivals.
+# Below this share of the offered rate the completed rate is clearly lower; random arrivals vary this much.
 _KEEPS_UP = 0.95
-# Who is turned away within this share of the time that there is has not been worked for.
-_AT_ONCE = 0.25
+# A request that fails within this share of its deadline was rejected early and wasted no work.
+_EARLY_SHARE = 0.25
 
 
 def find_overload(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Requests that come to nothing while something works all the time: what would be done if the rest were refused."""
+    """Return a candidate if requests fail while a resource is saturated; the fix rejects what cannot be completed."""
     seen = observation.requests
     if seen is None or seen.patience_seconds is None or not requests:
         return []
@@ -46,10 +46,10 @@ def find_overload(observation: Observation, requests: Sequence[Request]) -> list
     finished = _finished_per_second(seen, requests)
     if finished >= _KEEPS_UP * seen.offered_per_second:
         return []
-    return [_suspect(seen, requests, saturated, finished)]
+    return [_candidate(seen, requests, saturated, finished)]
 
 
-def _suspect(seen: Requests, requests: Sequence[Request], saturated: str, finished: float) -> Candidate:
+def _candidate(seen: Requests, requests: Sequence[Request], saturated: str, finished: float) -> Candidate:
     usual = quantile(sorted(request.seconds for request in requests), UNHINDERED)
     return Candidate(
         bottleneck=Bottleneck.OVERLOAD,
@@ -59,13 +59,13 @@ def _suspect(seen: Requests, requests: Sequence[Request], saturated: str, finish
             work=(0.0,) * len(requests), wait=tuple(max(0.0, request.seconds - usual) for request in requests)
         ),
         evidence=(
-            seen.useful_in_words(),
+            seen.useful_summary(),
             saturated,
-            f"work was done for {finished:.1f} requests a second",
-            f"{_in_vain_seconds(seen):.2f} s a second were spent by requests that came to nothing",
+            f"the completed work would suffice for {finished:.1f} requests a second",
+            f"requests without a useful answer took {_wasted_seconds(seen):.2f} s each second",
         ),
         trace_ids=longest(requests),
-        predictor="work: what is done now is done for as many requests as that is enough for, and in time",
+        predictor="work: the same work completes as many requests as it suffices for, in time",
         goodput=changed_goodput(
             seen.useful_per_second, finished, requests=len(seen.latencies_seconds), seconds=seen.seconds
         ),
@@ -73,10 +73,10 @@ def _suspect(seen: Requests, requests: Sequence[Request], saturated: str, finish
 
 
 def _lost(seen: Requests) -> tuple[float, float]:
-    """Give the share of the requests that came to nothing and took their time, at least, in each half of the time."""
-    at_once = _AT_ONCE * (seen.patience_seconds or 0.0)
+    """Return the lower bound of the share of requests that failed late, for each half of the observation."""
+    early = _EARLY_SHARE * (seen.patience_seconds or 0.0)
     lost = [
-        not useful and latency > at_once for useful, latency in zip(seen.useful(), seen.latencies_seconds, strict=True)
+        not useful and latency > early for useful, latency in zip(seen.useful(), seen.latencies_seconds, strict=True)
     ]
     half = len(lost) // 2
     return _share_at_least(lost[:half]), _share_at_least(lost[half:])
@@ -87,34 +87,34 @@ def _share_at_least(lost: Sequence[bool]) -> float:
 
 
 def _saturated(observation: Observation) -> str:
-    """Say which resource had no time left while requests came; nothing where each had."""
+    """Return a sentence about the resource that was saturated while requests arrived; empty when there was none."""
     busy = utilisation(observation.during_requests())
     if busy is not None and busy >= SATURATED:
         return f"the processor was {busy:.0%} busy"
     for pool in pools(observation.during_requests()):
         if pool.full_share >= SATURATED:
-            return f"all {pool.limit:.0f} of pool {pool.name!r} were in use at {pool.full_share:.0%} of the looks"
+            full = f"in use in {pool.full_share:.0%} of the scrapes"
+            return f"all {pool.limit:.0f} connections of pool {pool.name!r} were {full}"
     return ""
 
 
 def _finished_per_second(seen: Requests, requests: Sequence[Request]) -> float:
-    """Give for how many requests work was done a second, late in the observation: those that were not finished in part.
+    """Return the rate of requests that the work of the second half would complete.
 
-    By the steps that were taken, each of which is taken for as much work; a request that comes to its end takes as many
-    as nine of ten that were answered. Where all come to an end that is how many do.
+    Work is counted in steps of equal size; a complete request has as many steps as p90 of all requests. If all requests
+    complete, the result is their rate.
     """
     middle = (seen.from_seconds + seen.until_seconds) / 2
-    whole = _steps_of_a_whole_one(requests)
-    taken = sum(middle < ended <= seen.until_seconds for request in requests for ended in _step_ends_seconds(request))
-    return taken / whole / (seen.until_seconds - middle)
+    steps = sum(middle < ended <= seen.until_seconds for request in requests for ended in _step_ends_seconds(request))
+    return steps / _steps_per_request(requests) / (seen.until_seconds - middle)
 
 
-def _steps_of_a_whole_one(requests: Sequence[Request]) -> float:
+def _steps_per_request(requests: Sequence[Request]) -> float:
     return quantile(sorted(float(len(list(_step_ends_seconds(request)))) for request in requests), 0.9)
 
 
 def _step_ends_seconds(request: Request) -> Iterable[float]:
-    """Give when each step ended: everything that was done for it before its answer."""
+    """Return when each synchronous step of a request ended, in seconds since the Unix epoch."""
     return (
         node.span.end_nanoseconds / _NANOSECONDS
         for node in request.root.walk()
@@ -122,8 +122,8 @@ def _step_ends_seconds(request: Request) -> Iterable[float]:
     )
 
 
-def _in_vain_seconds(seen: Requests) -> float:
-    """Give how long requests that were of no use took, all together, a second."""
+def _wasted_seconds(seen: Requests) -> float:
+    """Return the time of requests without a useful answer, in seconds per second."""
     return (
         sum(latency for useful, latency in zip(seen.useful(), seen.latencies_seconds, strict=True) if not useful)
         / seen.seconds

@@ -1,4 +1,4 @@
-"""Pool exhaustion: do requests wait for a connection while all are in use?"""
+"""Detector of pool exhaustion: requests wait for a connection while all are in use."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from observability.analysis.requests import (
     is_database_call,
     longest,
     seconds,
-    whole_seconds,
+    total_seconds,
 )
 from observability.analysis.resources import Pool, pools
 from observability.analysis.spans import SpanStatus
@@ -24,22 +24,22 @@ _WAIT_TIME = "db.client.connection.wait_time"
 
 
 def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Waits for a connection on the path of the requests, while every connection of the pool is in use."""
+    """Return a candidate for each service whose requests wait for a connection; the fix saves that wait."""
     waits: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(requests))
     for number, request in enumerate(requests):
         for node in request.waited_for():
             waits[node.span.service][number] += _waited_seconds(node)
     known = pools(observation)
     return [
-        suspect
+        candidate
         for service, waited in waits.items()
         if any(waited)
-        and (suspect := _pool(service, waited, [pool for pool in known if pool.target == service], requests))
+        and (candidate := _pool(service, waited, [pool for pool in known if pool.target == service], requests))
     ]
 
 
 def _waited_seconds(node: Node) -> float:
-    """Give how long a statement waited for its connection; a BEGIN that failed without one waited all its time."""
+    """Return the time that a statement waited for its connection; a BEGIN that failed waited for its whole duration."""
     span = node.span
     waited = span.attributes.get(_WAIT_TIME)
     if isinstance(waited, int | float):
@@ -52,14 +52,14 @@ def _pool(
     service: str, waited: Sequence[float], known: Sequence[Pool], requests: Sequence[Request]
 ) -> Candidate | None:
     pool = known[0] if known else None
-    share = sum(waited) / whole_seconds(requests)
-    evidence = [f"requests wait {fmean(waited) * 1e3:.1f} ms for a connection of {service}, {share:.0%} of their time"]
+    share = sum(waited) / total_seconds(requests)
+    evidence = [f"requests of {service} wait {fmean(waited) * 1e3:.1f} ms for a connection, {share:.0%} of their time"]
     if pool:
         if not pool.full_share:
             return None
         evidence.append(
-            f"pool {pool.name!r} has {pool.limit:.0f}, each held for {pool.mean_hold_seconds * 1e3:.1f} ms; "
-            f"all were in use at {pool.full_share:.0%} of the looks"
+            f"pool {pool.name!r} has {pool.limit:.0f} connections, held for {pool.mean_hold_seconds * 1e3:.1f} ms on "
+            f"average; all were in use in {pool.full_share:.0%} of the scrapes"
         )
     return Candidate(
         bottleneck=Bottleneck.POOL,
@@ -68,5 +68,5 @@ def _pool(
         saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited)),
         evidence=tuple(evidence),
         trace_ids=longest(requests),
-        predictor="queueing: the wait for a connection goes away",
+        predictor="queueing: without the wait for a connection",
     )

@@ -1,4 +1,4 @@
-"""When was a process busy with its own code, or stood still, so that nothing else in it went on?"""
+"""Intervals in which a process ran, or was blocked in, one piece of its own code and did nothing else."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -16,44 +16,44 @@ _NANOSECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of time, in nanoseconds since the Unix epoch."""
+class CodeInterval:
+    """An interval in which only a service's own code ran, in nanoseconds since the Unix epoch."""
 
     start: int
     end: int
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length of the interval."""
         return (self.end - self.start) / _NANOSECONDS
 
     def overlap_seconds(self, segment: PathSegment) -> float:
-        """How much of it a segment of a path covers."""
+        """Return the time that a segment of a path shares with the interval."""
         common = min(self.end, segment.end_nanoseconds) - max(self.start, segment.start_nanoseconds)
         return max(0, common) / _NANOSECONDS
 
 
 def is_own(segment: PathSegment) -> bool:
-    """Say whether a segment is the code of a service, which waited for nothing that anybody recorded."""
+    """Return whether a segment is a service's own code, without a recorded wait."""
     return segment.where is Where.SELF and segment.node.span.kind is not SpanKind.CLIENT
 
 
-def still_stretches(observation: Observation, requests: Sequence[Request]) -> dict[str, list[Stretch]]:
-    """Give the stretches in which a request had only a service's own code to wait for, by service, in order of time.
+def code_intervals(observation: Observation, requests: Sequence[Request]) -> dict[str, list[CodeInterval]]:
+    """Return by service the intervals in which a request waited only for the service's own code, in order of time.
 
-    Whatever was asked of it: one loop stands still for all operations. They are cut wherever a span of the service
-    begins or ends: its process had no time for that within one of them.
+    All operations count, since one event loop serves them all. An interval is split where a span of the service begins
+    or ends: there the process was not blocked.
     """
-    own: dict[str, list[Stretch]] = defaultdict(list)
+    own: dict[str, list[CodeInterval]] = defaultdict(list)
     for path in _paths(observation, requests):
         for segment in filter(is_own, path):
-            own[segment.node.span.service].append(Stretch(segment.start_nanoseconds, segment.end_nanoseconds))
-    signs = _signs_of_life(observation, requests)
-    return {service: list(_cut(_joined(stretches), signs[service])) for service, stretches in own.items()}
+            own[segment.node.span.service].append(CodeInterval(segment.start_nanoseconds, segment.end_nanoseconds))
+    signs = _span_bounds(observation, requests)
+    return {service: list(_cut(_joined(intervals), signs[service])) for service, intervals in own.items()}
 
 
 def _paths(observation: Observation, requests: Sequence[Request]) -> Iterator[tuple[PathSegment, ...]]:
-    """Give the paths of the requests, and of what else a server was asked."""
+    """Yield the critical paths of the requests, and those of the server's other operations."""
     known = {request.root.span.trace_id for request in requests}
     yield from (request.path for request in requests)
     for trace in observation.traces:
@@ -61,8 +61,8 @@ def _paths(observation: Observation, requests: Sequence[Request]) -> Iterator[tu
             yield critical_path(repair(trace.roots[0]).root)
 
 
-def _signs_of_life(observation: Observation, requests: Sequence[Request]) -> dict[str, list[int]]:
-    """Give when spans of each service began or ended; those of the requests as they were repaired."""
+def _span_bounds(observation: Observation, requests: Sequence[Request]) -> dict[str, list[int]]:
+    """Return by service the sorted times at which its spans began or ended, for requests after clock correction."""
     repaired = {request.root.span.trace_id: request.root for request in requests}
     signs: dict[str, list[int]] = defaultdict(list)
     for trace in observation.traces:
@@ -72,18 +72,18 @@ def _signs_of_life(observation: Observation, requests: Sequence[Request]) -> dic
     return {service: sorted(times) for service, times in signs.items()}
 
 
-def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """Make one of those that touch or overlap."""
-    joined: list[Stretch] = []
-    for each in sorted(stretches, key=lambda stretch: (stretch.start, stretch.end)):
+def _joined(intervals: Iterable[CodeInterval]) -> list[CodeInterval]:
+    """Return the intervals with those that touch or overlap merged."""
+    joined: list[CodeInterval] = []
+    for each in sorted(intervals, key=lambda interval: (interval.start, interval.end)):
         if joined and each.start <= joined[-1].end:
-            joined[-1] = Stretch(joined[-1].start, max(joined[-1].end, each.end))
+            joined[-1] = CodeInterval(joined[-1].start, max(joined[-1].end, each.end))
         else:
             joined.append(each)
     return joined
 
 
-def _cut(stretches: Iterable[Stretch], times: Sequence[int]) -> Iterable[Stretch]:
-    for each in stretches:
+def _cut(intervals: Iterable[CodeInterval], times: Sequence[int]) -> Iterable[CodeInterval]:
+    for each in intervals:
         within = times[bisect_right(times, each.start) : bisect_left(times, each.end)]
-        yield from (Stretch(*ends) for ends in pairwise((each.start, *within, each.end)) if ends[0] < ends[1])
+        yield from (CodeInterval(*ends) for ends in pairwise((each.start, *within, each.end)) if ends[0] < ends[1])

@@ -1,4 +1,4 @@
-"""What might be the bottleneck? Each class looks for what must be there; a new one is a new file, and a line here."""
+"""Registry of all detectors; a new class of bottleneck is a new file and a line here."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,9 +17,9 @@ from observability.analysis.detectors.unbounded_wait import find_unbounded_wait
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
 
-Find = Callable[[Observation, Sequence[Request]], list[Candidate]]
+Detector = Callable[[Observation, Sequence[Request]], list[Candidate]]
 
-FINDERS: tuple[Find, ...] = (
+DETECTORS: tuple[Detector, ...] = (
     find_n_plus_one,
     find_missing_index,
     find_hot_row,
@@ -35,8 +35,8 @@ FINDERS: tuple[Find, ...] = (
 
 
 def find_candidates(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Give all that take at least a tenth of the requests' time, those that take most first."""
+    """Return the candidates that take at least a tenth of the requests' time, the largest first."""
     whole = sum(request.seconds for request in requests)
-    found = [suspect for find in FINDERS for suspect in find(observation, requests)]
-    worth = [suspect for suspect in found if suspect.saving.total() >= LEAST_SHARE * whole]
-    return sorted(worth, key=lambda suspect: -suspect.saving.total())
+    found = [candidate for detect in DETECTORS for candidate in detect(observation, requests)]
+    worth = [candidate for candidate in found if candidate.saving.total() >= LEAST_SHARE * whole]
+    return sorted(worth, key=lambda candidate: -candidate.saving.total())

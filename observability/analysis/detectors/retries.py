@@ -1,4 +1,4 @@
-"""Retry storm: are calls tried again and again, so that requests wait for attempts that were of no use?"""
+"""Detector of a retry storm: requests wait for failed attempts and back-off of calls that are retried."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,19 +9,19 @@ from observability.analysis.detectors.candidate import UNHINDERED, Candidate
 from observability.analysis.detectors.database_calls import beyond, durations
 from observability.analysis.observation import Observation
 from observability.analysis.quantiles import quantile
-from observability.analysis.requests import Request, longest, whole_seconds
+from observability.analysis.requests import Request, longest, total_seconds
 from observability.analysis.retries import LogicalCall, logical_calls
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
 _NANOSECONDS = 1e9
-# Of ten calls one that is tried twice: fewer are what retries are for.
+# One retry in ten calls; fewer retries are normal.
 LEAST_ATTEMPTS = 1.1
-# With so many for each call, half of what servers do is for nobody, and what is of use waits behind it.
+# With so many attempts per call, half of the servers' work is wasted, and useful work queues behind it.
 HINDERING_ATTEMPTS = 2.0
-# Retries that cost less than this share of the requests' time are not worth a word.
-_WORTH_A_WORD = 0.01
+# Retries are reported when they cost at least this share of the requests' time.
+_REPORTED_SHARE = 0.01
 _MOST_SENTENCES = 3
 
 Operation = tuple[str, str, SpanKind]
@@ -30,11 +30,14 @@ Called = tuple[object, object]
 
 @dataclass(slots=True)
 class Retried:
-    """What the attempts at one call were, over all requests: the span `operation` of the service that calls.
+    """The attempts at one call over all requests.
 
-    `called` is where they went, as the spans have it. `lost_seconds` is what failed attempts and back-off took of each
-    request, `hindered_seconds` how much longer its last attempts took than unhindered ones do. `served` of the attempts
-    were seen by a server, 0 where servers write no spans.
+    service, operation: the caller, and the span's name.
+    called: address and port of the server, as the spans record them.
+    calls, attempts: logical calls, and attempts at them.
+    served: attempts with a server span; 0 when servers record no spans.
+    lost_seconds: for each request, the time in failed attempts and back-off.
+    hindered_seconds: for each request, the excess of its last attempts over undisturbed ones.
     """
 
     service: str
@@ -47,71 +50,71 @@ class Retried:
     hindered_seconds: list[float] = field(default_factory=list)
 
     @property
-    def attempts_a_call(self) -> float:
-        """How many attempts a call took, 1 when all went well."""
+    def attempts_per_call(self) -> float:
+        """The mean number of attempts per call, 1 without retries."""
         return self.attempts / self.calls
 
     @property
     def is_storm(self) -> bool:
-        """Whether there are clearly more attempts than calls, at the servers too where these can be seen.
+        """Whether there are clearly more attempts than calls.
 
-        Attempts that reach nobody load nobody.
+        If servers record spans, their attempts count: attempts that reach no server cause no load.
         """
         return min(self.attempts, self.served or self.attempts) >= LEAST_ATTEMPTS * self.calls
 
     @property
     def saved_seconds(self) -> list[float]:
-        """What each request would be spared; where half of the work was in vain, the last attempt had to queue, too."""
+        """The time that each request would save; if half of the work was wasted, the last attempt had queued too."""
         if self.served < HINDERING_ATTEMPTS * self.calls:
             return self.lost_seconds
         return [lost + hindered for lost, hindered in zip(self.lost_seconds, self.hindered_seconds, strict=True)]
 
-    def sentence(self, whole_seconds: float) -> str:
-        """Say it; `whole_seconds` is what all requests took."""
-        share = sum(self.lost_seconds) / whole_seconds
+    def sentence(self, requests_seconds: float) -> str:
+        """Return the figures as one sentence; `requests_seconds` is the total duration of the requests."""
+        share = sum(self.lost_seconds) / requests_seconds
         return (
-            f"{self.attempts_a_call:.2f} attempts a call of {self.operation} in {self.service}; "
-            f"failed attempts and back-off take {share:.0%} of the time"
+            f"{self.attempts_per_call:.2f} attempts per call of {self.operation} in {self.service}; "
+            f"failed attempts and back-off take {share:.0%} of the requests' time"
         )
 
 
 def find_retries(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Calls that take clearly more than one attempt: what requests would take if the first had been the last.
+    """Return a candidate for each client and server with clearly more attempts than calls; the fix saves the retries.
 
-    One client repeats all its calls of a server by one policy, whatever the method, so that these go together.
+    A client retries all its calls of a server by one policy, so its operations form one candidate.
     """
     storms: dict[tuple[str, Called], list[Retried]] = defaultdict(list)
     for each in retried_calls(requests):
         if each.is_storm:
             storms[each.service, each.called].append(each)
-    return [_suspect(storm, requests) for storm in storms.values()]
+    return [_candidate(storm, requests) for storm in storms.values()]
 
 
-def _suspect(storm: Sequence[Retried], requests: Sequence[Request]) -> Candidate:
-    """Take all of a client's calls of a server together; the one that costs most gives the name."""
-    whole, costliest = whole_seconds(requests), storm[0]
+def _candidate(storm: Sequence[Retried], requests: Sequence[Request]) -> Candidate:
+    """Return one candidate for all calls from a client to a server, named by the most expensive call."""
+    whole, costliest = total_seconds(requests), storm[0]
     saved = (sum(seconds) for seconds in zip(*(each.saved_seconds for each in storm), strict=True))
     return Candidate(
         bottleneck=Bottleneck.RETRY_STORM,
         service=costliest.service,
         operation=costliest.operation,
-        # It is not known whether an attempt that failed kept a processor busy or only waited.
+        # A failed attempt may have used a processor or only waited; the lower gain, of a wait, is assumed.
         saving=Saving(work=(0.0,) * len(requests), wait=tuple(saved)),
         evidence=(costliest.sentence(whole), *_at_the_servers(costliest)),
         trace_ids=longest(requests),
-        predictor="path: the first attempt is the last, and takes what unhindered ones do",
+        predictor="path: the first attempt succeeds, and takes as long as an undisturbed one",
     )
 
 
-def retries_in_words(requests: Sequence[Request]) -> tuple[str, ...]:
-    """Say which calls were tried more than once, where that cost a hundredth of the time, the costliest first."""
-    whole = whole_seconds(requests)
-    worth = [each for each in retried_calls(requests) if sum(each.lost_seconds) >= _WORTH_A_WORD * whole]
+def retry_summaries(requests: Sequence[Request]) -> tuple[str, ...]:
+    """Return a sentence for each retried call that cost a hundredth of the requests' time, the most expensive first."""
+    whole = total_seconds(requests)
+    worth = [each for each in retried_calls(requests) if sum(each.lost_seconds) >= _REPORTED_SHARE * whole]
     return tuple(each.sentence(whole) for each in worth[:_MOST_SENTENCES])
 
 
 def retried_calls(requests: Sequence[Request]) -> list[Retried]:
-    """Give the calls of which at least one took more than one attempt, those that cost most first."""
+    """Return the calls that were retried at least once, the most expensive first."""
     found: dict[Operation, list[tuple[int, LogicalCall]]] = defaultdict(list)
     for number, request in enumerate(requests):
         for call in logical_calls(request.root, request.path):
@@ -147,7 +150,7 @@ def _retried(
 
 
 def _spans(requests: Iterable[Request], operations: Iterable[Operation]) -> dict[Operation, Counter[str]]:
-    """Count the spans of each operation, and the spans of servers right below these."""
+    """Return for each operation the number of its spans, and of the server spans directly below them."""
     counts = {operation: Counter[str]() for operation in operations}
     for request in requests:
         for node in request.root.walk():
@@ -168,4 +171,4 @@ def _served(node: Node) -> int:
 def _at_the_servers(each: Retried) -> tuple[str, ...]:
     if not each.served:
         return ()
-    return (f"servers saw {each.served / each.calls:.2f} for each call that was meant",)
+    return (f"servers received {each.served / each.calls:.2f} attempts per call",)

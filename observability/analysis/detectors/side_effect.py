@@ -1,4 +1,4 @@
-"""Synchronous side effects: does the answer wait for work that it does not need?"""
+"""Detector of synchronous side effects: the answer waits for calls whose result it does not need."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _NANOSECONDS = 1e9
 
 
 def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Calls to the outside, on the path after the last change was made to last: no answer needs them."""
+    """Return a candidate for each remote call on the path after the last commit; the fix takes it off the path."""
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
     between: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(requests))
     for number, request in enumerate(requests):
@@ -35,17 +35,17 @@ def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> 
             saving=Saving(work=tuple(between[service, name]), wait=tuple(taken)),
             evidence=(
                 f"{name!r} of {service} takes {fmean(taken) * 1e3:.1f} ms of a request after its last commit",
-                "what follows it on the path is the answer alone",
+                "no later change on the critical path depends on it",
             ),
             trace_ids=longest(requests),
-            predictor="path: the call leaves the path",
+            predictor="path: the call is off the critical path",
         )
         for (service, name), taken in spent.items()
     ]
 
 
 def _after_the_last_change(request: Request) -> list[Node]:
-    """Give the calls on the path that leave the process, are none of a database, and follow the last change."""
+    """Return the remote calls on the path that follow the last change and are no database calls or mere queries."""
     calls = list(request.waited_for())
     changes = [node.span for node in calls if is_database_call(node.span) and ends_a_change(node.span)]
     if not changes:
@@ -57,18 +57,18 @@ def _after_the_last_change(request: Request) -> list[Node]:
         if node.span.start_nanoseconds >= last
         and node.span.kind in {SpanKind.CLIENT, SpanKind.PRODUCER}
         and not is_database_call(node.span)
-        and not _only_asks(node)
+        and not _is_query(node)
     ]
 
 
 def _own_seconds_between(request: Request, former: Node, latter: Node) -> float:
-    """Give the time in which a service's own code went from one such call to the next, and does so no more without."""
+    """Return the time of a service's own code between two such calls, which the fix removes too."""
     start, end = former.span.end_nanoseconds, latter.span.start_nanoseconds
     own = (each for each in request.path if start <= each.start_nanoseconds < end and each.where is Where.SELF)
     return sum(each.duration_nanoseconds for each in own if each.node.span.kind is not SpanKind.CLIENT) / _NANOSECONDS
 
 
-def _only_asks(call: Node) -> bool:
-    """Say whether the other end was seen to read, and to change nothing: it is asked for its answer."""
+def _is_query(call: Node) -> bool:
+    """Return whether the callee only read from a database: then the caller needs its result."""
     statements = [node.span for node in call.walk() if is_database_call(node.span)]
     return bool(statements) and not any(ends_a_change(span) for span in statements)

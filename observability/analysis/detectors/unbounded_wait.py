@@ -1,12 +1,11 @@
-"""Unbounded wait: do calls go on for longer than anybody waits for an answer, and does nobody give them up?
+"""Detector of an unbounded wait: calls run longer than the requests' deadline, and no timeout ends them.
 
-What makes a part of the calls slow may be anything: packets that are lost, a server that stands still, a job that holds
-a lock. That is another question. Here it is whether their caller lets that decide for how long its own callers wait:
-with a limit it would have answered something in time, as that the request is kept and goes on without them.
+The calls may be slow for any reason: lost packets, a blocked server, a job that holds a lock. The bottleneck here is
+the missing timeout: with one, the caller could still answer in time, for example that the request was accepted.
 
-So there must be calls to another service that took longer than the requests' own deadline, and none that ended before
-it because its time was over: where calls are given up there is a limit, and what is slow has the name. So it has, too,
-wherever it is known, if that explains half as much: calls that are quick again need no limit.
+So some calls to another service took longer than the requests' deadline, and none timed out before it. If some did time
+out there is a limit, and the cause of the slowness is the bottleneck. A known cause that explains half as much is named
+instead as well, since fast calls need no timeout.
 """
 
 from collections import defaultdict
@@ -24,7 +23,7 @@ from observability.analysis.whatif import Saving, changed_goodput
 
 
 def find_unbounded_wait(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Calls that took longer than their requests had: each request again, with its calls cut at what was left of it."""
+    """Return a candidate for each service whose calls exceed the deadline; the fix ends a request at its deadline."""
     seen = observation.requests
     if seen is None or seen.deadline_seconds is None:
         return []
@@ -33,14 +32,14 @@ def find_unbounded_wait(observation: Observation, requests: Sequence[Request]) -
         for node in _calls(request):
             by_service[node.span.service].append((number, node))
     return [
-        _suspect(service, calls, seen, seen.deadline_seconds, requests)
+        _candidate(service, calls, seen, seen.deadline_seconds, requests)
         for service, calls in by_service.items()
-        if _have_no_limit(calls, seen.deadline_seconds, len(requests))
+        if _are_unbounded(calls, seen.deadline_seconds, len(requests))
     ]
 
 
 def _calls(request: Request) -> Iterator[Node]:
-    """Give the calls on the path to other services, outermost ones alone: who calls them decides how long they take."""
+    """Yield the outermost calls to other services on the path: their caller is the one to set a timeout."""
     below: set[str] = set()
     for node in request.waited_for():
         if node.span.span_id not in below and node.span.kind is SpanKind.CLIENT and not is_database_call(node.span):
@@ -48,16 +47,16 @@ def _calls(request: Request) -> Iterator[Node]:
             yield node
 
 
-def _have_no_limit(calls: Sequence[tuple[int, Node]], deadline: float, requests: int) -> bool:
+def _are_unbounded(calls: Sequence[tuple[int, Node]], deadline: float, requests: int) -> bool:
     longer = {number for number, node in calls if seconds([node]) > deadline}
     limited = any(gave_up(node.span) and seconds([node]) <= deadline for _, node in calls)
     return len(longer) >= LEAST_SHARE * requests and not limited
 
 
-def _suspect(
+def _candidate(
     service: str, calls: Sequence[tuple[int, Node]], seen: Requests, deadline: float, requests: Sequence[Request]
 ) -> Candidate:
-    saved = _cut_off(calls, deadline, requests)
+    saved = _saved_seconds(calls, deadline, requests)
     in_time = sum(each > 0 for each in saved) / len(requests) * seen.offered_per_second
     took = sorted(seconds([node]) for _, node in calls)
     longer = sum(each > deadline for each in took)
@@ -68,11 +67,11 @@ def _suspect(
         saving=Saving(work=(0.0,) * len(requests), wait=saved),
         evidence=(
             f"{longer} of {len(took)} calls of {service} took longer than {deadline:g} s, and up to {took[-1]:.1f} s",
-            f"half of them took at most {quantile(took, 0.5) * 1e3:.0f} ms, and none was given up in time",
-            seen.useful_in_words(),
+            f"half of them took at most {quantile(took, 0.5) * 1e3:.0f} ms, and none timed out before the deadline",
+            seen.useful_summary(),
         ),
         trace_ids=longest(requests),
-        predictor="path: calls are cut at what is left of their request's time",
+        predictor="path: calls end at their request's deadline",
         goodput=changed_goodput(
             seen.useful_per_second,
             min(seen.offered_per_second, seen.useful_per_second + in_time),
@@ -82,8 +81,10 @@ def _suspect(
     )
 
 
-def _cut_off(calls: Sequence[tuple[int, Node]], deadline: float, requests: Sequence[Request]) -> tuple[float, ...]:
-    """Give what each request takes beyond the deadline; nothing where it does so without its calls, too."""
+def _saved_seconds(
+    calls: Sequence[tuple[int, Node]], deadline: float, requests: Sequence[Request]
+) -> tuple[float, ...]:
+    """Return each request's time beyond the deadline; 0 when it would exceed the deadline without its calls too."""
     called = [0.0] * len(requests)
     for number, node in calls:
         called[number] += seconds([node])
@@ -94,7 +95,7 @@ def _cut_off(calls: Sequence[tuple[int, Node]], deadline: float, requests: Seque
 
 
 def _longest_of(calls: Sequence[tuple[int, Node]], deadline: float) -> str:
-    """Name the call that most of the time beyond the deadline is spent in."""
+    """Return the name of the call that spends most time beyond the deadline."""
     beyond: dict[str, float] = defaultdict(float)
     for _, node in calls:
         beyond[node.span.name] += max(0.0, seconds([node]) - deadline)

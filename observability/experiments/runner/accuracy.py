@@ -79,7 +79,7 @@ def simpler_ways(answers: Sequence[Answered]) -> dict[str, str]:
 
 
 def is_the_place(truth: Truth | None, place: tuple[str, str]) -> bool:
-    """Say whether a service and an operation are where the truth is."""
+    """Return whether a service and an operation are where the truth is."""
     service, operation = place
     return truth is not None and service == truth.service and truth.operation in {None, operation}
 
@@ -99,7 +99,7 @@ def falsely_named(answers: Sequence[Answered]) -> str:
 
 
 def is_good_enough(answers: Sequence[Answered]) -> bool:
-    """Say whether at most one in ten is wrong, and each experiment right with at least two seeds of three."""
+    """Return whether at most one in ten is wrong, and each experiment right with at least two seeds of three."""
     wrong = sum(bool(each.wrong) for each in answers)
     by_experiment: dict[str, list[bool]] = defaultdict(list)
     for each in answers:

@@ -50,7 +50,7 @@ def largest_deviation(observation: Observation, healthy: Observation) -> Operati
 
 
 def path_seconds(observation: Observation) -> dict[Operation, float]:
-    """Give the seconds that a request, on average, waits for each operation."""
+    """Return the seconds that a request, on average, waits for each operation."""
     requests = requests_of(observation.traces)
     spent: dict[Operation, float] = defaultdict(float)
     for segment in chain.from_iterable(request.path for request in requests):
@@ -59,7 +59,7 @@ def path_seconds(observation: Observation) -> dict[Operation, float]:
 
 
 def durations(observation: Observation) -> dict[Operation, list[float]]:
-    """Give the seconds that each span of the requests took, by operation."""
+    """Return the seconds that each span of the requests took, by operation."""
     taken: dict[Operation, list[float]] = defaultdict(list)
     for request in requests_of(observation.traces):
         for node in request.root.walk():

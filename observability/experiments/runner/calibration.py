@@ -43,7 +43,7 @@ class ResourceDemand:
     probe_utilisation: float
 
     def utilisation(self, rate_per_second: float) -> float:
-        """Give how busy the busiest is at a rate: a connection is held longer on a core that is busier."""
+        """Return how busy the busiest is at a rate: a connection is held longer on a core that is busier."""
         core = IDLE_UTILISATION + rate_per_second * self.cpu_seconds
         if core >= 1:
             return core
@@ -51,7 +51,7 @@ class ResourceDemand:
         return max(core, *(each.idle_share + rate_per_second * each.seconds * stretch for each in self.pools), 0.0)
 
     def asked(self, rate_per_second: float) -> float:
-        """Give how many times as much is asked of the busiest as it can do.
+        """Return how many times as much is asked of the busiest as it can do.
 
         A connection that is held for longer on a core that has no time is no more work, so that it is not stretched.
         """
@@ -62,7 +62,7 @@ class ResourceDemand:
 async def calibrate(
     run: Callable[[Schedule, Path], Awaitable[Block]], demand: Demand, *, seed: int, observation: Path
 ) -> float:
-    """Give the rate in orders a second; `run` runs one block by a schedule and observes it into a folder.
+    """Return the rate in orders a second; `run` runs one block by a schedule and observes it into a folder.
 
     Raises TrialError when something is as busy as wanted without any order. An order takes less of a processor that is
     busy, since what wakes up has more to do at once: where more is asked than can be done, probes that are busier and
@@ -121,12 +121,12 @@ def held(seen: Observation, orders: int) -> Iterator[PoolBaseline]:
 
 
 def scraped_seconds(seen: Observation) -> float:
-    """Give the time from the first scrape to the last."""
+    """Return the time from the first scrape to the last."""
     return seen.scrapes[-1].at_seconds - seen.scrapes[0].at_seconds
 
 
 def rate_for(demands: ResourceDemand, utilisation: float) -> float:
-    """Give the rate in orders a second, by bisection."""
+    """Return the rate in orders a second, by bisection."""
     busy = demands.asked if utilisation > 1 else demands.utilisation
     low, high = 0.0, _HIGHEST_RATE
     for _ in range(_HALVINGS):

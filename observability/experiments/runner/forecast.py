@@ -36,7 +36,7 @@ def widened(sealed: Estimate, measured: Estimate, *, drift: float) -> Estimate:
 
 
 def result_of(sealed: Estimate, within: Estimate, measured: Estimate) -> ForecastResult:
-    """Say whether the measured ratio lies within the widened interval of the sealed one; all are after / before."""
+    """Return whether the measured ratio lies within the widened interval of the sealed one; all are after / before."""
     if _has(within, 1.0) and not _has(sealed, 1.0):
         return ForecastResult.UNTOLD
     return ForecastResult.HELD if _has(within, measured.value) else ForecastResult.MISSED

@@ -79,7 +79,7 @@ def goodput_failures(goodput: MeasuredGoodput) -> list[str]:
 
 
 def _orders(blocks: Sequence[BlockRecord], side: Side) -> list[float]:
-    """Give the orders of use in each block of a side, by pair."""
+    """Return the orders of use in each block of a side, by pair."""
     of_side = sorted((each for each in blocks if each.side == side), key=lambda each: each.pair)
     return [max(_LEAST_ORDERS, each.block.good_orders or 0) for each in of_side]
 

@@ -174,7 +174,7 @@ def pairs_of(blocks: Sequence[BlockRecord]) -> list[Pair]:
 
 
 def own_ratio(blocks: Sequence[BlockRecord]) -> float | None:
-    """Give after / before of the optimised component's own time, from the medians of the blocks; None without one."""
+    """Return after / before of the optimised component's own time, from the medians of the blocks; None without one."""
     seconds = {
         side: sorted(each.block.own_seconds for each in blocks if each.side == side and each.block.own_seconds)
         for side in ("before", "after")

@@ -121,7 +121,7 @@ class Trial:
         return plan
 
     async def _rate(self, demand: Demand) -> float:
-        """Give the rate of all blocks in orders a second. Raises TrialError where nothing can be shown at any."""
+        """Return the rate of all blocks in orders a second. Raises TrialError where nothing can be shown at any."""
         share = self._sizes.share_of_capacity
         if share is not None:
             return await self._rate_of_capacity(demand, share)

@@ -82,12 +82,12 @@ def short_name(name: str) -> str:
 
 
 def component_colours(waterfalls: Iterable[Waterfall]) -> dict[str, str]:
-    """Give each component its colour, in the order in which they come first."""
+    """Return each component its colour, in the order in which they come first."""
     return row_colours(row for waterfall in waterfalls for row in waterfall.rows)
 
 
 def row_colours(rows: Iterable[WaterfallRow]) -> dict[str, str]:
-    """Give the component of each row its colour, in the order in which they come first."""
+    """Return the component of each row its colour, in the order in which they come first."""
     names = dict.fromkeys(row.component for row in rows)
     return {name: _COMPONENT_COLOURS[number % len(_COMPONENT_COLOURS)] for number, name in enumerate(names)}
 

@@ -34,7 +34,7 @@ def block_rows(evidence: Evidence) -> tuple[BlockRow, ...]:
 
 
 def answers(evidence: Evidence) -> tuple[tuple[str, int, int], ...]:
-    """Give how orders ended, and how many did so before the fix and after it, the most frequent first."""
+    """Return how orders ended, and how many did so before the fix and after it, the most frequent first."""
     counts: dict[Side, Counter[str]] = {"before": Counter(), "after": Counter()}
     for each in evidence.blocks:
         counts[each.side].update(each.block.answers)

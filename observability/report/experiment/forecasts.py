@@ -63,7 +63,7 @@ def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> 
 
 
 def _figures(evidence: Evidence) -> Iterator[tuple[str, str, Estimate]]:
-    """Give kind, quantile and figure of each row."""
+    """Return kind, quantile and figure of each row."""
     forecasts = {forecast.quantile: forecast for forecast in evidence.score.forecasts}
     for measured in evidence.measured:
         yield "before", measured.name, measured.before

@@ -93,7 +93,7 @@ def _fold(rows: Sequence[WaterfallRow]) -> list[WaterfallRow]:
 
 
 def _repeats(rows: Sequence[WaterfallRow], at: int) -> tuple[object, ...]:
-    """Give what rows have in common that may be one; a row that calls something has its place for itself."""
+    """Return what rows have in common that may be one; a row that calls something has its place for itself."""
     row = rows[at]
     calls = at + 1 < len(rows) and rows[at + 1].depth > row.depth
     return row.depth, row.name, row.kind, row.component, row.failed, at if calls else None
@@ -112,7 +112,7 @@ def _together(rows: Sequence[WaterfallRow]) -> WaterfallRow:
 
 
 def _share(stretch: Stretch, request: Request) -> BarSegment:
-    """Give a stretch in shares of the request's time."""
+    """Return a stretch in shares of the request's time."""
     root = request.root.span
     start = (stretch.start_nanoseconds - root.start_nanoseconds) / root.duration_nanoseconds
     return BarSegment(start, stretch.duration_nanoseconds / root.duration_nanoseconds)

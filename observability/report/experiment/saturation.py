@@ -128,7 +128,7 @@ def _go_on(readings: list[tuple[float, float]], since: float, until: float, rise
 
 
 def _rises(readings: Mapping[str, Readings], edges: Sequence[float]) -> list[ResourceSeries]:
-    """Give how far each counter rose in each second."""
+    """Return how far each counter rose in each second."""
     series = []
     for name, points in readings.items():
         values = [_value_at(points, edge) for edge in edges]

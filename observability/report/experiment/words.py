@@ -49,7 +49,7 @@ def kept_promises(score: Score) -> list[str]:
 
 
 def missed(score: Score) -> bool:
-    """Say whether a prediction missed."""
+    """Return whether a prediction missed."""
     return any(result is ForecastResult.MISSED for *_, result in _told(score))
 
 
@@ -59,7 +59,7 @@ def forecast_names(score: Score) -> frozenset[str]:
 
 
 def _told(score: Score) -> list[tuple[str, Estimate, Estimate, ForecastResult]]:
-    """Give name, sealed ratio, measured ratio and result of each prediction."""
+    """Return name, sealed ratio, measured ratio and result of each prediction."""
     told = [(each.quantile, each.ratio, each.measured_ratio, each.result) for each in score.forecasts]
     if score.goodput is not None and score.goodput.forecast is not None:
         forecast = score.goodput.forecast

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.detectors.candidate import Candidate
-from observability.analysis.detectors.registry import Find
+from observability.analysis.detectors.registry import Detector
 from observability.analysis.observation import (
     Observation,
     ProcessSample,
@@ -150,23 +150,23 @@ def looks(*samples: Sequence[Session], each_seconds: float = 0.1) -> list[Sessio
     return [SessionSample(number * each_seconds, tuple(sample)) for number, sample in enumerate(samples)]
 
 
-def found(find: Find, observation: Observation) -> list[Candidate]:
+def found(find: Detector, observation: Observation) -> list[Candidate]:
     """What one class finds."""
     return find(observation, requests_in(observation))
 
 
-def named(suspect: Candidate) -> tuple[Bottleneck, str, str]:
+def named(candidate: Candidate) -> tuple[Bottleneck, str, str]:
     """The class and the place."""
-    return suspect.bottleneck, suspect.service, suspect.operation
+    return candidate.bottleneck, candidate.service, candidate.operation
 
 
-def saved_work(find: Find, observation: Observation) -> tuple[float, ...]:
+def saved_work(find: Detector, observation: Observation) -> tuple[float, ...]:
     """The work that the fix of the only one takes from each request."""
-    [suspect] = found(find, observation)
-    return suspect.saving.work
+    [candidate] = found(find, observation)
+    return candidate.saving.work
 
 
-def saved_wait(find: Find, observation: Observation) -> tuple[float, ...]:
+def saved_wait(find: Detector, observation: Observation) -> tuple[float, ...]:
     """The wait that the fix of the only one takes from each request."""
-    [suspect] = found(find, observation)
-    return suspect.saving.wait
+    [candidate] = found(find, observation)
+    return candidate.saving.wait

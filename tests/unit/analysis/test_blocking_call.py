@@ -78,9 +78,9 @@ BLOCKED = [blocked(number) for number in range(COUNT)]
 
 
 def test_a_process_that_stands_still_without_work_makes_a_blocking_call() -> None:
-    [suspect] = found(find_blocking_call, still(BLOCKED))
-    assert named(suspect) == (Bottleneck.BLOCKING_CALL, "shop", "")
-    assert suspect.saving.work == (0.0,) * COUNT
+    [candidate] = found(find_blocking_call, still(BLOCKED))
+    assert named(candidate) == (Bottleneck.BLOCKING_CALL, "shop", "")
+    assert candidate.saving.work == (0.0,) * COUNT
 
 
 def test_what_the_process_worked_may_have_been_in_any_of_its_stretches() -> None:
@@ -245,7 +245,7 @@ def test_without_a_lag_it_cannot_be_told_from_a_wait_that_nobody_recorded() -> N
     calls = [query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6)]
     verdict = diagnose(still([at(number, 61, *calls) for number in range(COUNT)], scrapes=()))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert "whether its process stands still in them is unknown" in verdict.reasons[0]
+    assert "it is unknown whether its process is blocked in them" in verdict.reasons[0]
 
 
 def test_from_traces_alone_it_cannot_be_told() -> None:
@@ -254,5 +254,5 @@ def test_from_traces_alone_it_cannot_be_told() -> None:
     verdict = diagnose(seen(*(at(number, 61, *calls) for number in range(COUNT))))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == (
-        "long stretches of code of shop take 45% of the time, and whether its process works in them is unknown",
+        "long intervals of code of shop take 45% of the time, and it is unknown whether its process works in them",
     )

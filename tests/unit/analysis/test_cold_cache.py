@@ -57,8 +57,8 @@ def with_cache(*roots: Node, uses: Sequence[CacheUse] = (EXPIRED,), tables: Sequ
 
 
 def test_a_cache_in_which_few_keys_are_is_cold_and_named_by_what_is_read_instead() -> None:
-    [suspect] = found(find_cold_cache, with_cache(*[missing()] * 30))
-    assert named(suspect) == (Bottleneck.COLD_CACHE, "shop", READ)
+    [candidate] = found(find_cold_cache, with_cache(*[missing()] * 30))
+    assert named(candidate) == (Bottleneck.COLD_CACHE, "shop", READ)
 
 
 def test_its_fix_takes_the_read_and_all_that_followed_the_lookup() -> None:
@@ -82,11 +82,11 @@ def test_it_takes_nothing_from_a_request_that_found_its_keys() -> None:
 
 
 def test_it_says_how_much_was_there_what_it_cost_and_how_keys_ended() -> None:
-    [suspect] = found(find_cold_cache, with_cache(missing(), missing(), there()))
-    assert suspect.evidence == (
-        "4 of 12 keys that were asked of a cache were there",
-        "'SELECT report' reads the others, 0.67 times a request, 20.0 ms each",
-        "of 100 keys missing from valkey, 95 had come to their end and 0 had made room",
+    [candidate] = found(find_cold_cache, with_cache(missing(), missing(), there()))
+    assert candidate.evidence == (
+        "4 of 12 keys were found in the cache",
+        "'SELECT report' reads the rest, 0.67 times per request, 20.0 ms each",
+        "valkey had 100 misses; 95 keys had expired and 0 had been evicted",
     )
 
 

@@ -15,9 +15,9 @@ from tests.unit.analysis.seeing import found, looks, named, query, request, save
 def test_a_table_read_from_end_to_end_lacks_an_index() -> None:
     """The lookup takes 8 ms, and other statements there 1 ms."""
     looked_up = request(10, query("SELECT sale", 0, 8), query("UPDATE sale", 8, 9))
-    [suspect] = found(find_missing_index, seen(looked_up, tables=[_table(scans=1, rows_read=10_000)]))
-    assert named(suspect) == (Bottleneck.MISSING_INDEX, "shop", "SELECT sale")
-    assert suspect.saving.work == pytest.approx([0.007])
+    [candidate] = found(find_missing_index, seen(looked_up, tables=[_table(scans=1, rows_read=10_000)]))
+    assert named(candidate) == (Bottleneck.MISSING_INDEX, "shop", "SELECT sale")
+    assert candidate.saving.work == pytest.approx([0.007])
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_no_missing_index_where(why: str, table: tuple[str, int, int]) -> None:
 def test_the_statement_is_one_that_reads_that_table() -> None:
     busy_elsewhere = request(30, query("INSERT audit", 0, 9), query("SELECT sale", 9, 17), query("UPDATE sale", 17, 18))
     observation = seen(busy_elsewhere, tables=[_table(scans=1, rows_read=10_000)])
-    assert [named(suspect)[2] for suspect in found(find_missing_index, observation)] == ["SELECT sale"]
+    assert [named(candidate)[2] for candidate in found(find_missing_index, observation)] == ["SELECT sale"]
 
 
 # --- Hot row ----------------------------------------------------------------------------------------------------------
@@ -48,10 +48,10 @@ def test_the_statement_is_one_that_reads_that_table() -> None:
 def test_a_statement_that_waits_for_locks_has_a_hot_row() -> None:
     """Unhindered it takes 1 ms; one request waited 9 ms longer, and locks were waited for 100 ms in all."""
     observation = seen(*_updates(1, 1, 10), sessions=looks([session("Lock")], []))
-    [suspect] = found(find_hot_row, observation)
-    assert named(suspect) == (Bottleneck.HOT_ROW, "shop", "UPDATE stock")
-    assert suspect.saving.wait == pytest.approx([0, 0, 0.009])
-    assert suspect.saving.work == (0.0,) * 3
+    [candidate] = found(find_hot_row, observation)
+    assert named(candidate) == (Bottleneck.HOT_ROW, "shop", "UPDATE stock")
+    assert candidate.saving.wait == pytest.approx([0, 0, 0.009])
+    assert candidate.saving.work == (0.0,) * 3
 
 
 def test_the_wait_for_locks_is_no_longer_than_sessions_were_seen_tosaved_wait() -> None:
@@ -69,7 +69,7 @@ def test_where_the_queue_never_empties_even_the_fastest_tenth_has_waited() -> No
 def test_the_statement_is_that_of_the_database_in_which_locks_are_waited_for() -> None:
     slow_elsewhere = request(99, query("SELECT report", 10, 99, database="other"))
     observation = seen(*_updates(1, 1, 10), slow_elsewhere, sessions=looks([session("Lock")], []))
-    assert [named(suspect)[2] for suspect in found(find_hot_row, observation)] == ["UPDATE stock"]
+    assert [named(candidate)[2] for candidate in found(find_hot_row, observation)] == ["UPDATE stock"]
 
 
 @pytest.mark.parametrize(

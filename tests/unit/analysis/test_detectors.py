@@ -38,10 +38,10 @@ RENDERED = step("render", 1, 19, step("part", 2, 3))
 
 def test_alike_statements_in_a_row_are_an_n_plus_one() -> None:
     """Five of 1 ms, back to back, become one of them."""
-    [suspect] = found(find_n_plus_one, seen(request(10, *queries("SELECT item", 5))))
-    assert named(suspect) == (Bottleneck.N_PLUS_ONE, "shop", "SELECT item")
-    assert suspect.saving.work == pytest.approx([0.004])
-    assert suspect.saving.wait == (0.0,)
+    [candidate] = found(find_n_plus_one, seen(request(10, *queries("SELECT item", 5))))
+    assert named(candidate) == (Bottleneck.N_PLUS_ONE, "shop", "SELECT item")
+    assert candidate.saving.work == pytest.approx([0.004])
+    assert candidate.saving.wait == (0.0,)
 
 
 def test_the_loop_between_the_statements_goes_with_them() -> None:
@@ -71,8 +71,8 @@ def test_a_request_without_them_saves_nothing() -> None:
 
 def test_its_traces_are_those_with_the_longest_rows() -> None:
     roots = [request(20, *queries("SELECT item", count)) for count in (3, 9, 5, 7)]
-    [suspect] = found(find_n_plus_one, seen(*roots))
-    assert suspect.trace_ids == ("trace 1", "trace 3", "trace 2")
+    [candidate] = found(find_n_plus_one, seen(*roots))
+    assert candidate.trace_ids == ("trace 1", "trace 3", "trace 2")
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_statements_of_several_summaries_are_no_n_plus_one_though_their_spans_ha
 
 def test_waits_for_a_connection_of_a_full_pool_are_its_exhaustion() -> None:
     waited = request(10, query("BEGIN", 6, 7, waited=6))
-    [suspect] = found(find_pool, seen(waited, request(4), scrapes=full_pool()))
-    assert named(suspect) == (Bottleneck.POOL, "shop", "")
-    assert suspect.saving.wait == pytest.approx([0.006, 0])
-    assert suspect.saving.work == (0.0, 0.0)
+    [candidate] = found(find_pool, seen(waited, request(4), scrapes=full_pool()))
+    assert named(candidate) == (Bottleneck.POOL, "shop", "")
+    assert candidate.saving.wait == pytest.approx([0.006, 0])
+    assert candidate.saving.work == (0.0, 0.0)
 
 
 def test_waits_of_one_request_add_up() -> None:
@@ -130,7 +130,7 @@ def test_waits_of_one_request_add_up() -> None:
 def test_each_service_has_a_pool_of_its_own() -> None:
     other = serve("answer", 8, 15, query("BEGIN", 12, 13, waited=2, service="other"), service="other")
     waited = request(20, query("BEGIN", 6, 7, waited=6), call("ask", 8, 15, other))
-    assert [named(suspect)[1] for suspect in found(find_pool, seen(waited))] == ["shop", "other"]
+    assert [named(candidate)[1] for candidate in found(find_pool, seen(waited))] == ["shop", "other"]
 
 
 def test_without_scrapes_the_waits_alone_tell() -> None:
@@ -155,17 +155,17 @@ def test_statements_that_say_nothing_of_a_wait_are_no_suspects() -> None:
 
 def test_a_call_after_the_last_commit_is_a_side_effect() -> None:
     sold = request(20, query("UPDATE sale", 0, 2), query("COMMIT", 2, 3), call("send letter", 4, 13))
-    [suspect] = found(find_side_effect, seen(sold))
-    assert named(suspect) == (Bottleneck.SYNC_SIDE_EFFECT, "shop", "send letter")
-    assert suspect.saving.wait == pytest.approx([0.009])
-    assert suspect.saving.work == (0.0,)
+    [candidate] = found(find_side_effect, seen(sold))
+    assert named(candidate) == (Bottleneck.SYNC_SIDE_EFFECT, "shop", "send letter")
+    assert candidate.saving.wait == pytest.approx([0.009])
+    assert candidate.saving.work == (0.0,)
 
 
 def test_several_of_a_name_add_up_with_the_code_between_them() -> None:
     letters = [call("send letter", start, start + 2) for start in (4, 7, 10)]
-    [suspect] = found(find_side_effect, seen(request(20, query("COMMIT", 2, 3), *letters)))
-    assert suspect.saving.wait == pytest.approx([0.006])
-    assert suspect.saving.work == pytest.approx([0.002])
+    [candidate] = found(find_side_effect, seen(request(20, query("COMMIT", 2, 3), *letters)))
+    assert candidate.saving.wait == pytest.approx([0.006])
+    assert candidate.saving.work == pytest.approx([0.002])
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_a_call_that_changes_something_at_the_other_end_is_no_side_effect() -> N
 def test_of_a_call_beside_another_only_what_is_waited_for_counts() -> None:
     """Without the first, which began 1 ms earlier, the request would still wait for the second."""
     beside = call("send letter", 1, 10), call("send parcel", 2, 11)
-    suspects = found(find_side_effect, seen(request(20, query("COMMIT", 0, 1), *beside)))
-    saved = {suspect.operation: suspect.saving.wait[0] for suspect in suspects}
+    candidates = found(find_side_effect, seen(request(20, query("COMMIT", 0, 1), *beside)))
+    saved = {candidate.operation: candidate.saving.wait[0] for candidate in candidates}
     assert saved == pytest.approx({"send letter": 0.001, "send parcel": 0.009})
 
 
@@ -211,10 +211,10 @@ def test_a_question_after_the_last_commit_is_no_side_effect() -> None:
 def test_calls_that_are_always_long_on_their_way_cross_a_slow_network() -> None:
     """On their way for 6 ms even when they are fastest; a call between neighbours may take 1 ms of it."""
     observation = seen(*[request(20, _asked(on_the_way=6))] * 3)
-    [suspect] = found(find_network_latency, observation)
-    assert named(suspect) == (Bottleneck.NETWORK_LATENCY, "shop", "stock")
-    assert suspect.saving.wait == pytest.approx([0.005] * 3)
-    assert suspect.saving.work == (0.0,) * 3
+    [candidate] = found(find_network_latency, observation)
+    assert named(candidate) == (Bottleneck.NETWORK_LATENCY, "shop", "stock")
+    assert candidate.saving.wait == pytest.approx([0.005] * 3)
+    assert candidate.saving.work == (0.0,) * 3
 
 
 def test_each_call_of_a_request_saves_as_much() -> None:
@@ -237,7 +237,7 @@ def test_a_call_whose_server_is_unseen_may_be_slow_at_the_other_end() -> None:
 
 def test_the_other_end_is_the_server_whatever_the_caller_does_before() -> None:
     asked = call("ask", 0, 15, step("encode", 0, 1), serve("answer", 6, 8, service="stock"))
-    assert [named(suspect)[2] for suspect in found(find_network_latency, seen(request(20, asked)))] == ["stock"]
+    assert [named(candidate)[2] for candidate in found(find_network_latency, seen(request(20, asked)))] == ["stock"]
 
 
 # --- All of them ------------------------------------------------------------------------------------------------------
@@ -246,8 +246,8 @@ def test_the_other_end_is_the_server_whatever_the_caller_does_before() -> None:
 def test_what_takes_most_comes_first() -> None:
     children = [query("BEGIN", 3, 4, waited=3), *queries("SELECT item", 7, start=4), call("send", 12, 20)]
     roots = [request(20, *children[:-1], query("COMMIT", 11, 12), children[-1])]
-    suspects = find_candidates(seen(*roots), requests_in(seen(*roots)))
-    assert [suspect.bottleneck for suspect in suspects] == [
+    candidates = find_candidates(seen(*roots), requests_in(seen(*roots)))
+    assert [candidate.bottleneck for candidate in candidates] == [
         Bottleneck.SYNC_SIDE_EFFECT,
         Bottleneck.N_PLUS_ONE,
         Bottleneck.POOL,

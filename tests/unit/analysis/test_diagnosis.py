@@ -1,4 +1,4 @@
-"""The verdict: a name, none, or why that cannot be told."""
+"""The verdict: a name, none, or why that cannot be prediction."""
 
 import random
 from dataclasses import replace
@@ -39,7 +39,7 @@ POOL = request(20, query("BEGIN", 10, 11, waited=10))
 def test_29_requests_are_too_few() -> None:
     verdict = diagnose(seen(*[N_PLUS_ONE] * 29))
     assert (verdict.answer, verdict.requests) == (Answer.CANNOT_TELL, 29)
-    assert verdict.reasons == ("29 whole requests of one operation were seen, and 30 are needed",)
+    assert verdict.reasons == ("29 complete requests of one operation were recorded; 30 are needed",)
 
 
 def test_30_requests_are_enough() -> None:
@@ -53,7 +53,7 @@ def test_nothing_at_all_tells_nothing() -> None:
 def test_where_more_than_a_fifth_of_the_traces_are_broken_nothing_is_told() -> None:
     verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 11))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("22% of the traces lack spans, and a path through them means nothing",)
+    assert verdict.reasons == ("22% of the traces lack spans, so that their critical paths are unknown",)
 
 
 def test_a_fifth_of_broken_traces_is_borne() -> None:
@@ -63,7 +63,7 @@ def test_a_fifth_of_broken_traces_is_borne() -> None:
 def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.7)))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("the processor is 70% busy, and no class of bottleneck explains it",)
+    assert verdict.reasons == ("the processor is 70% busy, which no known class of bottleneck explains",)
 
 
 def test_waits_in_the_database_that_no_class_explains_are_not_nothing() -> None:
@@ -71,7 +71,9 @@ def test_waits_in_the_database_that_no_class_explains_are_not_nothing() -> None:
     samples = looks(*[[session("NewKind")], []] * 30, each_seconds=0.003)
     verdict = diagnose(seen(*[HEALTHY] * 30, sessions=samples))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("the database waits 15% of the requests' time for NewKind, and no class explains it",)
+    assert verdict.reasons == (
+        "database sessions wait for NewKind for 15% of the requests' time, which no known class of bottleneck explains",
+    )
 
 
 def test_waits_that_were_seen_too_seldom_may_be_chance() -> None:
@@ -94,9 +96,13 @@ def test_where_nothing_is_wrong_there_is_no_bottleneck() -> None:
 
 
 def test_then_all_is_predicted_to_stay_as_it_is() -> None:
-    told = diagnose(seen(*[HEALTHY] * 30)).prediction
-    assert told is not None
-    assert (told.predictor, told.before, told.after["p95"].value) == ("none", {"p50": 0.02, "p95": 0.02}, 0.02)
+    prediction = diagnose(seen(*[HEALTHY] * 30)).prediction
+    assert prediction is not None
+    assert (prediction.predictor, prediction.before, prediction.after["p95"].value) == (
+        "none",
+        {"p50": 0.02, "p95": 0.02},
+        0.02,
+    )
 
 
 @pytest.mark.parametrize("known", [{"processes": busy(0.3)}, {"sessions": looks([], [])}, {}])
@@ -131,16 +137,16 @@ def test_a_bottleneck_has_a_class_a_place_and_a_share() -> None:
 
 
 def test_it_comes_with_what_its_fix_would_gain() -> None:
-    told = diagnose(seen(*[N_PLUS_ONE] * 30)).prediction
-    assert told is not None
-    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.02, 0.012))
+    prediction = diagnose(seen(*[N_PLUS_ONE] * 30)).prediction
+    assert prediction is not None
+    assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.02, 0.012))
 
 
 def test_what_clients_saw_counts() -> None:
     clients = Requests(0, 10, 3.0, (0.05,) * 30)
-    told = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients)).prediction
-    assert told is not None
-    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.05, 0.042))
+    prediction = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients)).prediction
+    assert prediction is not None
+    assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.05, 0.042))
 
 
 def test_it_is_sure_with_metrics_a_known_utilisation_and_nothing_else_that_would_do() -> None:
@@ -196,14 +202,14 @@ def test_an_n_plus_one_elsewhere_holds_no_connection_of_this_pool() -> None:
 def test_a_promise_that_is_broken_though_no_class_explains_it_is_not_nothing() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=88)))
     assert verdict.answer is Answer.CANNOT_TELL
-    broken = "the objective is broken: 88% of 100 requests took at most 0.25 s, and 95% must"
-    assert verdict.reasons == (f"{broken}, and no class of bottleneck explains it",)
+    broken = "the objective is missed: 88% of 100 requests took at most 0.25 s, target 95%"
+    assert verdict.reasons == (f"{broken}, and no known class of bottleneck explains it",)
 
 
 def test_a_promise_that_so_few_requests_may_miss_by_chance_is_not_broken() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=94)))
     assert verdict.answer is Answer.NONE
-    missed = "the objective is missed, as chance may have it: 94% of 100 requests took at most 0.25 s, and 95% must"
+    missed = "the objective is missed, but within chance: 94% of 100 requests took at most 0.25 s, target 95%"
     assert missed in verdict.reasons
 
 
@@ -216,15 +222,15 @@ def test_a_promise_that_one_hiccup_broke_is_not_broken() -> None:
 def test_where_there_is_no_bottleneck_a_promise_that_is_kept_is_said() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=95)))
     assert verdict.answer is Answer.NONE
-    assert "the objective is met: 95% of 100 requests took at most 0.25 s, and 95% must" in verdict.reasons
+    assert "the objective is met: 95% of 100 requests took at most 0.25 s, target 95%" in verdict.reasons
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.01, "broken: 0%"), (0.25, "met: 100%")])
+@pytest.mark.parametrize(("seconds", "said"), [(0.01, "missed: 0%"), (0.25, "met: 100%")])
 def test_a_bottleneck_is_named_whether_the_promise_is_broken_or_not(seconds: float, said: str) -> None:
     clients = Requests(0, 10, 3.0, (0.02,) * 30, ObservedObjective(seconds, 0.95))
     verdict = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients))
     assert verdict.answer is Answer.FOUND
-    assert verdict.reasons[-1] == f"the objective is {said} of 30 requests took at most {seconds} s, and 95% must"
+    assert verdict.reasons[-1] == f"the objective is {said} of 30 requests took at most {seconds} s, target 95%"
 
 
 @pytest.mark.parametrize(
@@ -246,12 +252,15 @@ def test_retries_are_said_whatever_the_verdict() -> None:
     refused = Node(replace(call("ask", 1, 1.2).span, status=SpanStatus.ERROR), ())
     verdict = diagnose(seen(*[request(20, refused, call("ask", 1.4, 2), query("SELECT item", 2, 20))] * 30))
     assert verdict.answer is Answer.NONE
-    assert "2.00 attempts a call of ask in shop; failed attempts and back-off take 2% of the time" in verdict.reasons
+    assert (
+        "2.00 attempts per call of ask in shop; failed attempts and back-off take 2% of the requests' time"
+        in verdict.reasons
+    )
 
 
 def test_work_for_callers_that_had_ended_is_said() -> None:
     verdict = diagnose(seen(*[request(20, step("late", 18, 25))] * 30))
-    assert "5.0 ms a request were worked for callers that had ended already" in verdict.reasons
+    assert "5.0 ms of work per request ran on after its caller had ended" in verdict.reasons
 
 
 def test_when_requests_took_effect_is_said_whatever_the_verdict() -> None:

@@ -41,41 +41,41 @@ def half_lost(*, lost_seconds: float = 2.5, done_seconds: float = 1.0, share_bus
 
 
 def test_requests_that_come_to_nothing_while_the_processor_has_no_time_left_are_overload() -> None:
-    [suspect] = found(find_overload, half_lost())
-    assert named(suspect) == (Bottleneck.OVERLOAD, "shop", "")
+    [candidate] = found(find_overload, half_lost())
+    assert named(candidate) == (Bottleneck.OVERLOAD, "shop", "")
 
 
 def test_it_says_what_was_of_use_what_had_no_time_left_and_what_was_done_in_vain() -> None:
     """Five a second are of use, and five a second take 2.5 s for nothing."""
-    [suspect] = found(find_overload, half_lost())
-    assert suspect.evidence[0] == "5.0 of 10.0 requests a second had an answer that was of use, within 2 s"
-    assert suspect.evidence[1] == "the processor was 95% busy"
-    assert suspect.evidence[3] == "12.50 s a second were spent by requests that came to nothing"
+    [candidate] = found(find_overload, half_lost())
+    assert candidate.evidence[0] == "5.0 of 10.0 requests a second got a useful answer within 2 s"
+    assert candidate.evidence[1] == "the processor was 95% busy"
+    assert candidate.evidence[3] == "requests without a useful answer took 12.50 s each second"
 
 
 def test_what_is_done_for_nobody_is_done_for_others_when_these_are_turned_away() -> None:
     """Five a second take all of four steps, five a second half of them: that is enough for seven and a half."""
-    [suspect] = found(find_overload, half_lost())
-    assert suspect.goodput is not None
-    assert suspect.goodput.before.value == pytest.approx(5.0)
-    assert suspect.goodput.after.value == pytest.approx(7.5, rel=0.1)
-    assert suspect.goodput.after.low < 7.5 < suspect.goodput.after.high
+    [candidate] = found(find_overload, half_lost())
+    assert candidate.goodput is not None
+    assert candidate.goodput.before.value == pytest.approx(5.0)
+    assert candidate.goodput.after.value == pytest.approx(7.5, rel=0.1)
+    assert candidate.goodput.after.low < 7.5 < candidate.goodput.after.high
 
 
 def test_where_none_was_of_use_there_is_a_ratio_all_the_same() -> None:
     lost = [asked(number, 2.5, DONE if number % 4 else GIVEN_UP) for number in range(COUNT)]
     slow = [asked(number, 5.0, DONE + 3) if number % 10 == 0 else each for number, each in enumerate(lost)]
     observation = seen(*slow, processes=busy(0.95), clients=clients([2.5] * COUNT, [False] * COUNT))
-    [suspect] = found(find_overload, observation)
-    assert suspect.goodput is not None
-    assert suspect.goodput.before.value == pytest.approx(0.05)
-    assert 1 < suspect.goodput.ratio.low < suspect.goodput.ratio.value
+    [candidate] = found(find_overload, observation)
+    assert candidate.goodput is not None
+    assert candidate.goodput.before.value == pytest.approx(0.05)
+    assert 1 < candidate.goodput.ratio.low < candidate.goodput.ratio.value
 
 
 def test_the_verdict_is_overload_and_carries_what_is_predicted_of_goodput() -> None:
     verdict = diagnose(half_lost())
     assert (verdict.answer, verdict.bottleneck) == (Answer.FOUND, Bottleneck.OVERLOAD)
-    assert verdict.sentence().startswith("overload: shop; 5.0 requests a second are answered well, and 7.")
+    assert verdict.sentence().startswith("overload: shop; 5.0 requests a second get a useful answer, and 7.")
     assert verdict.prediction is not None
     assert verdict.prediction.goodput is not None
     assert verdict.prediction.goodput.after.value == pytest.approx(7.5, rel=0.1)
@@ -132,8 +132,8 @@ def test_a_processor_that_has_time_left_is_not_overloaded() -> None:
 
 def test_a_pool_that_is_full_all_the_time_is_as_good_as_a_processor() -> None:
     observation = replace(half_lost(share_busy=0.3), scrapes=full_throughout())
-    [suspect] = found(find_overload, observation)
-    assert suspect.evidence[1] == "all 2 of pool 'main' were in use at 100% of the looks"
+    [candidate] = found(find_overload, observation)
+    assert candidate.evidence[1] == "all 2 connections of pool 'main' were in use in 100% of the scrapes"
 
 
 def test_a_pool_with_a_connection_left_now_and_then_is_no_overload() -> None:

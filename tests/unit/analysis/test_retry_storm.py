@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.retries import find_retries, retried_calls, retries_in_words
+from observability.analysis.detectors.retries import find_retries, retried_calls, retry_summaries
 from observability.analysis.observation import Observation
 from observability.analysis.spans import SpanStatus
 from observability.analysis.trees import Node
@@ -35,8 +35,8 @@ STORM = seen(*[retried()] * 30)
 
 
 def test_a_call_that_takes_several_attempts_is_a_retry_storm() -> None:
-    [suspect] = found(find_retries, STORM)
-    assert named(suspect) == (Bottleneck.RETRY_STORM, "shop", "ask")
+    [candidate] = found(find_retries, STORM)
+    assert named(candidate) == (Bottleneck.RETRY_STORM, "shop", "ask")
 
 
 def test_its_fix_takes_the_failed_attempts_and_the_back_off_of_each_request() -> None:
@@ -48,8 +48,8 @@ def test_its_fix_takes_the_failed_attempts_and_the_back_off_of_each_request() ->
 def test_calls_of_one_server_go_together_whatever_is_asked() -> None:
     """The one that costs most gives the name."""
     both = request(60, failed(call("a", 0, 2)), call("a", 3, 5), failed(call("b", 10, 30)), call("b", 31, 33))
-    [suspect] = found(find_retries, seen(*[both] * 10))
-    assert named(suspect) == (Bottleneck.RETRY_STORM, "shop", "b")
+    [candidate] = found(find_retries, seen(*[both] * 10))
+    assert named(candidate) == (Bottleneck.RETRY_STORM, "shop", "b")
     assert saved_wait(find_retries, seen(*[both] * 10)) == pytest.approx((0.024,) * 10)
 
 
@@ -73,10 +73,10 @@ def test_where_less_of_it_is_the_last_attempt_is_as_it_would_be() -> None:
 
 def test_it_says_how_many_attempts_a_call_takes_and_what_they_cost() -> None:
     """Of two requests, 70 ms in all, one takes three attempts, and 25 ms for the first two."""
-    [suspect] = found(find_retries, seen(retried(), ONCE))
-    assert suspect.evidence == (
-        "2.00 attempts a call of ask in shop; failed attempts and back-off take 36% of the time",
-        "servers saw 2.00 for each call that was meant",
+    [candidate] = found(find_retries, seen(retried(), ONCE))
+    assert candidate.evidence == (
+        "2.00 attempts per call of ask in shop; failed attempts and back-off take 36% of the requests' time",
+        "servers received 2.00 attempts per call",
     )
 
 
@@ -93,15 +93,15 @@ def test_attempts_that_reach_no_server_load_none() -> None:
 
 
 def test_where_servers_write_no_spans_the_attempts_count() -> None:
-    [suspect] = found(find_retries, seen(*[retried(served=False)] * 10))
-    assert len(suspect.evidence) == 1
+    [candidate] = found(find_retries, seen(*[retried(served=False)] * 10))
+    assert len(candidate.evidence) == 1
 
 
 def test_attempts_within_one_client_span_count() -> None:
     servers = (failed(serve("answer", 1, 5, service="stock")), serve("answer", 15, 19, service="stock"))
     observation = seen(*[request(30, call("ask", 0, 20, *servers))] * 10)
-    [suspect] = found(find_retries, observation)
-    assert named(suspect) == (Bottleneck.RETRY_STORM, "shop", "ask")
+    [candidate] = found(find_retries, observation)
+    assert named(candidate) == (Bottleneck.RETRY_STORM, "shop", "ask")
     assert saved_wait(find_retries, observation) == pytest.approx((0.014,) * 10)
 
 
@@ -114,7 +114,7 @@ def test_retries_that_cost_next_to_nothing_are_not_worth_a_word() -> None:
     quick = request(1_000, failed(call("ask", 0, 0.2)), call("ask", 0.3, 0.5))
     assert _in_words(seen(*[quick] * 10)) == ()
     assert _in_words(STORM) == (
-        "3.00 attempts a call of ask in shop; failed attempts and back-off take 50% of the time",
+        "3.00 attempts per call of ask in shop; failed attempts and back-off take 50% of the requests' time",
     )
 
 
@@ -124,7 +124,7 @@ def test_of_several_the_one_that_costs_most_comes_first() -> None:
 
 
 def test_without_requests_there_are_none() -> None:
-    assert retries_in_words(()) == ()
+    assert retry_summaries(()) == ()
 
 
 def _to(address: str, node: Node) -> Node:
@@ -133,4 +133,4 @@ def _to(address: str, node: Node) -> Node:
 
 
 def _in_words(observation: Observation) -> tuple[str, ...]:
-    return retries_in_words(requests_in(observation))
+    return retry_summaries(requests_in(observation))

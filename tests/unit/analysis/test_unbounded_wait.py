@@ -36,16 +36,16 @@ def given_up(node: Node) -> Node:
 
 
 def test_calls_that_outlast_the_deadline_and_that_nobody_gives_up_are_an_unbounded_wait() -> None:
-    [suspect] = found(find_unbounded_wait, THIRD)
-    assert named(suspect) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
+    [candidate] = found(find_unbounded_wait, THIRD)
+    assert named(candidate) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
 
 
 def test_it_says_how_many_took_how_long_and_what_the_others_took() -> None:
-    [suspect] = found(find_unbounded_wait, THIRD)
-    assert suspect.evidence == (
+    [candidate] = found(find_unbounded_wait, THIRD)
+    assert candidate.evidence == (
         "20 of 60 calls of shop took longer than 2 s, and up to 5.0 s",
-        "half of them took at most 30 ms, and none was given up in time",
-        "4.0 of 6.0 requests a second had an answer that was of use, within 2 s",
+        "half of them took at most 30 ms, and none timed out before the deadline",
+        "4.0 of 6.0 requests a second got a useful answer within 2 s",
     )
 
 
@@ -54,28 +54,28 @@ def test_its_fix_cuts_the_calls_at_what_is_left_of_the_requests_time() -> None:
 
 
 def test_then_all_are_answered_in_time() -> None:
-    [suspect] = found(find_unbounded_wait, THIRD)
-    assert suspect.goodput is not None
-    assert suspect.goodput.before.value == pytest.approx(4.0)
-    assert suspect.goodput.after.value == pytest.approx(6.0)
-    assert suspect.goodput.ratio.value == pytest.approx(1.5)
+    [candidate] = found(find_unbounded_wait, THIRD)
+    assert candidate.goodput is not None
+    assert candidate.goodput.before.value == pytest.approx(4.0)
+    assert candidate.goodput.after.value == pytest.approx(6.0)
+    assert candidate.goodput.ratio.value == pytest.approx(1.5)
 
 
 def test_one_that_is_late_without_its_calls_is_late_with_a_limit_too() -> None:
     """Three seconds of its own, and five that it waits."""
     late = request(8000, call("ask", 3000, 8000))
-    [suspect] = found(find_unbounded_wait, observed(*[late] * 10, *[STUCK] * 10, *[QUICK] * 40))
-    assert suspect.goodput is not None
-    assert suspect.goodput.after.value == pytest.approx(5.0)
-    assert suspect.saving.wait[:10] == (0.0,) * 10
+    [candidate] = found(find_unbounded_wait, observed(*[late] * 10, *[STUCK] * 10, *[QUICK] * 40))
+    assert candidate.goodput is not None
+    assert candidate.goodput.after.value == pytest.approx(5.0)
+    assert candidate.saving.wait[:10] == (0.0,) * 10
 
 
 def test_the_outermost_call_is_the_one_that_needs_a_limit() -> None:
     """Who is called waits for a third, as long as its own caller lets it."""
     further = call("ask further", 6, 5003, serve("answer", 7, 5002, service="third"), service="stock")
     chain = request(5010, call("ask", 5, 5005, serve("answer", 6, 5004, further, service="stock")))
-    [suspect] = found(find_unbounded_wait, observed(*[chain] * 20, *[QUICK] * 40))
-    assert named(suspect) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
+    [candidate] = found(find_unbounded_wait, observed(*[chain] * 20, *[QUICK] * 40))
+    assert named(candidate) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
 
 
 def test_the_verdict_names_it_and_carries_what_is_predicted_of_goodput() -> None:

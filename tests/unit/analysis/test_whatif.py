@@ -26,35 +26,35 @@ def test_a_saving_is_all_of_its_work_and_waits() -> None:
 def test_each_request_loses_what_the_fix_takes_from_it() -> None:
     """Of 1 to 5 s, each loses a half: the median of 3 is then 1.5, and the 95th percentile of 4.8 is 2.4."""
     durations = (1.0, 2.0, 3.0, 4.0, 5.0)
-    told = predict(
+    prediction = predict(
         durations, Saving(NOTHING[:5], tuple(each / 2 for each in durations)), predictor="", utilisation=None
     )
-    assert told.before == pytest.approx({"p50": 3.0, "p95": 4.8})
-    assert [told.after["p50"].value, told.after["p95"].value] == pytest.approx([1.5, 2.4])
-    assert told.gain_p95.value == pytest.approx(0.5)
+    assert prediction.before == pytest.approx({"p50": 3.0, "p95": 4.8})
+    assert [prediction.after["p50"].value, prediction.after["p95"].value] == pytest.approx([1.5, 2.4])
+    assert prediction.gain_p95.value == pytest.approx(0.5)
 
 
 def test_work_makes_nothing_else_faster_where_nobody_knows_how_busy_it_is() -> None:
-    told = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=None)
-    assert told.after["p95"].value == pytest.approx(0.05)
-    assert told.utilisation_after is None
+    prediction = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=None)
+    assert prediction.after["p95"].value == pytest.approx(0.05)
+    assert prediction.utilisation_after is None
 
 
 def test_waits_leave_the_utilisation_as_it_is() -> None:
-    told = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=0.8)
-    assert told.after["p95"].value == pytest.approx(0.04)
-    assert told.utilisation_after == 0.8
+    prediction = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=0.8)
+    assert prediction.after["p95"].value == pytest.approx(0.04)
+    assert prediction.utilisation_after == 0.8
 
 
 def test_no_request_takes_less_than_nothing() -> None:
-    told = predict(TENTH, Saving(NOTHING, (0.3,) * 40), predictor="", utilisation=None)
-    assert told.after["p95"].value == 0
+    prediction = predict(TENTH, Saving(NOTHING, (0.3,) * 40), predictor="", utilisation=None)
+    assert prediction.after["p95"].value == 0
 
 
 def test_what_clients_saw_beyond_the_traces_stays() -> None:
     """They saw 150 ms where traces say 100: of 150, the 60 that are saved leave 90."""
-    told = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=None, latencies=(0.15,) * 40)
-    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.15, 0.09))
+    prediction = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=None, latencies=(0.15,) * 40)
+    assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.15, 0.09))
 
 
 # --- Where the processor is shared ------------------------------------------------------------------------------------
@@ -62,29 +62,29 @@ def test_what_clients_saw_beyond_the_traces_stays() -> None:
 
 def test_less_work_makes_the_rest_faster_too() -> None:
     """Half of the work at 80 % leaves 40 %: what is left of a request, 50 ms, takes 0.2 / 0.6 of its time."""
-    told = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=0.8)
-    assert told.utilisation_after == pytest.approx(0.4)
-    assert told.after["p95"].value == pytest.approx(0.05 / 3)
+    prediction = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=0.8)
+    assert prediction.utilisation_after == pytest.approx(0.4)
+    assert prediction.after["p95"].value == pytest.approx(0.05 / 3)
 
 
 @pytest.mark.parametrize(("rate_per_second", "after"), [(40.0, 0.4), (20.0, 0.6), (400.0, 0.4)])
 def test_what_the_processor_does_beside_the_requests_goes_on(rate_per_second: float, after: float) -> None:
     """At 80 %, 50 ms were 10 ms of work: of 20 requests a second 0.2. More than they worked cannot go away."""
     saving = Saving((0.05,) * 40, NOTHING)
-    told = predict(TENTH, saving, predictor="", utilisation=0.8, rate_per_second=rate_per_second)
-    assert told.utilisation_after == pytest.approx(after)
+    prediction = predict(TENTH, saving, predictor="", utilisation=0.8, rate_per_second=rate_per_second)
+    assert prediction.utilisation_after == pytest.approx(after)
 
 
 def test_waits_were_no_work_to_begin_with() -> None:
     """Of 100 ms, 60 were waits: the 20 ms of work are half of what was done."""
-    told = predict(TENTH, Saving((0.02,) * 40, (0.06,) * 40), predictor="", utilisation=0.8)
-    assert told.utilisation_after == pytest.approx(0.4)
-    assert told.after["p95"].value == pytest.approx(0.02 / 3)
+    prediction = predict(TENTH, Saving((0.02,) * 40, (0.06,) * 40), predictor="", utilisation=0.8)
+    assert prediction.utilisation_after == pytest.approx(0.4)
+    assert prediction.after["p95"].value == pytest.approx(0.02 / 3)
 
 
 def test_where_all_was_wait_the_utilisation_stays() -> None:
-    told = predict(TENTH, Saving(NOTHING, TENTH), predictor="", utilisation=0.5)
-    assert told.utilisation_after == 0.5
+    prediction = predict(TENTH, Saving(NOTHING, TENTH), predictor="", utilisation=0.5)
+    assert prediction.utilisation_after == 0.5
 
 
 @pytest.mark.parametrize(
@@ -96,34 +96,34 @@ def test_the_formula_is_trusted_below_92_percent_alone(utilisation: float | None
 
 def test_beyond_92_percent_the_processor_counts_as_that_busy() -> None:
     """Half of the work at 160 % leaves 80 %: 0.08 / 0.20 of 50 ms."""
-    told = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=1.6)
-    assert told.after["p95"].value == pytest.approx(0.02)
+    prediction = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=1.6)
+    assert prediction.after["p95"].value == pytest.approx(0.02)
 
 
 # --- How sure that is -------------------------------------------------------------------------------------------------
 
 
 def test_where_all_requests_are_alike_the_model_may_be_off_by_a_fifth_of_what_it_takes_away() -> None:
-    told = predict(TENTH, Saving(NOTHING, (0.05,) * 40), predictor="", utilisation=None)
-    assert astuple(told.after["p95"]) == pytest.approx((0.05, 0.04, 0.06))
-    assert astuple(told.ratio["p95"]) == pytest.approx((0.5, 0.4, 0.6))
-    assert astuple(told.gain_p95) == pytest.approx((0.5, 0.4, 0.6))
+    prediction = predict(TENTH, Saving(NOTHING, (0.05,) * 40), predictor="", utilisation=None)
+    assert astuple(prediction.after["p95"]) == pytest.approx((0.05, 0.04, 0.06))
+    assert astuple(prediction.ratio["p95"]) == pytest.approx((0.5, 0.4, 0.6))
+    assert astuple(prediction.gain_p95) == pytest.approx((0.5, 0.4, 0.6))
 
 
 @given(requests, st.none() | st.floats(0, 1.5))
 def test_the_interval_contains_the_value_and_nothing_below_zero(
     drawn: list[tuple[float, float, float]], utilisation: float | None
 ) -> None:
-    told = _predicted(drawn, utilisation)
-    for after in (*told.after.values(), *told.ratio.values()):
+    prediction = _predicted(drawn, utilisation)
+    for after in (*prediction.after.values(), *prediction.ratio.values()):
         assert 0 <= after.low <= after.value <= after.high
-    assert told.gain_p95.low <= told.gain_p95.value <= told.gain_p95.high
+    assert prediction.gain_p95.low <= prediction.gain_p95.value <= prediction.gain_p95.high
 
 
 @given(requests, st.floats(0, 1.5))
 def test_no_fix_makes_requests_slower(drawn: list[tuple[float, float, float]], utilisation: float) -> None:
-    told = _predicted(drawn, utilisation)
-    assert told.after["p95"].value <= told.before["p95"] * (1 + 1e-9)
+    prediction = _predicted(drawn, utilisation)
+    assert prediction.after["p95"].value <= prediction.before["p95"] * (1 + 1e-9)
 
 
 def test_the_same_is_told_each_time() -> None:
@@ -135,22 +135,25 @@ def test_the_same_is_told_each_time() -> None:
 
 
 def test_unchanged_is_as_before() -> None:
-    told = unchanged((0.1, 0.2, 0.3))
-    assert (told.predictor, told.trusted) == ("none", False)
-    assert told.before == pytest.approx({"p50": 0.2, "p95": 0.29})
-    assert (told.after["p50"].value, told.after["p95"].value) == (told.before["p50"], told.before["p95"])
-    assert told.gain_p95.value == 0
+    prediction = unchanged((0.1, 0.2, 0.3))
+    assert (prediction.predictor, prediction.trusted) == ("none", False)
+    assert prediction.before == pytest.approx({"p50": 0.2, "p95": 0.29})
+    assert (prediction.after["p50"].value, prediction.after["p95"].value) == (
+        prediction.before["p50"],
+        prediction.before["p95"],
+    )
+    assert prediction.gain_p95.value == 0
 
 
 def test_unchanged_is_what_clients_saw() -> None:
-    told = unchanged((0.1,) * 3, latencies=(0.4,) * 3)
-    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.4, 0.4))
+    prediction = unchanged((0.1,) * 3, latencies=(0.4,) * 3)
+    assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.4, 0.4))
 
 
 def test_unchanged_is_what_clients_saw_where_they_saw_less_than_the_traces_too() -> None:
     """They also saw other requests, which were quicker."""
-    told = unchanged((0.1,) * 3, latencies=(0.05,) * 3)
-    assert (told.before["p95"], told.after["p95"].value) == pytest.approx((0.05, 0.05))
+    prediction = unchanged((0.1,) * 3, latencies=(0.05,) * 3)
+    assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.05, 0.05))
 
 
 def test_requests_that_took_no_time_gain_none() -> None:
@@ -170,11 +173,11 @@ def _predicted(drawn: list[tuple[float, float, float]], utilisation: float | Non
 
 def test_goodput_changes_by_what_was_counted_and_has_intervals_around_it() -> None:
     """Of 100 requests in ten seconds 40 were of use, and all but ten will be."""
-    told = changed_goodput(4.0, 9.0, requests=100, seconds=10.0)
-    assert (told.before.value, told.after.value, told.ratio.value) == pytest.approx((4.0, 9.0, 2.25))
-    assert (told.before.low, told.before.high) == pytest.approx((3.17, 4.87), abs=0.01)
-    assert told.after.low == pytest.approx(7.8, abs=0.1)
-    assert told.ratio.low < 2.25 < told.ratio.high
+    prediction = changed_goodput(4.0, 9.0, requests=100, seconds=10.0)
+    assert (prediction.before.value, prediction.after.value, prediction.ratio.value) == pytest.approx((4.0, 9.0, 2.25))
+    assert (prediction.before.low, prediction.before.high) == pytest.approx((3.17, 4.87), abs=0.01)
+    assert prediction.after.low == pytest.approx(7.8, abs=0.1)
+    assert prediction.ratio.low < 2.25 < prediction.ratio.high
 
 
 def test_no_more_are_of_use_than_there_are() -> None:
@@ -188,11 +191,11 @@ def test_what_changes_more_is_less_sure() -> None:
 
 def test_from_nothing_there_is_a_ratio_and_it_is_finite() -> None:
     """Half a request in ten seconds stands for none."""
-    told = changed_goodput(0.0, 5.0, requests=100, seconds=10.0)
-    assert told.ratio.value == pytest.approx(100.0)
-    assert told.ratio.low < 100.0 <= told.ratio.high < 1_000.0
+    prediction = changed_goodput(0.0, 5.0, requests=100, seconds=10.0)
+    assert prediction.ratio.value == pytest.approx(100.0)
+    assert prediction.ratio.low < 100.0 <= prediction.ratio.high < 1_000.0
 
 
 def test_where_nothing_changes_the_ratio_is_1() -> None:
-    told = changed_goodput(5.0, 5.0, requests=100, seconds=10.0)
-    assert told.ratio.low < 1.0 < told.ratio.high
+    prediction = changed_goodput(5.0, 5.0, requests=100, seconds=10.0)
+    assert prediction.ratio.low < 1.0 < prediction.ratio.high
