@@ -30,14 +30,17 @@ class ValkeyStore:
         self._port: int = place.get("port") or 6379
 
     @classmethod
-    def open(cls, url: str, *, telemetry: CacheTelemetry) -> Self:
-        """Return a store that connects when it is first used. Raises ValueError for a URL that is none."""
+    def open(cls, url: str, *, telemetry: CacheTelemetry, limit_seconds: float = LIMIT_SECONDS) -> Self:
+        """Return a store that connects when it is first used. Raises ValueError for a URL that is none.
+
+        `limit_seconds` bounds the connecting, each answer, and the wait for a free connection.
+        """
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=MOST_CONNECTIONS,
-            timeout=LIMIT_SECONDS,
-            socket_timeout=LIMIT_SECONDS,
-            socket_connect_timeout=LIMIT_SECONDS,
+            timeout=limit_seconds,
+            socket_timeout=limit_seconds,
+            socket_connect_timeout=limit_seconds,
             # Two round trips less on each new connection.
             lib_name=None,
             lib_version=None,
