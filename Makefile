@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-full test-stack test-expressions lint protos chaos bench-telemetry bench-relay bench-read-model pictures clean environment environment-dev
+.PHONY: help demo up test test-full test-stack test-expressions lint protos chaos bench pictures clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -71,14 +71,8 @@ chaos: environment ## Kill processes at every durable step, 2,000 times: both mo
 	.venv/bin/plumb chaos kill --mode services --bus nats --kills 500 $(ARGS)
 	.venv/bin/plumb chaos kill --mode monolith --bus nats --kills 500 $(ARGS)
 
-bench-telemetry: environment ## Measure what telemetry costs: CPU a request with and without it.
-	@exec .venv/bin/plumb bench-telemetry $(ARGS)
-
-bench-relay: environment ## Measure how fast the relay publishes, beside the INSERTs alone.
-	@exec .venv/bin/plumb bench-relay $(ARGS)
-
-bench-read-model: environment ## Measure a page of orders at 10 thousand and at 1 million of them.
-	@exec .venv/bin/plumb bench-read-model $(ARGS)
+bench: environment ## Measure what one mechanism costs: ARGS=relay, for example; without ARGS list them all.
+	@exec .venv/bin/plumb bench $(ARGS)
 
 # What draws needs node.js, and 400 MB of packages of its own.
 DRAW := docs/pictures/draw

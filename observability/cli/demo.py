@@ -1,73 +1,63 @@
-"""`plumb demo`: the whole platform under real demand on this machine, and its report."""
+"""`plumb demo`: run the whole platform under load on this machine, and write a report."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from observability.demo.options import DemoError, DemoOptions
+from observability.cli.exit_codes import CommandFailed
+from observability.demo.options import DemoOptions
 from observability.demo.run import Demo, FinishedDemo, link_experiment
 from observability.experiments.runner.artifacts import GLANCE
-from observability.experiments.runner.errors import TrialError
 from observability.experiments.runner.suite import Suite, SuiteOptions
-from observability.load.errors import LoadError
 from observability.report.demo.terminal import print_demo
 from observability.report.experiment.files import write_report
 from observability.report.experiment.terminal import print_trial
-from observability.testbed.errors import TestbedError
 from services.local.platform.endpoints import Bus, Mode
-from services.local.processes.errors import LocalError
-from services.local.processes.signals import Interrupted, run_interruptible
+from services.local.processes.signals import run_interruptible
 
 _EXPERIMENT = "n_plus_one"
-_EXIT_FAILED = 1
-_EXIT_INTERRUPTED = 130
-_EXIT_SIGNAL_BASE = 128
 
 
 def demo(
     *,
     rate: Annotated[
-        float | None, typer.Option(help="Orders a second, on average; by default half of what this machine sells.")
+        float | None, typer.Option(help="Orders per second, on average; by default half of what this machine can sell.")
     ] = None,
-    duration: Annotated[float, typer.Option(help="Seconds during which orders become due.")] = 30.0,
-    seed: Annotated[int, typer.Option(help="Fixes arrivals, baskets, customers and which SKUs are scarce.")] = 1,
-    mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
+    duration: Annotated[float, typer.Option(help="Seconds during which orders are placed.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals, baskets, customers and scarce SKUs.")] = 1,
+    mode: Annotated[Mode, typer.Option(help="Separate services, or one process that runs the same code.")] = "services",
     bus: Annotated[
         Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
     ] = "postgres",
     lab: Annotated[
-        bool, typer.Option("--lab/--no-lab", help="End with one short experiment: a bottleneck named, and put right.")
+        bool, typer.Option("--lab/--no-lab", help="End with one short experiment: diagnose a bottleneck and fix it.")
     ] = True,
-    output: Annotated[Path, typer.Option(help="Each run gets a folder in here.")] = Path("out/demo"),
+    output: Annotated[Path, typer.Option(help="Folder of all runs; each run gets a folder in it.")] = Path("out/demo"),
 ) -> None:
     """Start the platform, place orders at a steady rate, show what was measured, and stop everything.
 
-    At its end one experiment of the lab, `n_plus_one`, in two minutes: the bottleneck is named from what was observed,
-    what its fix gains is predicted, and the prediction is sealed before the fix is measured.
+    It ends with one experiment of the lab, `n_plus_one`, which takes two minutes: diagnose the bottleneck from what was
+    observed, predict what its fix gains, seal the prediction, apply the fix, and measure again.
 
-    About one order in ten finds a SKU sold out. Writes OUTPUT/RUN/report.html, result.json, load.json, traces and
-    logs, and the newest report as OUTPUT/report.html. Runs side by side do not meet: ports are free ones.
+    About one order in ten finds a SKU sold out. Writes OUTPUT/RUN/report.html, result.json, load.json, traces and logs,
+    and the newest report as OUTPUT/report.html. Several demos can run at the same time, since they use free ports.
 
-    Exit codes: 0 done (a report may still call its latencies INVALID), 1 something failed or the traces do not add up,
-    130 interrupted.
+    Exit codes: 0 done (a report may still call its latencies INVALID), 1 something failed or the traces are
+    incomplete, 130 interrupted.
     """
     options = DemoOptions(rate_per_second=rate, duration_seconds=duration, seed=seed, mode=mode, bus=bus, output=output)
     console = Console()
-    finished: list[FinishedDemo] = []
-
-    async def run() -> None:
-        finished.append(await Demo(options, console=console).run())
-
-    status = _guarded(run, console) or _show(finished[0], console)
-    raise typer.Exit(status or (_experiment(finished[0], seed, console) if lab else 0))
+    finished = run_interruptible(Demo(options, console=console).run, again=lambda: _already_stopping(console))
+    _show(finished, console)
+    if lab:
+        _experiment(finished, seed, console)
 
 
-def _experiment(finished: FinishedDemo, seed: int, console: Console) -> int:
-    """Run one short experiment. A measurement that the machine spoiled is said to be so, and is no failure."""
+def _experiment(finished: FinishedDemo, seed: int, console: Console) -> None:
+    """Run one short experiment. A measurement that other work on the machine disturbed is reported, and no failure."""
     output = finished.latest.parent
 
     def say(sentence: str) -> None:
@@ -83,37 +73,24 @@ def _experiment(finished: FinishedDemo, seed: int, console: Console) -> int:
         print_trial(console, trial, result)
         console.print(f"report         {report}", markup=False, highlight=False, soft_wrap=True)
 
-    console.print("\n[bold]One experiment: measure, name, predict, fix, measure again[/]")
-    return _guarded(experiment, console)
+    console.print("\n[bold]One experiment: measure, diagnose, predict, fix, measure again[/]")
+    run_interruptible(experiment, again=lambda: _already_stopping(console))
 
 
-def _guarded(run: Callable[[], Coroutine[Any, Any, None]], console: Console) -> int:
-    """Run to the end; return 0, or the exit code of what went wrong, which was said then."""
-    try:
-        run_interruptible(run, again=lambda: console.print("already stopping; this takes a few seconds"))
-    except (TestbedError, LocalError, LoadError, DemoError, TrialError) as error:
-        return _fail(str(error), _EXIT_FAILED)
-    except Interrupted as interruption:
-        return _fail("interrupted; everything is stopped", _EXIT_SIGNAL_BASE + interruption.number)
-    except KeyboardInterrupt:
-        return _fail("interrupted before anything was started", _EXIT_INTERRUPTED)
-    return 0
+def _already_stopping(console: Console) -> None:
+    console.print("already stopping; this takes a few seconds")
 
 
-def _show(finished: FinishedDemo, console: Console) -> int:
+def _show(finished: FinishedDemo, console: Console) -> None:
+    """Print the result and where its files are. Raises CommandFailed when the traces are incomplete."""
     print_demo(console, finished.result)
     console.print()
-    for what, path in (
+    for name, path in (
         ("report", finished.latest),
         ("this run's", finished.report),
         ("all its files", finished.directory),
     ):
-        console.print(f"{what:14} {path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{name:14} {path}", markup=False, highlight=False, soft_wrap=True)
     if broken := finished.result.integrity.broken:
-        return _fail(f"the traces do not add up: {'; '.join(check.sentence for check in broken)}", _EXIT_FAILED)
-    return 0
-
-
-def _fail(message: str, code: int) -> int:
-    typer.echo(f"plumb demo: {message}", err=True)
-    return code
+        sentences = "; ".join(check.sentence for check in broken)
+        raise CommandFailed(f"the traces are incomplete: {sentences}")

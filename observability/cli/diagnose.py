@@ -1,4 +1,4 @@
-"""`plumb diagnose`: where is the bottleneck of a system that was observed, and what would its fix gain?"""
+"""`plumb diagnose`: name the bottleneck of an observed system, and predict what its fix gains."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,33 +10,28 @@ from rich.console import Console
 from rich.markup import escape
 
 from observability.analysis.diagnosis import Answer, Verdict, diagnose
-from observability.analysis.observation import ObservationUnreadable, read_observation
+from observability.analysis.observation import read_observation
 from observability.analysis.whatif import Prediction
 
 _EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
-_EXIT_FAILED = 3
 
 
 def diagnose_command(
     directory: Annotated[
-        Path, typer.Argument(help="A folder with *trace*.jsonl: OTLP/JSON, an export request a line.")
+        Path, typer.Argument(help="Folder with *trace*.jsonl: OTLP/JSON, one export request per line.")
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole verdict as JSON.")] = False,
 ) -> None:
-    """Name the bottleneck of what was observed: its class, where it is, on what evidence, and what a fix would gain.
+    """Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix gains.
 
-    Beside it stand calls that were tried again, and how long requests took to take effect at each consumer. Traces are
-    enough; scrapes of /metrics, sampled database sessions, and what clients saw and were promised make it surer.
-    docs/diagnose.md says how these files look. Nothing of a system needs to be known beforehand.
+    Also lists calls that were retried, and how long requests took to take effect at each consumer. Traces are enough;
+    scrapes of /metrics, sampled database sessions, and the latencies and objectives of clients make the answer more
+    certain. docs/diagnose.md describes these files. Works on any system, without configuration.
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 the folder cannot be read.
     """
-    try:
-        verdict = diagnose(read_observation(directory))
-    except (ObservationUnreadable, OSError) as error:
-        typer.echo(f"plumb diagnose: {error}", err=True)
-        raise typer.Exit(_EXIT_FAILED) from error
+    verdict = diagnose(read_observation(directory))
     if as_json:
         typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
     else:
@@ -62,18 +57,18 @@ def _print(console: Console, verdict: Verdict) -> None:
         say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")
 
 
-def _predicted(told: Prediction) -> Iterator[str]:
-    if told.goodput is not None:
-        before, after = told.goodput.before, told.goodput.after
+def _predicted(prediction: Prediction) -> Iterator[str]:
+    if prediction.goodput is not None:
+        before, after = prediction.goodput.before, prediction.goodput.after
         yield (
-            f"fix: {before.value:.1f} requests a second that are of use -> {after.value:.1f} "
-            f"(90 % {after.low:.1f}-{after.high:.1f}), {told.predictor}"
+            f"fix: {before.value:.1f} useful requests per second -> {after.value:.1f} "
+            f"(90 % {after.low:.1f}-{after.high:.1f}), {prediction.predictor}"
         )
         return
-    for name, after in told.after.items():
+    for name, after in prediction.after.items():
         yield (
-            f"fix: {name} {told.before[name] * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms "
-            f"(90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms), {told.predictor}"
+            f"fix: {name} {prediction.before[name] * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms "
+            f"(90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms), {prediction.predictor}"
         )
-    if not told.trusted:
-        yield "the prediction is beyond what its formula is good for: take it as a direction"
+    if not prediction.trusted:
+        yield "the prediction is outside the range of its formula: only its direction is reliable"

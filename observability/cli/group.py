@@ -1,4 +1,4 @@
-"""Command groups whose commands are imported when they are called, and whose help fits a narrow terminal."""
+"""Command groups: import a command when it is called, list commands without an import, turn errors into exit codes."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -7,23 +7,60 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from observability.cli.exit_codes import FAILED, ending_of
+
 PlumbCommand: TypeAlias = TyperCommand | TyperGroup
 
 
 class CommandEntry(NamedTuple):
-    """Where a command is, as `module:attribute`, and its summary: the first sentence of its help."""
+    """A command that is imported when it is called.
+
+    path: where it is, as `module:attribute`
+    summary: the first sentence of its help
+    panel: the heading under which the help lists it
+    failed: its exit status when it cannot do its work
+    """
 
     path: str
     summary: str
+    panel: str = "Commands"
+    failed: int = FAILED
 
 
 class CommandGroup(TyperGroup):
     """A group that lists whole summaries; Typer's own cuts them at the width of the terminal."""
 
+    failed = FAILED
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer hides its Click
-        """Write each command's name and summary, wrapped rather than cut."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, first_sentence(each.help or "")) for name, each in self.commands.items()])
+        """Write each command's name and summary, wrapped rather than cut, under the headings of the panels."""
+        width = max(map(len, self.commands))
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            panels.setdefault(self.panel_of(name), []).append((name.ljust(width), first_sentence(command.help or "")))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run a command. An error that it may end with becomes one line on standard error and an exit status."""
+        try:
+            return super().invoke(ctx)
+        except BaseException as error:
+            name = ctx.invoked_subcommand or ""
+            ending = ending_of(error, failed=self.failed_status_of(name))
+            if ending is None:
+                raise
+            typer.echo(f"{ctx.command_path} {name}: {ending.message}", err=True)
+            raise typer.Exit(ending.status) from error
+
+    def panel_of(self, _name: str) -> str:
+        """Return the heading under which a command is listed."""
+        return "Commands"
+
+    def failed_status_of(self, _name: str) -> int:
+        """Return the exit status of a command that cannot do its work."""
+        return self.failed
 
 
 class LazyGroup(CommandGroup):
@@ -40,10 +77,21 @@ class LazyGroup(CommandGroup):
         entry = self.entries.get(cmd_name)
         return entry and imported(cmd_name, entry)
 
+    def panel_of(self, name: str) -> str:
+        """Return the heading that the command's entry names."""
+        return self.entries[name].panel
 
-def new_app(*, help_text: str | None = None, cls: type[CommandGroup] = CommandGroup) -> typer.Typer:
+    def failed_status_of(self, name: str) -> int:
+        """Return the status that the command's entry names."""
+        return self.entries[name].failed if name in self.entries else self.failed
+
+
+def new_app(
+    *, help_text: str | None = None, cls: type[CommandGroup] = CommandGroup, name: str | None = None
+) -> typer.Typer:
     """Return an app without commands; its help is plain, since Rich's tables break narrow terminals and take 0.2 s."""
     return typer.Typer(
+        name=name,
         cls=cls,
         help=help_text,
         no_args_is_help=True,
@@ -63,6 +111,8 @@ def imported(name: str, entry: CommandEntry) -> PlumbCommand:
     command = typer.main.get_command(app)
     assert isinstance(command, TyperCommand | TyperGroup)
     command.name = name
+    if isinstance(command, CommandGroup):
+        command.failed = entry.failed
     return command
 
 

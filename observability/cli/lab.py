@@ -1,14 +1,15 @@
-"""`plumb lab`: experiments with known bottlenecks, diagnosed, fixed and measured again."""
+"""`plumb lab`: run experiments with a known bottleneck, and score the diagnosis."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from observability.cli.exit_codes import SIGNAL_BASE, CommandFailed
 from observability.cli.group import new_app
 from observability.experiments.registry import experiments, find_experiment
 from observability.experiments.runner.accuracy import (
@@ -31,16 +32,14 @@ from observability.experiments.runner.suite import Suite, SuiteOptions, asked, n
 from observability.load.errors import LoadError
 from observability.report.experiment.files import write_report, write_summary
 from observability.report.experiment.summary import ratio_text, summary_line
-from observability.testbed.errors import TestbedError
-from services.local.processes.errors import LocalError
 from services.local.processes.signals import Interrupted, run_interruptible
 
 T = TypeVar("T")
 MOST_SIGNIFICANT = 0.15
-commands = new_app(help_text="Observe, name the bottleneck, predict what its fix gains, apply it, and measure again.")
+commands = new_app(
+    help_text="Run experiments: diagnose a known bottleneck, predict what its fix gains, apply it, and measure again."
+)
 _EXIT_WRONG = 1
-_EXIT_FAILED = 3
-_EXIT_SIGNAL_BASE = 128
 
 
 @commands.command("list")
@@ -55,33 +54,33 @@ def list_command() -> None:
 @commands.command("run")
 def run_command(
     *,
-    name: Annotated[str | None, typer.Argument(help="An experiment of `plumb lab list`.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Run all of them.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Short blocks, and few: a look, not a measurement.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Name of an experiment: see `plumb lab list`.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run all experiments.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few and short blocks: a check, not a measurement.")] = False,
     glance: Annotated[
-        bool, typer.Option("--glance", help="As at the end of `plumb demo`: at half of what this machine sells.")
+        bool, typer.Option("--glance", help="As at the end of `plumb demo`: at half the capacity of this machine.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Draws place, severity, rate, arrivals and baskets.")] = 1,
-    output: Annotated[Path, typer.Option(help="Each trial has a folder in here, by experiment and seed.")] = Path(
-        "out/lab"
-    ),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew what is there already.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the place, the severity, the rate, the arrivals and the baskets.")
+    ] = 1,
+    output: Annotated[Path, typer.Option(help="Folder of all trials; each gets a folder in it.")] = Path("out/lab"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start trials over, even if their folders exist.")] = False,
 ) -> None:
-    """Run one experiment or all: the verdict, what was predicted, and what came.
+    """Run one experiment or all, and print the verdict, the prediction and the measured gain.
 
-    A trial that was cut off goes on where it was when the same command is given again.
+    After an interruption the same command continues where it stopped.
 
-    Exit codes: 0 all right, 1 a wrong verdict or an experiment that did not show what it must, 3 something failed,
+    Exit codes: 0 all passed, 1 a verdict was wrong or an experiment did not show its effect, 3 something failed,
     130 interrupted.
     """
     chosen = names() if every else (name,) if name else ()
     if not chosen:
-        raise typer.BadParameter("name an experiment of `plumb lab list`, or give --all")
+        raise typer.BadParameter("give the name of an experiment, from `plumb lab list`, or --all")
     for each in chosen:
         _known(each)
     console = Console()
     if quick and glance:
-        raise typer.BadParameter("give --quick or --glance")
+        raise typer.BadParameter("give either --quick or --glance")
     sizes = QUICK if quick else GLANCE if glance else FULL
     options = SuiteOptions(output=output, sizes=sizes, fresh=fresh)
 
@@ -104,26 +103,21 @@ def run_command(
     if every:
         for sentence in prediction_sentences(finished):
             _say(console, sentence)
-        _say(console, f"{passed} of {len(chosen)} experiments as they must be", style="bold")
+        _say(console, f"{passed} of {len(chosen)} experiments passed", style="bold")
     raise typer.Exit(0 if passed == len(chosen) else _EXIT_WRONG)
 
 
 @commands.command("runs")
 def runs_command(
     *,
-    output: Annotated[Path, typer.Option(help="The folder with the trials, as it was given to them.")] = Path(
-        "out/lab"
-    ),
+    output: Annotated[Path, typer.Option(help="Folder of the trials, as given to `plumb lab run`.")] = Path("out/lab"),
 ) -> None:
-    """List every trial that was ever begun in a folder, with what came of it.
+    """List every trial that was started in a folder, with its outcome.
 
     Exit codes: 0 listed, 3 the list cannot be read.
     """
     console = Console()
-    try:
-        runs = Ledger(output).runs()
-    except TrialError as error:
-        _fail(str(error), _EXIT_FAILED)
+    runs = Ledger(output).runs()
     for run in runs:
         _say(console, f"{run.at}  {run.experiment}, seed {run.seed}, {run.folder}: {run.outcome}")
     _say(console, f"{len(runs)} runs", style="bold")
@@ -132,17 +126,17 @@ def runs_command(
 @commands.command("score")
 def score_command(
     *,
-    seeds: Annotated[int, typer.Option(help="Each experiment is drawn, observed and diagnosed so often.")] = 3,
-    first: Annotated[int, typer.Option(help="The first seed; the others follow it.")] = 1,
-    least_negatives: Annotated[
-        int, typer.Option("--negatives", help="Experiments without a bottleneck get seeds until there are so many.")
-    ] = 20,
-    output: Annotated[Path, typer.Option(help="Each trial has a folder in here.")] = Path("out/lab-score"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew what is there already.")] = False,
+    seeds: Annotated[int, typer.Option(help="Trials of each experiment.")] = 3,
+    first: Annotated[int, typer.Option(help="First seed; the others follow it.")] = 1,
+    least_negatives: Annotated[int, typer.Option("--negatives", help="Trials without a bottleneck, at least.")] = 20,
+    output: Annotated[Path, typer.Option(help="Folder of all trials; each gets a folder in it.")] = Path(
+        "out/lab-score"
+    ),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start trials over, even if their folders exist.")] = False,
 ) -> None:
-    """Ask the engine of every experiment under several seeds, and count how often it is wrong.
+    """Diagnose every experiment under several seeds, and count how often the diagnosis is wrong.
 
-    Exit codes: 0 at most one in ten is wrong, and each experiment is right with two seeds of three; 1 not so;
+    Exit codes: 0 at most one in ten is wrong, and each experiment is right for two seeds of three; 1 otherwise;
     3 something failed; 130 interrupted.
     """
     console = Console()
@@ -169,14 +163,14 @@ def score_command(
 @commands.command("aa")
 def aa_command(
     *,
-    runs: Annotated[int, typer.Option(help="How often the same platform is compared with itself.")] = 20,
-    output: Annotated[Path, typer.Option(help="Each trial has a folder in here.")] = Path("out/lab-aa"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew what is there already.")] = False,
+    runs: Annotated[int, typer.Option(help="Comparisons of the platform with itself.")] = 20,
+    output: Annotated[Path, typer.Option(help="Folder of all trials; each gets a folder in it.")] = Path("out/lab-aa"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start trials over, even if their folders exist.")] = False,
 ) -> None:
-    """Compare the healthy platform with itself: how often does a difference show that cannot be there?
+    """Compare the healthy platform with itself, and count how often the difference is significant.
 
-    The primary metric, named beforehand, is the ratio of p95 with its 90 % interval: one run in ten is significant by
-    chance.
+    The primary metric, fixed beforehand, is the ratio of the p95 with its 90 % interval: one run in ten is significant
+    by chance.
 
     Exit codes: 0 at most 15 % are significant, 1 more are, 3 something failed, 130 interrupted.
     """
@@ -198,26 +192,25 @@ def aa_command(
 
 @commands.command("report")
 def report_command(
-    directory: Annotated[Path, typer.Argument(help="The folder of a finished trial, as `plumb lab run` left it.")],
+    directory: Annotated[Path, typer.Argument(help="Folder of a finished trial, as `plumb lab run` wrote it.")],
     *,
-    to: Annotated[Path | None, typer.Option(help="Write the summary here too: docs/lab-walkthrough.md is one.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Second file for the summary, such as docs/lab-walkthrough.md.")
+    ] = None,
 ) -> None:
-    """Make a trial's report again from its folder: report.html and summary.md, the same bytes each time.
+    """Write a trial's report again from its folder: report.html and summary.md, byte for byte the same.
 
     Exit codes: 0 done, 3 the folder holds no finished trial, or cannot be read or written.
     """
-    try:
-        written = list(write_report(Folder(directory)))
-        if to is not None:
-            written.append(write_summary(Folder(directory), to))
-    except (TrialError, OSError) as error:
-        _fail(str(error), _EXIT_FAILED)
+    written = list(write_report(Folder(directory)))
+    if to is not None:
+        written.append(write_summary(Folder(directory), to))
     for path in written:
         typer.echo(path)
 
 
 def _in_series(run: Callable[[Suite], Coroutine[Any, Any, T]], options: SuiteOptions, console: Console) -> T:
-    """Open a stand, do what is to be done on it, and turn what may go wrong into an exit code."""
+    """Run trials on one testbed. Raises what stopped them."""
 
     async def opened() -> T:
         async with Suite.open(options, say=lambda sentence: _say(console, sentence, style="dim")) as series:
@@ -225,10 +218,9 @@ def _in_series(run: Callable[[Suite], Coroutine[Any, Any, T]], options: SuiteOpt
 
     try:
         return run_interruptible(opened, again=lambda: console.print("already stopping; this takes a few seconds"))
-    except (TestbedError, LocalError, LoadError, TrialError, OSError) as error:
-        _fail(str(error), _EXIT_FAILED)
     except Interrupted as interruption:
-        _fail("interrupted; the same command goes on from here", _EXIT_SIGNAL_BASE + interruption.number)
+        status = SIGNAL_BASE + interruption.number
+        raise CommandFailed("interrupted; run the same command to continue", status=status) from interruption
 
 
 def _known(name: str) -> None:
@@ -240,8 +232,3 @@ def _known(name: str) -> None:
 
 def _say(console: Console, sentence: str, *, style: str = "") -> None:
     console.print(escape(sentence), style=style, highlight=False, soft_wrap=True)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"plumb lab: {message}", err=True)
-    raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""`plumb load`: place orders at a rate, and say how long customers wait."""
+"""`plumb load`: place orders at a steady rate, and measure their latency."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,45 +6,51 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from observability.cli.exit_codes import SIGNAL_BASE
 from observability.load.command import LoadCommand, run_load
-from observability.load.errors import LoadError, LoadUsageError
+from observability.load.result import LoadResult
 
-_EXIT_FAILED = 1
-_EXIT_USAGE = 2
 _EXIT_INVALID = 3
 _EXIT_ORDERS_FAILED = 4
-_EXIT_INTERRUPTED = 130
-_EXIT_SIGNAL_BASE = 128
 
 _ADDRESS = "HOST:PORT"
 
 
 def load(  # noqa: PLR0913 - an option of the command is an argument here; they go on as one value
     *,
-    rate: Annotated[float | None, typer.Option(help="Orders a second, on average.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Seconds during which orders become due.")] = None,
-    baskets: Annotated[Path | None, typer.Option(help="Baskets to order; without it, a fitted model.")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes arrivals, baskets, quantities and customers.")] = 1,
-    target: Annotated[str | None, typer.Option(metavar=_ADDRESS, help="The edge; by default that of plumb up.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the whole result here, every request included.")] = None,
-    endpoints: Annotated[Path | None, typer.Option(help="Endpoints file; by default the newest running one.")] = None,
-    stock: Annotated[bool, typer.Option("--stock/--no-stock", help="Stock what will be ordered amply first.")] = True,
-    inventory: Annotated[str | None, typer.Option(metavar=_ADDRESS, help="The inventory gRPC to stock.")] = None,
-    cpu: Annotated[int | None, typer.Option(help="Core to run on; by default the last of two or more.")] = None,
-    closed: Annotated[bool, typer.Option("--closed", help="Closed loop over the baskets in order.")] = False,
-    concurrency: Annotated[int | None, typer.Option(help="Customers of a closed loop, each waiting its turn.")] = None,
-    requests: Annotated[int | None, typer.Option(help="Orders of a closed loop.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer; nothing is retried.")] = 10.0,
+    rate: Annotated[float | None, typer.Option(help="Orders per second, on average.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds during which orders are placed.")] = None,
+    baskets: Annotated[Path | None, typer.Option(help="File of baskets to order. Default: a fitted model.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals, baskets, quantities and customers.")] = 1,
+    target: Annotated[
+        str | None, typer.Option(metavar=_ADDRESS, help="Address of the edge. Default: that of plumb up.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the whole result, with every request.")] = None,
+    endpoints: Annotated[
+        Path | None, typer.Option(help="Endpoints file. Default: that of the platform started last.")
+    ] = None,
+    stock: Annotated[bool, typer.Option("--stock/--no-stock", help="Stock all SKUs of the orders first.")] = True,
+    inventory: Annotated[
+        str | None, typer.Option(metavar=_ADDRESS, help="gRPC address of inventory, to stock it.")
+    ] = None,
+    cpu: Annotated[int | None, typer.Option(help="Core to run on. Default: the last of two or more.")] = None,
+    closed: Annotated[bool, typer.Option("--closed", help="Run a closed loop over the baskets in order.")] = False,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Customers of a closed loop, one order each at a time.")
+    ] = None,
+    requests: Annotated[int | None, typer.Option(help="Orders of a closed loop, in all.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer; nothing is retried.")] = 10.0,
 ) -> None:
-    """Place orders at a steady rate and say how long customers wait, counted from when each order was due.
+    """Place orders at a steady rate and measure the latency of each, counted from when it was due.
 
-    Quantiles are of the orders that were sold, those that failed apart. Where some failed it says why, and at which
-    rate none would. An order for more than there is in stock got a correct answer, and did not fail.
+    Quantiles are of the orders that were sold; failed orders have their own. If some failed, the command prints why,
+    and a rate at which none would. An order for more than is in stock gets a correct answer, and does not count as
+    failed.
 
-    Arrivals are a seeded Poisson schedule, computed beforehand and kept however slow the answers are (an open loop).
-    Gates check that the generator was nowhere the limit, and that the platform kept up; a run that fails one is
-    INVALID, and its latencies are worth nothing. A file of baskets has one basket a line, codes by commas, or is the
-    Online Retail CSV; plain or .xz.
+    Arrivals are a seeded Poisson process, computed beforehand and kept even if answers are slow (an open loop).
+    Validity checks make sure that the generator was not the limit, and that the platform kept up; a run that fails one
+    is INVALID, and its latencies must not be used. A file of baskets has one basket per line, SKUs separated by commas,
+    or is the Online Retail CSV; plain or .xz.
 
     Examples: plumb load --rate 40 --duration 60, or
     plumb load --closed --concurrency 16 --requests 5000 --baskets baskets.csv.xz
@@ -68,25 +74,12 @@ def load(  # noqa: PLR0913 - an option of the command is an argument here; they 
         requests=requests,
         timeout_seconds=timeout,
     )
-    raise typer.Exit(_exit_code(command))
+    raise typer.Exit(_status(run_load(command, Console())))
 
 
-def _exit_code(command: LoadCommand) -> int:
-    try:
-        result = run_load(command, Console())
-    except LoadUsageError as error:
-        return _fail(str(error), _EXIT_USAGE)
-    except LoadError as error:
-        return _fail(str(error), _EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _fail("interrupted before the first order", _EXIT_INTERRUPTED)
+def _status(result: LoadResult) -> int:
     if result.stop_signal is not None:
-        return _EXIT_SIGNAL_BASE + result.stop_signal
+        return SIGNAL_BASE + result.stop_signal
     if result.failed and result.generator_valid:
         return _EXIT_ORDERS_FAILED
     return 0 if result.valid else _EXIT_INVALID
-
-
-def _fail(message: str, code: int) -> int:
-    typer.echo(f"plumb load: {message}", err=True)
-    return code

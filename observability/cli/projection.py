@@ -1,16 +1,16 @@
-"""`plumb projection`: builds the list of orders anew from the events, beside the one that is read."""
+"""`plumb projection`: rebuild the list of orders from the event log, while customers read the old one."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
+from asyncpg import PostgresError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from observability.cli.exit_codes import SIGNAL_BASE, CommandFailed
 from observability.cli.group import new_app
-from observability.load.errors import LoadError, LoadUsageError
 from observability.load.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.open_log import open_log
@@ -24,38 +24,35 @@ from services.order.workers.rebuild import LogIncomplete, Rebuild, Rebuilt
 DATABASE = "order_read"
 POOL_SIZE = 2
 CLOSE_SECONDS = 5.0
-_EXIT_FAILED = 1
-_EXIT_USAGE = 2
-_EXIT_SIGNAL_BASE = 128
 
-commands = new_app(help_text="The list of orders that customers read.")
+commands = new_app(help_text="Rebuild the list of orders that customers read.")
 
 
 @commands.callback()
 def projection() -> None:
-    """The list of orders that customers read."""
+    """Rebuild the list of orders that customers read."""
 
 
 @commands.command("rebuild")
 def rebuild(
     *,
-    endpoints: Annotated[Path | None, typer.Option(help="Endpoints file; by default the newest running one.")] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Forget an interrupted rebuild instead of going on.")] = False,
+    endpoints: Annotated[
+        Path | None, typer.Option(help="Endpoints file. Default: that of the platform started last.")
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start over instead of continuing an interrupted rebuild.")
+    ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Swap even if the log does not hold all that the present list says.")
+        bool, typer.Option("--force", help="Swap even if the event log lacks orders of the present list.")
     ] = False,
 ) -> None:
-    """Read the event log from its beginning into a new list of orders, then let it take the old one's place.
+    """Read the event log from its beginning into a new list of orders, then swap it with the old one.
 
-    Customers read the old list until then, and the platform goes on. A rebuild that was cut off, even by a kill, goes
-    on where it was when the command is given again.
+    Customers read the old list until then, and the platform keeps running. After an interruption, even by a kill, the
+    same command continues where it stopped.
 
     Exit codes: 0 swapped, 1 not swapped, 2 bad options, 130 interrupted.
     """
-    raise typer.Exit(_rebuild(endpoints, anew=anew, force=force))
-
-
-def _rebuild(path: Path | None, *, anew: bool, force: bool) -> int:  # noqa: PLR0911  # an exit code for each end
     bar = Progress(
         TextColumn("events read"),
         BarColumn(),
@@ -64,32 +61,24 @@ def _rebuild(path: Path | None, *, anew: bool, force: bool) -> int:  # noqa: PLR
         console=Console(stderr=True),
         transient=True,
     )
+    platform = find_endpoints(endpoints)
     try:
-        endpoints = find_endpoints(path)
         with bar:
-            rebuilt = run_interruptible(lambda: _run(endpoints, bar, anew=anew, force=force))
-    except LoadUsageError as error:
-        return _fail(str(error), _EXIT_USAGE)
-    except LoadError as error:
-        return _fail(str(error), _EXIT_FAILED)
+            rebuilt = run_interruptible(lambda: _run(platform, bar, anew=anew, force=force))
     except Interrupted as interruption:
-        return _fail("interrupted; give the command again to go on", _EXIT_SIGNAL_BASE + interruption.number)
-    except RebuildRunning:
-        return _fail("another rebuild is running: wait for its end", _EXIT_FAILED)
+        status = SIGNAL_BASE + interruption.number
+        raise CommandFailed("interrupted; run the same command to continue", status=status) from interruption
+    except RebuildRunning as error:
+        raise CommandFailed("another rebuild is running: wait until it ends") from error
     except LogIncomplete as error:
-        return _fail(
-            f"not swapped: {error.orders_behind} orders of the list are missing in the log or older there. A log that "
-            "was lost is filled again by the relay: try again later. --anew begins from the beginning, --force swaps "
-            "all the same",
-            _EXIT_FAILED,
-        )
-    except (ServiceError, OSError, asyncpg.PostgresError) as error:
-        return _fail(
-            f"not swapped: {(str(error) or type(error).__name__).rstrip('.')}. Give the command again to go on",
-            _EXIT_FAILED,
-        )
+        raise CommandFailed(
+            f"not swapped: {error.orders_behind} orders of the list are missing in the log or older there. The relay "
+            "fills a lost log again: try again later. --anew starts over, --force swaps nevertheless"
+        ) from error
+    except (ServiceError, OSError, PostgresError) as error:
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        raise CommandFailed(f"not swapped: {reason}. Run the same command to continue") from error
     _show(rebuilt, Console(highlight=False))
-    return 0
 
 
 async def _run(endpoints: Endpoints, bar: Progress, *, anew: bool, force: bool) -> Rebuilt:
@@ -115,13 +104,8 @@ async def _run(endpoints: Endpoints, bar: Progress, *, anew: bool, force: bool) 
 
 def _show(rebuilt: Rebuilt, console: Console) -> None:
     swap = rebuilt.swap
-    resumed = f", after {rebuilt.resumed_after} of a rebuild that was interrupted" if rebuilt.resumed_after else ""
+    resumed = f", after {rebuilt.resumed_after} of an interrupted rebuild" if rebuilt.resumed_after else ""
     console.print(f"{rebuilt.events_read} events read{resumed}")
     console.print(f"{swap.rows_before} orders in the list before, {swap.rows_after} now")
     if swap.parked:
-        console.print(f"{swap.parked} events could not be consumed: see plumb deadletters list")
-
-
-def _fail(message: str, code: int) -> int:
-    typer.echo(f"plumb projection rebuild: {message}", err=True)
-    return code
+        console.print(f"{swap.parked} events could not be consumed: see `plumb deadletters list`")

@@ -1,9 +1,9 @@
-"""`plumb trace`: draws one trace as a waterfall in the terminal."""
+"""`plumb trace`: draw one trace as a waterfall in the terminal."""
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,50 +13,46 @@ from observability.analysis.otlp import parse_line
 from observability.analysis.spans import Span, SpanStatus, without_duplicates
 from observability.analysis.trees import Node, Trace, build_traces
 from observability.analysis.waterfall import SpanRow, bar_text, flatten
-from observability.load.errors import LoadError
+from observability.cli.exit_codes import FAILED, CommandFailed
 from observability.load.target import find_endpoints
 
 PATTERN = "*trace*.jsonl"
-# A trace id, alone or in what an answer's header `traceresponse` says.
+# A trace id, alone or in the response header `traceresponse`.
 TRACE_ID = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})(?:-[0-9a-f]{16}-[0-9a-f]{2})?", re.IGNORECASE)
-# What stands before the service in an RPC's name.
+# The package before the service in the name of an RPC.
 PACKAGE = re.compile(r"^[\w.]+\.(?=\w+/)")
 NAME_COLUMNS = 44
 FIGURES_COLUMNS = 22
 FEWEST_BAR_COLUMNS = 12
 MOST_BAR_COLUMNS = 60
 
-_EXIT_FAILED = 1
-_EXIT_USAGE = 2
-
 
 def trace_command(
-    trace: Annotated[str, typer.Argument(metavar="ID", help="A trace id, or an answer's `traceresponse` header.")],
+    trace: Annotated[str, typer.Argument(metavar="ID", help="A trace id, or the response header `traceresponse`.")],
     *,
     folder: Annotated[
         Path | None,
-        typer.Option(help="A folder with *trace*.jsonl: OTLP/JSON lines. Default: that of the running platform."),
+        typer.Option(help="Folder with *trace*.jsonl: OTLP/JSON lines. Default: that of the running platform."),
     ] = None,
 ) -> None:
     """Draw a trace as a waterfall: what ran when, and in which service.
 
-    A bar is solid where the span itself was at work, and pale where what it called was. The columns are milliseconds,
-    since the trace began and taken. Spans come some seconds after the answer. Exit codes: 0 drawn, 1 not found, 2 no
-    such id or folder.
+    A bar is solid while the span itself was working, and pale while the spans it called were. The two columns are the
+    start in the trace and the duration, in milliseconds. Spans are written some seconds after the answer.
+
+    Exit codes: 0 drawn, 1 no such trace, 2 not a trace id, or the folder cannot be read.
     """
     found = TRACE_ID.fullmatch(trace.strip())
     if not found:
-        _fail(f"{trace!r} is no trace id: it has 32 hex digits", _EXIT_USAGE)
+        raise CommandFailed(f"{trace!r} is not a trace id, which has 32 hex digits")
     trace_id = found[1].lower()
-    try:
-        directory = folder or Path(find_endpoints(None).traces_directory)
-        files = sorted(directory.glob(PATTERN))
-        spans = list(spans_about(files, trace_id))
-    except (LoadError, OSError) as error:
-        _fail(str(error), _EXIT_USAGE)
+    directory = folder or Path(find_endpoints(None).traces_directory)
+    files = sorted(directory.glob(PATTERN))
+    spans = list(spans_about(files, trace_id))
     ours = [span for span in spans if span.trace_id == trace_id]
     if not ours:
-        _fail(f"no span of {trace_id} in {directory}; spans come some seconds after the answer", _EXIT_FAILED)
+        message = f"no span of {trace_id} in {directory}; spans are written some seconds after the answer"
+        raise CommandFailed(message, status=FAILED)
     (tree,) = build_traces(ours).traces
     console = Console(highlight=False)
     for line in (*drawn(tree, columns=console.width), *followers(without_duplicates(spans).spans, trace_id)):
@@ -66,7 +62,7 @@ def trace_command(
 def spans_about(files: Iterable[Path], trace_id: str) -> Iterator[Span]:
     """Yield the spans of a trace, and those of other traces on lines that name it. Raises OSError.
 
-    A line that is no export request, as the one being written, is left out.
+    Lines that are no export request, such as one that is being written, are skipped.
     """
     wanted = trace_id.encode()
     for file in files:
@@ -80,7 +76,7 @@ def spans_about(files: Iterable[Path], trace_id: str) -> Iterator[Span]:
 
 
 def drawn(trace: Trace, *, columns: int) -> Iterator[Text]:
-    """Yield the lines of a waterfall, and one above each of its trees."""
+    """Yield the lines of the waterfall, with a title above each of its trees."""
     bar_columns = max(FEWEST_BAR_COLUMNS, min(MOST_BAR_COLUMNS, columns - NAME_COLUMNS - FIGURES_COLUMNS))
     for top in (*trace.roots, *trace.orphans):
         yield Text(_title(top, trace), style="bold")
@@ -89,7 +85,7 @@ def drawn(trace: Trace, *, columns: int) -> Iterator[Text]:
 
 
 def followers(spans: Iterable[Span], trace_id: str) -> Iterator[Text]:
-    """Yield a line for each span of another trace that links to this one: what was done later for it."""
+    """Yield a line for each span of another trace that links to this one, such as a consumer's."""
     for span in sorted(spans, key=lambda span: span.start_nanoseconds):
         if span.trace_id != trace_id and any(link.trace_id == trace_id for link in span.links):
             yield Text(f"linked by  {span.name} ({span.service}), trace {span.trace_id}", style="dim")
@@ -114,8 +110,3 @@ def _line(row: SpanRow, bar_columns: int) -> Text:
 
 def _milliseconds(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e6:,.1f}"
-
-
-def _fail(sentence: str, status: int) -> NoReturn:
-    typer.echo(f"plumb trace: {sentence}", err=True)
-    raise typer.Exit(status)

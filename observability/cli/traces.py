@@ -1,4 +1,4 @@
-"""`plumb traces send`: sends recorded traces to an OTLP endpoint, such as Jaeger's."""
+"""`plumb traces send`: send recorded traces to an OTLP endpoint, such as Jaeger's."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from observability.cli.exit_codes import USAGE, CommandFailed
 from observability.cli.group import new_app
 from observability.receiver.otlp_client import (
     OtlpClient,
@@ -24,12 +25,12 @@ from services.local.platform.plan import forward_settings
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 PATTERN = "*trace*.jsonl"
 
-commands = new_app(help_text="Recorded traces: send them to Jaeger or another endpoint.")
+commands = new_app(help_text="Send recorded traces to Jaeger or another endpoint.")
 
 
 @dataclass(slots=True)
 class TraceReplay:
-    """What became of the recorded spans."""
+    """Counts of one run: spans by outcome, the reason of the last rejection, and lines that are no requests."""
 
     sent: int = 0
     rejected: int = 0
@@ -39,32 +40,32 @@ class TraceReplay:
 
 @commands.callback()
 def traces() -> None:
-    """Recorded traces: send them to Jaeger or another endpoint."""
+    """Send recorded traces to Jaeger or another endpoint."""
 
 
 @commands.command("send")
 def send(
-    path: Annotated[Path, typer.Argument(help="A folder with *trace*.jsonl, or one such file: OTLP/JSON lines.")],
+    path: Annotated[Path, typer.Argument(help="Folder with *trace*.jsonl, or one such file: OTLP/JSON lines.")],
     *,
     endpoint: Annotated[
-        str, typer.Option(help="Base URL, as OTEL_EXPORTER_OTLP_ENDPOINT, which is the default; then Jaeger's own.")
+        str, typer.Option(help="Base URL. Default: OTEL_EXPORTER_OTLP_ENDPOINT, else Jaeger on this machine.")
     ] = "",
 ) -> None:
-    """Send recorded traces to an OTLP endpoint, oldest file first, as they were recorded.
+    """Send recorded traces to an OTLP endpoint, oldest file first, unchanged.
 
-    OTEL_EXPORTER_OTLP_PROTOCOL and _HEADERS are honoured. A trace keeps its times, so look for it there at the time
-    when it was recorded. Exit codes: 0 all spans were taken, 1 not all of them, 2 there is nothing to send.
+    OTEL_EXPORTER_OTLP_PROTOCOL and _HEADERS apply. Traces keep their times, so search for them at the time of the
+    recording.
+
+    Exit codes: 0 all spans were accepted, 1 some were not, 2 there is nothing to send.
     """
     files = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
     if not files or not all(file.is_file() for file in files):
-        typer.echo(f"plumb traces send: {path} is no file, and no folder with {PATTERN}", err=True)
-        raise typer.Exit(2)
+        raise CommandFailed(f"{path} is no file, and no folder with {PATTERN}", status=USAGE)
     replay, target = TraceReplay(), chosen_endpoint(endpoint)
     try:
         asyncio.run(send_files(files, target, replay))
     except (SendFailed, OSError) as error:
-        typer.echo(f"plumb traces send: {target.url}: {error}; {replay.sent} spans were sent before", err=True)
-        raise typer.Exit(1) from error
+        raise CommandFailed(f"{target.url}: {error}; {replay.sent} spans were sent before") from error
     typer.echo(f"sent {replay.sent} spans of {len(files)} file{'s' * (len(files) > 1)} to {target.url}")
     if replay.rejected:
         typer.echo(f"{replay.rejected} spans were rejected: {replay.reason}", err=True)
@@ -74,7 +75,7 @@ def send(
 
 
 def chosen_endpoint(endpoint: str) -> OtlpEndpoint:
-    """Return the endpoint of the option, else of the environment, else Jaeger's. Ends the command for a bad one."""
+    """Return the endpoint of the option, else of the environment, else Jaeger's. Raises CommandFailed if invalid."""
     exported = {name: value for name, value in os.environ.items() if name.startswith("OTEL_EXPORTER_OTLP_")}
     if endpoint:
         exported.pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
@@ -93,8 +94,7 @@ def chosen_endpoint(endpoint: str) -> OtlpEndpoint:
             client_key=_path(of.get("client_key")),
         )
     except ValueError as error:
-        typer.echo(f"plumb traces send: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise CommandFailed(str(error), status=USAGE) from error
 
 
 def _path(text: str | None) -> Path | None:
@@ -111,7 +111,7 @@ async def send_files(files: Sequence[Path], endpoint: OtlpEndpoint, replay: Trac
 
 
 async def send_line(line: bytes, client: OtlpClient, replay: TraceReplay) -> None:
-    """Send the request of one line, and note what became of it. Raises SendFailed."""
+    """Send the request of one line, and count the outcome. Raises SendFailed."""
     try:
         request = from_json_line(line)
     except ValueError:

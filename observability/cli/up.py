@@ -1,4 +1,4 @@
-"""`plumb up`: a platform that runs until Ctrl-C, and its addresses."""
+"""`plumb up`: run the platform until Ctrl-C, and print its addresses."""
 
 import os
 import sys
@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from observability.load.demand import SKU_COUNT, sku_of_rank
-from observability.load.errors import LoadError
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
 from observability.testbed.monitoring.exporter import postgres_exporter
@@ -22,7 +21,6 @@ from observability.testbed.monitoring.servers import MonitoringOptions, monitori
 from services.local.platform.endpoints import Bus, Endpoints, Mode, remove_stale
 from services.local.platform.plan import PlatformOptions, forward_settings
 from services.local.platform.platform import Platform
-from services.local.processes.errors import LocalError
 from services.local.processes.signals import Interrupted, run_interruptible
 from services.local.servers.ports import PURPOSES
 
@@ -34,7 +32,7 @@ DEFAULT_FOLDER = Path("out/up")
 
 def up(
     *,
-    mode: Annotated[Mode, typer.Option(help="Separate services, or one process with the same code.")] = "services",
+    mode: Annotated[Mode, typer.Option(help="Separate services, or one process that runs the same code.")] = "services",
     bus: Annotated[
         Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
     ] = "postgres",
@@ -42,29 +40,29 @@ def up(
         int,
         typer.Option(
             help="First of nine ports: REST edge +0, order gRPC +1, inventory gRPC +2, order or monolith admin +3, "
-            "inventory admin +4, OTLP receiver +5, PostgreSQL +6, notification admin +7, NATS +8. Prometheus, if asked "
-            "for, has +9.",
+            "inventory admin +4, OTLP receiver +5, PostgreSQL +6, notification admin +7, NATS +8, and Prometheus "
+            "+9 with --prometheus.",
         ),
     ] = DEFAULT_PORT_BASE,
     prometheus: Annotated[
         bool,
         typer.Option(
             "--prometheus",
-            help="Run the `prometheus` on PATH beside it, with our rules, on port +9. Alerts are shown there. It also "
-            "scrapes the embedded PostgreSQL where `prometheus-postgres-exporter` is on PATH.",
+            help="Also run the `prometheus` on PATH with the project's rules, on port +9; its page shows alerts. It "
+            "scrapes the embedded PostgreSQL, too, if `prometheus-postgres-exporter` is on PATH.",
         ),
     ] = False,
     endpoints: Annotated[
         Path | None,
-        typer.Option(help="Where to write the addresses (0600: it holds passwords). Default: out/up/PORT_BASE.json."),
+        typer.Option(help="File for the addresses (mode 0600: it holds passwords). Default: out/up/PORT_BASE.json."),
     ] = None,
 ) -> None:
     """Start the platform and leave it running until Ctrl-C.
 
-    PostgreSQL is embedded; set PLUMB_POSTGRES_DSN to use a server of your own instead. Export
-    OTEL_EXPORTER_OTLP_ENDPOINT, and _PROTOCOL and _HEADERS if need be, to have every span sent there as well. Exit
-    status: 0 after Ctrl-C or SIGTERM once it runs, 1 when something failed, 130 or 143 when it was interrupted while
-    starting.
+    PostgreSQL is embedded; set PLUMB_POSTGRES_DSN to use your own server instead. Set OTEL_EXPORTER_OTLP_ENDPOINT, and
+    _PROTOCOL and _HEADERS if necessary, to send every span there as well.
+
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 something failed, 130 or 143 interrupted while starting.
     """
     run_directory = DEFAULT_FOLDER / str(port_base)
     forward = _forward_settings()
@@ -73,7 +71,7 @@ def up(
     )
     path = endpoints or DEFAULT_FOLDER / f"{port_base}.json"
     if prometheus:
-        _require_prometheus()
+        require_programs(alertmanager=False)  # Fail before the platform is started.
     command = UpCommand(
         options,
         endpoints_path=path,
@@ -84,7 +82,7 @@ def up(
 
 
 async def stock_catalogue(endpoints: Endpoints) -> None:
-    """Fill the shelves with every SKU that the demand model knows, so that there is something to order."""
+    """Stock every SKU of the demand model, so that orders can be placed."""
     skus = (sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
     await stock_shop(endpoints.inventory_grpc, ample_stock(skus), request_id_prefix="catalogue")
 
@@ -117,9 +115,10 @@ async def not_watched(_platform: Platform, _options: PlatformOptions) -> AsyncIt
 
 
 class UpCommand:
-    """One run of `plumb up`; `after_start` is awaited when the platform answers, before its addresses are printed.
+    """One run of `plumb up`.
 
-    What `watching` runs beside the platform gives more addresses to print.
+    `after_start` is awaited when the platform is ready, before its addresses are printed. `watching` runs more programs
+    beside the platform, and returns their addresses.
     """
 
     def __init__(
@@ -139,16 +138,13 @@ class UpCommand:
         self._began = time.monotonic()
 
     def run(self) -> int:
-        """Runs until a signal or a failure; returns the exit status."""
-        errors = Console(stderr=True, highlight=False)
+        """Run until a signal or a failure; return 0 after a signal. Raises Interrupted if it came before the start."""
         try:
             run_interruptible(self._run, again=lambda: self._say("already stopping; this takes a few seconds"))
-        except (LocalError, LoadError) as error:
-            errors.print(f"plumb up: {error}", markup=False, soft_wrap=True)
-            return 1
-        except Interrupted as interruption:
+        except Interrupted:
+            if not self._started:
+                raise
             self._say("stopped")
-            return 0 if self._started else 128 + interruption.number
         return 0
 
     async def _run(self) -> None:
@@ -170,14 +166,14 @@ class UpCommand:
         await after_start(endpoints)
 
     def _tell(self, message: str) -> None:
-        """Prints what is started or awaited, after the seconds since the command began."""
+        """Print a step of the start, after the seconds since the command began."""
         self._say(f"{time.monotonic() - self._began:6.1f} s  {message}")
 
     def _say(self, message: str) -> None:
         self._console.print(message, markup=False, soft_wrap=True)
 
     def _show(self, endpoints: Endpoints, beside: Mapping[str, str]) -> None:
-        """Prints the addresses and a first thing to try."""
+        """Print the addresses and a first request to try."""
         table = Table(box=None, show_header=False, pad_edge=False)
         forward = self._options.extra_environment("receiver").get("RECEIVER_FORWARD_ENDPOINT")
         more = {**({"spans also to": forward} if forward else {}), **beside}
@@ -195,39 +191,30 @@ class UpCommand:
 
 
 class LastingConsole(Console):
-    """Standard output that may end: its reader leaves, or its disk is full. The platform goes on without a word."""
+    """Standard output that may fail: its reader closes it, or its disk is full. The platform then runs on silently."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print while that is possible."""
+        """Print, unless standard output failed."""
         try:
             super().print(*objects, **options)
         except OSError:
             self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
-        """Print no more, rather than end the process; the interpreter's own flush at the end must work, too."""
+        """Print no more, rather than end the process; the interpreter's flush at exit must succeed, too."""
         self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _forward_settings() -> dict[str, str]:
-    """What the receiver is told of the OTLP endpoint that is exported here; a bad one is said, and left out."""
+    """Return the receiver's settings for the OTLP endpoint in the environment; warn about an invalid one."""
     try:
         return forward_settings(os.environ)
     except ValueError as error:
-        typer.echo(f"plumb up: {error}; spans are not sent on", err=True)
+        typer.echo(f"plumb up: {error}; spans are not forwarded", err=True)
         return {}
-
-
-def _require_prometheus() -> None:
-    """End at once, rather than when everything runs, where there is none."""
-    try:
-        require_programs(alertmanager=False)
-    except LocalError as error:
-        typer.echo(f"plumb up: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 def _addresses(endpoints: Endpoints, endpoints_path: Path) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Does `plumb bench-read-model` measure the product's own query at two sizes, and show the plan it had?"""
+"""Does `plumb bench read-model` measure the product's own query at two sizes, and show the plan it had?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from observability.cli import main
 
-SHORT = ("bench-read-model", "--small", "1000", "--big", "2000", "--rounds", "2", "--queries", "10", "--output")
+SHORT = ("bench", "read-model", "--small", "1000", "--big", "2000", "--rounds", "2", "--queries", "10", "--output")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Does `plumb bench-relay` measure the real relay beside pgbench, on any machine that has both?"""
+"""Does `plumb bench relay` measure the real relay beside pgbench, on any machine that has both?"""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from observability.cli import main
 from services.infra.messaging.relay import BATCH_SIZE
 
-SHORT = ("bench-relay", "--pairs", "2", "--batches", "1", "--output")
+SHORT = ("bench", "relay", "--pairs", "2", "--batches", "1", "--output")
 
 
 @pytest.fixture(scope="module")

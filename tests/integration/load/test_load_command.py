@@ -8,19 +8,18 @@ from pathlib import Path
 
 import orjson
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from observability.cli.load import load
+from observability.cli import main
 from tests.integration.load.conftest import StartEdge
 from tests.patience import PATIENCE_SECONDS
 
-PROGRAM = "import typer; from observability.cli.load import load; typer.run(load)"
+PROGRAM = "from observability.cli import main; main()"
 
 
 def start(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", PROGRAM, "load", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -121,9 +120,7 @@ def test_bad_input_is_one_plain_message(
     arguments: tuple[str, ...], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = typer.Typer()
-    command.command()(load)
-    result = CliRunner().invoke(command, arguments)
+    result = CliRunner().invoke(main, ["load", *arguments])
     assert result.exit_code == code
     assert says in result.stderr
     assert len(result.stderr.splitlines()) == 1

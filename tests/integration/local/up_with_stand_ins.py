@@ -3,15 +3,21 @@
 import sys
 from pathlib import Path
 
+import typer
 from pydantic import TypeAdapter
 
+from observability.cli.group import new_app
 from observability.cli.up import UpCommand
 from services.local.platform.endpoints import Bus
 from services.local.platform.plan import MODULES, PlatformOptions
 
+plumb = new_app()
+plumb.callback()(lambda: None)
 
-def main() -> int:
-    """Runs the command as the command line would."""
+
+@plumb.command()
+def up() -> None:
+    """Run the command as the command line would."""
     port_base, folder, bus = int(sys.argv[1]), Path(sys.argv[2]), TypeAdapter(Bus).validate_python(sys.argv[3])
     options = PlatformOptions(
         run_directory=folder / str(port_base),
@@ -19,8 +25,8 @@ def main() -> int:
         bus=bus,
         modules=dict.fromkeys(MODULES, "tests.integration.local.stand_in"),
     )
-    return UpCommand(options, endpoints_path=folder / f"{port_base}.json", after_start=None).run()
+    raise typer.Exit(UpCommand(options, endpoints_path=folder / f"{port_base}.json", after_start=None).run())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    plumb(["up"], prog_name="plumb")

@@ -66,7 +66,7 @@ def test_a_rebuild_says_what_it_read_and_what_it_swapped(platform: Platform) -> 
 
 @pytest.mark.parametrize(
     ("options", "read"),
-    [((), "4 events read, after 4 of a rebuild that was interrupted"), (("--anew",), "8 events read")],
+    [((), "4 events read, after 4 of an interrupted rebuild"), (("--anew",), "8 events read")],
     ids=["resumed", "anew"],
 )
 def test_a_rebuild_that_was_interrupted_is_gone_on_with_or_forgotten(
@@ -83,7 +83,7 @@ def test_events_that_could_not_be_consumed_are_told(platform: Platform) -> None:
     platform.let(live_with_poison)
     result = platform.plumb(*REBUILD)
     assert result.exit_code == 0
-    assert "2 events could not be consumed: see plumb deadletters list" in result.stdout
+    assert "2 events could not be consumed: see `plumb deadletters list`" in result.stdout
     assert platform.plumb("deadletters", "list").stdout.count("order_summaries") == 2
 
 
@@ -111,7 +111,7 @@ def test_a_second_rebuild_is_told_to_wait(platform: Platform, monkeypatch: pytes
         result = platform.plumb(*REBUILD)
         first.run(connection.close())
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "plumb projection rebuild: another rebuild is running: wait for its end" in result.stderr
+    assert "plumb projection rebuild: another rebuild is running: wait until it ends" in result.stderr
     assert platform.plumb(*REBUILD).stdout.startswith("8 events read\n")
 
 
@@ -133,7 +133,7 @@ async def test_a_rebuild_that_is_interrupted_goes_on_the_next_time(
         process.send_signal(number)
         _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_SECONDS)
     assert process.returncode == code
-    assert ("interrupted; give the command again to go on" in errors) == (number == signal.SIGINT)
+    assert ("interrupted; run the same command to continue" in errors) == (number == signal.SIGINT)
     assert await listed(shop) == await all_folded(shop)
     async with alone(platform.dsns["order_read"]):
         rebuilt = await rebuild(shop).run()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from observability.cli.lab import commands
+from observability.cli import main
 from observability.experiments.experiment import ExperimentKind, Metric
 from observability.experiments.runner.errors import TrialError
 from observability.report.experiment.evidence import NotFinished
@@ -193,13 +193,13 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
 
 def test_the_command_writes_the_report_and_says_where(tmp_path: Path) -> None:
     finished_trial(tmp_path)
-    ran = CliRunner().invoke(commands, ["report", str(tmp_path)])
+    ran = CliRunner().invoke(main, ["lab", "report", str(tmp_path)])
     assert ran.exit_code == 0
     assert ran.stdout.split() == [str(tmp_path / "report.html"), str(tmp_path / "summary.md")]
     assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_the_command_fails_plainly_where_no_finished_trial_is(tmp_path: Path) -> None:
-    ran = CliRunner().invoke(commands, ["report", str(tmp_path)])
+    ran = CliRunner().invoke(main, ["lab", "report", str(tmp_path)])
     assert ran.exit_code == 3
-    assert ran.stderr == f"plumb lab: {tmp_path} holds no finished trial: there is no score.json\n"
+    assert ran.stderr == f"plumb lab report: {tmp_path} holds no finished trial: there is no score.json\n"

@@ -1,13 +1,11 @@
-"""`plumb bench-read-model`: does a list of orders grow slower with the shop?"""
+"""`plumb bench read-model`: the latency of ListOrders in a small and in a big read model."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
-from asyncpg import PostgresError
 from rich.console import Console
 from rich.table import Table
 
@@ -21,19 +19,12 @@ from observability.bench.read_model import (
     paired_ratio,
 )
 from observability.bench.telemetry_overhead import OverheadEstimate
-from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
-from observability.load.errors import LoadError
-from observability.testbed.errors import TestbedError
-from services.kernel.errors import ServiceError
-from services.local.processes.errors import LocalError
-from services.local.processes.signals import Interrupted, run_interruptible
+from observability.cli.bench.results import run_folder, run_measurement, write_result
 
 FORMAT = "plumbline-bench-read-model/1"
 QUANTILES = (0.50, 0.95, 0.99)
-_EXIT_FAILED = 1
-_EXIT_SIGNAL_BASE = 128
-# The lines of a plan that say what is read and how much of it is thrown away.
-_TELLING = ("Scan", "Sort", "Index Cond", "Filter", "Rows Removed", "Execution Time")
+# Words in the lines of a plan that show which rows are read, and how many of them are discarded.
+_PLAN_WORDS = ("Scan", "Sort", "Index Cond", "Filter", "Rows Removed", "Execution Time")
 
 
 def bench_read_model(
@@ -41,39 +32,29 @@ def bench_read_model(
     small: Annotated[int, typer.Option(min=1_000, help="Orders in the small read model.")] = 10_000,
     big: Annotated[int, typer.Option(min=1_000, help="Orders in the big read model.")] = 1_000_000,
     rounds: Annotated[int, typer.Option(min=2, help="Rounds after the warm-up.")] = 20,
-    queries: Annotated[int, typer.Option(min=10, help="Queries of each kind a round.")] = 100,
-    seed: Annotated[int, typer.Option(help="Fixes the orders, the queries and their turns.")] = 1,
+    queries: Annotated[int, typer.Option(min=10, help="Queries of each kind per round.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the orders, the queries and their sequence.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("out/bench-read-model"),
 ) -> None:
-    """Measure the time of a page of ListOrders, the first and a deep one, in a small and a big read model by turns.
+    """Measure the latency of a page of ListOrders in a small and in a big read model.
 
-    Customers have ten orders in the mean, and the r-th of them a share that falls with r^(-2/3): most have a few, some
-    thousands. Takes about two minutes. Quantiles have 95 % intervals over the queries, ratios over the rounds.
+    The first page of a customer's orders and a deep one are measured, in both read models in turn. Customers have ten
+    orders in the mean, and the r-th of them a share that falls with r^(-2/3): most have a few, some thousands. Takes
+    about two minutes. Quantiles have 95 % intervals over the queries, ratios over the rounds.
 
-    Exit codes: 0 measured, 1 it could not be carried out, 2 bad options, 130 interrupted.
+    Exit codes: 0 measured, 1 the measurement failed, 2 bad options, 130 interrupted.
     """
     console = Console(highlight=False)
-    options = ReadModelBenchOptions(small, big, rounds, queries, seed, _directory(output))
-    try:
-        bench = run_interruptible(
-            lambda: measure(options, say=console.print), again=lambda: console.print("already stopping")
-        )
+    with run_folder(output) as folder:
+        options = ReadModelBenchOptions(small, big, rounds, queries, seed, folder)
+        bench = run_measurement(lambda: measure(options, say=console.print), console)
         figures = {f"{case}, {size}": figures_of(bench, case, size) for case in CASES for size in SIZES}
-        result = options.directory / "result.json"
-        write_whole(result, orjson.dumps(document(options, bench, figures), option=orjson.OPT_INDENT_2))
-    except (LocalError, LoadError, TestbedError, ServiceError, PostgresError) as error:
-        typer.echo(f"plumb bench-read-model: {error}", err=True)
-        raise typer.Exit(_EXIT_FAILED) from error
-    except Interrupted as interruption:
-        remove_run_directory(options.directory)
-        typer.echo("plumb bench-read-model: interrupted; everything is stopped", err=True)
-        raise typer.Exit(_EXIT_SIGNAL_BASE + interruption.number) from interruption
+        write_result(folder, document(options, bench, figures), console)
     show(console, options, bench, figures)
-    console.print(f"written to {result}", markup=False, soft_wrap=True)
 
 
 def figures_of(bench: ReadModelBench, case: str, size: str) -> dict[str, dict[str, float | None]]:
-    """Return the quantiles of all rounds together, in seconds, each with its interval; None where it has no bound."""
+    """Return the quantiles of all rounds together, in seconds, each with its interval; None: no bound on that side."""
     ordered = sorted(seconds for block in bench.seconds[case][size] for seconds in block)
     return {
         f"p{100 * q:.0f}": {"seconds": quantile(ordered, q), **asdict(quantile_interval(ordered, q))} for q in QUANTILES
@@ -87,12 +68,12 @@ def ratio_of(bench: ReadModelBench, case: str, q: float) -> OverheadEstimate:
 
 
 def document(options: ReadModelBenchOptions, bench: ReadModelBench, figures: dict[str, Any]) -> dict[str, Any]:
-    """Return what goes to the file: figures, ratios, plans, and the seconds of every query."""
-    kept = {name: value for name, value in asdict(options).items() if name != "directory"}
+    """Return the content of result.json: figures, ratios, plans, and the seconds of every query."""
+    chosen = {name: value for name, value in asdict(options).items() if name != "directory"}
     ratios = {case: {f"p{100 * q:.0f}": asdict(ratio_of(bench, case, q)) for q in QUANTILES} for case in CASES}
     return {
         "format": FORMAT,
-        "options": kept,
+        "options": chosen,
         "figures": figures,
         "big_over_small": ratios,
         "models": bench.models,
@@ -101,7 +82,7 @@ def document(options: ReadModelBenchOptions, bench: ReadModelBench, figures: dic
 
 
 def show(console: Console, options: ReadModelBenchOptions, bench: ReadModelBench, figures: dict[str, Any]) -> None:
-    """Print who has how many orders, the times, the ratios, and the plans."""
+    """Print how orders are spread over customers, the latencies, the ratios, and the plans."""
     for size in SIZES:
         model = bench.models[size]
         spread, depth = model["spread"], model["deep_place"]
@@ -125,27 +106,19 @@ def show(console: Console, options: ReadModelBenchOptions, bench: ReadModelBench
 
 
 def in_milliseconds(figure: dict[str, float | None]) -> str:
-    """Return a quantile and its interval as text; a dash is a bound that so few values do not give."""
+    """Return a quantile and its interval as text; a dash stands for a bound that needs more values."""
     value, low, high = ("-" if seconds is None else f"{seconds * 1e3:.2f}" for seconds in figure.values())
     return f"{value} ({low} to {high})"
 
 
 def show_plans(console: Console, size: str, model: Mapping[str, Any]) -> None:
-    """Print which plans the measured session used, and the telling lines of one of each case."""
+    """Print how many custom and generic plans the session used, and the main lines of one plan for each case."""
     chosen = model["plans_chosen"]
     console.print(
-        f"{size}: {chosen['custom']:,} queries planned for their arguments, {chosen['generic']:,} by one plan for all"
+        f"{size}: {chosen['custom']:,} queries with a custom plan, {chosen['generic']:,} with the generic plan"
     )
     for case, plan in model["plans"].items():
         console.print(f"  {case}", markup=False)
         for line in plan:
-            if any(word in line for word in _TELLING):
+            if any(word in line for word in _PLAN_WORDS):
                 console.print(f"    {line.strip()}", markup=False, soft_wrap=True)
-
-
-def _directory(output: Path) -> Path:
-    try:
-        return make_run_directory(output)
-    except TestbedError as error:
-        typer.echo(f"plumb bench-read-model: {error}", err=True)
-        raise typer.Exit(_EXIT_FAILED) from error

@@ -1,0 +1,44 @@
+"""`plumb bench`: one file a benchmark, named here and imported when it is called."""
+
+from typing import ClassVar
+
+from observability.cli.group import CommandEntry, LazyGroup, new_app
+
+
+class Bench(LazyGroup):
+    """All benchmarks."""
+
+    entries: ClassVar = {
+        "telemetry": CommandEntry(
+            "observability.cli.bench.telemetry:bench_telemetry",
+            "Measure CPU time per request with telemetry on, off, and without each of its parts.",
+        ),
+        "otlp-outage": CommandEntry(
+            "observability.cli.bench.otlp_outage:bench_otlp_outage",
+            "Measure goodput with an OTLP endpoint that is down, slow or silent, beside one that collects.",
+        ),
+        "relay": CommandEntry(
+            "observability.cli.bench.relay:bench_relay",
+            "Measure the events per second that the relay moves from outbox to event log, beside pgbench.",
+        ),
+        "read-model": CommandEntry(
+            "observability.cli.bench.read_model:bench_read_model",
+            "Measure the latency of a page of ListOrders in a small and in a big read model.",
+        ),
+        "overload": CommandEntry(
+            "observability.cli.bench.overload:bench_overload",
+            "Measure goodput at 2, 5 and 10 times the capacity, with the overload guards and without.",
+        ),
+        "load-shedding": CommandEntry(
+            "observability.cli.bench.load_shedding:bench_load_shedding",
+            "Measure what rejecting a request costs in each layer, beside serving it.",
+        ),
+    }
+
+
+commands = new_app(help_text="Measure what one mechanism costs or gains.", cls=Bench)
+
+
+@commands.callback()
+def bench() -> None:
+    """Measure what one mechanism costs or gains."""
