@@ -55,6 +55,7 @@ lint: environment-dev ## Check style, types, import contracts and protos; change
 	.venv/bin/ruff format --check
 	.venv/bin/python -m mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m tests.architecture.readability
 	.venv/bin/python protos/generate.py --lint
 	.venv/bin/python protos/generate.py --check
 	.venv/bin/python -m observability.prometheus.build --check

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  # a program of one file, mounted into a container
-"""Whom does Alertmanager tell? Until you name somebody else, whoever reads this container's output: a line an alert."""
+"""Webhook for Alertmanager that prints each alert as a line of JSON: a stand-in until you configure a real receiver."""
 
 import hmac
 import json
@@ -13,13 +13,13 @@ MOST_BYTES = 1024 * 1024
 TOKEN = Path("/run/secrets/alert_webhook_token")
 
 
-class Listener(BaseHTTPRequestHandler):
-    """Answers 200 to `POST /page`, `/ticket` and `/watchdog` with the token, once it has written the alerts."""
+class AlertWebhook(BaseHTTPRequestHandler):
+    """Answers 200 to `POST /page`, `/ticket` and `/watchdog` with the token, after it has printed the alerts."""
 
     timeout = 10
 
     def do_POST(self) -> None:
-        """Take one notification."""
+        """Print the alerts of one notification."""
         given = self.headers.get("Authorization", "")
         length = int(self.headers.get("Content-Length", "0"))
         if not hmac.compare_digest(given.encode(), f"Bearer {TOKEN.read_text().strip()}".encode()):
@@ -28,17 +28,17 @@ class Listener(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             for alert in json.loads(self.rfile.read(length))["alerts"]:
-                kept = {key: alert[key] for key in ("status", "startsAt", "labels", "annotations")}
-                sys.stdout.write(json.dumps({"receiver": self.path.strip("/"), **kept}) + "\n")
+                fields = {key: alert[key] for key in ("status", "startsAt", "labels", "annotations")}
+                sys.stdout.write(json.dumps({"receiver": self.path.strip("/"), **fields}) + "\n")
             sys.stdout.flush()
             self._answer(HTTPStatus.OK)
 
     def do_GET(self) -> None:
-        """Say that it is there."""
+        """Answer 200, for health checks."""
         self._answer(HTTPStatus.OK)
 
     def log_message(self, *_: object) -> None:
-        """Write no line a request: the alerts are what is read."""
+        """Log no requests: the output is for alerts alone."""
 
     def _answer(self, status: HTTPStatus) -> None:
         self.send_response(status)
@@ -47,4 +47,4 @@ class Listener(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("0.0.0.0", PORT), Listener).serve_forever()  # noqa: S104  # inside of its network
+    ThreadingHTTPServer(("0.0.0.0", PORT), AlertWebhook).serve_forever()  # noqa: S104  # inside of its network

@@ -1,0 +1,51 @@
+"""The counts of `make lint` find what they are to find, and their list of exceptions holds nothing needless."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.readability import HOMONYMS, ROOT, STILL_ASKING, count, files, homonyms, main
+
+BAD = '''"""What does this module do?"""
+
+
+class Same:
+    """Does it run? It may."""
+
+    def run(self) -> None:
+        """Run."""
+'''
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a tree with a loose module, two classes of one name, and two questions in each file."""
+    for path in ("observability/lab.py", "observability/cli/command.py", "observability/collector/other.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(BAD)
+    return tmp_path
+
+
+def test_each_kind_is_found(tree: Path) -> None:
+    found = {kind: [finding.place for finding in findings] for kind, findings in count(tree).items()}
+    assert found == {
+        "docstrings that ask": [
+            f"observability/{name}.py:{line}" for name in ("cli/command", "collector/other", "lab") for line in (1, 4)
+        ],
+        "modules beside packages": ["observability/lab.py"],
+        "public classes of one name": ["observability/cli/command.py:4"],
+    }
+    assert main(tree) == 1
+
+
+def test_each_allowed_homonym_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = set(HOMONYMS)
+    monkeypatch.setattr("tests.architecture.readability.HOMONYMS", {})
+    trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files(ROOT)}
+    assert {finding.text.split()[1] for finding in homonyms(trees)} == allowed
+
+
+@pytest.mark.parametrize("folder", STILL_ASKING)
+def test_each_excepted_folder_exists(folder: str) -> None:
+    assert (ROOT / folder).is_dir()
