@@ -19,7 +19,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-full test-stack test-expressions lint protos chaos bench pictures clean environment environment-dev
+.PHONY: help demo up test test-full test-stack test-expressions check lint protos chaos bench pictures clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -50,12 +50,22 @@ test-stack: environment-dev ## Test docker-compose.yml, the Collector and every 
 test-expressions: environment-dev ## Run every query of dashboards and rules on a shop in which one thing after the other breaks.
 	@exec .venv/bin/python -m pytest tests/stack/test_every_expression.py $(ARGS)
 
-lint: environment-dev ## Check style, types, import contracts and protos; change nothing.
+define check_python
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/python -m mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m tests.architecture.readability
+endef
+
+check: environment-dev ## Check style, types and import contracts, and run the unit tests of what changed since main.
+	$(check_python)
+	@tests=$$(.venv/bin/python -m tests.changed) || exit; \
+	if [ -n "$$tests" ]; then exec .venv/bin/python -m pytest -q -m 'not full' $(ARGS) $$tests; \
+	else echo 'No unit test imports what changed since main.'; fi
+
+lint: environment-dev ## Check style, types, import contracts and protos; change nothing.
+	$(check_python)
 	.venv/bin/python protos/generate.py --lint
 	.venv/bin/python protos/generate.py --check
 	.venv/bin/python -m observability.prometheus.build --check
