@@ -1,4 +1,4 @@
-"""Who is let in, and who is not? Decisions by stage and reason, and the places that are taken."""
+"""Telemetry of the admission controller: decisions by stage and reason, and the slots in use."""
 
 from collections.abc import Callable
 
@@ -9,24 +9,22 @@ DECISIONS = ("admitted", "deadline", "limit", "loop_lag")
 
 
 class AdmissionTelemetry:
-    """The call sites of one context's door."""
+    """Metrics of one context's admission controller."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
 
-    def watch(
-        self, *, at_work: Callable[[], int], elsewhere: Callable[[], int], places: int, places_elsewhere: int
-    ) -> None:
-        """Publish the places and how many are taken, read at each scrape; let all series begin at 0."""
+    def watch(self, *, active: Callable[[], int], waiting: Callable[[], int], slots: int, waiting_limit: int) -> None:
+        """Publish the limits and how much of them is in use, read at each scrape; start all series at 0."""
         metrics, context = self._telemetry.metrics, self._telemetry.context
-        metrics.admission_in_flight.read_from(lambda: float(at_work()), context, "here")
-        metrics.admission_in_flight.read_from(lambda: float(elsewhere()), context, "elsewhere")
-        metrics.admission_limit.read_from(lambda: float(places), context, "here")
-        metrics.admission_limit.read_from(lambda: float(places_elsewhere), context, "elsewhere")
+        metrics.admission_in_flight.read_from(lambda: float(active()), context, "active")
+        metrics.admission_in_flight.read_from(lambda: float(waiting()), context, "waiting")
+        metrics.admission_limit.read_from(lambda: float(slots), context, "active")
+        metrics.admission_limit.read_from(lambda: float(waiting_limit), context, "waiting")
         for stage in STAGES:
             for decision in DECISIONS:
                 metrics.admission_decisions.add(0, context, stage, decision)
 
     def decided(self, stage: str, decision: str) -> None:
-        """Count one request. There is no span: to make one would cost more than to turn it away."""
+        """Count one request. There is no span: creating one would cost more than the rejection."""
         self._telemetry.metrics.admission_decisions.add(1, self._telemetry.context, stage, decision)

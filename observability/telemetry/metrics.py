@@ -92,16 +92,16 @@ class Metrics:
         )
         self.admission_decisions = self._count(
             "shop_admission_decisions",
-            "Requests that came to a stage, http or grpc: admitted, or turned away by deadline, limit or loop_lag.",
+            "Requests at a stage, http or grpc: admitted, or rejected because of deadline, limit or loop_lag.",
             ("context", "stage", "decision"),
         )
         self.admission_in_flight = self._level(
             "shop_admission_in_flight",
-            "Admitted requests now: at work here, or waiting for an answer from elsewhere.",
-            ("context", "where"),
+            "Admitted requests now: active in a slot, or waiting for another service without one.",
+            ("context", "state"),
         )
         self.admission_limit = self._level(
-            "shop_admission_limit", "Most admitted requests, at work here or waiting elsewhere.", ("context", "where")
+            "shop_admission_limit", "Most admitted requests by state, active or waiting.", ("context", "state")
         )
 
     def _add_database(self) -> None:

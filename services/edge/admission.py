@@ -1,6 +1,6 @@
-"""Admission at the edge: a request without room is answered before any work is spent on it.
+"""ASGI middleware that rejects requests under overload before any work is spent on them.
 
-It stands outside of tracing and routing, which take several times as long as the answer.
+It runs outside of tracing and routing, which take several times as long as the rejection.
 """
 
 from fastapi import Request
@@ -12,7 +12,7 @@ from observability.telemetry.telemetry import Telemetry
 from services.edge.head import as_get
 from services.edge.problems import from_service
 from services.edge.routes import router
-from services.infra.admission import Admission, DeadlineTooShort, Priority
+from services.infra.admission import AdmissionController, DeadlineTooShort, Priority
 from services.kernel.errors import Overloaded, ServiceError
 
 PRIORITIES = {
@@ -24,11 +24,16 @@ PRIORITIES = {
 }
 
 
-class AdmissionControl:
-    """Turns requests away with 503 OVERLOADED and Retry-After, and records them as the errors that they are."""
+class AdmissionMiddleware:
+    """Rejects requests with 503 OVERLOADED and Retry-After, and records each rejection as an error."""
 
     def __init__(
-        self, application: Application, *, admission: Admission, telemetry: Telemetry, request_deadline_seconds: float
+        self,
+        application: Application,
+        *,
+        admission: AdmissionController,
+        telemetry: Telemetry,
+        request_deadline_seconds: float,
     ) -> None:
         self._application = application
         self._admission = admission
@@ -37,7 +42,7 @@ class AdmissionControl:
         self._routes = [route for route in router.routes if isinstance(route, APIRoute)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on when there is a place for it."""
+        """Pass a request on if it is admitted, and reject it otherwise."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -45,20 +50,18 @@ class AdmissionControl:
         name = route.name if route else ""
         priority = PRIORITIES.get(name, Priority.LIST)
         try:
-            place = self._admission.enter(
-                name, priority, stage="http", remaining_seconds=self._request_deadline_seconds
-            )
+            slot = self._admission.admit(name, priority, stage="http", remaining_seconds=self._request_deadline_seconds)
         except (Overloaded, DeadlineTooShort) as error:
-            await self._refuse(error, route.path if route else "", scope, receive, send)
+            await self._reject(error, route.path if route else "", scope, receive, send)
             return
-        with place:
+        with slot:
             await self._application(scope, receive, send)
 
     def _route(self, scope: Scope) -> APIRoute | None:
-        asked = as_get(scope)
-        return next((route for route in self._routes if route.matches(asked)[0] is Match.FULL), None)
+        request_scope = as_get(scope)
+        return next((route for route in self._routes if route.matches(request_scope)[0] is Match.FULL), None)
 
-    async def _refuse(self, error: ServiceError, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _reject(self, error: ServiceError, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         response = from_service(Request(scope), error)
         labels = (self._telemetry.context, method_of(scope), path, str(response.status_code))
         self._telemetry.metrics.http_server_request_duration.observe(0.0, *labels)

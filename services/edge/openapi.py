@@ -29,7 +29,7 @@ CONSISTENCY_TOKEN = {
         "For the list of orders, which then holds the order as it is here, or as it became later.", {"type": "string"}
     )
 }
-# An answer of one that is turned away at the door has no trace.
+# A request that admission control rejects has no trace, so this header is optional.
 TRACERESPONSE = {
     "traceresponse": {
         "description": "The trace of the request, as W3C Trace Context has it: version, trace id, span id, flags.",

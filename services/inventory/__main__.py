@@ -7,7 +7,7 @@ from observability.telemetry.setup import Runtime
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
@@ -24,7 +24,7 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
     telemetry = runtime.for_context("inventory")
     async with AsyncExitStack() as stack:
         parts, checks = await open_inventory(settings, telemetry=telemetry, stack=stack, stock_adapter=stock_adapter)
-        admission = Admission(
+        admission = AdmissionController(
             connections=settings.database_pool_size,
             late_seconds=runtime.loop_lag.seconds,
             telemetry=AdmissionTelemetry(telemetry),

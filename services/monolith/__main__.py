@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.http_server import ADMIN, HttpServer, edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
@@ -48,8 +48,8 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         notifications, notification_checks = await open_notification(
             settings.notification, telemetry=notification, stack=stack
         )
-        doors = {
-            telemetry.context: Admission(
+        admissions = {
+            telemetry.context: AdmissionController(
                 connections=told.database_pool_size,
                 late_seconds=runtime.loop_lag.seconds,
                 telemetry=AdmissionTelemetry(telemetry),
@@ -61,7 +61,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         order_server = RpcServer(
             name="order_grpc",
             listen=parse_address(settings.order.grpc_listen),
-            admission=doors["order"],
+            admission=admissions["order"],
             readiness=readiness,
         )
         order_methods = order_rpc.OrderServicer(orders.application).methods()
@@ -75,7 +75,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         inventory_server = RpcServer(
             name="inventory_grpc",
             listen=parse_address(settings.inventory.grpc_listen),
-            admission=doors["inventory"],
+            admission=admissions["inventory"],
             readiness=readiness,
         )
         inventory_methods = inventory_rpc.InventoryServicer(stock.application).methods()
@@ -88,9 +88,9 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             request_deadline_seconds=settings.order.request_deadline_seconds,
             continues_traces=settings.order.caller_traces_continued,
         )
-        door = AdmissionControl(
+        guarded_edge = AdmissionMiddleware(
             edge,
-            admission=doors["order"],
+            admission=admissions["order"],
             telemetry=runtime.for_context("edge"),
             request_deadline_seconds=settings.order.request_deadline_seconds,
         )
@@ -103,7 +103,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             limits=ADMIN,
         )
         http = HttpServer(
-            door,
+            guarded_edge,
             name="http",
             listen=parse_address(settings.order.http_listen),
             metrics=runtime.metrics,

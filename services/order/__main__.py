@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack
 
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import AdminApplication
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.http_server import ADMIN, HttpServer, edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
@@ -45,7 +45,7 @@ async def serve(
             stack=stack,
             orders_adapter=orders_adapter,
         )
-        admission = Admission(
+        admission = AdmissionController(
             connections=settings.database_pool_size,
             late_seconds=runtime.loop_lag.seconds,
             telemetry=AdmissionTelemetry(telemetry),
@@ -70,7 +70,7 @@ async def serve(
             request_deadline_seconds=settings.request_deadline_seconds,
             continues_traces=settings.caller_traces_continued,
         )
-        admitted_edge = AdmissionControl(
+        admitted_edge = AdmissionMiddleware(
             edge,
             admission=admission,
             telemetry=runtime.for_context("edge"),

@@ -17,7 +17,7 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.telemetry import Telemetry
 from services.infra import cache, postgres
 from services.infra.address import Address
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
@@ -154,7 +154,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
         if mode == "grpc":
             methods = inventory_rpc.InventoryServicer(inventory).methods()
             server = RpcServer(
-                name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]), readiness=Readiness({})
+                name="grpc", listen=LOOPBACK, admission=open_admission(telemetry["test"]), readiness=Readiness({})
             )
             server.add(inventory_rpc.SERVICE, methods, telemetry=telemetry["inventory"], errors=INVENTORY_ERRORS)
             target = await serve(server, stack)
@@ -178,7 +178,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
         )
         if mode == "grpc":
             server = RpcServer(
-                name="grpc", listen=LOOPBACK, admission=open_door(telemetry["test"]), readiness=Readiness({})
+                name="grpc", listen=LOOPBACK, admission=open_admission(telemetry["test"]), readiness=Readiness({})
             )
             server.add(
                 order_rpc.SERVICE,
@@ -216,17 +216,17 @@ def waits(seconds: float) -> Iterator[None]:
         yield
 
 
-def open_door(telemetry: Telemetry) -> Admission:
-    """Return a door that lets everybody in."""
-    return Admission(
+def open_admission(telemetry: Telemetry) -> AdmissionController:
+    """Return an admission controller that admits every request."""
+    return AdmissionController(
         connections=POOL_SIZE, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry), enabled=False
     )
 
 
-def open_server(telemetry: Telemetry, *, admission: Admission | None = None) -> RpcServer:
-    """Return a server that is ready once it is told so, and refuses nobody, unless its door does."""
-    door = admission or open_door(telemetry)
-    return RpcServer(name="grpc", listen=LOOPBACK, admission=door, readiness=Readiness({}))
+def open_server(telemetry: Telemetry, *, admission: AdmissionController | None = None) -> RpcServer:
+    """Return a server; it is ready once told so, and rejects only what `admission` rejects."""
+    admission = admission or open_admission(telemetry)
+    return RpcServer(name="grpc", listen=LOOPBACK, admission=admission, readiness=Readiness({}))
 
 
 async def serve(server: RpcServer, stack: AsyncExitStack) -> str:

@@ -16,10 +16,10 @@ from shop.order.v1 import order_service_pb2 as pb
 
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.http import Application
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
 from services.infra import deadline
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.http_server import HttpServer
 from services.infra.rpc.errors import Details, status_of
 from services.kernel.errors import InvalidField
@@ -67,8 +67,8 @@ class Edge:
 
 
 @asynccontextmanager
-async def opened(shop: Shop, *, admission: Admission | None = None) -> AsyncIterator[Edge]:
-    """Serve the edge for the time of a block, behind a door or without one."""
+async def opened(shop: Shop, *, admission: AdmissionController | None = None) -> AsyncIterator[Edge]:
+    """Serve the edge for the time of a block, with admission control or without."""
     edge = make_edge(
         orders=shop.orders,
         inventory=shop.inventory,
@@ -76,15 +76,15 @@ async def opened(shop: Shop, *, admission: Admission | None = None) -> AsyncIter
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=AMPLE_SECONDS,
     )
-    door: Application = edge
+    guarded_edge: Application = edge
     if admission:
-        door = AdmissionControl(
+        guarded_edge = AdmissionMiddleware(
             edge,
             admission=admission,
             telemetry=shop.runtime.for_context("edge"),
             request_deadline_seconds=AMPLE_SECONDS,
         )
-    server = HttpServer(door, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+    server = HttpServer(guarded_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}
@@ -274,7 +274,7 @@ async def test_those_who_wait_for_a_list_keep_nobody_away(shop: Shop, monkeypatc
     monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
     monkeypatch.setattr(summaries, "MOST_WAITING_PER_CUSTOMER", summaries.MOST_WAITING)
     await stock(shop, A=2)
-    admission = Admission(
+    admission = AdmissionController(
         connections=POOL_SIZE,
         late_seconds=lambda: 0.0,
         telemetry=AdmissionTelemetry(shop.runtime.for_context("edge")),
@@ -283,9 +283,9 @@ async def test_those_who_wait_for_a_list_keep_nobody_away(shop: Shop, monkeypatc
         token = (await edge.place()).headers["Consistency-Token"]
         waiting: list[asyncio.Task[Answer]] = []
         async with asyncio.timeout(AMPLE_SECONDS):
-            while len(waiting) < admission.places:
+            while len(waiting) < admission.slots:
                 waiting.append(asyncio.create_task(edge.list(consistency_token=token)))
-                while admission.elsewhere < len(waiting):
+                while admission.waiting < len(waiting):
                     assert not waiting[-1].done(), waiting[-1]
                     await asyncio.sleep(0.01)
         assert ((await edge.list()).status, (await edge.place()).status) == (200, 201)

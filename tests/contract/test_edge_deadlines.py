@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from observability.telemetry.admission import AdmissionTelemetry
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.http_server import HttpServer
 from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, holding, request_id, stock
 
@@ -36,8 +36,10 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @asynccontextmanager
-async def opened(shop: Shop, admission: Admission, *, deadline_seconds: float) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the edge behind its door for the time of a block."""
+async def opened(
+    shop: Shop, admission: AdmissionController, *, deadline_seconds: float
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Serve the edge with admission control for the time of a block."""
     telemetry = shop.runtime.for_context("edge")
     edge = make_edge(
         orders=shop.orders,
@@ -46,8 +48,10 @@ async def opened(shop: Shop, admission: Admission, *, deadline_seconds: float) -
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=deadline_seconds,
     )
-    door = AdmissionControl(edge, admission=admission, telemetry=telemetry, request_deadline_seconds=deadline_seconds)
-    server = HttpServer(door, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+    guarded_edge = AdmissionMiddleware(
+        edge, admission=admission, telemetry=telemetry, request_deadline_seconds=deadline_seconds
+    )
+    server = HttpServer(guarded_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target = (await server.start())["http"]
     try:
         headers = {"X-Customer-Id": CUSTOMER_ID}
@@ -66,14 +70,16 @@ async def ask(session: aiohttp.ClientSession, name: str) -> tuple[int, dict[str,
 
 
 @pytest.fixture
-def admission(shop: Shop) -> Admission:
-    """A door that is never late."""
+def admission(shop: Shop) -> AdmissionController:
+    """Return an admission controller whose loop is never late."""
     telemetry = AdmissionTelemetry(shop.runtime.for_context("edge"))
-    return Admission(connections=POOL_SIZE, late_seconds=lambda: 0.0, telemetry=telemetry)
+    return AdmissionController(connections=POOL_SIZE, late_seconds=lambda: 0.0, telemetry=telemetry)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-async def test_a_request_whose_time_runs_out_is_answered_504(shop: Shop, admission: Admission, name: str) -> None:
+async def test_a_request_whose_time_runs_out_is_answered_504(
+    shop: Shop, admission: AdmissionController, name: str
+) -> None:
     """It does not say that nothing was done."""
     async with AsyncExitStack() as stack:
         for database, lock in LOCKS.items():
@@ -85,7 +91,7 @@ async def test_a_request_whose_time_runs_out_is_answered_504(shop: Shop, admissi
 
 
 async def test_a_deadline_that_is_too_short_is_answered_504_before_anything_is_begun(
-    shop: Shop, admission: Admission
+    shop: Shop, admission: AdmissionController
 ) -> None:
     await stock(shop, A=1)
     async with opened(shop, admission, deadline_seconds=AMPLE_SECONDS) as session:

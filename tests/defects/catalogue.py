@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from observability.telemetry.http import Receive, Scope, Send
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.infra.admission import Priority
 from services.infra.cache import Cache
 from services.infra.idempotency import first_form
@@ -222,7 +222,7 @@ def list_that_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
 def turned_away_too_late(patch: pytest.MonkeyPatch) -> None:
     """A request is turned away after its work, as if it had not been begun."""
 
-    async def naive(self: AdmissionControl, scope: Scope, receive: Receive, send: Send) -> None:
+    async def naive(self: AdmissionMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
         answer: list[Any] = []
 
         async def keep(message: Any) -> None:
@@ -230,13 +230,13 @@ def turned_away_too_late(patch: pytest.MonkeyPatch) -> None:
 
         await self._application(scope, receive, keep)
         try:
-            with self._admission.enter("", Priority.LIST, stage="http", remaining_seconds=1.0):
+            with self._admission.admit("", Priority.LIST, stage="http", remaining_seconds=1.0):
                 for message in answer:
                     await send(message)
         except Overloaded as error:
-            await self._refuse(error, "", scope, receive, send)
+            await self._reject(error, "", scope, receive, send)
 
-    patch.setattr(AdmissionControl, "__call__", naive)
+    patch.setattr(AdmissionMiddleware, "__call__", naive)
 
 
 CANCELLATION = "tests/integration/order/test_cancellation.py"

@@ -15,7 +15,7 @@ GUARD_ERRORS = (
         Words(
             "Which services are not called, and why?",
             f"0. ShopCallsThrottled fires above {thresholds.CALLS_THROTTLED.text} a second that are throttled.",
-            "breaker beside it when the circuit is open; requests turned away of the called service when throttled.",
+            "breaker beside it when the circuit is open; requests rejected by the called service when throttled.",
         ),
         (
             Query(
@@ -64,7 +64,7 @@ GUARD_ERRORS = (
     ),
     Panel(
         38,
-        "Share of requests turned away",
+        "Share of requests rejected",
         "percentunit",
         Words(
             "Is there more work than time?",
@@ -103,18 +103,18 @@ GUARD_SATURATION = (
     ),
     Panel(
         57,
-        "Share of places taken",
+        "Share of admission slots in use",
         "percentunit",
         Words(
-            "How close is a process to turning requests away?",
-            "well below 0.5, from where on lists are turned away. Elsewhere are those that wait for another service.",
+            "How close is a process to rejecting requests?",
+            "well below 0.5, from where on lists are rejected. Waiting are those that wait for another service.",
             "mean wait for a connection; event-loop lag on Runtime.",
         ),
         (
             Query(
-                f"{total(chosen('shop_admission_in_flight'), 'context', 'where')}"
-                f" / {total(chosen('shop_admission_limit'), 'context', 'where')}",
-                "{{context}} {{where}}",
+                f"{total(chosen('shop_admission_in_flight'), 'context', 'state')}"
+                f" / {total(chosen('shop_admission_limit'), 'context', 'state')}",
+                "{{context}} {{state}}",
             ),
         ),
         width=8,
@@ -122,11 +122,11 @@ GUARD_SATURATION = (
     ),
     Panel(
         58,
-        "Requests turned away, by reason",
+        "Requests rejected, by reason",
         "ops",
         Words(
             "What is there too little of?",
-            "nothing. limit: places, which are twice the pool's connections; loop_lag: processor; deadline: time.",
+            "nothing. limit: slots, which are twice the pool's connections; loop_lag: processor; deadline: time.",
             "what the reason names: pool, Runtime, or the callers' deadlines.",
         ),
         (

@@ -61,7 +61,7 @@ def calls_throttled(pace: Pace) -> Alert:
 
 
 def requests_shed(pace: Pace) -> Alert:
-    """Return the alert on the share of requests that are turned away at the door."""
+    """Return the alert on the share of requests that admission control rejects."""
     threshold = thresholds.REQUESTS_SHED
     window = pace(threshold.window_seconds)
     by = "sum by (context, stage)"

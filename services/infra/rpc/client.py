@@ -16,7 +16,7 @@ from observability.telemetry.rpc import client_call
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.address import Address, ip_version, parse_address
-from services.infra.admission import elsewhere
+from services.infra.admission import waiting_downstream
 from services.infra.crash_points import crash_points
 from services.infra.rpc.errors import CODES, ErrorTranslation
 from services.infra.rpc.guard import CallGuard
@@ -120,7 +120,7 @@ class RpcClient:
         with client_call(self._telemetry, f"{self._service}/{name}", address=host, port=port) as call:
             crash_points.reached(f"{name}.before_call")
             try:
-                with self._guard.call(timeout_seconds=timeout_seconds), elsewhere():
+                with self._guard.call(timeout_seconds=timeout_seconds), waiting_downstream():
                     response = await stub(request, timeout=timeout_seconds, metadata=tuple(call.metadata.items()))
             except grpc.aio.AioRpcError as error:
                 call.status_code = error.code().name

@@ -1,7 +1,7 @@
 """gRPC server of a context: one place admits, parses, sets the deadline, observes, and types the errors.
 
 Where handlers keep the processor busy, calls queue in gRPC's own threads, and Python knows of none of them until their
-callers have left. So there are limits there too, below what the door in `services.infra.admission` sees.
+callers have left. So gRPC's own limits reject calls before `services.infra.admission` sees them.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ from observability.telemetry.rpc import PREVIOUS_ATTEMPTS, Call, begin_at_zero, 
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.address import Address
-from services.infra.admission import Admission, DeadlineTooShort, Priority
+from services.infra.admission import AdmissionController, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.errors import CODES, DETAILS_KEY, ErrorTranslation
 from services.infra.rpc.health import Health
@@ -69,7 +69,7 @@ class UnaryMethod:
         descriptor: MethodDescriptor,
         *,
         priority: Priority,
-        admission: Admission,
+        admission: AdmissionController,
         telemetry: Telemetry,
         errors: ErrorTranslation,
         continues_traces: bool,
@@ -94,11 +94,11 @@ class UnaryMethod:
         seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
         is_repeat = PREVIOUS_ATTEMPTS in metadata
         try:
-            place = self._admission.enter(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
+            slot = self._admission.admit(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
         except (Overloaded, DeadlineTooShort) as error:
             return await self._abort(context, of_repeat(error) if is_repeat else error)
         observed = server_call(self._telemetry, self._name, metadata, continues_trace=self._continues_traces)
-        with place, observed as call, deadline.within(seconds):
+        with slot, observed as call, deadline.within(seconds):
             context.set_trailing_metadata(_traceresponse(call))
             try:
                 response = await self._method(self._parse(payload))
@@ -150,7 +150,7 @@ class RpcServer:
     `readiness` is what health tells, and what ends its streams when the process drains.
     """
 
-    def __init__(self, *, name: str, listen: Address, admission: Admission, readiness: Readiness) -> None:
+    def __init__(self, *, name: str, listen: Address, admission: AdmissionController, readiness: Readiness) -> None:
         self._name = name
         self._admission = admission
         self._readiness = readiness
@@ -168,7 +168,7 @@ class RpcServer:
         errors: ErrorTranslation,
         continues_traces: bool = True,
     ) -> None:
-        """Register a service. At a public door its calls do not continue their callers' traces.
+        """Register a service. `continues_traces` is False for public callers: their calls begin traces of their own.
 
         Raises ValueError unless there is a method for each RPC of its proto.
         """

@@ -7,7 +7,7 @@ from time import monotonic
 from uuid import UUID
 
 from services.infra import deadline
-from services.infra.admission import elsewhere
+from services.infra.admission import waiting_downstream
 from services.infra.postgres import Database, Transaction
 from services.order.adapters.page_token import decode_page_token, encode_page_token
 from services.order.adapters.rows import summary_of
@@ -45,7 +45,7 @@ class PostgresSummaries:
             raise ReadModelBehind(RETRY_AFTER_SECONDS)
         self._waiting[customer_id] += 1
         try:
-            with elsewhere():
+            with waiting_downstream():
                 await self._wait(seen)
         finally:
             self._waiting[customer_id] -= 1

@@ -15,9 +15,9 @@ from observability.chaos.history import History
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.testbed.api_clients import Edge, GrpcEdge, RestEdge, open_edges
 from observability.testbed.requests import CancelRequest, PlaceRequest, Request, RequestedLine, Response
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.circuit_breaker import Policy
 from services.infra.http_server import HttpServer
 from services.inventory.api import GetStock
@@ -34,7 +34,7 @@ LATE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Customers:
-    """A shop with a door of its own, as customers see it, and all that they were told."""
+    """A shop with an admission controller of its own, as customers see it, and all that they were told."""
 
     shop: Shop
     rest: Edge
@@ -79,18 +79,18 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
             tracer_provider=shop.runtime.provider,
             request_deadline_seconds=DEADLINE_SECONDS,
         )
-        admission = Admission(
+        admission = AdmissionController(
             connections=POOL_SIZE,
             late_seconds=lambda: found.late_seconds,
             telemetry=AdmissionTelemetry(shop.runtime.for_context("edge")),
         )
-        door = AdmissionControl(
+        guarded_edge = AdmissionMiddleware(
             edge,
             admission=admission,
             telemetry=shop.runtime.for_context("edge"),
             request_deadline_seconds=DEADLINE_SECONDS,
         )
-        server = HttpServer(door, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+        server = HttpServer(guarded_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
         target = (await server.start())["http"]
         try:
             async with open_edges(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):

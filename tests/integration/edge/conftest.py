@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from observability.telemetry import setup
 from observability.telemetry.admission import AdmissionTelemetry
-from services.edge.admission import AdmissionControl
+from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
 from services.infra.address import Address
-from services.infra.admission import Admission
+from services.infra.admission import AdmissionController
 from services.infra.http_server import HttpServer
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.order_service import FakeOrderService
@@ -31,7 +31,7 @@ class Edge:
     customer_id: UUID
     session: aiohttp.ClientSession
     orders: FakeOrderService
-    admission: Admission
+    admission: AdmissionController
     runtime: setup.Runtime
 
 
@@ -42,7 +42,7 @@ async def edge() -> AsyncIterator[Edge]:
         "test", log_level="info", processor=SimpleSpanProcessor(InMemorySpanExporter()), log_stream=BytesIO()
     )
     telemetry, orders = runtime.for_context("edge"), FakeOrderService()
-    admission = Admission(connections=2, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry))
+    admission = AdmissionController(connections=2, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry))
     application = make_edge(
         orders=orders,
         inventory=FakeInventory(),
@@ -50,10 +50,10 @@ async def edge() -> AsyncIterator[Edge]:
         tracer_provider=runtime.provider,
         request_deadline_seconds=DEADLINE_SECONDS,
     )
-    door = AdmissionControl(
+    guarded_edge = AdmissionMiddleware(
         application, admission=admission, telemetry=telemetry, request_deadline_seconds=DEADLINE_SECONDS
     )
-    server = HttpServer(door, name="http", listen=Address("127.0.0.1", 0), metrics=runtime.metrics)
+    server = HttpServer(guarded_edge, name="http", listen=Address("127.0.0.1", 0), metrics=runtime.metrics)
     address, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}

@@ -17,6 +17,6 @@ async def test_slots_are_taken_by_whole_requests_alone(edge: Edge) -> None:
         writer.write(HEAD)
     async with edge.session.post("/orders", json=ORDER, headers={"Idempotency-Key": "one"}) as answer:
         assert answer.status == 201
-    assert edge.admission.at_work == 0
+    assert edge.admission.active == 0
     for writer in slow:
         writer.close()

@@ -19,7 +19,7 @@ from observability.telemetry.rpc import PREVIOUS_ATTEMPTS
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
 from services.infra.address import Address
-from services.infra.admission import Admission, DeadlineTooShort, Priority
+from services.infra.admission import AdmissionController, DeadlineTooShort, Priority
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import RpcClient, open_channel
 from services.infra.rpc.server import MAX_MESSAGE_BYTES, RpcServer
@@ -191,34 +191,34 @@ async def test_calls_take_turns_between_several_targets(host: str) -> None:
             await client.get_stock(QUERY)
 
 
-def a_full_door() -> Admission:
+def full_admission() -> AdmissionController:
     """Return the admission of a server that keeps up with nothing."""
     telemetry = AdmissionTelemetry(counting("inventory"))
-    return Admission(connections=1, late_seconds=lambda: LATE_SECONDS, telemetry=telemetry)
+    return AdmissionController(connections=1, late_seconds=lambda: LATE_SECONDS, telemetry=telemetry)
 
 
-def a_slow_door() -> Admission:
+def slow_admission() -> AdmissionController:
     """Return the admission of a server that took longer for the method than any caller waits."""
     now = 0.0
     telemetry = AdmissionTelemetry(counting("inventory"))
-    slow = Admission(connections=1, late_seconds=lambda: 0.0, telemetry=telemetry, clock=lambda: now)
-    with slow.enter(METHOD, Priority.READ, stage="grpc", remaining_seconds=LATE_SECONDS):
+    slow = AdmissionController(connections=1, late_seconds=lambda: 0.0, telemetry=telemetry, clock=lambda: now)
+    with slow.admit(METHOD, Priority.READ, stage="grpc", remaining_seconds=LATE_SECONDS):
         now = LATE_SECONDS
     return slow
 
 
 @pytest.mark.parametrize(
-    ("door", "first", "repeated"),
-    [(a_full_door, Overloaded(1.0), Unavailable(1.0)), (a_slow_door, DeadlineTooShort(), DeadlineExceeded())],
+    ("make_admission", "first", "repeated"),
+    [(full_admission, Overloaded(1.0), Unavailable(1.0)), (slow_admission, DeadlineTooShort(), DeadlineExceeded())],
 )
-async def test_a_repeat_that_is_turned_away_is_not_told_that_nothing_was_begun(
-    door: Callable[[], Admission], first: ServiceError, repeated: ServiceError
+async def test_the_rejection_of_a_repeat_does_not_claim_that_nothing_was_begun(
+    make_admission: Callable[[], AdmissionController], first: ServiceError, repeated: ServiceError
 ) -> None:
     """The attempt before it may have been, and the caller knows of one call alone."""
     attempts = Attempts(failures=10_000)
     async with (
         serving(attempts.answer) as lost,
-        real_server(FakeInventory(), unobserved("test"), admission=door()) as target,
+        real_server(FakeInventory(), unobserved("test"), admission=make_admission()) as target,
         # A guard would turn some away itself after so many refusals.
         calling(f"{lost},{target}", guarded=False) as client,
     ):
@@ -235,7 +235,7 @@ async def test_a_repeat_that_is_turned_away_is_not_told_that_nothing_was_begun(
 
 @asynccontextmanager
 async def real_server(
-    inventory: api.InventoryService, telemetry: Telemetry, *, admission: Admission | None = None
+    inventory: api.InventoryService, telemetry: Telemetry, *, admission: AdmissionController | None = None
 ) -> AsyncIterator[str]:
     """Serve an inventory by the shop's own server for the time of a block."""
     server = open_server(telemetry, admission=admission)
@@ -433,7 +433,7 @@ async def test_a_deadline_that_is_too_short_is_answered_as_such() -> None:
             return await super().get_stock(query)
 
     telemetry = unobserved("test")
-    admission = Admission(connections=4, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry))
+    admission = AdmissionController(connections=4, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry))
     server = RpcServer(name="grpc", listen=LOOPBACK, admission=admission, readiness=Readiness({}))
     server.add(SERVICE, InventoryServicer(Slow()).methods(), telemetry=telemetry, errors=translate.ERRORS)
     async with grpc.aio.insecure_channel((await server.start())["grpc"]) as channel:

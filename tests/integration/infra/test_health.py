@@ -23,7 +23,7 @@ from services.infra.rpc.server import MAX_CONCURRENT_CALLS, RpcServer
 from services.infra.rpc.streams import MAX_STREAMS
 from services.inventory.rpc.server import SERVICE, InventoryServicer
 from services.inventory.rpc.translate import ERRORS
-from tests.contract.shop import open_door
+from tests.contract.shop import open_admission
 from tests.fakes.inventory import FakeInventory
 
 # Ends early: as long as a machine with other work may take.
@@ -45,7 +45,9 @@ class Running:
 async def serving() -> AsyncIterator[Running]:
     """Serve for the time of a block, ready."""
     telemetry, readiness = unobserved("test"), Readiness({})
-    server = RpcServer(name="grpc", listen=Address("127.0.0.1", 0), admission=open_door(telemetry), readiness=readiness)
+    server = RpcServer(
+        name="grpc", listen=Address("127.0.0.1", 0), admission=open_admission(telemetry), readiness=readiness
+    )
     server.add(SERVICE, InventoryServicer(FakeInventory()).methods(), telemetry=telemetry, errors=ERRORS)
     target = (await server.start())["grpc"]
     readiness.serve()

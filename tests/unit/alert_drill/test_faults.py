@@ -5,7 +5,7 @@ from typing import Any
 from observability.alert_drill.faults.process import READERS
 from observability.alert_drill.faults.registry import ELSEWHERE, FAULTS
 from observability.prometheus.build.rule_files import rule_documents
-from services.infra.admission import PLACES_PER_CONNECTION, SHARES, Priority
+from services.infra.admission import SHARES, SLOTS_PER_CONNECTION, Priority
 from services.order.settings import OrderSettings
 from tests.stack.test_collector_alerts import FAULTS as BEHIND_THE_COLLECTOR
 
@@ -19,10 +19,10 @@ def test_what_a_drill_leaves_out_fires_in_a_test_of_the_stack() -> None:
     assert sorted(fault.alert for fault in BEHIND_THE_COLLECTOR) == sorted(ELSEWHERE)
 
 
-def test_more_read_behind_the_lock_than_the_edge_has_places_for() -> None:
+def test_more_readers_wait_behind_the_lock_than_the_edge_has_slots() -> None:
     """Requests are turned away whatever the load of the drill is."""
-    places = PLACES_PER_CONNECTION * OrderSettings.model_fields["database_pool_size"].default
-    assert SHARES[Priority.READ] * places < READERS
+    slots = SLOTS_PER_CONNECTION * OrderSettings.model_fields["database_pool_size"].default
+    assert SHARES[Priority.READ] * slots < READERS
 
 
 def alerts() -> set[str]:

@@ -1,4 +1,4 @@
-"""Who is let in, and what happens to a place, with a clock and a lateness that the test sets."""
+"""Admission controller: its decisions and slots, with a clock and a loop lag that the test sets."""
 
 import asyncio
 from contextlib import ExitStack
@@ -11,29 +11,29 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra.admission import (
     LATE_SECONDS,
-    PLACES_PER_CONNECTION,
     RECENT_SECONDS,
     SHARES,
-    Admission,
+    SLOTS_PER_CONNECTION,
+    AdmissionController,
     DeadlineTooShort,
     Priority,
-    elsewhere,
+    waiting_downstream,
 )
 from services.kernel.errors import DeadlineExceeded, Overloaded
 from tests.unit.telemetry.counted import counted, counting
 
 CONNECTIONS = 10
-PLACES = PLACES_PER_CONNECTION * CONNECTIONS
+SLOTS = SLOTS_PER_CONNECTION * CONNECTIONS
 
 
-class Door:
-    """An admission whose time and lateness are the test's."""
+class ControlledAdmission:
+    """An admission controller whose clock and loop lag the test sets."""
 
     def __init__(self, *, enabled: bool = True, telemetry: Telemetry | None = None) -> None:
         self.now = 100.0
         self.late_seconds = 0.0
         self.held = ExitStack()
-        self.admission = Admission(
+        self.admission = AdmissionController(
             connections=CONNECTIONS,
             late_seconds=lambda: self.late_seconds,
             telemetry=AdmissionTelemetry(telemetry or unobserved("test")),
@@ -41,188 +41,197 @@ class Door:
             clock=lambda: self.now,
         )
 
-    def lets_in(self, priority: Priority = Priority.BEGIN, *, remaining_seconds: float = 2.0) -> bool:
-        """Ask for a place and give it back."""
+    def admits(self, priority: Priority = Priority.BEGIN, *, remaining_seconds: float = 2.0) -> bool:
+        """Try to admit one request; return whether it was admitted."""
         try:
-            with self.admission.enter("work", priority, stage="grpc", remaining_seconds=remaining_seconds):
+            with self.admission.admit("work", priority, stage="grpc", remaining_seconds=remaining_seconds):
                 return True
         except (Overloaded, DeadlineExceeded):
             return False
 
     def fill(self, count: int) -> None:
-        """Take places for good."""
+        """Take slots and keep them."""
         for _ in range(count):
-            self.held.enter_context(self.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0))
+            self.held.enter_context(self.admission.admit("work", Priority.END, stage="grpc", remaining_seconds=2.0))
 
 
-# --- Places -----------------------------------------------------------------------------------------------------------
+# --- Slots ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_each_priority_has_its_share_of_the_places(priority: Priority) -> None:
-    door = Door()
-    door.fill(round(SHARES[priority] * PLACES) - 1)
-    assert door.lets_in(priority)
-    door.fill(1)
-    assert not door.lets_in(priority)
+def test_each_priority_has_its_share_of_the_slots(priority: Priority) -> None:
+    controlled = ControlledAdmission()
+    controlled.fill(round(SHARES[priority] * SLOTS) - 1)
+    assert controlled.admits(priority)
+    controlled.fill(1)
+    assert not controlled.admits(priority)
 
 
-def test_what_ends_something_is_let_in_for_longer_than_what_begins_it() -> None:
+def test_priorities_are_rejected_in_reverse_order() -> None:
     assert SHARES[Priority.END] > SHARES[Priority.BEGIN] > SHARES[Priority.READ] > SHARES[Priority.LIST]
 
 
 @pytest.mark.parametrize("error", [None, ValueError, asyncio.CancelledError])
-def test_a_place_is_given_back_however_its_work_ends(error: type[BaseException] | None) -> None:
-    door = Door()
+def test_a_slot_is_released_however_the_request_ends(error: type[BaseException] | None) -> None:
+    controlled = ControlledAdmission()
     try:
-        with door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
-            assert door.admission.at_work == 1
+        with controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
+            assert controlled.admission.active == 1
             if error:
                 raise error
     except (ValueError, asyncio.CancelledError):
         pass
-    assert door.admission.at_work == 0
+    assert controlled.admission.active == 0
 
 
 def test_a_deadline_that_is_too_short_is_not_called_a_lack_of_capacity() -> None:
-    door = Door()
-    with door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
-        door.now += 0.5
+    controlled = ControlledAdmission()
+    with controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
+        controlled.now += 0.5
     with pytest.raises(DeadlineTooShort):
-        door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=0.4)
+        controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=0.4)
 
 
-def test_with_the_guard_off_everything_is_let_in() -> None:
-    door = Door(enabled=False)
-    door.fill(10 * PLACES)
-    door.late_seconds = 10.0
-    assert door.lets_in(Priority.LIST, remaining_seconds=0.0)
+def test_disabled_admission_control_admits_everything() -> None:
+    controlled = ControlledAdmission(enabled=False)
+    controlled.fill(10 * SLOTS)
+    controlled.late_seconds = 10.0
+    assert controlled.admits(Priority.LIST, remaining_seconds=0.0)
 
 
-# --- Waiting elsewhere ------------------------------------------------------------------------------------------------
+# --- Waiting downstream -----------------------------------------------------------------------------------------------
 
 
-def test_who_waits_elsewhere_keeps_no_place() -> None:
-    door = Door()
-    with door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
-        with elsewhere():
-            assert (door.admission.at_work, door.admission.elsewhere) == (0, 1)
-        assert (door.admission.at_work, door.admission.elsewhere) == (1, 0)
+def test_a_request_that_waits_downstream_holds_no_slot() -> None:
+    controlled = ControlledAdmission()
+    with controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
+        with waiting_downstream():
+            assert (controlled.admission.active, controlled.admission.waiting) == (0, 1)
+        assert (controlled.admission.active, controlled.admission.waiting) == (1, 0)
 
 
-def test_a_place_is_given_back_once_however_deep_the_calls_are() -> None:
-    door = Door()
-    with door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0), elsewhere(), elsewhere():
-        assert (door.admission.at_work, door.admission.elsewhere) == (0, 1)
+def test_nested_waits_release_the_slot_once() -> None:
+    controlled = ControlledAdmission()
+    with (
+        controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0),
+        waiting_downstream(),
+        waiting_downstream(),
+    ):
+        assert (controlled.admission.active, controlled.admission.waiting) == (0, 1)
 
 
-def test_what_nobody_admitted_has_no_place_to_give_back() -> None:
-    with elsewhere():
+def test_waiting_downstream_without_a_slot_does_nothing() -> None:
+    with waiting_downstream():
         pass
 
 
-async def test_those_who_wait_elsewhere_have_a_limit_too() -> None:
+async def test_those_who_wait_downstream_have_a_limit_too() -> None:
     """Each in a task of its own, as requests are."""
-    door = Door()
+    controlled = ControlledAdmission()
     ends = asyncio.Event()
 
-    async def wait_elsewhere() -> None:
-        with door.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0), elsewhere():
+    async def wait_downstream() -> None:
+        with (
+            controlled.admission.admit("work", Priority.END, stage="grpc", remaining_seconds=2.0),
+            waiting_downstream(),
+        ):
             await ends.wait()
 
-    tasks = [asyncio.create_task(wait_elsewhere()) for _ in range(door.admission.places_elsewhere)]
+    tasks = [asyncio.create_task(wait_downstream()) for _ in range(controlled.admission.waiting_limit)]
     await asyncio.sleep(0)
-    assert not door.lets_in(Priority.END)
+    assert not controlled.admits(Priority.END)
     ends.set()
     await asyncio.gather(*tasks)
-    assert door.lets_in(Priority.END)
-    assert (door.admission.at_work, door.admission.elsewhere) == (0, 0)
+    assert controlled.admits(Priority.END)
+    assert (controlled.admission.active, controlled.admission.waiting) == (0, 0)
 
 
 # --- Time -------------------------------------------------------------------------------------------------------------
 
 
-def take(door: Door, seconds: float) -> None:
-    """Let one piece of work take a time."""
-    with door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=60.0):
-        door.now += seconds
+def serve(controlled: ControlledAdmission, seconds: float) -> None:
+    """Admit one request that takes so many seconds."""
+    with controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=60.0):
+        controlled.now += seconds
 
 
-def test_less_time_than_the_fastest_took_is_too_little() -> None:
-    door = Door()
-    take(door, 0.5)
-    take(door, 0.1)
-    assert not door.lets_in(remaining_seconds=0.09)
-    assert door.lets_in(remaining_seconds=0.11)
+def test_a_deadline_shorter_than_the_fastest_request_is_rejected() -> None:
+    controlled = ControlledAdmission()
+    serve(controlled, 0.5)
+    serve(controlled, 0.1)
+    assert not controlled.admits(remaining_seconds=0.09)
+    assert controlled.admits(remaining_seconds=0.11)
 
 
-def test_what_the_fastest_took_long_ago_is_forgotten() -> None:
-    """So that a server which was slow does not turn everything away for good."""
-    door = Door()
-    take(door, 5.0)
-    assert not door.lets_in(remaining_seconds=2.0)
-    door.now += RECENT_SECONDS + 0.1
-    assert door.lets_in(remaining_seconds=2.0)
+def test_old_durations_are_forgotten() -> None:
+    """Otherwise a server that was slow once would reject everything for ever."""
+    controlled = ControlledAdmission()
+    serve(controlled, 5.0)
+    assert not controlled.admits(remaining_seconds=2.0)
+    controlled.now += RECENT_SECONDS + 0.1
+    assert controlled.admits(remaining_seconds=2.0)
 
 
-def test_work_that_failed_does_not_say_what_work_takes() -> None:
-    door = Door()
-    take(door, 0.5)
+def test_failed_requests_do_not_count_as_fastest() -> None:
+    controlled = ControlledAdmission()
+    serve(controlled, 0.5)
     with (
         pytest.raises(ValueError, match="at once"),
-        door.admission.enter("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0),
+        controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0),
     ):
         raise ValueError("at once")
-    assert door.admission.fastest_seconds("work") == 0.5
+    assert controlled.admission.fastest_seconds("work") == 0.5
 
 
 # --- The loop ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_late_loop_lets_in_only_what_ends_something() -> None:
-    door = Door()
-    door.late_seconds = LATE_SECONDS + 0.01
-    assert [door.lets_in(priority) for priority in Priority] == [True, False, False, False]
+def test_a_late_loop_admits_only_what_ends_something() -> None:
+    controlled = ControlledAdmission()
+    controlled.late_seconds = LATE_SECONDS + 0.01
+    assert [controlled.admits(priority) for priority in Priority] == [True, False, False, False]
 
 
-# --- What is told -----------------------------------------------------------------------------------------------------
+# --- Metrics ----------------------------------------------------------------------------------------------------------
 
 
 def test_each_decision_is_counted_under_its_stage_and_reason() -> None:
     telemetry = counting("test")
-    door = Door(telemetry=telemetry)
-    take(door, 1.0)
-    take(door, 1.0)
-    door.lets_in(remaining_seconds=0.5)
-    door.late_seconds = 1.0
-    door.lets_in()
-    door.late_seconds = 0.0
-    door.fill(PLACES)
-    door.lets_in()
+    controlled = ControlledAdmission(telemetry=telemetry)
+    serve(controlled, 1.0)
+    serve(controlled, 1.0)
+    controlled.admits(remaining_seconds=0.5)
+    controlled.late_seconds = 1.0
+    controlled.admits()
+    controlled.late_seconds = 0.0
+    controlled.fill(SLOTS)
+    controlled.admits()
     name, labels = "shop_admission_decisions_total", {"context": "test", "stage": "grpc"}
     found = {
         decision: counted(telemetry, name, **labels, decision=decision)
         for decision in ("admitted", "deadline", "loop_lag", "limit")
     }
-    assert found == {"admitted": 2 + PLACES, "deadline": 1, "loop_lag": 1, "limit": 1}
-    assert counted(telemetry, "shop_admission_in_flight", context="test", where="here") == PLACES
-    assert counted(telemetry, "shop_admission_limit", context="test", where="here") == PLACES
+    assert found == {"admitted": 2 + SLOTS, "deadline": 1, "loop_lag": 1, "limit": 1}
+    assert counted(telemetry, "shop_admission_in_flight", context="test", state="active") == SLOTS
+    assert counted(telemetry, "shop_admission_limit", context="test", state="active") == SLOTS
 
 
-@given(st.lists(st.sampled_from(["enter", "leave", "go", "come"]), max_size=200))
-def test_places_add_up_whatever_comes_and_goes(steps: list[str]) -> None:
-    """Counted beside the door; whoever came or went last comes back or leaves first."""
-    door = Door()
-    inside, away = list[ExitStack](), list[ExitStack]()
+@given(st.lists(st.sampled_from(["enter", "leave", "wait", "return"]), max_size=200))
+def test_slots_add_up_in_any_order_of_events(steps: list[str]) -> None:
+    """The test counts on its own; the last one to enter or wait is the first to leave or return."""
+    controlled = ControlledAdmission()
+    inside, waiting = list[ExitStack](), list[ExitStack]()
     for step in steps:
-        if step == "enter" and len(inside) + len(away) < PLACES:
+        if step == "enter" and len(inside) + len(waiting) < SLOTS:
             inside.append(ExitStack())
-            inside[-1].enter_context(door.admission.enter("work", Priority.END, stage="grpc", remaining_seconds=2.0))
-        elif step == "leave" and len(inside) > len(away):
+            inside[-1].enter_context(
+                controlled.admission.admit("work", Priority.END, stage="grpc", remaining_seconds=2.0)
+            )
+        elif step == "leave" and len(inside) > len(waiting):
             inside.pop().close()
-        elif step == "go" and len(inside) > len(away):
-            away.append(ExitStack())
-            away[-1].enter_context(door.admission.give_back())
-        elif step == "come" and away:
-            away.pop().close()
-        assert (door.admission.at_work, door.admission.elsewhere) == (len(inside) - len(away), len(away))
+        elif step == "wait" and len(inside) > len(waiting):
+            waiting.append(ExitStack())
+            waiting[-1].enter_context(controlled.admission.release())
+        elif step == "return" and waiting:
+            waiting.pop().close()
+        assert (controlled.admission.active, controlled.admission.waiting) == (len(inside) - len(waiting), len(waiting))
