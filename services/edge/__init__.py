@@ -1,1 +1,1 @@
-"""The REST edge: what a customer's browser or script talks to."""
+"""REST edge: the HTTP API for customers."""

@@ -1,4 +1,4 @@
-"""Assembly of the edge: FastAPI with our errors, our limits and telemetry around the five routes."""
+"""Assembly of the edge: FastAPI with error mapping, limits and telemetry around the five routes."""
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -16,7 +16,7 @@ from services.edge.routes import router
 from services.inventory.api import InventoryService
 from services.order import api
 
-DESCRIPTION = "Look, then place, read and cancel orders. Every error is problem+json; program against its `reason`."
+DESCRIPTION = "Place, read and cancel orders. Every error is problem+json: program against its `reason`."
 
 
 def make_edge(
@@ -28,11 +28,11 @@ def make_edge(
     request_deadline_seconds: float,
     continues_traces: bool = False,
 ) -> FastAPI:
-    """Return the ASGI application in front of an order service, and of inventory for those who look.
+    """Return the ASGI application in front of an order service and of inventory's stock hints.
 
-    A request begins a trace of its own, which links to its caller's, unless callers' traces are continued.
+    Each request begins a trace of its own, linked to its caller's; `continues_traces` continues the caller's instead.
     """
-    application = (FastAPI if continues_traces else PublicDoor)(
+    application = (FastAPI if continues_traces else UntrustedCallersApi)(
         title="Plumbline shop",
         version="1",
         description=DESCRIPTION,
@@ -60,8 +60,11 @@ def make_edge(
     return application
 
 
-class PublicDoor(FastAPI):
-    """An application that takes no trace context from its callers; outside of the tracing, which would."""
+class UntrustedCallersApi(FastAPI):
+    """An application that does not continue its callers' traces.
+
+    It removes the trace context from the request before the tracing middleware would read it.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,12 +72,12 @@ class PublicDoor(FastAPI):
 
 
 def server_answers() -> list[tuple[str, str, int]]:
-    """Return method, route and status of every answer that is ours to account for: success, and our own errors."""
+    """Return method, route and status of every answer but client errors, so that their series begin at zero."""
     return [
         (method, route.path, status)
         for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()
         for status in {route.status_code or 200, *map(int, route.responses)}
-        if not 400 <= status < 500  # the customer's own
+        if not 400 <= status < 500  # caused by the customer
     ]

@@ -1,11 +1,11 @@
-"""Page /docs: Swagger UI over the OpenAPI document, with its files from a wheel, so that it works without a network."""
+"""Page /docs: Swagger UI of the OpenAPI document. Its files come from a wheel, so it works without a network."""
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-# No script stands in the page, so that a policy need allow none; Swagger UI sets styles and draws from data: addresses.
+# The page has no inline script, so the policy allows none; Swagger UI needs inline styles and data: images.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -30,7 +30,7 @@ START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinkin
 
 
 def install(application: FastAPI) -> None:
-    """Give an application its page; its own `docs_url` must be None."""
+    """Add the page to an application, whose own `docs_url` must be None."""
     page = PAGE.format(title=application.title)
 
     async def show(_request: Request) -> Response:

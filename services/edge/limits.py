@@ -1,11 +1,11 @@
-"""Time limit of a request, which whatever it calls inherits; the listener limits what it may send."""
+"""ASGI middleware that sets the deadline of each request; the calls that it makes inherit it."""
 
 from observability.telemetry.http import Application, Receive, Scope, Send
 from services.infra import deadline
 
 
 class RequestDeadline:
-    """Gives each request the time it may take; whatever it calls gets what is left."""
+    """Sets the deadline of each request, in seconds from its arrival."""
 
     def __init__(self, application: Application, *, seconds: float) -> None:
         self._application = application

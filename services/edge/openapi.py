@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the routes' code: error answers, headers, and links between operations."""
+"""Additions to the generated OpenAPI document: error answers, headers, and links between operations."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,20 +19,20 @@ def header(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 ERROR_HEADERS = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": header("The scheme asked for.", {"type": "string"})},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": header("The required authentication scheme.", {"type": "string"})},
     HTTPStatus.SERVICE_UNAVAILABLE: {
-        "Retry-After": header("Seconds to wait before a repeat.", {"type": "integer", "minimum": 1})
+        "Retry-After": header("Seconds to wait before a retry.", {"type": "integer", "minimum": 1})
     },
 }
 CONSISTENCY_TOKEN = {
     "Consistency-Token": header(
-        "For the list of orders, which then holds the order as it is here, or as it became later.", {"type": "string"}
+        "Pass it to the list of orders, which then has this version of the order or a later one.", {"type": "string"}
     )
 }
 # A request that admission control rejects has no trace, so this header is optional.
 TRACERESPONSE = {
     "traceresponse": {
-        "description": "The trace of the request, as W3C Trace Context has it: version, trace id, span id, flags.",
+        "description": "The trace of the request, as in W3C Trace Context: version, trace id, span id, flags.",
         "required": False,
         "schema": {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
     }
@@ -41,7 +41,7 @@ LOCATION = {
     "Location": header("Where the order can be read.", {"type": "string", "pattern": "^/orders/[0-9a-f-]{36}$"}),
     **CONSISTENCY_TOKEN,
 }
-# What a reader can do with an order just placed, and a tester too, who would have to guess ids otherwise.
+# Links from a placed order to further operations; test generators need them too, since they cannot guess ids.
 AFTER_PLACING = {
     "get": {"operationId": "get_order", "parameters": {"order_id": "$response.body#/order_id"}},
     "cancel": {"operationId": "cancel_order", "parameters": {"order_id": "$response.body#/order_id"}},
@@ -78,12 +78,12 @@ def errors(*statuses: int) -> Answers:
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return the name by which links speak of a route: that of its function."""
+    """Return the operation id of a route: the name of its function."""
     return route.name
 
 
 def complete(application: FastAPI) -> None:
-    """Put Problem in the OpenAPI document, and take out FastAPI's own validation error, which is never sent."""
+    """Add Problem to the OpenAPI document, and remove FastAPI's own validation error, which is never sent."""
     generate: Callable[[], dict[str, Any]] = application.openapi
 
     def completed() -> dict[str, Any]:

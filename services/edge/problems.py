@@ -1,4 +1,4 @@
-"""Mapping of errors to answers, all of them here, once, to problem+json (RFC 9457)."""
+"""Mapping of all errors to problem+json answers (RFC 9457)."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -17,8 +17,8 @@ from services.kernel.errors import ErrorKind, Internal, InvalidField, Overloaded
 from services.order import api
 
 MEDIA_TYPE = "application/problem+json"
-# Of one request: who has more wrong fields than this mends these first.
-MOST_TOLD = 20
+# Wrong fields that one answer lists.
+MOST_LISTED = 20
 LONGEST_NAME = 100
 STATUSES = {
     ErrorKind.INVALID: HTTPStatus.BAD_REQUEST,
@@ -34,7 +34,7 @@ STATUSES = {
 
 
 def answer(status: HTTPStatus, reason: str, detail: str, **data: Any) -> JSONResponse:
-    """Return a problem+json answer; data that is None is left out."""
+    """Return a problem+json answer; data that are None are left out."""
     kind = f"urn:shop:problem:{reason.lower().replace('_', '-')}"
     problem = Problem(type=kind, title=status.phrase, status=status, detail=detail, reason=reason, **data)
     content, headers = problem.model_dump(mode="json", exclude_none=True), {"Cache-Control": NO_STORE}
@@ -42,20 +42,20 @@ def answer(status: HTTPStatus, reason: str, detail: str, **data: Any) -> JSONRes
 
 
 def data_of(error: ServiceError) -> dict[str, Any]:
-    """Return what an error carries, under the names of Problem."""
+    """Return the data of an error, under the field names of Problem."""
     match error:
         case InvalidField():
             problem = FieldProblem(field=error.field, reason=error.reason, description=error.description)
             return {"errors": [problem]}
         case api.OutOfStock():
             return {"order_id": error.order_id, "shortages": [ShortageBody.of(short) for short in error.shortages]}
-    # The other errors carry plain values, under the same names as Problem.
+    # The other errors carry plain values under the field names of Problem.
     carried = ("error_id", "order_id", "rejection_reason", "skus")
     return {name: getattr(error, name) for name in carried if hasattr(error, name)}
 
 
 def from_service(_request: Request, error: Exception) -> JSONResponse:
-    """Answer an error that a context stated."""
+    """Answer an error that a context raised."""
     assert isinstance(error, ServiceError)
     response = answer(STATUSES[error.kind], error.reason, str(error), **data_of(error))
     if isinstance(error, Overloaded | Unavailable):
@@ -64,7 +64,7 @@ def from_service(_request: Request, error: Exception) -> JSONResponse:
 
 
 def from_caller(_request: Request, _error: Exception) -> JSONResponse:
-    """Answer a request that does not say who calls."""
+    """Answer a request that does not identify its caller."""
     detail = "The X-Customer-Id header must hold the calling customer's UUID."
     response = answer(HTTPStatus.UNAUTHORIZED, "CALLER_UNKNOWN", detail)
     response.headers["WWW-Authenticate"] = "ApiKey"
@@ -72,24 +72,24 @@ def from_caller(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def from_validation(_request: Request, error: Exception) -> JSONResponse:
-    """Answer a request that the schema refuses, field by field, and a body that is no JSON or is not said to be."""
+    """Answer a request that violates the schema, field by field, or whose body is not declared as JSON."""
     assert isinstance(error, RequestValidationError)
-    if isinstance(error.body, bytes):  # FastAPI parses what is called JSON, and nothing else
+    if isinstance(error.body, bytes):  # FastAPI parses only bodies that are declared as JSON
         detail = "Send the body as Content-Type: application/json."
         return answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
-    problems = [field_problem(found["loc"], found["msg"], found["type"]) for found in error.errors()[:MOST_TOLD]]
-    return answer(HTTPStatus.BAD_REQUEST, problems[0].reason, "The request is not as the schema says.", errors=problems)
+    problems = [field_problem(found["loc"], found["msg"], found["type"]) for found in error.errors()[:MOST_LISTED]]
+    return answer(HTTPStatus.BAD_REQUEST, problems[0].reason, "The request does not match the schema.", errors=problems)
 
 
 def field_problem(location: Iterable[str | int], message: str, kind: str) -> FieldProblem:
-    """Return a problem with a field, named as `lines[3].quantity`; its reason is that of its last name.
+    """Return the problem of one field, named as in `lines[3].quantity`; its reason comes from the last name.
 
-    A field that there is not has a name that its client invented: it is no part of the reason, and is cut.
+    The name of an unknown field is the client's own: it is cut, and is no part of the reason.
     """
     where, *path = location
     names = [name for name in path if isinstance(name, str)]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    if where == "body" and not names:  # the body as a whole, or a place in text that is no JSON
+    if where == "body" and not names:  # the body as a whole, or a position in invalid JSON
         return FieldProblem(field="body", reason="INVALID_BODY", description=message)
     if kind == "extra_forbidden":
         return FieldProblem(field=field[:LONGEST_NAME], reason="UNKNOWN_FIELD", description=message)
@@ -98,11 +98,11 @@ def field_problem(location: Iterable[str | int], message: str, kind: str) -> Fie
 
 
 def from_http(_request: Request, error: Exception) -> JSONResponse:
-    """Answer an unknown path, a method that a path does not have, or a body that cannot be read."""
+    """Answer an unknown path, a method that a path does not have, or an unreadable body."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     match error:
-        case HTTPException(status_code=HTTPStatus.BAD_REQUEST):  # FastAPI could not make JSON of it
+        case HTTPException(status_code=HTTPStatus.BAD_REQUEST):  # FastAPI could not parse it
             problem = FieldProblem(field="body", reason="INVALID_BODY", description="cannot be read as JSON")
             response = answer(status, problem.reason, "The body is not JSON in UTF-8.", errors=[problem])
         case _:
@@ -115,7 +115,7 @@ def from_http(_request: Request, error: Exception) -> JSONResponse:
 
 
 def install(application: FastAPI, telemetry: Telemetry) -> None:
-    """Give an application its error answers."""
+    """Install the exception handlers in an application."""
 
     def from_bug(_request: Request, error: Exception) -> JSONResponse:
         error_id = str(uuid4())

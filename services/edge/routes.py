@@ -1,4 +1,4 @@
-"""Routes of the edge: four calls of the order api, and one of inventory's for those who look."""
+"""Routes of the edge: four calls of the order API, and the stock hints of the inventory API."""
 
 from typing import Annotated
 from uuid import UUID
@@ -23,7 +23,7 @@ KeyHeader = Annotated[
         pattern=f'^(?:{REQUEST_ID.pattern}|"{REQUEST_ID.pattern}")$',
         max_length=66,
         description=(
-            "Yours, unique for each thing you want done; repeat it to repeat the request safely."
+            "Chosen by you, unique for each operation; send it again to retry the request safely."
             " Quoted, as in the IETF's draft, or bare: it is the same key."
         ),
     ),
@@ -34,7 +34,7 @@ Preference = Annotated[
     Header(
         alias="Prefer",
         max_length=200,
-        description="`respond-async` (RFC 7240): take the order although inventory is away, and answer 202.",
+        description="`respond-async` (RFC 7240): accept the order while inventory is unavailable, and answer 202.",
     ),
 ]
 
@@ -45,7 +45,7 @@ Skus = Annotated[
         alias="sku",
         min_length=1,
         max_length=inventory_api.MAX_HINTS,
-        description="Stock codes, each once.",
+        description="SKUs, each once.",
         json_schema_extra={"uniqueItems": True},
     ),
 ]
@@ -54,12 +54,12 @@ Skus = Annotated[
 def idempotency_key(request: Request, given: KeyHeader) -> str:
     """Return the key without its quotes. Raises InvalidField when there is more than one."""
     if len(request.headers.getlist("idempotency-key")) > 1:
-        raise InvalidField("Idempotency-Key", "INVALID_IDEMPOTENCY_KEY", "stands in the request more than once")
+        raise InvalidField("Idempotency-Key", "INVALID_IDEMPOTENCY_KEY", "occurs more than once")
     return given.strip('"')
 
 
 def prefers_async(request: Request, _documented: Preference = "") -> bool:
-    """Say whether respond-async is among the preferences; several Prefer headers are one list (RFC 9110, 5.3)."""
+    """Return whether the client prefers respond-async; several Prefer headers are one list (RFC 9110, 5.3)."""
     return prefers(",".join(request.headers.getlist("prefer")), "respond-async")
 
 
@@ -68,25 +68,25 @@ PrefersAsync = Annotated[bool, Depends(prefers_async)]
 
 
 def orders_of(request: Request) -> api.OrderService:
-    """Return the order service that the application was made with."""
+    """Return the application's order service."""
     orders: api.OrderService = request.app.state.orders
     return orders
 
 
 def inventory_of(request: Request) -> inventory_api.InventoryService:
-    """Return the inventory that the application was made with."""
+    """Return the application's inventory service."""
     inventory: inventory_api.InventoryService = request.app.state.inventory
     return inventory
 
 
 def prefers(preferences: str, name: str) -> bool:
-    """Say whether a preference is in a list of them, with a value or without."""
+    """Return whether a preference is in a list of preferences, with a value or without."""
     named = (preference.split(";")[0].split("=")[0].strip().lower() for preference in preferences.split(","))
     return name in named
 
 
 def answer(order: api.Order, response: Response) -> OrderBody:
-    """Return the body of an order, and say in a header what a list must hold to be no older."""
+    """Return the body of an order, and set its consistency token in a header."""
     response.headers["Consistency-Token"] = order.consistency_token
     return OrderBody.of(order)
 
@@ -99,7 +99,7 @@ def answer(order: api.Order, response: Response) -> OrderBody:
         201: {"description": "Sold.", "headers": LOCATION, "links": AFTER_PLACING},
         202: {
             "model": OrderBody,
-            "description": "Kept; its end is not known yet: read it at Location.",
+            "description": "Stored; not settled yet: read it at Location.",
             "headers": LOCATION,
             "links": AFTER_PLACING,
         },
@@ -114,11 +114,10 @@ async def place_order(
     response: Response,
     respond_async: PrefersAsync,
 ) -> OrderBody:
-    """Place an order; a repeat is answered with the order as it is by now, whatever the state of inventory.
+    """Place an order. A retry with the same key returns the order as it is now, whatever the state of inventory.
 
-    409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order that was kept and rejected.
-    503 CIRCUIT_OPEN: inventory is away and nothing was kept under this key, since you did not prefer to be answered
-    later.
+    409 OUT_OF_STOCK and 404 SKU_NOT_FOUND name the order, which was stored and rejected.
+    503 CIRCUIT_OPEN: inventory is unavailable and nothing was stored under this key; `Prefer: respond-async` stores it.
     """
     lines = tuple(api.OrderLine(line.sku, line.quantity) for line in body.lines)
     order = await orders_of(request).place_order(api.PlaceOrder(key, caller, lines, respond_async=respond_async))
@@ -150,10 +149,10 @@ async def list_orders(
     page_size: Annotated[int, Query(ge=1, le=api.MAX_PAGE_SIZE)] = api.DEFAULT_PAGE_SIZE,
     page_token: Annotated[str, Query(max_length=400)] = "",
     consistency_token: Annotated[
-        str, Query(max_length=200, description="Consistency-Token of an order of yours: the list is then no older.")
+        str, Query(max_length=200, description="Consistency-Token of one of your orders: the list is at least as new.")
     ] = "",
 ) -> OrderPageBody:
-    """Read a page of your orders, newest first; 503 READ_MODEL_BEHIND when it would be older than your token says."""
+    """List your orders by page, newest first; 503 READ_MODEL_BEHIND while the list is older than your token."""
     if customer_id != caller:
         raise CustomerNotFound
     query = api.ListOrders(customer_id, page_size, page_token, consistency_token)
@@ -167,7 +166,7 @@ async def list_orders(
         200: {"description": "Cancelled.", "headers": CONSISTENCY_TOKEN},
         202: {
             "model": OrderBody,
-            "description": "Your wish is kept, and the order becomes CANCELLED: read it at Location.",
+            "description": "The cancellation is stored, and the order becomes CANCELLED: read it at Location.",
             "headers": LOCATION,
         },
         **errors(400, 401, 404, 409, 422, 500, 503, 504),
@@ -176,7 +175,7 @@ async def list_orders(
 async def cancel_order(
     order_id: UUID, caller: CallerId, key: IdempotencyKey, request: Request, response: Response
 ) -> OrderBody:
-    """Cancel one of your orders; its stock goes back on the shelf."""
+    """Cancel one of your orders; its stock is released."""
     order = await orders_of(request).cancel_order(api.CancelOrder(key, caller, order_id))
     if order.state is not api.OrderState.CANCELLED:
         response.status_code = status.HTTP_202_ACCEPTED
@@ -186,6 +185,6 @@ async def cancel_order(
 
 @router.get("/stock-hints", responses=errors(400, 404, 500, 503, 504))
 async def get_stock_hints(skus: Skus, request: Request) -> StockHintsBody:
-    """Look, before you buy: what is left and what sells, as of some seconds ago. An order finds out what is there."""
+    """Return what is available and what sells, as of some seconds ago; only an order checks the actual stock."""
     hints = await inventory_of(request).get_stock_hints(inventory_api.GetStockHints(tuple(skus)))
     return StockHintsBody.of(hints)

@@ -18,38 +18,38 @@ SKU_PATTERN = f"^{SKU.pattern}$"
 
 
 def integer_of(value: object) -> object:
-    """Return the integer that a whole number such as 2.0 is: JSON has one kind of number, however it is written."""
+    """Return a whole float such as 2.0 as an integer, since JSON has one type of number; any other value unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Body(BaseModel):
-    """A JSON object; a field that nobody knows is an error, not a typing mistake kept."""
+    """A JSON object; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class RequestBody(Body):
-    """A JSON object of a client; what is wrong with it is counted before it is told, since telling costs more."""
+    """A JSON object from a client. Its fields are counted first, since listing thousands of errors is expensive."""
 
     @model_validator(mode="before")
     @classmethod
-    def _has_no_more_fields_than_there_are(cls, value: object) -> object:
+    def _check_field_count(cls, value: object) -> object:
         if isinstance(value, dict) and len(value) > len(cls.model_fields):
             known = ", ".join(cls.model_fields)
-            told = "has {count} fields; there are only: {known}"
-            raise PydanticCustomError("too_many_fields", told, {"count": len(value), "known": known})
+            message = "has {count} fields; there are only: {known}"
+            raise PydanticCustomError("too_many_fields", message, {"count": len(value), "known": known})
         return value
 
 
 class OrderLineBody(RequestBody):
-    """A wish for some units of one SKU."""
+    """An ordered quantity of one SKU."""
 
     sku: str = Field(pattern=SKU_PATTERN, max_length=64, examples=["85123A"])
     quantity: Annotated[int, BeforeValidator(integer_of)] = Field(ge=1, le=api.MAX_QUANTITY, description="Units.")
 
 
 class PlaceOrderBody(RequestBody):
-    """An order: each SKU once; prices come from inventory. Of wrong lines the first alone is told."""
+    """An order: each SKU once; prices come from inventory. Only the first wrong line is reported."""
 
     lines: Annotated[list[OrderLineBody], FailFast()] = Field(
         min_length=1, max_length=api.MAX_LINES, json_schema_extra={"uniqueItems": True}
@@ -64,7 +64,7 @@ class MoneyBody(Body):
 
     @classmethod
     def of(cls, money: Money | None) -> "MoneyBody | None":
-        """Return the body of an amount; None for none."""
+        """Return the body of an amount, or None."""
         return cls(currency_code=money.currency_code, minor_units=money.minor_units) if money else None
 
 
@@ -98,7 +98,7 @@ class RejectionBody(Body):
 
     @classmethod
     def of(cls, rejection: api.Rejection | None) -> "RejectionBody | None":
-        """Return the body of a rejection; None for none."""
+        """Return the body of a rejection, or None."""
         if rejection is None:
             return None
         shortages = [ShortageBody.of(shortage) for shortage in rejection.shortages]
@@ -172,7 +172,7 @@ class OrderPageBody(Body):
 
 
 class StockHintBody(Body):
-    """What is left of a SKU, and how it sells, in units."""
+    """Available and recently sold units of a SKU."""
 
     sku: str
     available: int
@@ -194,7 +194,7 @@ class StockHintsBody(Body):
 
 
 class FieldProblem(Body):
-    """One field that is out of bounds."""
+    """One field that is invalid."""
 
     field: str
     reason: str
@@ -211,10 +211,10 @@ class Problem(BaseModel):
     reason: str
     errors: Annotated[
         list[FieldProblem] | None,
-        Field(description="For INVALID_* and UNKNOWN_FIELD: the first fields that are wrong."),
+        Field(description="For INVALID_* and UNKNOWN_FIELD: the first invalid fields."),
     ] = None
     order_id: UUID | None = None
     shortages: Annotated[list[ShortageBody] | None, Field(description="For OUT_OF_STOCK.")] = None
     skus: Annotated[list[str] | None, Field(description="For SKU_NOT_FOUND.")] = None
     rejection_reason: Annotated[str | None, Field(description="For ORDER_REJECTED.")] = None
-    error_id: Annotated[str | None, Field(description="For INTERNAL: quote it in a report.")] = None
+    error_id: Annotated[str | None, Field(description="For INTERNAL: include it in a report.")] = None

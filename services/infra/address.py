@@ -1,4 +1,4 @@
-"""Addresses as host:port, an IPv6 host in brackets."""
+"""Network addresses of the form host:port, with IPv6 hosts in brackets."""
 
 import ipaddress
 import re
@@ -16,7 +16,7 @@ class Address(NamedTuple):
 
     @property
     def family(self) -> socket.AddressFamily:
-        """What a socket for it is made with; a host that is a name gets IPv4."""
+        """The address family of a socket for it; IPv4 for a host name."""
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ def ip_version(host: str) -> int | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach a host."""
+    """Return whether only this machine can reach a host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

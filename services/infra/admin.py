@@ -1,4 +1,4 @@
-"""The admin port of a process: /livez, /readyz and /metrics."""
+"""ASGI application of a process's admin port: /livez, /readyz and /metrics."""
 
 from urllib.parse import parse_qs
 
@@ -8,7 +8,7 @@ from services.infra.readiness import Readiness
 
 
 class AdminApplication:
-    """A small ASGI application; no framework, since three fixed answers need none."""
+    """A plain ASGI application, since three fixed routes need no framework."""
 
     def __init__(self, *, runtime: Runtime, readiness: Readiness) -> None:
         self._runtime = runtime
@@ -34,4 +34,4 @@ class AdminApplication:
             case "/readyz":
                 failures = self._readiness.failures()
                 return (503 if failures else 200), "text/plain", ("\n".join(failures or ["ok"]) + "\n").encode()
-        return 404, "text/plain", b"there are /metrics, /livez and /readyz\n"
+        return 404, "text/plain", b"not found: there are /metrics, /livez and /readyz\n"

@@ -1,19 +1,19 @@
-"""Read-through cache in front of an expensive read of many keys; reads go on while its server is unavailable.
+"""Read-through cache for an expensive read of many keys; reads go on while the cache server is unavailable.
 
-The naive one reads the cache, then the source, then writes: when a popular value ends, all who want it read the source
-at once (a stampede); values that were written together end together, each time anew; and a cache that does not answer
-holds up every request for its time limit, although all that it holds could be had without it. Here
+A naive cache reads the cache, then the source, then writes. When a popular value expires, all its readers read the
+source at once (a stampede). Values that were written together expire together, each time anew. And a cache that does
+not answer delays every request by its timeout, although the source has all that it holds. Here
 
-- one flight a key asks, the cache and then the source, and all others in the process wait for it (`single_flight`);
-- a value lives up to a third shorter than it may, by a dice of its own;
-- the cache has 50 ms. After three failures in a row it is left alone for a second, longer each time, and then tried by
-  one; meanwhile the source answers, still one flight a key;
-- two reads of the source at once are the most, whatever is missing: others need its connections too;
-- a failure of the source goes to those who wait for it, and is never stored.
+- one flight per key reads the cache and then the source; all others in the process wait for it (`single_flight`);
+- each value's lifetime is shortened by a random share of up to a third;
+- a command to the cache has 50 ms. After three failures in a row a circuit breaker skips the cache for a second, longer
+  each time, and then sends one probe; meanwhile the source answers, still with one flight per key;
+- at most two reads of the source run at once, since others need its connections too;
+- a failure of the source is raised to the callers that wait for it, and is never stored.
 
-What does not exist is stored too, for two seconds at most: keys that are made up, and asked for again and again, would
-all reach the source otherwise. How many there are at once is bounded by the store's memory. There is no way to take a
-value back. Keep in here what may be as old as `lifetime_seconds`, and nothing that decides anything.
+Absent keys are stored too, for two seconds at most: otherwise repeated requests for made-up keys would all reach the
+source. The store's memory bounds their number. Values cannot be invalidated: use it only for data that may be as old as
+`lifetime_seconds`, and never to decide anything.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Policy
 from services.infra.single_flight import SingleFlight
 from services.kernel.errors import CircuitOpen
 
-# A server of a cache answers within a millisecond; much later the source may as well be asked.
+# A cache server answers within a millisecond; after this time the source is no slower.
 WAIT_SECONDS = 0.05
-# The most that a read of the source may take, for however patient a caller.
+# Limit of one read of the source, however long its callers can wait.
 FLIGHT_SECONDS = 2.0
 MOST_FLIGHTS = 64
-# So many dear reads at once, for all keys together: they must not take the connections that others need.
+# Concurrent reads of the source, for all keys together: they must not take the connections that others need.
 MOST_READS = 2
-# What did not exist may exist by now, which is seen after this time at most.
+# Lifetime of an absent key: a key that was created meanwhile is seen after this time at the latest.
 ABSENT_SECONDS = 2.0
 ABSENT = b""
-# A value lives for between this share of its lifetime and all of it.
+# The random lifetime of a value is at least this share of the full one.
 SHORTEST_SHARE = 2 / 3
-# One that is slow fails by its time limit, so slowness has no number of its own here.
+# A slow command fails by its timeout, so the limit for slow calls is set out of reach.
 POLICY = Policy(
     failures_in_a_row=3,
     slow_seconds=FLIGHT_SECONDS,
@@ -56,21 +56,21 @@ Read = Callable[[tuple[str, ...]], Awaitable[Mapping[str, Value]]]
 
 
 class CacheUnavailable(Exception):
-    """The server of the cache is away, refuses, or does not answer in time."""
+    """The cache server is unavailable, returns an error, or does not answer in time."""
 
 
 class Store(Protocol):
-    """Where values are kept: bytes by key, each with an end. Whoever calls it bounds the wait."""
+    """Store of a cache: bytes by key, each with a lifetime. The caller limits the time of each call."""
 
     async def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return a value or None for each key. Raises CacheUnavailable."""
 
     async def write(self, values: Mapping[str, bytes], lifetimes_seconds: Mapping[str, float]) -> None:
-        """Keep values, each for its lifetime. Raises CacheUnavailable."""
+        """Store values, each for its lifetime. Raises CacheUnavailable."""
 
 
 class Codec(Protocol[Value]):
-    """How a value becomes bytes. Whoever changes it changes `version`, which is part of each key."""
+    """Encoding of values as bytes. A change of the encoding needs a new `version`, which is part of each key."""
 
     version: int
 
@@ -78,13 +78,18 @@ class Codec(Protocol[Value]):
         """Return the bytes, at least one."""
 
     def decode(self, data: bytes) -> Value:
-        """Return the value. Raises ValueError for what is none."""
+        """Return the value. Raises ValueError for bytes that do not encode one."""
 
 
 class Cache(Generic[Value]):
-    """Values by key, from the store while they last and from `read` otherwise; without a store always from `read`.
+    """Values by key, from the store while they live and from the source otherwise.
 
-    `clock` is monotonic, in seconds; `draw` gives a number from 0 to 1.
+    read: reads the values of keys from the source
+    store: the cache server; None reads always from the source
+    codec: encoding of values
+    lifetime_seconds: longest age of a value
+    clock: monotonic time in seconds
+    draw: returns a random number from 0 to 1
     """
 
     def __init__(
@@ -128,9 +133,9 @@ class Cache(Generic[Value]):
         return {name: value for name, value in known.items() if value is not None}
 
     async def _look_up(self, names: tuple[str, ...], store: Store) -> Mapping[str, Value | None]:
-        """Return what the store knows: a value, or None for what does not exist."""
+        """Return the stored keys: each with its value, or None for a key that is known to be absent."""
         try:
-            values = await self._ask(lambda: store.read([self._key(name) for name in names]))
+            values = await self._run_command(lambda: store.read([self._key(name) for name in names]))
         except CacheUnavailable:
             self._telemetry.unavailable(len(names))
             return {}
@@ -144,15 +149,15 @@ class Cache(Generic[Value]):
         encoded = {
             self._key(name): ABSENT if value is None else self._codec.encode(value) for name, value in values.items()
         }
-        lifetimes = {key: self._drawn_lifetime_seconds(data) for key, data in encoded.items()}
+        lifetimes = {key: self._random_lifetime_seconds(data) for key, data in encoded.items()}
         try:
-            await self._ask(lambda: store.write(encoded, lifetimes))
+            await self._run_command(lambda: store.write(encoded, lifetimes))
         except CacheUnavailable:
-            # Seen by the breaker and in the command's own sample; the answer is there all the same.
+            # The breaker and the command's metric have recorded it; the values are complete without it.
             return
 
-    async def _ask(self, command: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """Run a command of the store for at most 50 ms, unless it is left alone. Raises CacheUnavailable."""
+    async def _run_command(self, command: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Run a command of the store for at most 50 ms. Raises CacheUnavailable, also while the breaker is open."""
         try:
             permit = self._breaker.admit(self._clock())
         except CircuitOpen as error:
@@ -171,7 +176,7 @@ class Cache(Generic[Value]):
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
     def _decoded(self, data: bytes) -> Value | None:
-        """Return the value; None for what does not exist, and for bytes of another make, which are read anew."""
+        """Return the value; None for an absent key, and for bytes that cannot be decoded, which are read anew."""
         if data == ABSENT:
             return None
         try:
@@ -179,7 +184,7 @@ class Cache(Generic[Value]):
         except ValueError:
             return None
 
-    def _drawn_lifetime_seconds(self, data: bytes) -> float:
+    def _random_lifetime_seconds(self, data: bytes) -> float:
         most = min(ABSENT_SECONDS, self._lifetime_seconds) if data == ABSENT else self._lifetime_seconds
         return most * (SHORTEST_SHARE + (1 - SHORTEST_SHARE) * self._draw())
 

@@ -1,11 +1,12 @@
-"""Is it worth calling? A circuit breaker stops calls to what does not answer, and lets a few through to see it heal.
+"""Circuit breaker: stops calls to a dependency that fails, and lets a few probes through to see it recover.
 
-Without one, each caller waits out its time limit on a dependency that is away, holds its own connection and its own
-place meanwhile, and fails too. The naive one opens on a count of errors and lets everybody through at once when its
-time is up: what has just come back goes down again under the crowd (three Python libraries let 50 of 50 through). Here
-a counter admits a few probes; a result that comes late, from before, changes nothing; business errors are answers.
+Without one, each caller waits for its timeout on an unavailable dependency, holds its own connection and its own slot
+meanwhile, and fails too. A naive breaker opens on a count of errors and admits all callers at once when its open time
+ends: a dependency that has just recovered fails again under that load (three Python libraries let 50 of 50 calls
+through). Here a counter admits a few probes; a late result from before a transition changes nothing; business errors
+count as answers.
 
-No clock, no task, no lock: the caller says what time it is. All of it runs on one event loop.
+No clock, no task, no lock: the caller passes the time. All of it runs on one event loop.
 
     permit = breaker.admit(now)              # raises CircuitOpen
     ... make the call ...
@@ -21,7 +22,7 @@ from services.kernel.errors import CircuitOpen
 
 
 class State(StrEnum):
-    """Closed lets all calls through, open none, half-open a few probes."""
+    """Closed admits all calls, open none, half-open a few probes."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -29,7 +30,7 @@ class State(StrEnum):
 
 
 class CallOutcome(StrEnum):
-    """How a call ended, for the breaker: a business error is an answer; a call that its caller gave up says nothing."""
+    """Outcome of a call: a business error is an answer; a call that its caller gave up counts neither way."""
 
     ANSWERED = "answered"
     FAILED = "failed"
@@ -38,12 +39,20 @@ class CallOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """When it opens and for how long; times in seconds, shares from 0 to 1.
+    """Thresholds and times of a breaker.
 
-    It opens when, of at least `fewest_calls` in the window, `failed_share` failed or `slow_share` took `slow_seconds`,
-    or when the last `failures_in_a_row` all failed. It stays open for `open_seconds`, twice as long after each probe
-    that failed, up to `longest_open_seconds`, each drawn from the upper half so that callers do not come back together.
-    `probes` are admitted half-open, and must all be answered within `probe_seconds`.
+    window_seconds: length of the sliding window in which calls are counted
+    buckets: number of parts of the window
+    fewest_calls: calls in the window below which shares do not open the breaker
+    failed_share: share of failed calls that opens it, 0 to 1
+    slow_share: share of slow calls that opens it, 0 to 1
+    slow_seconds: duration from which on a call is slow
+    failures_in_a_row: consecutive failures that open it, however few calls there are
+    open_seconds: first open time; it doubles after each failed probe. The actual time is drawn from the upper half of
+        it, so that callers do not return together
+    longest_open_seconds: upper limit of the open time
+    probes: calls that are admitted half-open; all must be answered to close the breaker
+    probe_seconds: time in which the probes must be answered
     """
 
     window_seconds: float = 10.0
@@ -61,7 +70,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call; it is good for the state in which it was given."""
+    """Permission for one call, valid for the state in which it was given."""
 
     generation: int
 
@@ -70,14 +79,14 @@ OnTransition = Callable[[State, State], None]
 
 
 class CircuitBreaker:
-    """The breaker of one dependency. `draw` gives a number from 0 to 1, for the jitter."""
+    """Breaker of one dependency. `draw` returns a random number from 0 to 1, for jitter."""
 
     def __init__(self, policy: Policy, *, draw: Callable[[], float], on_transition: OnTransition) -> None:
         self.policy = policy
         self._draw = draw
         self._on_transition = on_transition
         self._state = State.CLOSED
-        # Goes up with each transition, so that a result from before one is told from those after it.
+        # Incremented by each transition, so that results of calls from before it are ignored.
         self._generation = 0
         self._window = SlidingCounts(window_seconds=policy.window_seconds, buckets=policy.buckets)
         self._failures_in_a_row = 0
@@ -88,22 +97,22 @@ class CircuitBreaker:
 
     @property
     def state(self) -> State:
-        """What it is since the last call was admitted, refused or recorded."""
+        """The state as of the last call that was admitted, rejected or recorded."""
         return self._state
 
     def check(self, now: float) -> None:
-        """Give no leave and change nothing. Raises CircuitOpen when a call would be refused now."""
+        """Raise CircuitOpen if a call would be rejected now; change nothing."""
         is_full = self._state is State.HALF_OPEN and self._admitted >= self.policy.probes
         if self._state is not State.CLOSED and now < self._until and (is_full or self._state is State.OPEN):
             raise CircuitOpen(self._until - now)
 
     def admit(self, now: float) -> Permit:
-        """Give leave for one call. Raises CircuitOpen."""
+        """Return a permit for one call. Raises CircuitOpen."""
         if self._state is State.OPEN and now >= self._until:
             self._become(State.HALF_OPEN)
             self._until = now + self.policy.probe_seconds
         elif self._state is State.HALF_OPEN and now >= self._until:
-            # The probes did not come back in time: that is an answer too.
+            # Probes without a result in time count as failed.
             self._open(now)
         if self._state is State.OPEN:
             raise CircuitOpen(self._until - now)
@@ -114,7 +123,7 @@ class CircuitBreaker:
         return Permit(self._generation)
 
     def record(self, permit: Permit, outcome: CallOutcome, *, seconds: float, now: float) -> None:
-        """Say how an admitted call ended, and how long it took; each permit once."""
+        """Record the outcome and duration of an admitted call; call it once per permit."""
         if permit.generation != self._generation:
             return
         if self._state is State.HALF_OPEN:

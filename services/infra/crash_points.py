@@ -1,7 +1,7 @@
-"""Where may a process be killed in a test? At named points around every durable step.
+"""Crash points: named points around every durable step at which a test can kill the process.
 
 A campaign starts a process with PLUMB_CRASH_POINT=NAME. At its first passage, or the one PLUMB_CRASH_PASSAGE names, the
-process appends the name to the file PLUMB_CRASH_LOG and kills itself with SIGKILL, or stops itself where it is with
+process appends the name to the file PLUMB_CRASH_LOG and kills itself with SIGKILL, or stops itself with
 PLUMB_CRASH_SIGNAL=SIGSTOP. PLUMB_CRASH_CENSUS=FILE appends the name of each point that is passed, once. Without the
 variables a point costs two comparisons.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class CrashPoints:
-    """The one armed point of this process, if any, and how often it is still passed before it strikes."""
+    """The armed crash point of this process, if any, and the number of passages left until it fires."""
 
     def __init__(self) -> None:
         self._armed = ""
@@ -23,7 +23,7 @@ class CrashPoints:
         self._counted: set[str] = set()
 
     def arm(self, environment: "os._Environ[str] | dict[str, str]") -> None:
-        """Read the PLUMB_CRASH_* variables; none of them means that no point ever strikes."""
+        """Read the PLUMB_CRASH_* variables; without them no point ever fires."""
         self._armed = environment.get("PLUMB_CRASH_POINT", "")
         self._passages_left = int(environment.get("PLUMB_CRASH_PASSAGE", "1"))
         self._log = Path(environment.get("PLUMB_CRASH_LOG", os.devnull))
@@ -32,14 +32,14 @@ class CrashPoints:
         self._census = Path(census) if census else None
 
     def reached(self, name: str) -> None:
-        """Pass the point of this name; this is where the process ends when it is the armed one."""
+        """Pass the point of this name; if it is the armed one, kill or stop the process here."""
         if self._census is not None:
             self._count(name, self._census)
         if name != self._armed:
             return
         self._passages_left -= 1
         if self._passages_left <= 0:
-            self._armed = ""  # one that was stopped goes on
+            self._armed = ""  # a process that was stopped with SIGSTOP continues later
             _append(self._log, name)
             os.kill(os.getpid(), self._signal)
 
@@ -54,5 +54,5 @@ def _append(path: Path, name: str) -> None:
         file.write(f"{name}\n")
 
 
-# One process dies at a time, so one value a process; it is inert until a runnable arms it.
+# One per process, since it kills the process; inert until a runnable arms it.
 crash_points = CrashPoints()

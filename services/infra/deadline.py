@@ -1,13 +1,13 @@
-"""How much time is left? The deadline of the current call, carried in a context variable from edge to database."""
+"""Deadline of the current call, carried in a context variable from the edge to the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
-# The longest anything waits when no caller set a deadline.
+# Limit of a wait when no caller set a deadline.
 DEFAULT_SECONDS = 10.0
-# What is kept back from a callee, so that an answer can still be given after its time is up.
+# Kept back from a callee, so that the caller can still answer after the callee's timeout.
 MARGIN_SECONDS = 0.1
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -15,7 +15,7 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Give the block a deadline; a nearer one that is already set stays."""
+    """Set a deadline for the block; an earlier one that is already set stays."""
     current = _deadline.get()
     ends = monotonic() + seconds
     token = _deadline.set(ends if current is None else min(current, ends))
@@ -27,7 +27,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def anew(seconds: float) -> Iterator[None]:
-    """Give the block a deadline of its own, whatever is set: for what is done for others than who began it, too."""
+    """Set a deadline for the block and ignore the caller's, for work that is shared with other callers."""
     token = _deadline.set(monotonic() + seconds)
     try:
         yield
@@ -36,6 +36,6 @@ def anew(seconds: float) -> Iterator[None]:
 
 
 def remaining_seconds(*, most: float = DEFAULT_SECONDS) -> float:
-    """Return the seconds left, 0 when time is up, at most `most`."""
+    """Return the seconds until the deadline: at least 0, at most `most`."""
     ends = _deadline.get()
     return most if ends is None else max(0.0, min(most, ends - monotonic()))

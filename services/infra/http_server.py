@@ -1,4 +1,4 @@
-"""HTTP server for an ASGI application beside gRPC in one event loop: uvicorn, without its handling of signals."""
+"""HTTP server for an ASGI application: uvicorn beside gRPC in one event loop, without its handling of signals."""
 
 import asyncio
 import select
@@ -25,28 +25,29 @@ if TYPE_CHECKING:
 
 START_SECONDS = 5.0
 BACKLOG = 512
-# asyncio accepts so many in a row before their limit is looked at: few, so that a burst does not take all descriptors.
+# asyncio accepts this many connections in a row before their limit is checked: few, so that a burst does not take all
+# descriptors.
 ACCEPTS_IN_A_ROW = 16
-# An accepted connection takes some rounds of the loop until it has its protocol; five are ample.
+# An accepted connection takes some rounds of the loop until it has its protocol; five are enough.
 READ_ROUNDS_AT_LEAST = 5
-# Whoever has connected may be slow to send the first request; two seconds for all of them.
+# A client that has connected may be slow to send its first request: two seconds for all of them together.
 READ_ROUNDS_AT_MOST = 100
 READ_ROUND_SECONDS = 0.02
 ACCEPT_ROUNDS = 1_000
-# What asyncio accepts it gives a transport a round later, and drops when its server has been closed by then.
+# asyncio gives an accepted connection its transport one round later, and drops it if the server was closed by then.
 QUIET_ROUNDS = 4
 EDGE = Limits()
-# Prometheus, probes and people; a flood at the edge must not need all descriptors of the process.
+# For Prometheus, probes and people; a flood at the edge must leave descriptors for them.
 ADMIN = Limits(connections=64, connections_per_address=32, body_bytes=0)
 
 
 def edge_limits(connections: int) -> Limits:
-    """Return the limits of an edge that keeps so many connections open, half as many of one client address."""
+    """Return the limits of an edge: `connections` open in total, and half as many per client address."""
     return replace(EDGE, connections=connections, connections_per_address=connections // 2)
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn's server; the process has one owner of signals, and it is not this one."""
+    """uvicorn's server without signal handlers; `lifecycle` owns the signals of the process."""
 
     def __init__(self, config: uvicorn.Config, *, connections: Connections) -> None:
         super().__init__(config)
@@ -54,25 +55,25 @@ class QuietServer(uvicorn.Server):
         self._connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen, and say so."""
+        """Start to listen, and set the event `listening`."""
         await super().startup(sockets)
         self.listening.set()
 
     async def on_tick(self, counter: int) -> bool:
-        """End what is overdue, ten times a second."""
+        """Close overdue connections, ten times a second."""
         self._connections.end_overdue()
         return await super().on_tick(counter)
 
     def close_connections_when_answered(self) -> None:
-        """Say `Connection: close` in every answer from now on."""
+        """Send `Connection: close` with every answer from now on."""
         header = (b"connection", b"close")
         self.config.encoded_headers.append(header)  # from which uvicorn makes its default headers once a second
         self.server_state.default_headers.append(header)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to listen, read what has arrived by then, and only then let uvicorn close what is idle.
+        """Stop listening, read the requests that have arrived, and only then let uvicorn close idle connections.
 
-        Left to itself uvicorn loses the connections that the kernel accepted and the requests that nobody read yet.
+        uvicorn alone loses connections that the kernel has accepted and requests that were not read yet.
         """
         quiet_rounds = 0
         for _ in range(ACCEPT_ROUNDS):
@@ -89,8 +90,8 @@ class QuietServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _is_a_first_request_awaited(self) -> bool:
-        # A client may repeat on its own what it sent on a kept connection that was just closed (RFC 9110, 9.3.1), so
-        # only a connection that never had a request is waited for.
+        # A client may retry what it sent on a kept-alive connection that was just closed (RFC 9110, 9.3.1), so only
+        # connections without any request yet are waited for.
         connections = self.server_state.connections
         return any(isinstance(one, HttpToolsProtocol) and one.cycle is None for one in connections)
 
@@ -101,7 +102,7 @@ class QuietServer(uvicorn.Server):
 
 
 def listen_on(address: Address) -> socket.socket:
-    """Return a listening socket whose connections send at once. Raises OSError when the address is taken."""
+    """Return a listening socket whose connections have TCP_NODELAY. Raises OSError when the address is taken."""
     listener = socket.create_server(address, family=address.family, backlog=BACKLOG)
     # Connections inherit it. asyncio sets it only on sockets made with a protocol number, which these are not: without
     # it the body of an answer waits until the client acknowledges the headers, 40 ms on a kept connection.
@@ -128,7 +129,7 @@ class HttpServer:
         """Listen, and return {name: host:port}. Raises OSError when the address is taken."""
         listener = listen_on(self._listen)
         config = uvicorn.Config(
-            cast("ASGIApplication", self._application),  # the same calls, in narrower words
+            cast("ASGIApplication", self._application),  # the same protocol with narrower types
             http=protocol_of(self._connections),
             ws="none",
             lifespan="off",
@@ -136,7 +137,8 @@ class HttpServer:
             access_log=False,
             server_header=False,
             backlog=ACCEPTS_IN_A_ROW,
-            # A connection that paused reading hands the context of one request, trace and deadline, to the next.
+            # Otherwise a connection that paused reading passes the context of one request, its trace and deadline, on
+            # to the next.
             reset_contextvars=True,
         )
         self._server = QuietServer(config, connections=self._connections)
@@ -148,12 +150,12 @@ class HttpServer:
         return {self._name: str(Address(host, port))}
 
     async def announce_drain(self) -> None:
-        """Ask clients to come back on new connections, which go elsewhere; whoever balances them asks /readyz."""
+        """Tell clients to reconnect; a load balancer that checks /readyz routes them to other processes."""
         if self._server:
             self._server.close_connections_when_answered()
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """Accept no more, let requests in flight end within the grace, then return."""
+        """Accept no new connections, let requests in flight end within the grace, then return."""
         if self._server and self._serving:
             self._server.config.timeout_graceful_shutdown = max(1, round(grace_seconds))
             self._server.should_exit = True

@@ -1,6 +1,6 @@
-"""Idempotency keys: a request's key and digest, inserted in the transaction of its effect.
+"""Idempotency keys: the key and digest of a request, inserted in the transaction of its effect.
 
-The naive version looks the key up first and inserts it after the effect: two calls at once then both take effect.
+A naive version looks the key up first and inserts it after the effect: two concurrent calls then both take effect.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +17,15 @@ from services.kernel.errors import IdempotencyInProgress, RequestIdReused, Unava
 from services.kernel.fields import ALWAYS_DIGESTED
 
 RETRY_AFTER_SECONDS = 1.0
-# A digest of the first form is these bytes alone; one of a later form has the number of the form before them.
+# Length of a digest of form 1; later forms have one more byte in front, the number of the form.
 DIGEST_BYTES = 32
 
 
 def first_form(command: object) -> bytes:
-    """Return the SHA-256 of a command's type, and of those of its fields that tell commands apart.
+    """Return the SHA-256 of a command's type and of the fields that identify its content.
 
-    Left out are fields with `compare=False`, which are about the answer and may differ in a repeat, and fields that
-    have their default: a command that was stored before there was such a field is the same command.
+    Left out are fields with `compare=False`, which concern the answer and may differ in a repeat, and fields with their
+    default value: a command that was stored before such a field existed is the same command.
     """
     # asyncpg's UUIDs are a subclass that orjson does not know; as text they are the same.
     content = orjson.dumps(command, default=plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
@@ -33,7 +33,7 @@ def first_form(command: object) -> bytes:
 
 
 def plain(value: object) -> object:
-    """Return a dataclass as a dictionary of the fields that count, and everything else as text."""
+    """Return a dataclass as a dictionary of its digested fields, and any other value as text."""
     if not is_dataclass(value) or isinstance(value, type):
         return str(value)
     always, by_default = counted(type(value))
@@ -43,21 +43,21 @@ def plain(value: object) -> object:
 
 @cache
 def counted(kind: type) -> tuple[list[str], list[tuple[str, object]]]:
-    """Return the fields of a dataclass that are always digested, and with its default each that is left out with it."""
-    those = [field for field in fields(kind) if field.compare]
-    always = [field for field in those if field.default is MISSING or field.metadata == ALWAYS_DIGESTED]
-    return [field.name for field in always], [(field.name, field.default) for field in those if field not in always]
+    """Return the fields that are always digested, and each field that is left out at its default, with that default."""
+    compared = [field for field in fields(kind) if field.compare]
+    always = [field for field in compared if field.default is MISSING or field.metadata == ALWAYS_DIGESTED]
+    return [field.name for field in always], [(field.name, field.default) for field in compared if field not in always]
 
 
-# A form is never changed: rows hold digests of it. A better one is added here, and its number put before its digests
-# once every process knows it. tests/unit/infra/golden has a digest of each command.
+# A form never changes, since stored rows hold digests of it. A new form is added here, and written only once every
+# process knows it. tests/unit/infra/golden has a digest of each command.
 FORMS: Mapping[int, Callable[[object], bytes]] = {1: first_form}
 
 
 def matches(digest: bytes, command: object) -> bool:
-    """Say whether a stored digest is that of a command, in the form in which it was stored.
+    """Return whether a stored digest is that of a command, computed in the form of the stored one.
 
-    Raises Unavailable for a form that only a newer version knows: it must be asked.
+    Raises Unavailable for a form that only a newer version of this service knows.
     """
     form = 1 if len(digest) == DIGEST_BYTES else digest[0]
     if form not in FORMS:
@@ -74,7 +74,7 @@ async def claim(
     IdempotencyInProgress when the first call holds the key for longer than the role's lock_timeout.
     """
     digest = first_form(command)
-    # Purpose: one row a key, for ever; the second of two calls at once waits for the first.
+    # Purpose: one row per key, for ever; the second of two concurrent calls waits for the first.
     insert = """
         INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, $2, $3, $4)
         ON CONFLICT (scope, request_id) DO NOTHING RETURNING resource_id"""
@@ -94,7 +94,7 @@ async def find(reader: Transaction | Database, *, scope: str, request_id: str, c
 
     Raises RequestIdReused when the content differs.
     """
-    # Purpose: what the first call with this key was about.
+    # Purpose: digest and resource of the first call with this key.
     select = "SELECT digest, resource_id FROM idempotency_keys WHERE scope = $1 AND request_id = $2"
     rows = await reader.fetch("SELECT idempotency_keys", select, scope, request_id)
     if not rows:

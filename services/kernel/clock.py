@@ -1,4 +1,4 @@
-"""What time is it, and what is a fresh id? Both come in as arguments, so that the domain stays deterministic."""
+"""Types of the clock and the id generator that callers pass in, so that the domain stays deterministic."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,5 +10,5 @@ NewId: TypeAlias = Callable[[], UUID]
 
 
 def utc_now() -> datetime:
-    """Return the time in UTC, timezone-aware."""
+    """Return the current time in UTC, timezone-aware."""
     return datetime.now(UTC)

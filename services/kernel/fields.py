@@ -1,12 +1,12 @@
-"""Bounds of request fields, with errors that name the field."""
+"""Validators of request fields, whose errors name the field."""
 
 import re
 from collections.abc import Collection, Sized
 
 from services.kernel.errors import InvalidField
 
-# Metadata of a field that stands in its command's digest also when it has its default: it was there before defaults
-# were left out. No new field has it.
+# Metadata of a field that is part of its command's digest even with its default value: the field existed before
+# defaults were left out. No new field has it.
 ALWAYS_DIGESTED = {"always_digested": True}
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SKU = re.compile(r"[A-Z0-9][A-Z0-9 _./-]{0,63}")
@@ -37,5 +37,5 @@ def check_skus(field: str, skus: Collection[str], *, most: int, member: str = ".
         path = f"{field}[{index}]{member}"
         check_text(path, sku, SKU, reason="INVALID_SKU")
         if sku in seen:
-            raise InvalidField(path, "DUPLICATE_SKU", "stands in the request more than once")
+            raise InvalidField(path, "DUPLICATE_SKU", "occurs more than once")
         seen.add(sku)

@@ -1,4 +1,4 @@
-"""How much? An amount in integer minor units of one currency, never a float."""
+"""Money: an amount in integer minor units of one currency, never a float."""
 
 from dataclasses import dataclass
 

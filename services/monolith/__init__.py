@@ -1,1 +1,1 @@
-"""The modular monolith: one process, all contexts, calls in process."""
+"""Modular monolith: all contexts in one process, with in-process calls."""

@@ -1,4 +1,4 @@
-"""Runs the whole shop as one process: `python -m services.monolith serve`. Only the calls between contexts differ."""
+"""Entry point of the monolith, `python -m services.monolith serve`: the whole shop in one process."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from services.order.settings import OrderContextSettings
 
 @dataclass(frozen=True, slots=True)
 class MonolithSettings:
-    """What each context is told; of the process itself, the orders' settings speak."""
+    """Settings of each context; the process itself uses those of `order`."""
 
     order: OrderContextSettings
     inventory: InventorySettings
@@ -50,12 +50,12 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         )
         admissions = {
             telemetry.context: AdmissionController(
-                connections=told.database_pool_size,
+                connections=context_settings.database_pool_size,
                 late_seconds=runtime.loop_lag.seconds,
                 telemetry=AdmissionTelemetry(telemetry),
-                enabled=told.admission_enabled,
+                enabled=context_settings.admission_enabled,
             )
-            for telemetry, told in ((order, settings.order), (inventory, settings.inventory))
+            for telemetry, context_settings in ((order, settings.order), (inventory, settings.inventory))
         }
         readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
         order_server = RpcServer(
@@ -117,7 +117,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
 
 
 def command(arguments: list[str]) -> None:
-    """Run the command."""
+    """Run the command line."""
     if arguments != ["serve"]:
         raise SystemExit("usage: python -m services.monolith serve")
     settings = MonolithSettings(

@@ -87,7 +87,7 @@ async def test_a_request_whose_time_runs_out_is_answered_504(
         session = await stack.enter_async_context(opened(shop, admission, deadline_seconds=SHORT_SECONDS))
         status, body = await ask(session, name)
     assert (status, body["reason"]) == (504, "DEADLINE_EXCEEDED")
-    assert body["detail"] == "Time ran out; the outcome is unknown."
+    assert body["detail"] == "The deadline passed; the outcome is unknown."
 
 
 async def test_a_deadline_that_is_too_short_is_answered_504_before_anything_is_begun(

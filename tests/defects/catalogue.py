@@ -98,7 +98,7 @@ def values_that_end_together(patch: pytest.MonkeyPatch) -> None:
     def the_same(self: Cache[Any], _data: bytes) -> float:
         return self._lifetime_seconds
 
-    patch.setattr(Cache, "_drawn_lifetime_seconds", the_same)
+    patch.setattr(Cache, "_random_lifetime_seconds", the_same)
 
 
 def check_then_act(patch: pytest.MonkeyPatch) -> None:
