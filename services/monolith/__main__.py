@@ -88,7 +88,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             request_deadline_seconds=settings.order.request_deadline_seconds,
             continues_traces=settings.order.caller_traces_continued,
         )
-        guarded_edge = AdmissionMiddleware(
+        admitted_edge = AdmissionMiddleware(
             edge,
             admission=admissions["order"],
             telemetry=runtime.for_context("edge"),
@@ -103,7 +103,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             limits=ADMIN,
         )
         http = HttpServer(
-            guarded_edge,
+            admitted_edge,
             name="http",
             listen=parse_address(settings.order.http_listen),
             metrics=runtime.metrics,

@@ -76,15 +76,15 @@ async def opened(shop: Shop, *, admission: AdmissionController | None = None) ->
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=AMPLE_SECONDS,
     )
-    guarded_edge: Application = edge
+    admitted_edge: Application = edge
     if admission:
-        guarded_edge = AdmissionMiddleware(
+        admitted_edge = AdmissionMiddleware(
             edge,
             admission=admission,
             telemetry=shop.runtime.for_context("edge"),
             request_deadline_seconds=AMPLE_SECONDS,
         )
-    server = HttpServer(guarded_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+    server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}

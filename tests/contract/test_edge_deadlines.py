@@ -48,10 +48,10 @@ async def opened(
         tracer_provider=shop.runtime.provider,
         request_deadline_seconds=deadline_seconds,
     )
-    guarded_edge = AdmissionMiddleware(
+    admitted_edge = AdmissionMiddleware(
         edge, admission=admission, telemetry=telemetry, request_deadline_seconds=deadline_seconds
     )
-    server = HttpServer(guarded_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+    server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target = (await server.start())["http"]
     try:
         headers = {"X-Customer-Id": CUSTOMER_ID}

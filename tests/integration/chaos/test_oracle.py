@@ -84,13 +84,13 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
             late_seconds=lambda: found.late_seconds,
             telemetry=AdmissionTelemetry(shop.runtime.for_context("edge")),
         )
-        guarded_edge = AdmissionMiddleware(
+        admitted_edge = AdmissionMiddleware(
             edge,
             admission=admission,
             telemetry=shop.runtime.for_context("edge"),
             request_deadline_seconds=DEADLINE_SECONDS,
         )
-        server = HttpServer(guarded_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
+        server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
         target = (await server.start())["http"]
         try:
             async with open_edges(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):

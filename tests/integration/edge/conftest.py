@@ -50,10 +50,10 @@ async def edge() -> AsyncIterator[Edge]:
         tracer_provider=runtime.provider,
         request_deadline_seconds=DEADLINE_SECONDS,
     )
-    guarded_edge = AdmissionMiddleware(
+    admitted_edge = AdmissionMiddleware(
         application, admission=admission, telemetry=telemetry, request_deadline_seconds=DEADLINE_SECONDS
     )
-    server = HttpServer(guarded_edge, name="http", listen=Address("127.0.0.1", 0), metrics=runtime.metrics)
+    server = HttpServer(admitted_edge, name="http", listen=Address("127.0.0.1", 0), metrics=runtime.metrics)
     address, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}
