@@ -1,1 +1,1 @@
-"""How is the shop shown? Dashboards built by Python, and how Grafana is told about them and its datasources."""
+"""Dashboards built by Python, and the provisioning that gives them and their datasources to Grafana."""

@@ -1,1 +1,1 @@
-"""Which dashboards are there? Each is a module of panels; `python -m grafana.build` writes them as JSON."""
+"""Build of the dashboards: each is a module of panels; `python -m grafana.build` writes them as JSON."""

@@ -1,4 +1,4 @@
-"""Are the committed dashboards those that the code describes? Writes them, or compares with `--check`."""
+"""Command that writes the dashboards, or with `--check` compares them with the committed files."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ def render() -> dict[str, str]:
 
 
 def differing(folder: Path = DASHBOARDS) -> list[str]:
-    """Return the names of files that are missing, stale, or no dashboard's."""
+    """Return the names of files that are missing or stale, or that belong to no dashboard."""
     built = render()
     committed = {path.name: path.read_text() for path in folder.glob("*.json")}
     return sorted(name for name in built.keys() | committed.keys() if built.get(name) != committed.get(name))
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file differs")
     if parser.parse_args().check:
         names = differing()
-        sys.stderr.writelines(f"{name} is not what the build makes\n" for name in names)
+        sys.stderr.writelines(f"{name} differs from the build: run python -m grafana.build\n" for name in names)
         return int(bool(names))
     DASHBOARDS.mkdir(exist_ok=True)
     for name, text in render().items():
@@ -43,7 +43,7 @@ def main() -> int:
 
 def _text(board: Board) -> str:
     content = json.loads(json.dumps(assemble(board), cls=JSONEncoder))
-    # The SDK always moves these into a menu; they shall be in sight.
+    # The SDK moves these into a menu. Without a placement Grafana shows them on the page.
     for shown in (*content["links"], *content["annotations"]["list"]):
         del shown["placement"]
     return json.dumps(content, indent=2, sort_keys=True) + "\n"

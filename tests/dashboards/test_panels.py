@@ -1,4 +1,4 @@
-"""Does every panel say what it shows, in which unit, and where to go from it?"""
+"""Form of the panels: descriptions, units, datasources, links, ids and layout."""
 
 import re
 from collections import Counter
@@ -17,6 +17,8 @@ PANELS = [(uid, panel) for uid, dashboard in DASHBOARDS.items() for panel in pan
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=list(DASHBOARDS))
 each_panel = pytest.mark.parametrize("panel", [p for _, p in PANELS], ids=[f"{u}/{p['id']}" for u, p in PANELS])
 VARIABLES = {"datasource", "job", "instance", "__rate_interval", "__url_time_range", "__all_variables"}
+# Groups of the regular expression that shortens the names of gRPC methods.
+GROUPS = {"1", "2"}
 
 
 @each_panel
@@ -25,11 +27,30 @@ def test_a_panel_has_a_unit(panel: dict[str, Any]) -> None:
 
 
 @each_panel
-def test_a_panel_says_its_question_what_is_good_and_what_to_open_next(panel: dict[str, Any]) -> None:
-    question, good, then = panel["description"].split("\n\n")
-    assert "?" in question
+def test_a_panel_says_what_it_shows_what_is_good_what_is_bad_and_what_to_open_next(panel: dict[str, Any]) -> None:
+    shows, good, bad, then = panel["description"].split("\n\n")
+    assert re.fullmatch(r"[A-Z0-9].+\.", shows)
     assert re.fullmatch(r"Good: .+\.", good)
-    assert re.fullmatch(r"Next: .{10,}[.?]", then)
+    assert re.fullmatch(r"Bad: .{4,}\.", bad)
+    assert re.fullmatch(r"Next: .{10,}\.", then)
+    assert "?" not in panel["description"]
+
+
+@each_panel
+def test_a_legend_has_no_full_grpc_method_names(panel: dict[str, Any]) -> None:
+    if any("rpc_method" in target.get("legendFormat", "") for target in panel["targets"]):
+        (rename,) = panel["transformations"]
+        pattern = rename["options"]["renamePattern"].replace("$", "\\")
+        names = ("order shop.inventory.v1.InventoryService/ReserveStock", "shop.order.v1.OrderService/GetOrder", "p95")
+        shortened = [re.sub(f"^{rename['options']['regex']}$", pattern, name) for name in names]
+        assert shortened == ["order ReserveStock", "GetOrder", "p95"]
+
+
+@each_panel
+def test_a_table_of_metrics_has_no_column_of_times(panel: dict[str, Any]) -> None:
+    if panel["type"] == "table" and panel["datasource"]["type"] == "prometheus":
+        *_, organize = panel["transformations"]
+        assert organize["options"]["excludeByName"] == {"Time": True}
 
 
 @each_panel
@@ -75,7 +96,7 @@ def test_rows_come_in_the_one_order(dashboard: dict[str, Any]) -> None:
 @each_dashboard
 def test_no_variable_is_unknown(dashboard: dict[str, Any]) -> None:
     everything = str({key: value for key, value in dashboard.items() if key != "templating"})
-    assert set(re.findall(r"\$\{?(\w+)", everything)) <= VARIABLES
+    assert set(re.findall(r"\$\{?(\w+)", everything)) <= VARIABLES | GROUPS
 
 
 @each_dashboard

@@ -1,4 +1,4 @@
-"""What do all dashboards share? Variables, alert annotations, links to each other, the refresh; rows in one order."""
+"""Common parts of all dashboards: variables, alert annotations, links, refresh interval, order of the rows."""
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard
@@ -15,7 +15,7 @@ from grafana.build.lib.drawing import draw
 from grafana.build.lib.panel import Board
 
 ALERTS = 'ALERTS{alertname=~"Shop.*", alertstate="firing", severity=~"critical|warning"}'
-# Every process of ours has an event loop, whichever contexts it runs.
+# Each of our processes has an event loop, whichever contexts it runs.
 OURS = "shop_event_loop_lag_seconds_count"
 TITLES = {
     "shop-overview": "Overview",
@@ -27,7 +27,7 @@ TITLES = {
 
 
 def assemble(board: Board) -> dashboard.Dashboard:
-    """Return Grafana's dashboard; raises ValueError when rows or ids are not in their order."""
+    """Return Grafana's dashboard. Raises ValueError when rows are out of order or an id belongs to another row."""
     headings = [row.heading.number for row in board.rows]
     if headings != sorted(set(headings)):
         raise ValueError(f"{board.uid}: rows {headings} are not in order")

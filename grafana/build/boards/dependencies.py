@@ -1,4 +1,4 @@
-"""What does the shop wait for? The services it calls, its pools, PostgreSQL, its caches."""
+"""Dashboard of the dependencies: services called, connection pools, PostgreSQL, caches."""
 
 from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.caches import CACHE_ERRORS, CACHE_RATE, CACHE_SATURATION
@@ -25,7 +25,7 @@ SLOW = traces(
 BOARD = Board(
     "shop-dependencies",
     "Dependencies",
-    "What does the shop wait for: another service, a connection, PostgreSQL, or what is not in a cache?",
+    "What the shop waits for: other services, connections, PostgreSQL, and reads of keys that no cache has.",
     (
         PanelRow(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE)),
         PanelRow(

@@ -1,4 +1,4 @@
-"""Do events and orders come to their end? Outbox, relay, log and consumers; sagas, reservations, notifications."""
+"""Dashboard of the asynchronous work: outbox, relay, log and consumers; sagas, reservations, notifications."""
 
 from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.signals import signals, traces
@@ -21,7 +21,7 @@ CONSUMED = traces(
 BOARD = Board(
     "shop-events",
     "Events",
-    "Do events have their effect, and do orders come to their end?",
+    "The way of events from the outbox to their consumers, and the background work on orders.",
     (
         PanelRow(Heading.SLO, FRESHNESS),
         PanelRow(Heading.RATE, (*STREAM_RATE, *WORK_RATE)),

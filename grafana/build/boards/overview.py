@@ -1,4 +1,4 @@
-"""Is the shop well, as its customers see it? Objectives and budgets, then the edge's rate, errors and duration."""
+"""Dashboard of the customers' view: objectives and error budgets, then rate, errors and duration at the edge."""
 
 from grafana.build.lib.panel import Board, Heading, Limit, Panel, PanelKind, PanelRow, Query, Words
 from grafana.build.lib.promql import bound, chosen, highest, per_second, quantile, series, share, total
@@ -21,9 +21,10 @@ RATE = (
         "Requests by route",
         "reqps",
         Words(
-            "How much do customers ask for, and of what?",
-            "the daily shape of demand; a fall to 0 is as bad as errors.",
-            "errors below; if demand is gone and nothing fails, look at what stands before the edge.",
+            "Requests of customers a second, by route.",
+            "the daily shape of demand.",
+            "a fall to 0: customers do not reach the shop.",
+            "errors below; if nothing fails, look at the load balancer and the network in front of the edge.",
         ),
         (Query(per_second(series(COUNT, EDGE), *ROUTE), "{{http_request_method}} {{http_route}}"),),
         stacked=True,
@@ -34,9 +35,10 @@ RATE = (
         "Requests by status",
         "reqps",
         Words(
-            "How are requests answered?",
-            "2xx for nearly all; 409 and 422 are customers' own; 499 left before the answer.",
-            "share of errors below for 5xx; Service for the outcomes behind 4xx.",
+            "Answers a second, by status.",
+            "2xx for nearly all; 409 and 422 are customers' mistakes; with 499 the customer left before the answer.",
+            "5xx, or a rise of 4xx.",
+            "share of 5xx below; Service for the outcomes behind 4xx.",
         ),
         (Query(per_second(series(COUNT, EDGE), "http_response_status_code"), "{{http_response_status_code}}"),),
         stacked=True,
@@ -50,8 +52,9 @@ ERRORS = (
         "Share of 5xx by route",
         "percentunit",
         Words(
-            "Which routes fail through a fault of ours?",
+            "Share of requests that failed through a fault of ours, by route.",
             "0; the objective for placing an order allows one in a thousand.",
+            "any lasting share: the error budget burns.",
             "Service, share of faults by use case: it names the part that fails.",
         ),
         (
@@ -67,9 +70,10 @@ ERRORS = (
         "Share of 4xx by route",
         "percentunit",
         Words(
-            "Which routes turn customers away?",
-            "a steady low share; a step after a release means that we broke a client.",
-            "Service, use cases by outcome: OUT_OF_STOCK and INVALID_QUANTITY are different stories.",
+            "Share of requests rejected as the client's mistake, by route.",
+            "a steady low share.",
+            "a step after a release: we broke a client.",
+            "Service, outcomes: OUT_OF_STOCK and INVALID_QUANTITY have different causes.",
         ),
         (
             Query(
@@ -84,11 +88,12 @@ ERRORS = (
         "Alerts firing",
         "none",
         Words(
-            "What does Prometheus complain about now?",
-            "an empty list, but for the watchdog that always fires.",
+            "Alerts that fire now.",
+            "only ShopWatchdog, which always fires.",
+            "any other. No ShopWatchdog: rules are not evaluated.",
             "the dashboard_url and the runbook_url of the alert.",
         ),
-        (Query('sum by (alertname, severity) (ALERTS{alertname=~"Shop.*", alertstate="firing"})'),),
+        (Query('sum by (alertname, severity) (ALERTS{alertname=~"Shop.*", alertstate="firing"})', "firing"),),
         kind=PanelKind.TABLE,
     ),
 )
@@ -98,8 +103,9 @@ DURATION = (
         "Placing an order",
         "s",
         Words(
-            "How long do customers wait for an order, from headers in to the last byte out?",
-            f"nearly all below {SLOW_SECONDS} s, the objective; p50 and p99 not moving apart.",
+            "How long customers wait for an order, from the request's headers to the last byte of the answer.",
+            f"nearly all below {SLOW_SECONDS} s, the objective.",
+            "above the line, or p99 moving away from p50.",
             "an exemplar, which leads to its trace; then Dependencies, whose waits explain most of it.",
         ),
         tuple(
@@ -111,12 +117,13 @@ DURATION = (
     ),
     Panel(
         42,
-        "Answers by route, p95",
+        "Response time by route, p95",
         "s",
         Words(
-            "Is one route slow, or all of them?",
-            "reads of one order in a few milliseconds, placing in tens.",
-            "Service if one route is slow; Runtime if all are slower alike.",
+            "95th percentile of the response time, by route.",
+            "reads of one order in a few milliseconds, placing an order in tens.",
+            "one route slow: its use case. All slower alike: the process.",
+            "Service if one route is slow; Runtime if all are.",
         ),
         (
             Query(
@@ -132,9 +139,10 @@ DURATION = (
         "Orders in time",
         "percentunit",
         Words(
-            f"Which share of placed orders was answered within {SLOW_SECONDS} s?",
+            f"Share of placed orders that were answered within {SLOW_SECONDS} s.",
             f"{ORDER_SLOW.target} and more, the objective.",
-            "the burn of the latency objective: it says whether this lasts.",
+            "below: the error budget burns.",
+            "the burn of the latency objective, which shows whether this lasts.",
         ),
         (
             Query(
@@ -154,8 +162,9 @@ SATURATION = (
         "Requests being answered",
         "none",
         Words(
-            "How many requests are inside the edge at once?",
-            "rate times duration: a handful. A climb without more demand is a queue.",
+            "Requests inside the edge now.",
+            "a handful: rate times duration.",
+            "a rise without more demand: requests queue.",
             "Dependencies, callers waiting for a connection; then Runtime, event loop.",
         ),
         (Query(total(series("http_server_active_requests", EDGE), "job"), "{{job}}"),),
@@ -167,9 +176,10 @@ SATURATION = (
         "Age of the list of orders",
         "s",
         Words(
-            "How old is what customers see when they list their orders?",
-            f"below a second; the objective calls {STALE_SECONDS:g} s stale.",
-            "Events: whether the relay or the consumer is behind.",
+            "Age of the data that customers see when they list their orders.",
+            "below a second.",
+            f"above {STALE_SECONDS:g} s the objective counts it as stale.",
+            "Events, to see whether the relay or the consumer is behind.",
         ),
         (Query(highest('shop_consumer_lag_seconds{consumer="order_summaries"}', "job"), "{{job}}"),),
         limits=(Limit(STALE_SECONDS),),
@@ -183,8 +193,9 @@ RESOURCES = (
         "Processes up",
         "none",
         Words(
-            "Does each process answer Prometheus?",
-            "1 for each; 0 is down, a line that ends is gone.",
+            "Whether each process answers Prometheus.",
+            "1 for each.",
+            "0: the process is down. A line that ends: the process was removed.",
             "the logs of the process, then Runtime for what it did before.",
         ),
         (Query(f'min by (job, instance) (up{{job=~"$job", job=~"{OUR_JOBS}"}})', "{{job}} {{instance}}"),),
@@ -197,8 +208,9 @@ RESOURCES = (
         "Cores used by process",
         "none",
         Words(
-            "Is a process out of processor?",
-            f"below {thresholds.CPU_SATURATED.text}: one interpreter can use about one core.",
+            "CPU cores that each process uses. One interpreter can use about 1.",
+            f"below {thresholds.CPU_SATURATED.text}.",
+            "near 1: requests wait for the CPU.",
             "Runtime: event-loop lag and garbage collection.",
         ),
         (Query(per_second(chosen("process_cpu_seconds_total"), "job", "instance"), "{{job}} {{instance}}"),),
@@ -212,9 +224,10 @@ CALLS = Panel(
     "Calls between services",
     "reqps",
     Words(
-        "Who calls whom, how often? Counted from spans by the Collector, before it samples.",
-        "edge to order to inventory; nothing else in a path of a request.",
-        "the graph beside it, then Dependencies for the pair that is busy.",
+        "Calls between services, a second, counted from spans by the Collector before it samples.",
+        "edge to order to inventory; no other calls while a request waits.",
+        "a pair that should not be there, or more calls than requests need.",
+        "the graph beside it, then Dependencies for the busy pair.",
     ),
     (Query(per_second("traces_service_graph_request_total", "client", "server"), "{{client}} to {{server}}"),),
     width=12,
@@ -222,11 +235,12 @@ CALLS = Panel(
 )
 GRAPH = Panel(
     73,
-    "Who calls whom",
+    "Service graph",
     "none",
     Words(
-        "Which services stand behind a request, and how often does one call the other?",
-        "the arrows of docs, and none that nobody drew.",
+        "Services that call each other, and how often.",
+        "the same arrows as in the architecture documents.",
+        "an arrow that the documents do not have, or one that is missing.",
         "Dependencies for an arrow that is busier than it should be.",
     ),
     (),
@@ -240,7 +254,7 @@ FAILED = traces(
 BOARD = Board(
     "shop-overview",
     "Overview",
-    "Is the shop well, as its customers see it?",
+    "The state of the shop as its customers see it.",
     (
         slo_row(),
         PanelRow(Heading.RATE, RATE),

@@ -1,4 +1,4 @@
-"""Is the process itself the bottleneck? Processor, run queue, memory, event loop, collections, files, spans."""
+"""Dashboard of the processes: CPU, run queue, memory, event loop, garbage collection, files, telemetry."""
 
 from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.process import PROCESS_DURATION, PROCESS_RATE, PROCESS_RESOURCES, PROCESS_SATURATION
@@ -11,7 +11,7 @@ NEWEST = traces(
 BOARD = Board(
     "shop-runtime",
     "Runtime",
-    "Is the process itself the bottleneck, and does its telemetry arrive?",
+    "The resources of each process, and the way of its telemetry to the stack.",
     (
         PanelRow(Heading.RATE, (*PROCESS_RATE, *STACK_RATE)),
         PanelRow(Heading.ERRORS, STACK_ERRORS),

@@ -8,7 +8,7 @@ from grafana.build.panels.signals import signals, traces
 USE_CASE = "shop_use_case_duration_seconds"
 RPC = "rpc_server_call_duration_seconds"
 HTTP = "http_server_request_duration_seconds"
-# What is a fault of ours, as observability/telemetry/rpc.py and use_case.py mark it on spans.
+# Our faults, as observability/telemetry/rpc.py and use_case.py mark them on spans.
 RPC_FAULTS = 'rpc_response_status_code=~"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"'
 FAULTS = 'outcome=~"INTERNAL|CANCELLED"'
 
@@ -18,9 +18,10 @@ RATE = (
         "Use cases",
         "ops",
         Words(
-            "What does the process do, and how often?",
-            "in proportion: one reserve_stock and one confirm_reservation to each place_order.",
-            "outcomes below, when the proportion is off.",
+            "Use cases that the process carries out, a second.",
+            "in proportion: one reserve_stock and one confirm_reservation for each place_order.",
+            "another proportion: requests are repeated, or stop half way.",
+            "outcomes below.",
         ),
         (Query(per_second(chosen(f"{USE_CASE}_count"), "context", "use_case"), "{{context}} {{use_case}}"),),
         stacked=True,
@@ -30,8 +31,9 @@ RATE = (
         "RPCs answered",
         "reqps",
         Words(
-            "Which RPCs does the process answer?",
-            "as many as its callers make: more is a caller that tries again.",
+            "RPCs that the process answers, a second, by method.",
+            "as many as its callers make.",
+            "more: a caller retries.",
             "Dependencies, RPCs made: the other end of the same calls.",
         ),
         (Query(per_second(chosen(f"{RPC}_count"), "rpc_method"), "{{rpc_method}}"),),
@@ -43,8 +45,9 @@ RATE = (
         "HTTP requests answered",
         "reqps",
         Words(
-            "Which routes does the process answer?",
-            "the demand of customers; only the process that mounts the edge has any.",
+            "HTTP requests that the process answers, a second, by route.",
+            "the demand of customers; only a process that serves the edge has any.",
+            "a fall to 0 while customers are there.",
             "Overview, which has the edge's errors and objectives.",
         ),
         (
@@ -63,8 +66,9 @@ ERRORS = (
         "Outcomes",
         "ops",
         Words(
-            "How do use cases end?",
-            "ok for nearly all; OUT_OF_STOCK and its like are the customers' business, INTERNAL is a bug.",
+            "Use cases a second, by outcome.",
+            "ok for nearly all; OUT_OF_STOCK and its like are the customers' mistakes.",
+            "INTERNAL is a bug; CANCELLED is a caller that left or ran out of time.",
             "the log line with the error_id, for INTERNAL.",
         ),
         (Query(per_second(chosen(f"{USE_CASE}_count"), "context", "outcome"), "{{context}} {{outcome}}"),),
@@ -76,8 +80,9 @@ ERRORS = (
         "Share of faults by use case",
         "percentunit",
         Words(
-            "Which use case fails through a bug, or is cut off?",
+            "Share of each use case that failed through a bug or was cancelled.",
             "0.",
+            "any: requests fail through a fault of ours.",
             "Dependencies, if several fail at once; the logs below, if one does.",
         ),
         (
@@ -94,8 +99,9 @@ ERRORS = (
         "Share of RPCs that fail",
         "percentunit",
         Words(
-            "Which RPCs end in a status that is the server's fault?",
+            "Share of RPCs that ended in a status which is the server's fault, by method.",
             "0; UNAVAILABLE for seconds while the process drains.",
+            "any lasting share.",
             "the traces below, then the outcome of the use case behind the RPC.",
         ),
         (
@@ -111,9 +117,10 @@ ERRORS = (
         "Share of HTTP requests answered 5xx",
         "percentunit",
         Words(
-            "Which routes of this process fail?",
+            "Share of HTTP requests answered with 5xx, by route.",
             "0.",
-            "Overview for what customers see of it; the logs below for why.",
+            "any: customers see errors.",
+            "Overview for what customers see of it; the logs below for the reason.",
         ),
         (
             Query(
@@ -131,12 +138,13 @@ ERRORS = (
     ),
     Panel(
         35,
-        "HTTP requests and connections refused",
+        "HTTP requests and connections rejected",
         "ops",
         Words(
-            "What does a listener end for a limit, before the application sees it?",
-            "nothing; TOO_MANY_CONNECTIONS and the SLOW ones are clients that hold connections and ask nothing.",
-            "HTTP connections, below: which listener is full.",
+            "Requests and connections a second that a listener rejected at a limit, before the application saw them.",
+            "nothing.",
+            "TOO_MANY_CONNECTIONS and the SLOW reasons: clients hold connections and send nothing.",
+            "HTTP connections, below: it shows which listener is full.",
         ),
         (Query(per_second(chosen("shop_http_refusals_total"), "listener", "reason"), "{{listener}} {{reason}}"),),
         width=24,
@@ -148,8 +156,9 @@ DURATION = (
         "All use cases",
         "s",
         Words(
-            "How long do use cases take?",
+            "How long use cases take, all together.",
             "p99 within a few times of p50.",
+            "p99 far from p50, or all three rising.",
             "an exemplar's trace, or the use case beside it that grew.",
         ),
         percentiles(USE_CASE),
@@ -160,8 +169,9 @@ DURATION = (
         "Use cases, p95",
         "s",
         Words(
-            "Which use case is slow?",
-            "each at its usual height; all of them higher means the process, not the use case.",
+            "95th percentile of the duration of each use case.",
+            "each at its usual height.",
+            "one higher: that use case. All higher: the process.",
             "Dependencies if one grew; Runtime if all did.",
         ),
         (p95(USE_CASE, "context", "use_case"),),
@@ -173,8 +183,9 @@ DURATION = (
         "RPCs answered, p95",
         "s",
         Words(
-            "How long does an RPC take inside the process?",
+            "95th percentile of the time that an RPC takes inside the process.",
             "about as long as its use case.",
+            "longer than its use case: the event loop is busy.",
             "Dependencies, time on the wire: what the caller waits beyond this.",
         ),
         (p95(RPC, "rpc_method"),),
@@ -186,8 +197,9 @@ DURATION = (
         "HTTP requests answered, p95",
         "s",
         Words(
-            "How long does a route take?",
+            "95th percentile of the time that a route takes.",
             "a millisecond or two more than its use case.",
+            "a growing difference to the use case.",
             "Runtime, event-loop lag, if the difference grows.",
         ),
         (p95(HTTP, "http_request_method", "http_route"),),
@@ -201,8 +213,9 @@ SATURATION = (
         "RPCs being answered",
         "none",
         Words(
-            "How many RPCs are inside the process at once?",
+            "RPCs inside the process now.",
             "a handful: rate times duration.",
+            "a rise without more calls: RPCs queue.",
             "Dependencies, callers waiting for a connection.",
         ),
         (Query(total(chosen("shop_rpc_server_active_calls"), "context", "instance"), "{{context}} {{instance}}"),),
@@ -214,8 +227,9 @@ SATURATION = (
         "HTTP requests being answered",
         "none",
         Words(
-            "How many HTTP requests are inside the process at once?",
+            "HTTP requests inside the process now.",
             "a handful: rate times duration.",
+            "a rise without more requests: they queue.",
             "Dependencies, callers waiting for a connection; then Runtime.",
         ),
         (Query(total(chosen("http_server_active_requests"), "context", "instance"), "{{context}} {{instance}}"),),
@@ -227,9 +241,10 @@ SATURATION = (
         "HTTP connections",
         "none",
         Words(
-            "How many connections does each listener have open?",
+            "Open connections of each listener.",
             "a few for each client; an idle one is closed after five seconds.",
-            "Errors above: what is refused, when it stands at its limit.",
+            "a flat line at the limit: further connections are rejected.",
+            "HTTP requests and connections rejected, above.",
         ),
         (Query(total(chosen("shop_http_connections"), "listener", "instance"), "{{listener}} {{instance}}"),),
         width=24,
@@ -241,7 +256,7 @@ NEWEST = traces(
 BOARD = Board(
     "shop-service",
     "Service",
-    "How is one process doing? Choose it above.",
+    "Rate, errors and duration of one process. Choose it above.",
     (
         PanelRow(Heading.RATE, RATE),
         PanelRow(Heading.ERRORS, ERRORS),

@@ -1,1 +1,1 @@
-"""Shapes of queries and panels, and how they become Grafana's JSON."""
+"""Queries and panels as data, and their translation into Grafana's JSON."""

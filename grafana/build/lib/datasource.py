@@ -1,4 +1,4 @@
-"""Whom do the panels ask? Prometheus by the reader's choice; Loki and Jaeger by the uids that provisioning gives."""
+"""Datasources of the panels: Prometheus as the reader chooses, Loki and Jaeger by the uids of the provisioning."""
 
 from grafana_foundation_sdk.models.common import DataSourceRef
 

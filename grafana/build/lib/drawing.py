@@ -1,4 +1,4 @@
-"""How does a panel become Grafana's? One builder of the SDK for each kind, dressed alike."""
+"""Translation of a panel into Grafana's: one builder of the SDK for each kind, all in the same style."""
 
 from collections.abc import Callable
 
@@ -24,9 +24,11 @@ from grafana.build.lib.panel import Limit, Panel, PanelKind
 
 GRAPH_HEIGHT, NUMBER_HEIGHT, LIST_HEIGHT = 8, 5, 10
 KEEP_CHOICES = "${__url_time_range}&${__all_variables}"
+# Full names of gRPC methods do not fit into a legend: `order shop.order.v1.OrderService/GetOrder` loses its service.
+SHORT_METHOD = {"regex": r"(.*?)[\w.]+/(\w+)", "renamePattern": "$1$2"}
 
 
-# What the builders share they have each for themselves: there is no type for it.
+# The SDK has no common type for the methods that its builders share.
 PanelBuilder = timeseries.Panel | stat.Panel | table.Panel | logs.Panel | nodegraph.Panel
 
 
@@ -42,7 +44,7 @@ def draw(panel: Panel) -> Builder[dashboard.Panel]:
 
 
 def thresholds(limits: tuple[Limit, ...]) -> Builder[dashboard.ThresholdsConfig]:
-    """Return the colours between limits: green, then orange or red; red, then green where less is bad."""
+    """Return the colours between limits: green, then orange or red; where low values are bad, red, then green."""
     rising = [limit for limit in limits if not limit.bad_below]
     falling = [limit for limit in limits if limit.bad_below]
     base = "red" if falling else "green"
@@ -60,6 +62,8 @@ def _lines(panel: Panel) -> PanelBuilder:
     builder.fill_opacity(30 if panel.stacked else 5).show_points(VisibilityMode.NEVER).axis_soft_min(0)
     if panel.stacked:
         builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+    if any("rpc_method" in query.legend for query in panel.queries):
+        builder.with_transformation(dashboard.DataTransformerConfig("renameByRegex", options=SHORT_METHOD))
     if panel.limits:
         builder.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
     for place, query in enumerate(panel.queries):
@@ -82,6 +86,12 @@ def _table(panel: Panel) -> PanelBuilder:
     for place, query in enumerate(panel.queries):
         target = prometheus.Dataquery().expr(query.expression).legend_format(query.legend).instant()
         builder.with_target(target.format(PromQueryFormat.TABLE).ref_id(_name(place)).datasource(PROMETHEUS))
+    # One table of all queries, a column each. Their time is that of the last refresh: its column only takes width.
+    values = [f"Value #{_name(place)}" for place in range(len(panel.queries))] if len(panel.queries) > 1 else ["Value"]
+    columns = {value: query.legend for value, query in zip(values, panel.queries, strict=True)}
+    organize = {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": columns}
+    builder.with_transformation(dashboard.DataTransformerConfig("merge", options={}))
+    builder.with_transformation(dashboard.DataTransformerConfig("organize", options=organize))
     return builder
 
 

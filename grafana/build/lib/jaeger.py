@@ -1,4 +1,4 @@
-"""How is Jaeger asked? The query of Grafana's Jaeger datasource, which the SDK does not have."""
+"""Query of Grafana's Jaeger datasource, which the SDK does not have."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,14 @@ from grafana.build.lib.datasource import JAEGER
 
 @dataclass(frozen=True)
 class JaegerQuery(Dataquery, Builder[Dataquery]):
-    """A search for the newest traces of a service, or the graph of who calls whom."""
+    """Search for the newest traces of a service, or the service graph.
+
+    ref_id: name of the query within its panel
+    query_type: `search` or `dependencyGraph`
+    service: the service whose traces are searched
+    tags: tags that a trace must carry, as `key=value`
+    limit: most traces returned
+    """
 
     ref_id: str
     query_type: str
@@ -19,11 +26,11 @@ class JaegerQuery(Dataquery, Builder[Dataquery]):
     limit: int = 20
 
     def build(self) -> Dataquery:
-        """Return itself: a value needs no building."""
+        """Return itself: the query is already a value."""
         return self
 
     def to_json(self) -> dict[str, object]:
-        """Return the query in Grafana's words."""
+        """Return the query as Grafana's JSON."""
         shared: dict[str, object] = {"refId": self.ref_id, "queryType": self.query_type, "datasource": JAEGER}
         if self.query_type != "search":
             return shared

@@ -1,11 +1,11 @@
-"""What is a panel? What it asks, of which datasource, and the words that tell its reader what to make of it."""
+"""Panels as data: queries, unit, limits, and the description that explains them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class PanelKind(StrEnum):
-    """How a panel is drawn."""
+    """Kinds of panels, by the name of Grafana's panel."""
 
     LINES = "timeseries"
     NUMBER = "stat"
@@ -17,20 +17,33 @@ class PanelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the reader is told: which question the panel answers, what good looks like, what to open next."""
+    """Description of a panel.
 
-    question: str
+    shows: what the panel shows, one or two sentences
+    good: values of a healthy system
+    bad: values of an unhealthy system, and the alert that fires
+    then: where to look next
+    """
+
+    shows: str
     good: str
+    bad: str
     then: str
 
     def __str__(self) -> str:
-        """Return the three as the panel's description."""
-        return f"{self.question}\n\nGood: {self.good}\n\nNext: {self.then}"
+        """Return the panel's description: four paragraphs."""
+        return f"{self.shows}\n\nGood: {self.good}\n\nBad: {self.bad}\n\nNext: {self.then}"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One expression in PromQL or LogQL; for Jaeger the expression is the service whose traces are searched."""
+    """One query of a panel.
+
+    expression: PromQL or LogQL; for Jaeger the service whose traces are searched
+    legend: name of a line; in a table, of the value's column
+    exemplars: whether to draw exemplars, which lead to traces
+    tags: for Jaeger, tags that a trace must carry
+    """
 
     expression: str
     legend: str = ""
@@ -40,7 +53,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A number that an alert or an objective uses; `bad_below` where less is worse."""
+    """Limit of an alert or an objective, drawn as a line.
+
+    value: the limit, in the panel's unit
+    critical: red and not orange
+    bad_below: values below the limit are bad, not those above
+    """
 
     value: float
     critical: bool = False
@@ -49,9 +67,18 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel of a dashboard; ids are given by hand and kept, since alerts link to them.
+    """A panel of a dashboard. Ids are given by hand and never change, because alerts link to them.
 
-    `id` is ten times the row's number plus the place in it; `width` is of 24 columns; `opens` is a dashboard's uid.
+    id: ten times the number of its row, plus its number within the row
+    title: heading of the panel, named in runbooks
+    unit: Grafana's name of the unit
+    words: the description
+    queries: what the panel reads
+    kind: how the panel is drawn
+    limits: lines at the limits of alerts and objectives
+    width: columns, of 24
+    opens: uid of the dashboard that the panel links to
+    stacked: whether lines are stacked
     """
 
     id: int
@@ -75,7 +102,7 @@ class PanelRow:
 
 
 class Heading(StrEnum):
-    """The rows of every dashboard, in this order: from what customers see down to what explains it."""
+    """Rows of every dashboard, in this order: from what customers see down to the causes."""
 
     SLO = "SLO"
     RATE = "Rate"
@@ -87,7 +114,7 @@ class Heading(StrEnum):
 
     @property
     def number(self) -> int:
-        """The heading's place, from 1; the ids of its panels begin with it."""
+        """Number of the row, from 1; the ids of its panels begin with it."""
         return list(Heading).index(self) + 1
 
 

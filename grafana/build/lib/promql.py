@@ -1,10 +1,10 @@
-"""How is a metric asked for? The few shapes of PromQL that the panels use, each written once."""
+"""Functions that write the PromQL of the panels: one for each form of expression."""
 
 CHOSEN = ('job=~"$job"', 'instance=~"$instance"')
 
 
 def series(metric: str, *matchers: str) -> str:
-    """Return the selector of one metric, whichever process it is of."""
+    """Return the selector of one metric of all processes."""
     return f"{metric}{{{', '.join(matchers)}}}" if matchers else metric
 
 
@@ -24,12 +24,12 @@ def highest(selector: str, *by: str) -> str:
 
 
 def per_second(selector: str, *by: str, window: str = "$__rate_interval") -> str:
-    """Return how fast a counter grows."""
+    """Return the rate of a counter, a second."""
     return f"{_sum(by)} (rate({selector}[{window}]))"
 
 
 def grown(selector: str, *by: str, window: str = "$__rate_interval") -> str:
-    """Return by how much a counter grew: for events so rare that a rate of them is unreadable."""
+    """Return the increase of a counter, for events so rare that their rate is unreadable."""
     return f"{_sum(by)} (increase({selector}[{window}]))"
 
 
@@ -44,17 +44,17 @@ def mean(sums: str, counts: str, *by: str) -> str:
 
 
 def part(some: str, all_of: str, *by: str, window: str = "$__rate_interval") -> str:
-    """Return how fast some series of a counter grow: 0 where none of them exists yet, and others do."""
+    """Return the rate of some series of a counter; 0 while only other series of the counter exist."""
     return f"({per_second(some, *by, window=window)} or 0 * {per_second(all_of, *by, window=window)})"
 
 
 def share(some: str, all_of: str, *by: str, window: str = "$__rate_interval") -> str:
-    """Return which share of a counter's growth some of its series have; nothing without growth."""
+    """Return the share of a counter's rate that some of its series have; no value while the rate is 0."""
     return f"{part(some, all_of, *by, window=window)} / {per_second(all_of, *by, window=window)}"
 
 
 def bound(seconds: float) -> str:
-    """Return the matcher of one bucket, written as the services write it."""
+    """Return the matcher of one bucket, with the bound formatted as the services format it."""
     return f'le="{float(seconds)}"'
 
 

@@ -1,15 +1,15 @@
-"""How is a duration shown? Its median, 95th and 99th percentile, with exemplars that lead to traces."""
+"""Queries for the percentiles of a duration, with exemplars that lead to traces."""
 
 from grafana.build.lib.panel import Query
 from grafana.build.lib.promql import chosen, quantile
 
 FRACTIONS = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
-# Measured outside of any request: their samples carry no trace.
+# Measured outside of requests, so that their samples have no trace.
 UNTRACED = frozenset({"shop_event_loop_lag_seconds", "shop_gc_pause_seconds"})
 
 
 def percentiles(histogram: str) -> tuple[Query, ...]:
-    """Return the three quantiles of a histogram, over all of its series."""
+    """Return the median, the 95th and the 99th percentile of a histogram, over all of its series."""
     buckets = chosen(f"{histogram}_bucket")
     return tuple(
         Query(quantile(fraction, buckets), name, exemplars=name == "p95" and histogram not in UNTRACED)

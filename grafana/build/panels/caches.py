@@ -1,4 +1,4 @@
-"""What do caches spare what stands behind them? Keys by result, commands to their servers, and reads behind them."""
+"""Panels of the caches: lookups by result, commands to their servers, reads of missing keys."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, per_second, share
@@ -12,12 +12,13 @@ NOT_THERE = 'result=~"miss|unavailable"'
 CACHE_RATE = (
     Panel(
         25,
-        "Keys asked of caches, by result",
+        "Cache lookups by result",
         "ops",
         Words(
-            "How many keys were there, how many had to be read?",
-            "hits nearly all. shared: another request was reading that key just then; unavailable: the cache is away.",
-            "share of keys that were not there, among the errors.",
+            "Keys looked up in each cache, a second, by result.",
+            "nearly all hit. shared: another request was reading that key just then.",
+            "many misses: the cache is cold or its lifetimes are too short. unavailable: its server cannot be reached.",
+            "share of cache misses, among the errors.",
         ),
         (Query(per_second(chosen(LOOKUPS), "context", "cache", "result"), "{{context}} {{cache}} {{result}}"),),
         width=12,
@@ -25,12 +26,14 @@ CACHE_RATE = (
     ),
     Panel(
         26,
-        "Commands to caches, by how they ended",
+        "Cache commands by result",
         "ops",
         Words(
-            "Does the server of the cache answer?",
-            "no legend ends in an error. CancelledError: no answer in 50 ms; CacheUnavailable: it is away or refuses.",
-            "the log of that server; the cache is left alone meanwhile, so that a few errors are all there is to see.",
+            "Commands sent to the server of each cache, by error: none, or the name at the end of the legend.",
+            "no legend ends in an error.",
+            "CancelledError: no answer within 50 ms. CacheUnavailable: the server is down or rejects commands. A few"
+            " errors are all you see, because the services stop using the cache for a while.",
+            "the log of that server.",
         ),
         (
             Query(
@@ -44,13 +47,14 @@ CACHE_RATE = (
 CACHE_ERRORS = (
     Panel(
         39,
-        "Share of keys that were not there",
+        "Share of cache misses",
         "percentunit",
         Words(
-            "Is the cache cold?",
-            f"below 0.1 in a busy shop. ShopCacheCold fires above {thresholds.CACHE_COLD.text} when the reads behind it"
-            " cost something.",
-            "keys asked of caches, by result: unavailable is a server that is away, miss a lifetime that is too short.",
+            "Share of looked-up keys that were missing or that an unavailable cache could not give.",
+            "below 0.1 in a busy shop.",
+            f"near 1. ShopCacheCold fires above {thresholds.CACHE_COLD.text} when the reads behind the cache are"
+            " expensive.",
+            "cache lookups by result: unavailable means the server is down, miss means lifetimes that are too short.",
         ),
         (
             Query(
@@ -65,12 +69,14 @@ CACHE_ERRORS = (
 CACHE_SATURATION = (
     Panel(
         59,
-        "Time in caches and behind them",
+        "Time in caches and in the reads behind them",
         "none",
         Words(
-            "How many connections does it keep busy to read what was not in the cache, and to ask it?",
-            f"well below 1; reads above {thresholds.CACHE_COLD_LEAST_BUSY} count as dear. Two at once are the most.",
-            "share of keys that were not there; the dearest statements, of which such a read may be one.",
+            "Seconds a second spent on cache commands and on reading missing keys: connections kept busy on average.",
+            "well below 1.",
+            f"reads above {thresholds.CACHE_COLD_LEAST_BUSY} count as expensive for ShopCacheCold; a process runs"
+            " two at most.",
+            "share of cache misses; time in statements, of which such a read may be one.",
         ),
         (
             Query(per_second(chosen(f"{SOURCE}_sum"), "context", "cache"), "{{context}} {{cache}} behind"),

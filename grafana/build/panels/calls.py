@@ -1,4 +1,4 @@
-"""What do calls to other services cost? RPCs made: their rate, errors, duration, and what the wire adds."""
+"""Panels of the RPCs to other services: rate, errors, duration, and time on the wire."""
 
 from grafana.build.lib.panel import Panel, Query, Words
 from grafana.build.lib.promql import chosen, mean, per_second, series, share
@@ -13,8 +13,9 @@ CALL_RATE = (
         "RPCs made",
         "reqps",
         Words(
-            "Which other services are called, how often?",
-            "two calls to an order: reserve and confirm. Attempts of one call count once.",
+            "RPCs to other services, a second, by method. A call counts once, however often it is retried.",
+            "two calls for each order: reserve and confirm.",
+            "fewer calls than orders need, or a method that grows without more orders.",
             "Service of the called process: it must show the same rate.",
         ),
         (Query(per_second(chosen(f"{CLIENT}_count"), "context", "rpc_method"), "{{context}} {{rpc_method}}"),),
@@ -29,8 +30,9 @@ CALL_ERRORS = (
         "Share of RPCs made that failed",
         "percentunit",
         Words(
-            "Which calls fail, as the caller sees it?",
-            "FAILED_PRECONDITION only, which is a customer's order for too much.",
+            "Share of RPCs that ended in an error, as the caller sees it.",
+            "FAILED_PRECONDITION only: a customer ordered more than is in stock.",
+            "any other rise: the called service fails or cannot be reached.",
             "Service of the called process; if it shows no errors, the calls never arrived.",
         ),
         (
@@ -54,9 +56,10 @@ CALL_DURATION = (
         "RPCs made",
         "s",
         Words(
-            "How long do callers wait for other services, all attempts together?",
+            "How long callers wait for other services, all attempts of a call together.",
             "p99 within a few times of p50.",
-            "time on the wire beside it: whether the wait is in the called process or before it.",
+            "p99 far from p50, or all three rising.",
+            "time on the wire beside it: it tells waiting in the called process from waiting before it.",
         ),
         percentiles(CLIENT),
     ),
@@ -65,8 +68,9 @@ CALL_DURATION = (
         "RPCs made, p95",
         "s",
         Words(
-            "Which call is slow?",
-            "each at its usual height.",
+            "95th percentile of RPC duration, by method.",
+            "each method at its usual height.",
+            "one method above its usual height.",
             "Service of the called process, RPCs answered.",
         ),
         (p95(CLIENT, "context", "rpc_method"),),
@@ -77,14 +81,16 @@ CALL_DURATION = (
         "Time on the wire, mean",
         "s",
         Words(
-            "How much longer does the caller wait than the server works?",
-            "a millisecond or two. More is a queue before the handler, a retry, or a busy event loop at either end.",
+            "Mean time that callers wait beyond the time that servers work. Both ends are scraped at different"
+            " moments; a difference below 0 is that noise and is drawn as 0.",
+            "a millisecond or two.",
+            "more: a queue before the handler, a retry, or a busy event loop at either end.",
             "Runtime, event-loop lag of both processes.",
         ),
         (
             Query(
-                f"{mean(series(f'{CLIENT}_sum'), series(f'{CLIENT}_count'), 'rpc_method')}"
-                f" - {mean(series(f'{SERVER}_sum'), series(f'{SERVER}_count'), 'rpc_method')}",
+                f"clamp_min({mean(series(f'{CLIENT}_sum'), series(f'{CLIENT}_count'), 'rpc_method')}"
+                f" - {mean(series(f'{SERVER}_sum'), series(f'{SERVER}_count'), 'rpc_method')}, 0)",
                 "{{rpc_method}}",
             ),
         ),

@@ -1,4 +1,4 @@
-"""What do the guards of a call do? Calls that are not made, calls made again, requests turned away at the door."""
+"""Panels of circuit breakers, retries and admission control: calls not sent, retries, rejected requests."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, grown, per_second, share, total
@@ -13,9 +13,11 @@ GUARD_ERRORS = (
         "RPCs not made",
         "ops",
         Words(
-            "Which services are not called, and why?",
-            f"0. ShopCallsThrottled fires above {thresholds.CALLS_THROTTLED.text} a second that are throttled.",
-            "breaker beside it when the circuit is open; requests rejected by the called service when throttled.",
+            "RPCs a second that the caller did not send, by dependency and reason: circuit_open or throttled.",
+            "0.",
+            f"any. ShopCallsThrottled fires above {thresholds.CALLS_THROTTLED.text} throttled calls a second.",
+            "circuit breaker changes beside it for circuit_open; share of requests rejected by the called service"
+            " for throttled.",
         ),
         (
             Query(
@@ -28,12 +30,13 @@ GUARD_ERRORS = (
     ),
     Panel(
         36,
-        "Breakers that changed",
+        "Circuit breaker changes",
         "none",
         Words(
-            "Which service was found away, and found again?",
-            "nothing. ShopCircuitOpened fires when one comes to be open.",
-            "the logs of the called process; a circuit that opens again and again has a service that is half there.",
+            "How often each circuit breaker changed to a state: open, half_open or closed.",
+            "nothing.",
+            "open: ShopCircuitOpened fires. Open again and again: the service answers only part of the calls.",
+            "the logs of the called process.",
         ),
         (
             Query(
@@ -46,11 +49,12 @@ GUARD_ERRORS = (
     ),
     Panel(
         37,
-        "Share of RPCs answered that are not the first attempt",
+        "Share of RPCs that are retries",
         "percentunit",
         Words(
-            "Do calls fail on their way?",
-            f"0. ShopCallsRepeated fires above {thresholds.CALLS_REPEATED.text}; the budget ends repeats at about 0.1.",
+            "Share of the RPCs answered that are a second or later attempt.",
+            "0.",
+            f"ShopCallsRepeated fires above {thresholds.CALLS_REPEATED.text}; the retry budget holds it at about 0.1.",
             "time on the wire, then the network between the two processes.",
         ),
         (
@@ -67,9 +71,11 @@ GUARD_ERRORS = (
         "Share of requests rejected",
         "percentunit",
         Words(
-            "Is there more work than time?",
-            f"0. ShopRequestsShed fires above {thresholds.REQUESTS_SHED.text}.",
-            "reason: limit is the pool, loop_lag the processor, deadline a caller with too little time left.",
+            "Share of requests that a process rejected because it is overloaded.",
+            "0.",
+            f"more work than capacity. ShopRequestsShed fires above {thresholds.REQUESTS_SHED.text}.",
+            "requests rejected, by reason: limit is the pool, loop_lag the CPU, deadline a caller with too little"
+            " time left.",
         ),
         (
             Query(
@@ -85,11 +91,12 @@ GUARD_ERRORS = (
 GUARD_SATURATION = (
     Panel(
         56,
-        "Breakers that are not closed",
+        "Circuit breakers not closed",
         "none",
         Words(
-            "Is a service not called now?",
-            "0. 1 is a breaker that is open, or half open for a few probes.",
+            "Circuit breakers that are open or half open, by dependency.",
+            "0.",
+            "1: calls to this dependency are not sent, or only a few probes.",
             "RPCs not made; Service of the called process.",
         ),
         (
@@ -106,8 +113,10 @@ GUARD_SATURATION = (
         "Share of admission slots in use",
         "percentunit",
         Words(
-            "How close is a process to rejecting requests?",
-            "well below 0.5, from where on lists are rejected. Waiting are those that wait for another service.",
+            "Admitted requests as a share of the slots, for requests that run here and for those that wait for"
+            " another service.",
+            "well below 0.5.",
+            "above 0.5, where lists are rejected; at 1 every request is rejected.",
             "mean wait for a connection; event-loop lag on Runtime.",
         ),
         (
@@ -125,9 +134,11 @@ GUARD_SATURATION = (
         "Requests rejected, by reason",
         "ops",
         Words(
-            "What is there too little of?",
-            "nothing. limit: slots, which are twice the pool's connections; loop_lag: processor; deadline: time.",
-            "what the reason names: pool, Runtime, or the callers' deadlines.",
+            "Requests rejected a second, by what was missing.",
+            "nothing.",
+            "limit: no slot is free (there are two for each connection of the pool). loop_lag: no CPU. deadline: no"
+            " time.",
+            "what the reason names: the pool, Runtime, or the callers' deadlines.",
         ),
         (
             Query(

@@ -1,4 +1,4 @@
-"""Do callers wait for a connection? Waits, holds and the size of each pool, one a context and database."""
+"""Panels of the connection pools, one for each context and database: wait time, use time, size."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, mean, per_second, total
@@ -16,12 +16,13 @@ LEGEND = "{{context}} {{db_client_connection_pool_name}}"
 POOL_RATE = (
     Panel(
         23,
-        "Connections taken",
+        "Connections acquired",
         "ops",
         Words(
-            "How often is a connection asked for?",
+            "Connections acquired from each pool, a second.",
             "in proportion to requests; background work adds a constant.",
-            "use of a connection below: rate times use is the number of connections that are needed.",
+            "a rise without more requests: a statement runs in a loop.",
+            "use of a connection below: rate times use is the number of connections needed.",
         ),
         (Query(per_second(chosen(f"{WAIT}_count"), *BY), LEGEND),),
         width=6,
@@ -30,12 +31,13 @@ POOL_RATE = (
 POOL_ERRORS = (
     Panel(
         33,
-        "Waits given up",
+        "Connection timeouts",
         "ops",
         Words(
-            "How many callers get no connection in time?",
-            f"0. ShopPoolExhausted fires above {thresholds.POOL_EXHAUSTED.text} a second.",
-            "share of connections in use, then the use of a connection: whatever holds them is the cause.",
+            "Callers a second that got no connection in time.",
+            "0.",
+            f"any: these requests failed. ShopPoolExhausted fires above {thresholds.POOL_EXHAUSTED.text} a second.",
+            "share of connections in use, then use of a connection: what holds them is the cause.",
         ),
         (Query(per_second(chosen("db_client_connection_timeouts_total"), *BY), LEGEND),),
         limits=(Limit(thresholds.POOL_EXHAUSTED.limit),),
@@ -48,8 +50,9 @@ POOL_DURATION = (
         "Use of a connection, p95",
         "s",
         Words(
-            "How long is a connection held, from the pool and back?",
-            "as long as its statements: longer means work between statements while holding it.",
+            "How long a caller holds a connection, from acquiring to releasing it.",
+            "as long as its statements.",
+            "longer than its statements: work is done between them while the connection is held.",
             "statements beside it; a trace shows what happens between them.",
         ),
         (p95(USE, *BY),),
@@ -59,8 +62,9 @@ POOL_DURATION = (
         "Wait for a connection, p95",
         "s",
         Words(
-            "How long do callers wait before their statement can start?",
+            "How long callers wait for a connection before their statement can start.",
             "below a millisecond.",
+            "above 50 ms: the pool is too small, or its connections are held too long.",
             "mean wait below, which ShopPoolWaiting watches.",
         ),
         (p95(WAIT, *BY),),
@@ -72,9 +76,11 @@ POOL_SATURATION = (
         "Wait for a connection, mean",
         "s",
         Words(
-            "Is a pool too small for what is asked of it?",
-            f"below a millisecond. ShopPoolWaiting fires above {thresholds.POOL_WAITING.text} s.",
-            "use of a connection: if it grew, the pool is not the cause but what holds it.",
+            "Mean wait for a connection, by pool.",
+            "below a millisecond.",
+            "the pool is too small or its connections are held too long. ShopPoolWaiting fires above"
+            f" {thresholds.POOL_WAITING.text} s.",
+            "use of a connection: if it grew, the holder is the cause and not the pool.",
         ),
         (Query(mean(chosen(f"{WAIT}_sum"), chosen(f"{WAIT}_count"), *BY), LEGEND),),
         limits=(Limit(thresholds.POOL_WAITING.limit),),
@@ -85,9 +91,10 @@ POOL_SATURATION = (
         "Callers waiting for a connection",
         "none",
         Words(
-            "How many callers wait now?",
+            "Callers that wait for a connection now.",
             "0 nearly always.",
-            "share of connections in use: waiting below 1 means that connections are being opened.",
+            "above 0 for seconds while all connections are in use.",
+            "share of connections in use: callers waiting below 1 means that connections are still being opened.",
         ),
         (Query(total(chosen("db_client_connection_pending_requests"), *BY), LEGEND),),
         width=8,
@@ -97,8 +104,9 @@ POOL_SATURATION = (
         "Share of connections in use",
         "percentunit",
         Words(
-            "How full is each pool?",
-            "well below 1 on average; at 1 every further caller waits.",
+            "Connections in use as a share of the most that the pool may open.",
+            "well below 1 on average.",
+            "at 1 every further caller waits.",
             "use of a connection, then the statements that hold them.",
         ),
         (Query(f"{total(USED, *BY)} / {total(MOST, *BY)}", LEGEND),),
@@ -111,8 +119,9 @@ POOL_RESOURCES = (
         "Connections by state",
         "none",
         Words(
-            "How many connections are open, and how many may be?",
-            "the sum of all that may be stays below max_connections of the server.",
+            "Open connections by state, and the most that may be open.",
+            "all limits together stay below max_connections of the server.",
+            "used at its limit, or a sum above max_connections: the server rejects connections.",
             "sessions of the server beside it: they must agree.",
         ),
         (

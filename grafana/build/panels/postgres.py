@@ -1,4 +1,4 @@
-"""What does PostgreSQL itself say? Sessions by what they wait for, its dearest statements, transactions and cache.
+"""Panels of PostgreSQL's own statistics: sessions by wait event, expensive statements, transactions, block cache.
 
 The series come from postgres_exporter with `--extend.query-path` of grafana/postgres_exporter/queries.yml, for a role
 that is a member of pg_monitor, in a database with the extension pg_stat_statements.
@@ -17,9 +17,10 @@ POSTGRES_RATE = (
         "Transactions",
         "ops",
         Words(
-            "How many transactions does the server end?",
-            "in proportion to requests; rollbacks are few.",
-            "statements beside it, for which ones.",
+            "Transactions that the server committed and rolled back, a second.",
+            "in proportion to requests; few rollbacks.",
+            "many rollbacks, or a rise without more requests.",
+            "statements beside it, to see which ones.",
         ),
         (
             Query(per_second("postgres_databases_commits_total", "datname"), "{{datname}} committed"),
@@ -34,8 +35,9 @@ POSTGRES_ERRORS = (
         "Deadlocks",
         "none",
         Words(
-            "How many transactions did the server end because two waited for each other?",
+            "Transactions that the server aborted because two waited for each other.",
             "0: statements take their locks in one order.",
+            "any: two statements take the same locks in different orders.",
             "the server's log, which names both statements.",
         ),
         (Query(grown("postgres_databases_deadlocks_total", "datname"), "{{datname}}"),),
@@ -45,16 +47,17 @@ POSTGRES_ERRORS = (
 POSTGRES_DURATION = (
     Panel(
         49,
-        "Dearest statements, as the server counts",
+        "Most expensive statements, from PostgreSQL",
         "short",
         Words(
-            "Which statements have most of the server's time? Seconds a second since the last looks.",
+            "The statements that use most of the server's time: seconds a second, and calls a second.",
             "the same statements as the services report, at about the same height.",
+            "one statement far above the others, or one that no service reports.",
             "EXPLAIN (ANALYZE, BUFFERS) of the first, if it reads more rows than it returns.",
         ),
         (
-            Query(f"topk(10, {per_second('postgres_statements_seconds_total', *STATEMENT)})"),
-            Query(f"topk(10, {per_second('postgres_statements_calls_total', *STATEMENT)})"),
+            Query(f"topk(10, {per_second('postgres_statements_seconds_total', *STATEMENT)})", "seconds a second"),
+            Query(f"topk(10, {per_second('postgres_statements_calls_total', *STATEMENT)})", "calls a second"),
         ),
         kind=PanelKind.TABLE,
     ),
@@ -65,9 +68,11 @@ POSTGRES_SATURATION = (
         "Sessions by what they wait for",
         "none",
         Words(
-            "What are active sessions doing? CPU is work; Lock is another session; IO and LWLock are the server.",
+            "Active sessions by what they wait for. CPU is work; Lock is another session; IO and LWLock are the"
+            " server.",
             "fewer than the server has cores, most of them CPU.",
-            "Lock: oldest transaction beside it. IO: cache below. CPU: dearest statements.",
+            "more sessions than cores, or many that wait for a Lock.",
+            "Lock: oldest transaction beside it. IO: blocks found in memory, below. CPU: most expensive statements.",
         ),
         (
             Query(
@@ -82,9 +87,10 @@ POSTGRES_SATURATION = (
         "Oldest open transaction",
         "s",
         Words(
-            "Does a transaction stay open, and hold its locks?",
-            "below a second; nothing in it waits for another service.",
-            "sessions by what they wait for: others that wait for a Lock wait for this one.",
+            "Age of the oldest open transaction, by database.",
+            "below a second: no transaction waits for another service.",
+            "rising: a transaction stays open and holds its locks.",
+            "sessions by what they wait for: those that wait for a Lock wait for this transaction.",
         ),
         (Query(highest("postgres_transactions_oldest_seconds", "datname"), "{{datname}}"),),
         width=12,
@@ -96,9 +102,10 @@ POSTGRES_RESOURCES = (
         "Sessions by state",
         "none",
         Words(
-            "How many sessions does the server have, of those that it allows?",
-            "far below what is allowed; idle in transaction near 0.",
-            "connections by state beside it, for whose they are.",
+            "Sessions of the server by state, and the most it allows.",
+            "far below the limit; idle in transaction near 0.",
+            "near the limit, where connections are rejected; or many idle in transaction, which hold locks.",
+            "connections by state beside it, to see whose they are.",
         ),
         (
             Query(total("postgres_connections_sessions", "state"), "{{state}}"),
@@ -110,9 +117,10 @@ POSTGRES_RESOURCES = (
         "Share of blocks found in memory",
         "percentunit",
         Words(
-            "Does the server read from memory or from disk?",
+            "Share of blocks that the server found in memory and did not read from disk.",
             "above 0.99 once warm.",
-            "dearest statements: a scan of a large table pushes the rest out.",
+            "falling: the tables in use no longer fit into memory, or a scan displaces them.",
+            "most expensive statements: a scan of a large table displaces the rest.",
         ),
         (Query(f"{HIT} / ({HIT} + {READ})", "{{datname}}"),),
     ),

@@ -1,4 +1,4 @@
-"""How does a reader get from a figure to single requests? The log and trace panels that end every dashboard."""
+"""Log and trace panels, the last row of every dashboard: they lead from a metric to single requests."""
 
 from grafana.build.lib.panel import Heading, Panel, PanelKind, PanelRow, Query, Words
 
@@ -6,7 +6,7 @@ OURS = '{service_name=~"$job"} | json'
 
 
 def signals(*more: Panel, only_problems: bool = True) -> PanelRow:
-    """Return the last row: the logs of the chosen processes, then what else the dashboard shows of traces."""
+    """Return the last row: the logs of the chosen processes, then the dashboard's own panels of traces."""
     problems = " | level=~`warning|error|critical`" if only_problems else ""
     number = Heading.SIGNALS.number * 10
     logs = Panel(
@@ -14,9 +14,10 @@ def signals(*more: Panel, only_problems: bool = True) -> PanelRow:
         "Warnings and errors" if only_problems else "Log lines",
         "string",
         Words(
-            "What did the chosen processes write?",
-            "no line that repeats; each has a trace_id that leads to its trace.",
-            "the trace of a line, by the link on its trace_id.",
+            "Log lines of the chosen processes.",
+            "no line that repeats.",
+            "the same error again and again.",
+            "the trace of a line: follow the link on its trace_id.",
         ),
         (Query(OURS + problems),),
         kind=PanelKind.LOGS,
@@ -27,14 +28,15 @@ def signals(*more: Panel, only_problems: bool = True) -> PanelRow:
 
 
 def traces(number: int, title: str, service: str, *, tags: str = "", then: str) -> Panel:
-    """Return a list of the newest traces of a service that carry these tags."""
+    """Return the panel that lists the newest traces of a service that carry these tags."""
     return Panel(
         number,
         title,
         "string",
         Words(
-            f"Which requests, one by one? Traces of {service}{', ' + tags if tags else ''}.",
+            f"The newest traces of {service}{', with ' + tags if tags else ''}.",
             "a few spans each, none of them much longer than its neighbours.",
+            "one span that takes most of the trace, or a gap between spans.",
             then,
         ),
         (Query(service, tags=tags),),

@@ -1,4 +1,4 @@
-"""Do customers get what was promised? For each objective its budget, its ratio and how fast the budget burns."""
+"""Panels of the service level objectives: error budget, ratio and burn rate of each."""
 
 from grafana.build.lib.panel import Heading, Limit, Panel, PanelKind, PanelRow, Query, Words
 from observability.prometheus.build.objectives import BURNS, OBJECTIVES, Objective
@@ -12,7 +12,7 @@ TITLES = {
     "order_placement_slow": "Orders placed in time",
     "read_model_stale": "List of orders up to date",
 }
-# Where the reader goes from a burning objective.
+# The dashboard that explains each objective.
 OPENS = {
     "order_placement_errors": "shop-service",
     "order_placement_slow": "shop-dependencies",
@@ -21,7 +21,7 @@ OPENS = {
 
 
 def slo_row() -> PanelRow:
-    """Return the row of all objectives: what is left, what is now, and the burn that the alerts watch."""
+    """Return the row of all objectives: budget left, current ratio, and the burn rate that the alerts watch."""
     first = Heading.SLO.number * 10 + 1
     objectives = list(enumerate(OBJECTIVES))
     left = [_budget_left(first + 3 + place, objective) for place, objective in objectives]
@@ -37,9 +37,10 @@ def _budget_left(number: int, objective: Objective) -> Panel:
         f"{TITLES[objective.name]}: budget left",
         "percentunit",
         Words(
-            f"How much of the error budget of the last {PERIOD} is left? Below 0 it is overspent.",
+            f"Share of the error budget of the last {PERIOD} that is left.",
             "above 0, and falling slowly if at all.",
-            "the burn of the same objective below: it says since when and how fast.",
+            "below 0: the budget is overspent and the objective is missed.",
+            "the burn of the same objective below: it shows since when and how fast.",
         ),
         (Query(expression, "left"),),
         kind=PanelKind.NUMBER,
@@ -54,8 +55,9 @@ def _good_now(number: int, objective: Objective) -> Panel:
         TITLES[objective.name],
         "percentunit",
         Words(
-            f"Which share was good over the last {SHORTEST}?",
+            f"Share that was good over the last {SHORTEST}.",
             f"at or above the objective of {objective.target:.1%}.",
+            "below it: the error budget is being used up too fast.",
             f"{OPENS[objective.name]}, which explains this objective.",
         ),
         (Query(f"1 - {objective.recorded(SHORTEST)}", "good"),),
@@ -78,9 +80,10 @@ def _burn(number: int, objective: Objective) -> Panel:
         f"{TITLES[objective.name]}: burn",
         "short",
         Words(
-            "How many times faster than allowed is the error budget used up, over each window?",
-            f"below 1. {objective.alert} fires for {pairs}.",
-            f"{OPENS[objective.name]}, then the logs and traces at the end of it.",
+            "How many times faster than allowed the error budget is used up, over each window.",
+            "below 1.",
+            f"{objective.alert} fires for {pairs}.",
+            f"{OPENS[objective.name]}, then the logs and traces at its end.",
         ),
         tuple(queries),
         limits=limits,

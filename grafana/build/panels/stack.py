@@ -1,4 +1,4 @@
-"""Dashboard of the telemetry itself: spans from a process through the Collector; scrapes, rules, alerts."""
+"""Panels of the telemetry itself: spans from a process through the Collector; scrapes, rules, alerts."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, grown, part, per_second
@@ -7,7 +7,7 @@ from observability.prometheus.build.service_rules import OUR_JOBS
 
 PROCESS = ("job", "instance")
 LEGEND = "{{job}} {{instance}}"
-# A span is taken by a receiver and handed on by an exporter: each series has one of the two labels.
+# A receiver accepts spans and an exporter sends them: each series has one of the two labels.
 HANDS = (*PROCESS, "receiver", "exporter")
 HANDS_LEGEND = "{{instance}} {{receiver}}{{exporter}}"
 PROCESSED = "otel_sdk_processor_span_processed_total"
@@ -25,25 +25,27 @@ def _collector(*metrics: str, by: tuple[str, ...] = PROCESS) -> str:
 STACK_RATE = (
     Panel(
         22,
-        "Spans ended and handed over",
+        "Spans ended and exported",
         "ops",
         Words(
-            "How much do processes trace, and is all of it handed over?",
-            "the two lines of a process on one another.",
-            "spans lost below, if they part.",
+            "Spans that processes ended and exported, a second.",
+            "both lines of a process at the same height.",
+            "exported below ended: spans are lost.",
+            "spans dropped and spans not exported, below.",
         ),
         (
             Query(per_second(chosen(PROCESSED), *PROCESS), f"{LEGEND} ended"),
-            Query(per_second(chosen(EXPORTED, 'error_type=""'), *PROCESS), f"{LEGEND} handed over"),
+            Query(per_second(chosen(EXPORTED, 'error_type=""'), *PROCESS), f"{LEGEND} exported"),
         ),
     ),
     Panel(
         23,
-        "Collector: spans taken and handed on",
+        "Collector: spans received and sent",
         "ops",
         Words(
-            "How many spans does the Collector take, and how many reach Jaeger?",
-            "the two on one another, but for what sampling leaves out.",
+            "Spans that the Collector received and sent on, a second.",
+            "both at the same height, less the traces that sampling leaves out.",
+            "sent far below received: the Collector loses spans.",
             "the Collector's losses below.",
         ),
         (Query(_collector("receiver_accepted_spans", "exporter_sent_spans", by=HANDS), HANDS_LEGEND),),
@@ -55,9 +57,10 @@ STACK_ERRORS = (
         "Spans dropped",
         "ops",
         Words(
-            "Does a process drop spans because its queue is full?",
-            f"0. ShopSpansDropped fires above {thresholds.SPANS_DROPPED.text} a second.",
-            "spans not handed over: the queue fills when the Collector takes none.",
+            "Spans a second that a process dropped because its queue was full.",
+            "0.",
+            f"ShopSpansDropped fires above {thresholds.SPANS_DROPPED.text} a second.",
+            "spans not exported: the queue fills up when the Collector accepts none.",
         ),
         (Query(part(chosen(PROCESSED, DROPPED), chosen(PROCESSED), *PROCESS), LEGEND),),
         limits=(Limit(thresholds.SPANS_DROPPED.limit),),
@@ -65,12 +68,13 @@ STACK_ERRORS = (
     ),
     Panel(
         32,
-        "Spans not handed over",
+        "Spans not exported",
         "ops",
         Words(
-            "Does a process lose spans because the Collector does not take them?",
-            f"0. ShopSpanExportFailing fires above {thresholds.SPAN_EXPORT_FAILING.text} a second.",
-            "scrapes: is the Collector up? Then what it refuses.",
+            "Spans a second that a process lost because the Collector did not accept them.",
+            "0.",
+            f"ShopSpanExportFailing fires above {thresholds.SPAN_EXPORT_FAILING.text} a second.",
+            "scrapes, to see whether the Collector is up; then what it refuses.",
         ),
         (Query(part(chosen(EXPORTED, LOST), chosen(EXPORTED), *PROCESS), LEGEND),),
         limits=(Limit(thresholds.SPAN_EXPORT_FAILING.limit),),
@@ -81,8 +85,9 @@ STACK_ERRORS = (
         "Log lines dropped",
         "ops",
         Words(
-            "Does a process lose log lines because what takes them is full or too slow?",
-            "0. The log says how many were lost, and why, when it works again.",
+            "Log lines a second that a process lost because its output was full or too slow.",
+            "0.",
+            "any. When the output works again, the log says how many lines were lost, and why.",
             "the disk, or the reader of standard output, of that process.",
         ),
         (Query(per_second(chosen("shop_log_lines_dropped_total"), *PROCESS, "output"), f"{LEGEND} {{{{output}}}}"),),
@@ -93,9 +98,11 @@ STACK_ERRORS = (
         "Collector: spans lost",
         "ops",
         Words(
-            "Does the Collector refuse, fail to hand on, or drop spans?",
-            f"0. ShopCollectorSpansRefused and its like fire above {thresholds.COLLECTOR_SPANS_LOST.text} a second.",
-            "the Collector's log; refused is memory, failed is Jaeger, dropped is a full queue.",
+            "Spans a second that the Collector refused, failed to send, or dropped.",
+            "0.",
+            "refused: no memory. failed: Jaeger. dropped: a full queue. ShopCollectorSpansRefused and its like fire"
+            f" above {thresholds.COLLECTOR_SPANS_LOST.text} a second.",
+            "the Collector's log.",
         ),
         (
             Query(
@@ -112,9 +119,10 @@ STACK_ERRORS = (
         "Scrapes of the rest of the stack",
         "none",
         Words(
-            "Does Prometheus see the parts that are not ours?",
-            "1 for each; 0 is down.",
-            "the log of the part that is down.",
+            "Whether Prometheus can scrape the programs that are not ours.",
+            "1 for each.",
+            "0: that program is down or does not answer.",
+            "the log of that program.",
         ),
         (Query(f'min by (job, instance) (up{{job!~"{OUR_JOBS}"}})', LEGEND),),
         limits=(Limit(1, bad_below=True),),
@@ -125,8 +133,9 @@ STACK_ERRORS = (
         "Rule evaluations that failed",
         "none",
         Words(
-            "Can every rule be evaluated?",
-            "0: a rule that ends in an error cannot fire.",
+            "Evaluations of rules that ended in an error.",
+            "0.",
+            "any: a rule that ends in an error cannot fire.",
             "Prometheus, page Rules: the error stands beside the rule.",
         ),
         (
@@ -140,12 +149,13 @@ STACK_ERRORS = (
     ),
     Panel(
         36,
-        "Share of alerts that Alertmanager did not take",
+        "Share of alerts not delivered to Alertmanager",
         "percentunit",
         Words(
-            "Does Prometheus reach Alertmanager?",
-            f"0. ShopAlertSendingFailing fires above {thresholds.ALERT_SENDING_FAILING.text}.",
-            "scrapes of the rest of the stack: is Alertmanager up?",
+            "Share of alerts that Prometheus could not deliver to Alertmanager.",
+            "0.",
+            f"ShopAlertSendingFailing fires above {thresholds.ALERT_SENDING_FAILING.text}.",
+            "scrapes of the rest of the stack, to see whether Alertmanager is up.",
         ),
         (
             Query(
@@ -162,8 +172,9 @@ STACK_ERRORS = (
         "Notifications that failed",
         "ops",
         Words(
-            "Does Alertmanager reach a person?",
-            "0: it tries again, but somebody waits for the news.",
+            "Notifications a second that Alertmanager could not deliver, by integration.",
+            "0.",
+            "any: Alertmanager retries, but the person on call does not know yet.",
             "Alertmanager's log, which has the receiver's answer.",
         ),
         (

@@ -1,4 +1,4 @@
-"""What do statements cost, as the services see it? Rate, errors and duration by what the code calls them."""
+"""Panels of the SQL statements as the services measure them: rate, errors and duration by the statement's name."""
 
 from grafana.build.lib.panel import Panel, Query, Words
 from grafana.build.lib.promql import chosen, per_second, share
@@ -15,9 +15,10 @@ STATEMENT_RATE = (
         "Statements, the ten most frequent",
         "ops",
         Words(
-            "Which statements are sent most?",
+            "The ten most frequent statements, a second.",
             "in proportion to requests; background work adds a constant.",
-            "Service, use cases: a statement that grows faster than its use case is repeated in a loop.",
+            "a statement that grows faster than its use case: it runs in a loop.",
+            "Service, use cases.",
         ),
         (Query(f"topk(10, {per_second(chosen(f'{DURATION}_count'), *BY)})", LEGEND),),
         width=6,
@@ -30,8 +31,9 @@ STATEMENT_ERRORS = (
         "Share of statements that failed",
         "percentunit",
         Words(
-            "Which context's statements end in an error?",
-            "0. UniqueViolationError is a repeat of a request and no harm.",
+            "Share of the statements of each context that ended in an error.",
+            "0. UniqueViolationError is a repeated request and does no harm.",
+            "any other error: the requests behind it fail.",
             "the logs below, which have the error.",
         ),
         (
@@ -49,8 +51,9 @@ STATEMENT_DURATION = (
         "Statements",
         "s",
         Words(
-            "How long do statements take, without the wait for a connection?",
+            "How long statements take, without the wait for a connection.",
             "p50 below 2 ms, p99 below 50 ms.",
+            "all three rising: the server is slow. Only p99: single statements are.",
             "the slowest statements beside it.",
         ),
         percentiles(DURATION),
@@ -60,20 +63,23 @@ STATEMENT_DURATION = (
         "Statements, the ten slowest by p95",
         "s",
         Words(
-            "Which statement is slow?",
+            "The ten slowest statements by their 95th percentile.",
             "single rows in a few milliseconds; COMMIT as long as the disk takes.",
+            "a statement above its usual height.",
             "sessions by what they wait for: a lock, the disk, or a plan that reads too much.",
         ),
         (Query(f"topk(10, {P95})", LEGEND, exemplars=True),),
     ),
     Panel(
         46,
-        "Time in statements, the ten dearest",
+        "Time in statements, top ten",
         "short",
         Words(
-            "Which statement has most of the database's time? Seconds a second: sessions busy with it on average.",
-            "no statement far above the others; all of them together below the cores of the server.",
-            "dearest statements as PostgreSQL counts them, which leaves out the way there.",
+            "The ten statements that use most of the database's time: seconds a second, the mean number of busy"
+            " sessions.",
+            "no statement far above the others; all together below the cores of the server.",
+            "one statement far above the others: it is the first to make cheaper or rarer.",
+            "most expensive statements as PostgreSQL counts them, without the network.",
         ),
         (Query(f"topk(10, {per_second(chosen(f'{DURATION}_sum'), *BY)})", LEGEND),),
         stacked=True,

@@ -1,4 +1,4 @@
-"""Dashboard of the events: from the outbox by the relay to the log and its consumers."""
+"""Panels of the events: from the outbox by the relay to the log and its consumers."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, grown, highest, per_second, total
@@ -16,9 +16,10 @@ FRESHNESS = (
         "Age of the list of orders",
         "s",
         Words(
-            "How old is what customers see when they list their orders?",
-            f"below a second; ShopReadModelStale counts the time above {STALE_SECONDS:g} s.",
-            "outbox and consumer lag below: which of the two is behind.",
+            "Age of the data that customers see when they list their orders.",
+            "below a second.",
+            f"ShopReadModelStale counts the time above {STALE_SECONDS:g} s.",
+            "outbox and consumer lag below: they show which of the two is behind.",
         ),
         (Query(highest('shop_consumer_lag_seconds{consumer="order_summaries"}', "job"), "{{job}}"),),
         limits=(Limit(STALE_SECONDS),),
@@ -31,9 +32,10 @@ STREAM_RATE = (
         "Events published",
         "ops",
         Words(
-            "How many events does the relay append to the log?",
-            "two for an order: placed, and how it ended.",
-            "outbox depth, if it is less than is stored.",
+            "Events that the relay appends to the log, a second.",
+            "two for each order: placed, and confirmed or rejected.",
+            "fewer than are stored, so that the outbox fills up.",
+            "events in the outbox and relay leaders, below.",
         ),
         (Query(per_second(chosen("shop_relay_published_events_total"), "context"), "{{context}}"),),
         width=6,
@@ -43,9 +45,10 @@ STREAM_RATE = (
         "Events consumed",
         "ops",
         Words(
-            "How many events do consumers handle?",
-            "each consumer as many as are published, on average.",
-            "consumer lag, if it is less.",
+            "Events that each consumer handles, a second.",
+            "as many as are published, on average, for each consumer.",
+            "fewer: the consumer falls behind.",
+            "consumer lag.",
         ),
         (Query(per_second(chosen(f"{DWELL}_count"), *CONSUMER), LEGEND),),
         width=6,
@@ -57,8 +60,9 @@ STREAM_ERRORS = (
         "Dead letters",
         "none",
         Words(
-            "How many events could a consumer not handle, and how many orders could no attempt bring to their end?",
-            "0. ShopDeadLettersParked fires for the first within 15 minutes.",
+            "Events that a consumer could not handle, and orders that no attempt could finish, in 15 minutes.",
+            "0.",
+            "any: ShopDeadLettersParked fires for the first.",
             "the log line messaging.event_parked or order.saga_parked, then plumb deadletters.",
         ),
         (Query(grown(chosen("shop_dead_letters_total"), *CONSUMER, window="15m"), LEGEND),),
@@ -67,12 +71,13 @@ STREAM_ERRORS = (
     ),
     Panel(
         32,
-        "Events that came again",
+        "Duplicate events",
         "none",
         Words(
-            "How many events had had their effect already?",
-            "0 but after a restart; they are recognised and do no harm.",
-            "leases lost and logs lost beside it: each makes events come again.",
+            "Events that were delivered again after their effect; consumers recognise them and skip them.",
+            "0 except after a restart.",
+            "a steady rate: a relay or a consumer repeats its work. The data stays right.",
+            "lost leases and rewinds beside it: each makes events come again.",
         ),
         (
             Query(grown(chosen("shop_consumer_duplicates_total"), *CONSUMER), f"{LEGEND} recognised"),
@@ -82,11 +87,12 @@ STREAM_ERRORS = (
     ),
     Panel(
         33,
-        "Leases and logs lost",
+        "Lost leases and rewinds",
         "none",
         Words(
-            "Did a relay lose its lease at work, or a consumer find another log?",
-            "0, but one return to the beginning when a consumer first starts.",
+            "Relays that lost their lease while at work, and consumers that started over because the log was replaced.",
+            "0, except one rewind when a consumer first starts.",
+            "any other: a relay was too slow, or the log lost its events.",
             "epoch of the relay, then the logs of the process.",
         ),
         (
@@ -99,22 +105,24 @@ STREAM_ERRORS = (
 STREAM_DURATION = (
     Panel(
         41,
-        "From storing to effect",
+        "Event delay",
         "s",
         Words(
-            "How long is an event on its way?",
+            "Time from storing an event to its effect in a consumer.",
             "p95 below a second: the relay looks ten times a second, a consumer waits half of one at most.",
-            "age in the outbox if events are published late, consumer lag if they are read late.",
+            "rising: events are published or consumed late.",
+            "age in the outbox if they are published late, consumer lag if they are consumed late.",
         ),
         percentiles(DWELL),
     ),
     Panel(
         42,
-        "From storing to effect, p95 by consumer",
+        "Event delay, p95 by consumer",
         "s",
         Words(
-            "Which consumer is late?",
-            "all alike; one above the others is slow itself.",
+            "95th percentile of the event delay, by consumer.",
+            "all alike.",
+            "one above the others: that consumer is slow. All: the relay is.",
             "Service of the consumer's process; an exemplar leads to the batch.",
         ),
         (p95(DWELL, *CONSUMER),),
@@ -127,9 +135,10 @@ STREAM_SATURATION = (
         "Events in the outbox",
         "none",
         Words(
-            "How many stored events are not published?",
+            "Stored events that are not published yet.",
             "a few at any moment, back to 0 within a second.",
-            "relays that lead: 0 means that nobody publishes.",
+            "rising: the relay does not run or cannot keep up.",
+            "relay leaders: at 0 no relay publishes.",
         ),
         (Query(highest(chosen("shop_outbox_events"), "context"), "{{context}}"),),
         width=6,
@@ -139,9 +148,10 @@ STREAM_SATURATION = (
         "Age in the outbox",
         "s",
         Words(
-            "How long has the oldest unpublished event waited?",
-            f"below a second. ShopOutboxStalled fires above {thresholds.OUTBOX_STALLED.text} s.",
-            "relays that lead, then failures of background work: the worker is called relay.",
+            "How long the oldest unpublished event has waited.",
+            "below a second.",
+            f"ShopOutboxStalled fires above {thresholds.OUTBOX_STALLED.text} s.",
+            "relay leaders, then failures of background work: the worker is called relay.",
         ),
         (Query(highest(chosen("shop_outbox_oldest_age_seconds"), "context"), "{{context}}"),),
         limits=(Limit(thresholds.OUTBOX_STALLED.limit),),
@@ -152,8 +162,9 @@ STREAM_SATURATION = (
         "Events not consumed",
         "none",
         Words(
-            "How many events are in the log that a consumer has not read?",
-            "a few at any moment; a slope means that it does not keep up.",
+            "Events in the log that a consumer has not consumed yet.",
+            "a few at any moment.",
+            "rising: the consumer does not keep up.",
             "events consumed against events published.",
         ),
         (Query(highest(chosen("shop_consumer_lag_events"), *CONSUMER), LEGEND),),
@@ -164,8 +175,9 @@ STREAM_SATURATION = (
         "Consumer lag",
         "s",
         Words(
-            "How old is the oldest event that a consumer has not read?",
-            f"below a second. ShopConsumerLagging fires above {thresholds.CONSUMER_LAGGING.text} s.",
+            "Age of the oldest event that a consumer has not consumed yet.",
+            "below a second.",
+            f"ShopConsumerLagging fires above {thresholds.CONSUMER_LAGGING.text} s.",
             "failures of background work: the consumer may fail and repeat; else Runtime of its process.",
         ),
         (Query(highest(chosen("shop_consumer_lag_seconds"), *CONSUMER), LEGEND),),
@@ -177,11 +189,12 @@ STREAM_SATURATION = (
 STREAM_RESOURCES = (
     Panel(
         61,
-        "Relays that lead",
+        "Relay leaders",
         "none",
         Words(
-            "Does one relay hold the lease of each database?",
-            "1 always; 0 for seconds while the lease changes hands, never 2.",
+            "Relays that hold the lease, by context.",
+            "1 always; 0 for seconds while the lease passes to another relay.",
+            "0 for longer: no event is published. 2 must never happen.",
             "epoch beside it, then the logs of the processes with a relay.",
         ),
         (Query(total("shop_relay_leader", "context"), "{{context}}"),),
@@ -193,8 +206,9 @@ STREAM_RESOURCES = (
         "Epoch of the relay",
         "none",
         Words(
-            "How often did the lease change hands?",
-            "flat; a step is a restart or a relay that was too slow.",
+            "Number of times that the lease passed to another relay.",
+            "flat; a step is a restart.",
+            "step after step: relays lose their lease because they are too slow.",
             "Runtime of the process that lost it: a pause longer than the lease.",
         ),
         (Query(highest(chosen("shop_relay_epoch"), "context", "instance"), "{{context}} {{instance}}"),),

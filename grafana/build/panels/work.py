@@ -1,4 +1,4 @@
-"""Dashboard of the background work: sagas, reservations, notifications, invariants and workers."""
+"""Panels of the background work: sagas, reservations, notifications, invariants and workers."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, grown, highest, per_second
@@ -10,8 +10,9 @@ WORK_RATE = (
         "Orders settled in the background",
         "ops",
         Words(
-            "How many orders did the saga worker settle, because the request had not?",
+            "Orders a second that the saga worker confirmed or rejected because the request had not.",
             "0: requests settle their own orders. Some after a crash or a lost answer.",
+            "a steady rate: requests fail after their order is stored.",
             "Service, faults of place_order at the same time.",
         ),
         (Query(per_second(chosen("shop_sagas_settled_total"), "context", "state"), "{{context}} {{state}}"),),
@@ -23,9 +24,10 @@ WORK_RATE = (
         "Notifications sent",
         "ops",
         Words(
-            "How many confirmations are sent?",
-            "one for each order that was placed.",
-            "notifications not sent below, if it is less.",
+            "Order confirmations sent, a second.",
+            "one for each order placed.",
+            "fewer: customers wait for their confirmation.",
+            "notifications not sent, below.",
         ),
         (Query(per_second(chosen("shop_notifications_sent_total"), "context"), "{{context}}"),),
         width=6,
@@ -37,8 +39,9 @@ WORK_ERRORS = (
         "Failures of background work",
         "ops",
         Words(
-            "Which worker fails, and repeats its step?",
-            f"0. ShopWorkerFailing fires above {thresholds.WORKER_FAILING.text} a second.",
+            "Failed steps of background work a second, by worker. A failed step is retried.",
+            "0.",
+            f"ShopWorkerFailing fires above {thresholds.WORKER_FAILING.text} a second.",
             "the logs below; if several workers fail at once, Dependencies.",
         ),
         (Query(per_second(chosen("shop_worker_failures_total"), "context", "worker"), "{{context}} {{worker}}"),),
@@ -51,8 +54,9 @@ WORK_ERRORS = (
         "Workers that ended",
         "none",
         Words(
-            "Which worker ended before it was told to, and was started again?",
-            "0. ShopWorkerEnded fires for one.",
+            "Workers that ended on their own and were restarted.",
+            "0.",
+            "any: ShopWorkerEnded fires.",
             "the logs below: worker.ended has the stack.",
         ),
         (Query(grown(chosen("shop_worker_ends_total"), "context", "worker"), "{{context}} {{worker}}"),),
@@ -61,11 +65,12 @@ WORK_ERRORS = (
     ),
     Panel(
         35,
-        "Rows that break an invariant",
+        "Invariant violations",
         "none",
         Words(
-            "Do the books add up?",
-            "0 always. ShopInvariantViolated fires for one row.",
+            "Invariant violations, such as stock sold twice.",
+            "0 always.",
+            "any: data is wrong. ShopInvariantViolated fires for one row.",
             "plumb verify, which names the invariant and the rows; then stop what writes them.",
         ),
         (Query(highest(chosen("shop_invariant_violations"), "context"), "{{context}}"),),
@@ -74,11 +79,12 @@ WORK_ERRORS = (
     ),
     Panel(
         36,
-        "Orders whose stock was given back",
+        "Orders whose stock was released",
         "none",
         Words(
-            "How many orders were undone?",
+            "Orders whose reserved or sold stock was released again.",
             "as many as customers cancel.",
+            "more: orders fail after their stock was reserved.",
             "Service, outcomes of place_order.",
         ),
         (Query(grown(chosen("shop_saga_compensations_total"), "context"), "{{context}}"),),
@@ -87,12 +93,14 @@ WORK_ERRORS = (
     ),
     Panel(
         37,
-        "Reservations that ran out",
+        "Expired reservations",
         "ops",
         Words(
-            "How many reservations were neither sold nor released in time?",
-            f"0. ShopReservationsExpiring fires above {thresholds.RESERVATIONS_EXPIRING.text} a second.",
-            "age of the oldest order on its way: orders are left half way.",
+            "Reservations a second that were neither sold nor released in time.",
+            "0.",
+            f"orders stop half way: ShopReservationsExpiring fires above {thresholds.RESERVATIONS_EXPIRING.text} a"
+            " second.",
+            "oldest unfinished order.",
         ),
         (Query(per_second(chosen("shop_reservations_expired_total"), "context"), "{{context}}"),),
         limits=(Limit(thresholds.RESERVATIONS_EXPIRING.limit),),
@@ -102,11 +110,12 @@ WORK_ERRORS = (
 WORK_DURATION = (
     Panel(
         43,
-        "Oldest order on its way",
+        "Oldest unfinished order",
         "s",
         Words(
-            "How long has the oldest order been neither confirmed nor rejected?",
-            f"below a few seconds. ShopSagaStuck fires above {thresholds.SAGA_STUCK.text} s.",
+            "Age of the oldest order that is neither confirmed nor rejected.",
+            "below a few seconds.",
+            f"ShopSagaStuck fires above {thresholds.SAGA_STUCK.text} s.",
             "failures of background work (saga-worker), then Dependencies, RPCs made.",
         ),
         (Query(highest(chosen("shop_saga_oldest_age_seconds"), "context"), "{{context}}"),),
@@ -117,23 +126,25 @@ WORK_DURATION = (
 WORK_SATURATION = (
     Panel(
         55,
-        "Orders on their way",
+        "Unfinished orders",
         "none",
         Words(
-            "How many orders are neither confirmed nor rejected?",
-            "rate times duration of placing an order: a handful.",
-            "oldest order on its way: many and young is load, few and old is stuck.",
+            "Orders that are neither confirmed nor rejected.",
+            "a handful: rate times duration of placing an order.",
+            "rising. Many and young is load; few and old are stuck.",
+            "oldest unfinished order.",
         ),
         (Query(highest(chosen("shop_sagas"), "context"), "{{context}}"),),
     ),
     Panel(
         56,
-        "Reservations that hold stock",
+        "Pending reservations",
         "none",
         Words(
-            "How much is set aside and not sold?",
-            "as many as there are orders on their way.",
-            "reservations that ran out, if these are more than orders on their way.",
+            "Reservations that hold stock and are not sold yet.",
+            "as many as there are unfinished orders.",
+            "more than unfinished orders: stock is held for nothing.",
+            "expired reservations.",
         ),
         (Query(highest(chosen("shop_reservations_pending"), "context"), "{{context}}"),),
     ),
@@ -142,8 +153,9 @@ WORK_SATURATION = (
         "Notifications not sent",
         "none",
         Words(
-            "How many customers wait for their confirmation?",
-            f"a handful. ShopNotificationBacklog fires above {thresholds.NOTIFICATION_BACKLOG.text}.",
+            "Confirmations that are recorded and not sent yet.",
+            "a handful.",
+            f"ShopNotificationBacklog fires above {thresholds.NOTIFICATION_BACKLOG.text}.",
             "failures of background work: the worker is called send-confirmations.",
         ),
         (Query(highest(chosen("shop_notifications_pending"), "context"), "{{context}}"),),

@@ -23,7 +23,7 @@ export function seriesFrames(panel, target, result, stepSeconds) {
         labels: metric,
         config: {
           ...defaults,
-          displayNameFromDS: legend(target.legendFormat, metric),
+          displayNameFromDS: renamed(panel, legend(target.legendFormat, metric)),
           color: defaults.color ?? { mode: panel.type === "stat" ? "thresholds" : "palette-classic" },
           custom: { ...LINE, ...defaults.custom },
         },
@@ -37,6 +37,7 @@ export function seriesFrames(panel, target, result, stepSeconds) {
 export function tableFrame(panel, target, result) {
   const labels = [...new Set(result.flatMap(({ metric }) => Object.keys(metric)))].sort();
   const config = panel.fieldConfig.defaults;
+  const excluded = options(panel, "organize").flatMap(({ excludeByName }) => Object.keys(excludeByName));
   return {
     refId: target.refId,
     length: result.length,
@@ -49,8 +50,18 @@ export function tableFrame(panel, target, result) {
         values: result.map(({ metric }) => metric[name]),
       })),
       { name: "Value", type: FieldType.number, config, values: result.map(({ value: [, value] }) => Number(value)) },
-    ],
+    ].filter(({ name }) => !excluded.includes(name)),
   };
+}
+
+/** The options of a panel's transformations of one kind. */
+function options(panel, id) {
+  return (panel.transformations ?? []).filter((transformation) => transformation.id === id).map(({ options }) => options);
+}
+
+function renamed(panel, name) {
+  const rename = (text, { regex, renamePattern }) => text.replace(new RegExp(`^${regex}$`), renamePattern);
+  return options(panel, "renameByRegex").reduce(rename, name);
 }
 
 function legend(format, metric) {
