@@ -1,7 +1,7 @@
-"""The runtime telemetry library: the only part of `observability` that services import.
+"""The telemetry library of the services: traces, metrics and logs.
 
-Nothing else here is done at import, but OpenTelemetry reads OTEL_PROPAGATORS when it is imported, and fails for a name
-that is not installed: the variables are settled before the modules of this package import it.
+The OTEL_* variables are corrected at import, since OpenTelemetry reads OTEL_PROPAGATORS when it is imported, and fails
+for a propagator that is not installed. Nothing else happens at import.
 """
 
 import os

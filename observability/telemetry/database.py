@@ -1,4 +1,4 @@
-"""Where does database time go? One span a logical statement; the wait for a connection stands on the first of them."""
+"""Telemetry of a database: a span for each logical statement, and the wait for connections of the pool."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,13 @@ from observability.telemetry.telemetry import Telemetry
 
 @dataclass(slots=True)
 class Statement:
-    """One statement under way; `waited_seconds` is the part of it that was the wait for a connection."""
+    """A running statement.
+
+    telemetry: instruments of its context.
+    pool: name of the connection pool.
+    span: its span.
+    waited_seconds: part of its time that was the wait for a connection.
+    """
 
     telemetry: Telemetry
     pool: str
@@ -21,22 +27,26 @@ class Statement:
     waited_seconds: float = 0.0
 
     def acquired(self, waited_seconds: float) -> None:
-        """Note the wait for a connection that came before this statement."""
+        """Record the wait for a connection before this statement."""
         self.waited_seconds = waited_seconds
         self.span.set_attribute("db.client.connection.wait_time", waited_seconds)
         wait_time = self.telemetry.metrics.db_client_connection_wait_time
         wait_time.observe(waited_seconds, self.telemetry.context, self.pool)
 
     def returned(self, rows: int) -> None:
-        """Note the number of rows."""
+        """Record the number of rows."""
         self.span.set_attribute("db.response.returned_rows", rows)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTelemetry:
-    """The call sites of one database; `namespace` is its name, `address` and `port` where its server listens.
+    """Telemetry of one database.
 
-    `pool` is a name from code for its connection pool.
+    telemetry: instruments of the context.
+    pool: name of the connection pool, from code.
+    namespace: name of the database.
+    address: address of its server.
+    port: port of its server.
     """
 
     telemetry: Telemetry
@@ -47,16 +57,16 @@ class DatabaseTelemetry:
 
     @contextmanager
     def statement(self, summary: str) -> Iterator[Statement]:
-        """Observe one logical statement by its summary, as `SELECT items`; its duration sample leaves the wait out.
+        """Observe one logical statement by its summary, as `SELECT items`; its duration excludes the wait.
 
-        Outside a trace (start-up, readiness) there is a duration sample and no span, so that no trace has only a probe.
+        Outside a trace, as at start-up or in a probe, there is no span, so that probes make no traces.
         """
         started, error_type = perf_counter(), ""
         with self._span(summary) as span:
             statement = Statement(self.telemetry, self.pool, span)
             try:
                 yield statement
-            except BaseException as error:  # a cancelled statement ended too; it is recorded and passes
+            except BaseException as error:  # a cancelled statement is recorded, too
                 error_type = type(error).__name__
                 span.set_attribute("error.type", error_type)
                 span.set_status(Status(StatusCode.ERROR))
@@ -87,7 +97,7 @@ class DatabaseTelemetry:
             pending.add(-1, self.telemetry.context, self.pool)
 
     def connection_timed_out(self) -> None:
-        """Count a wait for a connection that was given up."""
+        """Count a wait for a connection that timed out."""
         self.telemetry.metrics.db_client_connection_timeouts.add(1, self.telemetry.context, self.pool)
 
     def watch_pool(self, *, size: Callable[[], int], idle: Callable[[], int], limit: Callable[[], int]) -> None:

@@ -1,4 +1,4 @@
-"""OTEL_* variables made safe for the SDK: empty ones are unset, and what cannot be honoured is left out and told."""
+"""Checks of the OTEL_* variables: empty ones are unset, and invalid ones are left out with a warning."""
 
 import difflib
 import math
@@ -7,14 +7,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapp
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
-_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+_SET_BY_KUBERNETES = re.compile(
+    r"_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$"
+)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-# Given back by a check: what is wrong with a value, in the words after "is left out: it".
+# Returns what is wrong with a value, in the words after "is left out: it"; None for a valid one.
 Check = Callable[[str], str | None]
 
 
 def settle(environ: MutableMapping[str, str]) -> list[str]:
-    """Change the OTEL_* variables so that the SDK takes each; return a sentence for each that cannot be honoured."""
+    """Remove or correct the OTEL_* variables that the SDK would fail on; return a sentence for each of them."""
     for name in [name for name, value in environ.items() if name.startswith("OTEL_") and not value.strip()]:
         del environ[name]
     steps = (_settle_propagators, _settle_values, _settle_endpoints, _settle_batches)
@@ -22,13 +24,13 @@ def settle(environ: MutableMapping[str, str]) -> list[str]:
 
 
 def unknown_settings(environ: Mapping[str, str], *, prefix: str, known: Collection[str]) -> list[str]:
-    """Return a sentence for each variable with a prefix of ours that is no setting: its owner misspelled one.
+    """Return a sentence for each variable with this prefix that is no setting, and so probably misspelled.
 
-    What Kubernetes sets for a Service of that name is left alone: ORDER_SERVICE_HOST, ORDER_PORT_8080_TCP.
+    Variables that Kubernetes sets for a Service are ignored: ORDER_SERVICE_HOST, ORDER_PORT_8080_TCP.
     """
     sentences = []
     for name in sorted(environ):
-        if name.startswith(prefix) and name not in known and not _OF_KUBERNETES.search(name):
+        if name.startswith(prefix) and name not in known and not _SET_BY_KUBERNETES.search(name):
             close = difflib.get_close_matches(name, known, n=1)
             guess = f"; did you mean {close[0]}?" if close else ""
             sentences.append(f"{name}: there is no such setting{guess}")
@@ -36,13 +38,13 @@ def unknown_settings(environ: Mapping[str, str], *, prefix: str, known: Collecti
 
 
 def protocol_of(environ: Mapping[str, str]) -> str:
-    """Return how spans are exported: http/protobuf or grpc."""
+    """Return the protocol of the span exporter: http/protobuf or grpc."""
     shared = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     return environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", shared).lower()
 
 
 def keep_proxies_off_this_machine(environ: MutableMapping[str, str]) -> None:
-    """Let exporters reach an endpoint on the loopback directly, and any other through a proxy where one is set."""
+    """Add the loopback addresses to NO_PROXY, so that exporters reach an endpoint on this machine directly."""
     for name in ("no_proxy", "NO_PROXY"):
         given = [host.strip() for host in environ.get(name, "").split(",") if host.strip()]
         environ[name] = ",".join([*given, *(host for host in LOCAL_HOSTS if host not in given)])
@@ -129,12 +131,12 @@ def _settle_values(environ: MutableMapping[str, str]) -> Iterator[str]:
         if problem := CHECKS[name](environ[name]):
             yield f"{name}={environ.pop(name)} is left out: it {problem}"
         elif CHECKS[name] is COMPRESSION and environ[name].lower() == "none":
-            # The exporter over gRPC does not know the word, and does not compress without it.
+            # The gRPC exporter does not accept "none", and does not compress by default.
             del environ[name]
 
 
 def _settle_endpoints(environ: MutableMapping[str, str]) -> Iterator[str]:
-    """Leave out what is no URL, but for gRPC, which has addresses of its own forms."""
+    """Leave out endpoints that are no URL; gRPC also accepts other forms of addresses."""
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         value = environ.get(name, "").strip()
         if value and not _is_url(value) and (protocol_of(environ) != "grpc" or "://" in value):
@@ -142,7 +144,7 @@ def _settle_endpoints(environ: MutableMapping[str, str]) -> Iterator[str]:
 
 
 def _settle_batches(environ: MutableMapping[str, str]) -> Iterator[str]:
-    """Keep a batch within its queue: the SDK's own default does not fit a smaller one."""
+    """Limit the batch size to the queue size: the SDK's default batch does not fit a smaller queue."""
     queue_size = environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "8192")
     batch_size = environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512")
     if int(batch_size) > int(queue_size):
@@ -152,7 +154,7 @@ def _settle_batches(environ: MutableMapping[str, str]) -> Iterator[str]:
 
 
 def _settle_propagators(environ: MutableMapping[str, str]) -> Iterator[str]:
-    """Leave out propagators that are not installed: OpenTelemetry fails for them when it is imported."""
+    """Leave out propagators that are not installed: the import of OpenTelemetry fails for them."""
     name = "OTEL_PROPAGATORS"
     if name not in environ:
         return

@@ -1,4 +1,4 @@
-"""HTTP requests: RED with exemplars from one ASGI middleware, and the caller's trace at a public door."""
+"""Telemetry of HTTP requests: metrics with exemplars, and links to the traces of outside callers."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import perf_counter
@@ -17,16 +17,16 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-# What is recorded when the client left before an answer began.
+# Recorded when the client disconnects before the response begins.
 NO_STATUS = "499"
-# Where a request's scope keeps the link to its caller.
+# Key of the scope that holds the link to the caller's span.
 CALLER_LINK = "plumbline.caller_link"
 
 
 def without_callers_trace(scope: Scope) -> Scope:
-    """Return a request's scope without the trace context, trace state and baggage that its caller sent.
+    """Return a request's scope without the trace context, trace state and baggage of its caller.
 
-    The request then begins a trace of its own, sampled as we decide, which `link_caller` links to the caller's.
+    The request then starts a new trace, with our own sampling, which `link_caller` links to the caller's.
     """
     if scope["type"] != "http":
         return scope
@@ -39,19 +39,19 @@ def without_callers_trace(scope: Scope) -> Scope:
 
 
 def link_caller(span: Span, scope: Scope) -> None:
-    """Link a request's span to its caller's; for the tracing middleware to call."""
+    """Link a request's span to its caller's span; called by the tracing middleware."""
     if link := scope.get(CALLER_LINK):
         span.add_link(link.context)
 
 
 def method_of(scope: Scope) -> str:
-    """Return the request's method; one that a client invented is _OTHER, as the conventions say."""
+    """Return the request's method; _OTHER for an unknown one, as the semantic conventions say."""
     method: str = scope["method"]
     return method if method in KNOWN_METHODS else "_OTHER"
 
 
 class HttpMetrics:
-    """Measures each request of the application below it; stands inside the tracing middleware, for the exemplars."""
+    """Measures each request of the wrapped application; must be inside the tracing middleware, for the exemplars."""
 
     def __init__(self, application: Application, *, telemetry: Telemetry) -> None:
         self._application = application
@@ -75,18 +75,18 @@ class HttpMetrics:
         try:
             await self._application(scope, receive, observe_status)
         except Exception:
-            if status == NO_STATUS:  # whoever stands outside answers a bug
+            if status == NO_STATUS:  # the outer middleware answers it with 500
                 status = "500"
             raise
         finally:
             metrics.http_server_active_requests.add(-1, context)
-            # Starlette puts the matched route in the scope; without one the path is the client's own invention.
+            # Starlette puts the matched route in the scope. Without one the route is empty: a path would be unbounded.
             route = getattr(scope.get("route"), "path", "")
             seconds = perf_counter() - started
             metrics.http_server_request_duration.observe(seconds, context, method_of(scope), route, status)
 
 
 def begin_at_zero(telemetry: Telemetry, answers: Iterable[tuple[str, str, int]]) -> None:
-    """Make the series of these answers, each a method, a route and a status: one that is born at 1 has no rate."""
+    """Start the series of these answers (method, route, status) at 0: a series that starts at 1 has no rate."""
     for method, route, status in answers:
         telemetry.metrics.http_server_request_duration.child(telemetry.context, method, route, str(status))

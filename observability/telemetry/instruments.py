@@ -1,4 +1,4 @@
-"""How is a value recorded? Thin instruments over prometheus-client: children bound once, the trace as exemplar."""
+"""Metric instruments over prometheus-client: bound children are cached, and the trace id is the exemplar."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,12 +8,12 @@ from prometheus_client import Counter as PrometheusCounter
 from prometheus_client import Gauge as PrometheusGauge
 from prometheus_client import Histogram as PrometheusHistogram
 
-# One set of bounds for every duration, so that quantiles of two layers can be compared bucket by bucket.
+# The same buckets for every duration, so that the quantiles of two layers can be compared.
 DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 def current_exemplar() -> dict[str, str] | None:
-    """Return the exemplar labels of the current span, or None when it is not sampled."""
+    """Return the exemplar labels of the current span; None when it is not sampled."""
     span_context = trace.get_current_span().get_span_context()
     if not span_context.trace_flags.sampled:
         return None
@@ -37,7 +37,7 @@ class Histogram:
             self.child(*labels).observe(seconds, current_exemplar())
 
     def child(self, *labels: str) -> PrometheusHistogram:
-        """Return the series of these label values, made at 0 the first time."""
+        """Return the series of these label values; a new one starts at 0."""
         if labels not in self._children:
             self._children[labels] = self._histogram.labels(*labels) if labels else self._histogram
         return self._children[labels]
@@ -53,7 +53,7 @@ class Counter:
         self._enabled = enabled
 
     def add(self, amount: float, *labels: str) -> None:
-        """Add an amount of at least 0; adding 0 makes the series exist."""
+        """Add an amount of at least 0; adding 0 creates the series."""
         if self._enabled:
             (self._counter.labels(*labels) if labels else self._counter).inc(amount)
 
@@ -68,11 +68,11 @@ class Gauge:
         self._enabled = enabled
 
     def add(self, amount: float, *labels: str) -> None:
-        """Move the level by an amount, which may be negative."""
+        """Change the value by an amount, which may be negative."""
         if self._enabled:
             self._gauge.labels(*labels).inc(amount)
 
     def read_from(self, function: Callable[[], float], *labels: str) -> None:
-        """Ask `function` for the level at each scrape."""
+        """Call `function` for the value at each scrape."""
         if self._enabled:
             self._gauge.labels(*labels).set_function(function)

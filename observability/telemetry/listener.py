@@ -1,10 +1,10 @@
-"""Connections of one HTTP listener: how many are open, and how many were ended for a limit."""
+"""Telemetry of an HTTP listener: open connections, and refused requests and connections."""
 
 from collections.abc import Callable
 
 from observability.telemetry.metrics import Metrics
 
-# All that a listener refuses for; HTTP itself has no names for them.
+# All reasons of refusals by a listener.
 REASONS = (
     "ANSWER_UNREAD",
     "BAD_REQUEST",
@@ -19,7 +19,7 @@ REASONS = (
 
 
 class ListenerTelemetry:
-    """The call sites of one listener, which is named as in the ready file: http or admin."""
+    """Telemetry of one listener, named as in the ready file: http or admin."""
 
     def __init__(self, metrics: Metrics, listener: str) -> None:
         self._metrics = metrics
@@ -28,9 +28,9 @@ class ListenerTelemetry:
             metrics.http_refusals.add(0, listener, reason)
 
     def watch(self, open_count: Callable[[], int]) -> None:
-        """Publish how many connections are open, read at each scrape."""
+        """Publish the number of open connections, read at each scrape."""
         self._metrics.http_connections.read_from(lambda: float(open_count()), self._listener)
 
     def refused(self, reason: str) -> None:
-        """Count a request or a connection that was ended for a limit."""
+        """Count a request or a connection that was refused because of a limit."""
         self._metrics.http_refusals.add(1, self._listener, reason)

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-# What a process logs in some seconds under load; more than a stalled reader is worth.
+# Some seconds of log under load.
 MAXIMUM_QUEUED_BYTES = 4 * 1024 * 1024
-# Of these there are at most two, the current and the one before: what a process logs in some hours.
+# At most two files exist, the current one and the one before: some hours of log.
 MAXIMUM_FILE_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 64 * 1024
 RETRY_SECONDS = 0.2
 
 
 class Output(Protocol):
-    """Where lines end up."""
+    """Destination of log lines."""
 
     def write(self, data: bytes) -> int:
-        """Write the beginning of data or all of it; return how many bytes. Raises OSError."""
+        """Write the data or its beginning; return the number of bytes written. Raises OSError."""
 
 
 class Descriptor:
@@ -29,28 +29,28 @@ class Descriptor:
         self._number = number
 
     def write(self, data: bytes) -> int:
-        """Write what the system takes."""
+        """Write as many bytes as the system accepts."""
         return os.write(self._number, data)
 
 
 class BoundedFile:
-    """A file of at most `maximum_bytes`; one that would pass them becomes NAME.1, over the one before."""
+    """A file of at most `maximum_bytes`; a full one is renamed to NAME.1 and replaces the one before."""
 
     def __init__(self, path: Path, *, maximum_bytes: int = MAXIMUM_FILE_BYTES) -> None:
-        """Open the file to go on with it. Raises OSError."""
+        """Open the file for appending. Raises OSError."""
         self._path = path
         self._maximum_bytes = maximum_bytes
         self._file = path.open("ab", buffering=0)
         self._is_at_line_end = True
 
     def write(self, data: bytes) -> int:
-        """Write at most to the end of a line, after a rotation where the line would not fit."""
+        """Write whole lines as far as they fit; rotate first when the first line does not fit."""
         line = data[: data.find(b"\n") + 1] or data
         size = self._file.tell()
         if self._is_at_line_end and size and size + len(line) > self._maximum_bytes:
             self._rotate()
             size = 0
-        # As many whole lines as fit; one that is longer than a file has a file of its own.
+        # A line that is longer than the limit gets a file of its own.
         fitting = data[: data.rfind(b"\n", 0, max(0, self._maximum_bytes - size)) + 1]
         written = self._file.write(fitting or line) or 0
         self._is_at_line_end = data[:written].endswith(b"\n")
@@ -63,12 +63,12 @@ class BoundedFile:
 
 
 class LogWriter:
-    """Writes lines to one output, in their order, in a thread of its own.
+    """Writes lines to one output, in order, in a thread of its own.
 
-    Lines wait in a queue of `maximum_bytes`; one that finds it full is dropped and counted by `on_dropped`. An output
-    that fails is tried again with the rest of the same line, so none is torn; when it works again it gets the line that
-    `make_notice` makes of the number of dropped lines and the last error. May be called in any thread, also by a
-    finalizer in the middle of another call.
+    Lines wait in a queue of `maximum_bytes`; a line that does not fit is dropped, and `on_dropped` is called. A failed
+    write is retried with the rest of the same line, so that no line is torn. When the output works again, it gets the
+    line that `make_notice` makes of the number of dropped lines and the last error. May be called in any thread, also
+    by a finalizer that interrupts another call.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LogWriter:
         self._make_notice = make_notice
         self._on_dropped = on_dropped
         self._maximum_bytes = maximum_bytes
-        # None ends the thread. This queue may be put to from a finalizer, which queue.Queue may not.
+        # None ends the thread. SimpleQueue.put may be called in a finalizer; queue.Queue.put may not.
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.RLock()
         self._queued_bytes = 0
@@ -105,13 +105,13 @@ class LogWriter:
             self._drop(1)
 
     def end(self) -> None:
-        """Let the thread end when it has written what waits. May be called again."""
+        """Let the thread end after the queued lines. May be called again."""
         if not self._closing.is_set():
             self._closing.set()
             self._lines.put(None)
 
     def close(self, *, timeout_seconds: float) -> bool:
-        """End, and wait for that within the time limit; return whether it came."""
+        """End the thread; return whether it ended within the time limit."""
         self.end()
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
@@ -126,10 +126,10 @@ class LogWriter:
             if lost:
                 self._drop(lost)
             else:
-                self._say_dropped()
+                self._report_dropped()
 
     def _take_batch(self) -> tuple[bytes, bool]:
-        """Wait for a line; return it with those behind it, and whether they are the last."""
+        """Wait for a line; return it with the lines behind it, and whether they are the last."""
         lines: list[bytes] = []
         size_bytes, line = 0, self._lines.get()
         while line is not None:
@@ -141,7 +141,7 @@ class LogWriter:
         return b"".join(lines), line is None
 
     def _write_all(self, lines: bytes) -> int:
-        """Write until the output has taken all; return how many lines were given up, at the end of all."""
+        """Write all lines, with retries until `end` was called; return the number of lines that were not written."""
         rest = memoryview(lines)
         while rest:
             is_last_attempt = self._closing.is_set()
@@ -159,7 +159,7 @@ class LogWriter:
             self._dropped += lines
         self._on_dropped(lines)
 
-    def _say_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:

@@ -18,17 +18,17 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from observability.telemetry.log_writer import BoundedFile, Descriptor, LogWriter, Output
 
-# The last lines of a process whose reader stalls are given up then; a machine that is very busy needs some of it.
+# Time limit for writing the last lines of a process, in case the reader stalls; a busy machine needs part of it.
 CLOSE_SECONDS = 4.0
 OUTPUTS = ("stdout", "file")
-# Where what a program has put in the place of sys.stdout has no number of its own.
+# Used when sys.stdout is replaced by an object without a descriptor.
 STDOUT = 1
 
 
 class LogOutputs:
-    """Takes each finished line to all outputs; structlog's wrapped logger.
+    """Writes each finished line to all outputs; structlog's wrapped logger.
 
-    `write` functions get a line at once; `writers` in threads of their own, and are closed with the process.
+    `write` functions are called at once. `writers` write in threads of their own, and are closed with the process.
     """
 
     def __init__(self, *write: Callable[[bytes], object], writers: Sequence[LogWriter] = ()) -> None:
@@ -44,11 +44,11 @@ class LogOutputs:
     debug = info = warning = error = critical = msg
 
     def as_text(self) -> IO[str]:
-        """Return what a library that writes whole lines of text takes for a stream."""
+        """Return a text stream for a library that writes whole lines."""
         return cast(IO[str], _TextLines(self))
 
     def close(self, *, timeout_seconds: float = CLOSE_SECONDS) -> None:
-        """Write what waits, within the time limit for all."""
+        """Write the queued lines, within one time limit for all outputs."""
         deadline = time.monotonic() + timeout_seconds
         for writer in self._writers:
             writer.end()
@@ -57,7 +57,7 @@ class LogOutputs:
 
 
 class _TextLines:
-    """The part of a text stream that its writers need."""
+    """The methods of a text stream that libraries use."""
 
     def __init__(self, outputs: LogOutputs) -> None:
         self._outputs = outputs
@@ -68,14 +68,14 @@ class _TextLines:
         return len(text)
 
     def flush(self) -> None:
-        """Hold nothing back."""
+        """Return: nothing is buffered."""
 
 
 def open_outputs(service_name: str, *, on_dropped: Callable[[int, str], None]) -> LogOutputs:
     """Return standard output and, where LOG_FOLDER names a folder, a file of bounded size in it.
 
-    The file is for a Collector that reads files and no containers' output. `on_dropped` is told how many lines an
-    output of OUTPUTS lost. Raises OSError when the folder cannot be written to.
+    The file is for a Collector that reads files instead of containers' output. `on_dropped` is called with the number
+    of lines that an output of OUTPUTS lost. Raises OSError when the folder cannot be written to.
     """
     outputs: dict[str, Output] = {}
     if sys.stdout is not None:  # it is None where the process was started without one
@@ -112,12 +112,12 @@ def add_trace_ids(_logger: WrappedLogger, _method: str, event_dict: EventDict) -
 
 
 def to_json(value: object, **_: object) -> bytes:
-    """Serialise one event; values that JSON does not know are written as text."""
+    """Serialise one event as JSON; values of other types are written as text."""
     return orjson.dumps(value, default=str)
 
 
 def make_logger(*, service_name: str, level: int, outputs: LogOutputs) -> FilteringBoundLogger:
-    """Return the process's logger. It makes bytes itself: the stdlib bridge is three times dearer."""
+    """Return the process's logger. It makes bytes itself: structlog's stdlib bridge costs three times as much."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
         outputs,
         processors=[
@@ -133,16 +133,16 @@ def make_logger(*, service_name: str, level: int, outputs: LogOutputs) -> Filter
     return logger.bind(service=service_name)
 
 
-# What gRPC says when a caller left in the moment it was answered: no error of ours, and the caller does not hear it.
-LEFT_UNHEARD = "ExecuteBatchError raised in core by servicer method"
+# gRPC logs this when a caller disconnects while it is answered: no error of the service.
+CALLER_DISCONNECTED = "ExecuteBatchError raised in core by servicer method"
 
 
-# Loggers that quote what a caller or an operator sent: baggage, trace state, headers with keys. Their words are enough.
-WITH_VALUES_OF_CALLERS = ("opentelemetry.baggage", "opentelemetry.trace", "opentelemetry.util.re")
+# Loggers that quote baggage, trace state or headers, which may hold secrets: their messages are logged without values.
+LOGGERS_QUOTING_CALLERS = ("opentelemetry.baggage", "opentelemetry.trace", "opentelemetry.util.re")
 
 
 class LibraryLogs(logging.Handler):
-    """Sends the libraries' own log records through our logger, so that a process writes one format."""
+    """Writes the log records of libraries through our logger, so that all lines have one format."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__(level=logging.WARNING)
@@ -151,32 +151,32 @@ class LibraryLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a library's record as one event named `library.logged`."""
         exception = record.exc_info if record.exc_info and record.exc_info[0] else None
-        has_values = record.name.startswith(WITH_VALUES_OF_CALLERS)
+        has_values = record.name.startswith(LOGGERS_QUOTING_CALLERS)
         level, message = record.levelno, str(record.msg) if has_values else record.getMessage()
-        if message.startswith(LEFT_UNHEARD):
+        if message.startswith(CALLER_DISCONNECTED):
             level, exception = logging.INFO, None
         self._log.log(level, "library.logged", library=record.name, message=message, exc_info=exception)
 
 
 def take_over_library_logs(log: FilteringBoundLogger) -> None:
-    """Make the standard library's root logger hand its warnings and errors to `log`, and to nobody else."""
+    """Make the standard library's root logger pass its warnings and errors to `log` alone."""
     logging.basicConfig(level=logging.WARNING, handlers=[LibraryLogs(log)], force=True)
 
 
 def take_over_standard_error(log: FilteringBoundLogger) -> None:
-    """Send warnings and exceptions that no code caught to `log`; let other writes to standard error fail, not wait.
+    """Send warnings and uncaught exceptions to `log`, and make standard error non-blocking.
 
-    The interpreter's last words and gRPC's core still write there, and must not wait for a reader.
+    The interpreter and gRPC's core still write to standard error, and must not wait for a reader that stalls.
     """
     logging.captureWarnings(True)
     threading.excepthook = lambda args: log.error("thread.failed", thread=str(args.thread), exc_info=args.exc_value)
     sys.unraisablehook = lambda args: log.error("finalizer.failed", of=_name_of(args.object), exc_info=args.exc_value)
     try:
         if stat.S_ISREG(os.fstat(2).st_mode):
-            return  # a file does not wait, and whoever shares it goes on from the place where we end
-        # Opened anew: the flag would else be shared with all who have the same pipe or terminal.
+            return  # a file does not block, and opened anew it would not share its offset with other processes
+        # Opened anew: otherwise all processes with the same pipe or terminal would share the flag.
         unblocked = os.open("/dev/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
-    except OSError:  # closed, a socket, or another user's: it stays as it is
+    except OSError:  # closed, a socket, or another user's: unchanged
         return
     os.dup2(unblocked, 2)
     os.close(unblocked)

@@ -1,4 +1,4 @@
-"""Telemetry of events: PRODUCER spans where they are stored, CONSUMER spans linked to them, dwell time."""
+"""Telemetry of events: PRODUCER spans at their storing, linked CONSUMER spans, dwell time, relay and consumers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,34 +11,34 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from observability.telemetry.links import PROPAGATOR, link_to
 from observability.telemetry.telemetry import Telemetry
 
-# A consumer at work looks at its log at least so often.
-LOOK_SECONDS = 2.0
-# The SDK keeps at most 128 links a span.
+# A running consumer polls its log at least this often.
+POLL_SECONDS = 2.0
+# The SDK's limit is 128 links a span.
 MOST_LINKS = 100
 
 
 class Event(Protocol):
-    """What telemetry reads of a message."""
+    """The fields of a message that telemetry reads."""
 
     @property
     def event_id(self) -> UUID:
-        """Which event it is."""
+        """Return the id of the event."""
 
     @property
     def type(self) -> str:
-        """Such as order.completed."""
+        """Return its type, such as order.completed."""
 
     @property
     def occur_time(self) -> datetime:
-        """When it was stored."""
+        """Return when it was stored."""
 
     @property
     def traceparent(self) -> str:
-        """The span that stored it."""
+        """Return the W3C context of the span that stored it."""
 
 
 def sent(telemetry: Telemetry, *, destination: str, event_type: str) -> str:
-    """Record that an event is stored for publishing, in the current trace; return the traceparent to send along."""
+    """Record in the current trace that an event is stored for publishing; return the traceparent to store with it."""
     attributes = {
         "messaging.destination.name": destination,
         "messaging.operation.name": "send",
@@ -52,7 +52,7 @@ def sent(telemetry: Telemetry, *, destination: str, event_type: str) -> str:
 
 
 class RelayTelemetry:
-    """The call sites of one relay."""
+    """Telemetry of one relay."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -66,36 +66,36 @@ class RelayTelemetry:
             count.add(0, context)
 
     def leads(self, *, leading: bool, epoch: int) -> None:
-        """Note whether this relay holds the lease, and its epoch."""
+        """Record whether this relay holds the lease, and the epoch of the lease."""
         self._leading, self._epoch = float(leading), float(epoch)
 
     def fenced(self) -> None:
-        """Count a lease that was lost to another."""
+        """Count a lease that was lost to another relay."""
         self.leads(leading=False, epoch=0)
         self._telemetry.metrics.relay_fenced.add(1, self._telemetry.context)
         self._telemetry.log.warning("messaging.relay_fenced")
 
     def backlog(self, depth: int, age_seconds: float) -> None:
-        """Note how many events wait, and how long the oldest has."""
+        """Record the number of unpublished events, and the age of the oldest in seconds."""
         self._depth, self._age_seconds = float(depth), age_seconds
 
     def published(self, events: int, *, again: bool) -> None:
-        """Count published events; `again` says that the log had lost them."""
+        """Count published events; `again`: they are published again because the log had lost events."""
         self._telemetry.metrics.relay_published.add(events, self._telemetry.context)
         if again:
             self._telemetry.metrics.relay_republished.add(events, self._telemetry.context)
 
     def unreadable(self, event_id: UUID, error: Exception) -> None:
-        """Record that a stored event cannot be published by this release; the log line has the stack."""
+        """Log that this release cannot read a stored event, with the stack."""
         self._telemetry.log.error("messaging.event_unreadable", event_id=str(event_id), exc_info=error)
 
     def log_was_lost(self) -> None:
-        """Record that the log lacks what it acknowledged, so that everything is published again."""
+        """Log that the event log lost events, so that all are published again."""
         self._telemetry.log.warning("messaging.event_log_lost")
 
 
 class ConsumerTelemetry:
-    """The call sites of one consumer."""
+    """Telemetry of one consumer."""
 
     def __init__(self, telemetry: Telemetry, *, consumer: str, destination: str) -> None:
         self._telemetry = telemetry
@@ -103,7 +103,7 @@ class ConsumerTelemetry:
         self._destination = destination
         self._lag_events = 0.0
         self._waiting_since: datetime | None = None
-        self._looked_at = datetime.now(UTC)
+        self._poll_time = datetime.now(UTC)
         metrics, context = telemetry.metrics, telemetry.context
         metrics.consumer_lag_events.read_from(lambda: self._lag_events, context, consumer)
         metrics.consumer_lag_seconds.read_from(self._lag_seconds, context, consumer)
@@ -112,9 +112,9 @@ class ConsumerTelemetry:
         metrics.event_dwell.child(context, consumer)
 
     def lag(self, events: int, waiting_since: datetime | None) -> None:
-        """Note how many events are not consumed, and when the oldest known of them was stored."""
+        """Record the number of unconsumed events, and when the oldest known of them was stored."""
         self._lag_events, self._waiting_since = float(events), waiting_since
-        self._looked_at = datetime.now(UTC)
+        self._poll_time = datetime.now(UTC)
 
     @contextmanager
     def processing(self, messages: Sequence[Event]) -> Iterator[None]:
@@ -136,13 +136,13 @@ class ConsumerTelemetry:
         ) as span:
             try:
                 yield
-            except BaseException as error:  # a cancelled batch ended too; it is recorded and passes
+            except BaseException as error:  # a cancelled batch is recorded, too
                 span.set_attribute("error.type", type(error).__name__)
                 span.set_status(Status(StatusCode.ERROR))
                 raise
 
     def processed(self, messages: Sequence[Event], new: int) -> None:
-        """Record how long each event was on its way, and count the ones that had come before."""
+        """Record each event's dwell time (from storing to consuming), and count the repeats."""
         metrics, context = self._telemetry.metrics, self._telemetry.context
         metrics.consumer_duplicates.add(len(messages) - new, context, self._consumer)
         now = datetime.now(UTC)
@@ -151,7 +151,7 @@ class ConsumerTelemetry:
             metrics.event_dwell.observe(seconds, context, self._consumer)
 
     def gave_up(self, message: Event, *, reason: str, error: Exception | None = None) -> None:
-        """Record that a message was parked for its own sake; the log line has the stack of an error."""
+        """Record that a message was parked because of its own error; the log line has the stack."""
         self.parked(1)
         self._telemetry.log.error(
             "messaging.event_parked",
@@ -167,13 +167,13 @@ class ConsumerTelemetry:
         self._telemetry.metrics.dead_letters.add(messages, self._telemetry.context, self._consumer)
 
     def rewound(self) -> None:
-        """Count a return to the beginning of another log."""
+        """Count a rewind to the beginning of a new log."""
         self._telemetry.metrics.consumer_rewinds.add(1, self._telemetry.context, self._consumer)
 
     def _lag_seconds(self) -> float:
-        """Return the age of the oldest waiting event; of our last look, when none was seen: one may have come since."""
+        """Return the age of the oldest unconsumed event; without one, the age of the last poll when it is late."""
         now = datetime.now(UTC)
         if self._waiting_since is not None:
             return max(0.0, (now - self._waiting_since).total_seconds())
-        unseen_seconds = (now - self._looked_at).total_seconds()
-        return unseen_seconds if unseen_seconds > LOOK_SECONDS else 0.0
+        unseen_seconds = (now - self._poll_time).total_seconds()
+        return unseen_seconds if unseen_seconds > POLL_SECONDS else 0.0

@@ -1,4 +1,4 @@
-"""Metrics of the process: event-loop lag, waits for a processor, garbage collections, CPU, memory."""
+"""Metrics of the process: event-loop lag, run-queue wait, garbage collections, CPU and memory."""
 
 import asyncio
 import gc
@@ -15,14 +15,14 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from observability.telemetry.metrics import Metrics
 
 LOOP_SAMPLE_SECONDS = 0.1
-# Half a second of them: one pause, as of a garbage collection, is not yet a loop that does not keep up.
+# Half a second of samples: one pause, as of a garbage collection, is no overload.
 RECENT_SAMPLES = 5
 
 
 class LoopLag:
-    """How late the event loop wakes its sleepers, as a rule: the median of the last samples, in seconds.
+    """Lag of the event loop: the median of the last samples, in seconds.
 
-    Who has just begun was never late: what holds a process up at its start is over when it serves.
+    It starts with samples of 0, so that the work of a process's start-up does not count.
     """
 
     def __init__(self) -> None:
@@ -40,29 +40,29 @@ class LoopLag:
 
 
 class GcPauses:
-    """Times garbage collections. The interpreter calls it in the middle of anything, so it takes no lock."""
+    """Times garbage collections. A collection may interrupt any code, so this takes no lock."""
 
     def __init__(self) -> None:
         self._noted_seconds: deque[float] = deque(maxlen=1_000)
         self._started = 0.0
 
     def __call__(self, phase: str, _info: dict[str, int]) -> None:
-        """Note the start, then the duration."""
+        """Store the start of a collection, then its duration."""
         if phase == "start":
             self._started = perf_counter()
         else:
             self._noted_seconds.append(perf_counter() - self._started)
 
     def drain(self) -> Iterator[float]:
-        """Yield the noted durations in seconds, oldest first, each once."""
+        """Yield and remove the stored durations in seconds, oldest first."""
         while self._noted_seconds:
             yield self._noted_seconds.popleft()
 
 
 class RunQueueWait:
-    """Reads how long the calling thread could run and had no processor; 0 where the kernel does not count it.
+    """Reads how long the calling thread was runnable and waited for a CPU; 0 where the kernel does not count it.
 
-    The file stays open: a process that has no descriptor left is one to be watched.
+    The file stays open, so that a process without a free file descriptor is still observed.
     """
 
     SOURCE = Path("/proc/thread-self/schedstat")
@@ -72,19 +72,19 @@ class RunQueueWait:
         self._seen_seconds = self._read()
 
     def more_seconds(self) -> float:
-        """Return how much came since the last call."""
+        """Return the seconds since the last call."""
         before, self._seen_seconds = self._seen_seconds, self._read()
         return max(0.0, self._seen_seconds - before)
 
     def _read(self) -> float:
         if self._file is None:
             return 0.0
-        # Nanoseconds on a processor, nanoseconds waiting for one, number of turns.
+        # Nanoseconds on a CPU, nanoseconds waiting for one, number of time slices.
         return int(os.pread(self._file.fileno(), 128, 0).split()[1]) / 1e9
 
 
 async def watch_process(metrics: Metrics, loop_lag: LoopLag) -> None:
-    """Record, until cancelled, how late the loop wakes this task, as all else in it, and what else held it up."""
+    """Record event-loop lag, run-queue wait and garbage collections until cancelled."""
     pauses, run_queue = GcPauses(), RunQueueWait()
     gc.callbacks.append(pauses)
     try:

@@ -1,4 +1,4 @@
-"""RPCs, seen from each end: one span and one duration sample on the client, one of each on the server."""
+"""Telemetry of RPCs: a span and a duration sample on the client, and on the server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,15 +13,20 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from observability.telemetry.links import link_to_caller
 from observability.telemetry.telemetry import Telemetry
 
-# What gRPC's client adds to a second or later attempt at a call: how many came before.
+# Metadata that gRPC's client adds to a retry: the number of attempts before it.
 PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
-# The server statuses that are the server's fault (semantic conventions for gRPC); the others are the caller's to mend.
+# Statuses that are the server's fault (semantic conventions for gRPC); all others are the caller's.
 SERVER_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 
 
 @dataclass(slots=True)
 class Call:
-    """One RPC under way; the call site sets `status_code` to the name of the gRPC status before it ends."""
+    """One running RPC.
+
+    status_code: name of the gRPC status, set by the caller before the end.
+    traceresponse: W3C `traceresponse` of the server's span.
+    metadata: metadata for the client to send, which carries the trace.
+    """
 
     status_code: str = "CANCELLED"
     traceresponse: str = ""
@@ -34,7 +39,7 @@ def server_call(
 ) -> Iterator[Call]:
     """Observe one RPC on the server; `method` is `package.Service/Method`, `metadata` carries the caller's trace.
 
-    That is continued, or at a public door linked by a trace of our own. `traceresponse` of the call names its span.
+    The caller's trace is continued; with `continues_trace=False`, a new trace links to it.
     """
     metrics, context = telemetry.metrics, telemetry.context
     call, started = Call(), perf_counter()
@@ -63,7 +68,7 @@ def server_call(
 
 @contextmanager
 def client_call(telemetry: Telemetry, method: str, *, address: str, port: int) -> Iterator[Call]:
-    """Observe one RPC on the client; the call site sends `metadata`, which carries the trace."""
+    """Observe one RPC on the client; the caller sends `metadata`, which carries the trace."""
     call, started = Call(), perf_counter()
     attributes: dict[str, str | int] = {
         "rpc.system.name": "grpc",
@@ -85,20 +90,20 @@ def client_call(telemetry: Telemetry, method: str, *, address: str, port: int) -
 
 
 def traceresponse_of(span: Span) -> str:
-    """Return what the W3C calls `traceresponse`: the ids of the span that answered."""
-    told = span.get_span_context()
-    ids = f"{trace.format_trace_id(told.trace_id)}-{trace.format_span_id(told.span_id)}"
-    return f"00-{ids}-{told.trace_flags:02x}" if told.is_valid else ""
+    """Return the W3C `traceresponse` of a span, which holds its ids; empty for an invalid span."""
+    context = span.get_span_context()
+    ids = f"{trace.format_trace_id(context.trace_id)}-{trace.format_span_id(context.span_id)}"
+    return f"00-{ids}-{context.trace_flags:02x}" if context.is_valid else ""
 
 
 def begin_at_zero(telemetry: Telemetry, method: str) -> None:
-    """Make the series of a method on its server: one that is born at 1 has no rate."""
+    """Start the server's series of a method at 0: a series that starts at 1 has no rate."""
     telemetry.metrics.rpc_server_repeated_attempts.add(0, telemetry.context, method)
     telemetry.metrics.rpc_server_call_duration.child(telemetry.context, method, "OK")
 
 
 def finish(span: Span, call: Call, *, failed: bool) -> None:
-    """Write the call's status on its span."""
+    """Set the call's status on its span."""
     span.set_attribute("rpc.response.status_code", call.status_code)
     if failed:
         span.set_attribute("error.type", call.status_code)

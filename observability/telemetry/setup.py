@@ -1,4 +1,4 @@
-"""Set-up of the SDK, once a process; everything else sees `Telemetry` values and the OpenTelemetry API."""
+"""Set-up of traces, metrics and logs, once in each process."""
 
 import logging
 import os
@@ -34,7 +34,14 @@ VERSION = "0.1.0"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One process's telemetry: it gives each context its part, renders `/metrics`, and is shut down last."""
+    """Telemetry of one process, which is shut down last.
+
+    provider: makes tracers, and exports spans.
+    metrics: the metrics of the process.
+    log: logger with the service's name.
+    loop_lag: event-loop lag, for admission control.
+    outputs: where log lines go.
+    """
 
     provider: TracerProvider
     metrics: Metrics
@@ -43,17 +50,17 @@ class Runtime:
     outputs: LogOutputs = field(default_factory=LogOutputs)
 
     def for_context(self, context: str) -> Telemetry:
-        """Return the call sites' view for one context."""
+        """Return the instruments of one context."""
         tracer = self.provider.get_tracer("plumbline", VERSION)
         return Telemetry(context, tracer, self.metrics, self.log.bind(context=context))
 
     def render_metrics(self, names: Collection[str] = (), *, accept: str = "") -> tuple[bytes, str]:
-        """Return the metrics of these names, or all, and their content type.
+        """Return the metrics of these names, or all of them, and the content type.
 
-        It is OpenMetrics with exemplars, but for a reader who takes Prometheus's older text format and not that.
+        The format is OpenMetrics with exemplars, or Prometheus's older text format for a client that accepts only that.
         """
         registry = self.metrics.registry
-        # All of them take milliseconds of the event loop; whoever samples one gauge many times a second asks for that.
+        # Rendering all takes milliseconds of the event loop, too much for a client that samples a gauge very often.
         chosen = registry.restricted_registry(names) if names else registry
         if "text/plain" in accept and "application/openmetrics-text" not in accept:
             return exposition.generate_latest(chosen), exposition.CONTENT_TYPE_LATEST
@@ -61,9 +68,9 @@ class Runtime:
         return body, CONTENT_TYPE_LATEST
 
     def shut_down(self, *, timeout_seconds: float) -> bool:
-        """Flush and stop, in a thread that is left behind when time is up: the SDK's own flush keeps no limit.
+        """Flush and stop in a thread, which is abandoned at the time limit: the SDK's own flush has none.
 
-        Returns whether everything was handed over or dropped in time.
+        Return whether all spans were exported or dropped in time.
         """
         flushing = threading.Thread(target=self.provider.shutdown, name="telemetry-shutdown", daemon=True)
         flushing.start()
@@ -74,15 +81,15 @@ class Runtime:
 def start(
     service_name: str, *, log_level: str, processor: SpanProcessor | None = None, log_stream: BinaryIO | None = None
 ) -> Runtime:
-    """Set up traces, metrics and logs as the OTEL_* variables say; a test may pass its own processor and stream.
+    """Set up traces, metrics and logs by the OTEL_* variables; a test may pass its own processor and stream.
 
-    A value that cannot be honoured is one line in the log, and the default holds.
+    An invalid value is replaced by the default, with a warning in the log.
     """
     keep_proxies_off_this_machine(os.environ)
     warnings = [*WARNINGS_AT_IMPORT, *settle(os.environ)]
-    # Read by FastAPI's instrumentation when it starts: without it the span attributes have their old names.
+    # FastAPI's instrumentation reads it at its start; without it, span attributes have their old names.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-    # An answer names its trace, in the header `traceresponse`.
+    # Adds the header `traceresponse` with the trace id to each response.
     set_global_response_propagator(TraceResponsePropagator())  # type: ignore[no-untyped-call]  # has no annotations
     enabled = os.environ.get("OTEL_METRICS_EXPORTER", "prometheus") != "none"
     metrics = Metrics(registry=CollectorRegistry(), enabled=enabled)
@@ -110,7 +117,7 @@ def start(
 
 
 def make_resource(service_name: str) -> Resource:
-    """Return what this process is; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win."""
+    """Return the resource of this process; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override the defaults."""
     defaults = Resource(
         {
             "service.name": service_name,

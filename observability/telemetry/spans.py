@@ -1,4 +1,4 @@
-"""Export of spans: batched, in bounded memory, with attributes from an allow-list; what is lost is counted."""
+"""Export of spans: in batches, in bounded memory, with attributes from an allow-list; lost spans are counted."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from observability.telemetry.environment import protocol_of
 from observability.telemetry.metrics import Metrics
 
-# What a span may carry. FastAPI's instrumentation also sets client.address, url.query and the like: a query holds ids.
+# Attributes that may be exported. FastAPI's instrumentation also sets client.address and url.query, which may hold ids.
 ALLOWED_ATTRIBUTES = frozenset(
     {
         "db.client.connection.wait_time",
@@ -62,21 +62,21 @@ ALLOWED_ATTRIBUTES = frozenset(
 
 @dataclass(slots=True)
 class Rejections:
-    """How many spans of the export under way the endpoint rejected although it answered well, and why."""
+    """Spans of the running export that the endpoint rejected in a successful response, and the reason."""
 
     spans: int = 0
     reason: str = ""
 
     def note(self, answer: ExportTraceServiceResponse) -> None:
-        """Take what an answer says."""
+        """Add the rejected spans of a response."""
         self.spans += max(0, answer.partial_success.rejected_spans)
         self.reason = answer.partial_success.error_message or self.reason
 
 
 def make_exporter(rejections: Rejections, *, console: IO[str]) -> SpanExporter | None:
-    """Return the exporter that OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_* ask for; None for "none".
+    """Return the exporter that OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_* select; None for "none".
 
-    What an endpoint rejects is put into `rejections`; "console" writes a line a span.
+    It notes spans that the endpoint rejects in `rejections`; "console" writes one line for each span.
     """
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
@@ -86,7 +86,7 @@ def make_exporter(rejections: Rejections, *, console: IO[str]) -> SpanExporter |
         case "console":
             return ConsoleSpanExporter(out=console, formatter=lambda span: span.to_json(indent=None) + "\n")
     if protocol_of(os.environ) == "grpc":
-        from observability.telemetry.otlp_grpc import WatchedGrpcExporter  # noqa: PLC0415 - 0.1 s where it is not used
+        from observability.telemetry.otlp_grpc import WatchedGrpcExporter  # noqa: PLC0415 - saves 0.1 s when unused
 
         return WatchedGrpcExporter(rejections.note)
     session = requests.Session()
@@ -96,12 +96,12 @@ def make_exporter(rejections: Rejections, *, console: IO[str]) -> SpanExporter |
 
 def _look_at_response(rejections: Rejections, response: requests.Response, **_: object) -> None:
     if response.ok:
-        with suppress(DecodeError):  # an answer that is not OTLP rejects nothing
+        with suppress(DecodeError):  # a response that is not OTLP rejects nothing
             rejections.note(ExportTraceServiceResponse.FromString(response.content))
 
 
 def redacted(span: ReadableSpan) -> ReadableSpan:
-    """Return the span without the attributes that are not on the allow-list; the same object when it has none."""
+    """Return the span with allowed attributes only; the same object when all of its attributes are allowed."""
     attributes = span.attributes or {}
     if not any(filterfalse(ALLOWED_ATTRIBUTES.__contains__, attributes)):
         return span
@@ -122,7 +122,7 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
 
 
 class CountingExporter(SpanExporter):
-    """Redacts and counts what it hands to the real exporter; runs in the batch thread, off the request path."""
+    """Redacts spans, passes them to the real exporter and counts them; runs in the batch thread."""
 
     def __init__(
         self,
@@ -130,23 +130,23 @@ class CountingExporter(SpanExporter):
         *,
         metrics: Metrics,
         log: FilteringBoundLogger,
-        on_taken: "PendingSpans",
+        pending: "PendingSpans",
         rejections: Rejections,
     ) -> None:
         self._exporter = exporter
         self._metrics = metrics
         self._log = log
-        self._pending = on_taken
+        self._pending = pending
         self._rejections = rejections
         self._is_rejected = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export a batch; a failed batch, and what the endpoint rejects of another, is lost and counted."""
+        """Export a batch; count the spans of a failed batch, and rejected ones, as lost."""
         self._pending.take(len(spans))
         self._rejections.spans = 0
         try:
             result = self._exporter.export([redacted(span) for span in spans])
-        except Exception:  # the SDK logs it, and goes on with the next batch
+        except Exception:  # the SDK logs it and continues with the next batch
             self._metrics.spans_exported.add(len(spans), "export_failed")
             raise
         if result is not SpanExportResult.SUCCESS:
@@ -166,7 +166,7 @@ class CountingExporter(SpanExporter):
 
 
 class PendingSpans:
-    """How many spans wait for the exporter; bounded."""
+    """Number of spans that wait for the exporter, with a limit."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -174,7 +174,7 @@ class PendingSpans:
         self._lock = Lock()
 
     def put(self) -> bool:
-        """Count one more; False when the queue is full."""
+        """Count one more span; return False when the queue is full."""
         with self._lock:
             if self._count >= self._limit:
                 return False
@@ -182,13 +182,13 @@ class PendingSpans:
             return True
 
     def take(self, count: int) -> None:
-        """Count `count` fewer."""
+        """Count `count` spans fewer."""
         with self._lock:
             self._count -= count
 
 
 class CountingBatchProcessor(BatchSpanProcessor):
-    """The SDK's batch processor, which drops silently when its queue is full: here a drop is refused and counted."""
+    """The SDK's batch processor, with drops counted: the SDK itself drops spans silently when its queue is full."""
 
     def __init__(
         self, exporter: SpanExporter, *, metrics: Metrics, log: FilteringBoundLogger, rejections: Rejections
@@ -201,7 +201,7 @@ class CountingBatchProcessor(BatchSpanProcessor):
             metrics.spans_processed.add(0, error_type)
         for error_type in ("", "export_failed", "rejected"):
             metrics.spans_exported.add(0, error_type)
-        counting = CountingExporter(exporter, metrics=metrics, log=log, on_taken=self._pending, rejections=rejections)
+        counting = CountingExporter(exporter, metrics=metrics, log=log, pending=self._pending, rejections=rejections)
         super().__init__(counting, max_queue_size=queue_size)
 
     def on_end(self, span: ReadableSpan) -> None:

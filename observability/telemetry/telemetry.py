@@ -1,4 +1,4 @@
-"""What does a call site get? One context's tracer, the metrics and a logger, in one value."""
+"""The instruments of one context: its tracer, the metrics and its logger."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,13 @@ from observability.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """The instruments of one context; `context` is the bounded label that tells contexts of one process apart."""
+    """The instruments of one context.
+
+    context: name of the context, a label of its metrics and an attribute of its spans.
+    tracer: makes its spans.
+    metrics: the metrics of the process.
+    log: logger with the context's name.
+    """
 
     context: str
     tracer: Tracer
@@ -21,6 +27,6 @@ class Telemetry:
 
 
 def unobserved(context: str) -> Telemetry:
-    """Return instruments that record nothing, for a command that uses a service's mechanisms and is no service."""
+    """Return instruments that record nothing, for commands that use a service's code."""
     metrics = Metrics(registry=CollectorRegistry(), enabled=False)
     return Telemetry(context, NoOpTracer(), metrics, structlog.wrap_logger(structlog.ReturnLogger()))

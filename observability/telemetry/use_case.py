@@ -1,4 +1,4 @@
-"""What did a use case do, and how long did it take? One span, one duration sample and one log line each."""
+"""Telemetry of use cases: a span, a duration sample and a log line for each run."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
@@ -23,12 +23,12 @@ def use_case(
     identity: tuple[str, str] | None = None,
     origin: Callable[[Command], str] | None = None,
 ) -> Callable[[Command], Coroutine[Any, Any, Result]]:
-    """Wrap a handler so that every run of it is seen.
+    """Return the handler with telemetry for every run.
 
-    An error with a `reason` is an expected outcome and passes as it is. Any other exception is a bug: it is logged with
-    its stack under a new error id and becomes `unexpected(error_id)`. `identity` is a span attribute and the field it
-    is read from, of the result or of the expected error, such as ("shop.order.id", "order_id"). `origin` returns the
-    traceparent of the span that a command comes from when nobody waits for its result: it is linked.
+    An error with a `reason` is an expected outcome and passes unchanged. Any other exception is a bug: it is logged
+    with its stack and a new error id, and `unexpected(error_id)` is raised instead. `identity` is a span attribute and the
+    field of the result or the error that it is read from, such as ("shop.order.id", "order_id"). `origin` returns the
+    traceparent of the span that caused an asynchronous command; the run's span is linked to it.
     """
     run = UseCaseRun(telemetry, name, unexpected, identity)
 
@@ -47,7 +47,7 @@ def use_case(
 
 
 class UseCaseRun:
-    """Awaits a handler and records how it ended."""
+    """Awaits a handler and records its outcome."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class UseCaseRun:
         self._identity = identity
 
     async def __call__(self, span: Span, handling: Awaitable[Result]) -> Result:
-        """Return the handler's result or raise its error, after recording which."""
+        """Return the handler's result or raise its error, after recording the outcome."""
         started = perf_counter()
         outcome = "CANCELLED"
         try:

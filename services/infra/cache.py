@@ -117,7 +117,7 @@ class Cache(Generic[Value]):
 
     async def get(self, names: Sequence[str]) -> Mapping[str, Value]:
         """Return the values that exist. Raises what `read` raises, DeadlineExceeded, Overloaded."""
-        with self._telemetry.asking() as asking:
+        with self._telemetry.look_up() as asking:
             return await self._flights.get(names, shared=asking.shared)
 
     async def _fetch(self, names: tuple[str, ...]) -> Mapping[str, Value]:
