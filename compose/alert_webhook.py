@@ -47,4 +47,4 @@ class AlertWebhook(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("0.0.0.0", PORT), AlertWebhook).serve_forever()  # noqa: S104  # inside of its network
+    ThreadingHTTPServer(("0.0.0.0", PORT), AlertWebhook).serve_forever()  # noqa: S104  # only inside its network

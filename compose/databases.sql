@@ -1,12 +1,12 @@
--- Which databases and roles does the shop need? One role a database, which no other role may enter; run by psql with
--- each password in a variable. What is there already stays, with its password brought up to date.
+-- The shop's databases, each with a role that alone may connect to it. Run by psql, with passwords from secrets. Existing
+-- databases and roles are kept, and their passwords updated.
 \set ON_ERROR_STOP on
 \set order_password `cat /run/secrets/order_password`
 \set inventory_password `cat /run/secrets/inventory_password`
 \set notification_password `cat /run/secrets/notification_password`
 \set exporter_password `cat /run/secrets/exporter_password`
 
--- Purpose: a role for each database and one for the exporter, which may read statistics and no rows.
+-- Purpose: a role for each database, and one for the exporter, which may read statistics but no rows.
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY['order', 'order_read', 'inventory', 'notification', 'exporter']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
@@ -18,13 +18,13 @@ ALTER ROLE notification PASSWORD :'notification_password';
 ALTER ROLE exporter PASSWORD :'exporter_password';
 GRANT pg_monitor TO exporter;
 
--- Purpose: the last line of defence; each call sets its own, shorter limits.
+-- Purpose: upper limits; each call sets its own, shorter ones.
 SELECT format('ALTER ROLE %I SET %s', name, limits)
 FROM unnest(ARRAY['order', 'order_read', 'inventory', 'notification']) AS name,
      unnest(ARRAY['statement_timeout = ''10s''', 'lock_timeout = ''2s''',
                   'idle_in_transaction_session_timeout = ''10s''']) AS limits \gexec
 
--- Purpose: a database owned by the role of its name.
+-- Purpose: a database for each role, owned by it and with its name.
 SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING ''UTF8''', name, name)
 FROM unnest(ARRAY['order', 'order_read', 'inventory', 'notification']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec

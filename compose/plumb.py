@@ -1,7 +1,7 @@
 # ruff: noqa: INP001  # a program of one file, mounted into a container
 """Runs a `plumb` command on the platform of docker compose: verify, deadletters or projection.
 
-These commands read an endpoints file, which `plumb up` writes. Here it is made of the names and secrets of
+These commands read an endpoints file, which `plumb up` writes. Here it is made from the names and secrets of
 docker-compose.yml, on the container's tmpfs.
 """
 
@@ -22,12 +22,12 @@ def secret(name: str) -> str:
 
 
 def database(name: str, owner: str) -> str:
-    """Return the address of a database, whose role has the same name and the owner's password."""
+    """Return the address of a database; its role has the same name, and the password of the owner's secret."""
     return f"postgresql://{name}:{secret(f'{owner}_password')}@postgres:5432/{name}"
 
 
 def endpoints() -> Endpoints:
-    """Return the addresses inside of the network of docker compose. No process here is ours to signal."""
+    """Return the addresses inside the network of docker compose, without process ids: no process can be signalled."""
     return Endpoints(
         run_id="compose",
         mode="services",
@@ -57,7 +57,7 @@ def endpoints() -> Endpoints:
 
 
 def main(arguments: list[str]) -> None:
-    """Become `plumb` with the arguments, and with the endpoints when there is a command to give them to."""
+    """Replace this process by `plumb` with the arguments, and with the endpoints file when there is a command."""
     if arguments and "--help" not in arguments:
         endpoints().save(FILE)
         arguments = [*arguments, "--endpoints", str(FILE)]

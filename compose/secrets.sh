@@ -1,10 +1,10 @@
 #!/bin/sh
-# What docker compose needs on this machine: random passwords, one a file, made once (what is there stays as it is), and
-# mounted files that the users inside of the containers can read, whatever the umask of the checkout.
+# Prepares docker compose on this machine: makes random passwords, one a file (existing ones are kept), and makes mounted
+# files readable for the users in the containers, whatever the umask of the checkout.
 set -eu
 root="$(dirname "$0")/.."
 folder="${SECRETS_FOLDER:-$root/secrets}"
-# The folder keeps others out; the files themselves must be readable by the users inside of the containers.
+# Only the owner may enter the folder; the files in it must be readable for the users in the containers.
 mkdir -p "$folder"
 chmod 700 "$folder"
 umask 022
@@ -12,10 +12,10 @@ for name in postgres order inventory notification exporter nats valkey grafana; 
     [ -s "$folder/${name}_password" ] ||
         LC_ALL=C tr -dc 'a-z' </dev/urandom | head -c 40 >"$folder/${name}_password"
 done
-# Where a receiver of your own takes the place of alert-webhook, write its token here.
+# If you replace alert-webhook by a receiver of your own, write its token to this file.
 [ -s "$folder/alert_webhook_token" ] || LC_ALL=C tr -dc 'a-z' </dev/urandom | head -c 40 >"$folder/alert_webhook_token"
 chmod -R a+rX "$root/compose" "$root/grafana" "$root/observability/collector" "$root/observability/prometheus"
-# Compose labels what it mounts from the folders (`z`), but no secret.
+# Compose sets SELinux labels on mounted folders (`z`), but not on secrets.
 if command -v selinuxenabled >/dev/null && selinuxenabled; then
     chcon -R -t container_file_t "$folder"
 fi

@@ -1,7 +1,7 @@
-"""How does the Python code under protos/gen come from the .proto files, and is it current?
+"""Generation of protos/gen from the .proto files, and the check that it is current.
 
     python protos/generate.py            write protos/gen
-    python protos/generate.py --check    say what is stale, write nothing, exit 1 if anything is
+    python protos/generate.py --check    list stale files, write nothing, exit 1 if there are any
     python protos/generate.py --lint     lint the .proto files with buf
 
 Works without a network: the compiler and Google's protos come from installed packages.
@@ -24,14 +24,14 @@ GENERATED = SOURCES / "gen"
 
 
 class CompilerError(Exception):
-    """The protobuf compiler refused the .proto files; it has said why on stderr."""
+    """The protobuf compiler rejected the .proto files; it has printed the reasons to stderr."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the three jobs above; return the exit code."""
     parser = argparse.ArgumentParser(description="Generate protos/gen from the .proto files.")
     job = parser.add_mutually_exclusive_group()
-    job.add_argument("--check", action="store_true", help="only say what is stale; exit 1 if anything is")
+    job.add_argument("--check", action="store_true", help="only list stale files; exit 1 if there are any")
     job.add_argument("--lint", action="store_true", help="lint the .proto files with buf")
     options = parser.parse_args(arguments)
     try:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def generated_files() -> dict[Path, bytes]:
-    """Return what protos/gen should hold: the content of each file by its path in there."""
+    """Return the files that protos/gen should hold: content by path in protos/gen."""
     with tempfile.TemporaryDirectory(prefix="plumbline-protos-") as folder:
         scripts = Path(sysconfig.get_path("scripts"))
         _compile(
@@ -70,7 +70,7 @@ def generated_files() -> dict[Path, bytes]:
 
 
 def stale_files(fresh: dict[Path, bytes]) -> list[Path]:
-    """Return the paths in protos/gen that are missing, differ from `fresh`, or should not be there; sorted."""
+    """Return the paths in protos/gen that are missing, differ from `fresh`, or should not exist; sorted."""
     committed = {
         path.relative_to(GENERATED): path.read_bytes()
         for path in GENERATED.rglob("*")
@@ -80,9 +80,9 @@ def stale_files(fresh: dict[Path, bytes]) -> list[Path]:
 
 
 def lint() -> int:
-    """Run `buf lint` by protos/buf.yaml; return its exit code.
+    """Run `buf lint` with protos/buf.yaml; return its exit code.
 
-    It reads a self-contained image with comments, so that it asks no registry for Google's protos.
+    It reads a self-contained image with comments, so that buf needs no registry for Google's protos.
     """
     with tempfile.TemporaryDirectory(prefix="plumbline-protos-") as folder:
         image = Path(folder) / "shop.binpb"
@@ -97,11 +97,11 @@ def _compile(*outputs: str) -> None:
     googleapis = sysconfig.get_path("purelib")
     folders = [f"-I{folder}" for folder in (SOURCES, googleapis, well_known)]
     if protoc.main(["protoc", *folders, *outputs, *protos]) != 0:
-        raise CompilerError("The protobuf compiler failed: mend what it names above, then run make protos.")
+        raise CompilerError("The protobuf compiler failed: correct the errors above, then run make protos.")
 
 
 def _write(path: Path, content: bytes | None) -> None:
-    """Put the content in place whole, for whoever imports it meanwhile; None removes the file."""
+    """Write the file atomically, since another process may import it meanwhile; None removes the file."""
     if content is None:
         path.unlink()
         return

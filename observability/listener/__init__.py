@@ -1,1 +1,1 @@
-"""Limits of every HTTP listener: connections, heads, bodies, and the time that each may take."""
+"""HTTP listeners with limits on connections, request heads and bodies, and on the time for each."""

@@ -1,6 +1,6 @@
-"""Report of connections that cannot be accepted since the process has no file descriptor left: one a minute.
+"""Reports of failed accepts when the process has no file descriptor left, at most one a minute.
 
-asyncio reports each attempt, 512 times a second and listener, with a traceback: 38 MB of log a minute.
+asyncio logs each attempt with a traceback, 512 a second for each listener: 38 MB of log a minute.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ ACCEPT_FAILED = "socket.accept() out of system resource"
 
 
 class AcceptErrors:
-    """Exception handler of an event loop; `report` gets the error and how many were not reported before it."""
+    """Exception handler of an event loop; `report` gets the error and the number of unreported ones before it."""
 
     def __init__(self, report: Callable[[OSError, int], None], *, clock: Callable[[], float] = monotonic) -> None:
         self._report = report
@@ -22,7 +22,7 @@ class AcceptErrors:
         self._unreported = 0
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Report a failed accept, or leave the error to the loop's own handler."""
+        """Report a failed accept; pass any other error to the loop's default handler."""
         error = context.get("exception")
         if context.get("message") != ACCEPT_FAILED or not isinstance(error, OSError):
             loop.default_exception_handler(context)

@@ -1,4 +1,4 @@
-"""Answer to a refused request: problem+json (RFC 9457), and the end of the connection."""
+"""Responses to refused requests: problem+json (RFC 9457) that closes the connection."""
 
 import json
 from http import HTTPStatus
@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = b"1"
 
 
 def problem(refusal: LimitExceeded) -> tuple[Headers, bytes]:
-    """Return the headers and the body that say why a request was refused."""
+    """Return the headers and the body of a refusal."""
     document = {
         "type": "about:blank",
         "title": refusal.status.phrase,
@@ -32,7 +32,7 @@ def problem(refusal: LimitExceeded) -> tuple[Headers, bytes]:
 
 
 def response(refusal: LimitExceeded, default_headers: Headers) -> bytes:
-    """Return the whole answer as bytes, for where there is no application to send it."""
+    """Return the complete response as bytes, for a request that never reached the application."""
     headers, body = problem(refusal)
     lines = [b"HTTP/1.1 %d %s" % (refusal.status, refusal.status.phrase.encode())]
     lines += [name + b": " + value for name, value in default_headers + headers]

@@ -1,4 +1,4 @@
-"""Reading of request bodies within limits, before an application spends anything on the request."""
+"""Reading of request bodies within limits, before the application sees the request."""
 
 import asyncio
 from http import HTTPStatus
@@ -11,18 +11,18 @@ from observability.listener.limits import LimitExceeded, Limits
 
 
 class Disconnected(Exception):
-    """The client went away before its body was whole; nobody waits for an answer."""
+    """The client disconnected before its body was complete."""
 
 
 class Bodies:
-    """The bodies that are under way to one listener."""
+    """Reads the bodies of one listener, with a limit on the bytes of all incomplete ones."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffered_bytes = 0
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """Return the whole body. Raises Refused (408, 413, 503) and Disconnected."""
+        """Return the complete body. Raises Refused (408, 413, 503) and Disconnected."""
         if int(header(scope, b"content-length") or 0) > self._limits.body_bytes:
             raise self._too_large()
         body = bytearray()
@@ -47,7 +47,7 @@ class Bodies:
         if len(body) > self._limits.body_bytes:
             raise self._too_large()
         if self._buffered_bytes > self._limits.buffered_bytes:
-            sentence = "Too many bodies are under way; come back later."
+            sentence = "Too many request bodies are in transfer; retry later."
             raise LimitExceeded(HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_BODIES", sentence)
         return bool(message.get("more_body", False))
 
@@ -57,7 +57,7 @@ class Bodies:
 
 
 class WholeRequests:
-    """Passes requests on when their bodies are whole, and answers those that exceed a limit."""
+    """Passes requests with complete bodies to the application, and answers those that exceed a limit."""
 
     def __init__(self, application: ASGIApp, *, connections: Connections) -> None:
         self._application = application
@@ -65,7 +65,7 @@ class WholeRequests:
         self._on_refused = connections.on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body, if there is one, and call the application with it."""
+        """Read the body, if there is one, and call the application."""
         if not has_body(scope):
             await self._application(scope, receive, send)
             return
@@ -84,16 +84,16 @@ class WholeRequests:
         async def receive_whole() -> Message:
             if unread:
                 return {"type": "http.request", "body": unread.pop(), "more_body": False}
-            return await receive()  # which is that the client went away
+            return await receive()  # the disconnect of the client
 
         await self._application(scope, receive_whole, send)
 
 
 def has_body(scope: Scope) -> bool:
-    """Say whether a request has a body (RFC 9112, 6.3)."""
+    """Return whether a request has a body (RFC 9112, 6.3)."""
     return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope.get("headers", ()))
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """Return the value of the first header field of a name, empty when there is none."""
+    """Return the value of the first header field with this name; empty without one."""
     return next((value for each, value in scope["headers"] if each == name), b"")

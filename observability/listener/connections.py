@@ -1,7 +1,7 @@
-"""Open connections of one listener: how many there are, and which of them must end.
+"""Open connections of one listener, their limits and timeouts.
 
-A listener that is full closes the connection that has waited longest for a whole request, as nginx does: clients that
-connect and say nothing keep nobody out. It refuses a newcomer only where all others have a request at work.
+A full listener closes the connection that has waited longest for a complete request, as nginx does, so that silent
+clients keep no others out. It refuses a new connection only when all others have a running request.
 """
 
 from collections import Counter
@@ -19,14 +19,14 @@ class Connection(Protocol):
     address: str
 
     def refuse(self, refusal: LimitExceeded) -> None:
-        """Answer where HTTP allows it, and close."""
+        """Answer if HTTP allows it, and close."""
 
     def abort(self) -> None:
-        """Close at once, whatever was not sent."""
+        """Close at once, without sending what is buffered."""
 
 
 class Connections:
-    """The connections of one listener; `on_refused` is told the reason of each that is ended for a limit."""
+    """The connections of one listener; `on_refused` is called with the reason of each refusal."""
 
     def __init__(
         self, limits: Limits, *, on_refused: Callable[[str], None], clock: Callable[[], float] = monotonic
@@ -36,13 +36,13 @@ class Connections:
         self.open_count = 0
         self._clock = clock
         self._per_address: Counter[str] = Counter()
-        # Since when: both begin with the oldest.
+        # Values are start times; both dictionaries begin with the oldest.
         self._without_request: dict[Connection, float] = {}
         self._unread: dict[Connection, float] = {}
         self._reading_body: set[Connection] = set()
 
     def opened(self, connection: Connection) -> None:
-        """Take a connection in, and end another, or this one, where there are too many."""
+        """Register a connection; when there are too many, close one that has no request, or this one."""
         self.open_count += 1
         self._per_address[connection.address] += 1
         self._without_request[connection] = self._clock()
@@ -52,32 +52,32 @@ class Connections:
             self._end_one(connection, None)
 
     def head_received(self, connection: Connection) -> None:
-        """Note that a head is whole; the application's reading limits the time for the body."""
+        """Record that a head is complete; `bodies` limits the time for the body."""
         self._without_request.pop(connection, None)
         self._without_request[connection] = self._clock()
         self._reading_body.add(connection)
 
     def request_received(self, connection: Connection) -> None:
-        """Note that a request is whole: from now on the connection is not ended for another."""
+        """Record that a request is complete: from now on the connection is not closed in favour of another."""
         self._without_request.pop(connection, None)
         self._reading_body.discard(connection)
 
     def answered(self, connection: Connection) -> None:
-        """Note that the connection waits for its next request."""
+        """Record that the connection waits for its next request."""
         self._without_request.pop(connection, None)
         self._reading_body.discard(connection)
         self._without_request[connection] = self._clock()
 
     def left_unread(self, connection: Connection) -> None:
-        """Note that answers wait for the client to read them, if that was not known."""
+        """Record that responses wait for the client to read them, unless that is recorded already."""
         self._unread.setdefault(connection, self._clock())
 
     def read(self, connection: Connection) -> None:
-        """Note that the client reads again."""
+        """Record that the client reads again."""
         self._unread.pop(connection, None)
 
     def closed(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self.open_count -= 1
         self._per_address[connection.address] -= 1
         if not self._per_address[connection.address]:
@@ -86,7 +86,7 @@ class Connections:
         self.read(connection)
 
     def end_overdue(self) -> None:
-        """End the connections whose head is late, and those that leave their answers unread; call it now and then."""
+        """Close connections whose head is late, and those with unread responses; must be called periodically."""
         now = self._clock()
         late = f"The head of the request did not arrive within {self.limits.head_seconds:g} s."
         for connection in self._older_than(self._without_request, now - self.limits.head_seconds):
@@ -107,8 +107,8 @@ class Connections:
 
     def _end_one(self, newcomer: Connection, address: str | None) -> None:
         among = (each for each in self._without_request if address in (None, each.address))
-        ended = next(among, newcomer)  # the newcomer is the last of them
-        sentence = "There are too many connections; come back later."
+        ended = next(among, newcomer)
+        sentence = "There are too many connections; retry later."
         self._end(ended, LimitExceeded(HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_CONNECTIONS", sentence))
 
     def _end(self, connection: Connection, refusal: LimitExceeded) -> None:

@@ -1,4 +1,4 @@
-"""Limits of one HTTP listener, and the refusal of what exceeds them."""
+"""Limits of one HTTP listener, and the error for exceeding them."""
 
 import resource
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ MEBIBYTE = 1024 * KIBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much clients may send, keep open and leave unread.
+    """Limits on requests, connections and unread responses.
 
     connections: open connections, of all clients together.
     connections_per_address: open connections of one client address.
@@ -19,8 +19,8 @@ class Limits:
     head_seconds: time for the whole head, from the opening of the connection or the last answer.
     body_bytes: bytes of a request's body.
     body_seconds: time for the whole body, from the end of the head.
-    buffered_bytes: bytes of all bodies that are not whole yet.
-    unread_seconds: time that answers may wait for their client to read them.
+    buffered_bytes: bytes of all incomplete bodies together.
+    unread_seconds: time that a response may wait for the client to read it.
     """
 
     connections: int = 2_000
@@ -34,7 +34,7 @@ class Limits:
     unread_seconds: float = 10.0
 
     def within_descriptors(self) -> "Limits":
-        """Return the limits with at most half of the file descriptors that the process may have."""
+        """Return the limits lowered so that connections use at most half of the process's file descriptors."""
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if allowed == resource.RLIM_INFINITY:
             return self
@@ -44,9 +44,9 @@ class Limits:
 
 
 class LimitExceeded(Exception):
-    """A request, or a connection, that exceeds a limit or is not HTTP; the message is a sentence for its sender.
+    """A request or a connection exceeds a limit or is not HTTP; the message is a sentence for the client.
 
-    `status` is the HTTP status, `reason` its name to program and to count by.
+    `status` is the HTTP status; `reason` is a name for programs and metrics.
     """
 
     def __init__(self, status: HTTPStatus, reason: str, sentence: str) -> None:

@@ -1,1 +1,1 @@
-"""A local receiver of traces: OTLP over HTTP in, standard OTLP/JSON lines in files out."""
+"""Local receiver of traces: takes OTLP over HTTP, and writes standard OTLP/JSON lines to files."""

@@ -1,4 +1,4 @@
-"""`python -m observability.receiver`: receives traces until SIGTERM."""
+"""The receiver's process: `python -m observability.receiver`."""
 
 import logging
 import os

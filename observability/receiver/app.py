@@ -1,4 +1,4 @@
-"""HTTP application of the receiver: POST /v1/traces, GET /metrics, GET /livez, as one small ASGI callable."""
+"""ASGI application of the receiver: POST /v1/traces, GET /metrics, GET /livez."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -18,14 +18,14 @@ from observability.receiver.sink import Sink
 TRACES_PATH = "/v1/traces"
 _PROTOBUF = "application/x-protobuf"
 _TEXT = "text/plain; charset=utf-8"
-# google.rpc.Code, as OTLP asks for in the body of a refusal.
+# google.rpc.Code for the body of a refusal, as OTLP requires.
 _RPC_CODES = {HTTPStatus.BAD_REQUEST: 3, HTTPStatus.REQUEST_ENTITY_TOO_LARGE: 8, HTTPStatus.REQUEST_TIMEOUT: 4}
 _UNAVAILABLE = 14
-_COME_BACK_SECONDS = b"1"
+_RETRY_AFTER_SECONDS = b"1"
 
 
 class ReceiverApp:
-    """The ASGI application; `sink` and `counts` belong to it for its lifetime."""
+    """Answers requests, and writes the received spans to `sink`."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class ReceiverApp:
     async def _export(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         try:
-            await self._take(scope, receive, compressed=_check_encodings(headers))
+            await self._store(scope, receive, compressed=_check_encodings(headers))
         except ExportRefused as refusal:
             self._counts.requests.labels(str(refusal.status.value)).inc()
             self._log.warning("receiver.request_refused", status=refusal.status.value, why=str(refusal))
@@ -75,14 +75,14 @@ class ReceiverApp:
             body = ExportTraceServiceResponse().SerializeToString()
             await _respond(send, HTTPStatus.OK, body, content_type=_PROTOBUF)
 
-    async def _take(self, scope: Scope, receive: Receive, *, compressed: bool) -> None:
+    async def _store(self, scope: Scope, receive: Receive, *, compressed: bool) -> None:
         try:
             body = await self._bodies.read(scope, receive)
         except LimitExceeded as error:
             raise ExportRefused(error.status, str(error)) from error
-        # Counted when the body is whole: senders of heads alone keep nobody out.
+        # Counted when the body is complete, so that slow senders do not use up the limit.
         if self._pending >= self._settings.maximum_pending_requests:
-            raise ExportRefused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once")
+            raise ExportRefused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; retry later")
         self._pending += 1
         try:
             await self._sink.put(body, compressed=compressed)
@@ -91,9 +91,9 @@ class ReceiverApp:
 
 
 def _check_encodings(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether the body is compressed; raises Refused (415) for what is neither protobuf nor gzip or plain."""
+    """Return whether the body is compressed. Raises Refused (415) for another content type or encoding."""
     if not _is_protobuf(headers):
-        sentence = f"the content type must be {_PROTOBUF}; OTLP over JSON or gRPC is not taken here"
+        sentence = f"the content type must be {_PROTOBUF}; OTLP over JSON or gRPC is not supported here"
         raise ExportRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
     encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
     if encoding not in {"identity", "gzip"}:
@@ -107,9 +107,9 @@ def _is_protobuf(headers: Mapping[bytes, bytes]) -> bool:
 
 
 async def _refuse(send: Send, refusal: ExportRefused, headers: Mapping[bytes, bytes]) -> None:
-    """Answer a refusal: a sender of protobuf gets a google.rpc.Status, as OTLP says, and anyone else the sentence."""
+    """Answer a refusal: with a google.rpc.Status for protobuf, as OTLP requires, and with plain text otherwise."""
     retry = refusal.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT}
-    extra = [(b"retry-after", _COME_BACK_SECONDS)] if retry else []
+    extra = [(b"retry-after", _RETRY_AFTER_SECONDS)] if retry else []
     if refusal.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
         extra.append((b"connection", b"close"))  # the rest of the body is not read
     if _is_protobuf(headers):

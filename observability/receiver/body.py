@@ -1,16 +1,16 @@
-"""Decompression of a request's body, to no more than a limit."""
+"""Decompression of a request's body, with a limit on its size."""
 
 import zlib
 from http import HTTPStatus
 
 from observability.receiver.refusals import ExportRefused, too_large
 
-# 16 more than the window's 15 bits: zlib then expects a gzip header and checks the trailer's sum.
+# 16 plus the window's 15 bits: zlib then expects a gzip header and checks the checksum in the trailer.
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 def decompress_gzip(body: bytes, *, limit_bytes: int) -> bytes:
-    """Decompress all members of a gzip body, never to more than the limit; raises Refused (400, 413)."""
+    """Decompress all members of a gzip body, up to the limit. Raises Refused (400, 413)."""
     whole = bytearray()
     rest = body
     while rest or not whole:
@@ -22,7 +22,7 @@ def decompress_gzip(body: bytes, *, limit_bytes: int) -> bytes:
         if len(whole) > limit_bytes:
             raise too_large(limit_bytes, what="decompressed body")
         if not member.eof:
-            raise ExportRefused(HTTPStatus.BAD_REQUEST, "the body's gzip data ends before its end")
+            raise ExportRefused(HTTPStatus.BAD_REQUEST, "the body's gzip data is incomplete")
         rest = member.unused_data
         if not rest:
             break

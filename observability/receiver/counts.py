@@ -12,11 +12,11 @@ class Counts:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
-            "receiver_requests", "Export requests by the status of the answer.", ("status",), registry=self._registry
+            "receiver_requests", "Export requests by the status of the response.", ("status",), registry=self._registry
         )
         self.refusals = Counter(
             "receiver_refusals",
-            "Connections that were ended for a limit, by reason.",
+            "Requests and connections refused because of a limit, by reason.",
             ("reason",),
             registry=self._registry,
         )
@@ -24,24 +24,24 @@ class Counts:
         self.bytes = Counter("receiver_written_bytes", "Bytes of OTLP/JSON written.", registry=self._registry)
         self.forwarded_spans = Counter(
             "receiver_forwarded_spans",
-            "Spans for a second endpoint: sent, rejected by it, failed to be sent, or queue_full.",
+            "Spans for the second endpoint, by outcome: sent, rejected, failed or queue_full.",
             ("outcome",),
             registry=self._registry,
         )
         self.log_lines_dropped = Counter(
             "receiver_log_lines_dropped",
-            "Log lines that an output could not take.",
+            "Log lines dropped because an output was too slow or failed.",
             ("output",),
             registry=self._registry,
         )
         self.removed_files = Counter(
-            "receiver_removed_files", "Rotated files removed to keep the bound.", registry=self._registry
+            "receiver_removed_files", "Rotated files removed because of the limit.", registry=self._registry
         )
 
     def count_dropped_log_lines(self, lines: int, output: str) -> None:
-        """Count log lines that an output lost; 0 makes the series exist."""
+        """Count log lines that an output lost; 0 creates the series."""
         self.log_lines_dropped.labels(output).inc(lines)
 
     def render(self) -> bytes:
-        """Render all counters."""
+        """Render all counters as Prometheus text."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Forwarding: sends what the receiver took to a second endpoint, from a bounded queue, and counts what is lost."""
+"""Forwarding of received spans to a second endpoint, from a bounded queue; lost spans are counted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ CLOSE_SECONDS = 2.0
 
 
 class Forwarder:
-    """A queue of requests before one client; what does not fit or is given up is counted and logged, once a fault."""
+    """Queue of requests in front of one client; lost spans are counted, and each outage is logged once."""
 
     def __init__(self, client: OtlpClient, *, counts: Counts, log: structlog.typing.FilteringBoundLogger) -> None:
         self._client = client
@@ -41,18 +41,18 @@ class Forwarder:
         self._requests.put_nowait((body, spans))
 
     def end(self) -> None:
-        """Let `run` return when it has sent what waits."""
+        """Let `run` return after it has sent the queued requests."""
         self._requests.put_nowait(None)
 
     async def run(self) -> None:
-        """Send, one request after the other, until `end`."""
+        """Send the requests one after the other until `end` is called."""
         while request := await self._requests.get():
             body, spans = request
             await self._send(body, spans)
             self._queued_bytes -= len(body)
 
-    def give_up(self) -> None:
-        """Count what still waits as lost."""
+    def drop_queued(self) -> None:
+        """Count the queued requests as lost."""
         while not self._requests.empty():
             if request := self._requests.get_nowait():
                 self._lose(request[1], "failed", "the receiver ended")
@@ -85,7 +85,7 @@ class Forwarder:
 async def forwarding(
     endpoint: OtlpEndpoint, *, counts: Counts, log: structlog.typing.FilteringBoundLogger
 ) -> AsyncIterator[Forwarder]:
-    """Forward for the time of a block; at its end, what waits has two seconds to leave. Raises OSError."""
+    """Forward for the time of a block; at its end, queued requests have two seconds to be sent. Raises OSError."""
     async with open_otlp_client(endpoint) as client:
         forwarder = Forwarder(client, counts=counts, log=log)
         running = asyncio.create_task(forwarder.run(), name="forwarder")
@@ -97,4 +97,4 @@ async def forwarding(
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
-            forwarder.give_up()
+            forwarder.drop_queued()

@@ -1,4 +1,4 @@
-"""OTLP client: sends encoded export requests to an endpoint, over HTTP or gRPC, each with one attempt."""
+"""OTLP client: sends encoded export requests to an endpoint over HTTP or gRPC."""
 
 import asyncio
 import ipaddress
@@ -20,14 +20,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 OtlpProtocol = Literal["http/protobuf", "grpc"]
 TRACES_PATH = "/v1/traces"
-# More is no answer to an export.
+# A larger response is no answer to an export.
 MAXIMUM_ANSWER_BYTES = 64 * 1024
 ATTEMPTS = 5
 LONGEST_BACKOFF_SECONDS = 8.0
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# A name that ends in -bin would hold bytes in gRPC.
+# Excludes names that end in -bin, which hold bytes in gRPC.
 _HEADER_NAME = re.compile(r"(?!.*-bin$)[0-9A-Za-z_.-]+")
-# What OTLP lets a sender repeat.
+# Statuses after which OTLP allows a retry.
 _RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
 _RETRYABLE_GRPC = frozenset(
     {
@@ -43,12 +43,12 @@ _RETRYABLE_GRPC = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpEndpoint:
-    """Where spans go, and how.
+    """Address and settings of an OTLP endpoint.
 
     url: http:// or https://, with the path for HTTP; for gRPC the path is left out.
-    headers: sent with each request; they may hold a key, and are in no repr.
-    certificate: PEM file of the authorities that the endpoint is verified by; None: the system's.
-    client_certificate, client_key: PEM files of our own certificate; None: there is none.
+    headers: sent with each request; they may hold a key, so no repr shows them.
+    certificate: PEM file of the authorities that verify the endpoint; None: those of the system.
+    client_certificate, client_key: PEM files of the client's certificate; None: no client certificate.
     timeout_seconds: most seconds for one request.
     """
 
@@ -63,14 +63,14 @@ class OtlpEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An answer that took the request: how many of its spans it rejected, and why."""
+    """Result of an accepted request: the number of rejected spans, and the reason."""
 
     rejected_spans: int = 0
     reason: str = ""
 
 
 class SendFailed(Exception):
-    """No span of a request was taken; the message says why. `is_retryable` says that a repeat may succeed."""
+    """The endpoint accepted no span of a request; the message says why. `is_retryable`: a retry may succeed."""
 
     def __init__(self, reason: str, *, is_retryable: bool) -> None:
         super().__init__(reason)
@@ -91,7 +91,7 @@ def parse_headers(text: str) -> dict[str, str]:
         name, equals, value = (part.strip() for part in pair.partition("="))
         value = unquote(value)
         if not equals or not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
-            raise ValueError("must be name=value, several with commas between, the values percent-encoded")
+            raise ValueError("must be name=value, separated by commas, with percent-encoded values")
         headers[name.lower()] = value
     return headers
 
@@ -103,7 +103,7 @@ async def open_otlp_client(endpoint: OtlpEndpoint) -> AsyncIterator[OtlpClient]:
         async with _open_channel(endpoint) as channel:
             yield GrpcClient(channel, endpoint)
     else:
-        # A proxy is between where HTTPS_PROXY says so, and never on the way to this machine.
+        # HTTPS_PROXY applies, but never to an endpoint on this machine.
         timeout = aiohttp.ClientTimeout(total=endpoint.timeout_seconds)
         connector = aiohttp.TCPConnector(ssl=_ssl_context(endpoint))
         async with aiohttp.ClientSession(
@@ -113,7 +113,7 @@ async def open_otlp_client(endpoint: OtlpEndpoint) -> AsyncIterator[OtlpClient]:
 
 
 def is_local(url: str) -> bool:
-    """Say whether a URL's host is this machine."""
+    """Return whether a URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -122,7 +122,7 @@ def is_local(url: str) -> bool:
 
 
 async def send_with_retries(client: OtlpClient, body: bytes) -> Sent:
-    """Send one request, at most five times with a full-jitter backoff between. Raises SendFailed."""
+    """Send one request, with at most five attempts and full-jitter back-off. Raises SendFailed."""
     for failures in range(1, ATTEMPTS):
         try:
             return await client.send(body)
@@ -134,7 +134,7 @@ async def send_with_retries(client: OtlpClient, body: bytes) -> Sent:
 
 
 class HttpClient:
-    """OTLP over HTTP in protobuf."""
+    """OTLP over HTTP with protobuf."""
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: OtlpEndpoint) -> None:
         self._session = session
@@ -159,7 +159,7 @@ class GrpcClient:
     """OTLP over gRPC."""
 
     def __init__(self, channel: grpc.aio.Channel, endpoint: OtlpEndpoint) -> None:
-        # Bytes both ways: the request is encoded already.
+        # Without serialisers: the request is encoded already.
         self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_EXPORT)
         self._metadata = tuple(endpoint.headers.items())
         self._timeout_seconds = endpoint.timeout_seconds
@@ -174,7 +174,7 @@ class GrpcClient:
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the body of an answer; one read returns what has arrived, which may be a part. Raises SendFailed."""
+    """Return the complete body of a response; a single read might return a part of it. Raises SendFailed."""
     body = bytearray()
     async for part in answer.content.iter_any():
         body += part

@@ -1,6 +1,6 @@
-"""Export requests as standard OTLP/JSON lines, and back.
+"""Conversion of export requests to standard OTLP/JSON lines, and back.
 
-OTLP/JSON is protobuf's own JSON with two differences: ids are hex, enums are numbers.
+OTLP/JSON is protobuf's JSON with two differences: ids are hex, and enums are numbers.
 """
 
 import base64
@@ -24,7 +24,7 @@ def to_json_line(request: ExportTraceServiceRequest) -> bytes:
 
 
 def from_json_line(line: bytes) -> ExportTraceServiceRequest:
-    """Decode one line of OTLP/JSON. Raises ValueError when it is none."""
+    """Decode one line of OTLP/JSON. Raises ValueError for other text."""
     try:
         document = orjson.loads(line)
         for message in _messages_with_ids(document):

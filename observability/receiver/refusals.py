@@ -1,12 +1,12 @@
-"""Why was a request refused, and which HTTP status says so?"""
+"""Error for a request that the receiver refuses, with its HTTP status."""
 
 from http import HTTPStatus
 
 
 class ExportRefused(Exception):
-    """A request that is not taken; the message is a plain sentence for its sender.
+    """The receiver refuses the request; the message is a sentence for the sender.
 
-    `status` is the HTTP status; 408 and 503 invite the sender to come back, the others do not.
+    `status` is the HTTP status; the sender should retry after 408 and 503 alone.
     """
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
@@ -15,5 +15,5 @@ class ExportRefused(Exception):
 
 
 def too_large(limit_bytes: int, *, what: str) -> ExportRefused:
-    """413 for a body over the limit, as sent or decompressed."""
+    """Return the refusal (413) of a body over the limit, as sent or decompressed."""
     return ExportRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {what} is larger than {limit_bytes:,} bytes")

@@ -1,4 +1,4 @@
-"""Where do lines go, and how much disk can they take? One current file, and a bounded number of rotated ones."""
+"""Rotating file of lines: one current file and a limited number of rotated ones."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ _DIGITS = 6
 class RotatingFile:
     """Appends whole lines to DIRECTORY/traces.jsonl; for one thread at a time.
 
-    A file that has reached `maximum_file_bytes` is renamed to traces.000001.jsonl, traces.000002.jsonl and so on, and
-    of these the oldest go, so that with the current one at most `maximum_files` remain.
+    A file that has reached `maximum_file_bytes` is renamed to traces.000001.jsonl, traces.000002.jsonl and so on. The
+    oldest ones are removed, so that at most `maximum_files` remain, the current one included.
     """
 
     def __init__(self, directory: Path, *, maximum_file_bytes: int, maximum_files: int) -> None:
-        """Makes the folder when needed and opens the current file to go on with it; raises OSError."""
+        """Create the folder if needed, and open the current file for appending. Raises OSError."""
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / f"{_NAME}.jsonl"
         self.removed_files = 0
@@ -26,19 +26,19 @@ class RotatingFile:
         self._open()
 
     def append(self, line: bytes) -> None:
-        """Write one line, newline included, through to the operating system: whole, or not at all and OSError."""
+        """Write one line, newline included, to the operating system. Raises OSError, and then has written nothing."""
         if self._size_bytes and self._size_bytes + len(line) > self._maximum_file_bytes:
             self._rotate()
         try:
             self._write(line)
         except OSError:
-            # A full disk may have taken the line's beginning: the next line must not continue it.
+            # A full disk may have stored the beginning of the line; the next line must not continue it.
             os.ftruncate(self._descriptor, self._size_bytes)
             raise
         self._size_bytes += len(line)
 
     def close(self) -> None:
-        """Bring what was written onto the disk and close."""
+        """Sync the file to the disk and close it."""
         os.fsync(self._descriptor)
         os.close(self._descriptor)
 
@@ -54,7 +54,7 @@ class RotatingFile:
     def _rotate(self) -> None:
         rotated = self._rotated()
         number = int(rotated[-1].suffixes[0][1:]) + 1 if rotated else 1
-        # It is gone when somebody removed it, or when the last rotation failed half-way; then a new one is enough.
+        # The file is missing when a person removed it, or when the last rotation failed half-way.
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(self._directory / f"{_NAME}.{number:0{_DIGITS}}.jsonl")
         former = self._descriptor
@@ -66,5 +66,5 @@ class RotatingFile:
             self.removed_files += 1
 
     def _rotated(self) -> list[Path]:
-        """The rotated files, oldest first."""
+        """Return the rotated files, oldest first."""
         return sorted(self._directory.glob(f"{_NAME}.{'[0-9]' * _DIGITS}.jsonl"))

@@ -1,4 +1,4 @@
-"""The receiver's process: it starts, says where it listens, and ends without losing what it was sent."""
+"""The receiver's server: start, ready file, and a shutdown that loses no received spans."""
 
 import asyncio
 import contextlib
@@ -26,16 +26,16 @@ from observability.receiver.sink import Sink
 
 _BACKLOG = 128
 _CONNECTIONS = 256
-# The memory that bodies under way may take, in bodies of the largest size.
+# Memory for incomplete bodies, in bodies of the largest size.
 _BODIES_AT_ONCE = 8
 
 
 class CannotStart(Exception):
-    """The receiver cannot start; the message says plainly why and what to do."""
+    """The receiver cannot start; the message says why and what to do."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the process has one owner of signals, and that is `serve` below."""
+    """uvicorn's server without its signal handlers: `serve` below handles signals."""
 
     def __init__(self, config: uvicorn.Config, *, connections: Connections, on_started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -43,23 +43,23 @@ class _Server(uvicorn.Server):
         self._on_started = on_started
 
     async def on_tick(self, counter: int) -> bool:
-        """End what is overdue, ten times a second."""
+        """Close overdue connections, ten times a second."""
         self._connections.end_overdue()
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as usual, then tell."""
+        """Start as usual, then call `on_started`."""
         await super().startup(sockets=sockets)
         self._on_started()
 
 
 async def serve(settings: ReceiverSettings, *, counts: Counts, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Receive until SIGTERM or SIGINT, then finish requests in flight and flush; raises CannotStart."""
+    """Receive until SIGTERM or SIGINT, then finish requests in flight and flush. Raises CannotStart."""
     listener = _listen(settings)
     async with _forwarding(settings, listener, counts=counts, log=log) as forward:
         sink = Sink(
@@ -114,7 +114,7 @@ async def _serve(
     finally:
         try:
             sink.close()
-        except OSError as error:  # a full disk, noticed at the last moment
+        except OSError as error:  # as a full disk that only the sync reports
             log.warning("receiver.file_not_synced", reason=error.strerror)
 
 
@@ -122,7 +122,7 @@ async def _serve(
 async def _forwarding(
     settings: ReceiverSettings, listener: socket.socket, *, counts: Counts, log: structlog.typing.FilteringBoundLogger
 ) -> AsyncIterator[Callable[[bytes, int], None] | None]:
-    """Yield what sends requests on to the second endpoint, if there is one that is another than this receiver."""
+    """Yield the function that forwards a request to the second endpoint; None without one, or if that is this one."""
     endpoint = settings.forward
     if endpoint and _is_this(endpoint.url, listener):
         log.warning("receiver.forwarding_off", reason="the second endpoint is this receiver")
@@ -139,7 +139,7 @@ async def _forwarding(
 
 
 def _is_this(url: str, listener: socket.socket) -> bool:
-    """Tell whether a URL leads here: what is forwarded would come back for ever."""
+    """Return whether a URL is this receiver, to which forwarded requests would return without end."""
     host, port = listener.getsockname()[:2]
     parts = urlsplit(url)
     return parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1"}
@@ -151,7 +151,7 @@ def _listen(settings: ReceiverSettings) -> socket.socket:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise CannotStart(f"cannot listen on {settings.listen}: {error.strerror}; choose RECEIVER_LISTEN") from error
-    # Connections inherit it: no answer waits for the acknowledgement of its own headers, whatever the event loop.
+    # Connections inherit it; without it, a response may wait for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -175,7 +175,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _write_ready_file(path: Path, address: str) -> None:
-    """Write the address in one step; raises CannotStart."""
+    """Write the address atomically. Raises CannotStart."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         fresh.write_text(json.dumps({"http": address}))

@@ -19,22 +19,22 @@ class ReceiverSettings(BaseSettings):
     listen: str = Field(default="127.0.0.1:4318", description="Address as host:port; port 0 takes a free one.")
     directory: Path = Field(description="Folder for traces.jsonl and its rotated predecessors.")
     ready_file: Path | None = Field(
-        default=None, description="File that gets the address as JSON once requests are answered."
+        default=None, description="File to which the address is written as JSON once the receiver is ready."
     )
     remote_allowed: bool = Field(
-        default=False, description="Listen beyond this machine, without TLS or authentication."
+        default=False, description="Allow an address beyond this machine; there is no TLS and no authentication."
     )
     maximum_body_bytes: int = Field(
         default=16 * MEBIBYTE, ge=1, description="Largest body in bytes, as sent and again after decompression."
     )
     maximum_pending_requests: int = Field(
-        default=64, ge=1, description="Requests being written at once; more are told to come back (503)."
+        default=64, ge=1, description="Most requests being written at once; further ones are rejected with 503."
     )
     body_timeout_seconds: float = Field(default=10.0, gt=0, description="Seconds a client has to send its whole body.")
     maximum_file_bytes: int = Field(
         default=64 * MEBIBYTE,
         ge=1,
-        description="Bytes at which a file is rotated; one larger request is still kept whole.",
+        description="Bytes at which a file is rotated; a larger request still goes into one file.",
     )
     maximum_files: int = Field(
         default=8, ge=1, description="Files kept, the current one included; older ones are removed."
@@ -45,16 +45,16 @@ class ReceiverSettings(BaseSettings):
         description="A second endpoint for all spans, http(s)://host:port, with the path for HTTP; empty: none.",
     )
     forward_protocol: OtlpProtocol = Field(
-        default="http/protobuf", description="How the second endpoint is spoken to: http/protobuf or grpc."
+        default="http/protobuf", description="Protocol of the second endpoint: http/protobuf or grpc."
     )
     forward_headers: SecretStr = Field(
         default=SecretStr(""), description="Headers for the second endpoint, as name=value,name=value."
     )
     forward_certificate: Path | None = Field(
-        default=None, description="PEM file of the authorities that the second endpoint is verified by."
+        default=None, description="PEM file of the authorities that verify the second endpoint."
     )
-    forward_client_certificate: Path | None = Field(default=None, description="PEM file with a certificate of ours.")
-    forward_client_key: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    forward_client_certificate: Path | None = Field(default=None, description="PEM file of the client certificate.")
+    forward_client_key: Path | None = Field(default=None, description="PEM file of the client certificate's key.")
     forward_timeout_seconds: float = Field(
         default=10.0, gt=0, le=60, description="Most seconds for one request to the second endpoint."
     )
@@ -72,7 +72,7 @@ class ReceiverSettings(BaseSettings):
     @model_validator(mode="after")
     def _stays_on_this_machine(self) -> "ReceiverSettings":
         if not self.remote_allowed and not _is_loopback(self.host):
-            raise ValueError(f"listening on {self.host} is not local; set RECEIVER_REMOTE_ALLOWED=true if you mean it")
+            raise ValueError(f"{self.host} is not this machine; set RECEIVER_REMOTE_ALLOWED=true to listen on it")
         return self
 
     @field_validator("forward_headers")
@@ -83,7 +83,7 @@ class ReceiverSettings(BaseSettings):
 
     @property
     def forward(self) -> OtlpEndpoint | None:
-        """The second endpoint; None where there is none."""
+        """Return the second endpoint; None without one."""
         if not self.forward_endpoint:
             return None
         return OtlpEndpoint(
@@ -98,12 +98,12 @@ class ReceiverSettings(BaseSettings):
 
     @property
     def host(self) -> str:
-        """The host part of `listen`, without the brackets of IPv6."""
+        """Return the host of `listen`, without the brackets of IPv6."""
         return self.listen.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:
-        """The port part of `listen`."""
+        """Return the port of `listen`."""
         return int(self.listen.rpartition(":")[2])
 
 

@@ -1,4 +1,4 @@
-"""Way of a request's body into the file: decoded, translated and written on a thread of its own, in turn."""
+"""The sink of spans: decodes request bodies and writes them to the file, in a thread of its own."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _SPAN_ID_BYTES = 8
 
 
 class Sink:
-    """Takes bodies one after the other, so that the event loop answers while a disk is slow."""
+    """Writes bodies one after the other in a thread, so that a slow disk does not block the event loop."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Sink:
         maximum_body_bytes: int,
         forward: Callable[[bytes, int], None] | None = None,
     ) -> None:
-        """`forward` gets each request that was written, in protobuf, and the number of its spans."""
+        """Start the thread; `forward` gets each written request, in protobuf, and the number of its spans."""
         self._file = file
         self._counts = counts
         self._maximum_body_bytes = maximum_body_bytes
@@ -37,14 +37,14 @@ class Sink:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
 
     async def put(self, body: bytes, *, compressed: bool) -> None:
-        """Write a body's spans; when this returns, the operating system has them. Raises Refused (400, 413, 503)."""
+        """Write a body's spans to the operating system. Raises Refused (400, 413, 503)."""
         loop = asyncio.get_running_loop()
         request, spans = await loop.run_in_executor(self._thread, self._put, body, compressed)
         if self._forward and spans:
             self._forward(request, spans)
 
     def close(self) -> None:
-        """Finish what was put, then bring the file onto the disk."""
+        """Finish pending writes, then sync and close the file."""
         self._thread.shutdown(wait=True)
         self._file.close()
 

@@ -26,9 +26,9 @@ def use_case(
     """Return the handler with telemetry for every run.
 
     An error with a `reason` is an expected outcome and passes unchanged. Any other exception is a bug: it is logged
-    with its stack and a new error id, and `unexpected(error_id)` is raised instead. `identity` is a span attribute and the
-    field of the result or the error that it is read from, such as ("shop.order.id", "order_id"). `origin` returns the
-    traceparent of the span that caused an asynchronous command; the run's span is linked to it.
+    with its stack and a new error id, and `unexpected(error_id)` is raised instead. `identity` is a span attribute and
+    the field of the result or the error that it is read from, such as ("shop.order.id", "order_id"). `origin` returns
+    the traceparent of the span that caused an asynchronous command; the run's span is linked to it.
     """
     run = UseCaseRun(telemetry, name, unexpected, identity)
 

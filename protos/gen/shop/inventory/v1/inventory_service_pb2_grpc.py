@@ -108,7 +108,7 @@ class InventoryServiceServicer:
     """
 
     def CheckAvailability(self, request, context):
-        """CheckAvailability says which lines could not be reserved now. A hint only: stock may be gone a moment later.
+        """CheckAvailability returns the lines that could not be reserved now. A hint only: the stock may change a moment later.
         Reads only. NOT_FOUND / SKU_NOT_FOUND when a SKU is not in the catalogue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -119,7 +119,7 @@ class InventoryServiceServicer:
         """ReserveStock reserves all lines or none and returns their prices. Idempotent by request_id.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail naming all short SKUs; NOT_FOUND / SKU_NOT_FOUND with a
         SkuNotFoundDetail; both are final for this reservation. FAILED_PRECONDITION / RESERVATION_VOIDED when it was
-        released before it was made, RESERVATION_EXPIRED when its time is over, RESERVATION_STATE_CONFLICT when its goods
+        released before it was made, RESERVATION_EXPIRED after its expire_time, RESERVATION_STATE_CONFLICT when its goods
         were returned. A repeat after it was released is answered with the reservation, RELEASED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -136,7 +136,7 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseReservation(self, request, context):
-        """ReleaseReservation gives back what is reserved; before the reservation exists, it voids it. Idempotent by request_id,
+        """ReleaseReservation releases what is reserved; before the reservation exists, it voids it. Idempotent by request_id,
         and by the reservation's state. FAILED_PRECONDITION / RESERVATION_STATE_CONFLICT when it was confirmed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -144,7 +144,7 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReturnStock(self, request, context):
-        """ReturnStock puts the goods of a confirmed reservation back on the shelf. Idempotent by request_id, and by the
+        """ReturnStock returns the goods of a confirmed reservation to the stock. Idempotent by request_id, and by the
         reservation's state. NOT_FOUND / RESERVATION_NOT_FOUND; FAILED_PRECONDITION / RESERVATION_STATE_CONFLICT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -159,16 +159,15 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStockHints(self, request, context):
-        """GetStockHints says what is left and what sells, for shoppers who look before they buy. A hint only: it may be as old as
-        the service lets its cache be, a few seconds, and decides nothing. Reads only. NOT_FOUND / SKU_NOT_FOUND with a
-        SkuNotFoundDetail.
+        """GetStockHints returns available units and recent sales, for shoppers before they order. A hint only: it comes from a
+        cache, may be some seconds old, and decides nothing. Reads only. NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Restock(self, request, context):
-        """Restock adds stock, and adds a SKU to the catalogue the first time it comes with a price. Idempotent by request_id.
+        """Restock adds stock, and adds a new SKU with a price to the catalogue. Idempotent by request_id.
         NOT_FOUND / SKU_NOT_FOUND when a line without a price names a SKU that is not in the catalogue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """OrderService takes orders and brings each to an end.
+    """OrderService accepts orders and settles each of them.
 
-    An order's life; PENDING is stored before stock is touched, CONFIRMED, REJECTED and CANCELLED are stored once:
+    States of an order; PENDING is stored before stock is touched, and each other state is stored once:
 
     PlaceOrder --> PENDING --stock reserved and confirmed--> CONFIRMED --CancelOrder, stock returned--> CANCELLED
     |--short stock, unknown SKU, expired--> REJECTED
@@ -36,8 +36,8 @@ class OrderServiceStub:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
-    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
-    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, means that nothing was done for
+    this request_id. The caller is a trusted service, which has authenticated customer_id; customers use the REST edge.
     """
 
     def __init__(self, channel):
@@ -69,9 +69,9 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """OrderService takes orders and brings each to an end.
+    """OrderService accepts orders and settles each of them.
 
-    An order's life; PENDING is stored before stock is touched, CONFIRMED, REJECTED and CANCELLED are stored once:
+    States of an order; PENDING is stored before stock is touched, and each other state is stored once:
 
     PlaceOrder --> PENDING --stock reserved and confirmed--> CONFIRMED --CancelOrder, stock returned--> CANCELLED
     |--short stock, unknown SKU, expired--> REJECTED
@@ -79,18 +79,18 @@ class OrderServiceServicer:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
-    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
-    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, means that nothing was done for
+    this request_id. The caller is a trusted service, which has authenticated customer_id; customers use the REST edge.
     """
 
     def PlaceOrder(self, request, context):
-        """PlaceOrder stores an order and brings it to its end within the deadline. Idempotent by customer_id and request_id.
-        OK with a PENDING order when the end was not reached in time: read it later with GetOrder, or repeat.
-        A repeat is answered with the order as it is by now, whatever the state of inventory.
-        UNAVAILABLE / CIRCUIT_OPEN for a new order while inventory is away, unless respond_async: nothing was kept.
+        """PlaceOrder stores an order and settles it within the deadline. Idempotent by customer_id and request_id.
+        OK with a PENDING order when it is not settled in time: read it later with GetOrder, or repeat.
+        A repeat is answered with the order in its present state, even while inventory is unavailable.
+        UNAVAILABLE / CIRCUIT_OPEN for a new order while inventory is unavailable, unless respond_async: nothing was stored.
         FAILED_PRECONDITION / OUT_OF_STOCK with an OutOfStockDetail, NOT_FOUND / SKU_NOT_FOUND with a SkuNotFoundDetail and
         FAILED_PRECONDITION / ORDER_REJECTED when the order was stored and rejected; INVALID_ARGUMENT / INVALID_<FIELD> with
-        BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is at work.
+        BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is running.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,10 +104,10 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """CancelOrder ends a PENDING or CONFIRMED order and gives its stock back. Idempotent by customer_id and request_id, and
-        by the order's state. OK with the order as it is and cancellation_requested when its end was not reached in time: the
-        wish is kept, and the order becomes CANCELLED. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when it was rejected;
-        ABORTED / VERSION_CONFLICT when it changed meanwhile; INVALID_ARGUMENT / INVALID_<FIELD> or REQUEST_ID_REUSED;
+        """CancelOrder cancels a PENDING or CONFIRMED order and releases or returns its stock. Idempotent by customer_id and
+        request_id, and by the order's state. OK with the present order and cancellation_requested when that is not done in
+        time: the order becomes CANCELLED later. NOT_FOUND / ORDER_NOT_FOUND; FAILED_PRECONDITION / ORDER_NOT_CANCELLABLE when
+        it was rejected; ABORTED / VERSION_CONFLICT when it changed meanwhile; INVALID_ARGUMENT / INVALID_<FIELD> or REQUEST_ID_REUSED;
         ABORTED / IDEMPOTENCY_IN_PROGRESS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -115,10 +115,10 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """ListOrders reads a customer's orders, newest first, from a list that follows the orders a moment later; with a
-        consistency_token it waits, at most 2 s, until the list holds what the token says. Reads only. INVALID_ARGUMENT /
+        """ListOrders reads a customer's orders, newest first, from a list that is updated a moment after the orders; with a
+        consistency_token it waits, at most 2 s, until the list holds that version of the order. Reads only. INVALID_ARGUMENT /
         INVALID_PAGE_SIZE, INVALID_PAGE_TOKEN or INVALID_CONSISTENCY_TOKEN, also for a token of the day before yesterday;
-        UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when the list did not get there in time, or many wait for it already.
+        UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when the list is not updated in time, or too many requests wait already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,9 +156,9 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """OrderService takes orders and brings each to an end.
+    """OrderService accepts orders and settles each of them.
 
-    An order's life; PENDING is stored before stock is touched, CONFIRMED, REJECTED and CANCELLED are stored once:
+    States of an order; PENDING is stored before stock is touched, and each other state is stored once:
 
     PlaceOrder --> PENDING --stock reserved and confirmed--> CONFIRMED --CancelOrder, stock returned--> CANCELLED
     |--short stock, unknown SKU, expired--> REJECTED
@@ -166,8 +166,8 @@ class OrderService:
 
     Every RPC may also fail with UNAVAILABLE (DEPENDENCY_UNAVAILABLE, with RetryInfo), RESOURCE_EXHAUSTED
     (OVERLOADED, with RetryInfo: this call was not begun), DEADLINE_EXCEEDED (outcome unknown: repeat with the same
-    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, says that nothing was done under
-    this request_id. The caller is a trusted service, which vouches for customer_id; customers come through the REST edge.
+    request_id) and INTERNAL (with an error id). UNAVAILABLE / CIRCUIT_OPEN, with RetryInfo, means that nothing was done for
+    this request_id. The caller is a trusted service, which has authenticated customer_id; customers use the REST edge.
     """
 
     @staticmethod
