@@ -1,4 +1,4 @@
-"""Lifecycle of a process, the one owner of its signals: start all, say ready, wait, drain, stop all, exit 0."""
+"""Lifecycle of a process and owner of its signals: start all servers, report ready, wait, drain, stop all, exit 0."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from services.infra.crash_points import crash_points
 from services.infra.readiness import Readiness
 from services.infra.settings import RunnableSettings
 
-# What the line about a drain that was cut off may take to reach its reader.
+# Limit for writing the last log line, about a drain that was cut off.
 LAST_LINE_SECONDS = 1.0
 
 
@@ -32,10 +32,10 @@ class Server(Protocol):
         """Serve, and return {name: host:port}. Raises OSError when the address is taken."""
 
     async def announce_drain(self) -> None:
-        """Tell whoever asks to go elsewhere; what comes is still answered."""
+        """Tell clients to use other servers; requests that come are still answered."""
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """Refuse what is new, let what is in flight end within the grace."""
+        """Reject new requests, let requests in flight end within the grace."""
 
 
 async def serve(
@@ -48,8 +48,8 @@ async def serve(
 ) -> None:
     """Start the servers in order, wait for SIGTERM or SIGINT, drain, and stop them all at the same time.
 
-    From the signal on, all that follows has `drain_limit_seconds`: closing databases and sending spans, too.
-    The first server is the one that operators ask: it is stopped after the others, within what they left of the grace.
+    All that follows the signal has `drain_limit_seconds`, including closing databases and sending spans.
+    The first server is the admin server: it is stopped after the others, within the rest of the grace.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,9 +81,9 @@ async def serve(
 
 
 def end_within(seconds: float, *, log: FilteringBoundLogger, outputs: LogOutputs) -> None:
-    """End the process with exit code 1, and say so, when it is still there after a time.
+    """End the process with exit code 1 and a log event if it still runs after `seconds`.
 
-    Each step of the end has a limit of its own, but they add up past the time after which a supervisor kills.
+    Each step of the drain has a limit of its own, but together they may exceed the time after which a supervisor kills.
     """
 
     def cut_off() -> None:
@@ -97,9 +97,9 @@ def end_within(seconds: float, *, log: FilteringBoundLogger, outputs: LogOutputs
 
 
 async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:
-    """Stop servers within one grace for all of them: one after the other, each with its own, would add up.
+    """Stop servers within one grace for all of them, since separate ones would add up.
 
-    Raises what the stops raised, as one group, when each server was told to stop.
+    Raises the errors of the stops as one group, once each server was told to stop.
     """
     ends = monotonic() + grace_seconds
     errors: list[BaseException] = []
@@ -110,11 +110,11 @@ async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:
         )
         errors += [result for result in results if isinstance(result, BaseException)]
     if errors:
-        raise BaseExceptionGroup("servers did not stop as they should", errors)
+        raise BaseExceptionGroup("servers did not stop cleanly", errors)
 
 
 def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
-    """Write the addresses as JSON, all at once, so that a reader never sees half of them."""
+    """Write the addresses as JSON in one atomic step, so that a reader never sees half of them."""
     if path:
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         draft.write_bytes(orjson.dumps(addresses))
@@ -122,7 +122,7 @@ def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
 
 
 def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
-    """Run a process's body with its telemetry around it; flush the last spans and log lines within a bound."""
+    """Run the body of a process with telemetry; flush the last spans and log lines within a limit."""
     crash_points.arm(os.environ)
     use_all_descriptors()
     runtime = setup.start(name, log_level=settings.log_level)
@@ -135,13 +135,13 @@ def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], C
 
 
 def use_all_descriptors() -> None:
-    """Take as many file descriptors as the process may have: the usual limit of 1,024 is there for select()."""
+    """Raise the limit on file descriptors to the hard limit; the usual soft limit of 1,024 is for select()."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def watched(runtime: setup.Runtime, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:
-    """Run the body beside the watch over the process."""
+    """Run the body beside the task that measures the process."""
 
     def report(error: OSError, unreported: int) -> None:
         runtime.log.error("process.accept_failed", reason=error.strerror, unreported=unreported)

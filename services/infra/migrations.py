@@ -1,4 +1,4 @@
-"""Which schema does a database have? Plain .sql files, applied once each, in order, under a lock, forward only."""
+"""Schema migrations: plain .sql files, each applied once, in order, under a lock, forward only."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -8,17 +8,17 @@ import asyncpg
 
 CONNECT_SECONDS = 5.0
 LOCK_SECONDS = 60
-# Any number will do, as long as every migrator of a database takes the same one.
+# Arbitrary; every migrator of a database must take the same one.
 LOCK_KEY = 7_074_951
 
 
 class MigrationChanged(Exception):
-    """A migration that was applied has another text now. Write a new file; applied ones are history."""
+    """The text of an applied migration has changed. Write a new file instead; applied files never change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: its name orders it, its checksum proves that it is what was applied."""
+    """One migration file: its name gives the order, its checksum detects changes after it was applied."""
 
     name: str
     sql: str
@@ -30,7 +30,7 @@ class Migration:
 
 
 def read_migrations(folder: Path) -> list[Migration]:
-    """Return the migrations of a folder in order of name. Raises FileNotFoundError when it has none."""
+    """Return the migrations of a folder, ordered by name. Raises FileNotFoundError if there are none."""
     files = sorted(folder.glob("*.sql"))
     if not files:
         raise FileNotFoundError(f"no migrations in {folder}")
@@ -38,14 +38,14 @@ def read_migrations(folder: Path) -> list[Migration]:
 
 
 async def migrate(dsn: str, folder: Path) -> list[str]:
-    """Apply what is missing, each file in a transaction of its own; return the names of what was applied.
+    """Apply missing migrations, each in a transaction of its own; return the names of those applied.
 
     Raises MigrationChanged, asyncpg.PostgresError, OSError, or TimeoutError after 60 s behind another migrator.
     """
     migrations = read_migrations(folder)
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
     try:
-        # Purpose: one migrator at a time; the lock goes with the connection.
+        # Purpose: one migrator at a time; the lock ends with the connection.
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY, timeout=LOCK_SECONDS)
         return [migration.name for migration in migrations if await apply_once(connection, migration)]
     finally:
@@ -53,8 +53,8 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
 
 
 async def apply_once(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> bool:
-    """Apply one migration unless it was applied; say whether it was now. Raises MigrationChanged."""
-    # Purpose: the list of what was applied, kept in the database it speaks of.
+    """Apply one migration unless it was applied before; return whether it was applied now. Raises MigrationChanged."""
+    # Purpose: the list of applied migrations, kept in the database that they changed.
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations ("
         "name text PRIMARY KEY, checksum text NOT NULL, apply_time timestamptz NOT NULL DEFAULT now())"

@@ -1,4 +1,4 @@
-"""Statements to PostgreSQL: through a bounded pool, within the deadline, named in spans and metrics."""
+"""PostgreSQL access: statements through a bounded pool, within the deadline, named in spans and metrics."""
 
 import asyncio
 import math
@@ -18,39 +18,39 @@ from services.infra.crash_points import crash_points
 from services.infra.postgres_errors import RETRY_AFTER_SECONDS, translated
 from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
 
-# A caller that waited this long for a connection is told to come back: a longer queue only adds latency.
+# A caller that has waited this long for a connection is rejected: a longer queue only adds latency.
 ACQUIRE_SECONDS = 1.0
 ROLLBACK_SECONDS = 0.5
-# An answer waits for it: a connection that is not free by then is dropped, since its server may be dark.
+# The answer waits for the release. A connection that takes longer is dropped, since its server may not answer at all.
 RELEASE_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
-# The role's lock_timeout, which a transaction may only make shorter.
+# The role's lock_timeout, which a transaction may only shorten.
 LOCK_SECONDS = 2.0
-# The driver ends a statement at the deadline. The server ends it by itself so much later, for a driver that is dead.
+# The driver cancels a statement at the deadline. The server cancels it this much later, in case the driver is dead.
 BACKSTOP_SECONDS = 0.2
 
-# A connection that was lost without a word: the kernel asks after so many idle seconds, each second, and gives up bytes
-# that no one acknowledges. Some systems lack one or the other.
+# Detect connections that were lost silently: the kernel probes after 5 idle seconds, each second, and gives up bytes
+# that are not acknowledged in 10 s. Some systems lack one or the other option.
 KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 10_000}
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
 async def keep_session(_connection: object) -> None:
-    """Reset nothing: no session state is ever made, and asyncpg's reset query would double a statement's cost."""
+    """Reset nothing: sessions have no state, and asyncpg's reset query would double the cost of a statement."""
 
 
 def time_left_seconds() -> float:
-    """Return the seconds a statement may take. Raises DeadlineExceeded when there are none."""
+    """Return the seconds that a statement may take. Raises DeadlineExceeded when none are left."""
     if (seconds := deadline.remaining_seconds()) <= 0:
         raise DeadlineExceeded
     return seconds
 
 
 def begin_within(seconds: float) -> str:
-    """Return the BEGIN of a transaction whose statements and waits for locks the server itself ends after a time.
+    """Return a BEGIN with which the server itself limits statements and lock waits to about `seconds`.
 
-    In tenths of a second, since each other text is another statement to what counts statements.
+    Limits are rounded up to tenths of a second, since pg_stat_statements counts each different text separately.
     """
     tenths = math.ceil(10 * (seconds + BACKSTOP_SECONDS))
     lock_tenths = min(tenths, round(10 * LOCK_SECONDS))
@@ -58,7 +58,7 @@ def begin_within(seconds: float) -> str:
 
 
 class KeptAliveConnection(asyncpg.Connection):
-    """A connection of the driver, which itself has no setting for keepalive."""
+    """A connection with TCP keepalive, for which the driver has no setting."""
 
     __slots__ = ()
 
@@ -73,9 +73,9 @@ class KeptAliveConnection(asyncpg.Connection):
 
 
 class Transaction:
-    """Statements on one connection. Each raises the kernel's errors; a `summary` names it in spans and metrics.
+    """Statements in one transaction. They raise the kernel's errors; `summary` names a statement in spans and metrics.
 
-    `name` says what the transaction is for: the crash points around its COMMIT are called after it.
+    `name` is the purpose of the transaction; the crash points around its COMMIT contain it.
     """
 
     def __init__(self, connection: Connection, telemetry: DatabaseTelemetry, name: str) -> None:
@@ -97,42 +97,42 @@ class Transaction:
             return int(tag.rsplit(" ", 1)[-1])
 
     async def begin(self, statement: Statement, waited_seconds: float) -> None:
-        """Run BEGIN; its span began before the wait for the connection, and says how long that was."""
+        """Run BEGIN; its span began before the wait for the connection, and records the time waited."""
         statement.acquired(waited_seconds)
         with translated():
             seconds = time_left_seconds()
             await self._connection.execute(begin_within(seconds), timeout=seconds)
 
     async def commit(self) -> None:
-        """Run COMMIT: the one statement that waits for the disk. After Unavailable its outcome is unknown."""
+        """Run COMMIT, the only statement that waits for the disk. After Unavailable its outcome is unknown."""
         crash_points.reached(f"{self.name}.before_commit")
         with self._telemetry.statement("COMMIT"), translated():
             await self._connection.execute("COMMIT", timeout=time_left_seconds())
         crash_points.reached(f"{self.name}.after_commit")
 
     async def roll_back(self) -> None:
-        """Run ROLLBACK, past the deadline too. A connection that cannot is given up, and its server rolls back.
+        """Run ROLLBACK, even after the deadline. If it fails the connection is closed, and the server rolls back.
 
-        Its own failure is not raised: whoever rolls back has an error already, and a cancellation must not become
-        another. One that arrives meanwhile passes.
+        Its own failure is not raised, so that it does not replace the error that led to the rollback. A cancellation
+        during the rollback is raised.
         """
         try:
             with self._telemetry.statement("ROLLBACK"), translated():
                 await self._connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
         except ServiceError:
-            self._give_up()
+            self._terminate()
         except BaseException:
-            self._give_up()
+            self._terminate()
             raise
 
-    def _give_up(self) -> None:
-        # One whose server has ended belongs to the pool again, which says so to whoever touches it.
+    def _terminate(self) -> None:
+        # If the server has ended, the connection is back in the pool, and touching it raises InterfaceError.
         with suppress(asyncpg.InterfaceError):
             self._connection.terminate()
 
 
 class Database:
-    """One context's database. Every wait is bounded; errors are Overloaded, Unavailable, DeadlineExceeded, or bugs."""
+    """Database of one context. Every wait is bounded; errors are Overloaded, Unavailable, DeadlineExceeded, or bugs."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", telemetry: DatabaseTelemetry) -> None:
         self._pool = pool
@@ -143,9 +143,9 @@ class Database:
     async def open(cls, dsn: str, *, pool_size: int, telemetry: Telemetry, name: str | None = None) -> Self:
         """Connect once, so that a wrong DSN fails here. Raises OSError, TimeoutError or asyncpg.PostgresError.
 
-        `name` tells the pools of one context apart in metrics; a context's own database has the context's name.
+        `name` identifies the pool in metrics; by default it is the name of the context.
         """
-        where = urlsplit(dsn)
+        parts = urlsplit(dsn)
         pool = await asyncpg.create_pool(
             dsn,
             min_size=1,
@@ -154,14 +154,14 @@ class Database:
             reset=keep_session,
             connection_class=KeptAliveConnection,
         )
-        namespace, address = where.path.lstrip("/"), where.hostname or "localhost"
+        namespace, address = parts.path.lstrip("/"), parts.hostname or "localhost"
         return cls(
-            pool, DatabaseTelemetry(telemetry, name or telemetry.context, namespace, address, where.port or 5432)
+            pool, DatabaseTelemetry(telemetry, name or telemetry.context, namespace, address, parts.port or 5432)
         )
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[Transaction]:
-        """Run a block in one READ COMMITTED transaction; an error in it, a cancellation too, rolls it back."""
+        """Run a block in one READ COMMITTED transaction; an error or cancellation rolls it back."""
         with self._telemetry.statement("BEGIN") as statement:
             connection, waited_seconds = await self._acquire()
             transaction = Transaction(connection, self._telemetry, name)
@@ -169,7 +169,7 @@ class Database:
                 await transaction.begin(statement, waited_seconds)
             except BaseException:
                 try:
-                    await transaction.roll_back()  # a BEGIN that was cut off may have begun
+                    await transaction.roll_back()  # a BEGIN that was cancelled may have taken effect
                 finally:
                     await self._release(connection)
                 raise
@@ -184,7 +184,7 @@ class Database:
                 await self._release(connection)
 
     async def fetch(self, summary: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
-        """Run one statement outside a transaction and return its rows; for reads."""
+        """Run one read outside a transaction and return its rows."""
         with self._telemetry.statement(summary) as statement:
             connection, waited_seconds = await self._acquire()
             try:
@@ -197,7 +197,7 @@ class Database:
                 await self._release(connection)
 
     async def close(self, *, timeout_seconds: float) -> None:
-        """Wait for the connections in use, then close; terminate them when time is up."""
+        """Close the pool once its connections are free; terminate them after the timeout."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._pool.close()
@@ -205,16 +205,16 @@ class Database:
             self._pool.terminate()
 
     async def _release(self, connection: Connection) -> None:
-        """Give a connection back. A statement that was cut off may keep it so long that the pool gives it up.
+        """Return a connection to the pool, which drops it if a cancelled statement still occupies it.
 
-        The time for that is the connection's own: by default the pool takes what the caller had for getting one, which
-        is next to nothing when its deadline is near.
+        The timeout is explicit: by default the pool takes the caller's timeout for acquiring, which is close to zero
+        when its deadline is near.
         """
         with translated():
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
     async def _acquire(self) -> tuple[Connection, float]:
-        """Return a connection and the seconds waited for it. Raises Overloaded when all stay in use, or Unavailable."""
+        """Return a connection and the seconds waited for it. Raises Overloaded if all stay in use, or Unavailable."""
         started = perf_counter()
         limit_seconds = min(ACQUIRE_SECONDS, time_left_seconds())
         with self._telemetry.connection_pending():

@@ -1,4 +1,4 @@
-"""What does an error of the driver mean to a caller? What is not named here is a bug and passes as it is."""
+"""Translation of the PostgreSQL driver's errors; an error that is not named here is a bug and passes unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class TransactionAborted(Overloaded):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise the kernel's errors for the driver's.
+    """Raise the kernel's error for each error of the driver.
 
     Unavailable does not say whether the statement took effect: a connection lost during COMMIT leaves that open.
     """
@@ -35,9 +35,9 @@ def translated() -> Iterator[None]:
     except (TimeoutError, asyncpg.QueryCanceledError) as error:
         raise DeadlineExceeded from error
     except asyncpg.InternalClientError as error:
-        # A server that ends says so before it hangs up; what is sent in between finds the protocol in a state of error.
+        # A server announces its end before it closes the connection; a statement sent in between fails like this.
         raise Unavailable(RETRY_AFTER_SECONDS) from error
-    except asyncpg.DataError:  # an InterfaceError by birth, yet it speaks of our arguments: a bug
+    except asyncpg.DataError:  # a subclass of InterfaceError, but caused by our arguments: a bug
         raise
     except (
         OSError,

@@ -1,4 +1,4 @@
-"""Readiness of a process: background checks of what it needs, and one verdict for /readyz and gRPC health."""
+"""Readiness of a process: background checks of its dependencies, and one result for /readyz and gRPC health."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,27 +10,27 @@ from structlog.typing import FilteringBoundLogger
 from services.infra import deadline
 from services.kernel.errors import Overloaded, ServiceError
 
-# A check returns what is wrong, "" when nothing is; it may raise a ServiceError instead.
+# A check returns the reason of its failure, or "" when it passes; it may raise a ServiceError instead.
 Check: TypeAlias = Callable[[], Awaitable[str]]
 
 INTERVAL_SECONDS = 1.0
 CHECK_SECONDS = 2.0
-# One check that is slow or lost says little: the second in a row decides. One that passes is enough to be ready again.
+# A single slow or lost check is no evidence, two in a row are. One check that passes makes the process ready again.
 FAILURES_UNTIL_UNREADY = 2
 
 
 @dataclass(slots=True)
 class Finding:
-    """What the last checks of one need found; a need that was never checked is not met."""
+    """Result of the last checks of one dependency; before the first check it counts as failed."""
 
     failures: int = FAILURES_UNTIL_UNREADY
     reason: str = "not checked yet"
 
 
 class Readiness:
-    """Whether the process wants traffic: it serves, does not drain, and what it needs has passed its checks.
+    """Readiness for traffic: the process serves, does not drain, and its dependencies have passed their checks.
 
-    A probe is answered with the verdict of the last checks, and makes none.
+    A probe reads the result of the last checks and runs none itself.
     """
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
@@ -42,35 +42,37 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the process serves and each of its needs is met."""
+        """Whether the process serves and all its dependencies have passed."""
         return not self.failures()
 
     def failures(self) -> list[str]:
-        """Return the names of what is not ready, each with its reason."""
-        unmet = [f"{name}: {it.reason}" for name, it in self._findings.items() if it.failures >= FAILURES_UNTIL_UNREADY]
-        return [*([] if self._is_serving else ["serving: no"]), *unmet]
+        """Return the failed checks, each as name and reason."""
+        failed = [
+            f"{name}: {it.reason}" for name, it in self._findings.items() if it.failures >= FAILURES_UNTIL_UNREADY
+        ]
+        return [*([] if self._is_serving else ["serving: no"]), *failed]
 
     def serve(self) -> None:
-        """Say that the servers listen."""
+        """Record that the servers listen."""
         self._is_serving = True
-        self._tell()
+        self._notify()
 
     def drain(self) -> None:
-        """Ask for no more traffic, until the process ends."""
+        """Become unready until the process ends."""
         self._is_serving, self.is_draining = False, True
-        self._tell()
+        self._notify()
 
     def next_change(self) -> asyncio.Event:
-        """Return the event that is set when the verdict may have changed."""
+        """Return the event that is set at the next possible change of the result."""
         return self._changed
 
     async def check(self) -> None:
-        """Make each check once, all at the same time."""
+        """Run each check once, all concurrently."""
         await asyncio.gather(*(self._check(name) for name in self._checks))
-        self._tell()
+        self._notify()
 
     async def keep_checking(self, log: FilteringBoundLogger) -> None:
-        """Check again and again, and log each change of the verdict."""
+        """Repeat the checks, and log each change of the result."""
         was_ready = self.is_ready
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
@@ -85,13 +87,13 @@ class Readiness:
             with deadline.within(CHECK_SECONDS):
                 reason = await self._checks[name]()
         except Overloaded:
-            return  # all connections are in use: a process that is busy is not one that lacks something
+            return  # all connections are in use: a busy process is not an unready one
         except ServiceError as error:
             reason = error.reason
-        except Exception as bug:  # noqa: BLE001  # the reason is logged and told: checks of other needs go on
+        except Exception as bug:  # noqa: BLE001  # reported as the reason; the other checks go on
             reason = type(bug).__name__
         finding.failures, finding.reason = (finding.failures + 1 if reason else 0), reason
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Self-check of a database: it answers, and has the schema of this version."""
+"""Readiness check of a database: it answers, and has the schema of this version."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from services.infra.readiness import Check
 
 
 def schema_check(database: Database, *folders: Path) -> Check:
-    """Return the check that a database answers and has the schema of this version: each migration of the folders."""
+    """Return a check that a database answers and has all migrations of the folders applied."""
     needed = {migration.name: migration.checksum for folder in folders for migration in read_migrations(folder)}
 
     async def check() -> str:
@@ -20,6 +20,6 @@ def schema_check(database: Database, *folders: Path) -> Check:
             return f"its migrations cannot be read ({type(error).__name__})"
         applied = {row["name"]: row["checksum"] for row in rows}
         missing = sorted(name for name, checksum in needed.items() if applied.get(name) != checksum)
-        return f"migrations not applied as they are here: {', '.join(missing)}" if missing else ""
+        return f"migrations missing or changed: {', '.join(missing)}" if missing else ""
 
     return check

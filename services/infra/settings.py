@@ -1,4 +1,4 @@
-"""Settings of a runnable: environment variables, validated, each with a sentence and a unit."""
+"""Settings of a runnable: environment variables, validated, each with a description and a unit."""
 
 import os
 from pathlib import Path
@@ -15,19 +15,19 @@ CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
 
 
 class BadSettings(Exception):
-    """The environment does not describe a runnable; the message names each variable and what is wrong with it."""
+    """Environment variables are invalid; the message names each of them and what is wrong with it."""
 
 
 def check_address(text: str) -> str:
-    """Return the text when it is an address, for use as a validator."""
+    """Return the text if it is an address. Raises ValueError; for use as a validator."""
     parse_address(text)
     return text
 
 
 def check_targets(text: str) -> str:
-    """Return the text when it is one address, or several IP addresses of one version with commas between.
+    """Return the text if it is one address, or several IP addresses of one version separated by commas.
 
-    gRPC resolves one name, or takes several addresses of one family: of several names it would reach none.
+    Raises ValueError otherwise: gRPC takes one name, or several addresses of one family, but not several names.
     """
     versions = [ip_version(parse_address(target).host) for target in text.split(",")]
     if len(versions) > 1 and (None in versions or len(set(versions)) > 1):
@@ -39,12 +39,12 @@ def check_targets(text: str) -> str:
 
 
 def check_cache_url(url: SecretStr) -> SecretStr:
-    """Return the URL when it is one of a server that speaks Valkey's protocol, or empty; for use as a validator."""
+    """Return the URL if it is empty or has a scheme of Valkey. Raises ValueError; for use as a validator."""
     if text := url.get_secret_value():
         parts = urlsplit(text)
         if parts.scheme not in CACHE_SCHEMES:
             raise ValueError(f"must begin with one of {', '.join(sorted(CACHE_SCHEMES))} and ://")
-        _ = parts.port  # raises ValueError for what is none
+        _ = parts.port  # raises ValueError for an invalid port
     return url
 
 
@@ -54,12 +54,14 @@ Targets = Annotated[str, AfterValidator(check_targets)]
 
 
 class RunnableSettings(BaseSettings):
-    """What every runnable is told. Secrets are SecretStr, which no repr, log line or error message shows."""
+    """Settings of every runnable. Secrets are SecretStr, which no repr, log line or error message shows."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     admin_listen: ListenAddress = Field("127.0.0.1:0", description="host:port of /metrics, /livez and /readyz.")
-    ready_file: Path | None = Field(None, description="Written with the real addresses, as JSON, when serving.")
+    ready_file: Path | None = Field(
+        None, description="File that gets the actual addresses, as JSON, once the process serves."
+    )
     log_level: str = Field(
         "info",
         validation_alias="LOG_LEVEL",
@@ -67,17 +69,17 @@ class RunnableSettings(BaseSettings):
         description="Least severe log event to write: debug, info, warning or error.",
     )
     drain_delay_seconds: float = Field(
-        0.5, ge=0, le=60, description="Seconds between saying not ready and refusing calls, for balancers to notice."
+        0.5, ge=0, le=60, description="Seconds from not ready to rejecting calls, so that load balancers notice."
     )
-    drain_grace_seconds: float = Field(10.0, ge=0, le=300, description="Most seconds that calls in flight get to end.")
+    drain_grace_seconds: float = Field(10.0, ge=0, le=300, description="Most seconds for calls in flight to end.")
     drain_limit_seconds: float = Field(
-        20.0, gt=0, le=600, description="Most seconds from the signal to the process's end, all steps together."
+        20.0, gt=0, le=600, description="Most seconds from the signal to the end of the process, all steps together."
     )
-    telemetry_flush_seconds: float = Field(2.0, ge=0, le=30, description="Most seconds for the last spans to leave.")
+    telemetry_flush_seconds: float = Field(2.0, ge=0, le=30, description="Most seconds to send the last spans.")
     allow_insecure_bind: bool = Field(
         False,
         validation_alias="ALLOW_INSECURE_BIND",
-        description="Listen on a host that others can reach although there is no TLS.",
+        description="Listen on hosts that other machines can reach, although there is no TLS.",
     )
 
     @model_validator(mode="after")
@@ -95,7 +97,7 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def read_settings(kind: type[Settings]) -> Settings:
-    """Read settings from the environment. Raises BadSettings naming every variable that is wrong, or is none."""
+    """Read settings from the environment. Raises BadSettings that names every invalid or unknown variable."""
     prefix = kind.model_config.get("env_prefix", "").upper()
     known = {f"{prefix}{field.upper()}" for each in (kind, *kind.__subclasses__()) for field in each.model_fields}
     unknown = unknown_settings(os.environ, prefix=prefix, known=known) if prefix else []

@@ -1,12 +1,12 @@
-"""Who asks, when many want the same at once? One for all: a flight a key, and whoever comes meanwhile waits for it.
+"""Single flight: concurrent requests for one key share one fetch.
 
-Without it every request that finds a popular value gone asks for it anew, and the source, which takes a while, gets as
-many reads as there are requests in that while. The naive one awaits what the first one began: when the customer of the
-first hangs up, or has little time, all fail; or it keeps a failure, and hands it to who comes later. Here a flight is a
-task with a time limit of its own. Each waits as long as its own deadline says and takes nobody along when it leaves.
-A failure goes to all who waited for it, and the next one asks again.
+Without it every request that misses a popular value fetches it anew, and the slow source gets as many reads as there
+are requests meanwhile. A naive version awaits the fetch of the first request: when that client disconnects, or its
+deadline is near, all requests fail; or it stores a failure and returns it to later requests. Here a flight is a task
+with a timeout of its own. Each caller waits until its own deadline, and a caller that leaves does not cancel the
+flight. A failure is raised to all callers that waited for it, and the next request fetches again.
 
-All of it runs on one event loop, without a lock. Another process has flights of its own.
+All of it runs on one event loop, without a lock. Other processes have flights of their own.
 """
 
 import asyncio
@@ -24,10 +24,11 @@ Flight: TypeAlias = asyncio.Task[Mapping[str, Value]]
 
 
 class SingleFlight(Generic[Value]):
-    """Fetches values by key, never a key twice at once.
+    """Fetches values by key, each key at most once at a time.
 
-    `fetch` gets the keys that nobody is fetching and returns those that exist. A flight may take `seconds`; at most
-    `most` are under way.
+    fetch: takes the keys that no flight fetches yet, and returns the values of those that exist
+    seconds: timeout of a flight
+    most: limit of concurrent flights
     """
 
     def __init__(
@@ -42,9 +43,9 @@ class SingleFlight(Generic[Value]):
     async def get(
         self, keys: Collection[str], *, shared: Callable[[int], None] = lambda _count: None
     ) -> Mapping[str, Value]:
-        """Return the values of the keys that exist, within the deadline; say how many keys were on their way already.
+        """Return the values of the keys that exist; call `shared` with the number of keys that were already in flight.
 
-        Raises what `fetch` raised, DeadlineExceeded, and Overloaded when too many flights are under way.
+        Raises the error of `fetch`, DeadlineExceeded, and Overloaded if there are too many flights.
         """
         flights = {key: flight for key in keys if (flight := self._flights.get(key)) and not flight.done()}
         shared(len(flights))
@@ -68,7 +69,7 @@ class SingleFlight(Generic[Value]):
         return flight
 
     async def _fly(self, keys: tuple[str, ...]) -> Mapping[str, Value]:
-        """Fetch for all who wait: not within the deadline of who came first."""
+        """Fetch for all callers, with a timeout that does not depend on the first caller's deadline."""
         with deadline.anew(self._seconds):
             try:
                 async with asyncio.timeout(self._seconds):
@@ -82,5 +83,5 @@ class SingleFlight(Generic[Value]):
             if self._flights.get(key) is flight:
                 del self._flights[key]
         if not flight.cancelled():
-            # Whoever waited has it. Asked for here, it is no complaint of asyncio's when all have left.
+            # The callers get the error. Retrieving it here prevents asyncio's warning if all of them have left.
             flight.exception()

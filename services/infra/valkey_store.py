@@ -1,8 +1,8 @@
-"""Where does a cache keep its values? In Valkey, or whatever speaks its protocol: an MGET to read, SETs to write.
+"""Store of a cache in Valkey, or a server with the same protocol: MGET to read, SETs to write.
 
-The client has no retries and few connections; it connects when first used, and again after a loss. Its own time limits
-are a second line: the cache cuts off each command much earlier, and a connection that was cut off in the middle is
-closed by the client, so that no answer comes to the wrong question.
+The client has no retries and few connections; it connects when first used, and again after a loss. The cache cancels a
+command much earlier than the client's own timeouts. The client closes a connection whose command was cancelled, so that
+no later command reads its answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ LIMIT_SECONDS = 0.5
 
 
 class ValkeyStore:
-    """Satisfies `cache.Store`."""
+    """Implements `cache.Store` on Valkey."""
 
     def __init__(self, pool: BlockingConnectionPool, telemetry: CacheTelemetry) -> None:
         self._pool = pool
         self._client = Valkey.from_pool(pool)
         self._telemetry = telemetry
-        place = pool.connection_kwargs
-        self._address: str = place.get("host") or place.get("path") or "localhost"
-        self._port: int = place.get("port") or 6379
+        options = pool.connection_kwargs
+        self._address: str = options.get("host") or options.get("path") or "localhost"
+        self._port: int = options.get("port") or 6379
 
     @classmethod
     def open(cls, url: str, *, telemetry: CacheTelemetry, limit_seconds: float = LIMIT_SECONDS) -> Self:
-        """Return a store that connects when it is first used. Raises ValueError for a URL that is none.
+        """Return a store that connects when it is first used. Raises ValueError for an invalid URL.
 
         `limit_seconds` bounds the connecting, each answer, and the wait for a free connection.
         """
@@ -41,7 +41,7 @@ class ValkeyStore:
             timeout=limit_seconds,
             socket_timeout=limit_seconds,
             socket_connect_timeout=limit_seconds,
-            # Two round trips less on each new connection.
+            # Saves two round trips on each new connection.
             lib_name=None,
             lib_version=None,
         )
@@ -58,7 +58,7 @@ class ValkeyStore:
             return values
 
     async def write(self, values: Mapping[str, bytes], lifetimes_seconds: Mapping[str, float]) -> None:
-        """Keep values, all in one round trip. Raises CacheUnavailable."""
+        """Store values in one round trip. Raises CacheUnavailable."""
         with self._telemetry.command("SET", keys=len(values), address=self._address, port=self._port):
             try:
                 async with self._client.pipeline(transaction=False) as pipeline:

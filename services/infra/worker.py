@@ -1,4 +1,4 @@
-"""Background worker: repeats a step, woken or by the clock, until the process drains."""
+"""Background worker: repeats a step, at intervals or when woken, until the process drains."""
 
 import asyncio
 import contextlib
@@ -9,20 +9,24 @@ from services.infra import deadline
 from services.infra.backoff import full_jitter_seconds
 from services.kernel.errors import ServiceError
 
-# What a step needs (a database, a broker) may be back at any moment.
+# Short, since a dependency (a database, a broker) may recover at any moment.
 LONGEST_BACKOFF_SECONDS = 5.0
 AT_END_SECONDS = 2.0
-# A step that waits for anything but a database is ended so long after its deadline.
+# A step is cancelled this long after its deadline, which bounds waits that do not know of deadlines.
 MARGIN_SECONDS = 1.0
 CANCEL_SECONDS = 5.0
 
 
 class Worker:
-    """Repeats `step`, which returns the seconds to wait before the next one; satisfies lifecycle.Server.
+    """Repeats a step; implements lifecycle.Server.
 
-    A step that fails is repeated after a full-jitter backoff of at most 5 s: nothing a worker does may be given up.
-    A worker that ends before it is told to, as by a cancellation that a library let out, is counted and started again.
-    `at_end` runs after the last step, as soon as the process drains; not when that step had to be cancelled.
+    step: returns the seconds to wait before the next step
+    at_end: runs after the last step, when the process drains; not if that step had to be cancelled
+    step_limit_seconds: timeout of a step
+    longest_backoff_seconds: longest wait after a failed step
+
+    A failed step is retried after a back-off with full jitter, without end: background work must not be lost.
+    A worker that ends without being stopped, for example by a cancellation inside a library, is counted and restarted.
     """
 
     def __init__(
@@ -49,11 +53,11 @@ class Worker:
         telemetry.metrics.worker_ends.add(0, telemetry.context, name)
 
     def wake(self) -> None:
-        """Take the next step now rather than when its time comes; a backoff goes on."""
+        """Take the next step now instead of after its wait; a back-off is not shortened."""
         self._woken.set()
 
     async def start(self) -> dict[str, str]:
-        """Begin; a worker has no address."""
+        """Start the worker; it has no address."""
         self._task = asyncio.create_task(self._supervise(), name=f"worker-{self._name}")
         return {}
 
@@ -63,7 +67,7 @@ class Worker:
         self._woken.set()
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """Let the step under way end within the grace, then cancel it."""
+        """Let the current step end within the grace, then cancel it."""
         await self.announce_drain()
         if self._task is not None:
             _, late = await asyncio.wait({self._task}, timeout=grace_seconds)
@@ -72,7 +76,7 @@ class Worker:
                 await asyncio.wait({self._task}, timeout=CANCEL_SECONDS)
 
     async def _supervise(self) -> None:
-        """Run until told to stop; start again after a backoff when the run ended on its own."""
+        """Run until stopped; restart after a back-off when the run ended on its own."""
         while not self._stopping.is_set():
             try:
                 await self._run()
@@ -80,7 +84,7 @@ class Worker:
                 if (task := asyncio.current_task()) and task.cancelling():
                     raise
                 backoff_seconds = self._record_end(error)
-            except Exception as error:  # noqa: BLE001  # recorded: background work goes on
+            except Exception as error:  # noqa: BLE001  # recorded, and the worker is restarted
                 backoff_seconds = self._record_end(error)
             else:
                 return
@@ -90,22 +94,22 @@ class Worker:
     async def _run(self) -> None:
         while not self._stopping.is_set():
             self._woken.clear()
-            wait_seconds, unless = await self._step_safely()
+            wait_seconds, wake_up = await self._step_safely()
             if self._stopping.is_set():
                 break
             if wait_seconds > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(unless.wait(), wait_seconds)
+                    await asyncio.wait_for(wake_up.wait(), wait_seconds)
         await self._end_safely()
 
     async def _step_safely(self) -> tuple[float, asyncio.Event]:
-        """Take one step; return how long to wait then, and what ends the wait. A failure is counted and logged."""
+        """Take one step; return the seconds to wait and the event that ends the wait. Count and log a failure."""
         try:
             async with asyncio.timeout(self._step_limit_seconds + MARGIN_SECONDS):
                 with deadline.within(self._step_limit_seconds):
                     wait_seconds = await self._step()
-        except Exception as error:  # noqa: BLE001  # a worker outlives its bugs; each is recorded
-            # Whoever wakes us knows nothing of the failure: a request a time would make a storm of attempts.
+        except Exception as error:  # noqa: BLE001  # recorded, and the step is retried
+            # Ignore wake-ups during the back-off; otherwise each request would trigger a retry.
             return self._record(error), self._stopping
         self._failures = 0
         return wait_seconds, self._woken
@@ -117,7 +121,7 @@ class Worker:
             async with asyncio.timeout(AT_END_SECONDS):
                 with deadline.within(AT_END_SECONDS):
                     await self._at_end()
-        except Exception as error:  # noqa: BLE001  # recorded: the process ends either way
+        except Exception as error:  # noqa: BLE001  # recorded; the process ends either way
             self._record(error)
 
     def _record_end(self, error: BaseException) -> float:

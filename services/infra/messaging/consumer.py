@@ -1,7 +1,7 @@
-"""A consumer of a log: an event takes effect once, since effect and place in the log are saved in one transaction.
+"""Consumer of an event log: each event takes effect once, since effect and position are saved in one transaction.
 
-The naive version acknowledges before the effect and loses it when it dies between the two, or after it and repeats it.
-Whatever comes twice all the same (a rebuilt log comes from its beginning) the handler's own keys refuse.
+A naive consumer acknowledges before the effect, and loses it in a crash between the two, or after it, and repeats it.
+Events that are delivered twice all the same, after a log was rebuilt, are rejected by the handler's own keys.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,20 +19,20 @@ BATCH_SIZE = 200
 ATTEMPTS = 5
 READ_WAIT_SECONDS = 0.5
 
-# Takes effect in the transaction and returns how many of the messages were new; raises for a poison message.
+# Applies messages in the transaction and returns how many of them were new; raises for a poison message.
 Handle = Callable[[Transaction, Sequence[Message]], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a consumer stands in which log."""
+    """Position of a consumer, and the incarnation of the log that it belongs to."""
 
     incarnation: str
     position: int
 
 
 class Consumer:
-    """One consumer of one log; `step` is a worker's step. Replicas take turns: the cursor moves for one of them."""
+    """Consumer of one log; `step` is a worker's step. Of several replicas only one can move the cursor at a time."""
 
     def __init__(
         self, name: str, *, database: Database, log: EventLog, handle: Handle, telemetry: ConsumerTelemetry
@@ -44,14 +44,14 @@ class Consumer:
         self._telemetry = telemetry
         self._dead_letters = DeadLetters(name, database=database)
         self._batch_size = BATCH_SIZE
-        # Where the message stands that failed last, and how often it has.
-        self._stuck_at: Cursor | None = None
+        # Position of the message that failed last, and its number of failures.
+        self._failed_at: Cursor | None = None
         self._failures = 0
 
     async def step(self) -> float:
-        """Consume one batch. Transient errors pass to the worker, which backs off; so does a poison message at first.
+        """Consume one batch. Raises transient errors to the worker, which backs off, and poison at its first attempts.
 
-        A batch that fails is read again one by one, so that only the poison message itself is parked. What the log says
+        After a failure messages are read one by one, so that only the poison message itself is parked. A message that
         is no event is parked at once.
         """
         cursor = await self._cursor()
@@ -75,14 +75,14 @@ class Consumer:
             if len(deliveries) > 1:
                 self._batch_size = 1
                 raise
-            if not self._is_hopeless(cursor):
+            if not self._is_last_attempt(cursor):
                 raise
             await self._park(cursor, deliveries[0], error)
         self._batch_size = min(BATCH_SIZE, self._batch_size * 2)
 
-    def _is_hopeless(self, cursor: Cursor) -> bool:
-        self._failures = self._failures + 1 if cursor == self._stuck_at else 1
-        self._stuck_at = cursor
+    def _is_last_attempt(self, cursor: Cursor) -> bool:
+        self._failures = self._failures + 1 if cursor == self._failed_at else 1
+        self._failed_at = cursor
         return self._failures >= ATTEMPTS
 
     async def _apply(self, cursor: Cursor, deliveries: tuple[ReceivedMessage, ...]) -> None:
@@ -93,20 +93,20 @@ class Consumer:
                 if not await self._move(transaction, cursor, deliveries[-1].position):
                     return
                 blocked = await self._dead_letters.blocked(transaction, {m.aggregate_id for m in messages})
-                live = [message for message in messages if message.aggregate_id not in blocked]
+                unblocked = [message for message in messages if message.aggregate_id not in blocked]
                 for message in messages:
                     if message.aggregate_id in blocked:
                         await self._dead_letters.park(transaction, message, reason="BEHIND_ANOTHER")
                 for stray, fault in strays:
                     await self._dead_letters.park(transaction, stray, reason=fault)
-                new = await self._handle(transaction, live) if live else 0
-            self._telemetry.processed(live, new)
-        self._telemetry.parked(len(messages) - len(live))
+                new = await self._handle(transaction, unblocked) if unblocked else 0
+            self._telemetry.processed(unblocked, new)
+        self._telemetry.parked(len(messages) - len(unblocked))
         for stray, fault in strays:
             self._telemetry.gave_up(stray, reason=fault)
 
     async def _park(self, cursor: Cursor, delivery: ReceivedMessage, error: Exception) -> None:
-        """Give up on one message, for a person to look at; what comes after it in its aggregate waits there too."""
+        """Park one message for an operator; later messages of its aggregate are parked behind it."""
         reason = getattr(error, "reason", type(error).__name__)
         async with self._database.transaction(f"park.{self._name}") as transaction:
             if not await self._move(transaction, cursor, delivery.position):
@@ -120,14 +120,14 @@ class Consumer:
         return Cursor(rows[0]["incarnation"], rows[0]["position"]) if rows else Cursor("", 0)
 
     async def _move(self, transaction: Transaction, cursor: Cursor, position: int) -> bool:
-        # Purpose: only from where we read; a replica that was there first has moved it.
+        # Purpose: compare and set; no row if another replica has moved the cursor meanwhile.
         update = "UPDATE consumer_cursors SET position = $4 WHERE consumer = $1 AND incarnation = $2 AND position = $3"
         arguments = (self._name, cursor.incarnation, cursor.position, position)
         return await transaction.execute("UPDATE consumer_cursors", update, *arguments) == 1
 
     async def _rewind(self, log: LogState) -> None:
-        """Begin at the beginning of a log that is new to us."""
-        # Purpose: whatever was consumed from another log comes again and is refused by the handler's keys.
+        """Set the cursor to the beginning of another log."""
+        # Purpose: start over; events that were consumed from another log are rejected by the handler's keys.
         upsert = """
             INSERT INTO consumer_cursors (consumer, incarnation, position) VALUES ($1, $2, 0)
             ON CONFLICT (consumer) DO UPDATE SET incarnation = $2, position = 0"""

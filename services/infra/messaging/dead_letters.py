@@ -1,4 +1,4 @@
-"""What becomes of an event that cannot be consumed? It is parked with its successors, listed, and replayed in order."""
+"""Dead letters: events that cannot be consumed are parked with their successors, listed, and replayed in order."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from services.infra.postgres import Database, Transaction
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A parked message and why: an error's reason, or BEHIND_ANOTHER of its aggregate."""
+    """A parked message; the reason is that of an error, or BEHIND_ANOTHER for a successor in its aggregate."""
 
     message: Message
     reason: str
@@ -22,7 +22,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How many messages were consumed, how many are still parked, and the message that each failure stopped at."""
+    """Result of a replay: messages consumed, messages still parked, and the message and error of each failure."""
 
     replayed: int
     still_parked: int
@@ -43,8 +43,8 @@ class DeadLetters:
         return {row["aggregate_id"] for row in rows}
 
     async def park(self, transaction: Transaction, message: Message, *, reason: str) -> None:
-        """Keep a message aside."""
-        # Purpose: with everything that a replay needs, since a log may be gone by then.
+        """Park a message."""
+        # Purpose: store all that a replay needs, since the log may be gone by then.
         insert = """
             INSERT INTO dead_letters (consumer, event_id, type, aggregate_id, aggregate_version, occur_time,
                 traceparent, data, reason)
@@ -64,22 +64,22 @@ class DeadLetters:
         )
 
     async def list(self, limit: int) -> list[DeadLetter]:
-        """Return the oldest ones."""
+        """Return the oldest dead letters."""
         select = "SELECT * FROM dead_letters WHERE consumer = $1 ORDER BY create_time, aggregate_version LIMIT $2"
         rows = await self._database.fetch("SELECT dead_letters", select, self._consumer, limit)
         return [DeadLetter(message_of(row), row["reason"], row["create_time"]) for row in rows]
 
     async def count(self) -> int:
-        """Return how many are parked."""
+        """Return the number of parked messages."""
         select = "SELECT count(*) FROM dead_letters WHERE consumer = $1"
         (row,) = await self._database.fetch("SELECT dead_letters count", select, self._consumer)
         count: int = row["count"]
         return count
 
     async def replay(self, handle: Callable[[Transaction, Sequence[Message]], Awaitable[int]]) -> Replay:
-        """Consume what is parked, each aggregate in order until it is empty or one of its messages fails.
+        """Consume the parked messages of each aggregate in order, until none is left or one fails.
 
-        A transient error passes at once: the other aggregates would meet it too.
+        Raises a transient error at once, since it would affect the other aggregates too.
         """
         replayed = 0
         failures: list[tuple[Message, Exception]] = []
@@ -96,7 +96,7 @@ class DeadLetters:
     async def _replay_next(
         self, aggregate_id: UUID, handle: Callable[[Transaction, Sequence[Message]], Awaitable[int]]
     ) -> bool | tuple[Message, Exception]:
-        """Consume the first message of an aggregate; False when there is none, or how it failed."""
+        """Consume the first message of an aggregate; return False if there is none, message and error if it failed."""
         message: Message | None = None
         try:
             async with self._database.transaction("dead_letters.replay") as transaction:
@@ -110,8 +110,8 @@ class DeadLetters:
         return message is not None
 
     async def _take_first(self, transaction: Transaction, aggregate_id: UUID) -> Message | None:
-        # Purpose: no consumer and no other replay is at work until we commit. So whoever finds this aggregate's letters
-        # gone comes after their effects, and whoever parks another one does it before we look for the last time.
+        # Purpose: block the consumer and other replays until we commit. So a consumer that finds no dead letters of the
+        # aggregate runs after their effects, and one that parks another does so before our last look.
         lock = "SELECT FROM consumer_cursors WHERE consumer = $1 FOR UPDATE"
         await transaction.fetch("SELECT consumer_cursors FOR UPDATE", lock, self._consumer)
         delete = """

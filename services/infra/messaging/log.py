@@ -1,7 +1,7 @@
-"""What must a log of events do? A port with two durable implementations; consumers keep their own place in it.
+"""Event log: the port of a durable, ordered log; consumers store their own positions.
 
-A broker that tracks what each consumer has acknowledged would hold a second copy of that place, and the two can differ
-after a crash. Here the place is saved in the transaction of the effect, and the log only has to keep its order.
+A broker that tracks what each consumer has acknowledged holds a second copy of that position, and the two can differ
+after a crash. Here the position is saved in the transaction of the effect, and the log only has to keep the order.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from services.infra.messaging.message import Batch, LogState, Message
 
 
 class Fenced(Exception):
-    """Another relay has a newer epoch, which is `epoch` where it is known: this one must stop publishing at once."""
+    """Another relay has a higher epoch (`epoch`, 0 if unknown): this relay must stop publishing at once."""
 
     def __init__(self, epoch: int = 0) -> None:
         super().__init__(epoch)
@@ -19,30 +19,30 @@ class Fenced(Exception):
 
 
 class Replaced(Exception):
-    """The log is not the one that the caller looked at: it was wiped meanwhile, and nothing was appended to it."""
+    """The log was replaced by a new incarnation meanwhile; nothing was appended."""
 
 
 class EventLog(Protocol):
-    """Any method may raise the kernel's Unavailable, Overloaded or DeadlineExceeded."""
+    """Port of an event log; any method may raise the kernel's Unavailable, Overloaded or DeadlineExceeded."""
 
     async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
-        """Keep the messages, in order and durably, and return the state after that.
+        """Append messages in order and durably, and return the state after that.
 
-        A message whose event_id the log holds already is left out. Raises Fenced when a higher epoch has appended, and
-        Replaced when the log is of another incarnation: what comes first in a new log must be its relay's choice.
+        Messages whose event_id is in the log already are skipped. Raises Fenced if a higher epoch has appended, and
+        Replaced if the log has another incarnation, whose first events the relay must choose.
         """
 
     async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
-        """Return up to `limit` messages after a position, in order; wait a while when there is none yet."""
+        """Return up to `limit` messages after a position, in order; wait up to `wait_seconds` if there is none yet."""
 
     async def state(self) -> LogState:
-        """Return what the log holds now; one that is not there is begun."""
+        """Return the current state; create the log if it does not exist."""
 
     async def reset(self, *, epoch: int | None = None) -> None:
-        """Throw everything away and begin a new incarnation: for a log that has lost a part of what it held.
+        """Delete all messages and begin a new incarnation, for a log that has lost some of its messages.
 
-        Raises Fenced when a higher epoch has appended; without an epoch it is a person's doing, which nothing fences.
+        Raises Fenced if a higher epoch has appended. An operator passes no epoch, and is not fenced.
         """
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""

@@ -1,4 +1,4 @@
-"""What travels: one event of one aggregate, as bytes with an envelope."""
+"""Messages of the event log: an event of an aggregate, as bytes with an envelope."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event as it is published; `data` is its protobuf, `traceparent` the W3C context of the span that made it."""
+    """A published event; `data` is its protobuf, `traceparent` the W3C context of the span that stored it."""
 
     event_id: UUID
     type: str  # such as order.completed
@@ -21,9 +21,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMessage:
-    """A message at its place in a log; positions grow, each is used once.
+    """A message at its position in a log; positions grow, and each is used once.
 
-    `fault` says why it is no event, for a message of another make: it is to be parked, with what `message` keeps of it.
+    `fault` is the reason why a message is no event, such as MALFORMED_MESSAGE: the consumer parks it, and `message`
+    holds what could be read of it.
     """
 
     position: int
@@ -33,7 +34,7 @@ class ReceivedMessage:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What a log holds: which log it is (another after a wipe), its last position, and how many messages."""
+    """State of a log: its incarnation (a new one after a reset), its last position, and its number of messages."""
 
     incarnation: str
     head: int
@@ -42,14 +43,14 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some deliveries in order, and the log they were read from."""
+    """Deliveries in order, and the state of the log that they were read from."""
 
     state: LogState
     deliveries: tuple[ReceivedMessage, ...]
 
 
 def without_repeats(messages: Iterable[Message]) -> list[Message]:
-    """Return the messages in order, of each event the first."""
+    """Return the messages in order, only the first of each event."""
     first: dict[UUID, Message] = {}
     for message in messages:
         first.setdefault(message.event_id, message)

@@ -1,4 +1,4 @@
-"""How an event travels in a message of NATS: its data as they are, everything else in headers."""
+"""Encoding of an event as a NATS message: its data as the payload, everything else in headers."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
@@ -15,7 +15,7 @@ OCCUR_TIME = "Shop-Occur-Time"
 EPOCH = "Shop-Relay-Epoch"
 TRACEPARENT = "traceparent"
 
-# Every client that may publish on the subject can put a message there: one outside of these bounds is no event.
+# Any client that may publish on the subject can send a message; one outside of these limits is no event.
 MALFORMED = "MALFORMED_MESSAGE"
 MOST_TEXT_LENGTH = 128
 MOST_DATA_BYTES = 65_536
@@ -26,7 +26,7 @@ STRAY_NAMESPACE = UUID("6f0e6f3c-53b0-5f0b-9a39-2f5e0c1d7a11")
 
 
 def envelope(message: Message, epoch: int) -> dict[str, str]:
-    """Return what is published beside an event's data."""
+    """Return the headers of an event."""
     return {
         Header.MSG_ID.value: str(message.event_id),
         TYPE: message.type,
@@ -39,7 +39,7 @@ def envelope(message: Message, epoch: int) -> dict[str, str]:
 
 
 def identity_of(message: Msg) -> tuple[str, int] | None:
-    """Return the id of the event in a message and the epoch of its relay; None for a message of another make."""
+    """Return the event id of a message and the epoch of its relay; None for a message that is no event."""
     headers = message.headers or {}
     try:
         return str(UUID(headers[Header.MSG_ID])), _number(headers[EPOCH])
@@ -48,17 +48,17 @@ def identity_of(message: Msg) -> tuple[str, int] | None:
 
 
 def delivery_of(message: Msg, *, incarnation: str) -> ReceivedMessage:
-    """Return the event that a message carries, and its place; with a fault if it carries none."""
+    """Return the event of a message with its position, or a stray message with a fault."""
     position = message.metadata.sequence.stream
     try:
         return ReceivedMessage(position, _event_of(message.headers or {}, message.data))
     except (KeyError, ValueError, OverflowError):
-        return ReceivedMessage(position, _remains_of(message, f"{incarnation}/{position}"), fault=MALFORMED)
+        return ReceivedMessage(position, _stray_of(message, f"{incarnation}/{position}"), fault=MALFORMED)
 
 
 def _event_of(headers: dict[str, str], data: bytes) -> Message:
     if len(data) > MOST_DATA_BYTES:
-        raise ValueError("more data than an event has")
+        raise ValueError("larger than any event")
     return Message(
         event_id=UUID(headers[Header.MSG_ID]),
         type=_text(headers[TYPE]),
@@ -70,9 +70,9 @@ def _event_of(headers: dict[str, str], data: bytes) -> Message:
     )
 
 
-def _remains_of(message: Msg, place: str) -> Message:
-    """Return what is kept of a stray message: an id from its place, no aggregate that another has, data cut short."""
-    stray_id = uuid5(STRAY_NAMESPACE, place)
+def _stray_of(message: Msg, name: str) -> Message:
+    """Return a stray message as it is parked: ids derived from its position, and truncated data."""
+    stray_id = uuid5(STRAY_NAMESPACE, name)
     return Message(
         event_id=stray_id,
         type="malformed",
@@ -99,5 +99,5 @@ def _number(text: str) -> int:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     if time.tzinfo is None or not EARLIEST <= time <= LATEST:
-        raise ValueError("not a time of ours")
+        raise ValueError("out of range")
     return time

@@ -1,9 +1,10 @@
-"""A log of events in NATS JetStream: one stream; each event says which one it comes after.
+"""Event log in NATS JetStream: one stream, in which each event names its predecessor.
 
-Fencing: JetStream refuses an event whose Nats-Expected-Last-Sequence or -Msg-Id is not the stream's last, so nothing
-comes between an append and what it knows. Whoever is refused looks at the log's end again, where each event has the
-epoch of its relay. The refusal also keeps order within a batch that is sent in one go: an event whose predecessor was
-refused is refused too. What JetStream promises, and what not: docs/decisions/0011-nats-jetstream-as-a-log.md.
+Fencing: JetStream rejects an event whose Nats-Expected-Last-Sequence or -Msg-Id is not the last of the stream, so no
+event can come between an append and the end that its relay knows. A relay that is rejected reads the end of the log
+again, where each event has the epoch of its relay. The check also keeps the order within a batch that is sent without
+waiting: an event whose predecessor was rejected is rejected too. The guarantees of JetStream are described in
+docs/decisions/0011-nats-jetstream-as-a-log.md.
 """
 
 import asyncio
@@ -32,14 +33,14 @@ from services.kernel.errors import Unavailable
 
 STREAM = "SHOP_EVENTS"
 SUBJECTS = "shop.events."
-# The server remembers event ids for this long; repeats of older ones are found among the last TAIL events.
+# The server detects duplicate event ids for this long; older duplicates are found among the last TAIL events.
 DUPLICATE_WINDOW_SECONDS = 600.0
 TAIL = 1000
-# Behind that many messages of another make the last event is not looked for.
+# Pages of TAIL messages in which the last event is searched, when stray messages follow it.
 MOST_PAGES = 10
-# The stream refuses a larger message; an event has a few hundred bytes.
+# Largest message of the stream; an event has a few hundred bytes.
 MESSAGE_BYTES = 128 * 1024
-# A read takes no more than this, or two messages of the largest size that the server allows.
+# Most bytes of a read, or two messages of the server's largest size if that is more.
 READ_BYTES = 8 * 1024 * 1024
 
 CONNECT_SECONDS = 5.0
@@ -49,7 +50,7 @@ REQUEST_SECONDS = 2
 OPERATION_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 POLL_SECONDS = 0.1
-# A reader deletes its consumer; one that died is forgotten by the server after this long.
+# A reader deletes its consumer; the server removes that of a dead reader after this long.
 CONSUMER_SECONDS = 5.0
 
 NEXT = "$JS.API.CONSUMER.MSG.NEXT"
@@ -59,31 +60,38 @@ WRONG_LAST_SEQUENCE = 10071
 
 
 def can_sync_always(version: ServerVersion) -> bool:
-    """Say whether a server of this version has the setting `sync_interval: always`; none tells its clients of it."""
+    """Return whether servers of this version have the setting `sync_interval: always`, which clients cannot read."""
     return (version.major, version.minor) >= (2, 10)
 
 
 class UnsafeSync(BadSettings):
-    """The server may acknowledge events that are not on its disk yet, and nobody has said that this is fine."""
+    """The server may acknowledge events before they are on disk, and allow_unsafe_sync is not set."""
 
     def __init__(self, version: ServerVersion) -> None:
         remedy = (
-            "Set `sync_interval: always` in its jetstream block and, since it does not tell its clients, say that you "
-            "did with allow_unsafe_sync"
+            "Set `sync_interval: always` in its jetstream block and, since clients cannot read it, confirm it with "
+            "allow_unsafe_sync"
             if can_sync_always(version)
-            else "It has no setting to change that: use nats-server 2.10 or newer, or PostgreSQL, or accept the loss "
+            else "This version cannot change that: use nats-server 2.10 or newer, or PostgreSQL, or accept the loss "
             "with allow_unsafe_sync"
         )
         super().__init__(
             f"nats-server {version.major}.{version.minor}.{version.patch} acknowledges events before they are on its "
-            "disk, unless told otherwise: a power cut or a crash of the machine, though no kill of the server, may "
-            f"lose the last two minutes. {remedy}."
+            "disk by default: a power cut or a crash of the machine, but not of the server alone, may lose the last "
+            f"two minutes. {remedy}."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Tip:
-    """The log's end as one relay knows it: where it is, whose event is there, and which events came before."""
+    """The end of the log as one relay knows it.
+
+    epoch: epoch of the relay
+    incarnation: incarnation of the log
+    position: sequence of the last message
+    event_id: event of the last message, if this relay appended it
+    tail: ids of the last events, at most TAIL, to detect duplicates
+    """
 
     epoch: int
     incarnation: str
@@ -92,15 +100,15 @@ class _Tip:
     tail: tuple[str, ...] = ()
 
     def after(self, answer: PubAck, message: Message) -> "_Tip":
-        """Return the end once a message is there; the server may have forgotten its id before it is repeated."""
+        """Return the end after a message was appended; the tail detects duplicates that the server no longer does."""
         tail = (*self.tail, str(message.event_id))[-TAIL:]
         return replace(self, position=answer.seq, event_id=message.event_id, tail=tail)
 
 
 class _Client(Client):
-    """The client of nats-py 2.16, which stops reading for good at a message whose subject or headers it cannot parse.
+    """Client of nats-py 2.16, which stops reading for ever after a message whose subject or headers it cannot parse.
 
-    Such a message comes without them here.
+    Here such a message is delivered without them.
     """
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
@@ -111,10 +119,10 @@ class _Client(Client):
 
 
 class NatsLog:
-    """Satisfies `log.EventLog`, on a stream of its own.
+    """Implements `log.EventLog` on a stream of its own.
 
-    The subject is open to all who may publish there. Whatever comes that is no event of a relay is delivered as such,
-    and what the log knows of its end is read from the events alone.
+    Other clients may be able to publish on the subject. A message that is no event of a relay is delivered with a
+    fault, and the end of the log is determined from events alone.
     """
 
     def __init__(self, connection: Client) -> None:
@@ -125,18 +133,18 @@ class NatsLog:
 
     @classmethod
     async def open(cls, url: str, *, allow_unsafe_sync: bool = False) -> Self:
-        """Connect once, so that a wrong address fails here. Raises Unavailable, UnsafeSync unless that is allowed."""
+        """Connect once, so that a wrong address fails here. Raises Unavailable, and UnsafeSync unless it is allowed."""
         connection = _Client()
         try:
             async with _bounded(CONNECT_SECONDS):
                 await connection.connect(
                     url,
-                    error_cb=_kept_by_the_client,
+                    error_cb=_ignore_error,
                     connect_timeout=REQUEST_SECONDS,
                     reconnect_time_wait=RECONNECT_SECONDS,
                     max_reconnect_attempts=-1,
                     ping_interval=PING_SECONDS,
-                    pending_size=0,  # Without a connection a call fails at once, and nothing of it is sent later.
+                    pending_size=0,  # without a connection a call fails at once, and is not sent later
                 )
         except BaseException:
             await connection.close()
@@ -148,7 +156,7 @@ class NatsLog:
         return cls(connection)
 
     async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
-        """Append what is new, all in one go; after a refusal what is left, with the log's end looked at again."""
+        """Append new messages without waiting between them; after a rejection read the log's end and send the rest."""
         async with _bounded(OPERATION_SECONDS), self._appending:
             left = without_repeats(messages)
             while True:
@@ -158,7 +166,7 @@ class NatsLog:
                     raise Replaced
                 known = frozenset(tip.tail)
                 left = [message for message in left if str(message.event_id) not in known]
-                self._tip = None  # whoever is cut off here does not know the end
+                self._tip = None  # after a cancellation here the end is unknown
                 kept, self._tip = await self._publish(left, tip)
                 left = left[kept:]
                 if not left:
@@ -177,24 +185,25 @@ class NatsLog:
         ends = monotonic() + wait_seconds
         async with _bounded(wait_seconds + OPERATION_SECONDS):
             state = await self._state()
-            # A head without a message is one that was deleted by hand.
+            # The message at the head may have been deleted by hand.
             while not (messages := await self._fetch(after, limit) if state.head > after else []):
                 if monotonic() >= ends:
                     return Batch(state, ())
                 await asyncio.sleep(POLL_SECONDS)
                 state = await self._state()
-            # Read last: ahead of the deliveries, never behind them, and of another incarnation if they might be.
+            # Read last: the state may be ahead of the deliveries, never behind them. If the log was replaced meanwhile,
+            # its incarnation shows it.
             state = await self._state()
             deliveries = tuple(delivery_of(message, incarnation=state.incarnation) for message in messages)
             return Batch(state, deliveries)
 
     async def state(self) -> LogState:
-        """Return the stream's state; one that is missing is created."""
+        """Return the state of the stream; create it if it is missing."""
         async with _bounded(OPERATION_SECONDS):
             return await self._state()
 
     async def reset(self, *, epoch: int | None = None) -> None:
-        """Delete the stream and create another."""
+        """Delete the stream and create a new one."""
         async with _bounded(OPERATION_SECONDS), self._appending:
             self._tip = None
             if epoch is None:
@@ -222,12 +231,12 @@ class NatsLog:
                     max_msg_size=MESSAGE_BYTES,
                 )
             )
-        if found.config.max_msg_size != MESSAGE_BYTES:  # a stream from before there was a limit
+        if found.config.max_msg_size != MESSAGE_BYTES:  # a stream that was created before there was a limit
             found = await self._stream.update_stream(found.config, max_msg_size=MESSAGE_BYTES)
         return LogState(f"{found.created}", found.state.last_seq, found.state.messages)
 
     async def _look(self, epoch: int) -> _Tip:
-        """Return the log's end. Raises Fenced when a relay of a higher epoch put it there."""
+        """Return the end of the log. Raises Fenced if a relay with a higher epoch has appended it."""
         state = await self._state()
         tail: list[tuple[str, int]] = []
         begin, pages = state.head, 0
@@ -239,7 +248,7 @@ class NatsLog:
         return _Tip(epoch, state.incarnation, state.head, tail=tuple(event_id for event_id, _ in tail))
 
     async def _events_after(self, begin: int) -> list[tuple[str, int]]:
-        """Return the id and the epoch of each event among the TAIL messages after a position."""
+        """Return id and epoch of each event among the TAIL messages after a position."""
         found: list[tuple[str, int]] = []
         after = begin
         while messages := await self._fetch(after, begin + TAIL - after):
@@ -248,19 +257,19 @@ class NatsLog:
         return found
 
     async def _publish(self, messages: Sequence[Message], tip: _Tip) -> tuple[int, _Tip]:
-        """Send the messages in one go; return how many of them, from the first on, the log holds, and its new end."""
+        """Send the messages; return how many of them, counted from the first, were appended, and the new end."""
         answers = await self._send(messages, tip)
-        for place, (message, answer) in enumerate(zip(messages, answers, strict=True)):
+        for index, (message, answer) in enumerate(zip(messages, answers, strict=True)):
             if isinstance(answer, BaseException):
                 if isinstance(answer, APIError) and answer.err_code in {WRONG_LAST_MSG_ID, WRONG_LAST_SEQUENCE}:
-                    return place, tip
+                    return index, tip
                 raise answer
             if not answer.duplicate:
                 tip = tip.after(answer, message)
         return len(messages), tip
 
     async def _send(self, messages: Sequence[Message], tip: _Tip) -> list[PubAck | BaseException]:
-        # The client's publish_async would leave a refused event without an answer: it raises where it should tell.
+        # Not the client's publish_async: it raises where it should return the rejection of an event.
         sendings: list[Coroutine[None, None, PubAck]] = []
         before = tip.event_id
         for position, message in enumerate(messages, tip.position):
@@ -272,10 +281,10 @@ class NatsLog:
         return await asyncio.gather(*sendings, return_exceptions=True)
 
     async def _fetch(self, after: int, limit: int) -> list[Msg]:
-        """Return messages after a position, as many as READ_BYTES hold, none only where there are none.
+        """Return messages after a position, up to READ_BYTES; an empty list only if there are none.
 
-        With a consumer that lives for one read and so has no state to lose. It asks for whole messages: one for headers
-        alone ends nats-server 2.9 and 2.15 by a panic when it comes to headers of less than 10 bytes.
+        The JetStream consumer lives for one read, so it has no state to lose. It reads whole messages: a consumer of
+        headers only crashes nats-server 2.9 and 2.15 by a panic at headers of less than 10 bytes.
         """
         if limit <= 0:
             return []
@@ -292,19 +301,20 @@ class NatsLog:
         wanted = min(limit, consumer.num_pending or 0)
         messages = await self._pull(consumer.name, wanted) if wanted else []
         await self._stream.delete_consumer(STREAM, consumer.name)
-        # A connection that was lost in between may have taken some along.
+        # Messages may be missing if the connection was lost in between.
         complete = [message.metadata.sequence.consumer for message in messages] == list(range(1, len(messages) + 1))
         if not complete or (wanted and not messages):
             raise nats.errors.TimeoutError
         return messages
 
     async def _pull(self, consumer: str, wanted: int) -> list[Msg]:
-        """Return what one request brings. The client's own fetch takes a message that has a `Status` for the server's.
+        """Return the messages of one pull request.
 
-        A message of the stream has a reply subject, for its acknowledgement; a status message of the server has none.
+        Not with the client's own fetch, which takes any message with a `Status` header for a status of the server. A
+        message of the stream has a reply subject for its acknowledgement; a status message has none.
         """
         inbox = self._connection.new_inbox()
-        # The request bounds the bytes; the subscription's limit would drop messages.
+        # The request limits the bytes; a limit of the subscription would drop messages.
         subscription = await self._connection.subscribe(inbox, pending_bytes_limit=0)
         most_bytes = max(READ_BYTES, 2 * self._connection.max_payload)
         request = json.dumps({"batch": wanted, "no_wait": True, "max_bytes": most_bytes}).encode()
@@ -323,7 +333,7 @@ class NatsLog:
 
 @asynccontextmanager
 async def _bounded(seconds: float) -> AsyncIterator[None]:
-    """Give the block so much time, or what the deadline leaves; raise Unavailable for the client's errors."""
+    """Limit the time of a block, also by the deadline; raise Unavailable for errors of the client."""
     try:
         async with asyncio.timeout(min(seconds, deadline.remaining_seconds())):
             yield
@@ -331,5 +341,5 @@ async def _bounded(seconds: float) -> AsyncIterator[None]:
         raise Unavailable(RETRY_AFTER_SECONDS) from error
 
 
-async def _kept_by_the_client(_error: Exception) -> None:
-    """Log nothing: the call that needs the connection raises Unavailable, and its caller records that."""
+async def _ignore_error(_error: Exception) -> None:
+    """Ignore a connection error: the call that needs the connection raises Unavailable, and its caller records it."""

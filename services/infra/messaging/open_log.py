@@ -1,4 +1,4 @@
-"""Opens the log of events that an address names: PostgreSQL's or NATS's, by its scheme."""
+"""Factory of event logs: opens a PostgreSQL or NATS log by the scheme of its URL."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ POOL_SIZE = 4
 async def open_log(
     url: str, *, telemetry: Telemetry, pool_size: int = POOL_SIZE, allow_unsafe_sync: bool = False
 ) -> EventLog:
-    """Connect to the log at an address; `pool_size` concerns PostgreSQL alone, `allow_unsafe_sync` NATS alone.
+    """Connect to the log at a URL; `pool_size` applies to PostgreSQL only, `allow_unsafe_sync` to NATS only.
 
     Raises ValueError for another scheme, and what Database.open or NatsLog.open raises.
     """
@@ -22,9 +22,9 @@ async def open_log(
             database = await Database.open(url, pool_size=pool_size, telemetry=telemetry, name="event_log")
             return PostgresLog(database=database)
         case "nats":
-            from services.infra.messaging.nats_log import NatsLog  # noqa: PLC0415 - 0.3 s that PostgreSQL has no use for
+            from services.infra.messaging.nats_log import NatsLog  # noqa: PLC0415 - 0.3 s, only for NATS
 
             return await NatsLog.open(url, allow_unsafe_sync=allow_unsafe_sync)
         case _:
-            # Without quoting the address: it may hold a password.
+            # The URL is not quoted, since it may contain a password.
             raise ValueError("the event log's address must begin with postgresql://, postgres:// or nats://")

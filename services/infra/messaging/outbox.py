@@ -1,7 +1,7 @@
-"""The outbox: stored events that are not published yet, in rows written in the transaction that stores them.
+"""Outbox: the stored events that are not published yet, in rows written by the transaction that stores them.
 
-The naive version publishes after the commit: a process that dies between the two has an order nobody hears of. The
-other way round it announces an order that was never stored.
+A naive version publishes after the commit: a crash between the two leaves an order that is never published. Publishing
+before the commit may announce an order that was never stored.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from services.infra.messaging.log import Fenced
 from services.infra.messaging.message import LogState, Message
 from services.infra.postgres import Database
 
-# Streams that are left out because of an event that cannot be read. With so many it is not some events that are wrong,
-# but this release: nothing is published until another one runs.
+# Limit of streams that are held back because of an unreadable event. Beyond it this release is wrong rather than some
+# events, and nothing is published until another release runs.
 MOST_HELD = 1_000
 
 
 class TooManyUnreadable(Exception):
-    """The outbox holds as many streams with an unreadable event as may be left out; this release cannot publish it."""
+    """Too many streams have an unreadable event, so this release publishes nothing."""
 
     def __init__(self) -> None:
         super().__init__(f"{MOST_HELD} streams hold an event that this release cannot read")
@@ -28,10 +28,13 @@ class TooManyUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to publish until it ends; a new holder has a higher epoch. And which log was published to.
+    """Right to publish, for a limited time, and the state of publishing.
 
-    `published_count` is how many messages that log held then, strays included: one that holds less has lost some. While
-    a log is filled again, `republish_after` is the sequence that was reached and `republish_to` the one to end with.
+    epoch: fencing token; each new holder has a higher one
+    log_incarnation: log that was published to last; None if none was
+    published_count: messages in that log, strays included; a log with fewer has lost some
+    republish_after: while a lost log is refilled, the event sequence reached; None otherwise
+    republish_to: the event sequence at which refilling ends
     """
 
     epoch: int
@@ -43,7 +46,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An event as it stands in `events`, and as it is published."""
+    """An event: its key in the table `events`, and the message that is published."""
 
     stream_id: UUID
     version: int
@@ -52,11 +55,14 @@ class Stored:
 
 
 class Outbox:
-    """The tables `events`, `outbox` and `relay` of one database; `to_message` says how an event's row is published.
+    """The tables `events`, `outbox` and `relay` of one database.
 
-    A row that it cannot read, by hand or of a newer release, is told to `on_unreadable`. It stays in the outbox with
-    the later ones of its stream, whose age an alert sees, until this process is another; the other streams go on, up to
-    MOST_HELD such streams.
+    database: database with the three tables
+    to_message: returns the message of an event's row; raises LookupError, TypeError or ValueError for an unreadable one
+    on_unreadable: called once for each stream with an unreadable event, with the event's id and the error
+
+    An unreadable row was written by hand or by a newer release. It stays in the outbox with the later events of its
+    stream until the process restarts, and an alert sees their age. Other streams go on, up to MOST_HELD held streams.
     """
 
     def __init__(
@@ -72,8 +78,8 @@ class Outbox:
         self._held: set[UUID] = set()
 
     async def take_lease(self, holder: str, seconds: float, *, above_epoch: int = 0) -> Lease | None:
-        """Take or renew the lease; None while another holds it. Its epoch is higher than `above_epoch`."""
-        # Purpose: one relay at a time, and a number that tells a later one from an earlier one.
+        """Take or renew the lease; return None while another relay holds it. Its epoch is higher than `above_epoch`."""
+        # Purpose: one relay at a time, with a fencing token that grows with each holder.
         upsert = """
             INSERT INTO relay (holder, epoch, lease_end_time)
             VALUES ($1, $3 + 1, clock_timestamp() + $2 * interval '1 second')
@@ -86,17 +92,17 @@ class Outbox:
         return Lease(**rows[0]) if rows else None
 
     async def give_up_lease(self, holder: str) -> None:
-        """Let the next relay begin at once."""
+        """End the lease, so that another relay can take it at once."""
         update = "UPDATE relay SET lease_end_time = '-infinity' WHERE holder = $1"
         async with self._database.transaction("relay.give_up_lease") as transaction:
             await transaction.execute("UPDATE relay", update, holder)
 
     async def unpublished(self, limit: int) -> list[Stored]:
-        """Return the oldest events that are not published. Events of one aggregate come in order of version.
+        """Return the oldest unpublished events; those of one aggregate in order of version.
 
         Raises TooManyUnreadable.
         """
-        # Purpose: a version is inserted only after the one before has committed, so outbox_id keeps their order.
+        # Purpose: outbox_id keeps the order of versions, since each is inserted after its predecessor has committed.
         select = """
             SELECT events.* FROM outbox JOIN events USING (stream_id, version)
             WHERE NOT stream_id = ANY($1)
@@ -104,10 +110,10 @@ class Outbox:
         return await self._readable("SELECT outbox", select, limit)
 
     async def to_republish(self, lease: Lease, limit: int) -> list[Stored]:
-        """Return the next stored events of the range that is published again, in order.
+        """Return the next events of the range that is republished, in order. Raises TooManyUnreadable.
 
-        One that commits behind our back, below what was reached, is still in the outbox and comes from there; so does
-        what its aggregate stores after it, which has a sequence beyond the range. Raises TooManyUnreadable.
+        An event that commits late, with a sequence below the one reached, is still in the outbox and is published from
+        there. So are later events of its aggregate, whose sequences are beyond the range.
         """
         # Purpose: in the order of storing, which keeps the order within each aggregate.
         select = """
@@ -118,18 +124,18 @@ class Outbox:
     async def mark_published(
         self, events: Sequence[Stored], *, lease: Lease, log: LogState, reached: int | None = None
     ) -> Lease:
-        """Take the events out of the outbox, and keep which log has them and how many messages it holds.
+        """Delete events from the outbox, and record the log that has them and its number of messages.
 
-        `reached` is how far a log that is filled again has come, None when it is full or was never empty. Raises Fenced
-        when the lease went to another, or when these events were marked before.
+        `reached` is the sequence reached in refilling a lost log, None if that is complete or not needed. Raises Fenced
+        if another relay has the lease, or these events were marked before.
         """
-        # Purpose: the fence, and what the log holds now, which it may not fall short of later.
+        # Purpose: the fence, and the number of messages that the log must still have later.
         update = """
             UPDATE relay SET published_count = $3, log_incarnation = $4, republish_after = $5,
                 republish_to = CASE WHEN $5::bigint IS NULL THEN NULL ELSE republish_to END
             WHERE epoch = $1 AND republish_after IS NOT DISTINCT FROM $2
             RETURNING epoch, log_incarnation, published_count, republish_after, republish_to"""
-        # Purpose: by key, since an event that is published again may be there or not.
+        # Purpose: by key, since a republished event may be in the outbox or not.
         delete = """
             DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS event (stream_id, version)
             WHERE outbox.stream_id = event.stream_id AND outbox.version = event.version"""
@@ -143,8 +149,8 @@ class Outbox:
         return Lease(**rows[0])
 
     async def begin_republish(self, *, lease: Lease, log: LogState) -> Lease:
-        """Note that everything stored so far is to be published again, to a log that is empty. Raises Fenced."""
-        # Purpose: from now on nothing counts as published; what is stored from now on comes from the outbox.
+        """Record that all events stored so far must be republished to an empty log. Raises Fenced."""
+        # Purpose: no event counts as published now; events stored from now on are published from the outbox.
         update = """
             UPDATE relay SET published_count = 0, log_incarnation = $2, republish_after = 0,
                 republish_to = (SELECT coalesce(max(sequence), 0) FROM events)
@@ -157,8 +163,8 @@ class Outbox:
         return Lease(**rows[0])
 
     async def backlog(self) -> tuple[int, float]:
-        """Return how many events wait, and for how many seconds the oldest has."""
-        # Purpose: what the outbox gauges show.
+        """Return the number of unpublished events and the age of the oldest, in seconds."""
+        # Purpose: values of the outbox gauges.
         select = """
             SELECT (SELECT count(*) FROM outbox) AS depth, coalesce((
                 SELECT extract(epoch FROM clock_timestamp() - occur_time)::float8
@@ -167,7 +173,7 @@ class Outbox:
         return row["depth"], max(0.0, row["age"])
 
     async def _readable(self, summary: str, select: str, *arguments: object) -> list[Stored]:
-        """Return what a query finds, as messages; its first parameter is what streams to leave out."""
+        """Return the readable events of a query; its first parameter is the list of streams to leave out."""
         while True:
             rows = await self._database.fetch(summary, select, list(self._held), *arguments)
             held_before = len(self._held)
@@ -176,7 +182,7 @@ class Outbox:
                 return found
 
     def _stored(self, row: asyncpg.Record) -> Stored | None:
-        """Return the event of a row, None for one of a stream that is held."""
+        """Return the event of a row, or None if its stream is held back."""
         if row["stream_id"] in self._held:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Whose fault is it that an event cannot be consumed? The event's, or that of the moment: only the first is parked."""
+"""Classification of consumer errors: poison messages, which are parked, and transient errors, which are retried."""
 
 import asyncpg
 
@@ -8,13 +8,13 @@ TRANSIENT = frozenset({ErrorKind.OVERLOADED, ErrorKind.UNAVAILABLE, ErrorKind.DE
 
 
 def is_poison(error: Exception) -> bool:
-    """Say whether the same event will fail again, whenever it comes.
+    """Return whether the same event would fail again at every attempt.
 
-    A bug counts as that, since it is one for this event. A schema, a role or a server that is not as it should be is no
-    event's fault: it would have every event parked.
+    A bug counts as poison, since it concerns this event. A wrong schema, role or server does not: every event would be
+    parked.
     """
     if isinstance(error, ServiceError):
         return error.kind not in TRANSIENT
     if isinstance(error, asyncpg.PostgresError):
         return isinstance(error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError)
-    return not isinstance(error, OSError)  # TimeoutError is one of them
+    return not isinstance(error, OSError)  # includes TimeoutError

@@ -1,4 +1,4 @@
-"""A log of events in PostgreSQL: one writer at a time under the head's row, fenced by epoch, dense."""
+"""Event log in PostgreSQL: dense positions, and one writer at a time, which locks the head row and is fenced."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from services.infra.messaging.message import Batch, LogState, Message, ReceivedM
 from services.infra.messaging.rows import columns_of, message_of
 from services.infra.postgres import Database, Transaction
 
-# NOTIFY in the business transaction would cost it half its throughput; a poll costs one index look-up.
+# NOTIFY would halve the throughput of business transactions; a poll costs one index look-up.
 POLL_SECONDS = 0.1
 
 
 class PostgresLog:
-    """Satisfies `log.EventLog`, on a database of its own."""
+    """Implements `log.EventLog` on a database of its own."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
     async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
-        """Append what is new; the head's row makes one append wait for the other."""
+        """Append new messages; concurrent appends wait for the lock on the head row."""
         async with self._database.transaction("event_log.append") as transaction:
             if await self._lock_head(transaction, epoch) != incarnation:
                 raise Replaced
-            # Purpose: dense positions for the messages that are not there yet; only we can append until the commit.
-            # They begin after the last row: one that was written by hand is a part of the log and beyond its head.
+            # Purpose: dense positions for new messages; no other append can run until the commit. They begin after the
+            # last row, since a row that was inserted by hand is part of the log and may be beyond its head.
             insert = """
                 WITH base AS (
                     SELECT greatest(position, (SELECT max(position) FROM event_log)) AS position
@@ -58,13 +58,13 @@ class PostgresLog:
         ends = monotonic() + wait_seconds
         while not (rows := await self._read(after, limit)) and monotonic() < ends:  # noqa: ASYNC110  # others append
             await asyncio.sleep(POLL_SECONDS)
-        # The head is read last: it may be ahead of the deliveries, never behind them.
+        # The state is read last: it may be ahead of the deliveries, never behind them.
         state = await self.state()
         return Batch(state, tuple(ReceivedMessage(row["position"], message_of(row)) for row in rows))
 
     async def state(self) -> LogState:
-        """Return the head; a log that was wiped is given a new one."""
-        # Purpose: positions are dense, so the first and the last tell the count; rows that are gone show in it.
+        """Return the state of the log; create its head row if it is missing."""
+        # Purpose: positions are dense, so the first and last give the count; deleted rows reduce it.
         select = """
             SELECT incarnation, greatest(position, (SELECT max(position) FROM event_log)) AS position, coalesce(
                 (SELECT max(position) FROM event_log) - (SELECT min(position) FROM event_log) + 1, 0) AS count
@@ -76,7 +76,7 @@ class PostgresLog:
         return _state_of(rows[0])
 
     async def reset(self, *, epoch: int | None = None) -> None:
-        """Empty the log; its head keeps the epoch and gets another incarnation."""
+        """Delete all messages; the head keeps its epoch and gets a new incarnation."""
         async with self._database.transaction("event_log.reset") as transaction:
             await self._lock_head(transaction, epoch)
             update = """
@@ -90,8 +90,8 @@ class PostgresLog:
         await self._database.close(timeout_seconds=1)
 
     async def _lock_head(self, transaction: Transaction, epoch: int | None) -> str | None:
-        """Return which log this is, None when it is not begun. Raises Fenced."""
-        # Purpose: one append after the other, and none by a relay that has lost its lease.
+        """Lock the head row; return the incarnation, or None if there is no head row. Raises Fenced."""
+        # Purpose: serialise appends, and reject a relay that has lost its lease.
         select = "SELECT incarnation, epoch FROM event_log_head FOR UPDATE"
         rows = await transaction.fetch("SELECT event_log_head FOR UPDATE", select)
         if rows and epoch is not None and rows[0]["epoch"] > epoch:
@@ -102,7 +102,7 @@ class PostgresLog:
         async with self._database.transaction("event_log.begin") as transaction:
             insert = "INSERT INTO event_log_head DEFAULT VALUES ON CONFLICT DO NOTHING"
             if await transaction.execute("INSERT event_log_head", insert):
-                # Purpose: what stands in a log without a head belongs to none; nothing is appended before we commit.
+                # Purpose: rows of a log without a head belong to no incarnation; no append can run before we commit.
                 await transaction.execute("DELETE event_log", "DELETE FROM event_log")
 
     async def _read(self, after: int, limit: int) -> list[asyncpg.Record]:

@@ -1,4 +1,4 @@
-"""How does a message stand in a table? In seven columns, the same ones wherever it is kept."""
+"""Conversion of messages to and from table rows, with the same seven columns in every table."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from services.infra.messaging.message import Message
 
 
 def columns_of(messages: Sequence[Message]) -> tuple[list[object], ...]:
-    """Return the messages as one list a column: event_id, type, aggregate_id and _version, occur_time, and so on."""
+    """Return one list per column: event_id, type, aggregate_id, aggregate_version, occur_time, traceparent, data."""
     return (
         [message.event_id for message in messages],
         [message.type for message in messages],
@@ -21,7 +21,7 @@ def columns_of(messages: Sequence[Message]) -> tuple[list[object], ...]:
 
 
 def message_of(row: asyncpg.Record) -> Message:
-    """Return the message in a row that has these columns, and maybe others."""
+    """Return the message of a row that has these columns, among others."""
     return Message(
         event_id=row["event_id"],
         type=row["type"],

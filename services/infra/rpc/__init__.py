@@ -1,1 +1,1 @@
-"""The two ends of a gRPC call, and how errors cross it."""
+"""gRPC clients and servers, with the mapping of errors between them."""

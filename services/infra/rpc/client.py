@@ -1,8 +1,8 @@
-"""gRPC calls from one context to another: one place sets the deadline, sends the trace, observes, types errors.
+"""gRPC client: sets the deadline, sends the trace context, records telemetry and returns typed errors.
 
-gRPC itself repeats what never reached a server that works: three attempts at UNAVAILABLE, with back-off, fewer as soon
-as more than a few fail. A loop of our own around a call would repeat the repeats, and each attempt at a server that is
-overloaded makes it more so. Repeats that may take minutes belong to the saga.
+gRPC itself retries calls that did not reach a working server: three attempts at UNAVAILABLE with back-off, fewer once
+more than a few fail. A retry loop around the call would multiply the attempts, and each attempt adds load to an
+overloaded server. Retries over minutes belong to the saga.
 """
 
 import json
@@ -24,14 +24,14 @@ from services.infra.rpc.keepalive import CHANNEL_OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.kernel.errors import DeadlineExceeded, ServiceError
 
-# A call that got no answer for this long is given up, so that there is time left to repeat it.
+# Timeout of a call, short enough that time is left for a retry.
 CALL_SECONDS = 1.0
-# Below this no call can come back in time.
+# With less time than this no call can succeed.
 USEFUL_SECONDS = 0.005
-# 1,500 short SKUs of the longest kind travel in one status detail.
+# One status detail can hold 1,500 SKUs of the greatest length.
 MAX_METADATA_BYTES = 256 * 1024
 
-# All calls of the contexts may be repeated: their request ids make the second one return what the first did.
+# All calls of the contexts may be retried: their request ids make a repeat return the first result.
 RETRIES: dict[str, Any] = {
     "methodConfig": [
         {
@@ -45,16 +45,16 @@ RETRIES: dict[str, Any] = {
             },
         }
     ],
-    # Of several addresses, those that answer take turns.
+    # Calls rotate over the addresses that are connected.
     "loadBalancingConfig": [{"round_robin": {}}],
 }
-# A failure takes a token, a success gives a tenth back; with half of them gone nothing is repeated any more.
+# Retry budget: a failure takes a token, a success returns a tenth; below half of the tokens there are no retries.
 BUDGET: dict[str, Any] = {"retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1}}
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 OPTIONS = (
-    # gRPC's own back-off grows to minutes and keeps a healed server away.
+    # By default gRPC's back-off grows to minutes, during which a recovered server gets no calls.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -67,9 +67,9 @@ OPTIONS = (
 
 
 def open_channel(target: str, *, budget: bool = True) -> grpc.aio.Channel:
-    """Return a channel to host:port, or to several IP addresses with commas between, whose turns it takes.
+    """Return a channel to host:port, or to several IP addresses separated by commas, over which calls rotate.
 
-    It connects when first used, and again after a loss within a second. Without a budget each failure is repeated.
+    It connects when first used, and reconnects within a second after a loss. `budget=False` removes the retry budget.
     """
     config = json.dumps(RETRIES | BUDGET if budget else RETRIES)
     if "," in target:
@@ -78,10 +78,14 @@ def open_channel(target: str, *, budget: bool = True) -> grpc.aio.Channel:
 
 
 class RpcClient:
-    """The call site of one service's stub, at host:port, or at several of which the first is named in spans.
+    """Client of one service; calls raise the service's own errors and the kernel's.
 
-    Errors are the service's own and the kernel's. `dependency` names, where a part of a service has a guard of its own,
-    that part.
+    target: host:port, or several addresses separated by commas; spans name the first
+    service: full name of the gRPC service
+    errors: translation of the service's errors
+    call_seconds: timeout of a call, shortened by the caller's deadline
+    guarded: False calls without circuit breaker and throttle
+    dependency: name of the guard in metrics, for a part of a service with a guard of its own; default `service`
     """
 
     def __init__(
@@ -103,15 +107,15 @@ class RpcClient:
         self._call_seconds = call_seconds
 
     def check(self) -> None:
-        """Raise CircuitOpen when a call would be refused now because the service is away."""
+        """Raise CircuitOpen if a call would be rejected now because the service is unavailable."""
         self._guard.check()
 
     async def call(
         self, name: str, stub: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request
     ) -> Response:
-        """Make one call within what is left of the deadline. Raises DeadlineExceeded when that is too little.
+        """Make one call within the rest of the deadline. Raises DeadlineExceeded if too little is left.
 
-        Raises CircuitOpen and Overloaded when the call is not worth making.
+        Raises CircuitOpen or Overloaded if the guard rejects the call.
         """
         timeout_seconds = min(deadline.remaining_seconds() - deadline.MARGIN_SECONDS, self._call_seconds)
         if timeout_seconds < USEFUL_SECONDS:
@@ -125,7 +129,7 @@ class RpcClient:
             except grpc.aio.AioRpcError as error:
                 call.status_code = error.code().name
                 raise self._errors.from_call(error) from error
-            except ServiceError as error:  # the guard's: no call was made
+            except ServiceError as error:  # from the guard: no call was made
                 call.status_code = CODES[error.kind].name
                 raise
             crash_points.reached(f"{name}.after_call")

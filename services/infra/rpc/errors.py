@@ -1,4 +1,4 @@
-"""How does an error cross gRPC? A status with google.rpc details on one side, the same typed error on the other."""
+"""Mapping between typed errors and gRPC statuses with google.rpc details, in both directions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ CODES = {
     ErrorKind.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 RETRY_AFTER_SECONDS = 1.0
-# Where gRPC keeps a google.rpc.Status, by its own convention.
+# Metadata key of a google.rpc.Status, by gRPC's convention.
 DETAILS_KEY = "grpc-status-details-bin"
 
 Detail = TypeVar("Detail", bound=Message)
@@ -42,12 +42,12 @@ Detail = TypeVar("Detail", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """The details of a status: at most one message of a type."""
+    """Details of a status: at most one message of each type."""
 
     status: Status
 
     def find(self, kind: type[Detail]) -> Detail:
-        """Return the detail of a type; an empty one when the status has none."""
+        """Return the detail of a type, or an empty one."""
         detail = kind()
         for packed in self.status.details:
             if packed.Unpack(detail):
@@ -56,16 +56,17 @@ class Details:
 
     @property
     def retry_after_seconds(self) -> float:
-        """The seconds that RetryInfo says to wait, 0 without it."""
+        """Seconds to wait according to RetryInfo, 0 without it."""
         return self.find(RetryInfo).retry_delay.ToMilliseconds() / 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorTranslation:
-    """A context's own errors on the wire; `domain` names the context in ErrorInfo.
+    """Translation of a context's errors.
 
-    `encode` returns the ErrorInfo metadata and further details of one of its errors, `decode` the error of a reason,
-    or None for a reason that is not its own.
+    domain: name of the context in ErrorInfo
+    encode: returns the ErrorInfo metadata and further details of one of the context's own errors
+    decode: returns the error of a reason, or None if the reason is not the context's own
     """
 
     domain: str
@@ -73,7 +74,7 @@ class ErrorTranslation:
     decode: Callable[[str, Mapping[str, str], Details], ServiceError | None]
 
     def to_status(self, error: ServiceError) -> Status:
-        """Return the status for any error a context answers with."""
+        """Return the status of an error, the context's own or a shared one."""
         metadata, details = self._encode_shared(error) or self.encode(error)
         status = Status(code=CODES[error.kind].value[0], message=str(error))
         status.details.add().Pack(ErrorInfo(reason=error.reason, domain=self.domain, metadata=metadata))
@@ -82,7 +83,7 @@ class ErrorTranslation:
         return status
 
     def from_call(self, error: grpc.aio.AioRpcError) -> ServiceError:
-        """Return the typed error behind a failed call; a status that is not ours is judged by its code."""
+        """Return the typed error of a failed call; a status without our details is mapped by its code."""
         details = Details(status_of(error))
         info = details.find(ErrorInfo)
         return (
@@ -125,16 +126,17 @@ class ErrorTranslation:
 
 
 def status_of(error: grpc.aio.AioRpcError) -> Status:
-    """Return the rich status in a failed call's trailing metadata; an empty one when there is none."""
+    """Return the google.rpc.Status in a failed call's trailing metadata, or an empty one."""
     packed = (error.trailing_metadata() or {}).get(DETAILS_KEY)
     return Status.FromString(packed) if isinstance(packed, bytes) else Status()
 
 
 def from_code(code: grpc.StatusCode) -> ServiceError:
-    """Return what a status without our details means: it comes from gRPC itself, or from something in between.
+    """Return the error of a status without our details, which comes from gRPC itself or from a proxy.
 
-    None of them says that the call was not begun. RESOURCE_EXHAUSTED is also a response that is too large to be read,
-    of a call that was done. CANCELLED is a refusal by the limit of the server's gRPC; an attempt before may be at work.
+    No such status proves that the call was not begun. RESOURCE_EXHAUSTED may also be a response that is too large to
+    read, of a call that took effect. CANCELLED is a rejection by the limits of the server's gRPC; an earlier attempt
+    may still run.
     """
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:

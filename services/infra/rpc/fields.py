@@ -1,4 +1,4 @@
-"""How do plain values cross the wire? UUIDs as text, times as Timestamp."""
+"""Conversion of plain values to and from protobuf: UUIDs as text, times as Timestamp."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from services.kernel.errors import InvalidField
 
 
 def uuid_from_text(field: str, text: str) -> UUID:
-    """Return the UUID in its usual form of 36 characters. Raises InvalidField."""
+    """Return the UUID of a text in the form of 36 characters. Raises InvalidField."""
     try:
         value = UUID(text)
     except ValueError:
@@ -22,12 +22,12 @@ def uuid_from_text(field: str, text: str) -> UUID:
 
 
 def time_to_proto(time: datetime) -> Timestamp:
-    """Return a time for the wire."""
+    """Return the Timestamp of a time."""
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp
 
 
 def time_from_proto(stamp: Timestamp) -> datetime:
-    """Return a time in UTC."""
+    """Return the time of a Timestamp, in UTC."""
     return stamp.ToDatetime(tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""Guard of a client's calls: a breaker for a server that is unavailable, a throttle for one that is overloaded.
+"""Guard of a client's calls: a circuit breaker for an unavailable server and a throttle for an overloaded one.
 
-One guard stands before one server, whatever the method: what is away is away for all of them.
+There is one guard per server, for all its methods, since a server fails as a whole.
 """
 
 import random
@@ -15,7 +15,7 @@ from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Permit, 
 from services.infra.throttle import Throttle
 from services.kernel.errors import CircuitOpen, Overloaded
 
-# The server did not do its part. What it refuses because of the request, or has no capacity for, is an answer.
+# Failures of the server. A rejection because of the request, or for lack of capacity, counts as an answer.
 FAILURES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -25,15 +25,18 @@ FAILURES = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-# gRPC's own limit on pending calls says CANCELLED; a call that we cancel ends with a CancelledError instead.
+# gRPC's own limit on pending calls answers CANCELLED; a call that we cancel ends with a CancelledError instead.
 OVERLOADS = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED})
 RETRY_AFTER_SECONDS = 1.0
 
 
 class CallGuard:
-    """Watches all calls to one server. `clock` is monotonic, in seconds; `draw` gives a number from 0 to 1.
+    """Guard of all calls to one server.
 
-    `enabled=False` lets every call be made, for who wants to see what comes of that.
+    policy: thresholds of the breaker
+    enabled: False lets every call pass, to show what happens without a guard
+    clock: monotonic time in seconds
+    draw: returns a random number from 0 to 1
     """
 
     def __init__(
@@ -53,29 +56,29 @@ class CallGuard:
         telemetry.watch(lambda: self._breaker.state, states=State, reasons=("circuit_open", "throttled"))
 
     def check(self) -> None:
-        """Raise CircuitOpen when a call would be refused now because the server is away."""
+        """Raise CircuitOpen if a call would be rejected now because the server is unavailable."""
         self._breaker.check(self._clock())
 
     @contextmanager
     def call(self, *, timeout_seconds: float) -> Iterator[None]:
-        """Watch one call, made in the block and cut off after its timeout. Raises CircuitOpen, Overloaded."""
+        """Guard one call, made in the block with this timeout. Raises CircuitOpen, Overloaded."""
         if not self._enabled:
             yield
             return
         permit = self._admit()
         began, outcome = self._clock(), CallOutcome.GIVEN_UP
-        is_refused = False
+        is_overloaded = False
         try:
             yield
             outcome = CallOutcome.ANSWERED
         except grpc.aio.AioRpcError as error:
             outcome = self._outcome(error.code(), timeout_seconds)
-            is_refused = error.code() in OVERLOADS
+            is_overloaded = error.code() in OVERLOADS
             raise
         finally:
             now = self._clock()
             if outcome is not CallOutcome.GIVEN_UP:
-                self._throttle.answered(now, overloaded=is_refused)
+                self._throttle.answered(now, overloaded=is_overloaded)
             self._breaker.record(permit, outcome, seconds=now - began, now=now)
 
     def _admit(self) -> Permit:
@@ -85,7 +88,7 @@ class CallGuard:
         except CircuitOpen:
             self._telemetry.rejected("circuit_open")
             raise
-        if self._throttle.refuses(now):
+        if self._throttle.rejects(now):
             self._breaker.record(permit, CallOutcome.GIVEN_UP, seconds=0.0, now=now)
             self._telemetry.rejected("throttled")
             raise Overloaded(RETRY_AFTER_SECONDS)
@@ -94,6 +97,6 @@ class CallGuard:
     def _outcome(self, code: grpc.StatusCode, timeout_seconds: float) -> CallOutcome:
         if code not in FAILURES:
             return CallOutcome.ANSWERED
-        # A caller with little time left says nothing about the server when that runs out.
-        is_hurried = timeout_seconds < self._breaker.policy.slow_seconds
-        return CallOutcome.GIVEN_UP if is_hurried and code is grpc.StatusCode.DEADLINE_EXCEEDED else CallOutcome.FAILED
+        # A timeout that a near deadline made short is no evidence against the server.
+        is_short = timeout_seconds < self._breaker.policy.slow_seconds
+        return CallOutcome.GIVEN_UP if is_short and code is grpc.StatusCode.DEADLINE_EXCEEDED else CallOutcome.FAILED

@@ -1,4 +1,4 @@
-"""grpc.health.v1 over the readiness of the process; a Watch ends when the process drains."""
+"""gRPC health service (grpc.health.v1) that reports the readiness of the process."""
 
 import asyncio
 from collections.abc import Collection
@@ -11,12 +11,12 @@ from grpc_health.v1.health_pb2_grpc import HealthServicer
 from services.infra.readiness import Readiness
 from services.infra.rpc.streams import Streams
 
-# A client that does not read is no reason to wait.
+# A client that does not read its stream is disconnected.
 WRITE_SECONDS = 1.0
 
 
 class Health(HealthServicer):
-    """Tells of each service what /readyz tells of the process; "" stands for all of them."""
+    """Reports for each service what /readyz reports for the process; "" means the whole server."""
 
     def __init__(self, *, readiness: Readiness, services: Collection[str]) -> None:
         self._readiness = readiness
@@ -26,7 +26,7 @@ class Health(HealthServicer):
     async def Check(  # noqa: N802  # gRPC's name
         self, request: HealthCheckRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> HealthCheckResponse:
-        """Return the status now. NOT_FOUND for a service that is not here."""
+        """Return the current status; abort with NOT_FOUND for an unknown service."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "this server has no such service")
         return self._response(request.service)
@@ -34,15 +34,15 @@ class Health(HealthServicer):
     async def Watch(  # noqa: N802  # gRPC's name
         self, request: HealthCheckRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
-        """Send the status, and again when it changes, until the process drains."""
+        """Send the status, and again after each change, until the process drains."""
         async with self._watches.admitted(context):
-            told: HealthCheckResponse | None = None
+            sent: HealthCheckResponse | None = None
             while True:
                 change, response = self._readiness.next_change(), self._response(request.service)
-                if response != told:
+                if response != sent:
                     async with asyncio.timeout(WRITE_SECONDS):
                         await context.write(response)
-                    told = response
+                    sent = response
                 if self._readiness.is_draining:
                     return
                 await change.wait()

@@ -1,4 +1,4 @@
-"""Money on the wire is google.type.Money: whole units and nanos."""
+"""Conversion of money to and from google.type.Money, which has whole units and nanos."""
 
 from google.type import money_pb2
 
@@ -6,23 +6,23 @@ from services.kernel.errors import InvalidField
 from services.kernel.money import CURRENCIES, MINOR_UNITS, Money
 
 NANOS_A_MINOR_UNIT = 1_000_000_000 // MINOR_UNITS
-# Far above any bound of a context, far below what a 64-bit integer holds.
+# Far above the limits of any context, far below the range of a 64-bit integer.
 MOST_UNITS = 1_000_000_000_000
 
 
 def money_to_proto(money: Money) -> money_pb2.Money:
-    """Return an amount for the wire."""
+    """Return the protobuf message of an amount."""
     units, rest = divmod(money.minor_units, MINOR_UNITS)
     return money_pb2.Money(currency_code=money.currency_code, units=units, nanos=rest * NANOS_A_MINOR_UNIT)
 
 
 def optional_money_to_proto(money: Money | None) -> money_pb2.Money | None:
-    """Return an amount for the wire; None leaves its field unset."""
+    """Return the protobuf message of an amount; None leaves its field unset."""
     return money_to_proto(money) if money else None
 
 
 def money_from_proto(field: str, message: money_pb2.Money) -> Money:
-    """Return the amount. Raises InvalidField for an unknown currency, a part of a cent, or a sign."""
+    """Return the amount of a message. Raises InvalidField for an unknown currency, parts of a cent, or a sign."""
     if message.currency_code not in CURRENCIES:
         raise InvalidField(
             f"{field}.currency_code", "INVALID_CURRENCY", f"must be one of {', '.join(sorted(CURRENCIES))}"

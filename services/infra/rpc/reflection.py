@@ -1,4 +1,4 @@
-"""gRPC reflection, v1 and v1alpha: services, files, messages and methods by name, on streams that are limited."""
+"""gRPC server reflection, v1 and v1alpha, with a limit on its streams."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -13,16 +13,16 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from services.infra.rpc.streams import Streams
 
 V1ALPHA = reflection.SERVICE_NAME
-# The same messages with the same numbers: only the package differs. The library has the older version alone.
+# Only the package differs; messages and field numbers are the same. The library supports v1alpha only.
 V1 = V1ALPHA.replace("v1alpha", "v1")
-# A client asks one question after the other.
+# A client that sends no request for this long is disconnected.
 IDLE_SECONDS = 10.0
 
 Context = grpc.aio.ServicerContext[ServerReflectionRequest, ServerReflectionResponse]
 
 
 class Reflection:
-    """Answers both versions for the services of one server."""
+    """Serves both versions of reflection for the services of one server."""
 
     def __init__(self, services: Iterable[str]) -> None:
         add_v1_to_pool()
@@ -41,25 +41,25 @@ class Reflection:
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
     async def _serve(self, _requests: object, context: Context) -> None:
-        """Answer one question after the other, until the client has no more or is idle for too long."""
+        """Answer requests in turn, until the client closes the stream or is idle for too long."""
         async with self.streams.admitted(context):
             while True:
                 async with asyncio.timeout(IDLE_SECONDS):
                     request = await context.read()
                 if not isinstance(request, ServerReflectionRequest):  # the end of the stream
                     return
-                asked = ServerReflectionRequest()
-                asked.CopyFrom(request)
+                resolved = ServerReflectionRequest()
+                resolved.CopyFrom(request)
                 if request.HasField("file_containing_symbol"):
-                    asked.file_containing_symbol = symbol_of_file(request.file_containing_symbol)
-                answers = self._answers.ServerReflectionInfo(once(asked), context)
+                    resolved.file_containing_symbol = symbol_of_file(request.file_containing_symbol)
+                answers = self._answers.ServerReflectionInfo(once(resolved), context)
                 async for response in cast("AsyncIterator[ServerReflectionResponse]", answers):
                     response.original_request.CopyFrom(request)
                     await context.write(response)
 
 
 def add_v1_to_pool() -> None:
-    """Let clients find the file of v1, too; adding it again changes nothing."""
+    """Add the file of v1 to the default pool, where reflection finds it; adding it again changes nothing."""
     file = FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     file.name = "grpc/reflection/v1/reflection.proto"
@@ -68,7 +68,7 @@ def add_v1_to_pool() -> None:
 
 
 def symbol_of_file(name: str) -> str:
-    """Return the name of a method's service, which the pool finds a file by; any other name as it is."""
+    """Return the service of a method, since the pool has no files by method; any other name unchanged."""
     try:
         descriptor_pool.Default().FindMethodByName(name)
     except KeyError:

@@ -1,4 +1,4 @@
-"""gRPC server of a context: one place admits, parses, sets the deadline, observes, and types the errors.
+"""gRPC server of a context: admits and parses calls, sets their deadline, records telemetry and maps errors.
 
 Where handlers keep the processor busy, calls queue in gRPC's own threads, and Python knows of none of them until their
 callers have left. So gRPC's own limits reject calls before `services.infra.admission` sees them.
@@ -36,15 +36,15 @@ from services.kernel.errors import (
 )
 
 MAX_MESSAGE_BYTES = 256 * 1024
-# One process has one database pool; far more calls than connections only wait for each other.
+# One process has one database pool; with far more calls than connections they only wait for each other.
 MAX_CONCURRENT_CALLS = 512
-# Calls that Python has not asked for yet: beyond the first number some, beyond the second all are cut off. gRPC names
-# neither in its documentation, so that a test watches over them; their callers see CANCELLED without details.
+# Calls that Python has not accepted yet: beyond the first number gRPC rejects some, beyond the second all. Their
+# callers get CANCELLED without details. Both options are undocumented, so a test checks that they still work.
 MAX_PENDING_CALLS = 64
 MOST_PENDING_CALLS = 128
-# Nobody waits longer for an answer that has not even begun.
+# A call that has waited this long without being accepted is rejected.
 MAX_PENDING_SECONDS = 2
-# From the server: another attempt would find the same.
+# Tells gRPC's client that another attempt would fail in the same way.
 DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
 
 Method: TypeAlias = Callable[[Any], Awaitable[Message]]
@@ -61,7 +61,7 @@ OPTIONS = (
 
 
 class UnaryMethod:
-    """One RPC's call site: from bytes to bytes."""
+    """Handler of one RPC, from request bytes to response bytes."""
 
     def __init__(
         self,
@@ -85,18 +85,18 @@ class UnaryMethod:
         begin_at_zero(telemetry, self._name)
 
     async def answer(self, payload: bytes, context: Context) -> bytes:
-        """Answer one call. gRPC cancels it at its deadline, so every await in it may be the last.
+        """Answer one call. gRPC cancels it at its deadline, at any await.
 
-        One that is turned away is counted, and has no span: to observe it would cost more than to answer it.
+        A rejected call is counted and has no span, which would cost more than the rejection.
         """
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         time_remaining: float | None = context.time_remaining()
         seconds = deadline.DEFAULT_SECONDS if time_remaining is None else time_remaining
-        is_repeat = PREVIOUS_ATTEMPTS in metadata
+        is_retry = PREVIOUS_ATTEMPTS in metadata
         try:
             slot = self._admission.admit(self._name, self._priority, stage="grpc", remaining_seconds=seconds)
         except (Overloaded, DeadlineTooShort) as error:
-            return await self._abort(context, of_repeat(error) if is_repeat else error)
+            return await self._abort(context, without_not_begun(error) if is_retry else error)
         observed = server_call(self._telemetry, self._name, metadata, continues_trace=self._continues_traces)
         with slot, observed as call, deadline.within(seconds):
             context.set_trailing_metadata(_traceresponse(call))
@@ -105,7 +105,7 @@ class UnaryMethod:
                 call.status_code = "OK"
                 return response.SerializeToString()
             except ServiceError as error:
-                failure = of_repeat(error) if is_repeat else error
+                failure = without_not_begun(error) if is_retry else error
             except Exception as bug:  # noqa: BLE001  # the boundary: logged with its stack, answered as INTERNAL
                 failure = self._report(bug)
             call.status_code = CODES[failure.kind].name
@@ -115,7 +115,7 @@ class UnaryMethod:
         try:
             return self._request_type.FromString(payload)
         except DecodeError as error:
-            raise InvalidField("", "INVALID_MESSAGE", "is not the message that this RPC takes") from error
+            raise InvalidField("", "INVALID_MESSAGE", "is not a valid message of this RPC") from error
 
     def _report(self, bug: Exception) -> Internal:
         error_id = str(uuid4())
@@ -124,14 +124,14 @@ class UnaryMethod:
 
     async def _abort(self, context: Context, error: ServiceError, *more: tuple[str, str]) -> bytes:
         details = (DETAILS_KEY, self._errors.to_status(error).SerializeToString())
-        # What this server needs is away, and it says so; what gRPC says for a server that is away is repeated.
+        # Our dependency is down, so tell clients not to retry. gRPC retries only UNAVAILABLE without this metadata.
         pushback = (DO_NOT_RETRY,) if error.kind is ErrorKind.UNAVAILABLE else ()
         await context.abort(CODES[error.kind], str(error), trailing_metadata=(details, *pushback, *more))
         raise AssertionError("abort raises")
 
 
-def of_repeat(error: ServiceError) -> ServiceError:
-    """Return the error without the claim that the call was not begun: an attempt of gRPC before may have been."""
+def without_not_begun(error: ServiceError) -> ServiceError:
+    """Return the error of a retry without the claim that the call was not begun: an earlier attempt may have been."""
     match error:
         case Overloaded():
             return Unavailable(error.retry_after_seconds)
@@ -145,9 +145,9 @@ def _traceresponse(call: Call) -> tuple[tuple[str, str], ...]:
 
 
 class RpcServer:
-    """Serves contexts over gRPC with health and reflection; satisfies `lifecycle.Server`.
+    """Serves contexts over gRPC with health and reflection; implements `lifecycle.Server`.
 
-    `readiness` is what health tells, and what ends its streams when the process drains.
+    `readiness` gives the status of the health service, and ends its streams when the process drains.
     """
 
     def __init__(self, *, name: str, listen: Address, admission: AdmissionController, readiness: Readiness) -> None:
@@ -170,7 +170,7 @@ class RpcServer:
     ) -> None:
         """Register a service. `continues_traces` is False for public callers: their calls begin traces of their own.
 
-        Raises ValueError unless there is a method for each RPC of its proto.
+        Raises ValueError if the methods are not exactly the RPCs of its proto.
         """
         if set(methods) != set(service.methods_by_name):
             raise ValueError(f"{service.full_name} has {sorted(service.methods_by_name)}, got {sorted(methods)}")
@@ -197,15 +197,17 @@ class RpcServer:
         try:
             port = self._server.add_insecure_port(str(self._listen))
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self._listen}: the port is taken, or the host is not ours") from error
+            raise OSError(
+                f"cannot listen on {self._listen}: the port is taken, or the host is not an address of this machine"
+            ) from error
         await self._server.start()
         return {self._name: str(Address(self._listen.host, port))}
 
     async def announce_drain(self) -> None:
-        """End the streams, which would last for the whole grace; calls are still answered."""
+        """End the reflection streams, which would delay the drain; calls are still answered."""
         if self._reflection:
             self._reflection.streams.end()
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """Refuse new calls as UNAVAILABLE, let calls in flight end within the grace, then close."""
+        """Reject new calls with UNAVAILABLE, let calls in flight end within the grace, then close."""
         await self._server.stop(grace_seconds)

@@ -1,4 +1,4 @@
-"""Limits for the streams of health and reflection, which would otherwise hold the port's calls and its drain."""
+"""Limit on health and reflection streams, which could otherwise use up all calls of a server and delay its drain."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ MAX_STREAMS = 32
 
 
 class Streams:
-    """The streams of one kind that a server keeps open at a time."""
+    """Open streams of one kind, at most `most` at a time."""
 
     def __init__(self, most: int = MAX_STREAMS) -> None:
         self._most = most
@@ -19,13 +19,13 @@ class Streams:
 
     @asynccontextmanager
     async def admitted(self, context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[None]:
-        """Hold a stream for the time of a block, which a TimeoutError in it ends as well as `end`.
+        """Register a stream for the time of a block; a TimeoutError in the block or a call of `end` ends it.
 
         Beyond the limit the stream is aborted with RESOURCE_EXHAUSTED.
         """
         if len(self._open) >= self._most:
             await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server keeps {self._most} such streams open at most"
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server allows at most {self._most} open streams of this kind"
             )
         limit = asyncio.timeout(None)
         self._open.add(limit)
@@ -38,7 +38,7 @@ class Streams:
             self._open.discard(limit)
 
     def end(self) -> None:
-        """End them all now, and take no new ones. Cancelling their tasks would not: gRPC sends no status then."""
+        """End all streams and reject new ones. Cancelling their tasks would not do: gRPC then sends no status."""
         self._most = 0
         ending, self._open = self._open, set()
         for limit in ending:

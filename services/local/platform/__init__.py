@@ -1,1 +1,1 @@
-"""The platform on this machine: its plan, its start, its addresses."""
+"""The platform on this machine: options, start, and endpoints."""

@@ -1,4 +1,4 @@
-"""Where can the running platform be reached, and which one runs?"""
+"""Endpoints file: addresses, processes and paths of a running platform."""
 
 import json
 import os
@@ -17,9 +17,15 @@ Bus = Literal["postgres", "nats"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Addresses as host:port, process numbers, and paths of one running platform.
+    """Addresses as host:port, process ids, and paths of one running platform.
 
-    `databases` and `event_log_url` hold passwords. `postgres_pid` is that of the start: a restart brings another.
+    supervisor_token: identifies the supervisor's process beyond its pid
+    admin: admin address by process name
+    databases: DSN by database name; with passwords
+    event_log_url: with a password
+    event_log_allow_unsafe_sync: whether the log may be used although it does not confirm that it syncs each write
+    postgres_pid: pid at the start; a restart changes it. None with a server that was given
+    logs: path of the log by process name
     """
 
     run_id: str
@@ -43,7 +49,7 @@ class Endpoints:
     logs: Mapping[str, str]
 
     def save(self, path: Path) -> None:
-        """Writes the file in one step, readable by its owner only; raises FolderUnusable."""
+        """Write the file in one step, readable by its owner only. Raises FolderUnusable."""
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,24 +59,24 @@ class Endpoints:
             fresh.replace(path)
         except OSError as error:
             raise FolderUnusable(
-                f"cannot write {path}: {error.strerror}. Choose a place that you may write."
+                f"cannot write {path}: {error.strerror}. Choose a folder that you may write."
             ) from error
 
     @classmethod
     def load(cls, path: Path) -> "Endpoints":
-        """Reads the file; raises OSError, or ValueError when it is not an endpoints file."""
+        """Read the file. Raises OSError, or ValueError if it is not an endpoints file."""
         try:
             return cls(**json.loads(path.read_text()))
         except TypeError as error:
             raise ValueError(f"{path} is not an endpoints file of this version") from error
 
     def running(self) -> bool:
-        """True while the supervisor that wrote this lives."""
+        """Return whether the supervisor that wrote the file is running."""
         return is_same_process(self.supervisor_pid, self.supervisor_token)
 
 
 def newest_running(folder: Path) -> Endpoints | None:
-    """The endpoints of the platform started last among those in `folder` whose supervisor lives."""
+    """Return the endpoints of the running platform in `folder` that was started last, or None."""
     for path in sorted(folder.glob("*.json"), key=_modified, reverse=True):
         found = _load_or_none(path)
         if found is not None and found.running():
@@ -79,7 +85,7 @@ def newest_running(folder: Path) -> Endpoints | None:
 
 
 def remove_stale(folder: Path) -> None:
-    """Removes the endpoints files in `folder` whose supervisor is gone."""
+    """Remove the endpoints files in `folder` whose supervisor has ended."""
     for path in folder.glob("*.json"):
         found = _load_or_none(path)
         if found is not None and not found.running():
@@ -94,7 +100,7 @@ def _modified(path: Path) -> float:
 
 
 def _load_or_none(path: Path) -> Endpoints | None:
-    """None for a file that is gone meanwhile, not for us to read, or something else."""
+    """Return the endpoints in a file, or None if it is missing, unreadable, or no endpoints file."""
     try:
         return Endpoints.load(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Foundation of a platform: databases, a cache, an event log and a receiver of spans, before any service runs.
+"""Foundation of a platform: the databases, cache, event log and span receiver that the services need.
 
 async with Foundation.start(PlatformOptions(run_directory=Path("out/chaos/1"), bus="nats")) as foundation:
     environment = {**foundation.environment, **order_settings(databases=foundation.databases, ...)}
@@ -38,11 +38,13 @@ DSN_VARIABLE = "PLUMB_POSTGRES_DSN"
 
 
 class Foundation:
-    """Databases migrated, the event log there, the receiver listening; no service yet.
+    """Running foundation: databases are migrated, the event log exists, the receiver listens; no service runs yet.
 
-    `databases` holds the address of each of DATABASES by name. `postgres` is None when a server was given, `nats` when
-    events are published to PostgreSQL, `cache` when this machine has no Valkey. `environment` is what each process
-    inherits, the receiver's address included.
+    databases: DSN by name, for each of DATABASES
+    postgres: embedded server; None if PLUMB_POSTGRES_DSN gives a server
+    nats: embedded server; None if events are published to PostgreSQL
+    cache: embedded server; None if this machine has no Valkey
+    environment: variables that each process inherits, the receiver's address included
     """
 
     def __init__(self, options: PlatformOptions, *, progress: Progress, stack: AsyncExitStack) -> None:
@@ -63,38 +65,38 @@ class Foundation:
     @staticmethod
     @asynccontextmanager
     async def start(options: PlatformOptions, *, progress: Progress = silent) -> AsyncIterator["Foundation"]:
-        """Lays it and takes everything away at the end, whatever happens in between; raises LocalError."""
+        """Start the foundation for the time of a block, and remove everything at its end. Raises LocalError."""
         async with AsyncExitStack() as stack:
             foundation = Foundation(options, progress=progress, stack=stack)
-            await foundation._lay()
+            await foundation._start()
             yield foundation
 
     @property
     def run_directory(self) -> Path:
-        """Where logs, traces and confirmations go."""
+        """Folder of logs, traces and confirmations."""
         return self.options.run_directory
 
     @property
     def event_log(self) -> EventLogAddress:
-        """Where events are published."""
+        """Address of the event log."""
         if self.nats is None:
             return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False)
-        # Ours syncs each write where it can, and where it cannot that is said; no NATS tells its clients.
+        # The embedded server syncs each write if its version can; otherwise the start prints a warning.
         return EventLogAddress(self.nats.url, allow_unsafe_sync=True)
 
     @property
     def cache_url(self) -> str:
-        """Where inventory may keep hints; empty when nowhere."""
+        """URL of the cache of stock hints; empty without a cache."""
         return self.cache.url if self.cache else ""
 
-    async def _lay(self) -> None:
+    async def _start(self) -> None:
         if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE]):
             raise LocalError("; ".join(unknown))
         for reaped in reap_stale_runs(parent=self.options.temporary_directory):
             self._progress(reaped)
         if self.options.bus == "nats" and not nats_server_available():
             raise NatsUnavailable(
-                "there is no nats-server here. Install it (Debian: apt-get install nats-server; otherwise put the "
+                "nats-server was not found. Install it (Debian: apt-get install nats-server; otherwise put the "
                 "binary from https://github.com/nats-io/nats-server/releases on PATH), or choose --bus postgres."
             )
         if self.options.port_base is not None:
@@ -110,7 +112,7 @@ class Foundation:
             stack=self._stack,
             progress=self._progress,
         )
-        # It takes as long as PostgreSQL, and needs nothing.
+        # It starts first, since it takes as long as PostgreSQL and depends on nothing.
         self._launch_receiver()
         await self._start_databases()
         await self._start_cache()
@@ -120,7 +122,7 @@ class Foundation:
         await self._await_receiver()
 
     def _prepare_run_directory(self) -> None:
-        """Makes the folders that the run writes, and finds out now whether it may."""
+        """Create the folders of the run, and check that they are writable. Raises FolderUnusable."""
         options = self.options
         patterns = {
             options.logs_directory: "*.log",
@@ -140,7 +142,7 @@ class Foundation:
             ) from error
 
     async def _start_databases(self) -> None:
-        """A server of our own, or a given one; and on it every database."""
+        """Start the embedded server or use the given one, and create all databases on it."""
         given_dsn = os.environ.get(DSN_VARIABLE)
         if given_dsn:
             self.databases = await self._use_given_server(given_dsn)
@@ -177,7 +179,7 @@ class Foundation:
 
     async def _start_cache(self) -> None:
         if not valkey_server_available():
-            self._progress("there is no valkey-server here: stock hints are read anew each time")
+            self._progress("valkey-server was not found: stock hints are read from the database each time")
             return
         self._progress("starting Valkey")
         start = ValkeyStart(
@@ -205,12 +207,12 @@ class Foundation:
         self._progress(f"NATS answers on port {server.port}")
         if not server.syncs_always:
             self._progress(
-                "this NATS is older than 2.10 and does not sync each write: a power cut may take events that it "
-                "acknowledged, which the relay then publishes again"
+                "this NATS is older than 2.10 and does not sync each write: a power cut may lose events that it "
+                "acknowledged; the relay then publishes them again"
             )
 
     async def _stop_server(self, server: EmbeddedPostgres | EmbeddedValkey | Broker) -> None:
-        """Stops the process that serves by then: a restart brought another."""
+        """Stop the current process of a server, which a restart may have replaced."""
         await self.launcher.stop(server.process)
 
     def _launch_receiver(self) -> None:
@@ -227,7 +229,7 @@ class Foundation:
         self.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{self.otlp_http}"
 
     async def _migrate(self) -> None:
-        """Every context brings its tables up to date."""
+        """Run the migrations of all contexts, concurrently."""
         databases, event_log, migrate = self.databases, self.event_log, self.launcher.migrate
         await asyncio.gather(
             migrate("order", order_stores(databases=databases, event_log=event_log)),

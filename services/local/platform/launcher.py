@@ -1,4 +1,4 @@
-"""Start of a program of the shop, progress while it is awaited, and its end."""
+"""Launcher of the platform's programs: starts them, waits until they are ready, and stops them."""
 
 import asyncio
 import json
@@ -16,19 +16,19 @@ from services.local.processes.scratch_folder import Scratch
 
 POLL_SECONDS = 0.02
 MIGRATION_SECONDS = 60.0
-# Each time it is over, a line says which program is still awaited.
-PATIENCE_SECONDS = 3.0
+# Interval of the progress message about a program that is not ready yet.
+PROGRESS_SECONDS = 3.0
 KILL_SECONDS = 5.0
 
 Progress = Callable[[str], None]
 
 
 def silent(message: str) -> None:
-    """A progress listener that says nothing."""
+    """Ignore a progress message."""
 
 
 class Launcher:
-    """Starts programs with a common environment; `stack` stops what goes on, `watch` misses it when it ends before."""
+    """Starts programs with a common environment; `stack` stops them, and `watch` reports those that end before."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Launcher:
         self.processes: dict[str, GuardedProcess] = {}
 
     async def migrate(self, name: str, settings: Mapping[str, str]) -> None:
-        """Runs a service's migrations to their end; raises ProcessFailed with what it said."""
+        """Run a service's migrations to their end. Raises ProcessFailed with their output."""
         command = self._command(f"{name}-migrate", name, (), settings)
         process = GuardedProcess(command, scratch=self._scratch)
         try:
@@ -63,7 +63,7 @@ class Launcher:
             raise process.failure(result)
 
     def launch(self, name: str, settings: Mapping[str, str], *, arguments: tuple[str, ...] = ("serve",)) -> None:
-        """Starts a program that is to go on."""
+        """Start a program that runs until it is stopped."""
         self._progress(f"starting {name}")
         process = GuardedProcess(self._command(name, name, arguments, settings), scratch=self._scratch)
         self._stack.push_async_callback(self.stop, process)
@@ -71,16 +71,16 @@ class Launcher:
         self.processes[name] = process
 
     async def ready(self, name: str, *, keys: tuple[str, ...]) -> dict[str, str]:
-        """Waits until the program wrote its addresses; raises ProcessFailed when it does not in time."""
+        """Wait until a program has written its addresses, and return them. Raises ProcessFailed after the timeout."""
         process, ready_file = self.processes[name], self.ready_file(name)
         await process.started()
-        limit_seconds, began, said_seconds = self._options.start_timeout_seconds, time.monotonic(), 0.0
+        limit_seconds, began, reported_seconds = self._options.start_timeout_seconds, time.monotonic(), 0.0
         while not ready_file.exists():
             waited_seconds = time.monotonic() - began
             if waited_seconds > limit_seconds:
                 raise ProcessFailed(f"{name} was not ready within {limit_seconds:.0f} s.{process.tail()}")
-            if waited_seconds > said_seconds + PATIENCE_SECONDS:
-                said_seconds = waited_seconds
+            if waited_seconds > reported_seconds + PROGRESS_SECONDS:
+                reported_seconds = waited_seconds
                 self._progress(f"waiting for {name}, process {process.pid}, to be ready.{process.tail(lines=1)}")
             await asyncio.sleep(POLL_SECONDS)
         addresses: dict[str, str] = json.loads(ready_file.read_text())
@@ -90,16 +90,16 @@ class Launcher:
         return addresses
 
     def ready_file(self, name: str) -> Path:
-        """Where a program writes its addresses."""
+        """Return the file in which a program writes its addresses."""
         return self._scratch.folder / f"ready-{name}.json"
 
     async def stop(self, process: GuardedProcess) -> None:
-        """Stops a process and says so, also when it had to be killed."""
+        """Stop a process, with a progress message, and another one if it had to be killed."""
         try:
             if not process.ended:
                 self._progress(f"stopping {process.command.name}")
         finally:
-            # Whoever listens may fail, on a closed terminal for one; the process stops nevertheless.
+            # The progress callback may fail, for example on a closed terminal; the process is stopped all the same.
             result = await process.stop()
         if result.killed:
             self._progress(f"{process.command.name} did not stop in time and was killed")

@@ -18,11 +18,11 @@ MODULES = {
     "inventory-migrate": "services.inventory.migrate",
     "notification-migrate": "services.notification.migrate",
 }
-# One role each; the read model and the log of events are databases of their own, since each can be lost and rebuilt.
+# One role each. The read model and the event log have databases of their own, since each can be lost and rebuilt.
 DATABASES = ("order", "order_read", "inventory", "notification", "event_log")
-# Settings meant for one process must not reach the others from the shell that `plumb` was started in.
+# Variables for single processes, which the processes must not inherit from the shell that started `plumb`.
 OWN_PREFIXES = ("ORDER_", "INVENTORY_", "NOTIFICATION_", "RECEIVER_", "OTEL_EXPORTER_OTLP_", "PLUMB_", "PG")
-# It has one admin port and one ready file, those of order, and calls inventory without a wire.
+# The monolith has one admin port and one ready file, those of order, and calls inventory in process.
 UNUSED_BY_MONOLITH = frozenset(
     {
         "ORDER_INVENTORY_TARGET",
@@ -38,13 +38,13 @@ LOCAL_HOSTS = "127.0.0.1,localhost,::1"
 
 @dataclass(frozen=True, slots=True)
 class EventLogAddress:
-    """Where events are published to, and whether the log is used though it does not say that it syncs each write."""
+    """URL of the event log, and whether to use it although it does not confirm that it syncs each write."""
 
     url: str = field(repr=False)
     allow_unsafe_sync: bool
 
     def settings(self, prefix: str) -> dict[str, str]:
-        """The settings of a service whose variables have this prefix."""
+        """Return the settings of a service whose variables have this prefix."""
         return {
             f"{prefix}_EVENT_LOG_URL": self.url,
             f"{prefix}_EVENT_LOG_ALLOW_UNSAFE_SYNC": str(self.allow_unsafe_sync).lower(),
@@ -53,14 +53,19 @@ class EventLogAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformOptions:
-    """How to run the platform.
+    """Options of a platform.
 
-    `bus` is where events are published: to a database of PostgreSQL or to a NATS server of our own. `port_base` None
-    takes free ports. `environment` gives extra variables by process name (order, inventory, notification, monolith,
-    receiver; "*" means each). `cpus` are the processors that all processes of the platform share; None means any.
-    `modules` replaces the module that a process runs, by process name. A service has `start_timeout_seconds` to be
-    ready and, told to stop, `stop_timeout_seconds` to drain before it is killed. What must be gone at the end, the data
-    of a PostgreSQL of ours above all, lies in a new folder below `temporary_directory`; None means the system's.
+    run_directory: folder of logs, traces and confirmations
+    temporary_directory: parent of the temporary folder, with the embedded PostgreSQL's data, which is removed at the
+        end; None means the system's
+    mode: three services, or one monolith
+    bus: event log in PostgreSQL, or in an embedded NATS server
+    port_base: first of the documented ports; None takes free ports
+    environment: extra variables by process name (order, inventory, notification, monolith, receiver; "*" means all)
+    cpus: processors that all processes of the platform share; None means all
+    modules: module that a process runs instead of its own, by process name
+    start_timeout_seconds: time for a service to become ready
+    stop_timeout_seconds: time for a service to drain before it is killed
     """
 
     run_directory: Path
@@ -76,30 +81,30 @@ class PlatformOptions:
 
     @property
     def logs_directory(self) -> Path:
-        """Where each process's output goes, as NAME.log."""
+        """Folder of the processes' output, as NAME.log."""
         return self.run_directory / "logs"
 
     @property
     def traces_directory(self) -> Path:
-        """Where the receiver writes spans."""
+        """Folder in which the receiver writes spans."""
         return self.run_directory / "traces"
 
     @property
     def notifications_directory(self) -> Path:
-        """Where confirmations go, one file each: there is no mail server here."""
+        """Folder of confirmations, one file each, instead of a mail server."""
         return self.run_directory / "notifications"
 
     def module(self, name: str) -> str:
-        """The Python module of a process."""
+        """Return the Python module of a process."""
         return self.modules.get(name, MODULES[name])
 
     def extra_environment(self, name: str) -> dict[str, str]:
-        """The extra variables of a process."""
+        """Return the extra variables of a process."""
         return {**self.environment.get("*", {}), **self.environment.get(name, {})}
 
 
 def base_environment() -> dict[str, str]:
-    """What every process inherits: our own environment less the settings of single processes, and no proxy between."""
+    """Return our environment without the settings of single processes, and without proxies for local hosts."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_PREFIXES)}
     for name in ("no_proxy", "NO_PROXY"):
         inherited[name] = ",".join(filter(None, (inherited.get(name), LOCAL_HOSTS)))
@@ -107,7 +112,7 @@ def base_environment() -> dict[str, str]:
 
 
 def receiver_settings(*, ports: Ports, directory: Path, ready_file: Path) -> dict[str, str]:
-    """The receiver's settings."""
+    """Return the receiver's settings."""
     return {
         "RECEIVER_LISTEN": _listen(ports.otlp_http),
         "RECEIVER_DIRECTORY": str(directory),
@@ -116,13 +121,13 @@ def receiver_settings(*, ports: Ports, directory: Path, ready_file: Path) -> dic
 
 
 def forward_settings(exported: Mapping[str, str]) -> dict[str, str]:
-    """The receiver's settings for sending spans on to the OTLP endpoint of these variables; none without an endpoint.
+    """Return the receiver's settings for forwarding spans to the OTLP endpoint of these variables; {} without one.
 
-    Raises ValueError, with a sentence, for what the receiver cannot do.
+    Raises ValueError for values that the receiver does not support.
     """
 
     def value_of(name: str) -> str:
-        # What is said of traces wins; the empty string is unset.
+        # Variables for traces take precedence; the empty string counts as unset.
         return exported.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or exported.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
 
     protocol = value_of("PROTOCOL") or "http/protobuf"
@@ -142,7 +147,7 @@ def forward_settings(exported: Mapping[str, str]) -> dict[str, str]:
 
 
 def inventory_settings(*, ports: Ports, dsn: str, cache_url: str, ready_file: Path) -> dict[str, str]:
-    """The inventory service's settings; an empty `cache_url` is no cache."""
+    """Return the inventory service's settings; an empty `cache_url` means no cache."""
     return {
         "INVENTORY_DATABASE_DSN": dsn,
         "INVENTORY_CACHE_URL": cache_url,
@@ -153,7 +158,7 @@ def inventory_settings(*, ports: Ports, dsn: str, cache_url: str, ready_file: Pa
 
 
 def order_stores(*, databases: Mapping[str, str], event_log: EventLogAddress) -> dict[str, str]:
-    """Where the order service keeps what it knows; all that its migrations need."""
+    """Return the order service's databases and event log, which are all that its migrations need."""
     return {
         "ORDER_DATABASE_DSN": databases["order"],
         "ORDER_READ_DATABASE_DSN": databases["order_read"],
@@ -169,7 +174,7 @@ def order_settings(
     ready_file: Path,
     inventory_target: str,
 ) -> dict[str, str]:
-    """The order service's settings."""
+    """Return the order service's settings."""
     return {
         **order_stores(databases=databases, event_log=event_log),
         "ORDER_GRPC_LISTEN": _listen(ports.order_grpc),
@@ -181,14 +186,14 @@ def order_settings(
 
 
 def notification_stores(*, dsn: str, event_log: EventLogAddress) -> dict[str, str]:
-    """Where the notification service keeps what it knows; all that its migrations need."""
+    """Return the notification service's database and event log, which are all that its migrations need."""
     return {"NOTIFICATION_DATABASE_DSN": dsn, **event_log.settings("NOTIFICATION")}
 
 
 def notification_settings(
     *, ports: Ports, dsn: str, event_log: EventLogAddress, ready_file: Path, outbox_folder: Path
 ) -> dict[str, str]:
-    """The notification service's settings: its mail goes to a folder."""
+    """Return the notification service's settings: it writes its mail to a folder."""
     return {
         **notification_stores(dsn=dsn, event_log=event_log),
         "NOTIFICATION_ADMIN_LISTEN": _listen(ports.notification_admin),
@@ -206,7 +211,7 @@ def monolith_settings(
     ready_file: Path,
     outbox_folder: Path,
 ) -> dict[str, str]:
-    """The monolith's settings: all services', with one admin port and one ready file."""
+    """Return the monolith's settings: those of all services, with one admin port and one ready file."""
     settings = {
         **order_settings(
             ports=ports, databases=databases, event_log=event_log, ready_file=ready_file, inventory_target=""

@@ -1,4 +1,4 @@
-"""How does the whole platform start, stay watched and stop, as one thing?
+"""Platform: starts, watches and stops all processes of the shop as one.
 
 async with Platform.start(PlatformOptions(run_directory=Path("out/demo/1"))) as platform:
     ... platform.endpoints ...
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Platform:
-    """The running platform; `postgres_admin_dsn` is that of the embedded PostgreSQL, None with a server of your own."""
+    """A running platform; `postgres_admin_dsn` is that of the embedded PostgreSQL, None with a given server."""
 
     def __init__(self, *, endpoints: Endpoints, postgres_admin_dsn: str | None, watch: Watch) -> None:
         self.endpoints = endpoints
@@ -29,19 +29,19 @@ class Platform:
         self._watch = watch
 
     async def failure(self) -> ProcessFailed:
-        """Waits, without a bound, until a process of the platform ends by itself and returns the error to raise."""
+        """Wait, without a limit, until a process of the platform ends unexpectedly, and return the error to raise."""
         return await self._watch.failure()
 
     async def unless_failure(self, step: Coroutine[Any, Any, T]) -> T:
-        """Runs `step` as long as the platform stands; raises ProcessFailed when a process ends meanwhile."""
+        """Return the result of `step`. Raises ProcessFailed if a process of the platform ends meanwhile."""
         return await self._watch.unless_failure(step)
 
     @staticmethod
     @asynccontextmanager
     async def start(options: PlatformOptions, *, progress: Progress = silent) -> AsyncIterator["Platform"]:
-        """Starts everything and stops everything at the end, whatever happens in between; raises LocalError.
+        """Run the platform for the time of a block, and stop it at its end. Raises LocalError.
 
-        `progress` is told, in short sentences, what was started, what is stopped and what had to be killed.
+        `progress` is called with a short message for each process that is started, stopped or killed.
         """
         async with Foundation.start(options, progress=progress) as foundation:
             yield Platform(

@@ -1,6 +1,6 @@
-"""The start of the services on a foundation: side by side, since each can wait for the others.
+"""Start of the services on a foundation: concurrently, since each waits for its dependencies.
 
-Each registers its end when it begins, in the order inventory, order, notification: down is the reverse.
+Each service registers its stop when it starts, in the order inventory, order, notification; they stop in reverse.
 """
 
 import os
@@ -18,7 +18,7 @@ from services.local.servers.ports import local_address, unassigned_port
 
 
 class Startup:
-    """One start of the services; the foundation stops what it started."""
+    """Starts the services on a foundation, which stops them."""
 
     def __init__(self, foundation: Foundation) -> None:
         self._foundation = foundation
@@ -26,12 +26,12 @@ class Startup:
         self._launcher = foundation.launcher
 
     async def run(self) -> Endpoints:
-        """Starts the services and returns every address; raises LocalError."""
+        """Start the services and return their endpoints. Raises LocalError."""
         start = self._start_services if self._options.mode == "services" else self._start_monolith
         return self._endpoints(await start())
 
     async def _start_services(self) -> dict[str, str]:
-        """Orders are told where inventory will be; a call before it is there would be repeated."""
+        """Start three services; order gets inventory's address in advance, and retries calls until it listens."""
         launcher, foundation = self._launcher, self._foundation
         ports = foundation.ports
         if not ports.inventory_grpc:
@@ -78,7 +78,7 @@ class Startup:
         }
 
     async def _start_monolith(self) -> dict[str, str]:
-        """Everything in one process."""
+        """Start all contexts in one process."""
         launcher, foundation = self._launcher, self._foundation
         launcher.launch(
             "monolith",
@@ -100,7 +100,7 @@ class Startup:
         }
 
     async def _ready(self, **keys: tuple[str, ...]) -> list[dict[str, str]]:
-        """Waits until each service, by name, wrote its addresses, those of its keys among them."""
+        """Wait until each service has written its addresses, which must include its keys; return them."""
 
         async def all_ready() -> list[dict[str, str]]:
             return [await self._launcher.ready(name, keys=wanted) for name, wanted in keys.items()]
@@ -110,7 +110,7 @@ class Startup:
     def _endpoints(self, addresses: Mapping[str, str]) -> Endpoints:
         token = start_token(os.getpid())
         if token is None:
-            raise LocalError("this system does not tell when a process started")
+            raise LocalError("cannot read the start time of this process from the system")
         foundation, options, processes = self._foundation, self._options, self._launcher.processes
         servers = {"postgres": foundation.postgres, "valkey-server": foundation.cache, "nats-server": foundation.nats}
         logging = {**processes, **{name: server.process for name, server in servers.items() if server is not None}}

@@ -1,1 +1,1 @@
-"""Child processes of a supervisor: guarded, watched, and cleaned up after."""
+"""Child processes of a supervisor, with guards, a watch for failures, and clean-up."""

@@ -1,4 +1,4 @@
-"""What keeps a child process from outliving the supervisor that asked for it?
+"""Guard of one child process: stops the child when its supervisor ends, even by SIGKILL.
 
 The supervisor runs `python -I -S guard.py SPEC` for each child. The guard holds one end of a socket whose other end
 only the supervisor has. When that end closes (the supervisor ended, even by SIGKILL), when it says `stop`, or on
@@ -37,7 +37,7 @@ HANDLED = (*STOPPING, signal.SIGCHLD)
 
 
 class ChildGuard:
-    """One child, the socket to the supervisor, and the pipe that wakes the guard on a signal."""
+    """One child, the socket to its supervisor, and a pipe that wakes the guard on a signal."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
@@ -55,11 +55,11 @@ class ChildGuard:
         self.child = 0
 
     def request_stop(self, number: int, frame: FrameType | None) -> None:
-        """Remembers that a signal asked the guard to stop its child."""
+        """Record that a signal asked the guard to stop its child."""
         self.stop_requested = True
 
     def run(self) -> int:
-        """Starts the child, stays until it ends or is to be stopped; returns its status (-N: killed by signal N)."""
+        """Start the child, wait until it ends or must be stopped; return its status (-N: killed by signal N)."""
         if self.spec["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.spec["cpus"])
         if self.spec["unprivileged_folder"]:
@@ -77,19 +77,19 @@ class ChildGuard:
         return status
 
     def wait(self, timeout_seconds: float, *, watch_supervisor: bool) -> None:
-        """Waits for a signal, a word of the supervisor or the time limit, then collects children that ended."""
+        """Wait for a signal, a message of the supervisor or the timeout, then reap children that ended."""
         sources = [self.control.fileno(), self.wakeup] if watch_supervisor else [self.wakeup]
         ready, _, _ = select.select(sources, [], [], timeout_seconds)
         if self.wakeup in ready:
             os.read(self.wakeup, 4096)
-        # Whatever the supervisor says means stop; an empty read means that it is gone. The parent is checked too, for a
-        # copy of the supervisor's end that some forked process may hold.
+        # Any message means stop; an empty read means that the supervisor has ended. The parent is checked too, since a
+        # forked process may hold a copy of the supervisor's end of the socket.
         if self.control.fileno() in ready or os.getppid() != self.spec["supervisor_pid"]:
             self.stop_requested = True
         self.collect()
 
     def collect(self) -> bool:
-        """Collects every child that ended, adopted ones included; true when none is left."""
+        """Reap all children that ended, adopted ones included; return True if none is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -101,7 +101,7 @@ class ChildGuard:
                 self.status = os.waitstatus_to_exitcode(status)
 
     def stop_child(self) -> str | None:
-        """Sends the stop signals one after the other, each with its time to take effect; returns the last one sent."""
+        """Send the stop signals in order, each with its time to take effect; return the last one sent."""
         last_signal: str | None = None
         for name, grace_seconds in self.spec["stop"]:
             if self.status is not None:
@@ -112,7 +112,7 @@ class ChildGuard:
         return last_signal
 
     def wait_for_child(self, limit_seconds: float) -> None:
-        """Waits until the child ended or the limit is over, whatever anybody says meanwhile."""
+        """Wait until the child has ended or the limit is over; ignore the supervisor meanwhile."""
         deadline = time.monotonic() + limit_seconds
         while self.status is None:
             left = deadline - time.monotonic()
@@ -121,7 +121,7 @@ class ChildGuard:
             self.wait(left, watch_supervisor=False)
 
     def sweep_orphans(self) -> None:
-        """Gives what the child left behind a moment to end by itself, then kills it."""
+        """Give orphans of the child a moment to end, then kill them."""
         deadline = time.monotonic() + ORPHAN_GRACE_SECONDS
         while not self.collect() and (left := deadline - time.monotonic()) > 0:
             self.wait(min(left, 0.2), watch_supervisor=False)
@@ -131,7 +131,7 @@ class ChildGuard:
         self.collect()
 
     def report(self, message: dict[str, object]) -> None:
-        """Writes one line to the supervisor; a supervisor that is gone needs none."""
+        """Write one line to the supervisor; if it has ended, stop the child."""
         try:
             self.control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
@@ -139,9 +139,9 @@ class ChildGuard:
 
 
 def spawn(command: list[str], *, death_signal: signal.Signals) -> int:
-    """Starts `command` in its own session and returns its pid; on Linux it gets `death_signal` when the guard dies."""
+    """Start `command` in its own session and return its pid; on Linux it gets `death_signal` when the guard dies."""
     guard_pid = os.getpid()
-    # Between fork and exec, the guard's own handler would swallow a signal: it stays pending until there is none.
+    # Block signals until the guard's handlers are removed: between fork and exec they would swallow a signal.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     pid = os.fork()
     if pid != 0:
@@ -165,10 +165,10 @@ def spawn(command: list[str], *, death_signal: signal.Signals) -> int:
 
 
 def become_unprivileged(folder: Path) -> None:
-    """Makes this process one that PostgreSQL agrees to run in: it refuses uid 0, and uids without a name.
+    """Give this process a uid that PostgreSQL accepts: it rejects uid 0, and uids without a name.
 
-    In a user namespace of its own, files of the user who started it stay its own. Where the kernel or a container
-    forbids one, root really becomes `nobody`, and `folder` with what is in it becomes nobody's.
+    In a user namespace of its own the process keeps access to the files of its user. Where the kernel or a container
+    forbids that, root becomes the user `nobody`, who gets `folder` and all files in it.
     """
     user_id, group_id = os.geteuid(), os.getegid()
     if LINUX and ctypes.CDLL(None).unshare(CLONE_NEWUSER) == 0:
@@ -186,7 +186,7 @@ def become_unprivileged(folder: Path) -> None:
 
 
 def main() -> int:
-    """Runs the guard; the exit status is the child's, 128 + N when signal N killed it."""
+    """Run the guard; return the exit status of the child, 128 + N if signal N killed it."""
     status = ChildGuard(json.loads(sys.argv[1])).run()
     return status if status >= 0 else 128 - status
 

@@ -1,16 +1,16 @@
-"""What can go wrong in running the platform here, in words a person can act on?"""
+"""Errors of running the platform on this machine, with messages that say what to do."""
 
 
 class LocalError(Exception):
-    """The platform cannot start or go on; the message says plainly what happened and what to do."""
+    """The platform cannot start or continue; the message says what happened and what to do."""
 
 
 class ProcessFailed(LocalError):
-    """A process of the platform ended by itself; the message names it, its status and the last lines of its log."""
+    """A process of the platform ended unexpectedly; the message has its name, status and last log lines."""
 
 
 class PortTaken(LocalError):
-    """A port that was asked for is used by another process."""
+    """A required port is used by another process."""
 
 
 class FolderUnusable(LocalError):
@@ -18,4 +18,4 @@ class FolderUnusable(LocalError):
 
 
 class DatabaseUnavailable(LocalError):
-    """PostgreSQL is missing, did not start, or cannot be reached or used with the given address."""
+    """PostgreSQL is missing, did not start, or cannot be used at the given address."""

@@ -1,9 +1,8 @@
-"""Who removes a run's temporary folder when the supervisor was killed?
+"""Program that removes the temporary folder of a run after its end, even if the supervisor was killed.
 
-The supervisor runs `python -I -S janitor.py FOLDER` before it makes the folder and keeps the write end of the
-janitor's standard input. When that closes, at the end of the run or because the supervisor is gone, the janitor waits
-until nobody holds the folder's lock (every process of the run inherits it) and removes the folder. Standard
-library only.
+The supervisor runs `python -I -S folder_cleaner.py FOLDER` before it creates the folder and keeps the write end of the
+program's standard input. When that closes, at the end of the run or of the supervisor, the program waits until no
+process holds the folder's lock (all processes of the run inherit it) and removes the folder. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ WAIT_SECONDS = 90.0
 
 
 def main() -> int:
-    """Waits for the end of standard input and for the lock, then removes the folder; 1 when it stays locked."""
+    """Wait for the end of standard input and for the lock, then remove the folder; return 1 if it stays locked."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     folder = Path(sys.argv[1])
@@ -28,7 +27,7 @@ def main() -> int:
         pass
     deadline = time.monotonic() + WAIT_SECONDS
     while folder.exists():
-        if nobody_holds(folder / "lock"):
+        if is_unlocked(folder / "lock"):
             shutil.rmtree(folder, ignore_errors=True)
         if time.monotonic() > deadline:
             return 1
@@ -36,8 +35,8 @@ def main() -> int:
     return 0
 
 
-def nobody_holds(lock: Path) -> bool:
-    """True when no living process has `lock` open with a lock on it, or when there is none."""
+def is_unlocked(lock: Path) -> bool:
+    """Return whether no process holds a lock on the file, or the file does not exist."""
     try:
         descriptor = os.open(lock, os.O_RDWR)
     except FileNotFoundError:

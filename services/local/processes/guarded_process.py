@@ -1,4 +1,4 @@
-"""One process of the platform: its start, its end, and the watch over it."""
+"""Child process under a guard: starts it, waits for its end, and stops it."""
 
 import asyncio
 import contextlib
@@ -24,10 +24,17 @@ TAIL_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run, where its output goes and how it is stopped.
+    """Command of a process, its output, and how to stop it.
 
-    `stop` lists signal names, each with the seconds it has to take effect; `death_signal` reaches the process should
-    its guard be killed (Linux). `unprivileged_folder` is given to programs that refuse root: the folder they write.
+    name: name in messages
+    arguments: program and its arguments
+    log_path: file to which standard output and error are appended
+    environment: all variables of the process
+    stop: signals in the order in which they are sent, each with the seconds that it has to take effect
+    death_signal: signal that the process gets if its guard is killed (Linux)
+    cpus: processors that the process may use; None means all
+    unprivileged_folder: for programs that reject root, the folder that they write; None keeps the user
+    working_folder: None keeps ours
     """
 
     name: str
@@ -43,26 +50,26 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: its exit status (-9 means signal 9) and whether it had to be killed to stop."""
+    """End of a process: its exit status (-9 means signal 9) and whether it had to be killed."""
 
     status: int
     killed: bool = False
 
     def describe(self) -> str:
-        """The end in words, for the middle of a sentence."""
+        """Return the end in words, for the middle of a sentence."""
         if self.status >= 0:
             return f"ended with exit status {self.status}"
         return f"was killed by {signal.Signals(-self.status).name}"
 
 
 class GuardedProcess:
-    """A child under a guard (guard.py), so that it never outlives this process.
+    """A child process under a guard (child_guard.py), so that it never outlives this process.
 
-    `end_wanted` is true from the moment on that we asked for its end, so that nobody takes it for a failure.
+    `end_wanted` is True once its end was requested, so that the end is not reported as a failure.
     """
 
     def __init__(self, command: Command, *, scratch: Scratch) -> None:
-        """Starts the guard at once, without a point at which a cancellation could lose it; raises FolderUnusable."""
+        """Start the guard, synchronously, so that no cancellation can lose it. Raises LocalError."""
         self.command = command
         self.pid = 0
         self.end_wanted = False
@@ -112,16 +119,16 @@ class GuardedProcess:
         )
 
     async def _listen(self) -> None:
-        """Follows what the guard says until it ends; a guard that ends without a word was killed itself."""
+        """Read the guard's messages until it ends; a guard that ends without a message was killed."""
         loop = asyncio.get_running_loop()
         buffered = b""
         try:
             while chunk := await self._receive(loop):
                 *lines, buffered = (buffered + chunk).split(b"\n")
                 for line in lines:
-                    self._hear(json.loads(line))
+                    self._record(json.loads(line))
         finally:
-            # Also when a disk is full and nothing can be recorded: who waits for the end must get it.
+            # Also after an error, such as a full disk: callers that wait for the end must get it.
             status = await asyncio.to_thread(self._guard.wait)
             if not self._exited.done():
                 self._exited.set_result(Exit(status=status, killed=False))
@@ -132,7 +139,7 @@ class GuardedProcess:
         except ConnectionError:
             return b""
 
-    def _hear(self, message: dict[str, int]) -> None:
+    def _record(self, message: dict[str, int]) -> None:
         if "started" in message:
             self.pid = message["started"]
             self._scratch.record(f"{self.command.name} guard", self._guard.pid)
@@ -143,11 +150,11 @@ class GuardedProcess:
 
     @property
     def ended(self) -> bool:
-        """True when the child is known to have ended."""
+        """Whether the child is known to have ended."""
         return self._exited.done()
 
     async def started(self) -> int:
-        """Waits until the child runs and returns its pid; raises ProcessFailed when it does not come to that."""
+        """Wait until the child runs, and return its pid. Raises ProcessFailed if it does not start."""
         either: set[asyncio.Future[Any]] = {self._started, self._exited}
         await asyncio.wait(either, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not self._started.done():
@@ -155,11 +162,11 @@ class GuardedProcess:
         return self.pid
 
     async def exited(self) -> Exit:
-        """Waits, without a bound of its own, until the child ended and says how."""
+        """Wait, without a limit, until the child has ended, and return how."""
         return await asyncio.shield(self._exited)
 
     async def end_by(self, number: signal.Signals, *, limit_seconds: float) -> Exit:
-        """Sends the child this one signal and waits for its end; stops it the usual way when the limit is over."""
+        """Send one signal and wait for the end; after the limit stop the child with its stop signals."""
         self.end_wanted = True
         if not self._exited.done():
             os.kill(await self.started(), number)
@@ -167,7 +174,7 @@ class GuardedProcess:
         return await self.stop()
 
     async def stop(self) -> Exit:
-        """Stops the child with its signals, within their bounds, and says how it ended; may be called again."""
+        """Stop the child with its stop signals, and return how it ended; may be called again."""
         self.end_wanted = True
         if not self._exited.done():
             with contextlib.suppress(ConnectionError):
@@ -175,7 +182,7 @@ class GuardedProcess:
             bound_seconds = sum(seconds for _, seconds in self.command.stop) + GUARD_MARGIN_SECONDS
             await asyncio.wait({self._exited}, timeout=bound_seconds)
             if not self._exited.done():
-                # The guard itself hangs; the death signal takes the child along.
+                # The guard itself hangs; its death signal ends the child too.
                 self._guard.kill()
         result = await self.exited()
         await self._listener
@@ -183,11 +190,11 @@ class GuardedProcess:
         return result
 
     def failure(self, result: Exit) -> ProcessFailed:
-        """The error for a child that ended though nobody asked it to."""
+        """Return the error for a child that ended unexpectedly."""
         return ProcessFailed(f"{self.command.name} (process {self.pid}) {result.describe()}.{self.tail()}")
 
     def tail(self, *, lines: int = TAIL_LINES) -> str:
-        """The last lines that it wrote to the log, with its path, as an ending of a message."""
+        """Return the last lines of its log, with the path, to be appended to a message."""
         try:
             with self.command.log_path.open("rb") as log:
                 log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
@@ -200,7 +207,7 @@ class GuardedProcess:
 
 
 def _open_log(path: Path) -> BinaryIO:
-    """The log, to be written on: a process that is started again goes on where the one before it ended."""
+    """Open the log for appending, since a restarted process continues the log of the one before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
 

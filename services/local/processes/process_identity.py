@@ -1,4 +1,4 @@
-"""Is the process with this number still the one that was recorded, and not a later one with the same number?"""
+"""Identity of a process beyond its pid, which the system reuses."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import psutil
 
 
 def start_token(pid: int) -> str | None:
-    """A text that tells this process from every later one with the same number; None when no such process lives."""
+    """Return a text that differs for each process with this pid; None if no such process runs."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -17,16 +17,16 @@ def start_token(pid: int) -> str | None:
 
 
 def is_same_process(pid: int, token: str) -> bool:
-    """True when `pid` lives and is the process that `token` was taken from."""
+    """Return whether the process with this pid runs and is the one of the token."""
     return start_token(pid) == token
 
 
 def _linux_token(pid: int) -> str | None:
-    """Boot and start time in clock ticks since boot, which no change of the wall clock alters; None elsewhere."""
+    """Return boot id and start time in ticks since boot, independent of the wall clock; None outside of Linux."""
     try:
         statistics = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between the opening and the reading
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends between open and read
         return None
     # The process name in parentheses may hold spaces; field 22, the start time, is the 20th after it.
     return f"{boot}:{statistics.rpartition(')')[2].split()[19]}"

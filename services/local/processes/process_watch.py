@@ -1,4 +1,4 @@
-"""Has a process of the platform ended though nobody asked it to?"""
+"""Watch over processes: reports the first one that ends unexpectedly."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,9 +12,9 @@ EXPLANATION_SECONDS = 0.5
 
 
 class Watch:
-    """The processes that must live; whatever waits for something waits for their death too.
+    """Processes that must keep running; a wait for anything else can be combined with a wait for their failure.
 
-    A process whose end was asked for, to start it again, is not missed.
+    A process whose end was requested, for example to restart it, is not reported.
     """
 
     def __init__(self) -> None:
@@ -22,14 +22,14 @@ class Watch:
         self._changed = asyncio.Event()
 
     def add(self, process: GuardedProcess) -> None:
-        """From now on this process must live."""
+        """Add a process to the watch."""
         self._processes = [known for known in self._processes if not known.end_wanted] + [process]
-        # A fresh one each time: who listens to it has the processes of before, and misses no change.
+        # A new event each time: a waiter on the old one knows the old processes, and misses no change.
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     async def failure(self) -> ProcessFailed:
-        """Waits, without a bound, until one of the processes ended unasked and returns what there is to say of it."""
+        """Wait, without a limit, until a process ends unexpectedly, and return its error."""
         while True:
             watched = [process for process in self._processes if not (process.ended and process.end_wanted)]
             ends = {asyncio.ensure_future(process.exited()): process for process in watched}
@@ -44,13 +44,13 @@ class Watch:
                     return process.failure(waiter.result())
 
     async def unless_failure(self, step: Coroutine[Any, Any, T]) -> T:
-        """The result of `step`; raises ProcessFailed as soon as a process ends while it runs."""
+        """Return the result of `step`. Raises ProcessFailed as soon as a process ends while it runs."""
         running = asyncio.ensure_future(step)
         failing = asyncio.ensure_future(self.failure())
         try:
             await asyncio.wait({running, failing}, return_when=asyncio.FIRST_COMPLETED)
             if running.done() and running.exception() is not None:
-                # A step often fails because a process died, whose end explains more and shows a moment later.
+                # A step often fails because a process has died, which explains more and is reported a moment later.
                 await asyncio.wait({failing}, timeout=EXPLANATION_SECONDS)
             if failing.done():
                 raise failing.result()

@@ -1,6 +1,6 @@
-"""Scratch folder of a run, removed at its end, also after a run that was cut off.
+"""Temporary folder of a run, which is removed at its end even if the run was killed.
 
-A run's temporary folder has a lock that every process of the run holds. A folder whose lock nobody holds is left over.
+The folder has a lock that all processes of the run hold. A folder whose lock is free was left by an earlier run.
 """
 
 import asyncio
@@ -18,37 +18,37 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.local.processes.errors import FolderUnusable
-from services.local.processes.folder_cleaner import nobody_holds
+from services.local.processes.folder_cleaner import is_unlocked
 from services.local.processes.process_identity import is_same_process, start_token
 
 PREFIX = "plumb-run-"
-JANITOR_SECONDS = 60.0
+CLEANER_SECONDS = 60.0
 KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedProcess:
-    """One process of a run, with the token that proves it is still the same."""
+    """One process of a run, with a token that identifies it beyond its pid."""
 
     name: str
     pid: int
     token: str
 
     def alive(self) -> bool:
-        """True while this very process lives."""
+        """Return whether this process runs."""
         return is_same_process(self.pid, self.token)
 
 
 class Scratch:
-    """The temporary folder of one run: short path, mode 0700, gone when the run and all its processes are."""
+    """Temporary folder of one run: short path, mode 0700, removed once all processes of the run have ended."""
 
     def __init__(self, *, parent: Path | None = None) -> None:
-        """Makes the folder; raises FolderUnusable."""
+        """Create the folder. Raises FolderUnusable."""
         self._records: list[dict[str, object]] = []
         try:
             self.folder = (parent or Path(tempfile.gettempdir())) / f"{PREFIX}{secrets.token_hex(8)}"
-            # The janitor runs before the folder is there: no moment remains in which a SIGKILL would leave it behind.
-            self._janitor = subprocess.Popen(
+            # The cleaner starts before the folder exists, so that a SIGKILL at any moment cannot leave it behind.
+            self._cleaner = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(__file__).with_name("folder_cleaner.py")), str(self.folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -60,11 +60,11 @@ class Scratch:
             self.record("supervisor", os.getpid())
         except OSError as error:
             raise FolderUnusable(
-                f"cannot make a temporary folder: {error}. Set TMPDIR to a folder that you may write, with 200 MB free."
+                f"cannot create a temporary folder: {error}. Set TMPDIR to a writable folder with 200 MB free."
             ) from error
 
     def _lock(self) -> int:
-        """Takes the shared lock; its file gets the name only once locked, so that nobody takes it for left over."""
+        """Take the shared lock; the file is renamed once locked, so that no other run sees it unlocked."""
         fresh = self.folder / "lock.new"
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -72,7 +72,7 @@ class Scratch:
         return descriptor
 
     def record(self, name: str, pid: int) -> None:
-        """Writes down a process of the run, for the next start to find should this run be cut off."""
+        """Record a process of the run, so that the next start can end it if this run is killed."""
         token = start_token(pid)
         if token is None:
             return
@@ -82,12 +82,12 @@ class Scratch:
         fresh.replace(self.folder / "processes.json")
 
     async def close(self) -> None:
-        """Gives up the folder and waits until the janitor removed it; raises FolderUnusable when it could not."""
+        """Release the folder and wait until the cleaner has removed it. Raises FolderUnusable if it could not."""
         os.close(self.lock_descriptor)
-        assert self._janitor.stdin is not None
-        self._janitor.stdin.close()
+        assert self._cleaner.stdin is not None
+        self._cleaner.stdin.close()
         try:
-            await asyncio.to_thread(self._janitor.wait, JANITOR_SECONDS)
+            await asyncio.to_thread(self._cleaner.wait, CLEANER_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise FolderUnusable(
                 f"the temporary folder {self.folder} is still in use; it will be removed later"
@@ -95,7 +95,7 @@ class Scratch:
 
 
 def reap_stale_runs(*, parent: Path | None = None) -> list[str]:
-    """Removes what earlier runs left when the machine or their supervisor was cut off; says what it removed."""
+    """Remove the folders of earlier runs that were killed; return a message for each."""
     reaped: list[str] = []
     for folder in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")):
         try:
@@ -110,16 +110,16 @@ def reap_stale_runs(*, parent: Path | None = None) -> list[str]:
 
 def _is_stale(folder: Path) -> bool:
     if not (folder / "lock").exists():
-        # A start makes folder and lock within milliseconds; one without a lock for a minute never got further.
+        # A start creates folder and lock within milliseconds; after a minute without a lock it has failed.
         return time.time() - folder.stat().st_mtime > 60
-    if nobody_holds(folder / "lock"):
+    if is_unlocked(folder / "lock"):
         return True
     _kill_leftovers(folder)
-    return nobody_holds(folder / "lock")
+    return is_unlocked(folder / "lock")
 
 
 def _kill_leftovers(folder: Path) -> None:
-    """Kills the processes of a run whose supervisor and guards are gone; one that still ends by itself is left."""
+    """Kill the processes of a run whose supervisor and guards have ended; leave a run that still stops by itself."""
     try:
         records = [RecordedProcess(**entry) for entry in json.loads((folder / "processes.json").read_text())]
     except (FileNotFoundError, ValueError):
@@ -130,5 +130,5 @@ def _kill_leftovers(folder: Path) -> None:
     for record in living:
         os.kill(record.pid, signal.SIGKILL)
     deadline = time.monotonic() + KILL_SECONDS
-    while not nobody_holds(folder / "lock") and time.monotonic() < deadline:
+    while not is_unlocked(folder / "lock") and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""How does Ctrl-C, SIGTERM or a closed terminal end a command that has children to stop?"""
+"""Signal handling of commands with child processes: Ctrl-C, SIGTERM or a closed terminal cancel them cleanly."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """A signal asked the command to end, and it did; by custom the exit status is 128 + `number`."""
+    """The command was ended by a signal; by convention the exit status is 128 + `number`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -18,10 +18,10 @@ class Interrupted(Exception):
 
 
 def run_interruptible(main: Callable[[], Coroutine[Any, Any, T]], *, again: Callable[[], None] = lambda: None) -> T:
-    """Runs `main` in an event loop of its own; the first ending signal cancels it, so that it clears up.
+    """Run `main` in an event loop of its own; the first ending signal cancels it, so that it cleans up.
 
-    Later signals do not break the clearing up, whose every wait is bounded; they call `again`, to say so. Raises
-    Interrupted once everything is cleared up.
+    Later signals do not interrupt the clean-up, all of whose waits are bounded; they call `again`, which may say so.
+    Raises Interrupted after the clean-up.
     """
     return asyncio.run(_supervise(main, again))
 
@@ -40,7 +40,7 @@ async def _supervise(main: Callable[[], Coroutine[Any, Any, T]], again: Callable
     loop = asyncio.get_running_loop()
     for number in ENDING_SIGNALS:
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-            continue  # `nohup` asked for that.
+            continue  # set by `nohup`
         loop.add_signal_handler(number, interrupt, number)
     try:
         return await task

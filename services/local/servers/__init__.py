@@ -1,1 +1,1 @@
-"""Servers that the platform needs, started on this machine: PostgreSQL, NATS, Valkey."""
+"""Embedded servers of the platform on this machine: PostgreSQL, NATS, Valkey."""

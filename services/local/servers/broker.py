@@ -1,4 +1,4 @@
-"""How does the NATS server of a run go down and come back as the same server, with its streams or without them?"""
+"""NATS server of a run that tests can kill, wipe and restart at the same address."""
 
 import asyncio
 import shutil
@@ -14,10 +14,10 @@ KILL_SECONDS = 5.0
 
 
 class Broker:
-    """A server of our own that can be killed and wiped; the watch takes neither for a failure."""
+    """An embedded server that can be killed and wiped; the watch does not report either as a failure."""
 
     def __init__(self, start: NatsStart, server: EmbeddedNats, *, stack: AsyncExitStack, watch: Watch) -> None:
-        # Started again it must be found where it was: same port, password and name.
+        # After a restart clients must find it again: same port, password and name.
         self._start = replace(start, port=server.port)
         self._server = server
         self._stack = stack
@@ -27,32 +27,32 @@ class Broker:
 
     @property
     def process(self) -> GuardedProcess:
-        """The process that serves now."""
+        """The current process of the server."""
         return self._server.process
 
     @property
     def port(self) -> int:
-        """Where clients connect, on the loopback."""
+        """Port of the server on the loopback."""
         return self._server.port
 
     @property
     def url(self) -> str:
-        """The address for clients, with its password."""
+        """URL for clients, with the password."""
         return self._server.url
 
     @property
     def syncs_always(self) -> bool:
-        """Whether all that it acknowledges is on disk."""
+        """Whether the server syncs a message to disk before it acknowledges it."""
         return self._server.syncs_always
 
     async def kill_and_restart(self) -> None:
-        """Ends it by SIGKILL and starts it on what it had written; raises LocalError."""
+        """Kill the server by SIGKILL and restart it on its data. Raises LocalError."""
         async with self._changing:
             await self.process.end_by(signal.SIGKILL, limit_seconds=KILL_SECONDS)
             await self._start_again()
 
     async def wipe(self) -> None:
-        """Stops it, takes every stream from it and starts it again; raises LocalError. Two at once take turns."""
+        """Stop the server, delete its streams and restart it. Raises LocalError. Concurrent calls take turns."""
         async with self._changing:
             await self.process.stop()
             await asyncio.to_thread(shutil.rmtree, self._server.store_directory)
@@ -64,7 +64,7 @@ class Broker:
 
 
 async def start_broker(start: NatsStart, *, stack: AsyncExitStack, watch: Watch) -> Broker:
-    """Starts a server and waits until it answers; `stack` stops it. Raises what start_nats raises."""
-    # One place in the order of ends for every process that it will be.
+    """Start a server and wait until it answers; `stack` stops it. Raises the errors of start_nats."""
+    # One entry in the stack for all processes of the server, so that a restart does not change the order of stops.
     own = await stack.enter_async_context(AsyncExitStack())
     return Broker(start, await start_nats(start, stack=own), stack=own, watch=watch)

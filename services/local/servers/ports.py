@@ -1,4 +1,4 @@
-"""Addresses of the platform's parts, and whether they are free."""
+"""Ports of the platform's processes, and checks that they are free."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from services.infra.address import Address
 from services.local.processes.errors import PortTaken
 
 LOOPBACKS = ("127.0.0.1", "::1")
-# Below the ports that Linux and macOS assign to sockets that name none.
+# Below the ephemeral ports of Linux and macOS.
 UNASSIGNED_PORTS = range(20_000, 32_768)
 PORTS_A_PROCESS = 4
 PURPOSES = (
@@ -30,7 +30,7 @@ PURPOSES = (
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The port of each part; 0 lets the process choose a free one."""
+    """Port of each listener; 0 lets the process choose a free one."""
 
     edge_http: int = 0
     order_grpc: int = 0
@@ -45,7 +45,7 @@ class Ports:
 
 @functools.cache
 def loopback() -> str:
-    """Return the host that all parts listen on: 127.0.0.1, or ::1 where that is absent."""
+    """Return the host that all processes listen on: 127.0.0.1, or ::1 where that is absent."""
     return first_present(LOOPBACKS)
 
 
@@ -55,7 +55,7 @@ def local_address(port: int) -> Address:
 
 
 def first_present(hosts: Sequence[str]) -> str:
-    """Return the first host that a socket can be bound to, or the first of all, whose error then says why not."""
+    """Return the first host that a socket can be bound to; if there is none, the first, whose error says why."""
     for host in hosts:
         with contextlib.suppress(OSError), _bound(Address(host, 0)):
             return host
@@ -63,7 +63,7 @@ def first_present(hosts: Sequence[str]) -> str:
 
 
 def documented_ports(port_base: int) -> Ports:
-    """The ports from `port_base` on, in the documented order; raises PortTaken when one is used or not allowed."""
+    """Return the ports from `port_base` on, in the documented order. Raises PortTaken if one is used or not allowed."""
     if not 1024 <= port_base <= 65535 - len(PURPOSES) + 1:
         raise PortTaken(f"--port-base {port_base} is out of range: choose 1024 to {65535 - len(PURPOSES) + 1}.")
     for offset, purpose in enumerate(PURPOSES):
@@ -85,9 +85,9 @@ def _require_free(port: int, *, purpose: str) -> None:
 
 
 def unassigned_port(*, purpose: str) -> int:
-    """A free port outside of the range that the system assigns from, so that others can be told before it is used.
+    """Return a free port outside of the ephemeral range, so that it can be passed to other processes before its use.
 
-    Processes that look at the same time begin at different ports. Raises PortTaken.
+    Concurrent processes begin to search at different ports. Raises PortTaken.
     """
     first = os.getpid() * PORTS_A_PROCESS % len(UNASSIGNED_PORTS)
     for offset in range(len(UNASSIGNED_PORTS)):
@@ -95,11 +95,11 @@ def unassigned_port(*, purpose: str) -> int:
         with contextlib.suppress(PortTaken):
             _require_free(port, purpose=purpose)
             return port
-    raise PortTaken(f"each port from {UNASSIGNED_PORTS[0]} to {UNASSIGNED_PORTS[-1]} is taken.")
+    raise PortTaken(f"all ports are taken from {UNASSIGNED_PORTS[0]} to {UNASSIGNED_PORTS[-1]} is taken.")
 
 
 def free_port() -> int:
-    """A port that is free at this moment; another process may take it, so the user of it tries again."""
+    """Return a port that is free now; another process may take it, so its user must retry with another."""
     with _bound(local_address(0)) as probe:
         port: int = probe.getsockname()[1]
         return port

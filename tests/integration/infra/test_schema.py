@@ -41,7 +41,7 @@ async def test_a_schema_is_missing_behind_or_there(empty_dsn: str, tmp_path: Pat
     await migrate(empty_dsn, tmp_path)
     assert await found(empty_dsn, tmp_path) == ""
     (tmp_path / SECOND).write_text("CREATE TABLE two (id int)")
-    assert await found(empty_dsn, tmp_path) == f"migrations not applied as they are here: {SECOND}"
+    assert await found(empty_dsn, tmp_path) == f"migrations missing or changed: {SECOND}"
 
 
 async def test_a_newer_schema_is_one_of_this_version(empty_dsn: str, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ async def test_without_a_nats_server_nothing_is_started_and_the_way_out_is_named
     monkeypatch.setattr("services.local.servers.nats.SEARCHED", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     said: list[str] = []
-    with pytest.raises(LocalError, match=r"there is no nats-server here\. Install it .*--bus postgres"):
+    with pytest.raises(LocalError, match=r"nats-server was not found\. Install it .*--bus postgres"):
         async with Foundation.start(replace(options, bus="nats"), progress=said.append):
             pytest.fail("it started")
     assert said == []

@@ -144,7 +144,7 @@ async def test_a_start_from_a_run_folder_used_before_begins_afresh(options: Plat
 async def test_what_is_awaited_for_long_is_said_with_its_last_words(
     options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(launcher, "PROGRESS_SECONDS", 0.2)
     said: list[str] = []
     hanging = replace(options, environment={"order": {"STAND_IN_FAULT": "hang"}}, start_timeout_seconds=2.0)
     with pytest.raises(ProcessFailed, match="order was not ready"):

@@ -17,7 +17,7 @@ LEFT_OVER = f"{PREFIX}0123456789abcdef"
 
 
 def abandoned(parent: Path, records: list[dict[str, object]]) -> Path:
-    """The folder of a run whose supervisor and janitor are gone."""
+    """Return the folder of a run whose supervisor and cleaner have ended."""
     folder = parent / LEFT_OVER
     folder.mkdir()
     (folder / "lock").write_text("")
@@ -56,7 +56,7 @@ async def test_a_living_run_is_left_alone(tmp_path: Path) -> None:
     await scratch.close()
 
 
-def test_a_folder_that_nobody_holds_is_removed_and_named(tmp_path: Path) -> None:
+def test_an_unlocked_folder_is_removed_and_named(tmp_path: Path) -> None:
     folder = abandoned(tmp_path, [])
     assert reap_stale_runs(parent=tmp_path) == [f"removed {folder}, left by an earlier run"]
     assert not folder.exists()
