@@ -1,4 +1,4 @@
-"""The edge with its admission control and its listener, before orders that are confirmed at once."""
+"""Fixture of an edge with admission control and listener, whose order service confirms orders at once."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Header fields of requests that come twice or in another form, and those of answers."""
+"""Header fields: repeated or differently formatted ones of requests, and those of answers."""
 
 import aiohttp
 import pytest
@@ -52,7 +52,7 @@ async def test_a_key_with_other_quotes_is_refused(edge: Edge, key: str) -> None:
     assert (await order(edge, ("Idempotency-Key", key))).status == 400
 
 
-async def test_what_is_a_customers_is_kept_by_no_cache(edge: Edge) -> None:
+async def test_answers_for_a_customer_are_not_cacheable(edge: Edge) -> None:
     answers = [await order(edge, KEY)]
     location = answers[0].headers["Location"]
     for path in (location, f"{location}0", f"/customers/{edge.customer_id}/orders", "/nowhere"):

@@ -1,4 +1,4 @@
-"""A public door decides itself about traces: a caller's is linked, not continued, and the answer names ours."""
+"""Traces at a public endpoint: the caller's trace is linked and not continued; the answer names ours."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -23,14 +23,14 @@ METHOD = "shop.order.v1.OrderService/GetOrder"
 
 @pytest.fixture
 def spans(edge: Edge) -> Callable[[], tuple[ReadableSpan, ...]]:
-    """The spans of the edge that ended."""
+    """Return the ended spans of the edge."""
     kept = InMemorySpanExporter()
     edge.runtime.provider.add_span_processor(SimpleSpanProcessor(kept))
     return kept.get_finished_spans
 
 
 def linked(span: ReadableSpan) -> list[tuple[str, str, str]]:
-    """The trace id, span id and trace state of each link."""
+    """Return trace id, span id and trace state of each link."""
     contexts = [link.context for link in span.links]
     return [
         (trace.format_trace_id(each.trace_id), trace.format_span_id(each.span_id), each.trace_state.to_header())

@@ -1,4 +1,4 @@
-"""Bodies with very many errors: they are counted before they are told."""
+"""Bodies with very many errors: they are counted before they are reported."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What happens to calls between a real client and a real server: repeats, their budget, and gRPC's own limits?"""
+"""Calls between a real client and a real server: retries, the retry budget, and gRPC's own limits."""
 
 import asyncio
 import sys
@@ -86,7 +86,7 @@ async def calling(
 # --- Repeats ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_that_is_lost_is_made_again_and_says_so() -> None:
+async def test_a_lost_call_is_retried_and_marked_as_a_retry() -> None:
     attempts = Attempts(failures=2)
     async with serving(attempts.answer) as target, calling(target) as client:
         await client.get_stock(QUERY)
@@ -104,7 +104,7 @@ async def test_no_call_is_made_more_than_three_times() -> None:
 @pytest.mark.parametrize(
     "code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED]
 )
-async def test_what_a_server_has_seen_is_not_repeated(code: grpc.StatusCode) -> None:
+async def test_a_call_that_reached_the_server_is_not_retried(code: grpc.StatusCode) -> None:
     attempts = Attempts(failures=100, code=code)
     async with serving(attempts.answer) as target, calling(target) as client:
         with pytest.raises(ServiceError):
@@ -112,7 +112,7 @@ async def test_what_a_server_has_seen_is_not_repeated(code: grpc.StatusCode) -> 
     assert len(attempts.seen) == 1
 
 
-async def test_a_budget_ends_the_repeats_of_a_server_that_is_down() -> None:
+async def test_a_budget_ends_the_retries_to_a_server_that_is_down() -> None:
     """The naive loop makes three attempts at each call for as long as it lasts."""
     attempts = Attempts(failures=10_000)
     calls = 15
@@ -145,7 +145,7 @@ class WithoutDatabase(FakeInventory):
         raise Unavailable(1.0)
 
 
-async def test_a_server_whose_own_need_is_away_asks_for_no_repeat() -> None:
+async def test_a_server_whose_dependency_is_down_forbids_retries() -> None:
     inventory = WithoutDatabase()
     async with real_server(inventory, unobserved("test")) as target, calling(target) as client:
         with pytest.raises(Unavailable):
@@ -192,13 +192,13 @@ async def test_calls_take_turns_between_several_targets(host: str) -> None:
 
 
 def full_admission() -> AdmissionController:
-    """Return the admission of a server that keeps up with nothing."""
+    """Return the admission controller of a server without capacity."""
     telemetry = AdmissionTelemetry(counting("inventory"))
     return AdmissionController(connections=1, late_seconds=lambda: LATE_SECONDS, telemetry=telemetry)
 
 
 def slow_admission() -> AdmissionController:
-    """Return the admission of a server that took longer for the method than any caller waits."""
+    """Return the admission controller of a server that is slower than any deadline."""
     now = 0.0
     telemetry = AdmissionTelemetry(counting("inventory"))
     slow = AdmissionController(connections=1, late_seconds=lambda: 0.0, telemetry=telemetry, clock=lambda: now)
@@ -283,7 +283,7 @@ async def test_two_servers_take_turns_and_one_of_them_is_enough() -> None:
         assert second.seen
 
 
-async def test_when_one_of_two_servers_ends_no_call_fails() -> None:
+async def test_no_call_fails_when_one_of_two_servers_ends() -> None:
     first, second = Attempts(failures=0), Attempts(failures=0)
     async with AsyncExitStack() as second_runs, serving(first.answer) as one:
         other = await second_runs.enter_async_context(serving(second.answer))
@@ -374,7 +374,7 @@ async def test_a_message_is_limited_by_its_size_after_decompression() -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED])
-async def test_what_grpc_refuses_by_itself_claims_nothing_of_what_was_begun(code: grpc.StatusCode) -> None:
+async def test_a_rejection_by_grpc_does_not_claim_that_nothing_was_begun(code: grpc.StatusCode) -> None:
     """An attempt before may have been begun, and a response that is too large to be read is of a call that was done."""
     attempts = Attempts(failures=1, code=code)
     async with serving(attempts.answer) as target, calling(target) as client:

@@ -1,4 +1,4 @@
-"""PostgreSQL stands still under a running process, without an end or a reset: its readiness follows."""
+"""Readiness of a process whose PostgreSQL is frozen: no answer, no end and no reset of connections."""
 
 import asyncio
 import json

@@ -152,7 +152,7 @@ async def test_open_streams_do_not_make_the_drain_longer(kind: str) -> None:
             await running.server.stop(grace_seconds=10 * WAIT_SECONDS)
 
 
-async def test_a_watch_hears_of_the_drain_before_it_ends() -> None:
+async def test_a_watch_gets_the_drain_before_it_ends() -> None:
     async with serving() as running, grpc.aio.insecure_channel(running.target) as channel:
         stream = health(channel).Watch(HealthCheckRequest())
         told = [(await stream.read()).status]
@@ -162,7 +162,7 @@ async def test_a_watch_hears_of_the_drain_before_it_ends() -> None:
         assert await stream.read() is grpc.aio.EOF
 
 
-async def test_health_tells_what_readiness_finds() -> None:
+async def test_health_reports_readiness() -> None:
     """Of the server as a whole and of each service; a service that is not here is NOT_FOUND, or UNKNOWN to a Watch."""
     async with serving() as running, grpc.aio.insecure_channel(running.target) as channel:
         stub = health(channel)

@@ -1,4 +1,4 @@
-"""The HTTP server over real sockets: how it answers on kept connections, and whom it answers when it stops."""
+"""HTTP server over real sockets: answers on kept-alive connections and during a stop."""
 
 import asyncio
 import socket

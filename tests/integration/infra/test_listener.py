@@ -1,4 +1,4 @@
-"""Limits of an HTTP listener, over real sockets: no client keeps others out by what it sends, or does not send."""
+"""Limits of an HTTP listener over real sockets: no client can block others, whatever it sends or does not send."""
 
 import asyncio
 import json
@@ -209,7 +209,7 @@ async def test_silent_connection_is_closed() -> None:
 
 
 @pytest.mark.parametrize("limits", [Limits(connections=10), Limits(connections_per_address=10)])
-async def test_those_who_connect_and_say_nothing_keep_nobody_out(limits: Limits) -> None:
+async def test_silent_connections_do_not_block_others(limits: Limits) -> None:
     async with serving(limits) as served:
         for _ in range(30):
             await served.connect()

@@ -1,4 +1,4 @@
-"""A database gets each migration once, whoever brings it, and none by halves."""
+"""Migrations are applied once each, also by concurrent migrators, and never partly."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ NAME = "migrated"
 
 @pytest.fixture
 async def dsn(postgres_server: PostgresServer) -> AsyncIterator[str]:
-    """An empty database of the test's own."""
+    """Yield an empty database of the test."""
     admin = await asyncpg.connect(postgres_server.admin_dsn)
     await admin.execute(f"CREATE DATABASE {NAME}")
     yield postgres_server.admin_dsn.replace("/postgres?", f"/{NAME}?")
@@ -25,7 +25,7 @@ async def dsn(postgres_server: PostgresServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with two migrations."""
+    """Return a folder with two migrations."""
     (tmp_path / "0001_first.sql").write_text("CREATE TABLE one (id int);")
     (tmp_path / "0002_second.sql").write_text("CREATE TABLE two (id int);")
     return tmp_path

@@ -1,4 +1,4 @@
-"""What reflection finds, in both versions: services, messages and methods, and the file of reflection itself."""
+"""Results of reflection in both versions: services, messages, methods, and the file of reflection itself."""
 
 from typing import Any
 

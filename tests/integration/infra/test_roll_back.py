@@ -1,4 +1,4 @@
-"""What if a transaction cannot even be rolled back? Its connection goes, and the error that ended it stays."""
+"""A transaction that cannot be rolled back: its connection is closed, and the original error is raised."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.patience import PATIENCE_SECONDS
 
 @pytest.fixture
 async def database(order_dsn: str, clean_databases: None) -> AsyncIterator[Database]:
-    """A pool of one connection, so that what one transaction leaves behind the next one finds."""
+    """Yield a database with one connection, so that a transaction finds what the last one left behind."""
     opened = await Database.open(order_dsn, pool_size=1, telemetry=unobserved("order"))
     yield opened
     await opened.close(timeout_seconds=5)

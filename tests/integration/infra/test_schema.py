@@ -1,4 +1,4 @@
-"""The self-check of a database: without the schema of this version nothing is ready."""
+"""Schema check of a database: without the schema of this version it fails."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ FIRST, SECOND = "0001_first.sql", "0002_second.sql"
 
 @pytest.fixture
 async def empty_dsn(postgres_server: PostgresServer) -> str:
-    """A new database without any table."""
+    """Yield a new database without tables."""
     connection = await asyncpg.connect(postgres_server.admin_dsn)
     try:
         await connection.execute("DROP DATABASE IF EXISTS bare WITH (FORCE)")

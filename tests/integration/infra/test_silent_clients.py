@@ -1,4 +1,4 @@
-"""Connections of NATS, mail and OTLP over HTTP that are lost without a word: each client gives up, and goes on."""
+"""Silently lost connections of NATS, mail and OTLP over HTTP: each client times out and recovers."""
 
 import asyncio
 import os

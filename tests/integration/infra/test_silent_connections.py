@@ -1,4 +1,4 @@
-"""Connections that are lost without a word, while new ones pass: each client of each server is back within seconds.
+"""Silently lost connections, while new ones work: each client of each server recovers within seconds.
 
 No end and no reset tells of the loss, as when a firewall forgets a connection; the lab's proxy does the same.
 """

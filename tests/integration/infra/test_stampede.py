@@ -1,4 +1,4 @@
-"""How many reads reach the source when a cache is emptied under load? Beside them, those of a cache that knows less."""
+"""Reads that reach the source when a cache is emptied under load, compared with naive caches."""
 
 import asyncio
 import random
@@ -59,7 +59,7 @@ class Source:
 
 @pytest.fixture
 async def store(valkey_server: EmbeddedValkey) -> AsyncIterator[ValkeyStore]:
-    """A real server, empty."""
+    """Yield an empty store on a real server."""
     opened = ValkeyStore.open(
         valkey_server.url, telemetry=CacheTelemetry(counting("shop"), "numbers"), limit_seconds=PATIENCE_SECONDS
     )

@@ -1,4 +1,4 @@
-"""Does a cache work with a real Valkey, and without one: killed, stopped, full, somebody else's, or never there?"""
+"""Cache on a real Valkey server, also when that is killed, stopped, full, foreign or missing."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ class Front:
 async def front_of(
     url: str, *, lifetime_seconds: float = LIFETIME_SECONDS, limit_seconds: float = PATIENCE_SECONDS
 ) -> AsyncIterator[Front]:
-    """A cache on the server behind a URL."""
+    """Yield a cache on the server at a URL."""
     telemetry = counting("shop")
     store = ValkeyStore.open(url, telemetry=CacheTelemetry(telemetry, "numbers"), limit_seconds=limit_seconds)
     try:
@@ -75,12 +75,12 @@ async def front_of(
 
 @pytest.fixture
 async def front(valkey_server: EmbeddedValkey) -> AsyncIterator[Front]:
-    """A cache on an empty server."""
+    """Yield a cache on an empty server."""
     async with front_of(valkey_server.url) as opened:
         yield opened
 
 
-async def test_what_one_process_wrote_another_finds(front: Front, valkey_server: EmbeddedValkey) -> None:
+async def test_values_are_shared_between_processes(front: Front, valkey_server: EmbeddedValkey) -> None:
     await front.cache.get(NAMES)
     async with front_of(valkey_server.url) as other:
         assert await other.cache.get(NAMES) == {name: int(name) for name in NAMES}
@@ -179,7 +179,7 @@ async def test_a_server_that_comes_back_empty_is_filled_again(valkey_start: Valk
             assert front.counted("hit") == hits + len(NAMES)
 
 
-async def test_a_full_server_drops_what_was_not_asked_for_and_takes_the_new(valkey_start: ValkeyStart) -> None:
+async def test_a_full_server_evicts_unused_keys_for_new_ones(valkey_start: ValkeyStart) -> None:
     async with AsyncExitStack() as stack:
         server = await start_valkey(replace(valkey_start, memory="3mb"), stack=stack)
         store = ValkeyStore.open(
@@ -194,14 +194,14 @@ async def test_a_full_server_drops_what_was_not_asked_for_and_takes_the_new(valk
         assert kept[0] is None
 
 
-async def test_a_wrong_password_is_a_cache_that_is_away(valkey_server: EmbeddedValkey) -> None:
+async def test_a_wrong_password_makes_the_cache_unavailable(valkey_server: EmbeddedValkey) -> None:
     async with front_of(f"valkey://:wrong@{local_address(valkey_server.port)}/0") as front:
         assert await front.cache.get(("100",)) == {"100": 100}
         assert front.counted("unavailable") == 1
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"$-1"])
-async def test_somebody_else_s_server_is_a_cache_that_is_away(greeting: bytes) -> None:
+async def test_a_foreign_server_makes_the_cache_unavailable(greeting: bytes) -> None:
     """It speaks another protocol, hangs up, or stops in the middle."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -215,7 +215,7 @@ async def test_somebody_else_s_server_is_a_cache_that_is_away(greeting: bytes) -
             await front.store.read(["a"])
 
 
-async def test_a_port_where_nobody_accepts_is_waited_for_briefly() -> None:
+async def test_a_port_without_a_listener_is_waited_for_briefly() -> None:
     """A server behind a full queue of connections takes no part in the handshake."""
     family = local_address(0).family
     with socket.socket(family) as dark, socket.socket(family) as first, socket.socket(family) as second:

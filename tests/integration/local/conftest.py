@@ -1,4 +1,4 @@
-"""Scratch folders, marked processes and platforms of stand-ins."""
+"""Fixtures of scratch folders, marked processes and platforms of stand-ins."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ needs_nats = pytest.mark.skipif(
 
 @pytest.fixture
 def marked(tmp_path: Path) -> Iterator[Marked]:
-    """A marker for child processes; what a failed test left is killed."""
+    """Yield a marker for child processes, and kill those that a failed test left."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     marked = Marked(temporary=folder)
@@ -35,7 +35,7 @@ def marked(tmp_path: Path) -> Iterator[Marked]:
 
 @pytest.fixture
 def marked_here(marked: Marked, monkeypatch: pytest.MonkeyPatch) -> Marked:
-    """The marker in our own environment, for what is started from within the test."""
+    """Set the marker in our own environment, for processes that the test starts itself."""
     monkeypatch.setenv(VARIABLE, marked.marker)
     monkeypatch.setattr("tempfile.tempdir", str(marked.temporary))
     monkeypatch.delenv("PLUMB_POSTGRES_DSN", raising=False)
@@ -44,7 +44,7 @@ def marked_here(marked: Marked, monkeypatch: pytest.MonkeyPatch) -> Marked:
 
 @pytest.fixture
 async def scratch(tmp_path: Path) -> AsyncIterator[Scratch]:
-    """A run's folder."""
+    """Yield the folder of a run."""
     scratch = Scratch(parent=tmp_path)
     yield scratch
     await scratch.close()
@@ -52,5 +52,5 @@ async def scratch(tmp_path: Path) -> AsyncIterator[Scratch]:
 
 @pytest.fixture
 def options(tmp_path: Path) -> PlatformOptions:
-    """A platform on free ports in which every service is a stand-in."""
+    """Return options of a platform on free ports in which every service is a stand-in."""
     return PlatformOptions(run_directory=tmp_path / "run", modules=dict.fromkeys(MODULES, STAND_IN))

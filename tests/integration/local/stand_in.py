@@ -1,4 +1,4 @@
-"""A stand-in for any service: it writes its ready file, answers nothing, and ends on SIGTERM.
+"""Stand-in for a service: writes its ready file, answers nothing, and ends on SIGTERM.
 
 STAND_IN_FAULT tells it to misbehave: `exit` (fails at once), `hang` (is never ready), `stubborn` (ignores SIGTERM).
 """
@@ -20,7 +20,7 @@ KEYS = {
 
 
 def main() -> int:
-    """Runs as the service whose settings are in the environment."""
+    """Run as the service whose settings are in the environment."""
     sys.stdout.write(f"stand-in {sys.argv[1:]}\n")
     sys.stdout.flush()
     fault = os.environ.get("STAND_IN_FAULT")
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def write_ready_file() -> None:
-    """Writes made-up addresses, in one step."""
+    """Write made-up addresses in one step."""
     present = [name for name in KEYS if f"{name}_READY_FILE" in os.environ]
     ready_file = Path(os.environ[f"{present[0]}_READY_FILE"])
     monolith = "ORDER_READY_FILE" in os.environ and "INVENTORY_DATABASE_DSN" in os.environ

@@ -1,4 +1,4 @@
-"""A guarded child ends when it is told to, when its guard dies, and when its supervisor dies."""
+"""A guarded child ends when it is stopped, when its guard dies, and when its supervisor dies."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ asyncio.run(main())
 
 
 def python(code: str, *, log_path: Path, stop_seconds: float = 15.0) -> Command:
-    """A command that runs `code`."""
+    """Return a command that runs `code`."""
     return Command(
         name="child",
         arguments=(sys.executable, "-c", code),
@@ -54,7 +54,7 @@ def python(code: str, *, log_path: Path, stop_seconds: float = 15.0) -> Command:
 
 
 async def running(command: Command, scratch: Scratch) -> GuardedProcess:
-    """The process, once it says that it sleeps."""
+    """Start a process, and return it once it has printed that it sleeps."""
     process = GuardedProcess(command, scratch=scratch)
     await process.started()
     while "asleep" not in command.log_path.read_text():

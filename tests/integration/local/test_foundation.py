@@ -1,4 +1,4 @@
-"""What the shop stands on, broken on purpose: PostgreSQL restarted, NATS killed and wiped."""
+"""Faults of the foundation: PostgreSQL restarted, NATS killed and wiped."""
 
 import asyncio
 import os
@@ -34,14 +34,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def open_and_close(foundation: Foundation) -> None:
-    """The log of events, as a service opens it."""
+    """Yield the event log as a service opens it."""
     event_log = foundation.event_log
     log = await NatsLog.open(event_log.url, allow_unsafe_sync=event_log.allow_unsafe_sync)
     await log.close()
 
 
 async def ask(dsn: str, question: str) -> object:
-    """The single value that a query returns."""
+    """Return the single value of a query."""
     connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     try:
         return await connection.fetchval(question, timeout=PATIENCE_SECONDS)
@@ -50,7 +50,7 @@ async def ask(dsn: str, question: str) -> object:
 
 
 async def publish(url: str) -> int:
-    """Publishes one message to a stream, which is made if need be; returns how many it holds now."""
+    """Publish one message to a stream, created if missing; return its number of messages."""
     client = await nats.connect(url, connect_timeout=PATIENCE_SECONDS)
     try:
         stream = client.jetstream()
@@ -62,7 +62,7 @@ async def publish(url: str) -> int:
 
 
 async def foundation_in(folder: Path, *, bus: Bus) -> AsyncIterator[Foundation]:
-    """A foundation whose services are stand-ins."""
+    """Yield a foundation whose services are stand-ins."""
     options = PlatformOptions(run_directory=folder, bus=bus, modules=dict.fromkeys(MODULES, STAND_IN))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)

@@ -1,4 +1,4 @@
-"""A server that somebody else runs, given by PLUMB_POSTGRES_DSN: used, left as it was, or plainly refused."""
+"""A server given by PLUMB_POSTGRES_DSN: it is used and left as it was, or rejected with a clear message."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ OWN = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'plumb%'"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A server with a role that may create databases and roles but is no superuser."""
+    """Yield the DSN of a role that may create databases and roles but is no superuser."""
     folder = tmp_path_factory.mktemp("given")
     async with AsyncExitStack() as stack:
         scratch = Scratch(parent=folder)
@@ -35,14 +35,14 @@ async def admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
 
 
 async def execute(dsn: str, statement: str) -> None:
-    """Runs one statement."""
+    """Run one statement."""
     connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     await connection.execute(statement)
     await connection.close(timeout=PATIENCE_SECONDS)
 
 
 async def ask(dsn: str, question: str) -> object:
-    """The single value that a query returns."""
+    """Return the single value of a query."""
     connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     try:
         return await connection.fetchval(question)

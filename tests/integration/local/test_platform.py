@@ -1,4 +1,4 @@
-"""The platform as a whole, with a real PostgreSQL and stand-ins for the services."""
+"""Platform with a real PostgreSQL and stand-ins for the services."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.usefixtures("marked_here")
 
 
 def log_of(options: PlatformOptions, name: str) -> str:
-    """What a process wrote."""
+    """Return the output of a process."""
     return (options.logs_directory / f"{name}.log").read_text()
 
 
 async def failing_start(options: PlatformOptions) -> str:
-    """The message of a start that fails."""
+    """Return the message of a start that fails."""
     with pytest.raises(LocalError) as failed:
         async with Platform.start(options):
             pytest.fail("it started")
@@ -141,7 +141,7 @@ async def test_a_start_from_a_run_folder_used_before_begins_afresh(options: Plat
         assert list(options.traces_directory.iterdir()) == []
 
 
-async def test_what_is_awaited_for_long_is_said_with_its_last_words(
+async def test_a_slow_start_is_reported_with_its_last_log_line(
     options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher, "PROGRESS_SECONDS", 0.2)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: who may log in where, how durable it is, and that no secret shows."""
+"""Embedded PostgreSQL: logins, durability, and no secrets in logs or arguments."""
 
 import os
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 async def ask(dsn: str, question: str) -> object:
-    """The single value that a query returns."""
+    """Return the single value of a query."""
     connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     try:
         return await connection.fetchval(question, timeout=PATIENCE_SECONDS)
@@ -68,7 +68,7 @@ async def test_a_role_owns_its_database(server: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize("other", ["inventory", "order_read", "event_log", "postgres"])
-async def test_the_order_role_cannot_connect_elsewhere(server: Server, other: str) -> None:
+async def test_the_order_role_cannot_connect_to_other_databases(server: Server, other: str) -> None:
     elsewhere = server.databases["order"].replace("/order?", f"/{other}?")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await ask(elsewhere, "SELECT 1")

@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_SECONDS
 
 
 def readiness_of(address: str) -> int:
-    """The status that an admin port answers."""
+    """Return the status that an admin port answers."""
     with urllib.request.urlopen(f"http://{address}/readyz", timeout=PATIENCE_SECONDS) as answer:
         status: int = answer.status
         return status

@@ -1,4 +1,4 @@
-"""What a run that was cut off left behind is cleared up by the next start, and nothing else is."""
+"""The next start removes what a killed run left behind, and nothing else."""
 
 import json
 import os
@@ -27,12 +27,12 @@ def abandoned(parent: Path, records: list[dict[str, object]]) -> Path:
 
 
 def mode_of(folder: Path) -> int:
-    """The permission bits."""
+    """Return the permission bits."""
     return stat.S_IMODE(folder.stat().st_mode)
 
 
 def holder_of(folder: Path) -> subprocess.Popen[bytes]:
-    """A process that holds the folder's lock, as every process of a run does."""
+    """Start a process that holds the folder's lock, as every process of a run does."""
     code = (
         f"import fcntl; f = open({str(folder / 'lock')!r}); fcntl.flock(f, fcntl.LOCK_SH); print(flush=True); input()"
     )

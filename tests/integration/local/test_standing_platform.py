@@ -1,4 +1,4 @@
-"""What is true while the platform stands, looked at on one platform of stand-ins."""
+"""State of a running platform of stand-ins, which all tests share."""
 
 import os
 from collections.abc import AsyncIterator
@@ -28,11 +28,11 @@ class Standing:
     endpoints: Endpoints
 
     def log_of(self, name: str) -> str:
-        """What a process wrote."""
+        """Return the output of a process."""
         return (self.options.logs_directory / f"{name}.log").read_text()
 
     def environment_of(self, name: str) -> dict[str, str]:
-        """The environment that a service runs in."""
+        """Return the environment of a service."""
         return psutil.Process(self.endpoints.service_pids[name]).environ()
 
 

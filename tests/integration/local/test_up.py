@@ -1,4 +1,4 @@
-"""`plumb up` ends cleanly, whenever and however it is ended, and says plainly why it cannot start."""
+"""`plumb up` ends cleanly at any moment and by any signal, and prints why it cannot start."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def no_given_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def port_base() -> int:
-    """The first of nine free ports in a row."""
+    """Return the first of nine free ports in a row."""
     while True:
         base = random.choice(PORT_BASES)
         with contextlib.suppress(PortTaken):
@@ -72,7 +72,7 @@ def up(
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:
-    """Reads the output up to the line with these words."""
+    """Read the output up to the line with these words."""
     assert process.stdout is not None
     for line in process.stdout:
         if words in line:
@@ -82,7 +82,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 
 def wait_until_it_runs(process: subprocess.Popen[str], addresses: Path) -> None:
-    """Waits for the file that it writes when it runs."""
+    """Wait for the file that it writes when it runs."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not addresses.exists():
         assert process.poll() is None
@@ -101,7 +101,7 @@ def test_once_it_runs_a_signal_ends_it_with_success(
     assert marked.leftovers() == []
 
 
-def test_it_goes_on_when_nobody_reads_what_it_prints(port_base: int, marked: Marked, tmp_path: Path) -> None:
+def test_it_continues_when_its_output_is_not_read(port_base: int, marked: Marked, tmp_path: Path) -> None:
     """As `plumb up | head -1`: the addresses are in their file."""
     with up(port_base, marked, tmp_path / "up") as process:
         assert process.stdout is not None

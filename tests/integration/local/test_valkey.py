@@ -1,4 +1,4 @@
-"""Does a Valkey server of our own come up, keep others out, and leave nothing behind?"""
+"""Embedded Valkey server: start, access control, and clean-up."""
 
 import importlib.util
 import shutil
@@ -24,7 +24,7 @@ async def test_it_is_empty_bounded_and_forgets_the_oldest(valkey_server: Embedde
         assert settings["maxmemory-policy"] == "allkeys-lru"
 
 
-async def test_whoever_does_not_know_the_password_is_kept_out(valkey_server: EmbeddedValkey) -> None:
+async def test_a_wrong_password_is_rejected(valkey_server: EmbeddedValkey) -> None:
     async with Valkey(host=loopback(), port=valkey_server.port, socket_timeout=PATIENCE_SECONDS) as client:
         with pytest.raises(AuthenticationError):
             await client.get("a")

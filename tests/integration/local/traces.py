@@ -1,4 +1,4 @@
-"""Which processes and folders did a run leave behind?
+"""Search for processes and folders that a run left behind.
 
 Every process of a run inherits the environment of whoever started it; a variable with a value of its own marks them.
 """
@@ -24,11 +24,11 @@ class Marked:
     marker: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def environment(self) -> dict[str, str]:
-        """The environment to start a process with, so that it and all its children are found again."""
+        """Return the environment to start a process with, so that it and all its children can be found."""
         return {**os.environ, VARIABLE: self.marker, "TMPDIR": str(self.temporary)}
 
     def processes(self) -> list[psutil.Process]:
-        """The living processes that carry the marker."""
+        """Return the running processes that have the marker."""
         return [process for process in psutil.process_iter() if self._carries(process)]
 
     def _carries(self, process: psutil.Process) -> bool:
@@ -38,7 +38,7 @@ class Marked:
             return False
 
     def leftovers(self) -> list[str]:
-        """What is still there once everything had time to end: command lines and paths."""
+        """Return what is left after everything had time to end: command lines and paths."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and (self.processes() or any(self.temporary.iterdir())):
             time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A log of each kind, empty before each test; a relay and a consumer on real databases."""
+"""Fixtures: an empty log of each kind, and a relay and a consumer on real databases."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ KINDS = ("memory", "postgres", "nats", "newer_nats")
 
 
 def message(aggregate_id: UUID | None = None, version: int = 1) -> Message:
-    """An event that nobody has seen."""
+    """Return a new event."""
     return Message(
         event_id=uuid4(),
         type="order.placed",
@@ -68,7 +68,7 @@ class Nats:
 
 @asynccontextmanager
 async def running_nats(folder: Path) -> AsyncIterator[Nats]:
-    """A server, or a skip that says why."""
+    """Start a server, or skip the test with a reason."""
     if not nats_server_available():
         pytest.skip("there is no nats-server here: the event log on NATS goes untested")
     async with AsyncExitStack() as stack:
@@ -80,14 +80,14 @@ async def running_nats(folder: Path) -> AsyncIterator[Nats]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedNats]:
-    """The server of the session."""
+    """Yield the server of the session."""
     async with running_nats(tmp_path_factory.mktemp("nats")) as running:
         yield running.server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def newer_nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedNats]:
-    """A server of the newest release beside it, which syncs always; the same where there is no older one."""
+    """Yield a server of the newest release, which syncs always; the same server if there is no older one."""
     async with AsyncExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:  # for the start alone: the server serves the whole session
             patch.setattr(nats, "_find_binary", programs.nats_server)
@@ -97,7 +97,7 @@ async def newer_nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 @pytest.fixture
 async def mortal_nats(tmp_path: Path) -> AsyncIterator[Nats]:
-    """A server of the test's own, to be killed."""
+    """Yield a server for one test, which may kill it."""
     async with running_nats(tmp_path) as running:
         yield running
 
@@ -112,7 +112,7 @@ def runtime() -> setup.Runtime:
 async def database_of(
     postgres_server: PostgresServer, clean_databases: None, runtime: setup.Runtime
 ) -> AsyncIterator["OpenDatabases"]:
-    """Opens databases by name, empty."""
+    """Return a function that opens empty databases by name."""
     databases = OpenDatabases(postgres_server, runtime)
     yield databases
     await databases.close()
@@ -142,7 +142,7 @@ class OpenDatabases:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def consumer_dsn(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database of our own."""
+    """Yield a database of the test."""
     dsn = (await Databases(postgres_server.admin_dsn).create(["consumer_test"]))["consumer_test"]
     effects: Path = tmp_path_factory.mktemp("effects")
     (effects / "effects_0001.sql").write_text(EFFECTS)
@@ -153,7 +153,7 @@ async def consumer_dsn(postgres_server: PostgresServer, tmp_path_factory: pytest
 
 @pytest.fixture
 async def bench(consumer_dsn: str, runtime: setup.Runtime) -> AsyncIterator[Bench]:
-    """A consumer that has consumed nothing."""
+    """Return a consumer that has consumed nothing."""
     await empty(consumer_dsn)
     database = await Database.open(consumer_dsn, pool_size=6, telemetry=runtime.for_context("test"))
     yield Bench(database, runtime)
@@ -162,7 +162,7 @@ async def bench(consumer_dsn: str, runtime: setup.Runtime) -> AsyncIterator[Benc
 
 @pytest.fixture
 async def store(database_of: "OpenDatabases", runtime: setup.Runtime) -> Store:
-    """The orders' database, without events."""
+    """Yield the orders' database without events."""
     return Store(await database_of("order"), runtime)
 
 

@@ -1,4 +1,4 @@
-"""A consumer whose effects are rows, on a database of its own, for tests that take its steps by hand."""
+"""Test consumer whose effects are rows of a database, for tests that run its steps one by one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ class Bench:
         return (rows[0][0], rows[0][1]) if rows else None
 
     async def effects(self) -> list[UUID]:
-        """The events that had an effect, in order."""
+        """Return the events that had an effect, in order."""
         rows = await self.database.fetch("SELECT", "SELECT event_id FROM effects ORDER BY place")
         return [row[0] for row in rows]
 
@@ -72,9 +72,9 @@ class Bench:
         return DeadLetters(NAME, database=self.database)
 
     async def parked(self) -> dict[UUID, str]:
-        """The reasons by event."""
+        """Return the reasons by event."""
         return {letter.message.event_id: letter.reason for letter in await self.dead_letters.list(100)}
 
     def value(self, name: str) -> float | None:
-        """A metric."""
+        """Return the value of a metric."""
         return self.runtime.metrics.registry.get_sample_value(name, {"context": "test", "consumer": NAME})

@@ -1,4 +1,4 @@
-"""A table of events to publish from, and a relay on it, for tests that take its steps by hand."""
+"""Test relay on a table of events, for tests that run its steps one by one."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -54,7 +54,7 @@ class Store:
         return [row["event_id"] for row in rows]
 
     def outbox(self) -> Outbox:
-        """The outbox."""
+        """Return the outbox."""
         return Outbox(database=self.database, to_message=to_message, on_unreadable=lambda _event_id, _error: None)
 
     def relay(self, log: EventLog, *, lease_seconds: float = 60.0, batch_size: int = 10) -> Relay:
@@ -74,7 +74,7 @@ class Store:
             await transaction.execute("UPDATE", statement)
 
     async def row(self) -> Lease:
-        """What the table `relay` says."""
+        """Return the row of the table `relay`."""
         select = "SELECT epoch, log_incarnation, published_count, republish_after, republish_to FROM relay"
         (row,) = await self.database.fetch("SELECT", select)
         return Lease(**row)
@@ -84,7 +84,7 @@ class Store:
         return (await self.outbox().backlog())[0]
 
     def value(self, name: str) -> float | None:
-        """A metric."""
+        """Return the value of a metric."""
         return self.runtime.metrics.registry.get_sample_value(name, {"context": "test"})
 
 

@@ -1,4 +1,4 @@
-"""Do the logs keep the same promises, in memory, on PostgreSQL and on NATS?"""
+"""Contract of event logs: the same tests in memory, on PostgreSQL and on NATS."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Does each event have its effect once and in order, whatever fails, comes twice or is cut off?"""
+"""Consumer: each event takes effect once and in order, despite failures, duplicates and crashes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def ids(messages: Sequence[Message]) -> list[UUID]:
 
 
 def history(length: int) -> list[Message]:
-    """The events of one aggregate."""
+    """Return events of one aggregate."""
     aggregate_id = uuid4()
     return [message(aggregate_id, version) for version in range(1, length + 1)]
 
@@ -67,7 +67,7 @@ async def test_two_replicas_share_the_work(bench: Bench) -> None:
     assert bench.value("shop_consumer_duplicates_total") == 0
 
 
-async def test_an_effect_and_its_place_are_kept_together_or_not_at_all(bench: Bench) -> None:
+async def test_an_effect_and_its_position_are_saved_together_or_not_at_all(bench: Bench) -> None:
     """Wherever a step is cut off, one place after the other."""
     consumer, wait, cancelled = bench.consumer(), 0, True
     await consumer.step()
@@ -159,7 +159,7 @@ async def test_a_replay_consumes_each_aggregate_in_order(bench: Bench) -> None:
     assert set(await bench.parked()) == set(ids(broken[1:]))
 
 
-async def test_a_replay_that_meets_a_database_that_is_away_says_so(bench: Bench) -> None:
+async def test_a_replay_raises_when_the_database_is_unavailable(bench: Bench) -> None:
     """Everything stays where it is."""
     (poison,) = history(1)
     bench.failures[poison.event_id] = KeyError()

@@ -1,4 +1,4 @@
-"""What does a log on NATS do when its server dies, forgets, or may lose what it acknowledged?"""
+"""Event log on NATS when its server dies, is wiped, or may lose acknowledged messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ from tests.patience import PATIENCE_SECONDS
 
 @pytest.fixture
 async def log(mortal_nats: Nats) -> AsyncIterator[NatsLog]:
-    """An empty one."""
+    """Yield an empty log."""
     opened = await NatsLog.open(mortal_nats.server.url, allow_unsafe_sync=True)
     yield opened
     await opened.close()

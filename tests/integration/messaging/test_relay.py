@@ -1,4 +1,4 @@
-"""Is every stored event in the log once and in order, whatever becomes of relays and of the log?"""
+"""Relay: every stored event is in the log once and in order, despite faults of relays and the log."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from tests.patience import PATIENCE_SECONDS
 
 @pytest.fixture
 async def log(database_of: OpenDatabases) -> PostgresLog:
-    """An empty one."""
+    """Yield an empty log."""
     return PostgresLog(database=await database_of("event_log"))
 
 
 async def published(log: PostgresLog) -> list[UUID]:
-    """The events in the log."""
+    """Return the events in the log."""
     return [delivery.message.event_id for delivery in await everything(log)]
 
 
@@ -106,7 +106,7 @@ async def test_a_relay_that_dies_between_append_and_mark_publishes_nothing_twice
     assert (await store.row()).published_count == 15
 
 
-async def test_a_mark_whose_end_nobody_knows_is_not_made_twice(
+async def test_a_mark_of_unknown_outcome_is_not_repeated(
     store: Store, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commit came through, the answer did not; while the log is filled again, too."""
@@ -270,7 +270,7 @@ async def test_a_drained_relay_leaves_its_lease_to_the_next(store: Store, log: P
     assert store.value("shop_relay_leader") == 0
 
 
-async def test_the_gauges_tell_what_waits(store: Store, log: PostgresLog) -> None:
+async def test_the_gauges_show_the_backlog(store: Store, log: PostgresLog) -> None:
     """Also where another relay leads."""
     await store.outbox().take_lease("another", 60)
     await store.store(3)

@@ -1,4 +1,4 @@
-"""One message of another make leaves the relay, the consumers and the log's end as they were."""
+"""Stray messages on the subject do not disturb the relay, the consumers or the end of the log."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ SUBJECT = b"shop.events.order.placed"
 
 
 def published(data: bytes = b"stray", *, headers: bytes | None = None, subject: bytes = SUBJECT) -> bytes:
-    """The words of NATS that publish a message, without a client that would refuse to send it."""
+    """Return the bytes that publish a message in NATS' protocol; a client would reject it."""
     if headers is None:
         return b"PUB %s %d\r\n%s\r\n" % (subject, len(data), data)
     return b"HPUB %s %d %d\r\n%s%s\r\n" % (subject, len(headers), len(headers) + len(data), headers, data)
 
 
 def headed(more: Mapping[str, str] | None = None) -> bytes:
-    """The headers of an event, some of them changed."""
+    """Return the headers of an event, some of them changed."""
     fields = {**envelope(message(), 1), **(more or {})}
     return ("NATS/1.0\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n").encode()
 
@@ -101,7 +101,7 @@ async def settled(log: NatsLog, count: int) -> None:
 
 
 def events_and_faults(deliveries: list[ReceivedMessage]) -> list[object]:
-    """What was read: an event's id, or a fault."""
+    """Return the result of a read: an event's id, or a fault."""
     return [delivery.fault or delivery.message.event_id for delivery in deliveries]
 
 
@@ -121,7 +121,7 @@ async def test_a_stray_message_is_delivered_as_such_between_the_events(server: E
 
 
 @pytest.mark.parametrize("kind", ODD_EPOCHS)
-async def test_an_epoch_that_no_relay_has_fences_nobody(server: EmbeddedNats, kind: str) -> None:
+async def test_an_epoch_that_no_relay_has_does_not_fence(server: EmbeddedNats, kind: str) -> None:
     async with two_logs(server) as (log, _):
         incarnation = (await log.state()).incarnation
         await publish(server, ODD_EPOCHS[kind])

@@ -1,4 +1,4 @@
-"""Addresses in settings: which are understood, and how they are written."""
+"""Addresses in settings: accepted forms and formatting."""
 
 import pytest
 

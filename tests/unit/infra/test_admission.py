@@ -125,7 +125,7 @@ def test_waiting_downstream_without_a_slot_does_nothing() -> None:
         pass
 
 
-async def test_those_who_wait_downstream_have_a_limit_too() -> None:
+async def test_requests_that_wait_downstream_are_limited() -> None:
     """Each in a task of its own, as requests are."""
     controlled = ControlledAdmission()
     ends = asyncio.Event()
@@ -186,7 +186,7 @@ def test_failed_requests_do_not_count_as_fastest() -> None:
 # --- The loop ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_late_loop_admits_only_what_ends_something() -> None:
+def test_a_late_loop_admits_only_the_highest_priority() -> None:
     controlled = ControlledAdmission()
     controlled.late_seconds = LATE_SECONDS + 0.01
     assert [controlled.admits(priority) for priority in Priority] == [True, False, False, False]

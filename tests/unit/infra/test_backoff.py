@@ -1,4 +1,4 @@
-"""When is something durable tried again?"""
+"""Back-off of retries."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What reaches the source, what the cache, and what becomes of a cache that does not answer?"""
+"""Cache: reads of the source and the store, lifetimes, and a store that does not answer."""
 
 import asyncio
 import random
@@ -128,7 +128,7 @@ async def test_without_jitter_they_would_end_together() -> None:
     assert len({end for _, end in world.kept.values()}) == 1
 
 
-async def test_what_does_not_exist_is_asked_for_once_in_a_moment() -> None:
+async def test_an_absent_key_is_cached_briefly() -> None:
     """Made-up keys cannot each time reach the source; it counts as a hit that the answer is known."""
     world = World()
     for _ in range(3):
@@ -137,7 +137,7 @@ async def test_what_does_not_exist_is_asked_for_once_in_a_moment() -> None:
     assert (world.counted("hit"), world.counted("miss")) == (4, 2)
 
 
-async def test_what_did_not_exist_is_known_soon_after_it_does() -> None:
+async def test_a_new_key_is_seen_soon_after_it_exists() -> None:
     """Long before a value would end."""
     world = World()
     await world.cache.get(("13",))
@@ -147,7 +147,7 @@ async def test_what_did_not_exist_is_known_soon_after_it_does() -> None:
     assert ABSENT_SECONDS < LIFETIME_SECONDS * SHORTEST_SHARE
 
 
-async def test_without_a_store_what_does_not_exist_is_asked_for_each_time() -> None:
+async def test_without_a_store_absent_keys_are_read_each_time() -> None:
     world = World(stored=False)
     for _ in range(2):
         assert await world.cache.get(("13",)) == {}
@@ -164,7 +164,7 @@ async def test_a_failure_of_the_source_is_not_kept() -> None:
     assert await world.cache.get(("1",)) == {"1": 1}
 
 
-async def test_a_value_that_somebody_else_left_is_read_anew() -> None:
+async def test_a_value_of_another_encoding_is_read_anew() -> None:
     world = World()
     world.kept["numbers:3:1"] = (b"one", world.now + 1)
     assert await world.cache.get(("1",)) == {"1": 1}
@@ -178,7 +178,7 @@ async def test_the_version_is_part_of_the_key() -> None:
     assert list(world.kept) == ["numbers:3:1"]
 
 
-async def test_without_a_store_the_source_answers_one_read_for_all_who_ask_at_once() -> None:
+async def test_without_a_store_concurrent_requests_are_one_read() -> None:
     world = World(stored=False)
     await asyncio.gather(*(world.cache.get(("1",)) for _ in range(10)))
     assert world.reads == {"1": 1}
@@ -196,7 +196,7 @@ async def test_a_cache_that_does_not_answer_costs_three_waits_and_is_then_left_a
     assert world.counted("unavailable") == 10
 
 
-async def test_a_cache_that_is_away_does_not_let_the_crowd_through() -> None:
+async def test_an_unavailable_cache_does_not_cause_a_stampede() -> None:
     world = World()
     world.is_away = True
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""When a circuit opens, whom it lets through, and what closes it, with a clock that the test moves."""
+"""Circuit breaker: opening, probes and closing, with a clock that the test sets."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A process whose end hangs is over within one limit for all steps, and says so."""
+"""A process whose drain hangs ends within one limit for all steps, with a log event."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Which calls does a client not make, and what does it learn from those that it makes?"""
+"""Guard of a client: calls that it rejects, and how outcomes of calls count."""
 
 import asyncio
 
@@ -49,7 +49,7 @@ class Client:
                 pass
 
     def state(self) -> str:
-        """The state that the metrics show."""
+        """Return the state in the metrics."""
         name, labels = "shop_circuit_breaker_state", {"context": "order", "dependency": "inventory"}
         states = ("closed", "open", "half_open")
         (state,) = [each for each in states if counted(self.telemetry, name, **labels, state=each)]
@@ -62,7 +62,7 @@ class Client:
 
 
 def failed(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
-    """An error of gRPC."""
+    """Return an error of gRPC."""
     return grpc.aio.AioRpcError(code, EMPTY, EMPTY)
 
 
@@ -77,7 +77,7 @@ def test_a_server_that_fails_opens_the_circuit(code: grpc.StatusCode) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(set(grpc.StatusCode) - FAILURES - {grpc.StatusCode.OK}, key=str))
-def test_what_a_server_answers_opens_nothing(code: grpc.StatusCode) -> None:
+def test_business_errors_do_not_open_the_circuit(code: grpc.StatusCode) -> None:
     """Business errors, and that it has no room."""
     client = Client()
     client.call(failed(code), times=10 * POLICY.fewest_calls)
@@ -91,7 +91,7 @@ def test_calls_that_their_caller_gave_up_open_nothing() -> None:
 
 
 @pytest.mark.parametrize(("timeout_seconds", "state"), [(POLICY.slow_seconds - 0.1, "closed"), (1.0, "open")])
-def test_a_caller_in_a_hurry_says_nothing_of_the_server(timeout_seconds: float, state: str) -> None:
+def test_a_timeout_from_a_near_deadline_does_not_count_against_the_server(timeout_seconds: float, state: str) -> None:
     client = Client()
     late = failed(grpc.StatusCode.DEADLINE_EXCEEDED)
     client.call(late, times=POLICY.fewest_calls, timeout_seconds=timeout_seconds)
@@ -108,7 +108,7 @@ def test_a_caller_in_a_hurry_is_no_evidence_that_a_server_has_room() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(OVERLOADS, key=str))
-def test_of_a_server_without_room_only_what_it_accepts_and_some_more_is_asked(code: grpc.StatusCode) -> None:
+def test_calls_to_an_overloaded_server_are_about_twice_what_it_accepts(code: grpc.StatusCode) -> None:
     client = Client()
     client.call(failed(code), times=100)
     client.draw = 0.0
@@ -118,7 +118,7 @@ def test_of_a_server_without_room_only_what_it_accepts_and_some_more_is_asked(co
     assert client.state() == "closed"
 
 
-def test_a_server_that_is_away_does_not_count_as_one_without_room() -> None:
+def test_an_unavailable_server_does_not_count_as_overloaded() -> None:
     """Or the throttle would keep callers away once it is back."""
     client = Client()
     client.call(failed(grpc.StatusCode.UNAVAILABLE), times=POLICY.fewest_calls)

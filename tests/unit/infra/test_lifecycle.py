@@ -1,4 +1,4 @@
-"""Tests of how the servers of a process are stopped together."""
+"""Stop of all servers of a process within one grace."""
 
 from dataclasses import dataclass, field
 
@@ -37,7 +37,7 @@ async def test_a_stop_that_fails_leaves_no_other_server_running() -> None:
     assert all(server.was_stopped for server in servers)
 
 
-async def test_the_errors_of_all_stops_are_told() -> None:
+async def test_the_errors_of_all_stops_are_raised() -> None:
     errors = [RuntimeError("first"), OSError("one"), ValueError("two")]
     with pytest.raises(ExceptionGroup) as caught:
         await stop_all([Stopping(error) for error in errors], grace_seconds=1.0)

@@ -1,4 +1,4 @@
-"""What does a caller hear of an error of the driver?"""
+"""Translation of the driver's errors."""
 
 import asyncpg
 import pytest

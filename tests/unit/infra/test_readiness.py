@@ -1,4 +1,4 @@
-"""The verdict on readiness: one slow check does not change it, a second one does, and all that ask get the same."""
+"""Readiness: one slow check does not change it, a second one does, and all probes get the same result."""
 
 from collections.abc import Callable
 

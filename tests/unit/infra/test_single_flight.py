@@ -1,4 +1,4 @@
-"""Who asks, who waits, and who suffers with whom, when many want the same at once?"""
+"""Single flight: concurrent callers of one key, their deadlines, cancellations and failures."""
 
 import asyncio
 from collections import Counter
@@ -52,7 +52,7 @@ async def begun(*waiting: "asyncio.Task[Mapping[str, str]]") -> None:
     assert not any(task.done() for task in waiting)
 
 
-async def test_a_hundred_who_want_the_same_are_one_read() -> None:
+async def test_a_hundred_concurrent_requests_are_one_read() -> None:
     source = Source()
     flights = flights_of(source)
     waiting = [asyncio.create_task(flights.get(("a", "b"))) for _ in range(100)]
@@ -62,7 +62,7 @@ async def test_a_hundred_who_want_the_same_are_one_read() -> None:
     assert source.reads == {"a": 1, "b": 1}
 
 
-async def test_only_what_nobody_fetches_is_asked_for() -> None:
+async def test_only_keys_that_are_not_in_flight_are_fetched() -> None:
     """And each gets all that it asked for."""
     source, told = Source(), list[int]()
     flights = flights_of(source)
@@ -76,7 +76,7 @@ async def test_only_what_nobody_fetches_is_asked_for() -> None:
     assert told == [0, 1]
 
 
-async def test_who_comes_after_the_landing_asks_again() -> None:
+async def test_a_request_after_the_flight_fetches_again() -> None:
     source = Source()
     source.answers.set()
     flights = flights_of(source)
@@ -85,7 +85,7 @@ async def test_who_comes_after_the_landing_asks_again() -> None:
     assert source.reads == {"a": 3}
 
 
-async def test_a_failure_is_everybody_s_who_waited_and_nobody_s_later() -> None:
+async def test_a_failure_is_raised_to_all_who_waited_and_not_stored() -> None:
     source = Source()
     source.failure = Unavailable(1.0)
     flights = flights_of(source)
@@ -98,7 +98,7 @@ async def test_a_failure_is_everybody_s_who_waited_and_nobody_s_later() -> None:
     assert source.reads == {"a": 2}
 
 
-async def test_whoever_leaves_takes_nobody_along() -> None:
+async def test_a_caller_that_leaves_does_not_cancel_the_flight() -> None:
     """Not even the first, who began it."""
     source = Source()
     flights = flights_of(source)
@@ -112,7 +112,7 @@ async def test_whoever_leaves_takes_nobody_along() -> None:
     assert source.reads == {"a": 1}
 
 
-async def test_a_failure_that_nobody_waits_for_any_more_is_no_complaint_of_the_loop() -> None:
+async def test_a_failure_without_waiters_is_not_reported_by_asyncio() -> None:
     complaints = list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     source = Source()
@@ -163,7 +163,7 @@ async def test_there_are_never_more_flights_than_allowed() -> None:
     assert await flights.get(("c",)) == {"c": "c"}
 
 
-async def test_to_ask_for_nothing_asks_nobody() -> None:
+async def test_no_keys_need_no_fetch() -> None:
     source = Source()
     assert await flights_of(source).get(()) == {}
     assert not source.reads

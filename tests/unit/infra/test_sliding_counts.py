@@ -1,4 +1,4 @@
-"""What a sliding window holds, with a clock that the test moves."""
+"""Counts in a sliding window, with a clock that the test sets."""
 
 from services.infra.sliding_counts import SlidingCounts
 

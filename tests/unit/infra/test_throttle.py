@@ -1,4 +1,4 @@
-"""How a client throttles itself, with dice that the test throws."""
+"""Client-side throttling, with random numbers that the test sets."""
 
 import random
 
@@ -20,7 +20,7 @@ def test_nothing_is_refused_while_half_of_the_requests_are_accepted() -> None:
     assert throttle.rejection_probability(0.0) == 0
 
 
-def test_what_lies_beyond_twice_the_accepted_is_refused() -> None:
+def test_calls_beyond_twice_the_accepted_are_rejected() -> None:
     """Of 100 requests 25 were accepted: (100 - 50) / 101."""
     throttle = Throttle(draw=lambda: 1.0)
     sent(throttle, 100, accepted=25)
@@ -38,7 +38,7 @@ def test_the_server_still_sees_a_tenth_when_it_accepts_none() -> None:
     assert 80 <= let_through <= 140
 
 
-def test_calls_that_are_under_way_keep_no_other_away() -> None:
+def test_calls_in_flight_do_not_cause_rejections() -> None:
     """After a pause, of the first calls that are made together none has been accepted yet."""
     throttle = Throttle(draw=lambda: 0.0)
     assert not any(throttle.rejects(0.0) for _ in range(100))

@@ -1,4 +1,4 @@
-"""Values survive the wire, and what is no value is refused by the name of its field."""
+"""Conversion of values to and from protobuf; invalid ones are rejected with the name of their field."""
 
 from datetime import UTC, datetime
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What does a worker do between its steps, when one fails, and at its end?"""
+"""Worker: waits between steps, failures of steps, and its end."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ class Steps:
 
 @asynccontextmanager
 async def running(step: Callable[[], Awaitable[float]], **options: object) -> AsyncIterator[tuple[Worker, BytesIO]]:
-    """A worker at work, and what it logs."""
+    """Yield a running worker and its log events."""
     logs = BytesIO()
     processor = SimpleSpanProcessor(InMemorySpanExporter())
     runtime = setup.start("test", log_level="info", processor=processor, log_stream=logs)
@@ -63,7 +63,7 @@ async def test_a_step_with_more_to_do_is_followed_by_the_next() -> None:
     assert steps.taken >= 4
 
 
-async def test_whoever_wakes_it_ends_its_wait() -> None:
+async def test_a_wake_up_ends_the_wait() -> None:
     """Here an hour."""
     steps = Steps(3600.0)
     async with running(steps) as (woken, _):
@@ -73,7 +73,7 @@ async def test_whoever_wakes_it_ends_its_wait() -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_failure_is_told_with_its_stack_and_tried_again() -> None:
+async def test_a_failure_is_logged_with_its_stack_and_retried() -> None:
     """A bug's stack, that is; what is away needs none."""
     steps = Steps(KeyError("a bug"), Unavailable(1.0), 0.0)
     async with running(steps) as (_, logs):

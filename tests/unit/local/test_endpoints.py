@@ -1,4 +1,4 @@
-"""The endpoints file: what it holds, who may read it, which one counts."""
+"""Endpoints file: content, permissions, and choice of the newest."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ from services.local.processes.process_identity import start_token
 
 @pytest.fixture
 def endpoints() -> Endpoints:
-    """The endpoints of a platform that this very process runs."""
+    """Return the endpoints of a platform whose supervisor is this process."""
     token = start_token(os.getpid())
     assert token is not None
     return Endpoints(
@@ -66,7 +66,7 @@ def test_passwords_are_not_in_the_representation(endpoints: Endpoints) -> None:
     assert "secret" not in repr(endpoints)
 
 
-def test_a_place_that_cannot_be_written_is_named(endpoints: Endpoints, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_named(endpoints: Endpoints, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderUnusable, match=r"cannot write .*8400\.json"):
         endpoints.save(tmp_path / "file" / "8400.json")

@@ -1,4 +1,4 @@
-"""Which nats-server is started?"""
+"""Search for nats-server."""
 
 import importlib.machinery
 import importlib.util
@@ -10,7 +10,7 @@ from services.local.servers import nats
 
 
 def server_in(folder: Path) -> Path:
-    """A program of that name."""
+    """Return a program of that name."""
     folder.mkdir(parents=True)
     program = folder / "nats-server"
     program.write_text("#!/bin/sh\n")
@@ -20,7 +20,7 @@ def server_in(folder: Path) -> Path:
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without any."""
+    """Simulate a machine without any."""
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setattr(nats, "SEARCHED", (str(tmp_path / "sbin"),))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)

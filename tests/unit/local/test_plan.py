@@ -1,4 +1,4 @@
-"""What each process is told, and what it is not."""
+"""Settings of each process, and variables that it must not inherit."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The documented ports, and what is said when one cannot be had."""
+"""Documented ports, and messages about ports that cannot be used."""
 
 import socket
 import subprocess
@@ -11,7 +11,7 @@ from services.local.servers.ports import Ports, documented_ports, first_present,
 
 
 def free_row_of_ports() -> int:
-    """The first of nine free ports in a row."""
+    """Return the first of nine free ports in a row."""
     while True:
         try:
             base = free_port()

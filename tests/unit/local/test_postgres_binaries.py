@@ -1,4 +1,4 @@
-"""Where PostgreSQL is looked for, and in which order."""
+"""Search for the programs of PostgreSQL: places and their order."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from services.local.servers.postgres_binaries import find_postgres_binaries
 
 @pytest.fixture
 def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python without the wheel."""
+    """Simulate a Python without the wheel."""
     monkeypatch.setattr(postgres_binaries, "WHEEL", "no_such_package")
 
 

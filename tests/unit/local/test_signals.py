@@ -1,4 +1,4 @@
-"""A signal ends a command after it cleared up."""
+"""A signal ends a command after its clean-up."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from services.local.processes.signals import Interrupted, run_interruptible
 
 
 async def interrupt_oneself(number: int) -> None:
-    """Sends the signal and waits for it to take effect."""
+    """Send the signal and wait for it to take effect."""
     os.kill(os.getpid(), number)
     await asyncio.sleep(30)
 

@@ -1,4 +1,4 @@
-"""Is a log's promise kept whatever two relays, a reader and the loss of the log do in whatever order?
+"""Model check of the relay protocol: all orders of steps of two relays, a reader and losses of the log.
 
 Against the log in memory, which keeps the promises of the durable ones: see tests/integration/messaging.
 """
@@ -55,7 +55,7 @@ class TwoRelays(RuleBasedStateMachine):
 
     @rule(relay=RELAYS)
     def lead(self, relay: int) -> None:
-        """The lease goes to a relay, which takes a batch; the other one does not notice."""
+        """Give the lease to a relay, which takes a batch; the other one does not notice."""
         self.database.epoch += 1
         self.epochs[relay] = self.database.epoch
         self.appended[relay] = None
@@ -63,7 +63,7 @@ class TwoRelays(RuleBasedStateMachine):
 
     @rule(relay=RELAYS)
     def take(self, relay: int) -> None:
-        """A relay looks at the log, fills a lost one from the beginning, and takes a batch."""
+        """Let a relay check the log, refill a lost one from the beginning, and take a batch."""
         state = asyncio.run(self.log.state())
         database, current = self.database, self.epochs[relay] == self.database.epoch
         lost = database.incarnation is not None and (
@@ -81,7 +81,7 @@ class TwoRelays(RuleBasedStateMachine):
 
     @rule(relay=RELAYS)
     def append(self, relay: int) -> None:
-        """A relay appends what it took, maybe long ago; it may do so again."""
+        """Let a relay append the batch that it took, maybe long ago; it may do so again."""
         taken = self.batches[relay]
         if taken is None:
             return
@@ -94,7 +94,7 @@ class TwoRelays(RuleBasedStateMachine):
 
     @rule(relay=RELAYS)
     def mark(self, relay: int) -> None:
-        """A relay marks what it appended, if the lease is still its own."""
+        """Let a relay mark what it appended, if it still has the lease."""
         appended, self.appended[relay], self.batches[relay] = self.appended[relay], None, None
         if appended and self.epochs[relay] == self.database.epoch:
             self.database.published += appended[0]
@@ -102,17 +102,17 @@ class TwoRelays(RuleBasedStateMachine):
 
     @rule(lost=st.integers(1, 3))
     def truncate(self, lost: int) -> None:
-        """The log loses its end."""
+        """Lose the end of the log."""
         del self.log.messages[-lost:]
 
     @rule()
     def wipe(self) -> None:
-        """The log is another one."""
+        """Replace the log by a new one."""
         asyncio.run(self.log.reset())
 
     @rule(limit=st.integers(1, 5))
     def read(self, limit: int) -> None:
-        """A consumer reads on, or from the beginning of another log."""
+        """Let a consumer read on, or from the beginning of another log."""
         batch = asyncio.run(self.log.read(after=self.cursor, limit=limit, wait_seconds=0))
         if batch.state.incarnation != self.read_from or batch.state.head < self.cursor:
             self.cursor, self.read_from = 0, batch.state.incarnation
