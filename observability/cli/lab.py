@@ -16,13 +16,13 @@ from observability.experiments.runner.accuracy import (
     SAME_TWICE,
     Answered,
     FinishedTrial,
+    baseline_accuracy,
     confusion,
     falsely_named,
     is_good_enough,
     prediction_sentences,
     share_wrong,
     significant,
-    simpler_ways,
 )
 from observability.experiments.runner.artifacts import FULL, GLANCE, QUICK, Folder
 from observability.experiments.runner.errors import TrialError
@@ -153,7 +153,7 @@ def score_command(
     answers = _in_series(run, SuiteOptions(output=output, sizes=QUICK, fresh=fresh), console)
     for truth, named in confusion(answers):
         _say(console, f"  {truth:18} {', '.join(f'{what} {count}' for what, count in sorted(named.items()))}")
-    for way, found in simpler_ways(answers).items():
+    for way, found in baseline_accuracy(answers).items():
         _say(console, f"  {way:28} {found}", style="dim")
     _say(console, falsely_named(answers))
     _say(console, share_wrong(answers), style="bold")

@@ -1,4 +1,4 @@
-"""Checks of a demo's traces and metrics: they are complete, agree, and all that points at a trace leads to one."""
+"""Checks of a demo's traces and metrics: they are complete, agree, and every reference to a trace resolves."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +19,11 @@ from observability.report.demo.result import IntegrityCheck, TraceIntegrity
 from observability.testbed.side_effects import SideEffects
 
 _STOCKING_ROOT = "shop.inventory.v1.InventoryService/Restock"
-# What nobody waits for has a trace of its own, which links to the one that set it off.
+# Asynchronous work has a trace of its own, which links to the trace that caused it.
 _BEHIND_THE_ANSWERS = ("process shop.orders", NOTIFIED, "order.finish_order")
 _CONSUMERS = ("notification", "order_summaries")
 _COMPLETED = "order.completed"
-# The only failure of which the sender knows that nothing of the request arrived.
+# The only failure after which the client knows that the request did not arrive.
 _NEVER_ARRIVED = "CONNECTION_FAILED"
 _DECISIONS = "shop_admission_decisions_total"
 _SERVER_DURATION = "http_server_request_duration_seconds"
@@ -33,7 +33,7 @@ _EXPORTED = "otel_sdk_exporter_span_exported_total"
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """What a demo left behind: spans and their traces, metrics, logs, and what was asked of the platform."""
+    """The recorded data of a demo: spans and traces, metrics, logs, and the requests of the clients."""
 
     read: SpansRead
     forest: Forest
@@ -46,7 +46,7 @@ class RecordedRun:
 
 
 def check_traces(recorded: RecordedRun) -> TraceIntegrity:
-    """Count everything and say of each fact whether it holds."""
+    """Return the result of every check."""
     counts = check_integrity(recorded.forest)
     checks = (
         _orders_check(recorded, counts),
@@ -78,18 +78,18 @@ def log_references(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def _orders_check(recorded: RecordedRun, counts: TraceCounts) -> IntegrityCheck:
-    """What is turned away at the door has no trace; the door counts it."""
+    """Check that every order at the edge has a trace; rejected ones have none, and the edge counts them."""
     reached = sum(record.reason != _NEVER_ARRIVED for record in recorded.requests)
     at_the_door = recorded.scrapes.total_at_end(_DECISIONS, stage="http")
     refused = at_the_door - recorded.scrapes.total_at_end(_DECISIONS, stage="http", decision="admitted")
     traces = counts.traces_by_root.get(ORDER_ROOT, 0)
-    but = f", {refused:,} of which were turned away at the door" if refused else ""
+    but = f", {refused:,} of which were rejected at admission" if refused else ""
     sentence = f"{reached:,} orders reached the edge{but}; {traces:,} traces begin with {ORDER_ROOT}"
     return IntegrityCheck(sentence, traces == reached - refused)
 
 
 def _outside_check(recorded: RecordedRun) -> IntegrityCheck:
-    """Compare what clients waited with what the edge measured: a wait between the two is in no span."""
+    """Compare the clients' latency with the edge's: a wait between the two is in no span."""
     answered = [record for record in recorded.requests if record.status is not None]
     measured = recorded.scrapes.histogram(_SERVER_DURATION)
     count = sum(delta.count for delta in measured)
@@ -98,8 +98,8 @@ def _outside_check(recorded: RecordedRun) -> IntegrityCheck:
     waited = sum(record.done_seconds - record.sent_seconds for record in answered) / len(answered)
     inside = sum(delta.sum for delta in measured) / count
     sentence = (
-        f"an order took {1_000 * waited:,.1f} ms on average from its sending to its answer, {1_000 * inside:,.1f} ms of"
-        f" it inside of the edge; {1_000 * (waited - inside):,.1f} ms were outside of it, where no span looks"
+        f"an order took {1_000 * waited:,.1f} ms on average at the client, and {1_000 * inside:,.1f} ms at the edge;"
+        f" the {1_000 * (waited - inside):,.1f} ms between them are in no span"
     )
     others = count != len(answered)  # a request that was given up, or somebody else's
     return IntegrityCheck(sentence, waited >= inside or others)
@@ -148,10 +148,10 @@ def _settled_check(recorded: RecordedRun) -> IntegrityCheck:
     progress, seconds = recorded.aftermath.progress, recorded.aftermath.waited_seconds
     if progress.settled:
         return IntegrityCheck(
-            f"{seconds:.1f} s after the last answer everything that the orders set off had happened", True
+            f"{seconds:.1f} s after the last answer all asynchronous work of the orders had finished", True
         )
     sentence = (
-        f"{seconds:.0f} s after the last answer {progress.unfinished:,} orders had not come to their end,"
+        f"{seconds:.0f} s after the last answer {progress.unfinished:,} orders had no final state,"
         f" {progress.unpublished:,} events were not published, {progress.events - progress.projected:,} not in the"
         f" read model, and {progress.completed - progress.notified:,} customers not notified"
     )
@@ -159,13 +159,13 @@ def _settled_check(recorded: RecordedRun) -> IntegrityCheck:
 
 
 def _events_check(recorded: RecordedRun) -> IntegrityCheck:
-    """Compare what the database holds with the spans of whoever stored it and of whoever took it up."""
+    """Compare the stored events with the spans that stored them and the spans that consumed them."""
     stored = Counter(event.traceparent for event in recorded.aftermath.events)
     senders = {_traceparent(span) for span in recorded.read.spans if span.kind is SpanKind.PRODUCER}
     unseen = sum(count for traceparent, count in stored.items() if traceparent not in senders)
     consumed = _consumed(recorded.read.spans)
-    taken = ", ".join(f"{name} took {count:,}" for name, count in sorted(consumed.items()))
-    sentence = f"{stored.total():,} events are stored, {unseen:,} of them by no span; {taken or 'nobody took any'}"
+    taken = ", ".join(f"{name} consumed {count:,}" for name, count in sorted(consumed.items()))
+    sentence = f"{stored.total():,} events are stored, {unseen:,} without a span; {taken or 'none was consumed'}"
     complete = consumed == dict.fromkeys(_CONSUMERS, stored.total())
     return IntegrityCheck(sentence, complete and not unseen)
 

@@ -33,9 +33,9 @@ _LOGS_WITHOUT_TRACES = frozenset({"postgres", "nats-server", "valkey-server", "r
 
 @dataclass(frozen=True, slots=True)
 class DemoObservation:
-    """What was seen while the platform ran, and where it wrote the rest.
+    """The data recorded while the platform ran, and the paths of its files.
 
-    `measuring` are the orders that showed the capacity, before the load; `logs` are paths by process.
+    `measuring` are the orders of the capacity measurement before the load; `logs` are paths by process.
     """
 
     run_id: str

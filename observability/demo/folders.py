@@ -1,4 +1,4 @@
-"""Where does a demo write, so that two at once do not meet and a reader never sees half a report?"""
+"""Folders and files of a demo: one folder for each run, and atomic writes."""
 
 import secrets
 import shutil
@@ -19,12 +19,12 @@ def make_run_directory(output: Path) -> Path:
 
 
 def remove_run_directory(directory: Path) -> None:
-    """Remove what an interrupted run wrote, as far as that goes."""
+    """Remove the files of an interrupted run; errors are ignored."""
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step, in place of what was there; raises DemoError."""
+    """Write or replace a file atomically; raises DemoError."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         fresh.write_bytes(content)

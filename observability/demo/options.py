@@ -18,7 +18,7 @@ LEAST_CAPACITY = 2.0
 
 
 class DemoError(Exception):
-    """The demo could not be finished; the message is one plain sentence."""
+    """The demo could not be finished; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One run of the demo: start, measure the capacity, stock, load, stop, read, report; each step is told."""
+"""Run of the demo: starts the platform, measures its capacity, stocks, loads, stops, and writes the report."""
 
 import asyncio
 import os
@@ -172,7 +172,7 @@ class Demo:
             return await run_load(task, log_path=log_path, on_progress=on_progress)
 
     async def _settle(self, endpoints: Endpoints) -> SideEffects:
-        self._say("waiting until all that the orders set off has happened")
+        self._say("waiting for the asynchronous work of the orders")
         return await wait_for_effects(endpoints.databases)
 
     def _task(self, endpoints: Endpoints, rate_per_second: float, directory: Path) -> GeneratorTask:

@@ -1,4 +1,4 @@
-"""What do the services themselves say they did? Their /metrics before and after the load."""
+"""Scrapes of the services' /metrics before and after the load of a demo."""
 
 import asyncio
 from collections.abc import Mapping

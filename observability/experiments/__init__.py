@@ -1,1 +1,1 @@
-"""The experiments of the lab: a genuine bottleneck each, its fix, and what the diagnosis must say of it."""
+"""Experiments: each has a real bottleneck or none, a fix, and the verdict that the diagnosis must give."""

@@ -1,4 +1,4 @@
-"""How does a process of the shop come to an adapter of the lab? By the name of the function that makes it."""
+"""Selection of an experiment's adapter in a process of the shop, by the name of a factory in the environment."""
 
 import os
 import pkgutil
@@ -15,9 +15,9 @@ MakeAdapter = Callable[[Telemetry], Callable[..., Any]]
 
 
 def chosen_adapter(telemetry: Telemetry, usual: Callable[..., Any], *, variable: str = VARIABLE) -> Callable[..., Any]:
-    """Make the adapter that a variable names as module:function; the usual one without it.
+    """Return the adapter whose factory a variable names as module:function, or the usual one without the variable.
 
-    Raises ImportError or AttributeError for a name that leads nowhere.
+    Raises ImportError or AttributeError for an unknown name.
     """
     name = os.environ.get(variable)
     if name is None:

@@ -1,4 +1,4 @@
-"""Blocking call: audit entries go through a client whose calls block, and the whole process stands still meanwhile."""
+"""Experiment blocking call: audit entries are written with a blocking client, which blocks the event loop."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ TABLE = """
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """So many units of an item were ordered, or set aside, by the order or the reservation `subject_id`."""
+    """A quantity of an item in the order or the reservation `subject_id`."""
 
     subject_id: UUID
     sku: str
@@ -47,10 +47,10 @@ class AuditEntry:
 
 
 class BlockingClient:
-    """A client of PostgreSQL whose calls block, made of an asynchronous one as such clients are.
+    """A client of PostgreSQL with blocking calls, built on an asynchronous one.
 
-    The connection lives on an event loop in a thread of its own; who calls waits for the answer there, and so does
-    the event loop that it was called from. It ends with the process.
+    The connection lives on an event loop in a thread of its own. The caller blocks until the answer arrives, and so
+    does the event loop that it runs on. The thread ends with the process.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -61,7 +61,7 @@ class BlockingClient:
         )
 
     def write(self, entry: AuditEntry) -> None:
-        """Store an entry, and return when it is on the disk. Raises OSError, asyncpg.PostgresError."""
+        """Store an entry, and return once it is committed. Raises OSError, asyncpg.PostgresError."""
         # Purpose: an entry is written once, and never read by the shop.
         insert = "INSERT INTO audit_entries (subject_id, sku, quantity) VALUES ($1, $2, $3)"
         self._wait_for(self._connection.execute(insert, entry.subject_id, entry.sku, entry.quantity))
@@ -71,14 +71,14 @@ class BlockingClient:
 
 
 class Audit(Protocol):
-    """What is told of every line that was ordered or set aside, once that is committed."""
+    """A log of every line that was ordered or reserved, written after the commit."""
 
     def record(self, entries: Iterable[AuditEntry]) -> None:
-        """Take the entries."""
+        """Record the entries."""
 
 
 class BlockingAudit:
-    """Writes entries where it is called, which is on the event loop: no other request goes on meanwhile."""
+    """Audit that writes on the caller's thread, which runs the event loop: no other request progresses meanwhile."""
 
     def __init__(self, client: BlockingClient) -> None:
         self._client = client
@@ -90,10 +90,10 @@ class BlockingAudit:
 
 
 class ThreadedAudit:
-    """Has a thread of its own write the same entries with the same client, one after the other, while requests go on.
+    """Audit that writes the same entries with the same client from a thread of its own, while requests go on.
 
-    An entry says what is committed already, so that no answer need wait for it. Those that still wait when the process
-    ends are lost.
+    An entry records a committed change, so no answer has to wait for it. Entries still queued when the process ends are
+    lost.
     """
 
     def __init__(self, client: BlockingClient) -> None:
@@ -103,7 +103,7 @@ class ThreadedAudit:
         Thread(target=self._write_all, name="audit-writer", daemon=True).start()
 
     def record(self, entries: Iterable[AuditEntry]) -> None:
-        """Hand the entries over. Raises what the thread failed with, and queue.Full when it is thousands behind."""
+        """Queue the entries. Raises the thread's failure, and queue.Full when it is thousands of entries behind."""
         if self._failure is not None:
             raise self._failure
         for entry in entries:
@@ -113,38 +113,38 @@ class ThreadedAudit:
         try:
             while True:
                 self._client.write(self._entries.get())
-        except Exception as failure:  # noqa: BLE001  # the end of the thread, told to the next who has entries
+        except Exception as failure:  # noqa: BLE001  # the thread ends; the next call of `record` raises it
             self._failure = failure
 
 
 class AuditedOrders(PostgresOrders):
-    """Orders of which the audit is told each line."""
+    """Orders whose lines are audited."""
 
     def __init__(self, *, database: Database, event_store: EventStore, audit: Audit) -> None:
         super().__init__(database=database, event_store=event_store)
         self._audit = audit
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
-        """Store the order, then tell the audit."""
+        """Store the order, then audit its lines."""
         order = await super().add(placed, command)
         self._audit.record(AuditEntry(order.order_id, line.sku, line.quantity) for line in order.lines)
         return order
 
 
 class AuditedTransaction(PostgresStockTransaction):
-    """Notes the lines that it sets aside."""
+    """Stock transaction that collects the lines it reserves."""
 
     entries: tuple[AuditEntry, ...] = ()
 
     async def add(self, decision: Decision) -> Reservation:
-        """Store the decision; note its lines."""
+        """Store the decision, and collect its lines."""
         reservation = await super().add(decision)
         self.entries = tuple(AuditEntry(decision.reservation_id, line.sku, line.quantity) for line in decision.lines)
         return reservation
 
 
 class AuditedStock(PostgresStock):
-    """Stock of which the audit is told each line that was set aside."""
+    """Stock whose reserved lines are audited."""
 
     def __init__(self, *, database: Database, reservation_ttl_seconds: float, audit: Audit) -> None:
         super().__init__(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
@@ -152,7 +152,7 @@ class AuditedStock(PostgresStock):
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[AuditedTransaction]:
-        """Run a block in one transaction, then tell the audit: locks are held no longer for it."""
+        """Run a block in one transaction, then audit: locks are not held while the audit writes."""
         async with self._database.transaction(name) as transaction:
             audited = AuditedTransaction(transaction, self._reservation_ttl_seconds)
             yield audited
@@ -160,31 +160,31 @@ class AuditedStock(PostgresStock):
 
 
 def blocking_orders(_telemetry: Telemetry) -> Callable[..., PostgresOrders]:
-    """Audit orders from the event loop."""
+    """Return an adapter of orders that audits on the event loop."""
     audit = BlockingAudit(BlockingClient(os.environ["ORDER_DATABASE_DSN"]))
     return lambda **arguments: AuditedOrders(**arguments, audit=audit)
 
 
 def threaded_orders(_telemetry: Telemetry) -> Callable[..., PostgresOrders]:
-    """Audit orders from a thread."""
+    """Return an adapter of orders that audits from a thread."""
     audit = ThreadedAudit(BlockingClient(os.environ["ORDER_DATABASE_DSN"]))
     return lambda **arguments: AuditedOrders(**arguments, audit=audit)
 
 
 def blocking_stock(_telemetry: Telemetry) -> Callable[..., PostgresStock]:
-    """Audit stock from the event loop."""
+    """Return an adapter of stock that audits on the event loop."""
     audit = BlockingAudit(BlockingClient(os.environ["INVENTORY_DATABASE_DSN"]))
     return lambda **arguments: AuditedStock(**arguments, audit=audit)
 
 
 def threaded_stock(_telemetry: Telemetry) -> Callable[..., PostgresStock]:
-    """Audit stock from a thread."""
+    """Return an adapter of stock that audits from a thread."""
     audit = ThreadedAudit(BlockingClient(os.environ["INVENTORY_DATABASE_DSN"]))
     return lambda **arguments: AuditedStock(**arguments, audit=audit)
 
 
-# By whose audit it is: the adapter that blocks, the one that does not, and how many lines the largest order may have.
-# Every order calls inventory twice, and queues for its event loop twice.
+# By service: the blocking adapter, the threaded one, and the range of the largest order's number of lines. Inventory's
+# is smaller, since every order calls inventory twice and queues for its event loop twice.
 PLACES = {
     "inventory": ("blocking_stock", "threaded_stock", (7, 9)),
     "order": ("blocking_orders", "threaded_orders", (9, 13)),
@@ -192,10 +192,9 @@ PLACES = {
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw whose audit it is, how far away its database is, how many lines an order has, and how busy it gets.
+    """Draw the audited service, its database's latency, the number of lines, and the utilisation.
 
-    A process that stands still uses no processor, which therefore need not be busy. The database is as far away with
-    the fix.
+    A blocked process uses no processor, so the utilisation may be low. The latency stays with the fix.
     """
     service = source.choice(sorted(PLACES))
     blocking, threaded, most = PLACES[service]
@@ -213,13 +212,13 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="blocking_call",
     kind=ExperimentKind.BOTTLENECK,
-    hypothesis="A call that blocks is made from the event loop, and every request of the process waits for its answer.",
+    hypothesis="A blocking call runs on the event loop, and every request of the process waits until it returns.",
     fix="Make the same calls from a thread of their own.",
     symptoms=(
-        "every operation of the process is slower alike, with time between its spans",
-        "its event loop wakes late, and the process neither works nor waits for a processor",
+        "all operations of the process are slower, with time between their spans",
+        "its event loop lags, though the process neither works nor waits for a processor",
     ),
     owner_alert="none",
-    owner_alert_because="Few of the waits take the tenth of a second from which on a loop is said to lag.",
+    owner_alert_because="Few of the waits reach 0.1 s, from which on the alert counts the loop as lagging.",
     draw=draw,
 )

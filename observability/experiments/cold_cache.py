@@ -1,4 +1,4 @@
-"""Cold cache: what is read from the database lives so short in the cache that it is gone when the next one asks."""
+"""Experiment cold cache: cached values expire before the next request reads them."""
 
 import random
 
@@ -8,7 +8,7 @@ from observability.load.demand import SKU_COUNT, sku_of_rank
 
 LIFETIME = "INVENTORY_HINT_LIFETIME_SECONDS"
 LONG_SECONDS = 60.0
-# What a shop has sold in the last fifty minutes, in the order of time; what was sold had been delivered.
+# Sales of the last fifty minutes in order of time, and the deliveries before them.
 FILL = """
     INSERT INTO stock_ledger (sku, kind, quantity, cause, create_time)
     SELECT ({first} + number * 7919 % {skus})::text, 'SOLD', 1, 'an order of before',
@@ -21,9 +21,9 @@ DELIVER = """
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how short a hint lives, how much was sold, how many SKUs are looked at, and how busy it gets.
+    """Draw the lifetime of a cached hint, the number of sales, the number of SKUs that are viewed, and the utilisation.
 
-    They are so few that a cache that keeps them is warm before anything is counted.
+    The SKUs are so few that a working cache is warm before the measurement begins.
     """
     milliseconds = source.choice((5, 10, 20))
     rows = source.randrange(80_000, 150_000, 10_000)
@@ -42,10 +42,10 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="cold_cache",
     kind=ExperimentKind.BOTTLENECK,
-    hypothesis="A value is gone from the cache before anybody asks for it again, and is read anew each time.",
-    fix="Let it live as long as the business can bear it to be old.",
-    symptoms=("few keys that are asked of the cache are there", "a dear read of the database for most requests"),
+    hypothesis="A cached value expires before the next request for it, and is read from the database each time.",
+    fix="Raise the lifetime to the staleness that the business can accept.",
+    symptoms=("few lookups hit the cache", "most requests make an expensive read of the database"),
     owner_alert="ShopCacheCold",
-    owner_alert_because="Most keys are missing, and to read them keeps a good part of a connection busy.",
+    owner_alert_because="Most lookups miss, and reading the values keeps much of a connection busy.",
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""What is an experiment? A platform with a bottleneck and without, the load that shows it, and the truth about it."""
+"""Experiment: a platform with and without a bottleneck, the load that shows it, and the expected verdict."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from services.local.platform.endpoints import Mode
 
 
 class ExperimentKind(StrEnum):
-    """What an experiment shows: a bottleneck, that there is none, an optimisation that gains nothing, or a price."""
+    """What an experiment shows: a bottleneck, no bottleneck, an optimisation that gains nothing, or a cost."""
 
     BOTTLENECK = "bottleneck"
     NEGATIVE = "negative"
@@ -20,7 +20,7 @@ class ExperimentKind(StrEnum):
 
 
 class Metric(StrEnum):
-    """What an experiment is about: how long answers take, or how many a second are of use to whoever asked."""
+    """The primary metric of an experiment: latency, or useful answers a second."""
 
     LATENCY = "latency"
     GOODPUT = "goodput"
@@ -31,15 +31,15 @@ NOTHING_WRONG = frozenset({ExperimentKind.NEGATIVE, ExperimentKind.MEASUREMENT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """How the platform is set up.
+    """A configuration of the platform.
 
-    `environment` gives settings by process (order, inventory, notification; "*" means each), `adapters` replaces an
-    adapter of a process, or with order-inventory the client that one has of the other, by what a function of the lab
-    makes, named as module:function. `statements` are run by
-    the databases' owners once the shop is stocked, by database. `network` puts a network of that delay between two
-    neighbours, named as order-database, order-read_database, inventory-database, notification-database,
-    notification-mail (which makes confirmations leave by mail) or order-inventory. In `mode` monolith one process has
-    the settings of all, and neither adapters nor an inventory that is somewhere else.
+    mode: services, or monolith: one process with the settings of all, without adapters or a network to inventory.
+    environment: settings by process: order, inventory, notification, or "*" for each.
+    adapters: factories as module:function, by the process whose adapter they replace; order-inventory replaces order's
+        client of inventory.
+    statements: SQL by database, run by its owner once the shop is stocked.
+    network: delays between neighbours: order-database, order-read_database, inventory-database, notification-database,
+        notification-mail (confirmations are then sent by mail) or order-inventory.
     """
 
     mode: Mode = "services"
@@ -50,9 +50,9 @@ class Variant:
     network: Mapping[str, Delay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what a monolith cannot have."""
+        """Raise ValueError for an option that a monolith does not support."""
         if self.mode == "monolith" and (self.adapters or "order-inventory" in self.network):
-            raise ValueError("a monolith takes no adapters of the lab, and calls inventory without a network")
+            raise ValueError("a monolith supports neither adapters nor a network between order and inventory")
 
 
 HEALTHY = Variant()
@@ -60,13 +60,14 @@ HEALTHY = Variant()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What customers want: how busy the platform's core gets, and how many lines an order has.
+    """The load of an experiment.
 
-    The rate is calibrated: `utilisation` is the share of its time that the busiest resource of the platform works with
-    the `before` variant; beyond 1 it is how many times as much is asked as that can do. `surge` multiplies the rate in
-    the middle third. `lines` are the fewest and most lines of an order, each number as likely. With `respond_async`
-    customers say that they prefer an order that is kept to one that they wait for. With `looked_at` nobody orders:
-    shoppers look at `lines` of so many SKUs.
+    utilisation: of the busiest resource with the `before` variant, from which the rate is calibrated; above 1 the
+        offered load is this multiple of its capacity.
+    surge: factor of the rate in the middle third.
+    lines: fewest and most lines of an order, uniformly distributed.
+    respond_async: customers send `Prefer: respond-async`, and get an answer once the order is stored.
+    looked_at: if set, there are no orders, and customers view `lines` of so many SKUs instead.
     """
 
     utilisation: float
@@ -78,7 +79,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the diagnosis must name: the class, the service and the operation in it (None: any)."""
+    """The expected verdict: the class, the service and the operation in it (None: any)."""
 
     bottleneck: Bottleneck
     service: str
@@ -87,7 +88,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """An experiment as one seed draws it; `place` says in words what was drawn. Without a truth nothing is wrong."""
+    """The parameters of an experiment as drawn from a seed.
+
+    place: the drawn parameters in words.
+    truth: the expected verdict; None when there is no bottleneck.
+    """
 
     place: str
     before: Variant
@@ -98,14 +103,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What is claimed and how it is tried.
+    """A hypothesis and how it is tested.
 
-    `owner_alert` is the alert that the bottleneck raises, or "none"; `collateral` are other alerts that may go off with
-    it, at most three, each with a sentence why. `own_time` names the span whose time a wrong optimisation cuts, which
-    is not that of the bottleneck. It is tried in `times_as_many_pairs` as others: to show that nothing changes takes
-    more than to show that something does. `metric` says what it is about: of what is turned away, or given up, the
-    quantiles are those of who is left, and say nothing. Load lasts for `warm_up_seconds` at least before anything
-    counts: a queue takes time until it is as long as callers are patient.
+    owner_alert: the alert that the bottleneck raises, or "none"; owner_alert_because says why.
+    draw: draws the parameters from a random source.
+    collateral: other alerts that may fire too, at most three, each with the reason.
+    own_time: the span whose time a wrong optimisation reduces, which is not the bottleneck's.
+    metric: goodput where requests are rejected or abandoned: the quantiles are then those of the remaining requests.
+    warm_up_seconds: least time under load before the measurement: a queue needs time to grow to its full length.
+    times_as_many_pairs: factor of the number of pairs: to show that nothing changes takes more of them.
     """
 
     name: str

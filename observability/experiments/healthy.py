@@ -1,4 +1,4 @@
-"""Healthy: nothing is wrong, and the diagnosis must say so."""
+"""Experiment healthy: there is no bottleneck, and the diagnosis must say so."""
 
 import random
 
@@ -6,7 +6,7 @@ from observability.experiments.experiment import HEALTHY, Demand, Experiment, Ex
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how busy it gets."""
+    """Draw the utilisation and the largest number of lines."""
     return Setting(
         place="nothing changed",
         before=HEALTHY,

@@ -1,4 +1,4 @@
-"""Hot row: every reservation counts itself in one row first, and holds it until it is committed."""
+"""Experiment hot row: every reservation first updates one counter row, and holds its lock until the commit."""
 
 import random
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +15,10 @@ TABLE = ("CREATE TABLE command_totals (total bigint NOT NULL)", "INSERT INTO com
 
 
 class CountingTransaction(PostgresStockTransaction):
-    """Counts each command in the one row of `command_totals`, before anything else."""
+    """Stock transaction that first counts the command in the single row of `command_totals`."""
 
     async def claim(self, command: object, request_id: str) -> bool:
-        """Count the command, then take its request id."""
+        """Count the command, then claim its request id."""
         await self._transaction.execute(OPERATION, "UPDATE command_totals SET total = total + 1")
         return await super().claim(command, request_id)
 
@@ -39,10 +39,10 @@ def counting_stock(_telemetry: Telemetry) -> Callable[..., PostgresStock]:
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how far away the database is, which is how long the row is held, and how busy it gets.
+    """Draw the database's latency, which determines how long the row is locked, and the utilisation.
 
-    The rate is found by the processor, and the row is busier than that: with the one half busy, orders would spend
-    nearly all of their time in line for the other.
+    The rate is calibrated by the processor, and the row is busier than that: at half utilisation of the processor,
+    orders would spend nearly all their time in the queue for the row.
     """
     network = {"inventory-database": Delay(latency_seconds=source.uniform(0.002, 0.003))}
     return Setting(
@@ -60,14 +60,14 @@ EXPERIMENT = Experiment(
     name="hot_row",
     kind=ExperimentKind.BOTTLENECK,
     hypothesis="Commands of different orders wait for each other, since each updates the same row.",
-    fix="Count what is stored already when the total is wanted.",
+    fix="Compute the total from the stored commands when it is needed.",
     symptoms=("sessions wait for a lock", "one statement is slow, and only when others run"),
     owner_alert="none",
-    owner_alert_because="Transactions wait for each other, and no alert looks at locks.",
+    owner_alert_because="Transactions wait for each other, and no alert covers locks.",
     draw=draw,
     collateral={
-        "ShopPoolWaiting": "Who waits for the row holds a connection: where a seed draws a long queue, all are held.",
-        "ShopPoolExhausted": "Some then give up waiting for a connection.",
-        "ShopOrderPlacementSlow": "The queue for the row is in the answer.",
+        "ShopPoolWaiting": "A transaction that waits for the row holds a connection; with a long queue all are in use.",
+        "ShopPoolExhausted": "Some requests then time out waiting for a connection.",
+        "ShopOrderPlacementSlow": "Answers include the wait for the row.",
     },
 )

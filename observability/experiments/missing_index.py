@@ -1,11 +1,11 @@
-"""Missing index: a table that has grown is read from end to end for a handful of rows."""
+"""Experiment missing index: a large table is scanned sequentially for a few rows."""
 
 import random
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 
-# What stands in the tables of a shop that has sold for a while: orders of ten lines.
+# Rows of a shop that has sold for a while: orders of ten lines.
 FILL = """
     INSERT INTO {table} ({id}, line_number, sku, quantity)
     SELECT md5((number / 10)::text)::uuid, number % 10 + 1, '10001', 1
@@ -17,7 +17,7 @@ PLACES = {
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw which table has no index, how many rows it has, and how busy it gets."""
+    """Draw the table without an index, its number of rows, and the utilisation."""
     service = source.choice(sorted(PLACES))
     table, identifier, operation = PLACES[service]
     rows = source.randrange(240_000, 400_000, 10_000)
@@ -36,9 +36,9 @@ EXPERIMENT = Experiment(
     name="missing_index",
     kind=ExperimentKind.BOTTLENECK,
     hypothesis="One statement reads a whole table for the rows of one order.",
-    fix="Create the index on the column that is searched by.",
+    fix="Create an index on the column of the search condition.",
     symptoms=("one statement takes most of the database's time", "it reads thousands of rows for each that it returns"),
     owner_alert="none",
-    owner_alert_because="The table has not grown enough yet to break the objective; it will.",
+    owner_alert_because="The table is not yet large enough for the objective to be missed.",
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""The price of the hop: the same code as three services and as one process, when nothing is wrong with either."""
+"""Experiment monolith: the cost of calls between processes, by running the same code as three services and as one."""
 
 import random
 
@@ -6,7 +6,7 @@ from observability.experiments.experiment import HEALTHY, Demand, Experiment, Ex
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how busy the services get, and how many lines an order has: one process then has the same orders."""
+    """Draw the services' utilisation and the number of lines; the one process gets the same orders."""
     return Setting(
         place="three services, then one process",
         before=HEALTHY,
@@ -19,9 +19,12 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="monolith",
     kind=ExperimentKind.MEASUREMENT,
-    hypothesis="Calls between processes have a price, in the time of an answer and of the processor.",
-    fix="None: whether its price is worth what a boundary gives is not for a diagnosis to say.",
-    symptoms=("an order takes two calls of inventory", "each has a client, a wire and a server that work for it"),
+    hypothesis="Calls between processes cost latency and processor time.",
+    fix="None: whether a service boundary is worth its cost is not a question of diagnosis.",
+    symptoms=(
+        "an order makes two calls of inventory",
+        "each call costs work in the client, the network and the server",
+    ),
     owner_alert="none",
     owner_alert_because="Nothing is wrong.",
     draw=draw,

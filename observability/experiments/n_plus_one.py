@@ -1,4 +1,4 @@
-"""N+1 queries: an adapter asks the database for each line of an order what it could ask once for all of them."""
+"""Experiment N+1 queries: an adapter sends one statement for each line of an order instead of one for all."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,7 +18,7 @@ from services.order.domain.order import Change, Order
 
 
 class LevelsLineByLine(PostgresStockTransaction):
-    """Locks each item with a statement of its own, still in order of SKU."""
+    """Stock transaction that locks each item with a statement of its own, in order of SKU."""
 
     async def lock_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
         """Lock the items one after the other."""
@@ -33,7 +33,7 @@ class LevelsLineByLine(PostgresStockTransaction):
 
 
 class StockLineByLine(PostgresStock):
-    """Stock whose transactions go line by line."""
+    """Stock whose transactions lock items line by line."""
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[PostgresStockTransaction]:
@@ -101,7 +101,7 @@ PLACES = {
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw whose adapter it is, how many lines an order has, and how busy it gets."""
+    """Draw the service, the number of lines, and the utilisation."""
     service = source.choice(sorted(PLACES))
     make, operation = PLACES[service]
     most_lines = source.randint(32, 48)
@@ -117,9 +117,9 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="n_plus_one",
     kind=ExperimentKind.BOTTLENECK,
-    hypothesis="Orders are slow in proportion to their lines, since each line costs a statement of its own.",
+    hypothesis="The latency of an order grows with its lines, since each line costs a statement of its own.",
     fix="Send one statement for all lines.",
-    symptoms=("statements a request grow with the lines of an order", "each of them is fast"),
+    symptoms=("the number of statements per request grows with the lines of an order", "each statement is fast"),
     owner_alert="none",
     owner_alert_because="Every statement is fast and no resource is exhausted; only requests with many lines are slow.",
     draw=draw,

@@ -1,4 +1,4 @@
-"""Network latency: two services that talk twice for each order are milliseconds apart, and neither is busy."""
+"""Experiment network latency: each order makes two calls between services that are milliseconds apart."""
 
 import random
 
@@ -8,7 +8,7 @@ from observability.network.proxy import Delay
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how far apart they are, and how busy it gets; small orders, whose own time does not hide the way."""
+    """Draw the network's delay and the utilisation; orders are small, so that their work does not hide the delay."""
     milliseconds = source.uniform(8.0, 14.0)
     delay = Delay(latency_seconds=milliseconds / 1e3, jitter_seconds=source.uniform(0.0, 0.001))
     return Setting(
@@ -23,9 +23,9 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="network_latency",
     kind=ExperimentKind.BOTTLENECK,
-    hypothesis="Each call between the services takes longer than both of its ends work for it.",
-    fix="Run the two services next to each other.",
-    symptoms=("client spans are longer than their server spans, the fastest ones too", "both ends are idle"),
+    hypothesis="Each call between the services takes much longer than client and server work on it.",
+    fix="Run the two services in the same site.",
+    symptoms=("client spans are longer than their server spans, even the fastest", "client and server are mostly idle"),
     owner_alert="none",
     owner_alert_because="Nothing is saturated, and the objective for placing an order still holds.",
     draw=draw,

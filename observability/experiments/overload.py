@@ -1,4 +1,4 @@
-"""Overload without admission control: more orders come than can be done, all are let in, and many come to nothing."""
+"""Experiment overload: more orders arrive than can be processed, all are admitted, and many get no useful answer."""
 
 import random
 
@@ -8,7 +8,7 @@ from observability.testbed.guard_settings import GUARDED, UNGUARDED
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how many times as many orders come as the platform can do, and how many lines they have."""
+    """Draw the offered load as a multiple of the capacity, and the number of lines."""
     factor, most_lines = source.uniform(1.5, 3.0), source.randint(20, 60)
     return Setting(
         place=f"{factor:.1f} times as many orders as can be done, of up to {most_lines} lines, and each is let in",
@@ -23,11 +23,11 @@ EXPERIMENT = Experiment(
     name="overload",
     kind=ExperimentKind.BOTTLENECK,
     metric=Metric.GOODPUT,
-    hypothesis="Every order is let in, all share a processor that has time for a part of them, and most come too late.",
-    fix="Turn away at the door what cannot be done in time.",
-    symptoms=("the processor works all the time", "answers come when nobody waits for them any more, or say no late"),
+    hypothesis="All orders are admitted and share a processor that can handle only a part of them; most are late.",
+    fix="Reject at admission what cannot be completed in time.",
+    symptoms=("the processor is always busy", "answers come after the deadline, and rejections come late"),
     owner_alert="none",
-    owner_alert_because="Those of all that is waited for go off, and none says that it is asked too much.",
+    owner_alert_because="Alerts on every wait fire, and none names the offered load as the cause.",
     draw=draw,
     warm_up_seconds=6.0,
 )

@@ -1,4 +1,4 @@
-"""Pool exhaustion: a service has so few connections to its database that its requests queue for them."""
+"""Experiment pool exhaustion: a service has too few database connections, and its requests queue for them."""
 
 import random
 
@@ -6,9 +6,9 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Truth, Variant
 from observability.network.proxy import Delay
 
-# Whose pool: its setting, how many seconds away the database is at least and at most, and how busy it gets. Order has
-# fewer statements in a transaction: its database is farther away and its pool is busier, so that the queue is one that
-# an alert tells of.
+# By service: its setting, the range of the database's latency in seconds, and the range of the utilisation. Order has
+# fewer statements in a transaction, so its latency and utilisation are higher: the queue must be long enough for an
+# alert.
 PLACES = {
     "inventory": ("INVENTORY_DATABASE_POOL_SIZE", (0.0015, 0.0025), (0.68, 0.78)),
     "order": ("ORDER_DATABASE_POOL_SIZE", (0.005, 0.006), (0.76, 0.82)),
@@ -16,10 +16,11 @@ PLACES = {
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw whose pool it is, how far away its database is, and how busy its one connection gets.
+    """Draw the service, its database's latency, and the utilisation of its only connection.
 
-    On one machine a connection is held while the processor works, and a request that need not queue for the one queues
-    for the other. With the database in another building it is held while nobody works.
+    With the database on the same machine, a connection is held while the processor works, so that a request without a
+    queue for the connection queues for the processor. With a remote database the connection is held while the processor
+    is idle.
     """
     service = source.choice(sorted(PLACES))
     pool_size, away_seconds, utilisation = PLACES[service]
@@ -43,8 +44,8 @@ EXPERIMENT = Experiment(
     owner_alert_because="A connection takes more than 50 ms to get on average.",
     draw=draw,
     collateral={
-        "ShopPoolExhausted": "Where a seed draws a long queue, some give up after a second in it.",
-        "ShopOrderPlacementSlow": "Each order waits more than once, and one that takes half a second is too slow.",
-        "ShopOrderPlacementErrors": "Who gives up has an order that is answered 503.",
+        "ShopPoolExhausted": "With a long queue some requests time out after a second in it.",
+        "ShopOrderPlacementSlow": "Each order waits more than once, and half a second is already too slow.",
+        "ShopOrderPlacementErrors": "An order that times out in the queue is answered with 503.",
     },
 )

@@ -1,4 +1,4 @@
-"""Which experiments are there? Each module of this package with an EXPERIMENT; a new file needs no entry here."""
+"""Registry of experiments: every module of this package with an EXPERIMENT; a new file needs no entry here."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,7 @@ from observability.load.errors import LoadUsageError
 
 
 def experiments() -> dict[str, Experiment]:
-    """Return all of them by name, in order of name."""
+    """Return all experiments by name, sorted by name."""
     package = __package__
     modules = (importlib.import_module(f"{package}.{module.name}") for module in _modules())
     found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
@@ -17,10 +17,10 @@ def experiments() -> dict[str, Experiment]:
 
 
 def find_experiment(name: str) -> Experiment:
-    """Return one of them. Raises LoadUsageError."""
+    """Return the experiment of this name. Raises LoadUsageError."""
     known = experiments()
     if name not in known:
-        raise LoadUsageError(f"there is no experiment {name!r}; there are {', '.join(known)}")
+        raise LoadUsageError(f"there is no experiment {name!r}; choose one of {', '.join(known)}")
     return known[name]
 
 

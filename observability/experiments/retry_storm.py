@@ -1,4 +1,4 @@
-"""Retry storm: a client gives a call up sooner than the server can answer, and makes it again, and again."""
+"""Experiment retry storm: a client's timeout is shorter than the server's time, and it retries again and again."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -21,19 +21,19 @@ MOST_ATTEMPTS = 4
 
 
 class ImpatientClient(InventoryClient):
-    """Gives each attempt twice the time of the one before, and waits for none of them as long as its caller would.
+    """Client that doubles its timeout with each attempt, and starts far below the caller's deadline.
 
-    Time limits like these come from a benchmark on one machine. The database has moved to another building since.
+    Such timeouts were tuned on one machine, before the database moved to another site.
     """
 
     first_seconds: float
 
     async def reserve_stock(self, command: api.ReserveStock) -> api.Reservation:
-        """Reserve all or nothing, in whichever attempt."""
+        """Reserve all lines or none, with retries."""
         return await self._insist(super().reserve_stock, command)
 
     async def confirm_reservation(self, command: api.ConfirmReservation) -> api.Reservation:
-        """Sell, in whichever attempt."""
+        """Confirm the reservation, with retries."""
         return await self._insist(super().confirm_reservation, command)
 
     async def _insist(self, call: Callable[[Command], Awaitable[Result]], command: Command) -> Result:
@@ -48,19 +48,19 @@ class ImpatientClient(InventoryClient):
 
 
 def impatient(*arguments: object, first_seconds: float, **named: object) -> ImpatientClient:
-    """Make such a client, with what the usual one is made of."""
+    """Return such a client, from the arguments of the usual one."""
     client = ImpatientClient(*arguments, **named)  # type: ignore[arg-type]  # checked where the usual one is made
     client.first_seconds = first_seconds
     return client
 
 
 def giving_up_after_25_ms(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
-    """Return the first attempt 25 ms."""
+    """Return a client factory with 25 ms for the first attempt."""
     return partial(impatient, first_seconds=0.025)
 
 
 def giving_up_after_35_ms(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
-    """Return the first attempt 35 ms."""
+    """Return a client factory with 35 ms for the first attempt."""
     return partial(impatient, first_seconds=0.035)
 
 
@@ -68,12 +68,11 @@ MAKERS = {25: "giving_up_after_25_ms", 35: "giving_up_after_35_ms"}
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how soon an attempt is given up, how far away inventory's database is, and how busy it gets.
+    """Draw the first timeout, the latency of inventory's database, and the utilisation.
 
-    A call takes seven or eight ways there and back, each with a few milliseconds of work, which is more than the first
-    two attempts have and less than the third has. What is given up leaves a transaction to be rolled back and often a
-    connection to be opened again, so that the third may not do either. An order then takes several times as much of the
-    processor as usual: where that is less busy, too few orders come to tell anything.
+    A call makes seven or eight round trips, each with a few milliseconds of work: longer than the first two timeouts,
+    shorter than the third. A cancelled attempt causes a rollback and often a new connection, so the third may time out
+    too. An order then uses several times the usual processor time; at a lower utilisation too few orders would arrive.
     """
     milliseconds = source.choice(sorted(MAKERS))
     away = source.uniform(0.11, 0.13) * milliseconds
@@ -90,10 +89,10 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="retry_storm",
     kind=ExperimentKind.BOTTLENECK,
-    hypothesis="Most calls are given up just before they would be answered, and what was done for them is done again.",
-    fix="Give a call what is left of the request's time, and repeat only what never arrived.",
-    symptoms=("several attempts a call, at the server too", "attempts end when their time is over, and were at work"),
+    hypothesis="Most calls time out just before their answer, and their work is repeated by the next attempt.",
+    fix="Use the request's remaining time as the timeout, and retry only calls that did not reach the server.",
+    symptoms=("several attempts per call, at the server too", "attempts time out while the server works on them"),
     owner_alert="none",
-    owner_alert_because="Attempts that a caller makes in a loop of its own look like calls to a server: none says so.",
+    owner_alert_because="Retries in the caller's own loop look like separate calls to the server.",
     draw=draw,
 )

@@ -1,25 +1,25 @@
-"""Slow consumer: the events of orders are taken up late, as late all the time, and no answer waits for that."""
+"""Experiment slow consumer: events are consumed with a constant delay, for which no answer waits."""
 
 import random
 
 from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Setting, Variant
 from observability.network.proxy import Delay
 
-# By what is slow: between whom the network is, whose setting the pool is, and its name.
+# By consumer: the neighbours with the network between them, the service, and the setting of its pool.
 PLACES = {
     "the read model": ("order-read_database", "order", "ORDER_READ_DATABASE_POOL_SIZE"),
     "notification": ("notification-database", "notification", "NOTIFICATION_DATABASE_POOL_SIZE"),
 }
-# A worker holds a connection all the time, whether many orders come or few. Of so many it is a small share, as it is of
-# the processor, and the probe does not take it for what the orders ask.
+# A worker holds one connection at any load. In a pool of this size it is a small share, so that the calibration does
+# not mistake it for the load of the orders.
 POOL_SIZE = "24"
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw which consumer has its database far away, how far, and how busy it gets.
+    """Draw the consumer, its database's latency, and the utilisation.
 
-    A batch of events takes five to seven ways there and back, so that an event takes effect about a second after it
-    happened, and at the start, while connections are opened, up to three: the objective for the read model is 30 s.
+    A batch of events takes five to seven round trips, so an event takes effect after about a second, or up to three at
+    the start while connections are opened. The objective of the read model is 30 s.
     """
     place = source.choice(sorted(PLACES))
     between, service, pool = PLACES[place]
@@ -38,9 +38,9 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="slow_consumer",
     kind=ExperimentKind.NEGATIVE,
-    hypothesis="A consumer takes a hundred times as long for an event, keeps up all the same, and nobody waits for it.",
-    fix="None: what it shows is as fresh as was promised.",
-    symptoms=("the spans of consuming are long", "the oldest event is as old as a batch takes, and grows no older"),
+    hypothesis="A consumer takes a hundred times longer for an event, but keeps up, and no answer waits for it.",
+    fix="None: the read model is as fresh as its objective requires.",
+    symptoms=("the consumers' spans are long", "the age of the oldest event stays at the duration of a batch"),
     owner_alert="none",
     owner_alert_because="The age of the oldest event stays far below 30 s.",
     draw=draw,

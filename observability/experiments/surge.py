@@ -1,4 +1,4 @@
-"""Surge within capacity: for a third of the time there are more orders, and the platform keeps up."""
+"""Experiment surge: more orders arrive for a third of the time, and the platform has the capacity."""
 
 import random
 
@@ -6,7 +6,7 @@ from observability.experiments.experiment import HEALTHY, Demand, Experiment, Ex
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how busy it is, and how much more comes in the middle."""
+    """Draw the utilisation, and the factor of the surge."""
     return Setting(
         place="more orders in the middle third",
         before=HEALTHY,
@@ -19,9 +19,9 @@ def draw(source: random.Random) -> Setting:
 EXPERIMENT = Experiment(
     name="surge",
     kind=ExperimentKind.NEGATIVE,
-    hypothesis="More orders come than usual, and there is no bottleneck.",
+    hypothesis="More orders than usual arrive, and there is no bottleneck.",
     fix="None.",
-    symptoms=("the rate rises", "latency hardly follows"),
+    symptoms=("the rate rises", "latency hardly changes"),
     owner_alert="none",
     owner_alert_because="The platform has room for the surge.",
     draw=draw,

@@ -1,4 +1,4 @@
-"""Synchronous notification: the customer waits for a confirmation that the answer does not need."""
+"""Experiment synchronous notification: the answer waits until confirmations are sent, which it does not need."""
 
 import os
 import random
@@ -26,7 +26,7 @@ SPAN = "send_confirmation"
 
 
 class NotifyingOrders(PostgresOrders):
-    """Orders that, once one is sold and stored, send its confirmations before they say so: `copies` of them."""
+    """Orders that send `copies` confirmations of a stored sale before they return."""
 
     def __init__(self, *, database: Database, event_store: EventStore, telemetry: Telemetry, copies: int) -> None:
         super().__init__(database=database, event_store=event_store)
@@ -35,7 +35,7 @@ class NotifyingOrders(PostgresOrders):
         self._sender = FolderSender(Path(os.environ[FOLDER_VARIABLE]), addresses=ADDRESSES)
 
     async def save(self, change: Change) -> None:
-        """Store the order's next event, if it is the next."""
+        """Store the order's next event, then send its confirmations."""
         await super().save(change)
         if change.order.state is OrderState.CONFIRMED:
             for _ in range(self._copies):
@@ -44,19 +44,19 @@ class NotifyingOrders(PostgresOrders):
 
 
 def confirmation_of(order: Order) -> Notification:
-    """Return what the notification service would be told of a sold order."""
+    """Return the notification that the notification service would send for a sold order."""
     return Notification(
         uuid4(), order.order_id, order.customer_id, order.total, len(order.lines), order.update_time, "", 0
     )
 
 
 def notifying_four(telemetry: Telemetry) -> Callable[..., PostgresOrders]:
-    """Send four: to the customer, the seller, the warehouse and the carrier."""
+    """Return an adapter that sends four confirmations: to the customer, the seller, the warehouse and the carrier."""
     return lambda **arguments: NotifyingOrders(**arguments, telemetry=telemetry, copies=4)
 
 
 def notifying_six(telemetry: Telemetry) -> Callable[..., PostgresOrders]:
-    """Send six: to the bookkeeping and the bank too."""
+    """Return an adapter that sends six confirmations: to the accounting department and the bank too."""
     return lambda **arguments: NotifyingOrders(**arguments, telemetry=telemetry, copies=6)
 
 
@@ -64,7 +64,7 @@ MAKERS = {"four confirmations": "notifying_four", "six confirmations": "notifyin
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how many confirmations are sent, and how busy it gets: no queue, no long order hides them."""
+    """Draw the number of confirmations and a low utilisation, so that neither queues nor long orders hide them."""
     place = source.choice(sorted(MAKERS))
     return Setting(
         place=f"{place} in the request",
@@ -79,9 +79,9 @@ EXPERIMENT = Experiment(
     name="synchronous_notification",
     kind=ExperimentKind.BOTTLENECK,
     hypothesis="Each order waits for a confirmation that its answer does not need.",
-    fix="Leave it to the notification service, which hears of the order from the event log.",
-    symptoms=("the request goes on after its last commit", "it waits for the disk, not for a processor"),
+    fix="Leave the confirmations to the notification service, which consumes the event log.",
+    symptoms=("the request continues after its last commit", "it waits for the disk, not for the processor"),
     owner_alert="none",
-    owner_alert_because="Nothing is saturated: the request does more than its answer needs.",
+    owner_alert_because="Nothing is saturated; the request only does more than its answer needs.",
     draw=draw,
 )

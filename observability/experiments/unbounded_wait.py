@@ -1,4 +1,4 @@
-"""Unbounded wait: a part of the calls takes seconds, and who made them waits for as long as that takes."""
+"""Experiment unbounded wait: some calls take seconds, and their caller has no timeout."""
 
 import random
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from services.inventory.rpc import translate
 from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.server import SERVICE
 
-# As long as anybody may set it; the customer has long gone by then.
+# The highest value that the setting allows, far beyond a customer's deadline.
 NEVER_SECONDS = 60.0
-# A connection that waits for a packet is held meanwhile: with the usual eight it would be these that orders wait for.
+# A call that waits for a lost packet holds its connection: with the usual eight, orders would wait for the pool.
 POOL_SIZE = "32"
 
 
 class PatientClient(InventoryClient):
-    """Gives a call all the time that there is: a limit is one more thing to get wrong, and most calls need none."""
+    """Client without an effective timeout of its calls."""
 
     def __init__(self, *arguments: object, target: str, telemetry: Telemetry, guarded: bool = True) -> None:
         super().__init__(*arguments, target=target, telemetry=telemetry, guarded=guarded)  # type: ignore[arg-type]

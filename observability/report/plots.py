@@ -1,4 +1,4 @@
-"""What all plots share: their frame, the outcomes' colours, and the milliseconds they show."""
+"""Elements of all plots: their frame, the colours of outcomes, and the latency axis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeStyle:
-    """How the orders that ended in one way are drawn, and how the legend calls them."""
+    """The mark, colour and legend of the orders with one outcome."""
 
     outcome: str
     label: str

@@ -1,4 +1,4 @@
-"""How do values become positions on an axis, and which values does the axis name?"""
+"""Scales of a plot's axis: positions of values in pixels, and the axis's ticks."""
 
 import math
 from dataclasses import dataclass

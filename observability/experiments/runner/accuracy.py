@@ -1,4 +1,4 @@
-"""Tally of many trials: how often the diagnosis was wrong, and how far off the predictions were."""
+"""Accuracy over many trials: how often the diagnosis was wrong, and the error of the predictions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from observability.experiments.runner.forecast import ForecastResult
 from observability.experiments.runner.scoring import Forecast, Score
 
 NOTHING = "none"
-# Nothing is changed in it: what differs between its blocks is chance.
+# Nothing is changed in this experiment: its blocks differ by chance alone.
 SAME_TWICE = "healthy"
 QUEUEING = "queueing"
 # A prediction with a queue in it is good within this, one without when the median is within a tenth.
@@ -24,7 +24,7 @@ NEAR = 0.30
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What was said of one trial, and what is true; `wrong` says how they differ, and is empty when they do not."""
+    """The verdict on one trial and the truth; `wrong` says how they differ, and is empty when they agree."""
 
     experiment: str
     seed: int
@@ -44,7 +44,7 @@ class FinishedTrial:
 
 
 def confusion(answers: Sequence[Answered]) -> list[tuple[str, dict[str, int]]]:
-    """Count, for each truth, what was named: rows of truths, with how often each name was given."""
+    """Return the confusion matrix: for each truth, how often each class was named."""
     rows: dict[str, dict[str, int]] = {}
     for each in answers:
         truth = each.truth.bottleneck.value if each.truth else NOTHING
@@ -58,10 +58,10 @@ def confusion(answers: Sequence[Answered]) -> list[tuple[str, dict[str, int]]]:
     return sorted(rows.items())
 
 
-def simpler_ways(answers: Sequence[Answered]) -> dict[str, str]:
-    """Say of how many bottlenecks simpler ways would have named the place; of a class they know nothing.
+def baseline_accuracy(answers: Sequence[Answered]) -> dict[str, str]:
+    """Return for each baseline how many bottlenecks it located; baselines name no class.
 
-    The healthy platform that two of them compare with is that of the same seed.
+    Two of them compare with the healthy experiment of the same seed.
     """
     healthy = {each.seed: read_observation(each.observation) for each in answers if each.experiment == SAME_TWICE}
     asked = [each for each in answers if each.truth and each.seed in healthy]
@@ -79,20 +79,20 @@ def simpler_ways(answers: Sequence[Answered]) -> dict[str, str]:
 
 
 def is_the_place(truth: Truth | None, place: tuple[str, str]) -> bool:
-    """Return whether a service and an operation are where the truth is."""
+    """Return whether a service and an operation are the location of the truth."""
     service, operation = place
     return truth is not None and service == truth.service and truth.operation in {None, operation}
 
 
 def share_wrong(answers: Sequence[Answered]) -> str:
-    """Say how many were wrong, with a 95 % interval (Clopper-Pearson)."""
+    """Return the number of wrong verdicts as text, with a 95 % interval (Clopper-Pearson)."""
     wrong = sum(bool(each.wrong) for each in answers)
     low, high = clopper_pearson(wrong, len(answers))
     return f"{wrong}/{len(answers)} wrong (95 % {low:.0%}-{high:.0%})"
 
 
 def falsely_named(answers: Sequence[Answered]) -> str:
-    """Say of how many platforms without a bottleneck one was named; at which rates is in their folders."""
+    """Return as text how many experiments without a bottleneck had one named; their folders hold the rates."""
     negatives = [each for each in answers if each.truth is None]
     named = sum(each.verdict.answer is Answer.FOUND for each in negatives)
     return f"{named}/{len(negatives)} without a bottleneck had one named"
@@ -113,9 +113,9 @@ def significant(scores: Sequence[Score]) -> int:
 
 
 def prediction_sentences(trials: Sequence[FinishedTrial]) -> Iterator[str]:
-    """Say how far off the predictions of fixes were, beside those of two predictors that know nothing.
+    """Yield sentences about the errors of predictions, and of two trivial predictors for comparison.
 
-    Only what was rightly named counts: what is predicted of another class is no prediction of this fix.
+    Only correct verdicts count: a prediction for another class is no prediction of this fix.
     """
     fixes = [each for each in trials if each.score.right and each.verdict.answer is Answer.FOUND]
     plain = _forecasts(each for each in fixes if not _has_queue(each))
@@ -140,7 +140,7 @@ def prediction_sentences(trials: Sequence[FinishedTrial]) -> Iterator[str]:
 
 
 def results_in_words(results: Iterable[ForecastResult]) -> str:
-    """Count what became of predictions."""
+    """Return the numbers of predictions that held, missed, or cannot be judged, as text."""
     counts = Counter(results)
     return (
         f"{counts[ForecastResult.HELD]} of {counts.total()} predictions held, {counts[ForecastResult.MISSED]} missed;"

@@ -1,9 +1,8 @@
-"""Files of a trial, and how one that was cut off is found again.
+"""Files of a trial, from which an interrupted one is resumed.
 
-A trial's folder has `plan.json`, `observation/NAME/` (what the diagnosis may see), `diagnosis.json`, `seal.json` (the
-hash of the diagnosis, before any block with the fix), `blocks/NN-VARIANT.json`, `score.json`, `report.html` and
-`summary.md`, and `demo.json` where it is a part of a demo. Each file is written whole or not at all, so that whatever
-is there need not be done again.
+A trial's folder has `plan.json`, `observation/NAME/` (the diagnosis's input), `diagnosis.json`, `seal.json` (the hash
+of the diagnosis, before any block with the fix), `blocks/NN-VARIANT.json`, `score.json`, `report.html`, `summary.md`,
+and `demo.json` when the trial belongs to a demo. Each file is written atomically, so a file that exists is complete.
 """
 
 import hashlib
@@ -28,11 +27,14 @@ DEMO = "demo.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How long a trial takes: seconds of observation, and of each block after its warm-up; `pairs` of blocks.
+    """The size of a trial.
 
-    A block whose load was not what it must be is run again so many times; where it then `must_be_valid`, the trial
-    ends, else it is used, and said to be invalid. With `share_of_capacity` the rate is this share of what a closed loop
-    sells with the bottleneck, whatever else the machine does; without, it is what the experiment's utilisation asks.
+    observe_seconds, block_seconds: of the observation and of each block, after the warm-up.
+    pairs: number of paired blocks.
+    reruns: how often an invalid block is repeated.
+    must_be_valid: whether the trial fails on a block that stays invalid; else the block is used and marked invalid.
+    share_of_capacity: the rate as a share of what a closed loop sells with the bottleneck; None: the rate is calibrated
+        to the experiment's utilisation.
     """
 
     observe_seconds: float
@@ -45,7 +47,7 @@ class Sizes:
 
 
 QUICK = Sizes(observe_seconds=15.0, block_seconds=5.0, warm_up_seconds=2.0, pairs=3)
-# Beside whatever else the machine of a first visitor does.
+# For a first visitor's machine, which may run other work.
 GLANCE = Sizes(
     observe_seconds=15.0,
     block_seconds=5.0,
@@ -61,9 +63,11 @@ FULL = Sizes(observe_seconds=30.0, block_seconds=15.0, warm_up_seconds=3.0, pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is tried: the experiment as its seed drew it, at the rate that was calibrated.
+    """The plan of a trial: the drawn parameters, the rate, and the order of the blocks.
 
-    `setting_sha256` is of all that was drawn: another version of the experiment may draw something else.
+    place: the drawn parameters in words.
+    setting_sha256: hash of all parameters; another version of the experiment may draw others.
+    sides: for each pair, which side runs first.
     """
 
     experiment: str
@@ -78,7 +82,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRecord:
-    """One block, as it was run: of which pair, with or without the fix, under which seal, at which attempt."""
+    """One block with its pair, its side (before or after the fix), the seal at that time, and the attempt."""
 
     pair: int
     side: Side
@@ -96,22 +100,22 @@ class Folder:
 
     @property
     def observations(self) -> Path:
-        """Where what was observed lies, in a folder with a name that says nothing."""
+        """The parent folder of the observation, whose own name is random and reveals nothing."""
         return self.path / "observation"
 
     def observation(self) -> Path | None:
-        """Return the folder of the observation once it is whole."""
+        """Return the folder of the observation, None until it is complete."""
         found = sorted(self.observations.glob("*/requests.json"))
         return found[0].parent if found else None
 
     def keep_observation(self, seen: Path) -> Path:
-        """Move what was observed to its place, under a random name; return it."""
+        """Move an observation into the trial's folder under a random name; return its new path."""
         kept = self.observations / secrets.token_hex(4)
         kept.parent.mkdir(parents=True, exist_ok=True)
         return seen.rename(kept)
 
     def scratch(self) -> Path:
-        """Return a new folder, for what is observed until it is whole."""
+        """Return the path of a new folder for an observation in progress."""
         return self.path / "running" / secrets.token_hex(4)
 
     def block(self, number: int, side: Side) -> Path:
@@ -119,52 +123,52 @@ class Folder:
         return self.path / "blocks" / f"{number:02}-{side}.json"
 
     def invalid_attempts(self, number: int, side: Side) -> int:
-        """Count how often a block was run in vain, in earlier runs too."""
+        """Return the number of invalid attempts at a block, including those of earlier runs."""
         return len(list(self.path.glob(f"blocks/{number:02}-{side}-invalid-*.json")))
 
     def read(self, name: str, kind: type[T]) -> T | None:
-        """Read a file that was written, None when it was not. Raises TrialError when it is another version's."""
+        """Return the content of a file, None when it does not exist. Raises TrialError for another version's file."""
         path = self.path / name
         if not path.exists():
             return None
         try:
             return TypeAdapter(kind).validate_json(path.read_bytes())
         except ValidationError as error:
-            raise TrialError(f"{path} is not what this version writes: begin again with --fresh") from error
+            raise TrialError(f"{path} was written by another version: start again with --fresh") from error
 
     def write(self, name: str, value: object) -> None:
-        """Write a file as JSON, whole or not at all."""
+        """Write a file as JSON, atomically."""
         write_whole(self.path / name, encode(value))
 
     def link_demo(self, report: Path) -> None:
-        """Write down of which demo's report this trial is a part."""
+        """Record the path of the demo's report that this trial belongs to."""
         self.write(DEMO, {"report": os.path.relpath(report, self.path)})
 
     def seal_diagnosis(self, verdict: Verdict) -> None:
-        """Write the hash, then what it is of: a diagnosis that is there is sealed."""
+        """Write the hash, then the diagnosis: a diagnosis that exists is sealed."""
         content = encode(verdict)
         self.write("seal.json", {"sha256_of_diagnosis": hashlib.sha256(content).hexdigest()})
         write_whole(self.path / "diagnosis.json", content)
 
     def hash_of_diagnosis(self) -> str:
-        """Return the SHA-256 of the diagnosis, with its prediction, as it stands. Raises OSError when there is none."""
+        """Return the SHA-256 of the diagnosis file with its prediction. Raises OSError when there is none."""
         return hashlib.sha256((self.path / "diagnosis.json").read_bytes()).hexdigest()
 
     def seal(self) -> str:
-        """Return the hash that was written down with the diagnosis. Raises TrialError when it is that of another."""
+        """Return the sealed hash of the diagnosis. Raises TrialError when the diagnosis has changed since."""
         sealed: str = orjson.loads((self.path / "seal.json").read_bytes())["sha256_of_diagnosis"]
         if sealed != self.hash_of_diagnosis():
-            raise TrialError(f"the diagnosis in {self.path} was changed after it was sealed: begin again with --fresh")
+            raise TrialError(f"the diagnosis in {self.path} was changed after it was sealed: start again with --fresh")
         return sealed
 
 
 def encode(value: object) -> bytes:
-    """Write a value as JSON."""
+    """Return a value as JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     fresh.write_bytes(content)
@@ -172,5 +176,5 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def verdict_from(document: dict[str, Any]) -> Verdict:
-    """Read what a diagnosis printed."""
+    """Return the verdict from the JSON of a diagnosis."""
     return TypeAdapter(Verdict).validate_python(document)

@@ -1,4 +1,4 @@
-"""What would simpler ways have named? Three that are common, each with one figure an operation and no classes.
+"""Baselines for the diagnosis: three common rules that name an operation by one figure, without a class.
 
 An operation is (service, name of the span); None stands for an observation without requests.
 """
@@ -19,7 +19,7 @@ Operation = tuple[str, str]
 
 
 def largest_self_time(observation: Observation) -> Operation | None:
-    """Name the operation with the most time in which none of its own children ran, all requests together."""
+    """Return the operation with the largest self time over all requests."""
     spent: dict[Operation, float] = defaultdict(float)
     for request in requests_of(observation.traces):
         for node in request.root.walk():
@@ -28,15 +28,15 @@ def largest_self_time(observation: Observation) -> Operation | None:
 
 
 def largest_path_growth(observation: Observation, healthy: Observation) -> Operation | None:
-    """Name the operation whose time on the critical path of a request has grown most since all was well."""
+    """Return the operation whose time on the critical path has grown most since the healthy run."""
     now, then = path_seconds(observation), path_seconds(healthy)
     return _largest({operation: taken - then.get(operation, 0.0) for operation, taken in now.items()})
 
 
 def largest_deviation(observation: Observation, healthy: Observation) -> Operation | None:
-    """Name the operation whose mean duration is most standard deviations from what it was when all was well.
+    """Return the operation whose mean duration is most standard deviations from the healthy run's.
 
-    One that was not seen then, or once, or always took the same, has no standard deviation and is never named.
+    An operation that has no standard deviation there (absent, seen once, or constant) is never named.
     """
     now, then = durations(observation), durations(healthy)
     spreads = {operation: stdev(taken) for operation, taken in then.items() if len(taken) > 1}

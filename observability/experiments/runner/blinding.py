@@ -1,4 +1,4 @@
-"""What of a block may a diagnosis see? The traces without builds and instances, and what the customers saw."""
+"""Blinding: strips build and instance attributes from an observation, so that the diagnosis cannot use them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from observability.load.goodput import DEADLINE_SECONDS, is_success
 from observability.load.recorder import RequestRecord
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS
 
-# A diagnosis is told what runs under which name, and not which build or which process of it.
+# The diagnosis may know the services' names, but not their build or instance.
 _KEPT_FROM_THE_DIAGNOSIS = frozenset({"service.version", "service.instance.id"})
 
 
@@ -23,10 +23,10 @@ def keep(
     rate_per_second: float,
     respond_async: bool = False,
 ) -> None:
-    """Put the traces, and what customers saw, beside what was observed; then nobody writes there any more.
+    """Add the blinded traces and the clients' view to an observation, then make its files read-only.
 
-    `counted` are the orders that became due between the two moments, which are seconds since the Unix epoch; with
-    `respond_async` they asked to be kept rather than to wait.
+    `counted` are the orders that were due between the two times, in seconds since the Unix epoch; with `respond_async`
+    a stored order counts as answered.
     """
     for path in sorted(traces.glob("traces*.jsonl")):
         with path.open("rb") as lines, (observation / path.name).open("wb") as kept:
@@ -46,7 +46,7 @@ def keep(
 
 
 def _blinded(line: bytes) -> bytes:
-    """Take versions and instances out of an export request; of a line that was cut off nothing is left but that."""
+    """Return an export request without versions and instances; a truncated line stays a malformed line."""
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:

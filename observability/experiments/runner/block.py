@@ -1,4 +1,4 @@
-"""How is one block of a trial run? Load on fresh processes, by a schedule that the blocks of a pair share."""
+"""Block of a trial: load on fresh processes, by a schedule that both blocks of a pair share."""
 
 import secrets
 import statistics
@@ -28,13 +28,13 @@ from observability.testbed.process_metrics import open_processes
 from observability.testbed.side_effects import wait_for_effects
 from services.local.platform.plan import DATABASES
 
-# Latencies of orders that fail are those of another path through the code.
+# Failed orders take another path through the code, so their latencies do not compare.
 MOST_FAILED = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What is sent: orders that become due in the first `warm_up_seconds` are sent and not counted."""
+    """The load of a block; orders that are due in the first `warm_up_seconds` are sent but not measured."""
 
     rate_per_second: float
     warm_up_seconds: float
@@ -44,17 +44,23 @@ class Schedule:
 
     @property
     def whole_seconds(self) -> float:
-        """The warm-up and what is counted."""
+        """The duration of the warm-up and the measurement."""
         return self.warm_up_seconds + self.duration_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """What a block showed. Latencies are in seconds from when each order was due; `cpu_seconds` are by process.
+    """The result of a block.
 
-    `own_seconds` is the median duration of the span that an optimisation is about, None where there is none. `orders`
-    are all that were sent, the warm-up's too. Of those that count, within `counted_seconds`, `good_orders` were of use
-    to who asked, and `answers` says how many ended in which way; earlier versions tell none of that.
+    latencies_seconds: of each measured order, from when it was due.
+    unanswered: measured orders without an answer or with a server error.
+    invalid_because: reasons why the block is invalid, else empty.
+    cpu_seconds: by process.
+    orders: all orders that were sent, including the warm-up's.
+    own_seconds: median duration of the span of a wrong optimisation, else None.
+    good_orders: measured orders with a useful answer; None in files of earlier versions, as the next two.
+    counted_seconds: duration of the measurement.
+    answers: number of measured orders by outcome.
     """
 
     latencies_seconds: tuple[float, ...]
@@ -70,17 +76,17 @@ class Block:
 
     @property
     def utilisation(self) -> float:
-        """The share of its core that the platform kept busy."""
+        """The utilisation of the platform's core."""
         return sum(self.cpu_seconds.values()) / self.elapsed_seconds
 
     @property
     def cpu_seconds_an_order(self) -> float:
-        """What all processes of the platform used for an order, with what they would have used without any."""
+        """The processor time of all processes per order, including their idle work."""
         return sum(self.cpu_seconds.values()) / self.orders
 
 
 async def run_block(
-    stand: Testbed,
+    testbed: Testbed,
     variant: Variant,
     schedule: Schedule,
     *,
@@ -89,14 +95,14 @@ async def run_block(
     metric: Metric = Metric.LATENCY,
     on_progress: OnProgress,
 ) -> Block:
-    """Run it; what is to be diagnosed goes to `observation`. Raises TrialError, LoadError, and what the platform does.
+    """Run a block, and write what the diagnosis may read to `observation`. Raises TrialError, LoadError, LocalError.
 
-    Every block is observed: to be looked at costs the platform something, and what is predicted from one that was must
-    be held against its like. `own_time` names the span whose durations are wanted.
+    Every block is observed: observation costs some processor time, and a prediction from an observed block must be
+    compared with observed blocks. `own_time` names the span whose duration is measured.
     """
     began_seconds = time.time()
-    async with stand.serving(variant) as serving:
-        with tempfile.TemporaryDirectory(dir=stand.folder) as scratch:
+    async with testbed.serving(variant) as serving:
+        with tempfile.TemporaryDirectory(dir=testbed.folder) as scratch:
             async with observing_into(observation or Path(scratch) / "observed", serving):
                 run, cpu_seconds = await load(serving, schedule, scratch=Path(scratch), on_progress=on_progress)
         if own_time is not None:
@@ -119,7 +125,7 @@ async def run_block(
 async def load(
     serving: Serving, schedule: Schedule, *, scratch: Path, on_progress: OnProgress
 ) -> tuple[Load, dict[str, float]]:
-    """Send the schedule; return what came of it, and the seconds of CPU that each process used meanwhile."""
+    """Send the schedule; return the load's result and the processor seconds of each process."""
     task = GeneratorTask(
         options=LoadOptions(
             target=serving.edge,
@@ -137,7 +143,7 @@ async def load(
         result_path=scratch / "load.json",
         lines=schedule.demand.lines,
         surge=schedule.demand.surge,
-        # What is predicted from one seed's arrivals is held against those of others.
+        # A prediction from one seed's arrivals is compared with the arrivals of others.
         counted=True,
         looked_at=schedule.demand.looked_at,
     )
@@ -155,9 +161,9 @@ def block_of(
     own_seconds: float | None = None,
     metric: Metric = Metric.LATENCY,
 ) -> Block:
-    """Count what became due after the warm-up.
+    """Return the result of a block from the orders that were due after the warm-up.
 
-    Where it is goodput that is measured the platform may fail orders and fall behind: only the generator may not.
+    For goodput the platform may fail orders and fall behind; only the generator's own failures make the block invalid.
     """
     counted = counted_of(run, schedule)
     unanswered = sum(each.status is None or each.status >= HTTPStatus.INTERNAL_SERVER_ERROR for each in counted)
@@ -177,7 +183,7 @@ def block_of(
 
 
 def of_the_generator(run: Load) -> tuple[str, ...]:
-    """Say where the generator was the limit; how late it sent counts against the deadline of the answers."""
+    """Return the reasons why the generator was the limit; its send lag is compared with the answers' deadline."""
     lag = send_lag_gate(run.requests, deadline_seconds=DEADLINE_SECONDS)
     others = (gate for gate in run.gates if gate.name != lag.name)
     stopped = tuple(why for why in run.invalid_because if why == STOPPED_EARLY)
@@ -185,12 +191,12 @@ def of_the_generator(run: Load) -> tuple[str, ...]:
 
 
 def counted_of(run: Load, schedule: Schedule) -> list[RequestRecord]:
-    """Return the orders that became due after the warm-up, in the order in which they did."""
+    """Return the orders that were due after the warm-up, in that order."""
     return [each for each in run.requests if each.intended_seconds >= schedule.warm_up_seconds]
 
 
 def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> float | None:
-    """Return the median duration of the spans of this name since then; None when none is wanted. Raises TrialError."""
+    """Return the median duration of the spans of this name since then, None without a name. Raises TrialError."""
     if own_time is None:
         return None
     spans = read_spans(sorted(traces.glob("traces*.jsonl"))).spans
@@ -200,13 +206,13 @@ def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> 
         if span.name == own_time and span.start_nanoseconds >= since_seconds * 1e9
     ]
     if not durations:
-        raise TrialError(f"no span {own_time!r} was written: the experiment's own_time names none that there is")
+        raise TrialError(f"no span {own_time!r} was recorded: correct own_time of the experiment")
     return statistics.median(durations)
 
 
 @asynccontextmanager
 async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[None]:
-    """Write down what a diagnosis may see."""
+    """Record what the diagnosis may read."""
     async with observing(
         folder=observation,
         admin=serving.admin,

@@ -1,4 +1,4 @@
-"""At which rate is the busiest resource as busy as wanted? From a short probe: what one order asks of each."""
+"""Calibration: finds the rate at which the busiest resource has the wanted utilisation, from short probes."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,17 +10,17 @@ from observability.experiments.experiment import Demand
 from observability.experiments.runner.block import Block, Schedule
 from observability.experiments.runner.errors import TrialError
 
-# So few that no experiment is overloaded by it: orders that fail take less of everything than those that do not.
+# So low that it overloads no experiment: failed orders use less of every resource.
 PROBE_RATE_PER_SECOND = 5.0
 PROBE_SECONDS = 8.0
 PROBE_WARM_UP_SECONDS = 2.0
-# By the probe before.
+# Utilisation of a further probe, by the estimate of the probe before.
 BUSY_PROBE_UTILISATION = 0.9
 MOST_BUSY_PROBES = 3
 SAME_SHARE = 0.9
-# What the platform's own polling takes of its core without any order.
+# Utilisation of the core by the platform's own polling, without orders.
 IDLE_UTILISATION = 0.06
-# With fewer orders no quantile is worth anything.
+# At a lower rate there are too few orders for a quantile.
 LEAST_RATE_PER_SECOND = 0.5
 _HALVINGS = 40
 _HIGHEST_RATE = 1_000.0
@@ -28,7 +28,7 @@ _HIGHEST_RATE = 1_000.0
 
 @dataclass(frozen=True, slots=True)
 class PoolBaseline:
-    """A pool's connections: the share that is held without any order, and the seconds that one order adds."""
+    """A pool's use: the share of connections held without orders, and the connection seconds that one order adds."""
 
     idle_share: float
     seconds: float
@@ -36,14 +36,14 @@ class PoolBaseline:
 
 @dataclass(frozen=True, slots=True)
 class ResourceDemand:
-    """What one order takes: seconds of the core, and of each pool's connections, at the probe's utilisation."""
+    """The use of resources by one order: seconds of the core and of each pool, at the probe's utilisation."""
 
     cpu_seconds: float
     pools: tuple[PoolBaseline, ...]
     probe_utilisation: float
 
     def utilisation(self, rate_per_second: float) -> float:
-        """Return how busy the busiest is at a rate: a connection is held longer on a core that is busier."""
+        """Return the utilisation of the busiest resource at a rate: on a busier core a connection is held longer."""
         core = IDLE_UTILISATION + rate_per_second * self.cpu_seconds
         if core >= 1:
             return core
@@ -51,9 +51,9 @@ class ResourceDemand:
         return max(core, *(each.idle_share + rate_per_second * each.seconds * stretch for each in self.pools), 0.0)
 
     def asked(self, rate_per_second: float) -> float:
-        """Return how many times as much is asked of the busiest as it can do.
+        """Return the offered load of the busiest resource as a multiple of its capacity.
 
-        A connection that is held for longer on a core that has no time is no more work, so that it is not stretched.
+        A connection that is held longer on a saturated core is not more work, so its time is not stretched.
         """
         core = IDLE_UTILISATION + rate_per_second * self.cpu_seconds
         return max(core, *(each.idle_share + rate_per_second * each.seconds for each in self.pools), 0.0)
@@ -64,13 +64,14 @@ async def calibrate(
 ) -> float:
     """Return the rate in orders a second; `run` runs one block by a schedule and observes it into a folder.
 
-    Raises TrialError when something is as busy as wanted without any order. An order takes less of a processor that is
-    busy, since what wakes up has more to do at once: where more is asked than can be done, probes that are busier and
-    busier tell, until one says what the one before it said.
+    On a busy processor an order costs less, since each wake-up does more work. For a load above capacity, probes at
+    rising utilisation are run until two agree. Raises TrialError when the wanted utilisation is reached without orders.
     """
     asked = await _probe(run, PROBE_RATE_PER_SECOND, demand, seed=seed, observation=observation)
     if asked.utilisation(LEAST_RATE_PER_SECOND) >= demand.utilisation:
-        raise TrialError(f"something is {demand.utilisation:.0%} busy with hardly an order: this setting shows nothing")
+        raise TrialError(
+            f"a resource is already {demand.utilisation:.0%} busy with hardly an order: free this machine of other work"
+        )
     for number in range(MOST_BUSY_PROBES if demand.utilisation > 1 else 0):
         before, rate = asked, rate_for(asked, BUSY_PROBE_UTILISATION)
         seen = observation.with_name(f"{observation.name}-{number}")
@@ -95,7 +96,7 @@ async def _probe(
 
 
 def demands(block: Block, orders: int, observation: Path) -> ResourceDemand:
-    """Read off a probe what one order takes."""
+    """Return the resources that one order used in a probe."""
     used = sum(block.cpu_seconds.values()) - IDLE_UTILISATION * block.elapsed_seconds
     return ResourceDemand(
         cpu_seconds=max(used, 0.0) / orders,
@@ -105,10 +106,9 @@ def demands(block: Block, orders: int, observation: Path) -> ResourceDemand:
 
 
 def held(seen: Observation, orders: int) -> Iterator[PoolBaseline]:
-    """Tell what workers hold of each pool, from the scrapes before the first order, from what the orders add.
+    """Yield for each pool the use without orders, from the scrapes before the first order, and what orders add.
 
-    A relay that polls a database milliseconds away holds a connection for a good part of the time, and no less when
-    nobody orders anything.
+    A relay that polls a remote database holds a connection much of the time, with or without orders.
     """
     assert seen.requests is not None, "what is observed is observed under load"
     began = seen.requests.from_seconds - PROBE_WARM_UP_SECONDS

@@ -1,4 +1,4 @@
-"""What did a trial set out to show? The experiment in words, and the truth that the verdict is held against."""
+"""Claim of a trial: the experiment in words, and the expected verdict."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from observability.experiments.experiment import Experiment, ExperimentKind, Met
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a trial's folder says of its experiment, so that it can be read without the experiment's code."""
+    """The experiment as stored in a trial's folder, so that the folder can be read without the experiment's code."""
 
     kind: ExperimentKind
     hypothesis: str
@@ -18,7 +18,7 @@ class Claim:
 
 
 def claim_of(experiment: Experiment, setting: Setting) -> Claim:
-    """Return the claim of an experiment as its seed drew it."""
+    """Return the claim of an experiment with its drawn parameters."""
     return Claim(
         kind=experiment.kind,
         hypothesis=experiment.hypothesis,

@@ -1,4 +1,4 @@
-"""How is a diagnosis kept blind? In a process of its own, that is told one folder and nothing else."""
+"""Blind diagnosis: runs `plumb diagnose` in a process of its own, with the observation's folder as its only input."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ _FAILED = 3
 
 
 async def diagnose_blindly(observation: Path) -> bytes:
-    """Return what `plumb diagnose --json` says of a folder. Raises TrialError."""
+    """Return the output of `plumb diagnose --json` for a folder. Raises TrialError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PROGRAM, "diagnose", "--json", str(observation)),
         stdin=asyncio.subprocess.DEVNULL,

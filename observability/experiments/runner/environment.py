@@ -1,4 +1,4 @@
-"""On what machine, and with what versions, did a trial run? Nothing here names the machine or its user."""
+"""Environment record of a trial: hardware and versions, without the names of the machine or its user."""
 
 import platform
 import subprocess
@@ -13,7 +13,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 def describe_machine() -> dict[str, str]:
-    """Describe machine and versions, by name. Raises TrialError, LocalError where there is no PostgreSQL."""
+    """Return hardware and versions by name. Raises TrialError, and LocalError without PostgreSQL."""
     return {
         "Plumbline": version("plumbline"),
         "Python": platform.python_version(),
@@ -24,12 +24,12 @@ def describe_machine() -> dict[str, str]:
 
 
 def _postgres_version() -> str:
-    """Ask the program, which says `postgres (PostgreSQL) 18.6`."""
+    """Return the version from the program's output, `postgres (PostgreSQL) 18.6`."""
     program = find_postgres_binaries().postgres
     try:
         said = subprocess.run(
             [program, "--version"], capture_output=True, check=True, text=True, timeout=_TIMEOUT_SECONDS
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise TrialError(f"PostgreSQL does not tell its version: {error}") from error
+        raise TrialError(f"cannot read the version of PostgreSQL: {error}") from error
     return said.stdout.strip().rpartition(") ")[2]

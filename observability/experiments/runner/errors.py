@@ -1,5 +1,5 @@
-"""What can keep a trial from its end?"""
+"""Error of a trial, with a message that says what to do."""
 
 
 class TrialError(Exception):
-    """The trial could not go on; the message is one plain sentence that says what to do."""
+    """The trial could not be finished; the message says what to do."""

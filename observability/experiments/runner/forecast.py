@@ -1,9 +1,8 @@
-"""Predictions of after / before, held against what pairs of blocks measured beside each other.
+"""Comparison of a sealed prediction of after / before with the ratio that the paired blocks measured.
 
-What was sealed is a ratio: the observation that it comes from ran at another time, and levels of another time are not
-those of the blocks. Two errors are added to its interval once the blocks have run, so that a prediction neither holds
-nor misses by chance: how much the blocks of a pair differ by themselves, and how far the machine was from where it was
-observed, since a fix gains more where others want the processor too.
+A ratio is sealed, since latencies of the observation, which ran at another time, do not compare with the blocks'. Two
+errors are added to its interval once the blocks have run: the noise between the blocks of a pair, and the drift of the
+machine since the observation. A fix gains more when other work competes for the processor.
 """
 
 import math
@@ -16,7 +15,7 @@ _LEAST_RATIO = 1e-6
 
 
 class ForecastResult(StrEnum):
-    """What became of a prediction; it cannot be told where the machine changed by more than the fix was to change."""
+    """Result of a prediction; it cannot be judged when the machine changed by more than the predicted effect."""
 
     HELD = "held"
     MISSED = "missed"
@@ -24,10 +23,10 @@ class ForecastResult(StrEnum):
 
 
 def widened(sealed: Estimate, measured: Estimate, *, drift: float) -> Estimate:
-    """Add the errors to the sealed ratio's interval, as independent ones.
+    """Return the sealed ratio with noise and drift added to its interval, as independent errors.
 
-    `measured` is the ratio of the blocks with its interval; `drift` is what was measured before the fix in the blocks,
-    as a ratio to what was observed.
+    `measured` is the blocks' ratio with its interval. `drift` is the blocks' value before the fix divided by the
+    observed one.
     """
     noise = math.hypot(math.log(_positive(measured.high) / _positive(measured.low)) / 2, math.log(_positive(drift)))
     value = _positive(sealed.value)

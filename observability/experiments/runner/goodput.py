@@ -1,6 +1,6 @@
-"""Goodput of a trial: orders a second that were sold in time, before and after the fix, and as predicted.
+"""Goodput of a trial: orders a second with a useful answer, before and after the fix, and as predicted.
 
-Where more is asked than can be done, or some wait for ever, quantiles are of whoever is left, and compare with nothing.
+Under overload, and where requests are abandoned, quantiles of latency cover only the other requests and do not compare.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from observability.analysis.diagnosis import Verdict
 from observability.experiments.runner.artifacts import BlockRecord, Side
 from observability.experiments.runner.forecast import ForecastResult, result_of, times, widened
 
-# The `before` of a bottleneck must hurt: it is worse by more than this factor, at the lower bound.
+# A bottleneck must have an effect: `before` is worse by more than this factor, at the lower bound.
 LEAST_IMPACT = 1.10
-# A block in which no order was of use has a ratio to others all the same.
+# A count of zero is taken as 0.5, so that the ratio is defined.
 _LEAST_ORDERS = 0.5
 
 

@@ -1,4 +1,4 @@
-"""Which trials were ever made? Each is written down when it begins and when it ends, right or wrong or neither."""
+"""Ledger of all trials: an append-only file with the start and the outcome of each, right or wrong."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ CUT_OFF = "cut off"
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """A trial's beginning, or its end: `outcome` is empty at the beginning. `at` is in UTC."""
+    """The start of a trial, with an empty `outcome`, or its end; `at` is in UTC."""
 
     at: str
     experiment: str
@@ -25,13 +25,13 @@ class LedgerEntry:
 
 
 class Ledger:
-    """The trials in one folder, in the order in which they were made. Lines are only ever added."""
+    """The trials in one folder, in order of their start; lines are only appended."""
 
     def __init__(self, output: Path) -> None:
         self._path = output / _NAME
 
     def write(self, experiment: str, seed: int, folder: Path, outcome: str = "") -> None:
-        """Write down that a trial begins, or how it ended. Raises OSError."""
+        """Append the start of a trial, or its outcome. Raises OSError."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         run = LedgerEntry(at, experiment, seed, folder.name, outcome)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,21 +39,21 @@ class Ledger:
             file.write(orjson.dumps(asdict(run), option=orjson.OPT_APPEND_NEWLINE))
 
     def runs(self) -> tuple[LedgerEntry, ...]:
-        """Return every run with its outcome, by its beginning; one without an end was cut off. Raises TrialError."""
+        """Return every trial with its outcome, by start; one without an end was interrupted. Raises TrialError."""
         return tuple(_paired(self._read()))
 
     def _read(self) -> list[LedgerEntry]:
         try:
-            # What follows the last end of a line was cut off while it was written.
+            # A last line without a line break was interrupted while it was written.
             return [LedgerEntry(**orjson.loads(line)) for line in self._path.read_bytes().split(b"\n")[:-1]]
         except FileNotFoundError:
             return []
         except (OSError, TypeError, ValueError) as error:
-            raise TrialError(f"{self._path} is no list of runs ({error}): move it away") from error
+            raise TrialError(f"{self._path} is no list of trials ({error}): move it away") from error
 
 
 def _paired(lines: list[LedgerEntry]) -> Iterator[LedgerEntry]:
-    """Put each end to the beginning before it in the same folder."""
+    """Pair each end with the start before it in the same folder."""
     begun: dict[str, LedgerEntry] = {}
     found: list[LedgerEntry] = []
     for line in lines:

@@ -1,4 +1,4 @@
-"""What is the difference between two ways to run the same code, in time and in processor, where neither is wrong?"""
+"""Measurement of two ways to run the same code, neither with a bottleneck: latency and processor time."""
 
 import statistics
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ _MILLISECONDS = 1e3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One figure of both sides, and after / before and after - before, with 90 % intervals over the pairs.
+    """One metric on both sides, in seconds: of latency, or of processor time per order.
 
-    All but the ratio are in seconds: of latency, or of processor for an order.
+    ratio: after / before, with its 90 % interval over the pairs.
+    difference: after - before, with its 90 % interval over the pairs.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Compared:
     difference: Estimate
 
     def sentence(self) -> str:
-        """Say it in milliseconds."""
+        """Return the figures as a sentence, in milliseconds."""
         before, after = self.before * _MILLISECONDS, self.after * _MILLISECONDS
         value, low, high = (
             each * _MILLISECONDS for each in (self.difference.value, self.difference.low, self.difference.high)
@@ -44,7 +45,7 @@ class Measurement:
     cpu: Compared
 
     def sentence(self) -> str:
-        """Say all of it in a line."""
+        """Return all figures in one line."""
         return "; ".join(each.sentence() for each in (*self.latency, self.cpu))
 
 
@@ -64,7 +65,7 @@ def _latency(name: str, q: float, pairs: Sequence[Pair]) -> Compared:
 
 
 def _cpu(blocks: Sequence[BlockRecord]) -> Compared:
-    """Compare what an order took of the processor, in the processes of the platform together, idle work included."""
+    """Compare the processor time per order of all processes together, including idle work."""
     before, after = (
         [each.block.cpu_seconds_an_order for each in sorted(blocks, key=lambda each: each.pair) if each.side == side]
         for side in ("before", "after")

@@ -1,4 +1,4 @@
-"""What is written down while a block runs?
+"""Recorder of an observation while a block runs.
 
 async with observing(folder=folder, admin=endpoints.admin, admin_dsn=server.admin_dsn, databases=DATABASES, ...):
     ... send requests ...
@@ -41,12 +41,12 @@ SCRAPE_TIMEOUT_SECONDS = 10.0
 _FILES = ("scrapes", "sessions", "processes", "statements", "tables", "caches")
 _OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 _FAILURES = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, psutil.Error, ValkeyError)
-# What a process is (its version, its instance), which a diagnosis of what it does must not know.
+# Info metrics name the version and the instance, which the diagnosis must not know.
 _INFO = re.compile(r"^(?:# [A-Z]+ )?[\w:]+_info[ {].*\n", re.MULTILINE)
 
 
 class ObserverError(TrialError):
-    """Something cannot be observed; the message is one plain sentence that says what and why."""
+    """Something cannot be observed; the message says what and why."""
 
 
 @asynccontextmanager
@@ -60,12 +60,15 @@ async def observing(
     postgres_pid: int | None,
     cache_url: str = "",
 ) -> AsyncIterator[None]:
-    """Write into `folder` what a system does during the block, as observability/analysis/observation.py reads it.
+    """Record a system during the `async with` block, in the format of observability/analysis/observation.py.
 
-    `admin` has the host:port of each process's /metrics and `pids` its number, both by name; `admin_dsn` is that of the
-    superuser of a server with pg_stat_statements in each database; `cache_url` is empty where there is no cache. As
-    soon as something cannot be observed the block is cancelled and ObserverError raised. What statements, tables and
-    the cache were used for is written at a good end alone.
+    folder: of the observation.
+    admin: host:port of each process's /metrics, by name.
+    admin_dsn: of the superuser of a server with pg_stat_statements in each database.
+    pids: process ids by name.
+    cache_url: empty without a cache.
+    On a failure the block is cancelled and ObserverError raised. The usage of statements, tables and the cache is
+    written only when the block ends without an error.
     """
     async with AsyncExitStack() as stack:
         with _told(f"write to {folder}"):
@@ -97,7 +100,7 @@ async def observing(
 
 @dataclass(frozen=True, slots=True)
 class _Observer:
-    """What is looked at, by what means, and where it is written down. Its methods raise ObserverError."""
+    """The observed sources, the connections to them, and the folder of the recording. Methods raise ObserverError."""
 
     folder: Path
     admin: Mapping[str, str]
@@ -109,7 +112,7 @@ class _Observer:
     cache: Valkey | None
 
     async def scrape(self) -> None:
-        """Scrape one process after the other, so that not all of them answer at once beside their work."""
+        """Scrape the processes one after the other, so that they do not all answer at once beside their work."""
         for target, address in self.admin.items():
             with _told(f"read the metrics of {target} at {address}"):
                 async with self.web.get(f"http://{address}/metrics") as page:
@@ -118,26 +121,26 @@ class _Observer:
             self._write("scrapes", {"at": time.time(), "target": target, "text": _INFO.sub("", text)})
 
     async def sample_sessions(self) -> None:
-        """See which sessions are at work."""
+        """Record the sessions that are not idle."""
         at = time.time()
         with _told("read the sessions of PostgreSQL"):
             sessions = await read_sessions(self.connection, self.databases)
         self._write("sessions", {"at": at, "sessions": sessions})
 
     async def sample_processes(self) -> None:
-        """See what each process has used."""
+        """Record the counters of each process."""
         for name, process in self.processes.items():
             with _told(f"see what process {name} uses"):
                 use = process.use()
             self._write("processes", {"at": time.time(), "process": name, **asdict(use)})
 
     async def count(self) -> Mapping[str, Counted]:
-        """Read the counters of each database."""
+        """Return the counters of each database."""
         with _told("read the counters of PostgreSQL"):
             return {database: await read_counters(self.admin_dsn, database) for database in self.databases}
 
     def write_uses(self, before: Mapping[str, Counted], after: Mapping[str, Counted]) -> None:
-        """Write what statements and tables were used for in between."""
+        """Record the usage of statements and tables in between."""
         for database in self.databases:
             for statement in statements_used(before[database], after[database]):
                 self._write("statements", {"database": database, **statement})
@@ -145,14 +148,14 @@ class _Observer:
                 self._write("tables", {"database": database, **table})
 
     async def count_cache(self) -> Mapping[str, int]:
-        """Read the counters of the cache; nothing where there is none."""
+        """Return the counters of the cache, empty without a cache."""
         if self.cache is None:
             return {}
         with _told("read the counters of the cache"):
             return await read_cache(self.cache)
 
     def write_cache_use(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-        """Write what the cache was used for in between."""
+        """Record the usage of the cache in between."""
         if after:
             self._write("caches", {"cache": "valkey", **cache_used(before, after)})
 
@@ -163,7 +166,7 @@ class _Observer:
 
 @asynccontextmanager
 async def _repeating(sample: Callable[[], Awaitable[None]], period_seconds: float) -> AsyncIterator[None]:
-    """Sample during the block; when that fails the block is cancelled, and the failure raised instead."""
+    """Sample repeatedly during the block; a failure cancels the block and is raised instead."""
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
@@ -173,14 +176,14 @@ async def _repeating(sample: Callable[[], Awaitable[None]], period_seconds: floa
             finally:
                 task.cancel()
     except BaseExceptionGroup as failures:
-        # The group holds the first to fail, sample or block; raised outside, it keeps the cause that it has.
+        # The first exception is the failed sample or the block's own. Raised outside of the group, it keeps its cause.
         failure = failures.exceptions[0]
     if failure is not None:
         raise failure
 
 
 async def _repeat(sample: Callable[[], Awaitable[None]], period_seconds: float) -> None:
-    """Sample at unequal intervals: a beat would see what has the same beat always, or never."""
+    """Sample at random intervals: with a fixed period, periodic work would always or never be sampled."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
@@ -206,7 +209,7 @@ def _path(folder: Path, name: str) -> Path:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Say of an error of a library what could not be done."""
+    """Translate a library's error into an ObserverError that names the failed action."""
     try:
         yield
     except (

@@ -19,7 +19,7 @@ _SIDES: tuple[Side, Side] = ("before", "after")
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One quantile: what was predicted for after the fix, and what came.
+    """The prediction of one quantile after the fix, and its measurement.
 
     quantile: its name, as p95.
     ratio: after / before as it was sealed.
@@ -28,7 +28,7 @@ class Forecast:
     actual_before, actual_after: the latency in the blocks, in seconds.
     result: whether the prediction held.
     error: predicted / actual - 1.
-    error_if_same: the error of a predictor that knows nothing and says that all stays as it is.
+    error_if_same: the error of the trivial prediction that nothing changes.
     """
 
     quantile: str
@@ -44,10 +44,16 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What a trial showed. `right` is of the diagnosis; `failed_because` says what else went wrong.
+    """The score of a trial.
 
-    `ratio_p95`, the primary metric, is after / before of p95; `own_ratio` that of the optimised component's own time.
-    Where an experiment is about goodput that is the primary metric, and nothing is forecast of the quantiles.
+    right: whether the diagnosis was right; why_wrong says how it was not.
+    failed_because: what else the experiment did not show.
+    ratio_p50, ratio_p95: after / before of the latency.
+    forecasts: predictions of the quantiles; none when the experiment is about goodput.
+    own_ratio: after / before of an optimised component's own time.
+    equivalent: whether p95 is the same within 5 %.
+    invalid_blocks: blocks that were invalid, repeated or not.
+    goodput: the primary metric of an experiment about goodput.
     """
 
     right: bool
@@ -69,20 +75,20 @@ class Score:
 
     @property
     def passed(self) -> bool:
-        """Whether all was as it must be."""
+        """Whether the diagnosis was right and the experiment showed everything it must."""
         return self.right and not self.failed_because
 
 
 def score(
     experiment: Experiment, truth: Truth | None, verdict: Verdict, blocks: Sequence[BlockRecord], *, attempts: int
 ) -> Score:
-    """Score a trial whose blocks are all there; `attempts` is how many blocks were run, invalid ones included."""
+    """Return the score of a trial from its blocks; `attempts` is the number of runs, including invalid ones."""
     pairs = pairs_of(blocks)
     ratio = compare(pairs, QUANTILES["p95"])
     own = own_ratio(blocks)
     wrong = why_wrong(truth, verdict)
     goodput = measure_goodput(verdict, blocks) if experiment.metric is Metric.GOODPUT else None
-    # What is predicted is what the fix gains, and a wrong optimisation is another.
+    # The prediction is about the fix of the bottleneck, not about a wrong optimisation.
     of_latency = experiment.kind is not ExperimentKind.WRONG_OPTIMISATION and experiment.metric is Metric.LATENCY
     return Score(
         right=not wrong,
@@ -99,7 +105,7 @@ def score(
 
 
 def why_wrong(truth: Truth | None, verdict: Verdict) -> str:
-    """Say how a verdict differs from the truth; empty when it does not."""
+    """Return how a verdict differs from the truth, empty when it does not."""
     if truth is None:
         return (
             "" if verdict.answer is Answer.NONE else f"said {verdict.answer} ({verdict.bottleneck}), and there is none"
@@ -114,7 +120,7 @@ def why_wrong(truth: Truth | None, verdict: Verdict) -> str:
 
 
 def failures(experiment: Experiment, ratio: Ratio, own: float | None) -> list[str]:
-    """Say what an experiment owes and did not show."""
+    """Return what an experiment must show and did not."""
     failed = []
     if experiment.kind is ExperimentKind.BOTTLENECK and not 1 / ratio.ratio.high > LEAST_IMPACT:
         low = 1 / ratio.ratio.high
@@ -131,7 +137,7 @@ def failures(experiment: Experiment, ratio: Ratio, own: float | None) -> list[st
 
 
 def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]:
-    """Compare what was predicted with what came, of each quantile for which both sides have orders enough."""
+    """Return prediction and measurement of each quantile for which both sides have enough orders."""
     if verdict.prediction is None:
         return []
     latencies = {side: [each.block.latencies_seconds for each in blocks if each.side == side] for side in _SIDES}
@@ -162,7 +168,7 @@ def forecasts(verdict: Verdict, blocks: Sequence[BlockRecord]) -> list[Forecast]
 
 
 def pairs_of(blocks: Sequence[BlockRecord]) -> list[Pair]:
-    """Put the two blocks of each pair together."""
+    """Return the latencies of the two blocks of each complete pair."""
     by_pair: dict[int, dict[str, BlockRecord]] = {}
     for record in blocks:
         by_pair.setdefault(record.pair, {})[record.side] = record

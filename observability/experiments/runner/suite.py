@@ -1,4 +1,4 @@
-"""Series of trials on one stand, one after the other: all experiments, many seeds, or the same thing twice."""
+"""Suite of trials that run one after the other on one testbed: several experiments, or several seeds."""
 
 import asyncio
 import secrets
@@ -22,14 +22,14 @@ from observability.experiments.runner.trial import Say, Trial, silent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteOptions:
-    """Where the trials of a series lie, by experiment and seed, and how long each takes; `fresh` begins them anew."""
+    """The options of a suite: the output folder, the size of a trial, and whether each starts `fresh`."""
 
     output: Path
     sizes: Sizes
     fresh: bool = False
 
     def folder(self, name: str, seed: int) -> Path:
-        """Return the folder of a trial; what is there already is gone on with, or left alone when it is to be fresh."""
+        """Return the folder of a trial, to be resumed if it exists; with `fresh`, a new folder beside it."""
         stem = f"{name}-{seed}" + {QUICK: "-quick", GLANCE: "-glance"}.get(self.sizes, "")
         path = self.output / stem
         number = 1
@@ -40,10 +40,10 @@ class SuiteOptions:
 
 
 class Suite:
-    """Trials on one stand, whose start costs more than a block."""
+    """Trials on one testbed, whose start takes longer than a block."""
 
-    def __init__(self, stand: Testbed, options: SuiteOptions, *, environment: Mapping[str, str], say: Say) -> None:
-        self._stand = stand
+    def __init__(self, testbed: Testbed, options: SuiteOptions, *, environment: Mapping[str, str], say: Say) -> None:
+        self._testbed = testbed
         self._environment = environment
         self._options = options
         self._say = say
@@ -51,18 +51,18 @@ class Suite:
     @staticmethod
     @asynccontextmanager
     async def open(options: SuiteOptions, *, say: Say) -> AsyncIterator["Suite"]:
-        """Open the stand for the time of a block. Raises TrialError, LocalError, LoadError."""
-        folder = options.output / f".stand-{secrets.token_hex(4)}"
+        """Open the testbed for the `async with` block. Raises TrialError, LocalError, LoadError."""
+        folder = options.output / f".testbed-{secrets.token_hex(4)}"
         environment = await asyncio.to_thread(describe_machine)
         say("starting PostgreSQL, preparing the services, stocking the shop")
         try:
-            async with Testbed.open(folder) as stand:
-                yield Suite(stand, options, environment=environment, say=say)
+            async with Testbed.open(folder) as testbed:
+                yield Suite(testbed, options, environment=environment, say=say)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def run(self, name: str, seed: int) -> tuple[Trial, Score]:
-        """Run one trial to its end. Raises TrialError when it cannot be finished."""
+        """Run one trial. Raises TrialError when it cannot be finished."""
         trial = self._trial(name, seed)
         with self._noting(trial, seed, done="score.json") as note:
             score = await trial.run()
@@ -70,7 +70,7 @@ class Suite:
         return trial, score
 
     async def answer(self, name: str, seed: int) -> Answered:
-        """Observe and diagnose one, without any block."""
+        """Observe and diagnose one trial, without running its blocks."""
         trial = self._trial(name, seed)
         truth = trial.setting.truth
         with self._noting(trial, seed, done="diagnosis.json") as note:
@@ -83,7 +83,7 @@ class Suite:
 
     @contextmanager
     def _noting(self, trial: Trial, seed: int, *, done: str) -> Iterator[Callable[[str], None]]:
-        """Write down that a trial begins, and how it ends, unless it is `done`; one that is cut off has no end."""
+        """Record the start and the outcome of a trial in the ledger, unless its `done` file exists already."""
         if (trial.folder.path / done).exists():
             yield silent
             return
@@ -98,7 +98,7 @@ class Suite:
     def _trial(self, name: str, seed: int) -> Trial:
         return Trial(
             find_experiment(name),
-            stand=self._stand,
+            testbed=self._testbed,
             environment=self._environment,
             seed=seed,
             sizes=self._options.sizes,
@@ -113,7 +113,7 @@ def names() -> tuple[str, ...]:
 
 
 def asked(*, first: int, seeds: int, least_negatives: int) -> list[tuple[str, int]]:
-    """Return what a score asks: every experiment under each seed, then more of those in which nothing is wrong."""
+    """Return the trials of a score: every experiment with each seed, then more without a bottleneck."""
     negatives = [name for name, each in experiments().items() if each.kind in NOTHING_WRONG]
     more = ((name, seed) for seed in count(first + seeds) for name in negatives)
     every = [(name, seed) for name in names() for seed in range(first, first + seeds)]

@@ -1,7 +1,7 @@
-"""On what do the blocks of a trial run? One foundation, and for each block fresh processes on copies of one database.
+"""Testbed of a trial: shared servers, and for each block fresh processes on copies of template databases.
 
-async with Stand.open(folder) as stand:
-    async with stand.serving(variant) as serving:
+async with Testbed.open(folder) as testbed:
+    async with testbed.serving(variant) as serving:
         ... send load to serving.edge ...
 """
 
@@ -41,15 +41,21 @@ MODULES = {name: f"observability.experiments.{name}_process" for name in ("inven
 ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0
 CACHE_SECONDS = 10.0
-# Nobody balances load here, so nobody needs the time to notice that a process ends.
+# There is no load balancer, which would need this delay to notice that a process ends.
 DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A platform that serves: host:port of its edge and, by process, of its metrics; its processes by number.
+    """A running platform.
 
-    `cache_url` is empty where this machine has no cache.
+    edge: host:port of its HTTP edge.
+    admin: host:port of the metrics, by process.
+    pids: process ids, by process.
+    databases: DSNs by name.
+    traces: folder of the recorded traces.
+    generator_cpu: core reserved for the load generator, None on a machine with one core.
+    cache_url: empty when there is no cache.
     """
 
     edge: str
@@ -69,14 +75,14 @@ class Serving:
 
 
 class Testbed:
-    """What lasts as long as a trial: PostgreSQL with a stocked template of each database, and the receiver."""
+    """The servers of a trial: PostgreSQL with a stocked template of each database, and the receiver of traces."""
 
     def __init__(
         self, services: ProcessGroup, *, folder: Path, admin_dsn: str, postgres_pid: int, stack: AsyncExitStack
     ) -> None:
         self.foundation = services.foundation
         self.folder = folder
-        self._houses: dict[Mode, ProcessGroup] = {"services": services}
+        self._groups: dict[Mode, ProcessGroup] = {"services": services}
         self._stack = stack
         self.generator_cpu = default_cpu()
         self._admin_dsn = admin_dsn
@@ -85,14 +91,14 @@ class Testbed:
     @staticmethod
     @asynccontextmanager
     async def open(folder: Path) -> AsyncIterator["Testbed"]:
-        """Lay the foundation, stock the shop once, and keep its databases. Raises TrialError, LocalError, LoadError."""
+        """Start the servers, stock the shop once, and keep templates. Raises TrialError, LocalError, LoadError."""
         options = ProcessGroupOptions(
             folder=folder,
             mode="services",
             bus="postgres",
             environment=DRAIN_DELAYS | UNGUARDED,
             modules=MODULES,
-            # What else goes on with a shared disk makes a commit take 1 ms or 70: no experiment is about that.
+            # On a shared disk other work makes a commit take 1 to 70 ms, which would disturb every experiment.
             temporary_directory=memory_with_room(),
         )
         async with ProcessGroup.open(options) as group, AsyncExitStack() as stack:
@@ -100,26 +106,26 @@ class Testbed:
             if server is None:
                 raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
             pid = server.process.pid
-            stand = Testbed(group, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
+            testbed = Testbed(group, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
             await group.start_all()
             skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
             await stock_shop(str(local_address(group.ports.inventory_grpc)), skus, request_id_prefix="lab")
             await stop(group)
-            await stand._keep_templates()
-            stand._pin([pid, *stand._beside().values()])
-            with keeping_off(stand.generator_cpu):
-                yield stand
+            await testbed._keep_templates()
+            testbed._pin([pid, *testbed._beside().values()])
+            with keeping_off(testbed.generator_cpu):
+                yield testbed
 
     @asynccontextmanager
     async def serving(self, variant: Variant) -> AsyncIterator[Serving]:
-        """Run the platform, as a variant wants it, on copies of the templates for the time of a block."""
+        """Run the platform in a variant's configuration on copies of the templates, for the `async with` block."""
         group, foundation = await self.group(variant.mode), self.foundation
         await self._copy_templates()
         await flush_cache(foundation.cache_url)
         for database, statements in variant.statements.items():
             await run_statements(foundation.databases[database], statements)
         async with administering(self._admin_dsn) as connection:
-            # What the copies left to write would be written beside the block's own commits.
+            # Otherwise the copies' pending writes would compete with the block's commits.
             await connection.execute("CHECKPOINT")
         async with AsyncExitStack() as stack:
             settings = await self._settings(variant, stack)
@@ -141,19 +147,19 @@ class Testbed:
             await stop(group)
 
     async def group(self, mode: Mode) -> ProcessGroup:
-        """Return the house of a mode, of which one runs at a time; programs are prepared when first wanted."""
-        if mode not in self._houses:
-            options = replace(self._houses["services"].options, mode=mode)
-            self._houses[mode] = await self._stack.enter_async_context(ProcessGroup.on(self.foundation, options))
-        return self._houses[mode]
+        """Return the process group of a mode, prepared on first use; one runs at a time."""
+        if mode not in self._groups:
+            options = replace(self._groups["services"].options, mode=mode)
+            self._groups[mode] = await self._stack.enter_async_context(ProcessGroup.on(self.foundation, options))
+        return self._groups[mode]
 
     def _beside(self) -> dict[str, int]:
-        """Return the processes that all blocks share, but for PostgreSQL's, which are many."""
+        """Return the processes that all blocks share, except those of PostgreSQL."""
         receiver, cache = self.foundation.launcher.processes["receiver"], self.foundation.cache
         return {"receiver": receiver.pid, **({"valkey-server": cache.process.pid} if cache else {})}
 
     def _pin(self, pids: Iterable[int]) -> None:
-        """Keep processes off the generator's core, where there are two."""
+        """Keep processes off the generator's core, if there are at least two cores."""
         if self.generator_cpu is not None:
             pin(pids, usable_cpus() - {self.generator_cpu})
 
@@ -170,7 +176,7 @@ class Testbed:
                 await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
 
     async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
-        """Return the settings of each service: the variant's, what its adapters are told, its neighbours' addresses."""
+        """Return the settings of each service: the variant's, its adapters', and the addresses of its proxies."""
         settings = {name: dict(own) for name, own in variant.environment.items()}
         for name, adapter in variant.adapters.items():
             service, _, called = name.partition("-")
@@ -184,7 +190,7 @@ class Testbed:
         return settings
 
     async def _put_between(self, caller: str, called: str, delay: Delay, stack: AsyncExitStack) -> dict[str, str]:
-        """Open a proxy for the life of the stack; return what the caller is told instead of the real address."""
+        """Open a proxy that closes with the stack; return the settings that point the caller to it."""
         setting = f"{caller}_{called}".upper()
         if called == "inventory":
             inventory = local_address(self.foundation.ports.inventory_grpc)
@@ -200,7 +206,7 @@ class Testbed:
 
 
 def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return what a process is told, of the settings by service ("*" means each); a monolith has those of all."""
+    """Return the settings of a process from those by service ("*" means each); a monolith gets those of all."""
     services = PROCESSES["services"] if process in PROCESSES["monolith"] else (process,)
     told: dict[str, str] = {}
     for service in ("*", *services):
@@ -209,7 +215,7 @@ def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict
 
 
 async def open_proxy(target: Address, delay: Delay, stack: AsyncExitStack) -> str:
-    """Put a proxy before a target for the life of the stack; return its host:port."""
+    """Open a proxy to a target that closes with the stack; return its host:port."""
     proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
     return proxy.address
 
@@ -221,7 +227,7 @@ async def stop(group: ProcessGroup) -> None:
 
 @contextmanager
 def keeping_off(cpu: int | None) -> Iterator[None]:
-    """Keep this thread off the generator's core for the time of a block, with all that it observes."""
+    """Keep this thread off the generator's core during the `with` block."""
     if cpu is None:
         yield
         return
@@ -234,14 +240,14 @@ def keeping_off(cpu: int | None) -> Iterator[None]:
 
 
 def platform_cpus() -> frozenset[int] | None:
-    """Return the cores that are not the generator's; None where there is but one."""
+    """Return the cores that are not the generator's; None on a machine with one core."""
     cpu = default_cpu()
     return None if cpu is None else usable_cpus() - {cpu}
 
 
 @asynccontextmanager
 async def administering(admin_dsn: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """Connect as the databases' administrator for the time of a block; a statement has two minutes."""
+    """Connect as the databases' administrator for the `async with` block; a statement may take two minutes."""
     connection = await asyncpg.connect(admin_dsn, timeout=STATEMENT_SECONDS, command_timeout=STATEMENT_SECONDS)
     try:
         yield connection
@@ -250,14 +256,14 @@ async def administering(admin_dsn: str) -> "AsyncIterator[asyncpg.Connection[asy
 
 
 async def flush_cache(cache_url: str) -> None:
-    """Take everything from the cache, if there is one: what a block before this one read is none of its business."""
+    """Empty the cache, if there is one, so that a block does not profit from the one before."""
     if cache_url:
         async with Valkey.from_url(cache_url, socket_timeout=CACHE_SECONDS) as client:
             await client.flushall()
 
 
 async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:
-    """Run statements in a database, as its owner, whatever time they take within two minutes."""
+    """Run statements in a database as its owner; each may take two minutes."""
     async with administering(dsn) as connection:
         await connection.execute("SET statement_timeout = 0")
         for statement in statements:
@@ -265,5 +271,5 @@ async def run_statements(dsn: str, statements: tuple[str, ...]) -> None:
 
 
 def memory_with_room() -> Path | None:
-    """Return where files lie in memory, None where there is no such place or, as in containers, too little of it."""
+    """Return the folder in memory, None when there is none or, as in containers, too little room in it."""
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES else None

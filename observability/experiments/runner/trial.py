@@ -1,4 +1,4 @@
-"""One trial: calibrate, observe, diagnose, seal, run the pairs, score; a step that is done stays done."""
+"""Trial: calibrates, observes, diagnoses, seals, runs the pairs and scores; completed steps are kept on a restart."""
 
 import hashlib
 import random
@@ -29,17 +29,17 @@ Say = Callable[[str], None]
 
 
 def silent(_what: object) -> None:
-    """Tell nobody."""
+    """Ignore a progress message."""
 
 
 class Trial:
-    """One experiment under one seed, in one folder; begun again there, it goes on where it was."""
+    """One experiment with one seed in one folder, where an interrupted trial is resumed."""
 
     def __init__(
         self,
         experiment: Experiment,
         *,
-        stand: Testbed,
+        testbed: Testbed,
         seed: int,
         sizes: Sizes,
         path: Path,
@@ -54,11 +54,11 @@ class Trial:
         self._sizes = sizes
         self._say = say
         self._on_progress = on_progress
-        self._stand = stand
+        self._testbed = testbed
         self._environment = environment
 
     async def run(self) -> Score:
-        """Run it to the end. Raises TrialError, ObserverError, LocalError, LoadError; what is done stays done."""
+        """Run the trial. Raises TrialError, ObserverError, LocalError, LoadError; completed steps are kept."""
         verdict = await self.diagnose()
         plan = self._known_plan()
         assert plan is not None, "nothing is diagnosed without a plan"
@@ -71,14 +71,14 @@ class Trial:
 
     @property
     def verdict(self) -> Verdict:
-        """What the engine said. Raises TrialError when it was not asked yet."""
+        """The verdict of the diagnosis. Raises TrialError when there is none yet."""
         verdict = self.folder.read("diagnosis.json", Verdict)
         if verdict is None:
             raise TrialError(f"{self.folder.path} holds no diagnosis yet")
         return verdict
 
     async def diagnose(self) -> Verdict:
-        """Observe, and ask the engine; without any block. Raises as `run` does."""
+        """Observe and diagnose, without running the blocks. Raises as `run` does."""
         shutil.rmtree(self.folder.path / "running", ignore_errors=True)
         verdict = self.folder.read("diagnosis.json", Verdict)
         if verdict is None:
@@ -88,19 +88,19 @@ class Trial:
         return verdict
 
     def _known_plan(self) -> Plan | None:
-        """Return the plan that was made, None before. Raises TrialError when something else would be drawn now."""
+        """Return the stored plan, None without one. Raises TrialError when other parameters would be drawn today."""
         plan = self.folder.read("plan.json", Plan)
         if plan is not None and plan.setting_sha256 != self._setting_sha256():
-            raise TrialError(f"{self.folder.path} holds a trial of another setting: begin again with --fresh")
+            raise TrialError(f"{self.folder.path} holds a trial with other parameters: start again with --fresh")
         return plan
 
     def _setting_sha256(self) -> str:
         return hashlib.sha256(repr(self.setting).encode()).hexdigest()
 
     async def _plan(self) -> Plan:
-        """Find the rate by a probe, and draw the order of the blocks."""
+        """Calibrate the rate, draw the order of the blocks, and store the plan."""
         demand = self.setting.demand
-        self._say(f"{self.experiment.name}: {self.setting.place}; measuring what an order takes")
+        self._say(f"{self.experiment.name}: {self.setting.place}; measuring the cost of an order")
         rate = await self._rate(demand)
         source = random.Random(f"{self._seed}:{self.experiment.name}:sides")
         pairs = self._sizes.pairs * self.experiment.times_as_many_pairs
@@ -121,7 +121,7 @@ class Trial:
         return plan
 
     async def _rate(self, demand: Demand) -> float:
-        """Return the rate of all blocks in orders a second. Raises TrialError where nothing can be shown at any."""
+        """Return the rate of all blocks in orders a second. Raises TrialError when no rate is suitable."""
         share = self._sizes.share_of_capacity
         if share is not None:
             return await self._rate_of_capacity(demand, share)
@@ -134,10 +134,10 @@ class Trial:
 
     async def _rate_of_capacity(self, demand: Demand, share: float) -> float:
         if demand.utilisation > 1 or demand.looked_at is not None:
-            raise TrialError(f"{self.experiment.name} is not measured by what is sold: run it without --glance")
+            raise TrialError(f"{self.experiment.name} has no rate that follows from the capacity: omit --glance")
         scratch = self.folder.scratch()
         scratch.mkdir(parents=True)
-        async with self._stand.serving(self.setting.before) as serving:
+        async with self._testbed.serving(self.setting.before) as serving:
             probe = Probe(
                 target=serving.edge,
                 seed=self._seed,
@@ -153,7 +153,7 @@ class Trial:
         return rate
 
     async def _observe(self, plan: Plan) -> Path:
-        """Observe the platform with the bottleneck; at most three times, until the load was what it must be."""
+        """Observe the platform with the bottleneck; an invalid observation is repeated as often as a block."""
         if found := self.folder.observation():
             return found
         schedule = self._schedule(plan, plan.sizes.observe_seconds, self._seed)
@@ -169,14 +169,14 @@ class Trial:
         raise AssertionError("the last attempt is kept")
 
     async def _ask(self, observation: Path) -> Verdict:
-        """Ask the engine, and seal what it says."""
+        """Diagnose an observation, and seal the verdict."""
         self._say("diagnosing, and sealing the prediction")
         verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
         self.folder.seal_diagnosis(verdict)
         return verdict
 
     async def _blocks(self, plan: Plan) -> tuple[list[BlockRecord], int]:
-        """Run what is missing of the blocks; return all, and how many times one was run."""
+        """Run the missing blocks; return all blocks, and the number of attempts."""
         records = []
         for pair, sides in enumerate(plan.sides, start=1):
             for side in sides:
@@ -189,7 +189,7 @@ class Trial:
         return records, sum(record.attempt for record in records)
 
     async def _block(self, plan: Plan, pair: int, side: Side) -> BlockRecord:
-        """Run one block, again when its load was not what it must be. Raises TrialError."""
+        """Run one block, again while it is invalid. Raises TrialError."""
         seed = self._seed * 1_000 + pair
         schedule = self._schedule(plan, plan.sizes.block_seconds, seed)
         variant = self.setting.before if side == "before" else self.setting.after
@@ -207,13 +207,13 @@ class Trial:
             self._say(f"invalid: {why}")
             self.folder.write(f"blocks/{pair:02}-{side}-invalid-{attempt}.json", record)
         raise TrialError(
-            f"{1 + plan.sizes.reruns} blocks in a row were invalid ({why}): leave the machine to the lab, "
-            "and give the same command again; what is measured stays"
+            f"{1 + plan.sizes.reruns} attempts at one block were invalid ({why}): stop other work on this machine, "
+            "and run the same command again; completed blocks are kept"
         )
 
     async def _run(self, variant: Variant, schedule: Schedule, *, observation: Path | None = None) -> Block:
         return await run_block(
-            self._stand,
+            self._testbed,
             variant,
             schedule,
             observation=observation,

@@ -1,4 +1,4 @@
-"""All that the report of a demo shows, as plain values that go to JSON and back.
+"""Result of a demo: everything that its report shows, as plain values that are stored as JSON.
 
 Times are seconds, counts are whole numbers; dictionaries map a name or reason to a count.
 """

@@ -1,4 +1,4 @@
-"""The result of a demo in a terminal."""
+"""Result of a demo, printed to the terminal."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +20,7 @@ _ROW_FIGURES_COLUMNS = 50
 
 
 def print_demo(console: Console, result: DemoResult) -> None:
-    """Print what the report shows, less its plots."""
+    """Print the content of the report without its plots."""
     console.print()
     console.print(f"[bold]{escape(words.headline(result))}[/]", highlight=False)
     console.print(_orders(result))
@@ -28,8 +28,7 @@ def print_demo(console: Console, result: DemoResult) -> None:
         if table.key in _TABLES:
             console.print(_red(table, name_columns=console.width - _ROW_FIGURES_COLUMNS))
     console.print(
-        "Rejected are correct answers that are no success, as of an order that ran out of stock; failed is what is the"
-        " platform's own fault.",
+        "Rejected: a correct negative answer, such as out of stock. Failed: an error of the platform.",
         style="dim",
     )
     colours = component_colours(result.waterfalls)
@@ -61,7 +60,7 @@ def _orders(result: DemoResult) -> Table:
         name = f"latency of sold {words.quantile_name(figure.q)}"
         table.add_row(name, f"{words.duration(figure.seconds)} (95 % interval {words.interval(figure)})")
     if few := words.too_few(result):
-        table.add_row("not told", few)
+        table.add_row("missing", few)
     for effect in result.effects:
         table.add_row(escape(effect.name), f"{words.quantiles(effect)} ({effect.count:,})")
     return table
@@ -109,7 +108,7 @@ def _print_waterfall(console: Console, waterfall: Waterfall, colours: dict[str, 
             words.milliseconds(row.self_seconds),
         )
     console.print(table)
-    legend = Text("█ self time  ░ time of what it called  ", style="dim")
+    legend = Text("█ self time  ░ time of its calls  ", style="dim")
     for name, colour in colours.items():
         legend.append(f" {name}", style=colour)
     console.print(legend)

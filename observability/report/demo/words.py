@@ -1,4 +1,4 @@
-"""Figures and sentences of the report, as people read them."""
+"""Figures and sentences of a demo's report, formatted for readers."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ def quantile_name(q: float) -> str:
 def quantiles(effect: SideEffectFigure) -> str:
     """List the quantiles of an effect, each with its unit."""
     told = ", ".join(f"{quantile_name(figure.q)} {duration(figure.seconds)}" for figure in effect.quantiles)
-    return told or "too few for a quantile"
+    return told or "too few values for a quantile"
 
 
 def counts(by_name: Mapping[str, int]) -> str:
@@ -61,14 +61,14 @@ def headline(result: DemoResult) -> str:
 
 def _waits(result: DemoResult) -> str:
     if not result.quantiles:
-        return "Too few were sold to say how long they took."
+        return "Too few were sold for a latency quantile."
     half, tail = result.quantiles[0], result.quantiles[-1]
     said = f"Half of those sold were answered within {duration(half.seconds)}"
     return f"{said}." if half is tail else f"{said}, {tail.q * 100:g} % within {duration(tail.seconds)}."
 
 
 def too_few(result: DemoResult) -> str:
-    """Say which quantiles are not told, and how many orders each needs; empty when all are."""
+    """Return the missing quantiles with the number of orders that each needs; empty when none is missing."""
     told = {figure.q for figure in result.quantiles}
     needed = (f"{quantile_name(q)} needs {fewest_for(q)} sold" for q in QUANTILES if q not in told)
     return f"{', '.join(needed)}" if len(told) < len(QUANTILES) else ""

@@ -1,4 +1,4 @@
-"""How does what adds up look over time? Areas on top of each other, a step for each second."""
+"""Stacked area chart over time, with one step a second."""
 
 import math
 from collections.abc import Sequence

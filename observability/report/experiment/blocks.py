@@ -1,4 +1,4 @@
-"""What did each block show? Those that count, and the attempts that do not, in the order in which they ran."""
+"""Table of a trial's blocks: the valid ones and the invalid attempts, in the order in which they ran."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,10 +10,7 @@ from observability.report.experiment.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One run of a block; quantiles are None where nothing was answered, and invalid ones say why.
-
-    One that does not count was run again.
-    """
+    """One run of a block; quantiles are None without answers, and a run that does not count was repeated."""
 
     record: BlockRecord
     counts: bool

@@ -1,4 +1,4 @@
-"""How did latency change? The empirical distribution without the fix and with it, on a logarithmic axis."""
+"""Plot of the latency distribution before and after the fix, on a logarithmic axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

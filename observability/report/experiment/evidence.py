@@ -46,10 +46,13 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a trial wrote. `blocks` are those that count, pair by pair as they ran; `invalid` were run again.
+    """The content of a trial's folder.
 
-    `seal` is the hash of the diagnosis before any block with the fix, `broken_seals` says which files tell another.
-    `demo_report` is the path of the demo's report from here, where this was a part of one.
+    blocks: the blocks that count, pair by pair in the order in which they ran.
+    invalid: attempts that were repeated.
+    seal: hash of the diagnosis, from before any block with the fix.
+    broken_seals: files with another hash.
+    demo_report: relative path of the demo's report, if the trial belongs to a demo.
     """
 
     claim: Claim

@@ -1,4 +1,4 @@
-"""Where does the report of a trial go? Into the trial's own folder, made from the rest of it."""
+"""Writes the report and the summary of a trial into the trial's folder."""
 
 from pathlib import Path
 

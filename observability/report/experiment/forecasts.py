@@ -1,4 +1,4 @@
-"""Did what was predicted come? A line for each interval, what was measured beside what was said beforehand."""
+"""Plot of predicted and measured values, each with its interval."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How does a trial become one HTML file that opens anywhere, the same bytes from the same folder each time?"""
+"""Page of a trial: one self-contained HTML file, byte for byte the same from the same folder."""
 
 from dataclasses import dataclass
 

@@ -21,10 +21,10 @@ _NANOSECONDS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class SlowRequest:
-    """The request whose duration is the 95th percentile of `requests`.
+    """The request at the 95th percentile of `requests`.
 
-    A row's `own` stretches are those on the critical path, which add up to its `self_seconds`. `left_out` rows follow
-    the answer, or are too many to show.
+    The `own` parts of a row are those on the critical path; their sum is `self_seconds`. `left_out` rows follow the
+    answer, or exceed the limit.
     """
 
     trace_id: str

@@ -1,4 +1,4 @@
-"""How busy was everything, second by second, while the platform was observed?"""
+"""Saturation during the observation, second by second: processor, database sessions and connection pools."""
 
 from bisect import bisect_right
 from collections import defaultdict

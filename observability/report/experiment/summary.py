@@ -1,4 +1,4 @@
-"""What came of a trial, in a line or on half a page of Markdown."""
+"""Summary of a trial's result, in one line or on half a page of Markdown."""
 
 from observability.experiments.runner.artifacts import Folder
 from observability.experiments.runner.goodput import MeasuredGoodput
@@ -71,7 +71,7 @@ def summarise(evidence: Evidence) -> str:
         words.ratios(evidence.score),
         _runs(evidence),
         _machine(evidence),
-        "`report.html` in the trial's folder has the plots; all else there is raw data.",
+        "`report.html` in the trial's folder has the plots; all other files there are raw data.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -132,7 +132,7 @@ def _runs(evidence: Evidence) -> str:
     )
     invalid = [
         f"- pair {row.record.pair}, {row.record.side}, attempt {row.record.attempt}: INVALID, "
-        f"{'used all the same' if row.counts else 'run again'}: {row.invalid_because}"
+        f"{'used anyway' if row.counts else 'repeated'}: {row.invalid_because}"
         for row in block_rows(evidence)
         if row.invalid_because
     ]

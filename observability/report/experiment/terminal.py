@@ -1,4 +1,4 @@
-"""The end of a trial in a terminal."""
+"""Result of a trial, printed to the terminal."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,7 +14,7 @@ _MILLISECONDS = 1e3
 
 
 def print_trial(console: Console, trial: Trial, result: Score) -> None:
-    """Print what was drawn, what the diagnosis said, and what was predicted beside what came."""
+    """Print the drawn parameters, the diagnosis, and the prediction beside the measurement."""
 
     def say(sentence: str, style: str = "") -> None:
         console.print(escape(sentence), style=style, highlight=False, soft_wrap=True)

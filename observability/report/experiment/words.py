@@ -1,4 +1,4 @@
-"""A trial told in sentences."""
+"""Sentences and figures of a trial's report."""
 
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import Answer, Verdict
@@ -71,11 +71,11 @@ def _result(name: str, sealed: Estimate, came: Estimate, result: ForecastResult)
     said = f"of {name} after / before {ratio(sealed)}"
     match result:
         case ForecastResult.HELD:
-            return f"{said} held: {came.value:.2f} came"
+            return f"{said} held: measured {came.value:.2f}"
         case ForecastResult.MISSED:
-            return f"{said} MISSED: {ratio(came)} came"
+            return f"{said} MISSED: measured {ratio(came)}"
         case ForecastResult.UNTOLD:
-            return f"{said} cannot be judged: the machine alone changed by more than that, and {ratio(came)} came"
+            return f"{said} cannot be judged: the machine changed by more than the fix; measured {ratio(came)}"
 
 
 def diagnosed(evidence: Evidence) -> str:
@@ -87,7 +87,7 @@ def diagnosed(evidence: Evidence) -> str:
 def invalid(evidence: Evidence) -> str:
     """Say how many runs of blocks had a load that was not what it must be."""
     used = evidence.used_though_invalid
-    return f"{evidence.score.invalid_blocks - used} run again, {used} used all the same"
+    return f"{evidence.score.invalid_blocks - used} repeated, {used} used anyway"
 
 
 def answer(verdict: Verdict) -> str:
@@ -138,7 +138,7 @@ def gained(evidence: Evidence) -> str:
 def yielded(goodput: MeasuredGoodput) -> str:
     """Say how many orders were of use, with the fix and without."""
     return (
-        f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} were answered rightly in "
+        f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} got the right answer in "
         f"time without the fix, and {rate(goodput.after.value)} with it: {ratio(goodput.ratio)} times as many"
     )
 

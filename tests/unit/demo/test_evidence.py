@@ -29,7 +29,7 @@ def test_what_is_turned_away_at_the_door_has_no_trace(tmp_path: Path) -> None:
     """And is no excuse for one that is missing."""
     run = replace(one_order(), turned_away=2)
     assert broken(run, tmp_path) == ""
-    assert "3 orders reached the edge, 2 of which were turned away at the door; 0 traces" in broken(
+    assert "3 orders reached the edge, 2 of which were rejected at admission; 0 traces" in broken(
         run.without("POST /orders"), tmp_path
     )
 
@@ -37,9 +37,9 @@ def test_what_is_turned_away_at_the_door_has_no_trace(tmp_path: Path) -> None:
 def test_a_wait_that_no_span_shows_is_said(tmp_path: Path) -> None:
     """The client waited 10 ms, and the edge measured 8 of them."""
     sentences = [check.sentence for check in check_traces(one_order().recorded(tmp_path)).checks]
-    (said,) = (sentence for sentence in sentences if "from its sending to its answer" in sentence)
+    (said,) = (sentence for sentence in sentences if "ms on average at the client" in sentence)
     assert "took 10.0 ms" in said
-    assert "8.0 ms of it inside of the edge; 2.0 ms were outside of it" in said
+    assert "8.0 ms at the edge; the 2.0 ms between them are in no span" in said
 
 
 def unfinished(run: Run) -> Run:
@@ -65,18 +65,18 @@ def failed_at_first(run: Run) -> Run:
     ("damage", "complaint"),
     [
         (lambda run: run.without("POST /orders"), "1 orders reached the edge; 0 traces begin with POST /orders"),
-        (lambda run: run.without("send shop.orders"), "2 events are stored, 2 of them by no span"),
+        (lambda run: run.without("send shop.orders"), "2 events are stored, 2 without a span"),
         (lambda run: run.without("send shop.orders"), "name a span that was not written"),
-        (lambda run: run.without("process shop.orders"), "2 events are stored, 0 of them by no span; nobody took any"),
-        (taken_twice, "order_summaries took 4"),
+        (lambda run: run.without("process shop.orders"), "2 events are stored, 0 without a span; none was consumed"),
+        (taken_twice, "order_summaries consumed 4"),
         (lambda run: run.without("notification.send_confirmation"), "1 orders were completed; 0 confirmations were"),
         (lambda run: replace(run, confirmation_files=2), "2 are in the folder"),
-        (lambda run: replace(run, inside_seconds=0.02), "20.0 ms of it inside of the edge; -10.0 ms were"),
+        (lambda run: replace(run, inside_seconds=0.02), "20.0 ms at the edge; the -10.0 ms between"),
         (lambda run: replace(run, spans=[*run.spans, span("8" * 32, "8", "sweep")]), "and 1 with anything else"),
         (
             unfinished,
             (
-                "0 s after the last answer 1 orders had not come to their end, 2 events were not published, 1 not in"
+                "0 s after the last answer 1 orders had no final state, 2 events were not published, 1 not in"
                 " the read model, and 1 customers not notified"
             ),
         ),

@@ -20,6 +20,6 @@ from tests.unit.experiments.making import TRUTH, experiment
 async def test_a_glance_at_what_is_not_measured_by_what_is_sold_is_refused(demand: Demand, tmp_path: Path) -> None:
     setting = Setting(place="somewhere", before=HEALTHY, after=HEALTHY, demand=demand, truth=TRUTH)
     tried = replace(experiment(), draw=lambda _source: setting)
-    trial = Trial(tried, stand=cast(Testbed, None), seed=1, sizes=GLANCE, path=tmp_path, environment={})
-    with pytest.raises(TrialError, match="line_by_line is not measured by what is sold: run it without --glance"):
+    trial = Trial(tried, testbed=cast(Testbed, None), seed=1, sizes=GLANCE, path=tmp_path, environment={})
+    with pytest.raises(TrialError, match="line_by_line has no rate that follows from the capacity: omit --glance"):
         await trial.run()

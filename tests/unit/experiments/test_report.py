@@ -52,14 +52,14 @@ def test_the_page_and_the_summary_say_what_was_found_and_what_the_fix_gained(tmp
 def test_where_goodput_counts_it_stands_in_place_of_the_quantiles(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, verdict=replace(RIGHT, prediction=FEWER_LOST), metric=Metric.GOODPUT)
     page, summary = text_of(render_trial(folder)), text_of(summarise_trial(folder))
-    gained = "Of 10.1 orders a second 4.5 were answered rightly in time without the fix, and 9.0 with it: 2.00"
+    gained = "Of 10.1 orders a second 4.5 got the right answer in time without the fix, and 9.0 with it: 2.00"
     for shown in (page, summary):
         assert gained in shown
         assert "p95" not in shown.replace("95th", "")
     assert "sold too late 21 21" in page
     assert "predicted after 10.1 9.0 to 11.3 +12 %" in page
     assert "| 10.1 | 4.5 (3.7 to 5.3) | 10.1 (9.0 to 11.3) | 9.0 (7.3 to 10.7) | +12 % | held | -50 % |" in summary
-    assert "The prediction of goodput after / before 2.25 (2.00 to 2.50) held: 2.00 came." in page
+    assert "The prediction of goodput after / before 2.25 (2.00 to 2.50) held: measured 2.00." in page
 
 
 def test_goodput_of_which_nothing_was_predicted_is_told_without(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_was_predicted_stands_beside_what_came_with_intervals_and_errors(tm
 
 def test_a_prediction_that_missed_is_said_in_the_headline(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
-    missed = "The prediction of p95 after / before 0.38 (0.35 to 0.40) MISSED: 0.50 (0.48 to 0.52) came."
+    missed = "The prediction of p95 after / before 0.38 (0.35 to 0.40) MISSED: measured 0.50 (0.48 to 0.52)."
     page, summary = render_trial(folder), summarise_trial(folder)
     lead = page.partition('<p class="lead">')[2].partition("</p>")[0]
     assert missed in lead
@@ -124,7 +124,7 @@ def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_
 def test_of_a_wrong_optimisation_nothing_was_predicted(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, kind=ExperimentKind.WRONG_OPTIMISATION)
     shown = text_of(render_trial(folder))
-    assert "nobody touched that" in shown
+    assert "which was not changed here" in shown
     assert "predicted after" not in shown
     assert "not shown to be the same within 5 %" in shown.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -144,8 +144,8 @@ def test_a_diagnosis_that_cannot_tell_predicts_nothing(tmp_path: Path) -> None:
 def test_invalid_runs_of_a_block_are_listed_with_their_reason(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     shown = text_of(render_trial(folder))
-    assert shown.index("INVALID, run again: the after generator was late") < shown.index("the before generator")
-    assert "pair 2, after, attempt 1: INVALID, run again: the after generator was late" in summarise_trial(folder)
+    assert shown.index("INVALID, repeated: the after generator was late") < shown.index("the before generator")
+    assert "pair 2, after, attempt 1: INVALID, repeated: the after generator was late" in summarise_trial(folder)
 
 
 def test_invalid_blocks_that_are_used_all_the_same_are_told_before_any_figure(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_invalid_blocks_that_are_used_all_the_same_are_told_before_any_figure(tm
     folder.write("blocks/03-after.json", block(3, "after", [0.1, 0.2], attempt=1, why="other work on the machine"))
     shown = text_of(render_trial(folder))
     assert shown.index("1 of 6 blocks are INVALID: take the figures as a hint") < shown.index("p95 before")
-    assert "INVALID, used all the same: other work on the machine" in shown
+    assert "INVALID, used anyway: other work on the machine" in shown
     assert "1 of 6 blocks are INVALID" in summarise_trial(folder)
 
 
@@ -187,7 +187,7 @@ def test_a_folder_that_lacks_something_is_no_finished_trial(tmp_path: Path, name
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     folder.write("score.json", {"right": "perhaps"})
-    with pytest.raises(TrialError, match=r"score\.json is not what this version writes"):
+    with pytest.raises(TrialError, match=r"score\.json was written by another version"):
         render_trial(folder)
 
 

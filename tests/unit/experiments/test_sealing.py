@@ -50,7 +50,7 @@ class Blocks:
         self.sealed: list[bool] = []
         self.then: Callable[[], None] = lambda: None
 
-    async def run(self, _stand: Testbed, variant: Variant, *_schedule: object, **_options: object) -> Block:
+    async def run(self, _testbed: Testbed, variant: Variant, *_schedule: object, **_options: object) -> Block:
         self.sides.append("before" if variant is BEFORE else "after")
         self.sealed.append((self._folder / "seal.json").exists())
         self.then()
@@ -81,7 +81,7 @@ def blocks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Blocks:
 
 @pytest.fixture
 def trial(folder: Path) -> Trial:
-    return Trial(EXPERIMENT, stand=cast("Testbed", None), seed=1, sizes=SIZES, path=folder, environment={})
+    return Trial(EXPERIMENT, testbed=cast("Testbed", None), seed=1, sizes=SIZES, path=folder, environment={})
 
 
 async def test_every_block_is_run_under_the_seal(trial: Trial, blocks: Blocks) -> None:
