@@ -16,7 +16,7 @@ from tests.e2e.customers import CUSTOMER
 
 # Of each operation in each phase, and of chains of them; a thousand make some ten thousand requests.
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "50"))
-FEW_EXAMPLES = 5
+FEW_EXAMPLES = 2
 SECONDS_AN_EXAMPLE = 40
 # Documented refusals of well-formed requests: out of stock, unknown SKU or order, and a key used for another request.
 CONFIGURATION = """

@@ -217,6 +217,7 @@ def _told(what: str) -> Iterator[None]:
         aiohttp.ClientError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # A session that is ended while it prepares a statement.
         psutil.Error,
         ValkeyError,
     ) as error:
