@@ -10,13 +10,13 @@ from tests.postgres import PostgresServer
 
 @pytest.fixture(params=["in_process", "grpc"])
 def mode(request: pytest.FixtureRequest) -> Mode:
-    """The way of calling."""
+    """Return the mode of calling."""
     found: Mode = request.param
     return found
 
 
 @pytest.fixture
 async def shop(mode: Mode, postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
-    """A shop on empty databases."""
+    """Open a shop on empty databases."""
     async with open_shop(mode, postgres_server.dsns) as opened:
         yield opened

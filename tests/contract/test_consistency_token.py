@@ -1,4 +1,4 @@
-"""Does a customer who passes the token of an order read that order as it was or later, however the shop is called?"""
+"""Consistency tokens: a list that is requested with a token holds that order in its version or a later one."""
 
 import asyncio
 from base64 import urlsafe_b64encode
@@ -132,7 +132,7 @@ def made_up(order: Order) -> list[str]:
     ]
 
 
-async def test_whoever_passes_a_token_reads_the_own_write(shop: Shop) -> None:
+async def test_a_request_with_a_token_reads_its_own_write(shop: Shop) -> None:
     """The list is waited for, whichever answer the token came with."""
     order = await sell(shop)
     found, _ = await asyncio.gather(states(shop, order, token=order.consistency_token), shop.catch_up())
@@ -177,7 +177,7 @@ async def test_no_list_is_waited_for_longer_than_the_bound(shop: Shop, impatient
 
 @pytest.mark.parametrize("limit", ["MOST_WAITING", "MOST_WAITING_PER_CUSTOMER"])
 async def test_more_than_a_few_do_not_wait_together(shop: Shop, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    """Whoever comes beyond them is told at once, and they have their answers when the list is there."""
+    """Further requests are rejected at once, and the waiting ones are answered when the list is updated."""
     monkeypatch.setattr(summaries, limit, 2)
     monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
     order = await sell(shop)
@@ -269,8 +269,8 @@ async def test_over_http_a_list_that_stays_behind_is_503_and_a_malformed_token_4
 
 
 @pytest.mark.parametrize("mode", ["in_process"])
-async def test_those_who_wait_for_a_list_keep_nobody_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice as many lists as have a place wait together, and others are served meanwhile."""
+async def test_requests_that_wait_for_a_list_take_no_slots(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many lists as there are slots wait together, and other requests are served meanwhile."""
     monkeypatch.setattr(summaries, "MOST_WAIT_SECONDS", AMPLE_SECONDS)
     monkeypatch.setattr(summaries, "MOST_WAITING_PER_CUSTOMER", summaries.MOST_WAITING)
     await stock(shop, A=2)

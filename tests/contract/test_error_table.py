@@ -83,11 +83,11 @@ async def optimistic_lock_lost(shop: Shop) -> tuple[ServiceError, ServiceError]:
     cancel = CancelOrder(request_id(), command.customer_id, order.order_id)
     async with holding(shop.order_dsn, NEXT_EVENT, order.order_id, order.version + 1) as other:
         cancelling = asyncio.create_task(error_of(shop.orders.cancel_order(cancel)))
-        await somebody_waits(other)
+        await lock_awaited(other)
     return await cancelling, VersionConflict(order.order_id)
 
 
-async def somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def lock_awaited(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Return when another backend waits for what this transaction locks."""
     # Without the stats cache, which a transaction keeps, a later look would show the same.
     waits = "SELECT pg_stat_clear_snapshot() IS NULL, count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

@@ -1,4 +1,4 @@
-"""What inventory promises, however it is called."""
+"""The contract of inventory, in process and over gRPC."""
 
 from uuid import uuid4
 
@@ -90,7 +90,7 @@ async def test_short_stock_reserves_nothing_and_names_every_short_sku(shop: Shop
 
 
 async def test_a_refusal_is_final_for_its_request(shop: Shop) -> None:
-    """A repeat gets the first answer although there is stock now: two drivers of an order must see one outcome."""
+    """A repeat gets the first answer although there is stock now: all callers for one order must see one outcome."""
     await stock(shop, A=1)
     command = reserve(A=2)
     with pytest.raises(OutOfStock) as first:

@@ -1,4 +1,4 @@
-"""What orders promise, however they are called."""
+"""The contract of orders, in process and over gRPC."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -211,8 +211,8 @@ async def test_a_page_token_is_bound_to_its_list(shop: Shop) -> None:
         assert (caught.value.field, caught.value.reason) == ("page_token", "INVALID_PAGE_TOKEN")
 
 
-async def test_a_cancellation_that_inventory_could_not_answer_is_finished_by_the_driver(shop: Shop) -> None:
-    """The wish is stored first; the customer who does not repeat gets what was asked for all the same."""
+async def test_a_cancellation_during_an_outage_of_inventory_is_finished_by_the_saga_worker(shop: Shop) -> None:
+    """The cancellation is stored first, so no repeat is needed."""
     await stock(shop, A=5)
     command = place(A=2)
     order = await shop.orders.place_order(command)
@@ -225,8 +225,8 @@ async def test_a_cancellation_that_inventory_could_not_answer_is_finished_by_the
     assert await available(shop, "A") == 5
 
 
-async def test_an_order_that_was_left_pending_is_finished_by_the_driver(shop: Shop) -> None:
-    """Nobody repeats the request."""
+async def test_an_order_that_was_left_pending_is_finished_by_the_saga_worker(shop: Shop) -> None:
+    """The request is not repeated."""
     await stock(shop, A=5)
     command = place(A=2)
     async with inventory_away(shop):
@@ -236,7 +236,7 @@ async def test_an_order_that_was_left_pending_is_finished_by_the_driver(shop: Sh
     assert await available(shop, "A") == 3
 
 
-async def test_the_driver_leaves_a_young_order_to_its_request(shop: Shop) -> None:
+async def test_the_saga_worker_leaves_a_young_order_to_its_request(shop: Shop) -> None:
     """Until its grace is over."""
     await stock(shop, A=5)
     async with inventory_away(shop):
@@ -259,7 +259,7 @@ async def test_a_step_that_inventory_refuses_for_good_is_no_error_of_the_custome
 
 
 async def test_an_order_whose_error_cannot_change_is_parked_as_a_dead_letter(shop: Shop) -> None:
-    """Once: the driver leaves it alone until a person lets it be due again."""
+    """Once: the saga worker ignores it until a person makes it due again."""
     await stock(shop, A=5)
     command = place(A=2)
     order_id = await leave_pending(shop, command)
@@ -277,7 +277,7 @@ async def test_an_order_whose_error_cannot_change_is_parked_as_a_dead_letter(sho
     assert (await read(shop, order_id, command.customer_id)).state is OrderState.CONFIRMED
 
 
-async def test_a_parked_order_that_is_cancelled_is_driven_again(shop: Shop) -> None:
+async def test_a_parked_order_that_is_cancelled_is_tried_again(shop: Shop) -> None:
     """What comes next is another step, which may be possible."""
     await stock(shop, A=5)
     command = place(A=2)
@@ -352,7 +352,7 @@ async def make_due(shop: Shop) -> None:
 
 
 async def finish(shop: Shop) -> None:
-    """Let the grace of every saga be over, and the driver do its work."""
+    """Make every saga due, and run the saga worker."""
     connection = await asyncpg.connect(shop.order_dsn)
     try:
         await connection.execute("UPDATE sagas SET due_time = now()")

@@ -1,4 +1,4 @@
-"""What do shoppers see who look before they buy? However inventory is called, with a cache, and when that is killed."""
+"""The contract of stock hints: with a cache, without one, and while it is killed."""
 
 import asyncio
 import contextlib

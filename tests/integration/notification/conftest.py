@@ -40,7 +40,7 @@ GBP_7_50 = Money(currency_code="GBP", units=7, nanos=500_000_000)
 def event(
     event_type: str = "order.completed", *, order_id: UUID | None = None, version: int = 2, total: Money = GBP_7_50
 ) -> Message:
-    """An event as the order context publishes it."""
+    """Return an event as the order context publishes it."""
     payload = OrderEvent(customer_id=str(CUSTOMER_ID), line_count=3, total=total)
     return Message(
         event_id=uuid4(),
@@ -55,7 +55,7 @@ def event(
 
 @dataclass(slots=True)
 class FaultySender:
-    """Satisfies `ports.Sender`: fails for chosen orders, as told; hands the rest on; counts what it is asked for."""
+    """Satisfies `ports.Sender`: fails for chosen orders, passes on the others, and counts the calls."""
 
     sender: Sender
     failures: dict[UUID, Exception] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class FaultySender:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a test sees."""
+    """Notification under test, with its log, folder, spans and metrics."""
 
     dsn: str
     database: Database
@@ -97,12 +97,12 @@ class Bench:
             pass
 
     async def position(self) -> tuple[str, int] | None:
-        """Where the consumer stands."""
+        """Return the cursor of the consumer."""
         rows = await self.database.fetch("SELECT", "SELECT incarnation, position FROM consumer_cursors")
         return (rows[0][0], rows[0][1]) if rows else None
 
     async def rows(self) -> list[asyncpg.Record]:
-        """All notifications, the oldest first."""
+        """Return all notifications, the oldest first."""
         return await self.database.fetch("SELECT", "SELECT * FROM notifications ORDER BY create_time, event_id")
 
     async def make_due(self) -> None:
@@ -111,23 +111,23 @@ class Bench:
             await transaction.execute("UPDATE", "UPDATE notifications SET due_time = now()")
 
     def files(self) -> list[str]:
-        """The names in the folder, drafts too."""
+        """Return the names in the folder, drafts included."""
         return sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
 
     @property
     def dead_letters(self) -> DeadLetters:
-        """What the consumer has parked."""
+        """Return the consumer's dead letters."""
         return DeadLetters(CONSUMER, database=self.database)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
-        """A metric of the context."""
+        """Return a metric of the context."""
         given = {"context": "notification", **(labels or {})}
         return self.runtime.metrics.registry.get_sample_value(name, given)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def notification_test_dsn(postgres_server: PostgresServer) -> str:
-    """A database of our own, migrated."""
+    """Return the DSN of a migrated database for these tests."""
     dsns = await Databases(postgres_server.admin_dsn).create(["notification_test"])
     for folder in MIGRATIONS:
         await migrate(dsns["notification_test"], folder)
@@ -151,5 +151,5 @@ async def bench(notification_test_dsn: str, tmp_path: Path) -> AsyncIterator[Ben
 
 @pytest.fixture
 def not_sent() -> ConfirmationNotSent:
-    """A transient failure."""
+    """Return a transient failure."""
     return ConfirmationNotSent("SMTPConnectError")

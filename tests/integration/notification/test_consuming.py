@@ -1,4 +1,4 @@
-"""Which events become notifications, and how often?"""
+"""Consuming of events: each completed order becomes one notification."""
 
 from uuid import uuid4
 

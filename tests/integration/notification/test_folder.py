@@ -1,4 +1,4 @@
-"""Is what stands in the folder always whole, and never there twice?"""
+"""The folder sender: each file is complete, and a repeat writes no second one."""
 
 import os
 import stat

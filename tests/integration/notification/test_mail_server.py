@@ -50,7 +50,7 @@ class Mailbox:
 
 @pytest.fixture
 async def mailbox(bench: Bench) -> AsyncIterator[Mailbox]:
-    """A mail server on the loopback, which the bench sends to."""
+    """Run a mail server on the loopback, to which the bench sends."""
     box = Mailbox()
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(box, hostname="test"), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""What happens between us and a mail server, over real sockets, also when it behaves badly?"""
+"""The SMTP sender with a mail server over real sockets, also with one that misbehaves."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ class MailServer:
         return b"250 fine\r\n" if given is None else given
 
     def sender(self, *, starttls: bool = False, username: str | None = None) -> SmtpSender:
-        """A sender to this server."""
+        """Return a sender to this server."""
         password = username and "hidden"
         server = SmtpServer("127.0.0.1", self.port, starttls=starttls, username=username, password=password)
         return SmtpSender(server, addresses=ADDRESSES)
@@ -58,7 +58,7 @@ class MailServer:
 
 @pytest.fixture
 async def server() -> AsyncIterator[MailServer]:
-    """A mail server that takes everything."""
+    """Run a mail server that accepts every mail."""
     mail_server = MailServer()
     listening = await asyncio.start_server(mail_server.serve, "127.0.0.1", 0)
     mail_server.port = listening.sockets[0].getsockname()[1]

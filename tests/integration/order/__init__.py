@@ -1,1 +1,1 @@
-"""Orders on a real PostgreSQL: their history, their sagas, their way from an older schema."""
+"""Tests of orders on a real PostgreSQL: events, sagas, and migration from an older schema."""

@@ -11,7 +11,7 @@ from tests.soundness import violations
 
 @pytest.fixture
 async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
-    """The shop."""
+    """Open a shop in this process."""
     async with open_shop("in_process", postgres_server.dsns) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""What becomes of the orders that were there before there were events? Each gets the history that made it."""
+"""Migration of orders from before there were events: each gets the events that lead to its state."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ OLD = {
 
 @pytest.fixture
 async def old_database(postgres_server: PostgresServer, tmp_path: Path) -> AsyncIterator[asyncpg.Connection]:
-    """A database that had one order in every state under the first schema, brought up to date."""
+    """Return a migrated database that had one order in every state of the first schema."""
     name = f"old_{uuid4().hex[:8]}"
     databases = Databases(postgres_server.admin_dsn)
     dsn = (await databases.create([name]))[name]

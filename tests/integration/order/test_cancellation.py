@@ -1,4 +1,4 @@
-"""What if a request ends at any of its awaits? The shop is sound, and a repeat finishes what was begun."""
+"""Requests and workers cancelled at each of their awaits: the shop stays consistent, and a repeat finishes the work."""
 
 from uuid import uuid4
 
@@ -31,7 +31,7 @@ async def test_placing_an_order_may_end_at_any_await(shop: Shop) -> None:
 
 
 async def test_cancelling_an_order_may_end_at_any_await(shop: Shop) -> None:
-    """Once the wish is stored the order is cancelled, with or without a repeat; before that nothing has changed."""
+    """Once the request is stored the order is cancelled, with or without a repeat; before that nothing has changed."""
     await stock(shop, A=10)
     for wait in range(1, MOST):
         command = place(A=1)
@@ -62,7 +62,7 @@ async def test_a_rejection_may_end_at_any_await(shop: Shop) -> None:
 
 
 async def test_the_workers_may_end_at_any_await(shop: Shop) -> None:
-    """The driver, the relay, the projection and the notifier: a step that was cut off is taken again."""
+    """A cancelled step of the saga worker, the relay, the projection or the notifier is repeated."""
     await stock(shop, A=MOST)
     steps = {
         "saga_worker": shop.parts.saga_worker.step,
@@ -84,7 +84,7 @@ async def test_the_workers_may_end_at_any_await(shop: Shop) -> None:
 
 
 async def coroutine_of(step: object) -> None:
-    """A step as a coroutine of its own."""
+    """Run a step as a coroutine."""
     await step()  # type: ignore[operator]  # any of the steps above
 
 

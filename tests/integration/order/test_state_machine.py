@@ -1,4 +1,4 @@
-"""Does the shop agree with a model of a few lines, whatever is cut off, repeated, delayed, expired or wiped?
+"""The shop compared with a small model, while steps are cancelled, repeated, delayed, expired or lose data.
 
 The model knows what was delivered and what each request was answered. Requests and workers are cut off at any of their
 awaits; inventory's commands come again long after they had their effect; cursors go back; the log is lost.
@@ -32,7 +32,7 @@ WHICH = st.integers(0, 99)
 
 
 class ShopMachine(RuleBasedStateMachine):
-    """The real shop beside what it must amount to."""
+    """The real shop beside its model."""
 
     server: PostgresServer
 
@@ -63,39 +63,39 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(sku=st.sampled_from(SKUS), quantity=st.integers(1, 5))
     def deliver(self, sku: str, quantity: int) -> None:
-        """Goods come."""
+        """Restock a SKU."""
         self.loop.run_until_complete(self._deliver(sku, quantity))
 
     @rule(wishes=WISHES)
     def place(self, wishes: dict[str, int]) -> None:
-        """A customer orders."""
+        """Place an order."""
         command = place(None, **wishes)
         self.placed[command.request_id] = command
         self.loop.run_until_complete(self._place(command))
 
     @rule(wishes=WISHES, wait=WAITS)
     def place_and_go_away(self, wishes: dict[str, int], wait: int) -> None:
-        """A customer orders, and the request is cut off."""
+        """Place an order, and cancel the request."""
         command = place(None, **wishes)
         self.placed[command.request_id] = command
         self.loop.run_until_complete(is_cancelled_at(wait, self._place(command)))
 
     @rule(which=WHICH)
     def place_again(self, which: int) -> None:
-        """A request comes again."""
+        """Repeat a request."""
         if self.placed:
             self.loop.run_until_complete(self._place(self.placed[one_of(self.placed, which)]))
 
     @rule(which=WHICH, wait=WAITS | st.none())
     def cancel(self, which: int, wait: int | None) -> None:
-        """A customer changes their mind; the request may be cut off."""
+        """Cancel an order; the request may be cancelled, too."""
         if self.answers:
             cancelling = self._cancel(self.placed[one_of(self.answers, which)])
             self.loop.run_until_complete(is_cancelled_at(wait, cancelling) if wait else cancelling)
 
     @rule(which=WHICH, step=st.sampled_from(("reserve", "confirm", "release_late", "return")))
     def say_it_again_to_inventory(self, which: int, step: str) -> None:
-        """A command of an order that has come to its end arrives once more, late."""
+        """Repeat a command of a settled order to inventory."""
         if self.answers:
             self.loop.run_until_complete(self._say_again(self.placed[one_of(self.answers, which)], step))
 
@@ -103,22 +103,22 @@ class ShopMachine(RuleBasedStateMachine):
         wait=WAITS | st.none(), name=st.sampled_from(("saga_worker", "relay", "projection", "notification", "sending"))
     )
     def work(self, wait: int | None, name: str) -> None:
-        """A worker takes a step; it may be cut off."""
+        """Run one step of a worker; it may be cancelled."""
         self.loop.run_until_complete(self._work(name, wait))
 
     @rule()
     def time_passes(self) -> None:
-        """Every saga is due, and whatever is reserved has expired."""
+        """Make every saga due and every reservation expired."""
         self.loop.run_until_complete(self._let_time_pass())
 
     @rule(database=st.sampled_from(("order_read", "notification")))
     def deliver_again(self, database: str) -> None:
-        """A consumer goes back to the beginning."""
+        """Rewind a consumer to the beginning."""
         self.loop.run_until_complete(self._execute(database, "UPDATE consumer_cursors SET position = 0"))
 
     @rule()
     def lose_the_log(self) -> None:
-        """The broker is wiped."""
+        """Wipe the event log."""
         self.loop.run_until_complete(self.shop.log.reset())
 
     def teardown(self) -> None:

@@ -1,4 +1,4 @@
-"""The keys of consistency tokens: one a day, the same in every process, and none is kept for long."""
+"""Keys of consistency tokens: a new one each day, shared by all processes, and deleted when they are old."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,1 +1,1 @@
-"""The list of orders on a real PostgreSQL: how it follows the events, is read, is built anew, and is mended."""
+"""Tests of the read model of orders on a real PostgreSQL: projection, pages, rebuild, and dead letters."""

@@ -32,14 +32,14 @@ async def clean_read_model(postgres_server: PostgresServer, clean_databases: Non
 
 @pytest.fixture
 async def shop(postgres_server: PostgresServer, clean_read_model: None) -> AsyncIterator[Shop]:
-    """The shop."""
+    """Open a shop in this process."""
     async with open_shop("in_process", postgres_server.dsns) as opened:
         yield opened
 
 
 @pytest.fixture
 def platform(postgres_server: PostgresServer, clean_read_model: None, tmp_path: Path) -> Platform:
-    """A platform for commands, with nothing in its databases."""
+    """Return a platform with empty databases, for commands."""
     return Platform(postgres_server.dsns, write_endpoints(postgres_server.dsns, tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""What must the list of orders hold? Of each order the fold of its stored events, as the domain makes it."""
+"""The expected list of orders: of each order the fold of its stored events."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""`plumb deadletters`: does it show what could not be consumed, and does a replay let it take effect exactly once?"""
+"""`plumb deadletters`: the list shows what could not be consumed, and a replay takes effect exactly once."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ async def change(dsns: Mapping[str, str], statement: str) -> None:
 
 @pytest.fixture
 async def poisoned(platform: Platform) -> AsyncIterator[Poisoned]:
-    """A platform with dead letters; its schemas are mended at the end, whatever happens."""
+    """Return a platform with dead letters; restore its schemas at the end."""
     yield await asyncio.to_thread(platform.let, poison)
     await change(platform.dsns, WIDEN)
 
@@ -87,7 +87,7 @@ async def redeliver(shop: Shop) -> None:
 
 
 async def assert_applied_once(shop: Shop, poisoned: Poisoned) -> None:
-    """The list is the fold of all events, and one confirmation went out."""
+    """Check that the list is the fold of all events, and that one confirmation was sent."""
     assert await listed(shop) == await all_folded(shop)
     await shop.catch_up()
     select = "SELECT order_id, state FROM notifications WHERE order_id = $1"
@@ -156,8 +156,8 @@ def test_a_replay_before_the_cause_is_mended_says_what_stops_it(platform: Platfo
     assert letters(platform) == before
 
 
-def test_a_parked_saga_is_listed_and_let_be_due_again(platform: Platform) -> None:
-    """As an event is; what it comes to then is the driver's business."""
+def test_a_parked_saga_is_listed_and_made_due_again(platform: Platform) -> None:
+    """The saga worker settles it later."""
 
     async def park(shop: Shop) -> UUID:
         await stock(shop, A=1)

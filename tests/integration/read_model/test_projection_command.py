@@ -40,13 +40,13 @@ async def live_and_be_cut_off(shop: Shop) -> None:
 
 
 async def live_and_lose_the_log(shop: Shop) -> None:
-    """The broker is wiped, and nobody has filled it again yet."""
+    """Wipe the log; it is not republished yet."""
     await live(shop)
     await shop.log.reset()
 
 
 async def live_with_poison(shop: Shop) -> None:
-    """The list could not take one order's two events."""
+    """Let the list park the two events of one order."""
     await live(shop)
     order_id = await sell(shop)
     await publish(shop)
@@ -89,7 +89,7 @@ def test_events_that_could_not_be_consumed_are_told(platform: Platform) -> None:
 
 def test_a_log_that_lacks_orders_is_refused_unless_forced(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 1, and what can be done; the list stays."""
-    monkeypatch.setattr(rebuilding, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(rebuilding, "WAIT_LIMIT_SECONDS", -1.0)
     platform.let(live_and_lose_the_log)
     result = platform.plumb(*REBUILD)
     assert result.exit_code == 1

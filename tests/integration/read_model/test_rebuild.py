@@ -1,4 +1,4 @@
-"""Is the list that was built anew what the events say, whatever happens meanwhile, and does nobody miss the old one?"""
+"""A rebuilt list equals the fold of the events, whatever happens meanwhile, and readers notice no swap."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from services.order.workers import rebuild as rebuilding
 from services.order.workers.rebuild import LogIncomplete
 from tests.cancelling import is_cancelled_at
 from tests.contract.shop import Shop, holding
-from tests.contract.test_error_table import somebody_waits
+from tests.contract.test_error_table import lock_awaited
 from tests.integration.read_model.conftest import follow, live, publish, sell, sell_and_cancel
 from tests.integration.read_model.folding import all_folded, listed
 from tests.integration.read_model.rebuilding import WatchedLog, cut_off_at, rebuild
@@ -53,9 +53,9 @@ async def shape(shop: Shop) -> Sequence[str]:
 
 
 @pytest.fixture
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a rebuild give up at the first obstacle."""
-    monkeypatch.setattr(rebuilding, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(rebuilding, "WAIT_LIMIT_SECONDS", -1.0)
 
 
 async def test_a_rebuilt_list_is_the_one_that_followed_the_events(shop: Shop) -> None:
@@ -131,7 +131,7 @@ async def test_orders_that_come_meanwhile_are_in_the_new_list(shop: Shop) -> Non
 
 
 async def test_customers_read_on_and_the_shop_goes_on_while_lists_are_rebuilt(shop: Shop) -> None:
-    """Nobody meets an error, or a list that has become shorter."""
+    """No request fails, and no list becomes shorter."""
     customer_id = uuid4()
     for _ in range(3):
         await sell(shop, customer_id)
@@ -163,7 +163,7 @@ async def test_a_swap_waits_for_a_consumer_in_the_middle_of_its_batch(shop: Shop
     await live(shop)
     async with holding(shop.dsns["order_read"], PLACE_OF_CONSUMER, CONSUMER) as consumer:
         rebuilt = asyncio.create_task(rebuild(shop).run())
-        await somebody_waits(consumer)
+        await lock_awaited(consumer)
         assert await listed(shop) == await all_folded(shop)
     assert (await rebuilt).swap.rows_after == 3
 
@@ -196,7 +196,7 @@ async def test_a_log_that_is_being_filled_again_is_waited_for(shop: Shop) -> Non
     assert await listed(shop) == await all_folded(shop)
 
 
-async def test_a_log_that_lacks_what_the_list_says_is_refused_unless_forced(shop: Shop, no_patience: None) -> None:
+async def test_a_log_that_lacks_what_the_list_says_is_refused_unless_forced(shop: Shop, no_waiting: None) -> None:
     """The list stays as it is; whoever insists gets what the log says, and the rest when it is published again."""
     await live(shop)
     await shop.log.reset()

@@ -1,4 +1,4 @@
-"""Does the list end as the events say, whatever way they come, and is it read page by page without a gap?"""
+"""The list equals the fold of the events in any order of arrival, and its pages have no gaps."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 
 @pytest.fixture
 async def published(shop: Shop) -> Sequence[Message]:
-    """What the log holds after three orders."""
+    """Return the messages of the log after three orders."""
     await live(shop)
     batch = await shop.log.read(after=0, limit=100, wait_seconds=0)
     return [delivery.message for delivery in batch.deliveries]
@@ -62,13 +62,13 @@ def delivered(data: st.DataObject, published: Sequence[Message]) -> Iterator[Seq
 
 
 def snapshot(tick: int, customer_id: UUID = CUSTOMER_ID) -> OrderSnapshot:
-    """An order that was placed some microseconds after the beginning."""
+    """Return an order that was placed some microseconds after the beginning."""
     at = BEGUN + timedelta(microseconds=tick)
     return OrderSnapshot(uuid4(), customer_id, 1, OrderState.PENDING, 1, None, at, at)
 
 
 def place_of(order: OrderSnapshot) -> tuple[datetime, UUID]:
-    """Where an order stands in a list, of which the greatest comes first."""
+    """Return the sort key of an order; the greatest is listed first."""
     return order.create_time, order.order_id
 
 

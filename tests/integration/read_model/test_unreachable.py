@@ -1,4 +1,4 @@
-"""What do the commands on the read model say when there is no platform, or none that answers?"""
+"""Messages of the read model's commands when there is no platform, or none that answers."""
 
 import re
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_platform_that_is_gone_is_one_plain_line(platform: Platform) -> None:
         assert not any(password in result.output for password in passwords)
 
 
-def test_an_option_that_nobody_knows_is_a_usage_error(platform: Platform) -> None:
+def test_an_unknown_option_is_a_usage_error(platform: Platform) -> None:
     """Exit 2; for a consumer the ones that there are."""
     for command in COMMANDS:
         assert platform.plumb(*command, "--nonsense").exit_code == 2

@@ -27,7 +27,7 @@ class RunningReceiver:
 
     @property
     def url(self) -> str:
-        """Where traces go."""
+        """Return the URL for traces."""
         return f"http://{self.address}/v1/traces"
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -92,7 +92,7 @@ def standing_receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 
 @pytest.fixture
 def receiver(standing_receiver: RunningReceiver) -> RunningReceiver:
-    """The file's receiver, which has written nothing yet: it appends, so that its file may be emptied below it."""
+    """Return the file's receiver with an empty file: it appends, so the test may truncate the file."""
     for path in standing_receiver.files():
         os.truncate(path, 0)
     return standing_receiver

@@ -1,4 +1,4 @@
-"""A second endpoint gets what the receiver took, over HTTP or gRPC; what it loses is counted, and slows nobody."""
+"""Forwarding of received spans to a second endpoint over HTTP or gRPC; lost spans are counted and delay no request."""
 
 import socket
 import time
@@ -26,7 +26,7 @@ LIMIT_SECONDS = 300.0
 
 
 def forwarded(address: str, outcome: str) -> float:
-    """How many spans had this outcome, by the receiver's own count."""
+    """Return the receiver's count of spans with this outcome."""
     page = ask(address, "GET", "/metrics").body.decode()
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     return sum(
@@ -66,7 +66,7 @@ class Collector(TraceServiceServicer):
 
 @contextmanager
 def collector() -> Iterator[tuple[Collector, str]]:
-    """A collector, and its address."""
+    """Run a collector; yield it and its address."""
     server, servicer = grpc.server(futures.ThreadPoolExecutor(max_workers=2)), Collector()
     add_TraceServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]  # generated
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""What the receiver does not take is refused with a sentence, and hurts nothing."""
+"""Refused requests get a sentence as the reason, and do no harm."""
 
 import gzip
 import os
@@ -23,7 +23,7 @@ _LIMIT = 10_000
 
 @pytest.fixture(scope="module")
 def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
-    """A receiver that takes small bodies alone."""
+    """Run a receiver with a small limit on bodies."""
     with receivers(tmp_path_factory.mktemp("bounded")) as start:
         yield start(maximum_body_bytes=_LIMIT)
 
@@ -81,7 +81,7 @@ def test_a_body_that_does_not_come_is_given_up(start_receiver: StartReceiver) ->
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
-def test_senders_of_heads_alone_keep_nobody_out(start_receiver: StartReceiver) -> None:
+def test_senders_without_bodies_keep_no_others_out(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(maximum_pending_requests=1)
     host, _, port = receiver.address.rpartition(":")
     head = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n"

@@ -1,1 +1,1 @@
-"""Stock under many hands, on a real PostgreSQL."""
+"""Tests of stock under concurrency, on a real PostgreSQL."""

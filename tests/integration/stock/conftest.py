@@ -10,6 +10,6 @@ from tests.postgres import PostgresServer
 
 @pytest.fixture
 async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
-    """A shop in one process."""
+    """Open a shop in this process."""
     async with open_shop("in_process", postgres_server.dsns) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Many hands on the same SKUs: nothing deadlocks, nothing is oversold, everything adds up."""
+"""Concurrent commands on the same SKUs: no deadlock, no overselling, and the stock adds up."""
 
 import asyncio
 import random
@@ -93,7 +93,7 @@ async def test_one_order_repeated_at_once_is_placed_once(shop: Shop) -> None:
 async def test_an_order_that_makes_no_sale_is_rejected_for_that_however_often_it_is_repeated_at_once(
     shop: Shop,
 ) -> None:
-    """Whichever of the calls gives the stock back: the others find it given back, and why."""
+    """All calls get the same reason, whichever of them releases the stock."""
     await stock(shop, A=1_000)
     await shop.inventory.restock(Restock(request_id(), (Delivery("ABROAD", 1_000, Money("EUR", 300)),)))
 
@@ -110,7 +110,7 @@ async def test_an_order_that_makes_no_sale_is_rejected_for_that_however_often_it
 
 
 async def test_a_cancellation_racing_the_order_leaves_no_stock_behind(shop: Shop) -> None:
-    """Whoever wins, the order has one end and the stock agrees with it."""
+    """The order has one end state, and the stock agrees with it."""
     await stock(shop, A=1_000)
     customer_id = uuid4()
 

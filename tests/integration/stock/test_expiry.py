@@ -1,4 +1,4 @@
-"""The end of a reservation's time, while others are at the same one: it leaves PENDING once, whoever is first."""
+"""Expiry of a reservation during other commands on it: it leaves PENDING once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -128,7 +128,7 @@ async def test_a_sale_under_way_when_the_time_ends_is_a_sale(shop: Shop) -> None
     assert await stock_violations(shop.inventory_dsn) == []
 
 
-async def test_a_sale_that_comes_while_the_sweeper_is_at_it_is_refused(shop: Shop) -> None:
+async def test_a_sale_during_the_expiry_of_its_reservation_is_refused(shop: Shop) -> None:
     """It waits for the sweeper, and finds the reservation EXPIRED."""
     await stock(shop, A=5)
     command = reserve(A=2)

@@ -1,1 +1,1 @@
-"""The rules of reservations."""
+"""Tests of the rules and settings of inventory."""

@@ -1,4 +1,4 @@
-"""The life of a reservation: it leaves PENDING once, and its movements add up."""
+"""The state machine of a reservation: it leaves PENDING once, and its movements of stock add up."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def levels(**available: int) -> dict[str, StockLevel]:
 
 @given(st.dictionaries(st.sampled_from("ABCDE"), st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1))
 def test_all_lines_are_reserved_or_none(wishes: dict[str, tuple[int, int]]) -> None:
-    """Exactly when every SKU has enough, and a refusal names each that has not."""
+    """All when every SKU has enough units; a rejection names each SKU that has not."""
     lines = tuple(StockLine(sku, wanted) for sku, (wanted, _) in wishes.items())
     decision = decide(uuid4(), lines, levels(**{sku: there for sku, (_, there) in wishes.items()}))
     short = [sku for sku, (wanted, there) in wishes.items() if there < wanted]
@@ -40,18 +40,18 @@ def test_all_lines_are_reserved_or_none(wishes: dict[str, tuple[int, int]]) -> N
 
 
 def test_an_unknown_sku_comes_before_a_short_one() -> None:
-    """The shortage would be guesswork."""
+    """Shortages are not computed then."""
     decision = decide(uuid4(), (StockLine("A", 5), StockLine("X", 1)), levels(A=1))
     assert (decision.unknown_skus, decision.shortages) == (("X",), ())
 
 
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=12))
-def test_whatever_is_asked_the_stock_adds_up(asked: list[str]) -> None:
-    """One unit is held, sold or back, never two of them; PENDING is left once."""
+def test_the_stock_adds_up_after_any_steps(steps: list[str]) -> None:
+    """One unit is reserved, sold or available, never two of them; PENDING is left once."""
     line = ReservedLine("A", 1, PRICE)
     reservation = Reservation(uuid4(), ReservationState.PENDING, (line,), NOW, NOW + timedelta(minutes=1))
     on_hand, reserved, left_pending = 1, SET_ASIDE.reserved, 0
-    for name in asked:
+    for name in steps:
         try:
             step = STEPS[name](reservation)
         except InventoryError:

@@ -1,4 +1,4 @@
-"""What may inventory be told of a cache, and what is not told on?"""
+"""Settings of inventory's cache: which URLs are valid, and that no password is shown."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_without_a_url_there_is_no_cache(monkeypatch: pytest.MonkeyPatch, variab
 
 
 @pytest.mark.parametrize("url", [SECRET, "unix:///run/valkey.sock", "rediss://:p@cache:6380/1"])
-def test_whatever_speaks_the_protocol_may_be_the_cache(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_every_url_of_the_protocol_may_be_the_cache(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     assert settings(monkeypatch, CACHE_URL=url).cache_url.get_secret_value() == url
 
 
@@ -29,7 +29,7 @@ def test_the_password_is_not_in_its_representation(monkeypatch: pytest.MonkeyPat
     assert "hunter2" not in repr(settings(monkeypatch, CACHE_URL=SECRET))
 
 
-def test_another_kind_of_url_is_refused_and_its_password_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_kind_of_url_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSettings, match=r"INVENTORY_CACHE_URL: .* must begin with one of .*valkey") as refused:
         settings(monkeypatch, CACHE_URL="https://:hunter2@cache")
     assert "hunter2" not in str(refused.value)

@@ -1,1 +1,1 @@
-"""The words of notification, and when it tries again."""
+"""Tests of confirmations and of the settings of notification."""

@@ -1,4 +1,4 @@
-"""What does a confirmation say, and how does it look as an e-mail?"""
+"""The text of a confirmation, and its e-mail."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

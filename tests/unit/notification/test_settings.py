@@ -1,4 +1,4 @@
-"""Which settings of notification are refused?"""
+"""Invalid settings of notification are refused."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""The rules and the endings of orders."""
+"""Tests of the rules and use cases of orders."""

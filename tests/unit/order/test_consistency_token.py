@@ -1,4 +1,4 @@
-"""A token is what the service signed for this customer, and nothing else is one."""
+"""A consistency token is accepted only if the service signed it for this customer."""
 
 from uuid import uuid4
 
@@ -35,18 +35,18 @@ def test_a_token_of_another_customer_is_none() -> None:
 
 @pytest.mark.parametrize("at", range(LENGTH))
 def test_a_token_that_is_changed_in_one_character_is_none(at: int) -> None:
-    """Whichever it is: no character is left out of account."""
+    """Every character counts."""
     for character in {TOKEN[at].swapcase(), ALPHABET[ALPHABET.index(TOKEN[at]) - 1]} - {TOKEN[at]}:
         refusal(KEYS, TOKEN[:at] + character + TOKEN[at + 1 :])
 
 
 @given(st.text(max_size=200))
-def test_what_somebody_makes_up_is_no_token(text: str) -> None:
+def test_any_text_is_no_token(text: str) -> None:
     refusal(KEYS, text)
 
 
 @given(st.text(ALPHABET, min_size=LENGTH, max_size=LENGTH))
-def test_what_looks_like_a_token_is_none(text: str) -> None:
+def test_a_text_of_the_right_length_is_no_token(text: str) -> None:
     refusal(KEYS, text)
 
 

@@ -1,4 +1,4 @@
-"""How can an order end? Every ending of PlaceOrder and CancelOrder, with fakes for what is outside."""
+"""Every outcome of PlaceOrder and CancelOrder, with fakes for the ports."""
 
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -42,7 +42,7 @@ RESERVATION = uuid4()
 
 
 class Shop:
-    """The two handlers over fakes."""
+    """The use cases over fakes."""
 
     def __init__(self, inventory: FakeInventory | None = None) -> None:
         self.orders = FakeOrders()
@@ -75,7 +75,7 @@ class Shop:
         return await self._cancel(CancelOrder("cancel", self.command.customer_id, order_id))
 
     async def finish(self) -> OrderState:
-        """Let the driver settle the one order; return the state it is in then."""
+        """Settle the one order as the saga worker does; return its state."""
         (order_id,) = self.orders.histories
         return (await self._finish(Saga(order_id, self.command.customer_id, 1, 1, ""))).state
 
@@ -148,7 +148,7 @@ async def test_what_cannot_be_sold_is_released(inventory: FakeInventory, reason:
 
 @pytest.mark.parametrize("call", ["reserve", "confirm"])
 async def test_an_unknown_outcome_leaves_the_order_pending_and_a_repeat_ends_it(call: str) -> None:
-    """The repeat drives the same order; its steps have the same ids."""
+    """The repeat settles the same order; its steps have the same request ids."""
     shop = Shop()
     shop.inventory.failures[call] = [Unavailable(1.0)]
     pending = await shop.place()
@@ -157,7 +157,7 @@ async def test_an_unknown_outcome_leaves_the_order_pending_and_a_repeat_ends_it(
     assert (finished.order_id, finished.state) == (pending.order_id, OrderState.CONFIRMED)
 
 
-async def test_a_repeat_of_a_finished_order_asks_inventory_nothing() -> None:
+async def test_a_repeat_of_a_settled_order_makes_no_call_to_inventory() -> None:
     """The stored order is the answer."""
     shop = Shop()
     first = await shop.place()
@@ -177,7 +177,7 @@ async def test_cancelling_a_sale_returns_its_stock() -> None:
 
 
 async def test_cancelling_a_pending_order_releases() -> None:
-    """Whatever it may hold."""
+    """Its reservation may or may not exist."""
     shop = Shop()
     shop.inventory.failures["reserve"] = [Unavailable(1.0)]
     order = await shop.place()
@@ -197,7 +197,7 @@ async def test_cancelling_what_was_sold_meanwhile_returns_it() -> None:
 
 
 async def test_a_sale_that_finds_a_cancellation_carries_it_out() -> None:
-    """The customer asked for the end while the order was being confirmed: the goods come back."""
+    """The customer cancelled while the order was being confirmed: the goods are returned."""
     shop = Shop()
     confirm = shop.inventory.confirm_reservation
 
@@ -215,7 +215,7 @@ async def test_a_sale_that_finds_a_cancellation_carries_it_out() -> None:
 
 
 async def test_a_sale_that_finds_its_stock_released_is_cancelled_not_rejected() -> None:
-    """The cancellation was stored before it released, so the order has the end its customer asked for."""
+    """The cancellation was stored before the release, so the order becomes CANCELLED."""
     shop = Shop()
     reserve = shop.inventory.reserve_stock
 
@@ -231,8 +231,8 @@ async def test_a_sale_that_finds_its_stock_released_is_cancelled_not_rejected() 
 
 
 @pytest.mark.parametrize("call", ["release", "return"])
-async def test_a_cancellation_that_was_asked_for_is_finished_by_the_driver(call: str) -> None:
-    """The request ended without knowing: the wish was stored first."""
+async def test_a_requested_cancellation_is_finished_by_the_saga_worker(call: str) -> None:
+    """The cancellation was stored before the step that failed."""
     shop = Shop()
     order = await shop.place()
     shop.inventory.failures["release"] = [sold(order.order_id)] * 2
@@ -243,8 +243,8 @@ async def test_a_cancellation_that_was_asked_for_is_finished_by_the_driver(call:
 
 
 @pytest.mark.parametrize("call", ["reserve", "confirm"])
-async def test_an_order_that_was_left_pending_is_finished_by_the_driver(call: str) -> None:
-    """Nobody repeats the request."""
+async def test_an_order_that_was_left_pending_is_finished_by_the_saga_worker(call: str) -> None:
+    """The request is not repeated."""
     shop = Shop()
     shop.inventory.failures[call] = [Unavailable(1.0)]
     await shop.place()
@@ -252,7 +252,7 @@ async def test_an_order_that_was_left_pending_is_finished_by_the_driver(call: st
 
 
 async def test_a_rejected_order_is_not_cancelled() -> None:
-    """And nothing is given back."""
+    """No stock is released."""
     shop = Shop()
     shop.inventory.failures["reserve"] = [inventory_api.SkuNotFound(("A",))]
     with pytest.raises(SkuNotFound) as rejected:
@@ -263,12 +263,12 @@ async def test_a_rejected_order_is_not_cancelled() -> None:
 
 
 def sold(order_id: UUID) -> inventory_api.ReservationStateConflict:
-    """What inventory says when it is asked to release what was sold."""
+    """Return inventory's error for the release of a sold reservation."""
     return inventory_api.ReservationStateConflict(order_id, inventory_api.ReservationState.CONFIRMED)
 
 
-async def test_of_an_order_that_would_have_to_wait_for_inventory_nothing_is_kept() -> None:
-    """Its customer is told at once, and may come back."""
+async def test_a_new_order_is_rejected_and_not_stored_while_inventory_is_unavailable() -> None:
+    """The customer gets the error at once, and may retry."""
     shop = Shop()
     shop.inventory.is_away = True
     with pytest.raises(CircuitOpen):
@@ -277,7 +277,7 @@ async def test_of_an_order_that_would_have_to_wait_for_inventory_nothing_is_kept
 
 
 async def test_a_repeat_of_a_finished_order_is_answered_though_inventory_is_away() -> None:
-    """What was kept is not denied."""
+    """It was stored."""
     shop = Shop()
     first = await shop.place()
     shop.inventory.is_away = True
@@ -297,7 +297,7 @@ async def test_a_repeat_of_a_rejected_order_is_rejected_alike_though_inventory_i
 
 
 async def test_a_repeat_of_an_order_on_its_way_is_answered_pending_though_inventory_is_away() -> None:
-    """It was kept when nobody knew yet that inventory is away."""
+    """It was stored before the breaker opened."""
     shop = Shop()
     shop.inventory.failures["reserve"] = [Unavailable(1.0), CircuitOpen(5.0)]
     pending = await shop.place()
@@ -316,8 +316,8 @@ async def test_a_key_of_another_order_is_refused_though_inventory_is_away() -> N
 
 
 @pytest.mark.parametrize("failure", [CircuitOpen(5.0), Overloaded(1.0), DeadlineExceeded(), Internal("")])
-async def test_a_cancellation_whose_wish_is_stored_is_never_answered_by_an_error(failure: ServiceError) -> None:
-    """None of them would be true: something was done, and more follows."""
+async def test_a_stored_cancellation_is_never_answered_with_an_error(failure: ServiceError) -> None:
+    """An error would be untrue: the cancellation is stored, and the saga worker finishes it."""
     shop = Shop()
     order = await shop.place()
     shop.inventory.failures["release"] = [failure]
@@ -325,8 +325,8 @@ async def test_a_cancellation_whose_wish_is_stored_is_never_answered_by_an_error
     assert (wished.state, wished.cancellation_requested) == (OrderState.CONFIRMED, True)
 
 
-async def test_a_customer_who_is_willing_to_wait_has_an_order_though_inventory_is_away() -> None:
-    """The driver settles it once inventory is back."""
+async def test_an_asynchronous_order_is_stored_while_inventory_is_unavailable() -> None:
+    """The saga worker settles it once inventory is back."""
     shop = Shop()
     shop.inventory.is_away = True
     shop.inventory.failures["reserve"] = [CircuitOpen(5.0)]

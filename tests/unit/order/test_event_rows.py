@@ -1,4 +1,4 @@
-"""Can every event that was ever stored still be read? The golden rows are what the database may hold."""
+"""Every schema version of every event stays readable; the golden rows have an example of each."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ EVENTS: dict[tuple[str, int], Event] = {
 
 
 def key(row: dict[str, Any]) -> tuple[str, int]:
-    """What a form of an event is known by."""
+    """Return the type and schema version of a row."""
     return row["type"], row["schema_version"]
 
 
@@ -58,7 +58,7 @@ def test_an_upcaster_leaves_what_it_is_given_alone() -> None:
         assert json.dumps(row["data"]) == before
 
 
-def test_an_event_that_nobody_knows_is_refused() -> None:
-    """Rather than skipped: an order without it would be another order."""
+def test_an_event_of_unknown_type_is_refused() -> None:
+    """It is not skipped: without it, the fold would be another order."""
     with pytest.raises(ValueError, match=r"order\.shipped"):
         event_of("order.shipped", {})

@@ -1,4 +1,4 @@
-"""Is an order the fold of its events, and can it only take steps that make sense?"""
+"""An order is the fold of its events, and accepts only valid changes."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -15,13 +15,13 @@ PRICES = {"A": Money("GBP", 250), "B": Money("GBP", 100)}
 
 
 def placed() -> Change:
-    """A new order of two lines."""
+    """Return a new order of two lines."""
     lines = (OrderLine("A", 2), OrderLine("B", 1))
     return Order.place(order_id=uuid4(), customer_id=uuid4(), lines=lines, at=NOW)
 
 
 def recorded(changes: list[Change]) -> list[RecordedEvent]:
-    """The history that some changes leave."""
+    """Return the stored events of some changes."""
     return [RecordedEvent(change.order.version, change.event, change.order.update_time) for change in changes]
 
 
@@ -56,8 +56,8 @@ def test_a_history_begins_with_the_placing_and_has_it_once() -> None:
         fold(uuid4(), [RecordedEvent(1, first, NOW), RecordedEvent(2, first, NOW)])
 
 
-def test_an_order_rests_when_it_has_the_end_that_was_asked_for() -> None:
-    """A sale rests until its cancellation is asked for, and then until it is cancelled."""
+def test_an_order_is_at_rest_when_it_is_settled_and_no_cancellation_is_open() -> None:
+    """A sale is at rest until its cancellation is requested, and again when it is cancelled."""
     order = placed().order
     sale = order.complete(PRICES, at=NOW).order
     requested = sale.request_cancellation(at=NOW)
@@ -66,8 +66,8 @@ def test_an_order_rests_when_it_has_the_end_that_was_asked_for() -> None:
     assert [step.is_at_rest for step in (order, sale, requested.order, cancelled)] == [False, True, False, True]
 
 
-def test_a_cancellation_is_asked_for_once() -> None:
-    """Asked again, and of a cancelled order, it changes nothing; a rejected one refuses."""
+def test_a_cancellation_is_requested_once() -> None:
+    """A repeat, and one of a cancelled order, changes nothing; a rejected order refuses it."""
     requested = placed().order.request_cancellation(at=NOW)
     assert requested is not None
     assert requested.order.request_cancellation(at=NOW) is None

@@ -1,1 +1,1 @@
-"""What the telemetry library records, and what it does when nobody takes it."""
+"""Tests of the telemetry library."""

@@ -11,17 +11,17 @@ from observability.telemetry import setup
 
 @pytest.fixture
 def spans() -> InMemorySpanExporter:
-    """Where finished spans are kept."""
+    """Return an exporter that keeps finished spans."""
     return InMemorySpanExporter()
 
 
 @pytest.fixture
 def logs() -> BytesIO:
-    """Where log lines go."""
+    """Return the stream of log lines."""
     return BytesIO()
 
 
 @pytest.fixture
 def runtime(spans: InMemorySpanExporter, logs: BytesIO) -> setup.Runtime:
-    """A runtime of the test's own: own registry, own provider, own log."""
+    """Return a runtime with a registry, a provider and a log of its own."""
     return setup.start("test", log_level="info", processor=SimpleSpanProcessor(spans), log_stream=logs)

@@ -34,5 +34,5 @@ class Dropped:
 
     @property
     def total(self) -> int:
-        """Of all outputs."""
+        """Return the number for all outputs."""
         return sum(self.lines.values())

@@ -1,4 +1,4 @@
-"""OTEL_* variables: what is legal is honoured, and what cannot be is one sentence, whatever the SDK would do."""
+"""OTEL_* variables: valid ones are used, and each invalid one gives one warning instead of an exception."""
 
 import json
 import os
@@ -24,7 +24,7 @@ runtime.outputs.close()
 
 
 def events(**variables: str) -> list[str]:
-    """What a process logs that has only these OTEL_* variables, and must not fail."""
+    """Run a process with only these OTEL_* variables; return the events that it logs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     environment |= {"OTEL_TRACES_EXPORTER": "none", **variables}
     ran = subprocess.run(
@@ -44,7 +44,7 @@ def events(**variables: str) -> list[str]:
         {"OTEL_SDK_DISABLED": "True"},
     ],
 )
-def test_a_legal_value_is_no_word_in_the_log(variables: dict[str, str]) -> None:
+def test_a_valid_value_logs_no_warning(variables: dict[str, str]) -> None:
     assert events(**variables) == ["test.ended"]
 
 
@@ -61,7 +61,7 @@ def test_spans_on_the_console_are_lines() -> None:
         {"OTEL_SPAN_EVENT_COUNT_LIMIT": "-1"},
     ],
 )
-def test_what_cannot_be_honoured_is_one_line_and_no_end(variables: dict[str, str]) -> None:
+def test_an_invalid_value_logs_one_warning_and_the_process_runs(variables: dict[str, str]) -> None:
     assert events(**variables)[0] == "telemetry.setting_left_out"
 
 

@@ -1,4 +1,4 @@
-"""Log writer: an output that blocks or fails costs its own lines, which are counted, and nothing else."""
+"""Log writer: an output that blocks or fails loses only its own lines, which are counted."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ def make_notice(dropped: int, reason: str) -> bytes:
 
 
 class Pipe:
-    """A pipe and a writer to it, with whose reader a test does as it likes."""
+    """A pipe and a log writer to it; the test controls the reader."""
 
     def __init__(self, *, maximum_bytes: int = 100_000) -> None:
         self.reader, self.end = os.pipe()
@@ -60,7 +60,7 @@ def test_lines_arrive_in_their_order_and_close_waits_for_them() -> None:
 
 
 def test_a_reader_that_stalls_costs_only_the_lines_beyond_the_queue() -> None:
-    """None of the calls waits for it; when it reads again it is told what it missed, and no line is torn."""
+    """No call waits; when the reader continues, it gets a notice of the dropped lines, and no line is torn."""
     pipe = Pipe()
     before = pipe.fill()
     for _ in range(1_000):

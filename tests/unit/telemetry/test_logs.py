@@ -17,7 +17,7 @@ LIMIT_SECONDS = 60.0
 
 @pytest.fixture
 def stdout(tmp_path: Path) -> Path:
-    """A file that stands for standard output."""
+    """Return the path of a file that replaces standard output."""
     return tmp_path / "stdout"
 
 
@@ -55,7 +55,7 @@ def test_a_line_is_the_same_in_the_stream_and_in_the_file(
     assert json.loads(stdout.read_bytes())["event"] == "order.placed"
 
 
-def test_a_folder_that_is_not_there_is_told_at_the_start(
+def test_a_missing_folder_is_an_error_at_the_start(
     stdout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LOG_FOLDER", str(tmp_path / "absent"))
@@ -113,7 +113,7 @@ def test_a_line_longer_than_a_file_is_kept_whole(tmp_path: Path) -> None:
         ("Unexpected [KeyError] raised by servicer method [/shop.order.v1.OrderService/GetOrder]", "error"),
     ],
 )
-def test_a_caller_who_left_unheard_is_no_error(message: str, level: str) -> None:
+def test_a_disconnected_caller_is_no_error(message: str, level: str) -> None:
     stream = BytesIO()
     log = make_logger(service_name="order", level=20, outputs=LogOutputs(stream.write))
     LibraryLogs(log).emit(logging.LogRecord("grpc", logging.ERROR, "", 0, message, (), None))

@@ -1,4 +1,4 @@
-"""Spans leave redacted, in bounded memory, and no exporter holds the process up."""
+"""Spans are exported redacted and in bounded memory, and no exporter blocks the process."""
 
 import threading
 from collections.abc import Sequence
