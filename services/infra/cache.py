@@ -128,7 +128,7 @@ class Cache(Generic[Value]):
                     fresh = await self._read(missing)
             read = {name: fresh.get(name) for name in missing}
             if self._store:
-                await self._keep(read, self._store)
+                await self._write(read, self._store)
             known = {**known, **read}
         return {name: value for name, value in known.items() if value is not None}
 
@@ -145,7 +145,7 @@ class Cache(Generic[Value]):
         self._telemetry.looked_up(hits=len(known), misses=len(names) - len(known))
         return known
 
-    async def _keep(self, values: Mapping[str, Value | None], store: Store) -> None:
+    async def _write(self, values: Mapping[str, Value | None], store: Store) -> None:
         encoded = {
             self._key(name): ABSENT if value is None else self._codec.encode(value) for name, value in values.items()
         }

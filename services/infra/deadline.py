@@ -26,7 +26,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def anew(seconds: float) -> Iterator[None]:
+def detached(seconds: float) -> Iterator[None]:
     """Set a deadline for the block and ignore the caller's, for work that is shared with other callers."""
     token = _deadline.set(monotonic() + seconds)
     try:

@@ -28,21 +28,21 @@ def first_form(command: object) -> bytes:
     default value: a command that was stored before such a field existed is the same command.
     """
     # asyncpg's UUIDs are a subclass that orjson does not know; as text they are the same.
-    content = orjson.dumps(command, default=plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    content = orjson.dumps(command, default=as_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     return sha256(type(command).__name__.encode() + content).digest()
 
 
-def plain(value: object) -> object:
+def as_plain(value: object) -> object:
     """Return a dataclass as a dictionary of its digested fields, and any other value as text."""
     if not is_dataclass(value) or isinstance(value, type):
         return str(value)
-    always, by_default = counted(type(value))
+    always, by_default = digested_fields(type(value))
     content = {name: getattr(value, name) for name in always}
     return content | {name: getattr(value, name) for name, default in by_default if getattr(value, name) != default}
 
 
 @cache
-def counted(kind: type) -> tuple[list[str], list[tuple[str, object]]]:
+def digested_fields(kind: type) -> tuple[list[str], list[tuple[str, object]]]:
     """Return the fields that are always digested, and each field that is left out at its default, with that default."""
     compared = [field for field in fields(kind) if field.compare]
     always = [field for field in compared if field.default is MISSING or field.metadata == ALWAYS_DIGESTED]

@@ -99,7 +99,7 @@ def end_within(seconds: float, *, log: FilteringBoundLogger, outputs: LogOutputs
 async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:
     """Stop servers within one grace for all of them, since separate ones would add up.
 
-    Raises the errors of the stops as one group, once each server was told to stop.
+    Raises the errors of the stops as one group, once all of them have returned.
     """
     ends = monotonic() + grace_seconds
     errors: list[BaseException] = []

@@ -70,7 +70,7 @@ class SingleFlight(Generic[Value]):
 
     async def _fly(self, keys: tuple[str, ...]) -> Mapping[str, Value]:
         """Fetch for all callers, with a timeout that does not depend on the first caller's deadline."""
-        with deadline.anew(self._seconds):
+        with deadline.detached(self._seconds):
             try:
                 async with asyncio.timeout(self._seconds):
                     return await self._fetch(keys)

@@ -158,20 +158,20 @@ class NatsLog:
     async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
         """Append new messages without waiting between them; after a rejection read the log's end and send the rest."""
         async with _bounded(OPERATION_SECONDS), self._appending:
-            left = without_repeats(messages)
+            pending = without_repeats(messages)
             while True:
-                tip = self._tip if self._tip and self._tip.epoch == epoch else await self._look(epoch)
+                tip = self._tip if self._tip and self._tip.epoch == epoch else await self._read_tip(epoch)
                 if tip.incarnation != incarnation:
                     self._tip = None
                     raise Replaced
                 known = frozenset(tip.tail)
-                left = [message for message in left if str(message.event_id) not in known]
+                pending = [message for message in pending if str(message.event_id) not in known]
                 self._tip = None  # after a cancellation here the end is unknown
-                kept, self._tip = await self._publish(left, tip)
-                left = left[kept:]
-                if not left:
+                appended, self._tip = await self._publish(pending, tip)
+                pending = pending[appended:]
+                if not pending:
                     break
-                if not kept:
+                if not appended:
                     self._tip = None
             state = await self._state()
             if state.incarnation != incarnation:
@@ -209,7 +209,7 @@ class NatsLog:
             if epoch is None:
                 await self._state()
             else:
-                await self._look(epoch)
+                await self._read_tip(epoch)
             await self._stream.delete_stream(STREAM)
             await self._state()
 
@@ -235,7 +235,7 @@ class NatsLog:
             found = await self._stream.update_stream(found.config, max_msg_size=MESSAGE_BYTES)
         return LogState(f"{found.created}", found.state.last_seq, found.state.messages)
 
-    async def _look(self, epoch: int) -> _Tip:
+    async def _read_tip(self, epoch: int) -> _Tip:
         """Return the end of the log. Raises Fenced if a relay with a higher epoch has appended it."""
         state = await self._state()
         tail: list[tuple[str, int]] = []

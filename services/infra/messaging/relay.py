@@ -51,8 +51,8 @@ class Relay:
         """Publish one batch if this relay has the lease; return the seconds to wait before the next step."""
         await self._count_backlog()
         try:
-            lease = await self._lead()
-            return self._lease_seconds / 2 if lease is None else await self._publish_some(lease)
+            lease = await self._hold_lease()
+            return self._lease_seconds / 2 if lease is None else await self._publish_batch(lease)
         except Fenced as fenced:
             # After a restore of our database from a backup the log has a higher epoch, and would fence us for ever.
             self._above_epoch = max(self._above_epoch, fenced.epoch)
@@ -75,7 +75,7 @@ class Relay:
             self._telemetry.backlog(*await self._outbox.backlog())
             self._count_at = monotonic() + COUNT_SECONDS
 
-    async def _lead(self) -> Lease | None:
+    async def _hold_lease(self) -> Lease | None:
         if self._lease is None or monotonic() >= self._renew_at:
             began = monotonic()
             self._lease = None
@@ -85,7 +85,7 @@ class Relay:
             self._telemetry.leads(leading=lease is not None, epoch=lease.epoch if lease else 0)
         return self._lease
 
-    async def _publish_some(self, lease: Lease) -> float:
+    async def _publish_batch(self, lease: Lease) -> float:
         republishing = lease.republish_after is not None
         if republishing:
             events = await self._outbox.to_republish(lease, self._batch_size)

@@ -52,7 +52,7 @@ class Reflection:
                 resolved.CopyFrom(request)
                 if request.HasField("file_containing_symbol"):
                     resolved.file_containing_symbol = symbol_of_file(request.file_containing_symbol)
-                answers = self._answers.ServerReflectionInfo(once(resolved), context)
+                answers = self._answers.ServerReflectionInfo(single_request(resolved), context)
                 async for response in cast("AsyncIterator[ServerReflectionResponse]", answers):
                     response.original_request.CopyFrom(request)
                     await context.write(response)
@@ -76,6 +76,6 @@ def symbol_of_file(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-async def once(request: ServerReflectionRequest) -> AsyncIterator[ServerReflectionRequest]:
+async def single_request(request: ServerReflectionRequest) -> AsyncIterator[ServerReflectionRequest]:
     """Yield one request."""
     yield request

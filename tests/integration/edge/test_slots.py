@@ -10,7 +10,7 @@ HEAD = b"POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r
 
 
 async def test_slots_are_taken_by_whole_requests_alone(edge: Edge) -> None:
-    """Twenty clients that send their headers and no body keep nobody out."""
+    """Twenty clients that send their headers and no body take no slot."""
     host, port = edge.address.split(":")
     slow = [(await asyncio.open_connection(host, int(port)))[1] for _ in range(SLOW_CLIENTS)]
     for writer in slow:

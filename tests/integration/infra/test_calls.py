@@ -43,7 +43,7 @@ Answer = Callable[[bytes, Any], Awaitable[bytes]]
 
 @dataclass(slots=True)
 class Attempts:
-    """A server that fails as many calls as it is told to; it notes what each attempt says of those before."""
+    """A server that fails a set number of calls, and records the number of previous attempts that each call names."""
 
     failures: int
     code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE

@@ -29,7 +29,7 @@ def make_server(application: Application = empty, limits: Limits = EDGE) -> Http
 
 
 async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
-    """The kernel has accepted them, and the loop knows of none before it is told to stop."""
+    """The kernel has accepted them, but the event loop has not when the stop begins."""
     server = make_server()
     host, port = (await server.start())["http"].split(":")
     clients = [socket.create_connection((host, int(port))) for _ in range(CLIENTS)]

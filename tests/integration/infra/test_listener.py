@@ -53,7 +53,7 @@ class Client:
 
 
 class Served:
-    """A server, what its application was asked, and clients of it."""
+    """A server, the requests that its application got, and its clients."""
 
     def __init__(self, address: str, metrics: Metrics) -> None:
         self.host, port = address.split(":")
@@ -323,7 +323,7 @@ async def test_client_that_does_not_read_its_answers_is_left() -> None:
 
 @pytest.mark.parametrize("request_", [GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")])
 async def test_closed_connection_is_not_kept_for_a_client_that_does_not_read(request_: bytes) -> None:
-    """What is below the transport's high-water mark pauses nobody; the transport waits for its reader all the same."""
+    """Below the transport's high-water mark writing is not paused, but closing still waits for the reader."""
 
     async def handle() -> bytes:
         return bytes(16 * MEBIBYTE)

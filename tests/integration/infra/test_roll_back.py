@@ -41,7 +41,7 @@ async def test_an_error_is_not_hidden_by_a_rollback_that_fails(
 async def test_a_cancellation_stays_one_when_the_rollback_fails(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for the task must see that it was cancelled."""
+    """A waiter on the task must see that it was cancelled."""
     monkeypatch.setattr(postgres, "ROLLBACK_SECONDS", 0.0)
     begun = asyncio.Event()
 

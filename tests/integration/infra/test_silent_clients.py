@@ -55,7 +55,7 @@ async def test_a_log_in_nats_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class SlowMailbox:
-    """Takes mails; the first one's answer comes when it is told so."""
+    """A mail server that delays its first answer until it is released."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

@@ -139,7 +139,7 @@ async def test_a_pool_of_valkey_is_back(valkey_server: EmbeddedValkey) -> None:
 
 
 async def test_the_kernel_gives_up_a_silent_connection_to_postgresql(order_dsn: str) -> None:
-    """Bytes that nobody acknowledges, and a connection that nobody uses."""
+    """Unacknowledged bytes, and an idle connection."""
     database = await Database.open(order_dsn, pool_size=1, telemetry=unobserved("test"))
     async with database._pool.acquire() as connection:
         transport = connection._con._transport  # type: ignore[attr-defined]

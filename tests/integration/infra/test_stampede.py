@@ -44,13 +44,13 @@ class Naive:
 
 @dataclass
 class Source:
-    """A dear read: it goes on until it is let, and everybody has asked by then."""
+    """An expensive read, which blocks until the test releases it, when all requests have arrived."""
 
     reads: Counter[str] = field(default_factory=Counter)
     asking: int = 0
 
     async def __call__(self, names: tuple[str, ...]) -> Mapping[str, int]:
-        """Return each number, after as many turns of the loop as a crowd takes to ask."""
+        """Return each number, after as many rounds of the event loop as all requests need to arrive."""
         self.reads.update(names)
         self.asking += 1
         await asyncio.sleep(0.02)
@@ -80,7 +80,7 @@ def cache_of(store: ValkeyStore, source: Source) -> Cache[int]:
 
 
 async def emptied_under_load(cache: Naive | Cache[int], store: ValkeyStore) -> None:
-    """Let a crowd find all it wants, take everything away, and let the same crowd come again."""
+    """Let concurrent requests hit the cache, empty it, and send the same requests again."""
     await cache.get(NAMES)
     assert await cache.get(NAMES) == {name: int(name) for name in NAMES}
     await store._client.flushall()

@@ -149,7 +149,7 @@ async def test_a_server_that_stands_still_is_waited_for_briefly_and_used_again(v
 async def test_callers_that_leave_in_the_middle_leave_no_answer_behind(
     front: Front, valkey_server: EmbeddedValkey
 ) -> None:
-    """The naive client gives the answer to a question that was cut off to whoever asks next."""
+    """A naive client returns the answer of a cancelled command to the next command."""
     await front.cache.get(NAMES)
     os.kill(valkey_server.process.pid, signal.SIGSTOP)
     cut_off = [asyncio.create_task(front.store.read([f"numbers:3:{name}"])) for name in NAMES]

@@ -164,7 +164,7 @@ async def test_with_nats_events_go_to_it(foundation_with_nats: Foundation, broke
 async def test_the_services_take_a_newer_nats_which_syncs_always(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ours is told to, and no server tells its clients that it does."""
+    """Ours is configured to, but no server reports that to its clients."""
     monkeypatch.setattr(nats_server, "_find_binary", programs.nats_server)
     async for foundation in foundation_in(tmp_path, bus="nats"):
         assert foundation.nats is not None

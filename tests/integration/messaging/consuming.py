@@ -50,7 +50,7 @@ class Bench:
             await self.try_step(consumer)
 
     async def try_step(self, consumer: Consumer) -> None:
-        """Take a step that may fail as it is told to."""
+        """Take a step that may fail as the test demands."""
         try:
             await consumer.step()
         except LockTimeout:  # Another replica holds the cursor; the worker would try again.

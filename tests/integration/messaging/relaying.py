@@ -65,7 +65,7 @@ class Store:
         )
 
     async def end_leases(self) -> None:
-        """Let time pass until nobody leads."""
+        """Let time pass until no relay has the lease."""
         await self.execute("UPDATE relay SET lease_end_time = '-infinity'")
 
     async def execute(self, statement: str) -> None:

@@ -70,7 +70,7 @@ async def test_a_lower_epoch_is_refused(logs: Logs) -> None:
 
 
 async def test_two_relays_at_once_leave_no_gap_and_no_repeat(logs: Logs) -> None:
-    """Whoever is refused has published a beginning of its batches, in order."""
+    """A fenced relay has published a prefix of its batches, in order."""
     messages = [message() for _ in range(60)]
 
     async def publish(log: EventLog, epoch: int) -> None:
@@ -110,7 +110,7 @@ async def test_a_log_that_was_reset_is_another(logs: Logs) -> None:
 
 @pytest.mark.parametrize("logs", ["postgres", "nats"], indirect=True)
 async def test_a_reader_waits_for_what_comes(logs: Logs) -> None:
-    """It is told soon after the append, not when its wait is over."""
+    """It returns soon after the append, not at the end of its wait."""
     reading = asyncio.create_task(logs[1].read(after=0, limit=10, wait_seconds=2 * PATIENCE_SECONDS))
     await asyncio.sleep(0)
     sent = message()

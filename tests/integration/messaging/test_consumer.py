@@ -145,7 +145,7 @@ async def test_one_attempt_too_few_parks_nothing(bench: Bench) -> None:
 
 
 async def test_a_replay_consumes_each_aggregate_in_order(bench: Bench) -> None:
-    """One that fails again leaves only its own parked; its error and its message are told."""
+    """A failure leaves only its own aggregate parked, and is reported with its message."""
     mended, broken = history(3), history(3)
     error = KeyError()
     bench.failures = {mended[0].event_id: error, broken[1].event_id: error}

@@ -39,7 +39,7 @@ async def test_a_server_that_may_lose_what_it_acknowledged_is_refused(nats_serve
 
 
 async def test_what_was_acknowledged_survives_a_kill_of_the_server(mortal_nats: Nats, log: NatsLog) -> None:
-    """Nothing is lost, and the same client goes on without a repeat; meanwhile it says that the log is away."""
+    """Nothing is lost or repeated, and the same client recovers; meanwhile it raises Unavailable."""
     messages = [message() for _ in range(20)]
     state = await log.append(messages[:10], epoch=1, incarnation=(await log.state()).incarnation)
     await mortal_nats.kill()
@@ -56,7 +56,7 @@ async def test_what_was_acknowledged_survives_a_kill_of_the_server(mortal_nats: 
 async def test_a_repeat_is_known_after_the_server_has_forgotten_its_id(
     nats_server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To whoever appended it, and to the next relay, which looks at the log's end."""
+    """Both for the relay that appended it and for the next one, which reads the end of the log."""
     monkeypatch.setattr(nats_log, "DUPLICATE_WINDOW_SECONDS", 0.1)
     first = await NatsLog.open(nats_server.url, allow_unsafe_sync=True)
     second = await NatsLog.open(nats_server.url, allow_unsafe_sync=True)
@@ -75,7 +75,7 @@ async def test_a_repeat_is_known_after_the_server_has_forgotten_its_id(
 
 
 async def test_an_address_without_a_server_fails_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As something that is away, not as a bug."""
+    """It is reported as unavailable, not as a bug."""
     monkeypatch.setattr(nats_log, "CONNECT_SECONDS", 0.2)
     with pytest.raises(Unavailable):
         await NatsLog.open("nats://127.0.0.1:1", allow_unsafe_sync=True)

@@ -41,7 +41,7 @@ async def store_in(transaction: Transaction, stream_id: UUID) -> None:
 
 
 class Interrupted:
-    """A log whose process dies right after some appends, before anybody hears of them."""
+    """A log whose process dies right after some appends, before it has acknowledged them."""
 
     def __init__(self, log: PostgresLog, *, after_appends: int) -> None:
         self.left = after_appends
@@ -81,7 +81,7 @@ async def test_an_event_that_commits_after_its_successors_is_published_all_the_s
 
 
 async def test_the_first_lease_has_epoch_1_and_each_new_holder_one_more(store: Store) -> None:
-    """Renewing keeps it; while it lasts nobody else gets it."""
+    """It can be renewed, and no other relay gets it before it ends."""
     outbox = store.outbox()
     epochs = []
     for holder in ("a", "a", "b", "a"):

@@ -94,7 +94,7 @@ async def publish(server: EmbeddedNats, *strays: bytes) -> None:
 
 
 async def settled(log: NatsLog, count: int) -> None:
-    """Wait until the log has as many messages: JetStream stores what nobody waits for a little later."""
+    """Wait until the log has this many messages: JetStream stores unconfirmed messages a little later."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (await log.state()).count < count:
             await asyncio.sleep(0.02)
@@ -269,7 +269,7 @@ async def test_a_row_that_was_written_by_hand_is_read_and_appended_behind(
     ],
 )
 async def test_a_row_that_no_reader_could_take_is_refused(database_of: OpenDatabases, column: str) -> None:
-    """By the database, whoever writes it."""
+    """The database rejects it from any writer."""
     database = await database_of("event_log")
     log = PostgresLog(database=database)
     await log.append([message()], epoch=1, incarnation=(await log.state()).incarnation)

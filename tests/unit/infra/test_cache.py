@@ -33,7 +33,7 @@ class Numbers:
 
 
 class World:
-    """A cache whose time and dice are the test's, before a source that counts what it is asked."""
+    """A cache with a clock and random numbers of the test, in front of a source that counts its reads."""
 
     def __init__(self, *, stored: bool = True, seed: int = 7) -> None:
         self.now = 100.0

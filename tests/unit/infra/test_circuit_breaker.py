@@ -15,7 +15,7 @@ FAST, SLOW = 0.01, 1.0
 
 
 class Watched:
-    """A breaker with its clock, and every transition that it told of; its jitter takes the longest time."""
+    """A breaker with a clock that the test sets, its transitions, and the longest possible jitter."""
 
     def __init__(self, policy: Policy = POLICY) -> None:
         self.now = 1_000.0

@@ -18,7 +18,7 @@ EMPTY = grpc.aio.Metadata()
 
 
 class Client:
-    """A guard whose time is the test's and whose jitter always takes the longest; calls end as they are told to."""
+    """A guard with a clock that the test sets, the longest possible jitter, and calls that end as the test demands."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -67,7 +67,7 @@ def test_another_content_is_another_digest() -> None:
 
 
 def test_a_form_of_a_newer_version_is_no_reuse() -> None:
-    """While versions are updated one after the other: the newer one must be asked."""
+    """Happens during a rolling update: only the newer version can answer."""
     with pytest.raises(Unavailable):
         matches(b"\x02" + bytes(32), PLACE_ORDER)
 

@@ -16,7 +16,7 @@ LONG_SECONDS = 30.0
 
 
 class Source:
-    """Answers each key with itself when it is let; notes what it was asked and how many ask for a key at once."""
+    """Returns each key as its value once released; records the keys and the concurrent fetches of each."""
 
     def __init__(self) -> None:
         self.reads: Counter[str] = Counter()
@@ -63,7 +63,7 @@ async def test_a_hundred_concurrent_requests_are_one_read() -> None:
 
 
 async def test_only_keys_that_are_not_in_flight_are_fetched() -> None:
-    """And each gets all that it asked for."""
+    """Each caller gets all its keys."""
     source, told = Source(), list[int]()
     flights = flights_of(source)
     first = asyncio.create_task(flights.get(("a", "b"), shared=told.append))
@@ -174,7 +174,7 @@ async def test_no_keys_need_no_fetch() -> None:
     steps=st.lists(st.sampled_from(("let", "hold", "leave")), min_size=30, max_size=30),
 )
 def test_no_key_is_ever_asked_for_twice_at_once(asked: list[set[str]], steps: list[str]) -> None:
-    """However many come, leave, and are answered in between; and whoever stays gets what it asked for."""
+    """Callers come and leave at any time; each that stays gets its keys."""
 
     async def scenario() -> None:
         source = Source()

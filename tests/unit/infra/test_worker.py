@@ -18,7 +18,7 @@ from tests.patience import PATIENCE_SECONDS
 
 
 class Steps:
-    """A step that does as told, one thing after the other, and then waits an hour."""
+    """A step with a list of results, which then waits an hour."""
 
     def __init__(self, *outcomes: float | BaseException) -> None:
         self.outcomes = list(outcomes)
@@ -74,7 +74,7 @@ async def test_a_wake_up_ends_the_wait() -> None:
 
 
 async def test_a_failure_is_logged_with_its_stack_and_retried() -> None:
-    """A bug's stack, that is; what is away needs none."""
+    """Only bugs are logged with a stack; an unavailable dependency is not."""
     steps = Steps(KeyError("a bug"), Unavailable(1.0), 0.0)
     async with running(steps) as (_, logs):
         await steps.done.wait()
@@ -86,7 +86,7 @@ async def test_a_failure_is_logged_with_its_stack_and_retried() -> None:
 
 
 async def test_a_worker_that_ends_before_its_time_is_counted_and_started_again() -> None:
-    """A library lets out a cancellation that it was not told of: no step sees it as its failure."""
+    """A library raises a CancelledError of its own, which no step handles as a failure."""
     steps = Steps(asyncio.CancelledError(), 0.0)
     async with running(steps) as (_, logs):
         await steps.done.wait()
@@ -96,7 +96,7 @@ async def test_a_worker_that_ends_before_its_time_is_counted_and_started_again()
 
 
 async def test_a_failing_worker_is_not_woken_out_of_its_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But it ends at once when it is told to."""
+    """It still ends at once when it is stopped."""
     monkeypatch.setattr(worker, "full_jitter_seconds", lambda _failures, *, most_seconds: 3600.0)
     steps = Steps(KeyError())
     async with running(steps) as (woken, _):
@@ -109,7 +109,7 @@ async def test_a_failing_worker_is_not_woken_out_of_its_backoff(monkeypatch: pyt
 
 
 async def test_its_end_comes_once_after_the_last_step() -> None:
-    """As soon as it is told to drain."""
+    """As soon as the drain is announced."""
     steps = Steps(3600.0)
     async with running(steps, at_end=steps.at_end) as (draining, _):
         await steps.done.wait()
@@ -132,7 +132,7 @@ async def test_an_end_that_fails_is_recorded_and_harms_nothing() -> None:
 
 
 async def test_a_step_that_does_not_end_is_cancelled_after_the_grace() -> None:
-    """Its end is left out: nobody knows what it was about."""
+    """`at_end` is skipped, since the state of the cancelled step is unknown."""
     cancelled, begun = asyncio.Event(), asyncio.Event()
     steps = Steps()
 
