@@ -1,4 +1,4 @@
-"""Does each alert fire when it should, and only then? Row by row: an empty Prometheus, all well, a fault, its end."""
+"""Alert drill: for each case an empty Prometheus, a healthy time, one fault, and its end; measures when alerts fire."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from observability.testbed.monitoring.client import PrometheusClient
 from observability.testbed.monitoring.webhook import Notice, Webhook
 
 POLL_SECONDS = 0.1
-# An alert that was set off must end within so long of the fault's end: an order's next attempt may be a minute away.
+# An alert must end within this time after its fault: an order's next attempt may be a minute away.
 CLEAR_SECONDS = 180.0
 
 Say = Callable[[str], None]
@@ -21,7 +21,16 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True, kw_only=True)
 class DrillCase:
-    """What one fault did: seconds until its alert arrived and until it was over; what arrived unasked."""
+    """Result of one fault.
+
+    alert: the alert that must fire.
+    fault: what was done, in words.
+    severity: of the alert that fired; "" if it did not.
+    detected_seconds: from the fault to the alert; None if it did not fire.
+    cleared_seconds: from the end of the fault to that of the alert; None if it did not end.
+    before: alerts that fired before the fault.
+    collateral: other alerts that fired with it.
+    """
 
     alert: str
     fault: str
@@ -33,14 +42,20 @@ class DrillCase:
 
     @property
     def holds(self) -> bool:
-        """Whether it was quiet, fired, and ended; the alert that always fires does not end."""
+        """Whether no alert fired before the fault, and the case's alert fired and ended; ShopWatchdog never ends."""
         ended = self.cleared_seconds is not None or self.alert == ALWAYS
         return not self.before and self.detected_seconds is not None and ended
 
 
 @dataclass(slots=True)
 class DrillResult:
-    """All rows, what arrived in the healthy time at the end, and what the expressions found."""
+    """Result of a drill.
+
+    options: how it was run.
+    rows: its cases.
+    healthy: length of the healthy time at the end, and the alerts that fired in it.
+    expressions: which expressions found data.
+    """
 
     options: dict[str, Any]
     rows: list[DrillCase] = field(default_factory=list)
@@ -49,75 +64,77 @@ class DrillResult:
 
     @property
     def holds(self) -> bool:
-        """Whether every row does and nothing fired while all was well."""
-        return all(row.holds for row in self.rows) and not self.healthy.get("fired")
+        """Whether every case holds and no alert fired in the healthy time."""
+        return all(case.holds for case in self.rows) and not self.healthy.get("fired")
 
     def as_document(self) -> dict[str, Any]:
-        """Return it as it is written."""
+        """Return the result as a JSON document."""
         return {**asdict(self), "holds": self.holds}
 
 
 async def drill(options: DrillOptions, faults: Sequence[Fault], *, quiet_seconds: float, say: Say) -> DrillResult:
-    """Carry the faults out one by one, then watch a healthy platform for a time. Raises as `Stage.open` does."""
+    """Run a case for each fault, then watch a healthy platform. Raises as `DrillEnvironment.open` does."""
     result = DrillResult({**asdict(options), "folder": str(options.folder)})
-    asked = Expressions.of_platform(scale=options.scale)
-    async with DrillEnvironment.open(options) as stage:
+    expressions = Expressions.of_platform(scale=options.scale)
+    async with DrillEnvironment.open(options) as environment:
         for fault in faults:
-            row = await one_row(stage, fault, asked)
-            result.rows.append(row)
-            say(sentence(row))
+            case = await run_case(environment, fault, expressions)
+            result.rows.append(case)
+            say(sentence(case))
         if quiet_seconds:
-            result.healthy = await stay_healthy(stage, quiet_seconds)
+            result.healthy = await stay_healthy(environment, quiet_seconds)
             say(f"{quiet_seconds:.0f} s of healthy load: {', '.join(result.healthy['fired']) or 'no alert'}")
-    result.expressions = asked.as_document()
+    result.expressions = expressions.as_document()
     return result
 
 
-async def one_row(stage: DrillEnvironment, fault: Fault, asked: Expressions) -> DrillCase:
-    """Start from an empty Prometheus, let all be well for a time, break one thing, and put it right."""
-    row, listener, began = DrillCase(alert=fault.alert, fault=fault.words), stage.webhook, time.time()
-    async with stage.watched() as scene:
+async def run_case(environment: DrillEnvironment, fault: Fault, expressions: Expressions) -> DrillCase:
+    """Start an empty Prometheus, wait for a healthy time, apply the fault until its alert fires, and end it."""
+    case, listener, began = DrillCase(alert=fault.alert, fault=fault.words), environment.webhook, time.time()
+    async with environment.watched() as context:
         well = time.monotonic()
-        await asyncio.sleep(stage.options.healthy_seconds)
-        row.before = sorted(stage.fired(since=well))
+        await asyncio.sleep(environment.options.healthy_seconds)
+        case.before = sorted(environment.fired(since=well))
         broken = time.monotonic()
-        async with fault.begin(scene):
+        async with fault.begin(context):
             notice = await seen(listener, fault.alert, firing=True, since=0.0 if fault.alert == ALWAYS else broken)
             if notice is not None:
-                row.severity, row.detected_seconds = notice.severity, round(max(0.0, notice.seconds - broken), 1)
+                case.severity, case.detected_seconds = notice.severity, round(max(0.0, notice.seconds - broken), 1)
         mended = time.monotonic()
-        if row.detected_seconds is not None and fault.alert != ALWAYS:
+        if case.detected_seconds is not None and fault.alert != ALWAYS:
             notice = await seen(listener, fault.alert, firing=False, since=mended, limit_seconds=CLEAR_SECONDS)
-            row.cleared_seconds = None if notice is None else round(notice.seconds - mended, 1)
-        row.collateral = sorted(stage.fired(since=broken) - {fault.alert})
-        await asked.ask(PrometheusClient(scene.monitoring.prometheus), start=began, end=time.time())
-    return row
+            case.cleared_seconds = None if notice is None else round(notice.seconds - mended, 1)
+        case.collateral = sorted(environment.fired(since=broken) - {fault.alert})
+        await expressions.evaluate(PrometheusClient(context.monitoring.prometheus), start=began, end=time.time())
+    return case
 
 
-async def stay_healthy(stage: DrillEnvironment, seconds: float) -> dict[str, Any]:
-    """Watch without a fault; return for how long, and what fired."""
-    async with stage.watched():
+async def stay_healthy(environment: DrillEnvironment, seconds: float) -> dict[str, Any]:
+    """Watch without a fault; return the time and the alerts that fired."""
+    async with environment.watched():
         well = time.monotonic()
         await asyncio.sleep(seconds)
-        return {"seconds": seconds, "fired": sorted(stage.fired(since=well))}
+        return {"seconds": seconds, "fired": sorted(environment.fired(since=well))}
 
 
-async def run_sequence(stage: DrillEnvironment, faults: Sequence[tuple[Fault, float]], *, say: Say) -> Expressions:
-    """Let faults follow each other, each for so many seconds; return what every expression found meanwhile."""
-    asked, began = Expressions.of_platform(scale=stage.options.scale), time.time()
-    async with stage.watched() as scene:
+async def run_sequence(
+    environment: DrillEnvironment, faults: Sequence[tuple[Fault, float]], *, say: Say
+) -> Expressions:
+    """Apply faults one after the other, each for so many seconds; return what the expressions found meanwhile."""
+    expressions, began = Expressions.of_platform(scale=environment.options.scale), time.time()
+    async with environment.watched() as context:
         for fault, seconds in faults:
             say(fault.words)
-            async with fault.begin(scene):
+            async with fault.begin(context):
                 await asyncio.sleep(seconds)
-        await asked.ask(PrometheusClient(scene.monitoring.prometheus), start=began, end=time.time())
-    return asked
+        await expressions.evaluate(PrometheusClient(context.monitoring.prometheus), start=began, end=time.time())
+    return expressions
 
 
 async def seen(
     listener: Webhook, alert: str, *, firing: bool, since: float, limit_seconds: float = LONGEST_SECONDS
 ) -> Notice | None:
-    """Wait for a notice; None when it does not come in time."""
+    """Wait for a notice of an alert, and return it; None if it does not come in time."""
     ends = time.monotonic() + limit_seconds
     notice = listener.first(alert, firing=firing, since=since)
     while notice is None and time.monotonic() < ends:
@@ -126,16 +143,16 @@ async def seen(
     return notice
 
 
-def sentence(row: DrillCase) -> str:
-    """Say what a row came to."""
-    if row.before:
-        return f"{row.alert}: fired before the fault: {', '.join(row.before)}"
-    if row.detected_seconds is None:
-        return f"{row.alert}: NOT DETECTED ({row.fault})"
+def sentence(case: DrillCase) -> str:
+    """Return a line with a case's result."""
+    if case.before:
+        return f"{case.alert}: fired before the fault: {', '.join(case.before)}"
+    if case.detected_seconds is None:
+        return f"{case.alert}: NOT DETECTED ({case.fault})"
     cleared = (
         "always fires"
-        if row.alert == ALWAYS
-        else ("NOT CLEARED" if row.cleared_seconds is None else f"cleared after {row.cleared_seconds:.1f} s")
+        if case.alert == ALWAYS
+        else ("NOT CLEARED" if case.cleared_seconds is None else f"cleared after {case.cleared_seconds:.1f} s")
     )
-    beside = f"; beside it {', '.join(row.collateral)}" if row.collateral else ""
-    return f"{row.alert}: {row.severity}, detected after {row.detected_seconds:.1f} s, {cleared}{beside}"
+    beside = f"; beside it {', '.join(case.collateral)}" if case.collateral else ""
+    return f"{case.alert}: {case.severity}, detected after {case.detected_seconds:.1f} s, {cleared}{beside}"

@@ -1,4 +1,4 @@
-"""Shared environment of the drill's cases: a platform under load, and a new Prometheus for each watched time."""
+"""Shared environment of the drill's cases: a platform under load, and a new Prometheus for each case."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,9 +24,9 @@ from observability.testbed.monitoring.webhook import Webhook, webhook
 from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
 from services.local.servers.ports import local_address
 
-# Stock that is set aside and forgotten comes back within the row.
+# Abandoned reservations expire within their case.
 SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}
-# The same program, that a fault can give another mail client.
+# The same program, whose mail client a fault can replace.
 MODULES = {"notification": "observability.alert_drill.notification_process"}
 ALWAYS = "ShopWatchdog"
 WELL_SECONDS = 120.0
@@ -35,7 +35,14 @@ PLAN_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillOptions:
-    """The pace (60: a minute of the rules is a second), the load in orders a second, and how long all is well first."""
+    """Options of a drill.
+
+    folder: where it writes.
+    scale: speed of the rules; at 60 a minute of the rules is a second.
+    rate_per_second: load, in orders a second.
+    healthy_seconds: time without a fault at the start of each case.
+    seed: fixes the orders.
+    """
 
     folder: Path
     scale: int
@@ -46,7 +53,7 @@ class DrillOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillEnvironment:
-    """The platform, whom the alerts are told, and what is scraped: host:port by job."""
+    """The platform, the webhook that receives the alerts, and the scrape targets: host:port by job."""
 
     options: DrillOptions
     group: ProcessGroup
@@ -56,17 +63,17 @@ class DrillEnvironment:
     @staticmethod
     @asynccontextmanager
     async def open(options: DrillOptions) -> AsyncIterator["DrillEnvironment"]:
-        """Start the platform and put load on it for the time of a block. Raises LocalError, TestbedError, LoadError."""
-        house_options = ProcessGroupOptions(
+        """Run the platform under load for the time of a block. Raises LocalError, TestbedError, LoadError."""
+        group_options = ProcessGroupOptions(
             folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES
         )
         async with AsyncExitStack() as stack:
-            group = await stack.enter_async_context(ProcessGroup.open(house_options))
+            group = await stack.enter_async_context(ProcessGroup.open(group_options))
             listener = await stack.enter_async_context(webhook())
             await group.start_all()
             server = group.foundation.postgres
             if server is None:
-                raise TestbedError("a PostgreSQL that PLUMB_POSTGRES_DSN names is not ours to break: unset it")
+                raise TestbedError("a PostgreSQL given by PLUMB_POSTGRES_DSN must not be broken: unset the variable")
             exporter = await stack.enter_async_context(postgres_exporter(server.admin_dsn, options.folder / "logs"))
             await stack.enter_async_context(under_load(group, options))
             targets = {name: group.admin_address(name) for name in group.processes}
@@ -75,7 +82,7 @@ class DrillEnvironment:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[FaultContext]:
-        """Watch with a Prometheus and an Alertmanager that know nothing yet; the block begins when all is well."""
+        """Run an empty Prometheus and Alertmanager for the time of a block, which starts once all is healthy."""
         self.webhook.notices.clear()
         options = MonitoringOptions(
             targets=self.targets,
@@ -88,7 +95,7 @@ class DrillEnvironment:
             yield FaultContext(group=self.group, monitoring=running, webhook=self.webhook)
 
     async def _until_well(self, prometheus: PrometheusClient) -> None:
-        """Wait until every target was scraped and no alert is left of the time before. Raises TestbedError."""
+        """Wait until every target is scraped and no earlier alert is left. Raises TestbedError."""
 
         async def is_well() -> bool:
             down = await prometheus.instant("count(up) - sum(up)")
@@ -99,14 +106,14 @@ class DrillEnvironment:
         await until("every target is scraped and no alert is active", is_well, limit_seconds=WELL_SECONDS)
 
     def fired(self, *, since: float = 0.0, firing: bool = True) -> set[str]:
-        """Return the alerts but the one that always fires that were told of since a time, as begun or as ended."""
-        told = {each.alert for each in self.webhook.notices if each.firing is firing and each.seconds >= since}
-        return told - {ALWAYS}
+        """Return the alerts, except ShopWatchdog, that were notified since a time as started, or as ended."""
+        notified = {each.alert for each in self.webhook.notices if each.firing is firing and each.seconds >= since}
+        return notified - {ALWAYS}
 
 
 @asynccontextmanager
 async def under_load(group: ProcessGroup, options: DrillOptions) -> AsyncIterator[None]:
-    """Place orders at a steady rate, open loop, for the time of a block: the same plan again and again."""
+    """Place orders at a steady rate, open loop, for the time of a block; the same plan is repeated."""
     edge = str(local_address(group.ports.edge_http))
     plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
     skus = ample_stock(line.sku for order in plan for line in order.lines)

@@ -1,4 +1,4 @@
-"""Does every expression of a dashboard or a rule find data, and something other than 0 at some time?"""
+"""Coverage of the PromQL expressions of dashboards and rules: which found data, and which a value other than 0."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,12 @@ RATE_INTERVAL = "5s"
 
 @dataclass(slots=True)
 class Expressions:
-    """Every expression by its text, each with where it stands; which of them found data, and which more than 0."""
+    """All expressions and their coverage.
+
+    where: where each expression stands, by its text.
+    with_data: those that found data.
+    not_zero: those that found a value other than 0.
+    """
 
     where: dict[str, str]
     with_data: set[str] = field(default_factory=set)
@@ -23,12 +28,12 @@ class Expressions:
 
     @classmethod
     def of_platform(cls, *, scale: int) -> "Expressions":
-        """Return those of the dashboards and of the rules at this pace."""
+        """Return the expressions of the dashboards, and of the rules at this scale."""
         drawn = {each.text: str(each) for each in panels.expressions(RATE_INTERVAL)}
         return cls(drawn | dict(_of_rules(scale)))
 
-    async def ask(self, prometheus: PrometheusClient, *, start: float, end: float) -> None:
-        """Evaluate all of them over a time, in seconds since 1970. Raises QueryFailed: one that fails is a failure."""
+    async def evaluate(self, prometheus: PrometheusClient, *, start: float, end: float) -> None:
+        """Evaluate all expressions over a time, in seconds since 1970. Raises QueryFailed if one fails."""
         for text in self.where.keys() - self.not_zero:
             found = await prometheus.over(text, start=start, end=end, step_seconds=STEP_SECONDS)
             values = [value for series in found for value in series.values]
@@ -38,7 +43,7 @@ class Expressions:
                 self.not_zero.add(text)
 
     def as_document(self) -> dict[str, Any]:
-        """Return the counts, and what found nothing."""
+        """Return the counts, and the expressions that found nothing."""
         return {
             "expressions": len(self.where),
             "with_data": len(self.with_data),

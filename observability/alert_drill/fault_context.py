@@ -1,4 +1,4 @@
-"""What does a fault act on? A platform under load, what watches it, and whom that tells."""
+"""Context of a fault: the platform under load, its monitoring, and the webhook of the alerts."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,7 +17,7 @@ CONNECT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultContext:
-    """One row's surroundings."""
+    """What a fault can act on."""
 
     group: ProcessGroup
     monitoring: Monitoring
@@ -25,10 +25,10 @@ class FaultContext:
 
     @asynccontextmanager
     async def administering(self, database: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-        """Connect to one of the shop's databases as its administrator, whom no time limit of the services binds."""
+        """Connect to one of the shop's databases as administrator, without the services' time limits."""
         server = self.group.foundation.postgres
         if server is None:
-            raise TestbedError("a PostgreSQL that PLUMB_POSTGRES_DSN names is not ours to break: unset it")
+            raise TestbedError("a PostgreSQL given by PLUMB_POSTGRES_DSN must not be broken: unset the variable")
         dsn = urlunsplit(urlsplit(server.admin_dsn)._replace(path=f"/{database}"))
         connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
         try:

@@ -1,8 +1,8 @@
-"""Benchmark of refusals: CPU of the server, or of the caller, for one refusal by each layer that refuses.
+"""Benchmark of load shedding: CPU of the server, or of the caller, for one rejection by each layer.
 
-The databases' tables are locked, so that all places stay taken: what comes then is refused, and hardly anything else is
-done. A read is asked for, which is the least that a refusal can save. Beside it stands the same read where it is
-answered, one at a time.
+The databases' tables are locked, so that all slots stay taken: every further request is rejected, and the processes do
+hardly anything else. The requests are reads, the cheapest that a rejection can save. For comparison, the same read is
+measured where it is answered, one at a time.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from services.infra.circuit_breaker import Policy
 from services.infra.rpc.guard import CallGuard
 from services.kernel.errors import CircuitOpen
 
-# Few places, so that few requests wait behind the lock.
+# Few slots, so that few requests wait behind the lock.
 POOLS = {"ORDER_DATABASE_POOL_SIZE": "2", "INVENTORY_DATABASE_POOL_SIZE": "2"}
-# Fewer than what gRPC lets wait for Python, and far more.
+# Fewer concurrent calls than gRPC queues for Python, and far more.
 AT_ONCE = 32
 CROWD = 500
 CALL_SECONDS = 5.0
@@ -42,7 +42,7 @@ Ask = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one answer of a layer costs: CPU seconds, over so many; `answers` are all that came, by name."""
+    """CPU seconds of one answer of a layer, the number of answers measured, and all answers by name."""
 
     layer: str
     cpu_seconds: float
@@ -75,7 +75,7 @@ async def measure(options: BenchOptions, *, say: Say) -> list[Cost]:
 
 
 def reading(session: aiohttp.ClientSession) -> Ask:
-    """Read an order that there is not, which looks for it all the same."""
+    """Read an order that does not exist, which costs the same lookup."""
 
     async def ask_once() -> str:
         url, headers = f"/orders/{uuid4()}", {"X-Customer-Id": str(uuid4())}
@@ -87,7 +87,7 @@ def reading(session: aiohttp.ClientSession) -> Ask:
 
 
 def checking(stub: "pb_grpc.InventoryServiceAsyncStub", sku: str) -> Ask:
-    """Ask whether a unit can be had."""
+    """Read the stock of one SKU."""
     request = pb.CheckAvailabilityRequest(lines=[pb.StockLine(sku=sku, quantity=1)])
 
     async def ask_once() -> str:
@@ -101,7 +101,7 @@ def checking(stub: "pb_grpc.InventoryServiceAsyncStub", sku: str) -> Ask:
 
 
 async def ask(once: Ask, layer: str, process: psutil.Process, requests: int, *, at_once: int = 1) -> Cost:
-    """Ask so often, so many at a time; what the process used for it is the cost of what was answered most."""
+    """Send so many requests, so many at a time; return the CPU of the process for one, by the most frequent answer."""
     answers, left = Counter[str](), iter(range(requests))
 
     async def one_after_the_other() -> None:
@@ -116,7 +116,7 @@ async def ask(once: Ask, layer: str, process: psutil.Process, requests: int, *, 
 
 @asynccontextmanager
 async def locking(dsn: str, table: str) -> AsyncIterator[None]:
-    """Hold a table for the time of a block, as a migration does that somebody forgot."""
+    """Lock a table for the time of a block, like a forgotten migration."""
     connection = await asyncpg.connect(dsn, timeout=LOCK_SECONDS, command_timeout=LOCK_SECONDS)
     try:
         async with connection.transaction():
@@ -127,7 +127,7 @@ async def locking(dsn: str, table: str) -> AsyncIterator[None]:
 
 
 def refuse(times: int) -> Cost:
-    """Let a guard whose breaker is open refuse so many calls, in this process."""
+    """Measure calls rejected by a guard with an open breaker, in this process."""
     policy = Policy(failures_in_a_row=1, fewest_calls=1, open_seconds=3_600.0, longest_open_seconds=3_600.0)
     guard = CallGuard(telemetry=DependencyTelemetry(unobserved("bench"), "inventory"), policy=policy)
     call(guard, be_away)
@@ -137,7 +137,7 @@ def refuse(times: int) -> Cost:
 
 
 def call(guard: CallGuard, server: Callable[[], None]) -> str:
-    """Make a call, if the guard lets it be made; say how it ended."""
+    """Make a call through the guard, and return how it ended."""
     try:
         with guard.call(timeout_seconds=1.0):
             server()
@@ -149,9 +149,9 @@ def call(guard: CallGuard, server: Callable[[], None]) -> str:
 
 
 def be_away() -> None:
-    """Answer as gRPC does for a server that is away."""
+    """Fail as gRPC does for an unavailable server."""
     raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
 
 
 def be_there() -> None:
-    """Answer at once."""
+    """Return at once."""

@@ -1,7 +1,7 @@
-"""What if traces have nowhere to go? Goodput with such an endpoint and with one that collects, in blocks by turns.
+"""Benchmark of an OTLP outage: goodput with unusable trace endpoints and with a working one, in alternating blocks.
 
-One platform an endpoint stands ready; in each round each serves the same orders, and their turns are drawn anew.
-Goodput is what eight customers, who wait for each answer, get sold in a second. What is lost the services count.
+Each endpoint has its own running platform. In each round all serve the same orders, in a newly drawn sequence. Goodput
+is the orders a second sold to eight customers in a closed loop. Lost spans are counted by the services.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from services.local.platform.endpoints import Endpoints
 from services.local.servers.ports import free_port, local_address
 
 COLLECTING = "collecting"
-# Each way, and so narrow that a batch of spans takes longer than the next one takes to come.
+# Each way, and so narrow that sending a batch of spans takes longer than producing the next one.
 SLOW = Delay(latency_seconds=1.0, bytes_per_second=16 * 1024)
 CUSTOMERS = 8
-# Lost before they were sent, because nothing took them, and on the way.
+# Counters of spans lost in a full queue, and in a failed export.
 LOST = (
     ("otel_sdk_processor_span_processed_total", "queue_full"),
     ("otel_sdk_exporter_span_exported_total", "export_failed"),
@@ -50,7 +50,7 @@ def of(blocks: Sequence[OutageBlock], endpoint: str) -> list[OutageBlock]:
 
 
 def ratio(blocks: Sequence[OutageBlock], endpoint: str) -> OverheadEstimate:
-    """Return the goodput beside that of the endpoint that collects: the mean log-ratio of the rounds, taken back."""
+    """Return the goodput relative to that of the working endpoint: geometric mean over the rounds, with interval."""
     pairs = zip(of(blocks, endpoint), of(blocks, COLLECTING), strict=True)
     logs = estimate([math.log(one.goodput_per_second / other.goodput_per_second) for one, other in pairs])
     return OverheadEstimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
@@ -79,7 +79,7 @@ async def measure(options: BenchOptions, *, say: Say) -> list[OutageBlock]:
 
 
 async def endpoints(receiver: Address, stack: AsyncExitStack) -> dict[str, str]:
-    """Return host:port of each endpoint that is of no use, for the life of the stack."""
+    """Start each unusable endpoint for the life of the stack, and return their host:port."""
     slow = await stack.enter_async_context(Proxy.open(target=receiver, delay=SLOW, seed=0))
     dark = await stack.enter_async_context(Proxy.open(target=receiver, delay=Delay(latency_seconds=0.0), seed=0))
     stack.enter_context(dark.impaired(Impairment.BLACKHOLE))
@@ -102,6 +102,6 @@ async def run_block(name: str, platform: Endpoints, plan: Sequence[PlannedOrder]
 
 
 async def lost_spans(platform: Endpoints) -> float:
-    """Return how many spans the services say that they have lost."""
+    """Return the number of spans that the services have lost."""
     scrapes = [await scrape(platform.admin[service]) for service in COUNTED]
     return sum(found.total(name, error_type=kind) for found in scrapes for name, kind in LOST)

@@ -1,8 +1,8 @@
-"""What does the platform still do when far more is asked of it than it can? Goodput, with its guards and without.
+"""Benchmark of overload: goodput far above capacity, with the platform's guards and without.
 
 Each block is an open loop on fresh processes: a third at half of the peak, a third at a multiple of it, and a third at
-half again, which shows how soon all is as before. Goodput are the orders a second that were sold within the edge's
-deadline, of those that became due in the middle third. The peak is the most that any rate gave with the guards on.
+half again, which shows the recovery. Goodput is the orders a second that were sold within the edge's deadline, of those
+that became due in the middle third. The peak is the highest goodput of any rate with the guards on.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ from observability.testbed.guard_settings import GUARDED, UNGUARDED
 THIRD_SECONDS = 10.0
 BASE_SHARE = 0.5
 FIRST_RATE_PER_SECOND = 5.0
-# From where on more load is not more work done.
+# A rate whose goodput is below this share of it is beyond the peak.
 FULL_SHARE = 0.8
 AROUND_THE_PEAK = (0.9, 1.1)
 PROBE_SECONDS = 12.0
 PROBE_WARM_UP_SECONDS = 2.0
 MEMORY_PERIOD_SECONDS = 0.25
-# A second is as before when so many of its orders took no longer than this many times what the slow ones did before.
+# A second has recovered if this share of its orders took at most this multiple of the slow ones' latency before.
 AS_BEFORE_SHARE = 0.9
 AS_BEFORE_FACTOR = 2.0
 
@@ -45,7 +45,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What one request asks of the platform; `lines` are the fewest and most of an order."""
+    """A kind of work.
+
+    words: its name for the output.
+    lines: fewest and most lines of an order.
+    environment: settings by process.
+    network: delays by network path.
+    """
 
     words: str
     lines: tuple[int, int]
@@ -53,7 +59,7 @@ class Work:
     network: Mapping[str, Delay] = field(default_factory=dict)
 
     def variant(self, *, guarded: bool) -> Variant:
-        """Return the platform that does it."""
+        """Return the platform of this work, with or without its guards."""
         environment = {**self.environment, "*": GUARDED if guarded else UNGUARDED}
         return Variant(environment=environment, network=self.network)
 
@@ -93,7 +99,7 @@ class OverloadRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overload:
-    """All blocks on one work, and the peak that they are multiples of."""
+    """All blocks on one kind of work, and the peak that their rates are multiples of."""
 
     work: str
     peak_per_second: float
@@ -102,7 +108,7 @@ class Overload:
 
 
 async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Path, say: Say) -> Overload:
-    """Find the peak, then overload it, in an order that the seed draws. Raises TrialError, LocalError, LoadError."""
+    """Find the peak, then run the blocks in an order drawn from the seed. Raises TrialError, LocalError, LoadError."""
     doing = WORKS[work]
     async with Testbed.open(folder / "stand") as stand:
         say(f"finding the peak of {doing.words}")
@@ -119,19 +125,19 @@ async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Pat
 
 
 def by_factor(block: OverloadRun) -> tuple[float, bool]:
-    """Order blocks by how much was asked, with the guards first."""
+    """Return the blocks by rate, those with guards first."""
     return block.factor, not block.guarded
 
 
 def sentence(block: OverloadRun, peak_per_second: float) -> str:
-    """Say what a block showed."""
+    """Return a line with a block's result."""
     guards = "with guards" if block.guarded else "without guards"
     share = block.goodput_per_second / peak_per_second
     return f"{block.factor:g} x, {guards}: {block.goodput_per_second:.1f} a second, {share:.0%} of the peak"
 
 
 async def find_peak(stand: Testbed, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
-    """Return the goodput by rate: doubled until it does not follow any more, then around what it was."""
+    """Return the goodput by rate: double the rate until goodput no longer follows, then probe around that rate."""
     probes: dict[float, float] = {}
     rate = FIRST_RATE_PER_SECOND
     while not probes or probes[rate / 2] >= FULL_SHARE * rate / 2:
@@ -183,7 +189,7 @@ async def overload(
         guarded=guarded,
         offered_per_second=len(during) / THIRD_SECONDS,
         goodput_per_second=len(good) / THIRD_SECONDS,
-        # Of a Counter, dataclasses.asdict makes one of its items.
+        # dataclasses.asdict does not rebuild a Counter correctly.
         answers=dict(Counter(map(answer_of, during))),
         p50_seconds=quantile(good, 0.50) if good else 0.0,
         p99_seconds=quantile(good, 0.99) if good else 0.0,
@@ -205,7 +211,7 @@ def thirds(requests: Sequence[RequestRecord]) -> tuple[list[RequestRecord], list
 
 
 def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRecord]) -> float | None:
-    """Return how many seconds after the overload the first one began from which on each is as before."""
+    """Return the seconds from the end of the overload until all further seconds have recovered."""
     limit = AS_BEFORE_FACTOR * quantile(sorted(each.latency_seconds for each in before), 0.95)
     seconds: dict[int, list[bool]] = {number: [] for number in range(round(THIRD_SECONDS))}
     for each in after:
@@ -218,7 +224,7 @@ def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRe
 
 @asynccontextmanager
 async def watching_memory(pids: Sequence[int]) -> AsyncIterator[list[int]]:
-    """Sample the memory of all of these processes together, in bytes, for the time of a block."""
+    """Sample the total memory of these processes, in bytes, for the time of a block."""
     processes = [psutil.Process(pid) for pid in pids]
 
     def resident() -> int:

@@ -33,12 +33,12 @@ from services.order.api import DEFAULT_PAGE_SIZE, ListOrders
 from services.order.migrate import READ_MIGRATIONS
 
 SIZES = ("small", "big")
-# Of the order that a page is drawn by: its least place in the list, and how many come after it at least.
+# Bounds of the order at which a page starts: its least position in the list, and the least number of orders after it.
 CASES = {"first page": (1, 0), "deep page": (100, DEFAULT_PAGE_SIZE)}
 CHUNK = 100_000
-# PostgreSQL plans a statement for the arguments at hand five times before it may keep one plan for all.
+# PostgreSQL plans a statement five times for its arguments (custom plan) before it may use a generic plan.
 EXECUTIONS = 10
-# Purpose: ten orders a customer in the mean, over two years; the r-th customer's share falls with r^(-2/3).
+# Purpose: ten orders a customer on average, over two years; the r-th customer's share falls with r^(-2/3).
 FILL = """
     INSERT INTO order_summaries (order_id, customer_id, version, state, line_count, currency_code, total_minor,
         create_time, update_time)
@@ -46,17 +46,17 @@ FILL = """
         CASE WHEN random() < 0.05 THEN 'CANCELLED' ELSE 'CONFIRMED' END, 1 + n % 40, 'GBP', 100 + n % 90000, at, at
     FROM (SELECT n, timestamptz '2026-01-01' - random() * interval '730 days' AS at
         FROM generate_series({first}, {last}) n) made"""
-# Purpose: who has how many.
+# Purpose: distribution of the orders over the customers.
 SPREAD = """
     SELECT count(*) AS customers, percentile_disc(0.5) WITHIN GROUP (ORDER BY count) AS median, max(count) AS most
     FROM (SELECT count(*) FROM order_summaries GROUP BY customer_id) spread"""
-# Purpose: orders in random order, each with its place in its customer's list.
+# Purpose: orders in random order, each with its position in its customer's list.
 DRAWN = """
     SELECT customer_id, create_time, order_id, place FROM (
         SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY create_time DESC, order_id DESC) AS place,
             count(*) OVER (PARTITION BY customer_id) FROM order_summaries) numbered
     WHERE place >= $1 AND count - place >= $2 ORDER BY md5($3 || order_id::text) LIMIT $4"""
-# Purpose: how often this session planned for the arguments at hand, and how often it used one plan for all.
+# Purpose: number of custom and generic plans in this session.
 PLANS = """
     SELECT sum(generic_plans)::int AS generic, sum(custom_plans)::int AS custom FROM pg_prepared_statements
     WHERE statement LIKE '%FROM order_summaries%' AND statement NOT LIKE '%pg_prepared_statements%'"""
@@ -67,7 +67,14 @@ Seconds = dict[str, dict[str, list[list[float]]]]
 
 @dataclass(frozen=True, slots=True)
 class ReadModelBenchOptions:
-    """Orders in the two read models, rounds after the warm-up, queries of each kind a round; the seed draws all."""
+    """Options of the benchmark.
+
+    small, big: orders in each of the two read models.
+    rounds: rounds after the warm-up.
+    queries: queries of each case a round.
+    seed: fixes orders, queries and sequence.
+    directory: where the server's log goes.
+    """
 
     small: int
     big: int
@@ -79,7 +86,7 @@ class ReadModelBenchOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReadModelBench:
-    """Seconds of each query by case, size and round; and by size what the read model is like, its plans included."""
+    """Seconds of each query by case, size and round; and a description of each read model, with its plans, by size."""
 
     seconds: Seconds
     models: Mapping[str, Mapping[str, Any]]
@@ -113,7 +120,7 @@ async def session(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
 
 
 async def checkpoint(dsns: Mapping[str, str]) -> None:
-    """Write everything back, so that no block pays for what another left."""
+    """Write all dirty pages, so that no block pays for the writes of another."""
     async with session(dsns["postgres"]) as connection:
         await connection.execute("CHECKPOINT")
 
@@ -125,12 +132,12 @@ def paired_ratio(over: Sequence[float], under: Sequence[float]) -> OverheadEstim
 
 
 class Explained(Database):
-    """Explains a statement instead of answering it, with the plan that a session settles on, and keeps that."""
+    """Database that explains statements instead of answering them, with the plan that a session settles on."""
 
     plan: Sequence[str] = ()
 
     async def fetch(self, summary: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
-        """Carry the statement out some times for its plan, and return no rows."""
+        """Run the statement several times for its final plan, and return no rows."""
         values = ", ".join("NULL" if value is None else f"'{value}'" for value in arguments)
         await super().fetch(summary, f"PREPARE explained AS {sql}")
         for _ in range(EXECUTIONS):
@@ -165,7 +172,7 @@ async def measure(options: ReadModelBenchOptions, *, say: Say) -> ReadModelBench
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A full read model, sessions on it, and what is asked of it by case; `places` are those of the deep pages."""
+    """A filled read model, its sessions, and its queries by case; `places` are the positions of the deep pages."""
 
     dsn: str
     database: Database
@@ -177,7 +184,7 @@ class Model:
     async def open(
         size: str, dsn: str, options: ReadModelBenchOptions, telemetry: Telemetry, stack: AsyncExitStack, say: Say
     ) -> "Model":
-        """Make the orders, draw the queries, and connect for the life of the stack."""
+        """Insert the orders, draw the queries, and connect for the life of the stack."""
         orders, draw = getattr(options, size), (str(options.seed), (options.rounds + 1) * options.queries)
         async with session(dsn) as connection:
             await connection.execute(f"SELECT setseed({random.Random(options.seed).random()})")
@@ -195,14 +202,14 @@ class Model:
         return Model(dsn, database, explained, queries, sorted(row["place"] for row in drawn["deep page"]))
 
     async def seconds(self, case: str, number: int) -> float:
-        """Return how long a page took, from the query to its values."""
+        """Return the seconds of one page, from the query to its values."""
         query = self.queries[case][number % len(self.queries[case])]
         began = time.perf_counter()
         await PostgresSummaries(database=self.database).page(query)
         return time.perf_counter() - began
 
     async def facts(self) -> dict[str, Any]:
-        """Return the spread of the customers, how deep the pages were, how often which plan, and one of each case."""
+        """Return the customers' distribution, the depth of the pages, the counts of plans, and a plan of each case."""
         async with session(self.dsn) as connection:
             spread = await connection.fetchrow(SPREAD)
         (chosen,) = await self.database.fetch("SELECT pg_prepared_statements", PLANS)
@@ -215,6 +222,6 @@ class Model:
 
 
 def query_of(case: str, row: asyncpg.Record) -> ListOrders:
-    """Return the query that an order was drawn for."""
+    """Return the query of a drawn order."""
     place = row["create_time"], row["order_id"], row["customer_id"]
     return ListOrders(row["customer_id"], page_token=encode_page_token(*place) if case == "deep page" else "")

@@ -67,7 +67,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RelayBenchOptions:
-    """How long to measure: pairs after the warm-up, batches a block; the seed draws who of a pair comes first."""
+    """Options of the benchmark.
+
+    pairs: pairs of blocks after the warm-up.
+    batches: batches of events a block.
+    seed: fixes which block of a pair is first.
+    directory: where the server's log goes.
+    """
 
     pairs: int
     batches: int
@@ -77,7 +83,7 @@ class RelayBenchOptions:
 
 @dataclass(frozen=True, slots=True)
 class RelayBench:
-    """Events a second, pair by pair; and the seconds of one event that the relay spent in each kind of statement."""
+    """Events a second, pair by pair; and the relay's seconds an event in each kind of statement."""
 
     relay: Sequence[float]
     pgbench: Sequence[float]
@@ -85,7 +91,7 @@ class RelayBench:
 
 
 def find_pgbench() -> Path:
-    """Return pgbench from beside the server's programs, from PATH, or Debian's. Raises LoadUsageError, LocalError."""
+    """Return pgbench from the server's own folder, PATH, or Debian's folder. Raises LoadUsageError, LocalError."""
     beside, on_path = find_postgres_binaries().initdb.with_name("pgbench"), Path(shutil.which("pgbench") or "")
     for program in (beside, on_path, *Path("/usr/lib/postgresql").glob("*/bin/pgbench")):
         if program.name and os.access(program, os.X_OK):
@@ -124,7 +130,7 @@ async def measure(options: RelayBenchOptions, *, say: Say) -> RelayBench:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """The relay as an order process has it, outside a trace as there; its statements are timed by its own metrics."""
+    """The relay as in an order process, outside a trace as there; its own metrics time its statements."""
 
     dsns: Mapping[str, str]
     runtime: setup.Runtime
@@ -146,7 +152,7 @@ class Publisher:
         return Publisher(dsns, runtime, outbox, Relay(outbox=outbox, log=log, telemetry=relay_telemetry))
 
     async def block(self, events: int) -> float:
-        """Fill the outbox, let the relay empty it, and return events a second. Raises LoadError."""
+        """Fill the outbox, run the relay until it is empty, and return events a second. Raises LoadError."""
         async with session(self.dsns["order"]) as connection:
             await connection.execute(FILL.format(orders=events // 2))
             await connection.execute("ANALYZE events, outbox")
@@ -172,7 +178,7 @@ class Publisher:
 
 
 async def pgbench_block(program: Path, dsns: Mapping[str, str], options: RelayBenchOptions, *, position: int) -> float:
-    """Let pgbench insert as many events after a position, and return events a second. Raises LoadError."""
+    """Insert as many events with pgbench after a position, and return events a second. Raises LoadError."""
     await checkpoint(dsns)
     script, at = options.directory / "floor.sql", urlsplit(dsns["event_log"])
     script.write_text(FLOOR)

@@ -1,7 +1,7 @@
-"""What does telemetry cost a request? CPU of the services with each part on and off, in alternating blocks of one run.
+"""Benchmark of telemetry's overhead: CPU of the services a request, with each part on and off, in alternating blocks.
 
-One platform a variant stands ready; in each round each serves the same orders, and their turns are drawn anew.
-A block's CPU is user and system time of the order and inventory processes, until their last span is received.
+Each variant has its own running platform. In each round all serve the same orders, in a newly drawn sequence. A block's
+CPU is the user and system time of the order and inventory processes until their last span is received.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
 }
 COUNTED = ("order", "inventory")
 CONCURRENCY = 4
-# The batch processor waits this long for more spans; a block ends when the receiver has been quiet for longer.
+# The batch processor's delay; a block ends when the receiver has received nothing for longer.
 EXPORT_DELAY_SECONDS = 0.5
 QUIET_SECONDS = 1.0
 QUIET_AT_MOST_SECONDS = 15.0
@@ -72,7 +72,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """How long to measure: rounds after the warm-up, orders a block; the seed draws orders and the blocks' order."""
+    """Options of the benchmark.
+
+    rounds: rounds after the warm-up.
+    requests: orders a block.
+    seed: fixes the orders and the sequence of the blocks.
+    directory: where the platforms write.
+    """
 
     rounds: int
     requests: int
@@ -82,7 +88,7 @@ class BenchOptions:
 
 @dataclass(frozen=True, slots=True)
 class OverheadBlock:
-    """One variant's block: CPU and spans of one request, in seconds and count."""
+    """One variant's block: CPU seconds and spans a request."""
 
     variant: str
     cpu_seconds: float
@@ -169,12 +175,12 @@ async def run_block(name: str, endpoints: Endpoints, plan: Sequence[PlannedOrder
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
-    """Return the user and system time that processes have used, all threads together."""
+    """Return the user and system time of processes, over all threads."""
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 async def quiet(receiver: str) -> float:
-    """Return how many spans the receiver has written, once it has written none for a while."""
+    """Return the number of spans that the receiver has written, once it has written none for a while."""
     seen = await spans_written(receiver)
     async with asyncio.timeout(QUIET_AT_MOST_SECONDS):
         while True:

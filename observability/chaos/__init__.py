@@ -1,1 +1,1 @@
-"""What if a process dies, stops or forgets? Campaigns that do it to a real platform, and check that nothing shows."""
+"""Chaos campaigns: break a real platform under load, and check its invariants and every answer afterwards."""

@@ -1,9 +1,9 @@
-"""Hostile clients of the abuse campaign: each attack of the catalogue, run in a process of its own.
+"""Hostile clients of the abuse campaign: each attack of the catalogue, run in a separate process.
 
     python -m observability.chaos.attackers
 
-reads one line of JSON, {"attack": NAME, "targets": {...}, "seconds": LIMIT}, prints {"ready": true}, attacks from the
-next line on until its input ends or the limit is over, and prints what came back: {"answers": {TEXT: COUNT}}.
+It reads one line of JSON, {"attack": NAME, "targets": {...}, "seconds": LIMIT}, and prints {"ready": true}. It attacks
+from the next line on, until its input ends or the limit is over, and prints the answers: {"answers": {TEXT: COUNT}}.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from services.order.rpc.server import SERVICE
 Rpc: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 Stream: TypeAlias = "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]"
 
-# Whose order, under which key, the forged tokens are made from.
+# Customer and key of the order whose consistency token is forged.
 CUSTOMER = "0a1b2c3d-0000-4000-8000-00000000000a"
 KEY = "attacker"
 CONNECT_SECONDS = 2.0
@@ -53,7 +53,7 @@ IDLE_AT_ONCE = 50
 SPARE_FILES = 100
 TOKEN_CLIENTS = 8
 WATCH_STREAMS = 512
-# A connection each.
+# A connection for each channel.
 APART = (*DIRECT, ("grpc.use_local_subchannel_pool", 1))
 WATCH_CHANNELS = 4
 BODY_CLIENTS = 2
@@ -65,7 +65,7 @@ STRAYS = len(STRAY_HEADERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """What is attacked.
+    """Targets of the attacks.
 
     edge_http, order_grpc, admin: host:port.
     nats_url: with its login; empty when events go to PostgreSQL.
@@ -80,14 +80,14 @@ class Targets:
 
 
 class Attackers:
-    """The clients of one attack: `answers` counts what came back to them."""
+    """The clients of one attack; `answers` counts their answers."""
 
     def __init__(self, targets: Targets) -> None:
         self.targets = targets
         self.answers: Counter[str] = Counter()
 
     async def headers_only(self) -> None:
-        """Announce bodies that never come."""
+        """Send headers that announce a body, and never send the body."""
         headers = "".join(f"{name}: {value}\r\n" for name, value in _headers().items())
         head = f"POST /orders HTTP/1.1\r\nHost: shop\r\n{headers}Content-Length: 90\r\n\r\n"
         await _at_once(HEADERS_ONLY_CONNECTIONS, lambda: self._hold(self.targets.edge_http, [head.encode()]))
@@ -122,13 +122,13 @@ class Attackers:
         await _at_once(count, lambda: self._hold(self.targets.edge_http, [], opening=opening))
 
     async def forged_tokens(self) -> None:
-        """Ask for lists with tokens of an order of one's own, changed in one character."""
+        """Read lists with the consistency token of an own order, changed in one character."""
         async with _session() as session:
             token = await self._own_token(session)
             await _at_once(TOKEN_CLIENTS, lambda: self._list_with(session, _forged(token)))
 
     async def health_watch(self) -> None:
-        """Watch the health of the order process in as many streams as it once took calls."""
+        """Watch the health of the order process in 512 streams, once its limit of concurrent calls."""
         async with contextlib.AsyncExitStack() as stack:
             channels = [
                 await stack.enter_async_context(
@@ -143,7 +143,7 @@ class Attackers:
             await _at_once(WATCH_STREAMS // WATCH_CHANNELS, *clients)
 
     async def unknown_fields(self) -> None:
-        """Send orders with thousands of fields that there are not."""
+        """Send orders with thousands of unknown fields."""
         document = {
             "lines": [{"sku": self.targets.sku, "quantity": 1}],
             **{f"x{at}": at for at in range(UNKNOWN_FIELDS)},
@@ -153,7 +153,7 @@ class Attackers:
             await _at_once(BODY_CLIENTS, lambda: self._post(session, body))
 
     async def compressed_lines(self) -> None:
-        """Send a few compressed bytes that are 130,000 lines."""
+        """Send orders of 130,000 lines in a few compressed bytes."""
         line = pb.OrderLine(sku=self.targets.sku, quantity=1)
         payload = pb.PlaceOrderRequest(
             request_id=str(uuid4()), customer_id=str(uuid4()), lines=[line] * COMPRESSED_LINES
@@ -163,7 +163,7 @@ class Attackers:
             await _at_once(BODY_CLIENTS, lambda: self._place(place, payload))
 
     async def stray_messages(self) -> None:
-        """Publish what is no event where events are published."""
+        """Publish messages that are no events to the event log."""
         client = await nats.connect(self.targets.nats_url, connect_timeout=int(CONNECT_SECONDS))
         try:
             for headers in STRAY_HEADERS:
@@ -182,7 +182,7 @@ class Attackers:
         pause_seconds: float = 0.0,
         opening: asyncio.Semaphore | None = None,
     ) -> None:
-        """Open a connection, send everything, and keep it until the server ends it."""
+        """Open a connection, send everything, and hold it until the server ends it."""
         try:
             async with opening or contextlib.nullcontext(), asyncio.timeout(CONNECT_SECONDS):
                 reader, writer = await asyncio.open_connection(*parse_address(address))
@@ -272,7 +272,7 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def _send(writer: asyncio.StreamWriter, sent: list[bytes], pause_seconds: float) -> None:
-    with contextlib.suppress(OSError):  # the reader says how the connection ended
+    with contextlib.suppress(OSError):  # the reader counts how the connection ended
         for chunk in sent:
             writer.write(chunk)
             await writer.drain()
@@ -281,7 +281,7 @@ async def _send(writer: asyncio.StreamWriter, sent: list[bytes], pause_seconds: 
 
 
 async def _at_once(count: int, *clients: Callable[[], Awaitable[None]]) -> None:
-    """Run so many of each client at once, each again and again with a pause, until cancelled."""
+    """Run `count` of each client concurrently, each repeated with a pause, until cancelled."""
 
     async def again(client: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -300,7 +300,7 @@ def _write(message: Mapping[str, object]) -> None:
 
 
 async def main() -> None:
-    """Carry out one attack, as standard input says."""
+    """Run the attack that standard input names."""
     request = json.loads(sys.stdin.readline())
     attackers = Attackers(Targets(**request["targets"]))
     _write({"ready": True})

@@ -1,4 +1,4 @@
-"""What do the campaigns have in common that break one thing? A platform under load, the breaking, the examination."""
+"""Context of a campaign: its platform under load, its history, its report, and the final checks."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ import aiohttp
 from observability.analysis.openmetrics import Scrape, parse_scrape
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
-from observability.chaos.invariant_report import examine, keep_evidence
-from observability.chaos.table_dump import keep_databases
-from observability.chaos.workload import Traffic, TrafficOptions
+from observability.chaos.invariant_report import examine, write_evidence
+from observability.chaos.table_dump import dump_databases
+from observability.chaos.workload import Workload, WorkloadOptions
 from observability.testbed.errors import TestbedError
 from observability.testbed.process_group import ProcessGroup
 
@@ -26,7 +26,13 @@ _SCRAPE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class CampaignContext:
-    """One platform, what its customers were told, and what is reported of it. `say` is told what is being done."""
+    """Context of a campaign.
+
+    group: the platform.
+    history: all requests and answers.
+    report: the campaign's report.
+    say: prints a line of progress.
+    """
 
     group: ProcessGroup
     history: History
@@ -35,17 +41,17 @@ class CampaignContext:
 
     @asynccontextmanager
     async def under_load(self, *, seed: int, clients: int = 10) -> AsyncIterator[None]:
-        """Let customers place and cancel orders for the time of a block, then until every outcome is known."""
+        """Run the workload for the time of a block, then wait until every outcome is known."""
         async with self.group.edges() as edges, self.group.stock() as stock:
-            options = TrafficOptions(seed=seed, clients=clients)
-            traffic = Traffic(options, edges=edges, stock=stock, history=self.history)
-            await traffic.stock_up()
-            async with traffic.going_on():
+            options = WorkloadOptions(seed=seed, clients=clients)
+            workload = Workload(options, edges=edges, stock=stock, history=self.history)
+            await workload.stock_up()
+            async with workload.running():
                 yield
 
     async def conclude(self) -> Report:
-        """Wait for quiet, examine everything, and keep the evidence when something is wrong."""
-        self.say("waiting for quiet, then checking everything")
+        """Wait until the platform is quiescent, run all checks, and write the evidence if there is a violation."""
+        self.say("waiting until nothing is in flight, then checking everything")
         examination = await examine(self.group, self.history)
         report, folder = self.report, self.group.options.folder
         report.violations += examination.violations
@@ -57,21 +63,21 @@ class CampaignContext:
             "quiet_seconds": round(examination.quiet_seconds, 2),
         }
         if report.violations:
-            keep_evidence(examination, self.history, folder)
-            await keep_databases(self.group.foundation.databases, folder / "databases")
+            write_evidence(examination, self.history, folder)
+            await dump_databases(self.group.foundation.databases, folder / "databases")
         return report
 
     async def counter(self, process: str, name: str, **labels: str) -> float:
-        """Read a counter of a process, over the labels that are not given. Raises TestbedError."""
+        """Return a counter of a process, summed over the labels that are not given. Raises TestbedError."""
         return (await scrape(self.group.admin_address(process))).total(f"{name}_total", **labels)
 
 
 async def scrape(address: str, *, names: Sequence[str] = ()) -> Scrape:
-    """Read the metrics of a process at host:port, or those of these names alone. Raises TestbedError."""
+    """Read the metrics of a process at host:port, or only those of the given names. Raises TestbedError."""
     timeout = aiohttp.ClientTimeout(total=_SCRAPE_SECONDS)
-    url, asked = f"http://{address}/metrics", [("name[]", name) for name in names]
+    url, filters = f"http://{address}/metrics", [("name[]", name) for name in names]
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, params=asked) as page:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, params=filters) as page:
             page.raise_for_status()
             return parse_scrape(await page.text())
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -79,15 +85,15 @@ async def scrape(address: str, *, names: Sequence[str] = ()) -> Scrape:
 
 
 async def until(what: str, is_so: Callable[[], Awaitable[bool]], *, limit_seconds: float) -> float:
-    """Wait until something is so; return the seconds it took. Raises TestbedError when it does not come to it."""
+    """Wait until a condition holds, and return the seconds it took. Raises TestbedError after `limit_seconds`."""
     began = time.monotonic()
     while not await is_so():
         if time.monotonic() - began > limit_seconds:
-            raise TestbedError(f"it did not come to this within {limit_seconds:.0f} s: {what}")
+            raise TestbedError(f"this did not happen within {limit_seconds:.0f} s: {what}")
         await asyncio.sleep(_POLL_SECONDS)
     return time.monotonic() - began
 
 
 async def is_written(path: Path) -> bool:
-    """Say whether a file is there."""
+    """Return whether a file exists."""
     return await asyncio.to_thread(path.exists)

@@ -1,4 +1,4 @@
-"""What does a campaign say at its end? A verdict, its figures, and whatever was found wrong."""
+"""Report of a campaign: options, figures, and violations."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,14 @@ from typing import Any
 
 @dataclass(slots=True)
 class Report:
-    """What became of one campaign: `options` and `figures` hold plain values, `violations` sentences."""
+    """Result of one campaign.
+
+    campaign: its name.
+    options: how it was run, as plain values.
+    figures: what was measured, as plain values.
+    violations: a sentence for each.
+    verdict: counts and violations of each invariant.
+    """
 
     campaign: str
     options: dict[str, Any]
@@ -15,12 +22,12 @@ class Report:
     verdict: dict[str, Any] = field(default_factory=dict)
 
     def expect(self, fact: object, otherwise: str) -> None:
-        """Note a violation unless something is so."""
+        """Add a violation unless the fact holds."""
         if not fact:
             self.violations.append(otherwise)
 
     def as_document(self) -> dict[str, Any]:
-        """Return it as it is written."""
+        """Return the report as a JSON document."""
         return {
             "campaign": self.campaign,
             **self.options,

@@ -1,15 +1,15 @@
-"""The oracle: compares all that customers were told with each other and with what was kept.
+"""Consistency checker: compares all answers that customers got with each other and with the stored orders.
 
-What each answer claims, and the check that holds it to its word; a reason that is not here is refused wrongly.
+The claim of each answer, and the check that verifies it. Every other reason is an unexpected error.
 
-- an order, or a rejection that names one: `one_order_a_request` to `wish_forgotten`, and `rejected_for_no_reason`;
-- OVERLOADED: this call was not begun: `denied_untruly`;
-- CIRCUIT_OPEN: that, and nothing was done under this request's id before: `denied_what_was_told`;
-- IDEMPOTENCY_IN_PROGRESS: another call with this id is at work: `in_progress_alone`;
-- ORDER_NOT_CANCELLABLE: the order was rejected: `ended_otherwise`;
-- a list, to hold what the token says that it was asked for with: `listed_otherwise`;
-- DEADLINE_EXCEEDED, DEPENDENCY_UNAVAILABLE, INTERNAL, VERSION_CONFLICT: nothing, so the request is repeated until
-  `unknown_to_the_end` is content.
+- an order, or a rejection that names one: all checks of orders below;
+- OVERLOADED: this call did not start: `check_not_begun`;
+- CIRCUIT_OPEN: the same, and no earlier call with this request id did anything: `check_known_outcome_not_denied`;
+- IDEMPOTENCY_IN_PROGRESS: another call with this request id is running: `check_in_progress_has_other_attempt`;
+- ORDER_NOT_CANCELLABLE: the order was rejected: `check_final_state`;
+- a list read with a consistency token: it is not older than the token: `check_lists_are_current`;
+- DEADLINE_EXCEEDED, DEPENDENCY_UNAVAILABLE, INTERNAL, VERSION_CONFLICT: no claim. The request is repeated until its
+  outcome is known: `check_outcomes_known`.
 """
 
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ from observability.testbed.requests import (
     StoredOrder,
 )
 
-# Where an order may be when somebody looks later.
+# States in which a later read may find an order.
 LATER = {
     "PENDING": frozenset({"PENDING", "CONFIRMED", "REJECTED", "CANCELLED"}),
     "CONFIRMED": frozenset({"CONFIRMED", "CANCELLED"}),
@@ -33,71 +33,71 @@ LATER = {
     "CANCELLED": frozenset({"CANCELLED"}),
 }
 ENDS = frozenset({"CONFIRMED", "REJECTED", "CANCELLED"})
-# Final refusals that a customer may hear who asks for nothing wrong; the first ones tell of a rejected order.
-EXPECTED_REFUSALS = frozenset({"ORDER_NOT_CANCELLABLE"})
+# Final errors of a valid request.
+EXPECTED_ERRORS = frozenset({"ORDER_NOT_CANCELLABLE"})
 
-# What says that this call was not begun, and of it what says that no other with its id was before.
-DENIALS = frozenset({"OVERLOADED", "CIRCUIT_OPEN"})
-NOTHING_KEPT = "CIRCUIT_OPEN"
-# The stored times are by another clock than the customers'.
+# Errors that claim that this call did not start, and the one that claims it of earlier calls with its id too.
+NOT_BEGUN = frozenset({"OVERLOADED", "CIRCUIT_OPEN"})
+NOTHING_DONE = "CIRCUIT_OPEN"
+# Stored times and the customers' times come from different clocks.
 CLOCK_SECONDS = 0.02
 
 Orders = Mapping[str, StoredOrder]
 
 
-def contradictions(exchanges: Sequence[RecordedExchange], kept: Iterable[StoredOrder]) -> list[str]:
-    """Return a sentence for each contradiction; an empty list is the answer to hope for.
+def find_contradictions(exchanges: Sequence[RecordedExchange], stored: Iterable[StoredOrder]) -> list[str]:
+    """Return a sentence for each contradiction; empty if there is none.
 
-    `exchanges` are all of the customers' attempts from the shop's first order on, `kept` all of its orders.
+    `exchanges` are all attempts of the customers since the shop's first order, `stored` all of its orders.
     """
-    orders = {order.order_id: order for order in kept}
+    orders = {order.order_id: order for order in stored}
     checks: tuple[Callable[[Sequence[RecordedExchange], Orders], Iterator[str]], ...] = (
-        unknown_to_the_end,
-        refused_wrongly,
-        one_order_a_request,
-        orders_from_nowhere,
-        lost_or_changed,
-        about_another_order,
-        backwards,
-        told_otherwise,
-        ended_otherwise,
-        cancelled_unasked,
-        denied_untruly,
-        denied_what_was_told,
-        in_progress_alone,
-        wish_forgotten,
-        rejected_for_no_reason,
+        check_outcomes_known,
+        check_no_unexpected_errors,
+        check_one_order_per_request,
+        check_orders_were_requested,
+        check_orders_are_stored,
+        check_answers_name_the_order,
+        check_monotonic_reads,
+        check_stable_response,
+        check_final_state,
+        check_cancellations_were_requested,
+        check_not_begun,
+        check_known_outcome_not_denied,
+        check_in_progress_has_other_attempt,
+        check_cancellation_is_kept,
+        check_rejection_reasons,
     )
     return [sentence for check in checks for sentence in check(exchanges, orders)]
 
 
-def unknown_to_the_end(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """Each request is repeated until its outcome is known."""
+def check_outcomes_known(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that the outcome of each request became known."""
     outcomes: dict[str, bool] = defaultdict(bool)
     for exchange in exchanges:
         outcomes[exchange.request.request_id] |= exchange.answer.known
     yield from (f"request {key} was never answered" for key, known in outcomes.items() if not known)
 
 
-def refused_wrongly(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """Nobody asks for anything that must be refused, unless its order was rejected."""
+def check_no_unexpected_errors(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that no request got a final error, since all are valid, except where its order was rejected."""
     for exchange in exchanges:
         answer = exchange.answer
-        if answer.known and not answer.state and answer.reason not in EXPECTED_REFUSALS:
-            yield f"request {exchange.request.request_id} was refused with {answer.reason} by {exchange.edge}"
+        if answer.known and not answer.state and answer.reason not in EXPECTED_ERRORS:
+            yield f"request {exchange.request.request_id} was answered with {answer.reason} by {exchange.edge}"
 
 
-def one_order_a_request(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """A placing has one order, whatever came of its attempts, and an order one placing."""
-    told: dict[str, set[str]] = defaultdict(set)
+def check_one_order_per_request(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that each place request has one order over all attempts, and each order one place request."""
+    of_request: dict[str, set[str]] = defaultdict(set)
     for exchange in exchanges:
         if isinstance(exchange.request, PlaceRequest) and exchange.answer.order_id:
-            told[exchange.request.request_id].add(exchange.answer.order_id)
+            of_request[exchange.request.request_id].add(exchange.answer.order_id)
     for order in orders.values():
-        for key in order.keys & told.keys():
-            told[key].add(order.order_id)
+        for key in order.keys & of_request.keys():
+            of_request[key].add(order.order_id)
     of_order: dict[str, set[str]] = defaultdict(set)
-    for key, order_ids in told.items():
+    for key, order_ids in of_request.items():
         if len(order_ids) > 1:
             yield f"request {key} has {len(order_ids)} orders: {', '.join(sorted(order_ids))}"
         for order_id in order_ids:
@@ -107,171 +107,173 @@ def one_order_a_request(exchanges: Sequence[RecordedExchange], orders: Orders) -
             yield f"order {order_id} belongs to {len(keys)} requests: {', '.join(sorted(keys))}"
 
 
-def orders_from_nowhere(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """An order in the database was asked for."""
+def check_orders_were_requested(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that every stored order was requested."""
     placed = {exchange.request.request_id for exchange in exchanges if isinstance(exchange.request, PlaceRequest)}
     for order in orders.values():
         if not order.keys & placed:
-            yield f"order {order.order_id} was placed by nobody"
+            yield f"order {order.order_id} belongs to no request"
 
 
-def lost_or_changed(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """An order that a customer was told of is there, with that customer and those lines."""
-    asked = {each.request.request_id: each.request for each in exchanges if isinstance(each.request, PlaceRequest)}
-    told = {
+def check_orders_are_stored(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that every order named in an answer is stored, with the requested customer and lines."""
+    requested = {each.request.request_id: each.request for each in exchanges if isinstance(each.request, PlaceRequest)}
+    answered = {
         exchange.answer.order_id: exchange.request.request_id
         for exchange in exchanges
         if isinstance(exchange.request, PlaceRequest) and exchange.answer.order_id
     }
-    for order_id, key in told.items():
+    for order_id, key in answered.items():
+        request = requested[key]
         if order_id not in orders:
             yield f"order {order_id} of request {key} is lost"
-        elif (orders[order_id].customer_id, orders[order_id].lines) != (asked[key].customer_id, asked[key].lines):
-            yield f"order {order_id} is not what request {key} asked for"
+        elif (orders[order_id].customer_id, orders[order_id].lines) != (request.customer_id, request.lines):
+            yield f"order {order_id} differs from what request {key} asked for"
 
 
-def about_another_order(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """Who asks about an order is told of that one."""
+def check_answers_name_the_order(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that the answer to a cancellation or read names the requested order."""
     for exchange in exchanges:
-        request, told = exchange.request, exchange.answer.order_id
-        if isinstance(request, CancelRequest | ReadRequest) and told and told != request.order_id:
-            yield f"request {request.request_id} about order {request.order_id} was answered about {told}"
+        request, answered_id = exchange.request, exchange.answer.order_id
+        if isinstance(request, CancelRequest | ReadRequest) and answered_id and answered_id != request.order_id:
+            yield f"request {request.request_id} about order {request.order_id} was answered about {answered_id}"
 
 
-def backwards(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """Who asks after an answer has come gets the same state or a later one."""
-    for order_id, told in by_order(exchanges).items():
-        earlier = sorted(told, key=lambda exchange: exchange.answered_seconds)
-        for later in told:
+def check_monotonic_reads(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that a request sent after an answer gets the same state as that answer, or a later one."""
+    for order_id, of_order in by_order(exchanges).items():
+        earlier = sorted(of_order, key=lambda exchange: exchange.answered_seconds)
+        for later in of_order:
             for before in earlier:
                 if before.answered_seconds >= later.sent_seconds:
                     break
                 if later.answer.state not in LATER[before.answer.state] or _is_older(later.answer, before.answer):
                     yield (
-                        f"order {order_id} was {_place(before)} at {before.answered_seconds:.3f} s"
-                        f" and {_place(later)} when asked at {later.sent_seconds:.3f} s"
+                        f"order {order_id} was {_state_of(before)} at {before.answered_seconds:.3f} s"
+                        f" and {_state_of(later)} in the answer to a request sent at {later.sent_seconds:.3f} s"
                     )
 
 
-def told_otherwise(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """A total and the reasons of a rejection are told alike each time, and kept so."""
-    for order_id, told in by_order(exchanges).items():
+def check_stable_response(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that all answers about an order have the same total or rejection details, and that these are stored."""
+    for order_id, of_order in by_order(exchanges).items():
         details: dict[str, set[str]] = defaultdict(set)
-        for exchange in told:
+        for exchange in of_order:
             details[exchange.answer.state].add(exchange.answer.detail)
         if order_id in orders:
             details[orders[order_id].state].add(orders[order_id].detail)
         for state, found in details.items():
             if len(found) > 1:
-                yield f"order {order_id}, {state}, was told of in {len(found)} ways: {' / '.join(sorted(found))}"
+                yield f"order {order_id}, {state}, has {len(found)} different details: {' / '.join(sorted(found))}"
 
 
-def ended_otherwise(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """What is kept in the end follows from all that was told."""
+def check_final_state(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that each order has a final state, and that it follows from all answers about the order."""
     for order in orders.values():
         if order.state not in ENDS:
-            yield f"order {order.order_id} is {order.state} for ever"
-    for order_id, told in by_order(exchanges).items():
+            yield f"order {order.order_id} is {order.state} and was never finished"
+    for order_id, of_order in by_order(exchanges).items():
         if order_id in orders:
             end = orders[order_id]
-            for exchange in told:
+            for exchange in of_order:
                 if end.state not in LATER[exchange.answer.state] or end.version < (exchange.answer.version or 0):
-                    yield f"order {order_id} was told to be {_place(exchange)} and is {end.state} v{end.version}"
+                    yield f"order {order_id} was {_state_of(exchange)} in an answer and is {end.state} v{end.version}"
     for exchange in exchanges:
         request = exchange.request
         if exchange.answer.reason == "ORDER_NOT_CANCELLABLE" and isinstance(request, CancelRequest):
             found = orders.get(request.order_id)
             if found and found.state != "REJECTED":
-                yield f"order {found.order_id} could not be cancelled as if rejected, and is {found.state}"
+                yield f"order {found.order_id} was answered ORDER_NOT_CANCELLABLE, and is {found.state}"
 
 
-def cancelled_unasked(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """Only who is asked to cancels, and does so to the end."""
-    asked = {exchange.request.order_id for exchange in exchanges if isinstance(exchange.request, CancelRequest)}
+def check_cancellations_were_requested(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that every cancelled order has a cancellation request."""
+    requested = {exchange.request.order_id for exchange in exchanges if isinstance(exchange.request, CancelRequest)}
     for order in orders.values():
-        if order.state == "CANCELLED" and order.order_id not in asked:
-            yield f"order {order.order_id} was cancelled though nobody asked for it"
+        if order.state == "CANCELLED" and order.order_id not in requested:
+            yield f"order {order.order_id} was cancelled without a request"
 
 
-def denied_untruly(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """What is kept was begun by a call that did not say it was not begun."""
+def check_not_begun(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that nothing was stored before the first attempt that does not claim to have done nothing."""
     begun: dict[str, float] = {}
     for exchange in exchanges:
-        if exchange.answer.reason not in DENIALS:
+        if exchange.answer.reason not in NOT_BEGUN:
             about = _about(exchange)
             begun[about] = min(begun.get(about, exchange.sent_seconds), exchange.sent_seconds)
-    denied = {_about(exchange) for exchange in exchanges if exchange.answer.reason in DENIALS}
+    denied = {_about(exchange) for exchange in exchanges if exchange.answer.reason in NOT_BEGUN}
     for order in orders.values():
         stored = [(f"request {key}", key, order.stored_seconds) for key in order.keys]
         if order.cancel_stored_seconds is not None:
             stored.append((f"the cancellation of order {order.order_id}", order.order_id, order.cancel_stored_seconds))
         for name, about, seconds in stored:
             if about in denied and seconds + CLOCK_SECONDS < begun.get(about, float("inf")):
-                yield f"{name} was kept at {seconds:.3f} s by a call that was told that it was not begun"
+                yield f"{name} was stored at {seconds:.3f} s by a call whose answer says that it did not start"
 
 
-def denied_what_was_told(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """Who was told what came of a request is not told later that nothing was done."""
-    told: dict[str, RecordedExchange] = {}
+def check_known_outcome_not_denied(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that no repeat claims that nothing was done after an answer has given the request's outcome."""
+    known: dict[str, RecordedExchange] = {}
     for exchange in sorted(exchanges, key=lambda each: each.answered_seconds):
         if exchange.answer.known and exchange.answer.state:
-            told.setdefault(exchange.request.request_id, exchange)
+            known.setdefault(exchange.request.request_id, exchange)
     for exchange in exchanges:
-        before = told.get(exchange.request.request_id)
-        if before and exchange.answer.reason == NOTHING_KEPT and before.answered_seconds < exchange.sent_seconds:
+        before = known.get(exchange.request.request_id)
+        if before and exchange.answer.reason == NOTHING_DONE and before.answered_seconds < exchange.sent_seconds:
             yield (
-                f"request {exchange.request.request_id} was told at {before.answered_seconds:.3f} s that its order was"
-                f" {_place(before)}, and that nothing was done when asked at {exchange.sent_seconds:.3f} s"
+                f"request {exchange.request.request_id} was answered {_state_of(before)} at"
+                f" {before.answered_seconds:.3f} s, and its repeat sent at {exchange.sent_seconds:.3f} s that nothing"
+                " was done"
             )
 
 
-def in_progress_alone(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """A call that is told that another is at work had another before it or beside it."""
+def check_in_progress_has_other_attempt(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that a request answered IDEMPOTENCY_IN_PROGRESS had another attempt."""
     attempts = Counter(exchange.request.request_id for exchange in exchanges)
     for exchange in exchanges:
         key = exchange.request.request_id
         if exchange.answer.reason == "IDEMPOTENCY_IN_PROGRESS" and attempts[key] == 1:
-            yield f"request {key} was told that another is at work, and was the only one"
+            yield f"request {key} was answered IDEMPOTENCY_IN_PROGRESS, and had no other attempt"
 
 
-def wish_forgotten(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """A cancellation is answered with its wish; from then on every answer shows it, and it comes true."""
-    wished: dict[str, RecordedExchange] = {}
+def check_cancellation_is_kept(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that a cancellation request, once answered, is in every later answer and leads to CANCELLED."""
+    cancelled: dict[str, RecordedExchange] = {}
     for exchange in sorted(exchanges, key=lambda each: each.answered_seconds):
-        if _shows_wish(exchange.answer):
-            wished.setdefault(exchange.answer.order_id, exchange)
+        if _shows_cancellation(exchange.answer):
+            cancelled.setdefault(exchange.answer.order_id, exchange)
         elif isinstance(exchange.request, CancelRequest) and exchange.answer.known and exchange.answer.state:
-            yield f"request {exchange.request.request_id} was answered {_place(exchange)}, without its wish"
+            yield f"request {exchange.request.request_id} was answered {_state_of(exchange)}, without its cancellation"
     for exchange in exchanges:
-        first = wished.get(exchange.answer.order_id)
+        first = cancelled.get(exchange.answer.order_id)
         is_later = first is not None and first.answered_seconds < exchange.sent_seconds
-        if is_later and exchange.answer.state and not _shows_wish(exchange.answer):
-            yield f"order {exchange.answer.order_id} was {_place(exchange)} without the wish that was told before"
-    for order_id in wished.keys() & orders.keys():
+        if is_later and exchange.answer.state and not _shows_cancellation(exchange.answer):
+            yield f"order {exchange.answer.order_id} was {_state_of(exchange)} without the cancellation answered before"
+    for order_id in cancelled.keys() & orders.keys():
         if orders[order_id].state != "CANCELLED":
-            yield f"order {order_id} was told to be on its way to CANCELLED, and is {orders[order_id].state}"
+            yield f"order {order_id} had an accepted cancellation, and is {orders[order_id].state}"
 
 
-def rejected_for_no_reason(_exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
-    """Why an order was rejected follows from what inventory kept of its reservation."""
+def check_rejection_reasons(_exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
+    """Check that the rejection of each order follows from inventory's record of its reservation."""
     for order in orders.values():
         if order.state == "REJECTED" and order.detail not in order.reasons:
             allowed = " or ".join(sorted(order.reasons)) or "no rejection"
-            yield f"order {order.order_id} was rejected for {order.detail}, and inventory knows of {allowed}"
+            yield f"order {order.order_id} was rejected for {order.detail}, and inventory has {allowed}"
 
 
-def listed_otherwise(listings: Sequence[Listing]) -> Iterator[str]:
-    """A list that is asked for with a token is no older than the answer that the token came with, or is refused."""
+def check_lists_are_current(listings: Sequence[Listing]) -> Iterator[str]:
+    """Check that a list read with a token is not older than the token's answer, or fails as not current."""
     for listing in listings:
-        asked = f"the list of {listing.edge} with the token of order {listing.order_id}, {listing.answered_state},"
+        subject = f"the list of {listing.edge} with the token of order {listing.order_id}, {listing.answered_state},"
         if listing.reason == "INVALID_CONSISTENCY_TOKEN":
-            yield f"{asked} was refused as if the token were made up"
+            yield f"{subject} failed as if the token were forged"
         elif not listing.reason and listing.state not in LATER[listing.answered_state]:
-            yield f"{asked} has it {listing.state or 'not at all'}"
+            yield f"{subject} has it {listing.state or 'not at all'}"
 
 
 def by_order(exchanges: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
-    """Return the exchanges that told an order's state, by the order."""
+    """Return the exchanges whose answer has an order's state, by order."""
     found: dict[str, list[RecordedExchange]] = defaultdict(list)
     for exchange in exchanges:
         if exchange.answer.known and exchange.answer.state:
@@ -284,20 +286,20 @@ def by_order(exchanges: Sequence[RecordedExchange]) -> dict[str, list[RecordedEx
 
 
 def _about(exchange: RecordedExchange) -> str:
-    """Return what an attempt would have something stored about: a request for a placing, an order for its end."""
+    """Return the key of what an attempt stores: the request id of a placement, the order id of a cancellation."""
     request = exchange.request
     return request.order_id if isinstance(request, CancelRequest) else request.request_id
 
 
-def _shows_wish(answer: Response) -> bool:
+def _shows_cancellation(answer: Response) -> bool:
     return answer.cancellation_requested or answer.state == "CANCELLED"
 
 
 def _is_older(answer: Response, other: Response) -> bool:
-    # A rejection is told by an error, which carries no version.
+    # A rejection is an error answer, which has no version.
     return answer.version is not None and other.version is not None and answer.version < other.version
 
 
-def _place(exchange: RecordedExchange) -> str:
+def _state_of(exchange: RecordedExchange) -> str:
     version = exchange.answer.version
     return exchange.answer.state + ("" if version is None else f" v{version}")

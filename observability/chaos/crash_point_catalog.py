@@ -1,7 +1,7 @@
-"""Points at which each process can be killed: around every commit, call, publication and sending, by name.
+"""Catalogue of crash points: where each process can be killed, around every commit, call, append and send.
 
-The names are those that services/infra/crash_points.py passes under the campaign's load: tests compare this list with
-the code and with a census of a run.
+The names are those that services/infra/crash_points.py passes under the campaign's load. Tests compare the catalogue
+with the code, and with the points that a run has passed.
 """
 
 from collections.abc import Mapping
@@ -12,28 +12,33 @@ from services.local.platform.endpoints import Bus, Mode
 
 
 class Trigger(Enum):
-    """What must be done to a process that serves, beside the load, so that it comes by a point."""
+    """What makes a serving process pass a point."""
 
-    NONE = "the load does"
-    WIPE_LOG = "the event log is emptied: it is another one afterwards"
-    TRUNCATE_LOG = "the event log loses its last events: it is the same one afterwards"
-    DRAIN = "the process is told to end"
-    PAUSE_INVENTORY = "the inventory process stands still for longer than anybody waits for it"
+    NONE = "the load alone"
+    WIPE_LOG = "the event log is emptied, and is another log afterwards"
+    TRUNCATE_LOG = "the event log loses its last events, and is the same log afterwards"
+    DRAIN = "the process is stopped with SIGTERM"
+    PAUSE_INVENTORY = "the inventory process is paused for longer than any caller waits"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place where a process may be killed; a kill comes at a passage from the first to `most_passages`."""
+    """A crash point.
+
+    name: as in the code.
+    most_passages: a kill comes at a passage from 1 to this one.
+    provocation: what makes the process pass it.
+    """
 
     name: str
     most_passages: int = 3
-    provocation: Trigger = Trigger.NONE
+    trigger: Trigger = Trigger.NONE
 
 
-def commits(*names: str, most_passages: int = 3, provocation: Trigger = Trigger.NONE) -> tuple[Point, ...]:
+def commits(*names: str, most_passages: int = 3, trigger: Trigger = Trigger.NONE) -> tuple[Point, ...]:
     """Return the points before and after the COMMIT of each transaction."""
     return tuple(
-        Point(f"{name}.{when}_commit", most_passages, provocation) for name in names for when in ("before", "after")
+        Point(f"{name}.{when}_commit", most_passages, trigger) for name in names for when in ("before", "after")
     )
 
 
@@ -51,38 +56,38 @@ ORDERS = (
     *commits("claim_sagas", most_passages=2),
 )
 CALLS_TO_INVENTORY = calls("ReserveStock", "ConfirmReservation", "ReleaseReservation", "ReturnStock")
-# An attempt of the saga worker fails for certain only where inventory can be away; elsewhere by chance.
-POSTPONED = commits("postpone_saga", most_passages=1, provocation=Trigger.PAUSE_INVENTORY)
+# An attempt of the saga worker fails for certain only if inventory is paused, else by chance.
+POSTPONED = commits("postpone_saga", most_passages=1, trigger=Trigger.PAUSE_INVENTORY)
 RELAY = (
     *commits("relay.take_lease", "relay.mark_published", most_passages=2),
     Point("relay.before_append"),
     Point("relay.after_append"),
     Point("event_log.appended"),
-    *commits("relay.give_up_lease", most_passages=1, provocation=Trigger.DRAIN),
-    *commits("relay.republish", most_passages=1, provocation=Trigger.WIPE_LOG),
+    *commits("relay.give_up_lease", most_passages=1, trigger=Trigger.DRAIN),
+    *commits("relay.republish", most_passages=1, trigger=Trigger.WIPE_LOG),
 )
-# Whoever looks first at a log that was emptied begins another: the relay, or a consumer.
-EMPTY_POSTGRES_LOG = commits("event_log.begin", most_passages=1, provocation=Trigger.WIPE_LOG)
+# The first process that reads an emptied log begins another: the relay, or a consumer.
+EMPTY_POSTGRES_LOG = commits("event_log.begin", most_passages=1, trigger=Trigger.WIPE_LOG)
 POSTGRES_LOG = (
     *commits("event_log.append"),
-    *commits("event_log.reset", most_passages=1, provocation=Trigger.TRUNCATE_LOG),
+    *commits("event_log.reset", most_passages=1, trigger=Trigger.TRUNCATE_LOG),
 )
 SUMMARIES = (
     *commits("consume.order_summaries"),
-    *commits("rewind.order_summaries", most_passages=1, provocation=Trigger.WIPE_LOG),
+    *commits("rewind.order_summaries", most_passages=1, trigger=Trigger.WIPE_LOG),
 )
 NOTIFICATION = (
     *commits("consume.notification", "notification.send"),
-    *commits("rewind.notification", most_passages=1, provocation=Trigger.WIPE_LOG),
+    *commits("rewind.notification", most_passages=1, trigger=Trigger.WIPE_LOG),
     Point("notification.before_send"),
     Point("notification.after_send"),
 )
 
-# Points that no campaign brings about, each with the reason.
+# Points that no campaign reaches, each with the reason.
 OUTSIDE: Mapping[str, str] = {
     "park.order_summaries": "an event that cannot be consumed, which the shop never writes",
     "park.notification": "an event that cannot be consumed, which the shop never writes",
-    "park_saga": "a step that inventory refuses for good, which the shop never asks for",
+    "park_saga": "a step that inventory rejects for good, which the shop never requests",
     "replay_sagas": "a tool that a person runs",
     "dead_letters.replay": "a tool that a person runs",
     "rebuild.begin": "a tool that a person runs",

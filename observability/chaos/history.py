@@ -1,4 +1,4 @@
-"""History of a round: each request and its answer, to be checked when everything is quiet."""
+"""History of a round: every request and its answer, checked once the platform is quiescent."""
 
 import time
 from collections import Counter
@@ -14,7 +14,7 @@ from observability.testbed.requests import EdgeName, Listing, RecordedExchange, 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Units of one SKU that a restocking brought, under its request id."""
+    """Units of one SKU in a restock request."""
 
     request_id: str
     sku: str
@@ -23,28 +23,34 @@ class Delivered:
 
 @dataclass(slots=True)
 class History:
-    """All attempts of a round's customers, their lists, and all its deliveries; seconds count from its making."""
+    """All attempts, list reads and deliveries of a round; seconds count from its creation.
+
+    exchanges: attempts of customers.
+    listings: reads of a customer's list.
+    deliveries: restocked units.
+    noise: outcomes of calls to inventory, by name.
+    noise_ids: reservations made without an order.
+    began_time: when it began, to compare with times that the shop stored.
+    """
 
     exchanges: list[RecordedExchange] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
     deliveries: list[Delivered] = field(default_factory=list)
     noise: Counter[str] = field(default_factory=Counter)
-    # The reservations that were made for no order.
     noise_ids: set[UUID] = field(default_factory=set)
-    # When it began, to compare with the times that the shop stored.
     began_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
 
     def seconds(self) -> float:
-        """Give the time."""
+        """Return the seconds since the round began."""
         return time.monotonic() - self._began
 
     def record(self, request: Request, edge: EdgeName, sent_seconds: float, answer: Response) -> None:
-        """Keep one attempt that has just ended."""
+        """Record one attempt that has just ended."""
         self.exchanges.append(RecordedExchange(request, edge, sent_seconds, self.seconds(), answer))
 
     def outcomes(self) -> dict[str, int]:
-        """Count the attempts by what was asked and what came back."""
+        """Count the attempts by kind of request and outcome."""
         counts = Counter(
             f"{type(exchange.request).__name__.lower()} {exchange.answer.state or exchange.answer.reason}"
             for exchange in self.exchanges
@@ -52,7 +58,7 @@ class History:
         return dict(sorted((counts + self.noise).items()))
 
     def requests(self) -> int:
-        """Count the wishes, however often each was repeated."""
+        """Count the requests, without their repeats."""
         return len({exchange.request.request_id for exchange in self.exchanges})
 
     def write(self, path: Path) -> None:

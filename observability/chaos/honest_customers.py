@@ -16,13 +16,18 @@ SKUS = tuple(f"HONEST{number}" for number in range(20))
 # An order is good when it is sold within the edge's own deadline.
 GOOD_SECONDS = 2.0
 REPEAT_SECONDS = 1.0
-# From the first attempt on; every attack is over by then, with what it did to the platform.
+# From the first attempt on. Every attack and its effects are over by then.
 MOST_REPEATING_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class HonestOrder:
-    """One order: when it was due on the clock of the history, how long its answer took from then on, and the answer."""
+    """One order.
+
+    due_seconds: when it was due, on the clock of the history.
+    latency_seconds: from then to its first answer.
+    answer: the first answer.
+    """
 
     due_seconds: float
     latency_seconds: float
@@ -30,12 +35,12 @@ class HonestOrder:
 
     @property
     def good(self) -> bool:
-        """True when it was sold in time."""
+        """True if it was sold in time."""
         return self.answer.state == "CONFIRMED" and self.latency_seconds <= GOOD_SECONDS
 
 
 class HonestCustomers:
-    """Orders in an open loop over the REST edge, each kept in the history; what is unknown is repeated for a time."""
+    """Orders in an open loop over the REST edge, recorded in the history; unknown outcomes are repeated for a time."""
 
     def __init__(self, *, edge: Edge, history: History, rate_per_second: float, seed: int) -> None:
         self.orders: list[HonestOrder] = []
@@ -47,7 +52,7 @@ class HonestCustomers:
 
     @asynccontextmanager
     async def ordering(self) -> AsyncIterator[None]:
-        """Order for the time of a block, then until each outcome is known or given up."""
+        """Send orders for the time of a block, then wait until each outcome is known or given up."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._order_all(tasks))
             yield
@@ -70,9 +75,9 @@ class HonestCustomers:
         await self.until_known(request, answer)
 
     async def until_known(self, request: PlaceRequest, answer: Response | None = None) -> None:
-        """Repeat a request under its key until its outcome is known, for two minutes.
+        """Repeat a request under its key until its outcome is known, for at most two minutes.
 
-        What is unknown then stays so in the history, of which the campaign complains.
+        An outcome that is still unknown is a violation in the campaign's report.
         """
         ends = self._history.seconds() + MOST_REPEATING_SECONDS
         while answer is None or not answer.known:

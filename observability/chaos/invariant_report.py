@@ -1,4 +1,4 @@
-"""Examination of a shop that has come to rest: its invariants, history, deliveries and logs."""
+"""Invariant report of a quiescent shop: its invariants, history, deliveries and logs."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from observability.chaos.consistency_checker import contradictions, listed_otherwise
+from observability.chaos.consistency_checker import check_lists_are_current, find_contradictions
 from observability.chaos.database_snapshot import read_deliveries, read_noise, read_orders
 from observability.chaos.history import Delivered, History
 from observability.invariants.quiescence import NotQuiet, wait_for_quiet
@@ -17,13 +17,19 @@ from observability.invariants.verification import verify
 from observability.testbed.process_group import ProcessGroup
 
 QUIET_SECONDS = 60.0
-MOST_TOLD = 50
+MOST_LISTED = 50
 HELD = frozenset({"PENDING", "CONFIRMED"})
 
 
 @dataclass(frozen=True, slots=True)
 class InvariantReport:
-    """What was found, as sentences; none is the answer to hope for. `verdict` has what was counted."""
+    """Result of all checks.
+
+    violations: a sentence for each; empty if all is right.
+    verdict: counts and violations of each invariant.
+    orders: number of orders by state.
+    quiet_seconds: time until the platform was quiescent.
+    """
 
     violations: tuple[str, ...]
     verdict: dict[str, Any]
@@ -32,7 +38,7 @@ class InvariantReport:
 
 
 async def examine(group: ProcessGroup, history: History) -> InvariantReport:
-    """Wait until nothing is in flight, then look at everything; the load must have stopped."""
+    """Wait until nothing is in flight, then run all checks; the load must have stopped."""
     target = group.verify_target()
     found: list[str] = []
     quiet_seconds = QUIET_SECONDS
@@ -41,28 +47,28 @@ async def examine(group: ProcessGroup, history: History) -> InvariantReport:
     except NotQuiet as error:
         found.append(str(error))
     noise = await read_noise(target.databases["inventory"], history.noise_ids)
-    found += (f"reservation {key} of nobody is {state}" for key, state in noise.items() if state in HELD)
+    found += (f"reservation {key} without an order is {state}" for key, state in noise.items() if state in HELD)
     verdict = without_noise(await verify(target), noise.keys())
-    found += told(verdict)
+    found += sentences_of(verdict)
     orders = await read_orders(target.databases, since=history.began_time)
-    found += contradictions(history.exchanges, orders)
-    found += listed_otherwise(history.listings)
-    found += deliveries_otherwise(history.deliveries, await read_deliveries(target.databases["inventory"]))
-    found += errors_told(group.options.folder / "logs")
+    found += find_contradictions(history.exchanges, orders)
+    found += check_lists_are_current(history.listings)
+    found += check_deliveries(history.deliveries, await read_deliveries(target.databases["inventory"]))
+    found += logged_errors(group.options.folder / "logs")
     states = dict(sorted(Counter(order.state for order in orders).items()))
-    return InvariantReport(tuple(found[:MOST_TOLD]), as_document(verdict), states, quiet_seconds)
+    return InvariantReport(tuple(found[:MOST_LISTED]), as_document(verdict), states, quiet_seconds)
 
 
 def without_noise(verdict: InvariantVerdict, noise: AbstractSet[str]) -> InvariantVerdict:
-    """Return a verdict that does not complain of reservations which were made for no order on purpose.
+    """Return the verdict without I5's violations by reservations that the workload made without an order.
 
-    I5 tells of each of them once, so what it counts beyond them is something else, told or not.
+    I5 reports each of them once, so its other violations remain.
     """
     return InvariantVerdict(
         tuple(
             replace(
                 check,
-                violations=tuple(said for said in check.violations if not noise & set(said.split())),
+                violations=tuple(each for each in check.violations if not noise & set(each.split())),
                 violation_count=check.violation_count - len(noise),
             )
             if check.name == "I5"
@@ -72,36 +78,36 @@ def without_noise(verdict: InvariantVerdict, noise: AbstractSet[str]) -> Invaria
     )
 
 
-def told(verdict: InvariantVerdict) -> Iterator[str]:
-    """Return what is violated, and how much of it is not told."""
+def sentences_of(verdict: InvariantVerdict) -> Iterator[str]:
+    """Yield a sentence for each listed violation, and one for the number of those not listed."""
     for check in verdict.checks:
         yield from (f"{check.name}: {sentence}" for sentence in check.violations)
-        if untold := check.violation_count - len(check.violations):
-            yield f"{check.name}: and {untold} more"
+        if unlisted := check.violation_count - len(check.violations):
+            yield f"{check.name}: and {unlisted} more"
 
 
-def deliveries_otherwise(asked: Sequence[Delivered], ledger: Sequence[Delivered]) -> Iterator[str]:
-    """Each delivery stands in the ledger once, as it was asked for, and no other does."""
-    wanted, there = Counter(asked), Counter(ledger)
-    for delivered, count in (wanted - there).items():
+def check_deliveries(requested: Sequence[Delivered], ledger: Sequence[Delivered]) -> Iterator[str]:
+    """Check that each requested delivery is in the ledger once, and no other is."""
+    expected, stored = Counter(requested), Counter(ledger)
+    for delivered, count in (expected - stored).items():
         yield f"{count} deliveries of {delivered.quantity} {delivered.sku} under {delivered.request_id} are lost"
-    for delivered, count in (there - wanted).items():
+    for delivered, count in (stored - expected).items():
         yield f"{count} deliveries of {delivered.quantity} {delivered.sku} under {delivered.request_id} are too many"
 
 
-def errors_told(folder: Path) -> Iterator[str]:
-    """A process that is killed has no chance to complain; what one does write as an error is a bug."""
+def logged_errors(folder: Path) -> Iterator[str]:
+    """Check that no process logged an error: a killed process logs none, so each is a bug."""
     for path in sorted(folder.glob("*.log")):
         if path.stem in {"postgres", "initdb", "nats-server", "valkey-server", "receiver"}:
             continue
         with path.open(errors="replace") as lines:
             for line in lines:
-                if said := error_in(line):
-                    yield f"{path.stem} says {said}"
+                if message := error_in(line):
+                    yield f"{path.stem} logged {message}"
 
 
 def error_in(line: str) -> str:
-    """Return what is wrong in a line of a log: "" for one that is no error, or was cut off by a kill."""
+    """Return the error in a line of a log; "" for a line without an error, or cut off by a kill."""
     try:
         document = json.loads(line)
     except ValueError:
@@ -113,14 +119,14 @@ def error_in(line: str) -> str:
 
 
 def as_document(verdict: InvariantVerdict) -> dict[str, Any]:
-    """Return a verdict as it is written: per invariant what was counted and how much of it is wrong."""
+    """Return a verdict as a document: by invariant, the rows counted and the violations."""
     return {
         check.name: {"counted": check.counted, "violations": check.violation_count, "told": list(check.violations)}
         for check in verdict.checks
     }
 
 
-def keep_evidence(examination: InvariantReport, history: History, folder: Path) -> None:
-    """Write what was found and all that was asked beside the logs."""
+def write_evidence(examination: InvariantReport, history: History, folder: Path) -> None:
+    """Write the report and the history beside the logs."""
     (folder / "examination.json").write_text(json.dumps(asdict(examination), indent=2) + "\n")
     history.write(folder / "history.jsonl")

@@ -1,4 +1,4 @@
-"""How does one round of kills go? A fresh platform under load, its processes die as planned, then all is examined."""
+"""One round of kills: a fresh platform under load whose processes are killed as planned, then checked."""
 
 import asyncio
 import signal
@@ -11,28 +11,40 @@ from typing import Any
 
 from observability.chaos.crash_point_catalog import POSTPONED, Point, Trigger, points_of
 from observability.chaos.history import History
-from observability.chaos.invariant_report import InvariantReport, examine, keep_evidence
+from observability.chaos.invariant_report import InvariantReport, examine, write_evidence
 from observability.chaos.kill_schedule import PlannedKill, plan_round
-from observability.chaos.process_killer import Death, EndedByItself, ProcessKiller, Provoke, census_path, send_drain
-from observability.chaos.table_dump import keep_databases
-from observability.chaos.workload import Traffic, TrafficOptions
+from observability.chaos.process_killer import (
+    Kill,
+    ProcessKiller,
+    TriggerAction,
+    UnexpectedExit,
+    census_path,
+    send_drain,
+)
+from observability.chaos.table_dump import dump_databases
+from observability.chaos.workload import Workload, WorkloadOptions
 from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
 from observability.testbed.program import ProcessHandle
 from services.local.platform.endpoints import Bus, Mode
 
-# An event log that loses its end loses so many events.
+# Events that TRUNCATE_LOG removes.
 LOST_EVENTS = 5
-# Longer than a call to inventory and an attempt of the saga worker.
+# Longer than a call to inventory, and than an attempt of the saga worker.
 PAUSE_SECONDS = 2.0
 
-OnDeath = Callable[[Death], None]
+OnKill = Callable[[Kill], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundOptions:
-    """One round: where, of which campaign, which of its rounds counted from 0, and how many kills.
+    """Options of one round.
 
-    `only` names the points of an extra round, as "PROCESS: POINT": those that nobody has died at yet.
+    folder: where it writes.
+    mode, bus: the platform.
+    seed: the campaign's seed.
+    number: the round's number in the campaign, from 0.
+    kills: number of kills.
+    only: points of an extra round, as "PROCESS: POINT", at which no kill has succeeded yet.
     """
 
     folder: Path
@@ -46,7 +58,7 @@ class RoundOptions:
 
 @dataclass(slots=True)
 class RoundResult:
-    """What happened in a round, as it is written. Kills at points are counted by process and point."""
+    """Result of a round, as written to its file. Kills at points are counted by process and point."""
 
     number: int
     seed: int
@@ -65,80 +77,81 @@ class RoundResult:
 
     @property
     def kills(self) -> int:
-        """All SIGKILLs."""
+        """Number of all SIGKILLs."""
         at_points = sum(sum(counts.values()) for counts in self.kills_by_point.values())
         return at_points + sum(self.random_kills.values()) + len(self.missed)
 
 
 class Round:
-    """One round under way."""
+    """One round of kills."""
 
-    def __init__(self, options: RoundOptions, *, on_death: OnDeath) -> None:
+    def __init__(self, options: RoundOptions, *, on_kill: OnKill) -> None:
         self._options = options
-        self._on_death = on_death
+        self._on_kill = on_kill
         self._points = points_of(options.mode, options.bus)
-        self._strikes = plan_round(self._points, seed=options.seed, number=options.number, kills=options.kills)
+        self._planned_kills = plan_round(self._points, seed=options.seed, number=options.number, kills=options.kills)
         if options.only:
-            self._strikes = {
+            self._planned_kills = {
                 victim: tuple(PlannedKill(point) for point in points if f"{victim}: {point.name}" in options.only)
                 for victim, points in self._points.items()
             }
-        self._deaths: list[Death] = []
+        self._kills: list[Kill] = []
         self._history = History()
         self._seed = options.seed * 1_000 + options.number
-        self.result = RoundResult(options.number, self._seed, sum(map(len, self._strikes.values())))
+        self.result = RoundResult(options.number, self._seed, sum(map(len, self._planned_kills.values())))
 
-    async def play(self) -> RoundResult:
-        """Play it to its end. Raises LocalError, TestbedError."""
-        house_options = ProcessGroupOptions(
+    async def run(self) -> RoundResult:
+        """Run the round. Raises LocalError, TestbedError."""
+        group_options = ProcessGroupOptions(
             folder=self._options.folder, mode=self._options.mode, bus=self._options.bus, environment=QUICK
         )
         began = time.monotonic()
-        async with ProcessGroup.open(house_options) as group:
+        async with ProcessGroup.open(group_options) as group:
             await group.start_all()
             self._lap("start", began)
             began = time.monotonic()
             try:
                 await self._kill_under_load(group)
-            except EndedByItself as error:
+            except UnexpectedExit as error:
                 self.result.violations.append(str(error))
             self._lap("kills", began)
             began = time.monotonic()
             if not self.result.violations:
                 self._note(await self._examine(group))
             if self.result.violations:
-                await keep_databases(group.foundation.databases, self._options.folder / "databases")
+                await dump_databases(group.foundation.databases, self._options.folder / "databases")
             self._lap("examination", began)
         self._count()
         return self.result
 
     async def _kill_under_load(self, group: ProcessGroup) -> None:
         async with group.edges() as edges, group.stock() as stock:
-            options = TrafficOptions(seed=self._seed)
-            traffic = Traffic(options, edges=edges, stock=stock, history=self._history)
-            await traffic.stock_up()
-            async with traffic.going_on():
+            options = WorkloadOptions(seed=self._seed)
+            workload = Workload(options, edges=edges, stock=stock, history=self._history)
+            await workload.stock_up()
+            async with workload.running():
                 await all_at_once(
-                    self._victim(group, name, strikes).die_all() for name, strikes in self._strikes.items()
+                    self._killer(group, name, planned_kills).kill_all()
+                    for name, planned_kills in self._planned_kills.items()
                 )
 
-    def _victim(self, group: ProcessGroup, name: str, strikes: tuple[PlannedKill, ...]) -> ProcessKiller:
+    def _killer(self, group: ProcessGroup, name: str, planned_kills: tuple[PlannedKill, ...]) -> ProcessKiller:
         return ProcessKiller(
             name,
-            strikes,
+            planned_kills,
             group=group,
-            provocations=provocations_of(group),
-            on_death=self._died,
+            actions=actions_of(group),
+            on_kill=self._died,
         )
 
-    def _died(self, death: Death) -> None:
-        self._deaths.append(death)
-        self._on_death(death)
+    def _died(self, kill: Kill) -> None:
+        self._kills.append(kill)
+        self._on_kill(kill)
 
     async def _examine(self, group: ProcessGroup) -> InvariantReport:
         examination = await examine(group, self._history)
         if examination.violations:
-            keep_evidence(examination, self._history, self._options.folder)
+            write_evidence(examination, self._history, self._options.folder)
         return examination
 
     def _note(self, examination: InvariantReport) -> None:
@@ -147,16 +160,16 @@ class Round:
         self.result.seconds["quiet"] = round(examination.quiet_seconds, 2)
 
     def _count(self) -> None:
-        """Sum up the deaths, and which points were passed that nobody knows of."""
+        """Sum up the kills, the requests, and the points passed that the catalogue lacks."""
         result, at_points, at_random = self.result, defaultdict[str, Counter[str]](Counter), Counter[str]()
-        for death in self._deaths:
-            match death.how:
+        for kill in self._kills:
+            match kill.how:
                 case "point":
-                    at_points[death.victim][death.point] += 1
+                    at_points[kill.victim][kill.point] += 1
                 case "random":
-                    at_random[death.victim] += 1
+                    at_random[kill.victim] += 1
                 case "missed":
-                    missed = {"process": death.victim, "point": death.point, "passage": death.passage}
+                    missed = {"process": kill.victim, "point": kill.point, "passage": kill.passage}
                     result.missed.append(missed)
         result.kills_by_point = {victim: dict(sorted(counts.items())) for victim, counts in at_points.items()}
         result.random_kills = dict(at_random)
@@ -169,7 +182,7 @@ class Round:
 
 
 async def all_at_once(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Take all steps; as soon as one fails, cancel the others and raise its error."""
+    """Run all steps concurrently; when one fails, cancel the others and raise its error."""
     tasks = [asyncio.create_task(step) for step in steps]
     try:
         for finished in asyncio.as_completed(tasks):
@@ -180,8 +193,8 @@ async def all_at_once(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def provocations_of(group: ProcessGroup) -> Mapping[Trigger, Provoke]:
-    """Return how each provocation is done in this house."""
+def actions_of(group: ProcessGroup) -> Mapping[Trigger, TriggerAction]:
+    """Return the action of each trigger on this platform."""
 
     async def wipe(_life: ProcessHandle) -> None:
         await group.wipe_log()
@@ -204,7 +217,7 @@ def provocations_of(group: ProcessGroup) -> Mapping[Trigger, Provoke]:
 
 
 def unlisted(folder: Path, points: Mapping[str, tuple[Point, ...]]) -> list[str]:
-    """Return the points that processes passed though the list does not have them: it is out of date."""
+    """Return the points that processes passed and the catalogue lacks; then it is out of date."""
     found = []
     for victim, own in points.items():
         path = census_path(folder, victim)

@@ -1,4 +1,4 @@
-"""In which order does each process die? Once at each of its points, then at any of them and at random, by seed."""
+"""Kill schedule of each process: once at each of its points, then at drawn points and at random times, by seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,28 @@ from itertools import islice
 from observability.chaos.crash_point_catalog import Point
 from observability.load.orders import stream
 
-# Of the kills after the first walk, how many come at a moment of their own, wherever the process is by then.
+# Share of kills at a random time, after the first kill at each point.
 RANDOM_SHARE = 0.2
-# The youngest of them die while they start.
+# From the start of the process on, so that some are killed while they start.
 LONGEST_RANDOM_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedKill:
-    """One planned end of a process: at a passage of a point, or, without one, some seconds after its start."""
+    """One planned kill of a process.
+
+    point: where; None for a random time.
+    passage: number of the passage at which it comes, from 1.
+    after_seconds: random time after the start; not used with a point.
+    """
 
     point: Point | None
     passage: int = 1
     after_seconds: float = 0.0
 
 
-def strikes(points: Sequence[Point], *, seed: int, victim: str) -> Iterator[PlannedKill]:
-    """Yield one process's ends for ever: the same ones for the same seed, whatever becomes of the other processes."""
+def planned_kills(points: Sequence[Point], *, seed: int, victim: str) -> Iterator[PlannedKill]:
+    """Yield one process's kills without end; they depend on the seed and the process only."""
     generator = stream(seed, f"strikes of {victim}")
     for point in generator.sample(points, len(points)):
         yield PlannedKill(point)
@@ -38,26 +43,26 @@ def strikes(points: Sequence[Point], *, seed: int, victim: str) -> Iterator[Plan
 def plan_round(
     points: Mapping[str, Sequence[Point]], *, seed: int, number: int, kills: int
 ) -> dict[str, tuple[PlannedKill, ...]]:
-    """Return what becomes of each process in a round, counted from 0, of so many kills.
+    """Return the planned kills of each process in a round, numbered from 0, of so many kills.
 
-    Rounds take up where the one before ended, so that any of them can be repeated alone.
+    A round continues the schedule where the one before ended, so each can be repeated alone.
     """
     shares = divide(kills, {victim: len(own) for victim, own in points.items()})
     return {
-        victim: tuple(islice(strikes(own, seed=seed, victim=victim), number * share, (number + 1) * share))
+        victim: tuple(islice(planned_kills(own, seed=seed, victim=victim), number * share, (number + 1) * share))
         for victim, own in points.items()
         if (share := shares[victim])
     }
 
 
 def rounds_to_cover(points: Mapping[str, Sequence[Point]], *, kills: int) -> int:
-    """Return after how many rounds of so many kills each point has had its turn."""
+    """Return the number of rounds of so many kills after which each point has had a kill."""
     shares = divide(kills, {victim: len(own) for victim, own in points.items()})
     return max(-(-len(own) // shares[victim]) for victim, own in points.items())
 
 
 def divide(kills: int, weights: Mapping[str, int]) -> dict[str, int]:
-    """Divide kills among processes by weight, each at least one; they add up to `kills` unless that is too few."""
+    """Divide kills among processes by weight, at least one each; they add up to `kills` unless there are too few."""
     total = sum(weights.values())
     shares = {victim: max(1, kills * weight // total) for victim, weight in weights.items()}
     heaviest = max(weights, key=lambda victim: weights[victim])

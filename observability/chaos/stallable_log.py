@@ -1,4 +1,4 @@
-"""A process's log whose reader can stall: a pipe in the place of the file."""
+"""Stallable log: a pipe in place of a process's log file, whose reader can stall."""
 
 import asyncio
 import fcntl
@@ -11,7 +11,7 @@ PIPE_BYTES = 4096
 
 
 class StallableLog:
-    """A pipe in the place of a process's log file; its reader copies to the file, or stalls for the time of a block."""
+    """A pipe whose reader copies to the log file, or stalls for the time of a block."""
 
     def __init__(self, pipe: Path, file: Path) -> None:
         self.pipe = pipe
@@ -20,10 +20,10 @@ class StallableLog:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Make the pipe and read it for the time of a block."""
+        """Create the pipe and read it for the time of a block."""
         self.pipe.parent.mkdir(parents=True, exist_ok=True)
         os.mkfifo(self.pipe, 0o600)
-        # For writing, too: a pipe that nobody writes to is at its end.
+        # Opened for writing too: a pipe without a writer is at its end.
         self._descriptor = os.open(self.pipe, os.O_RDWR | os.O_NONBLOCK)
         fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
@@ -35,7 +35,7 @@ class StallableLog:
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
-        """Read nothing for the time of a block."""
+        """Stop reading for the time of a block."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         try:
             yield

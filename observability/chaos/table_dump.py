@@ -1,4 +1,4 @@
-"""What is left of a shop in which something was wrong? Every table of every database, as CSV files."""
+"""Table dump: writes every table of every database as CSV, as evidence of a violation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import asyncpg
 _TIMEOUT_SECONDS = 60.0
 
 
-async def keep_databases(databases: Mapping[str, str], folder: Path) -> None:
+async def dump_databases(databases: Mapping[str, str], folder: Path) -> None:
     """Write each table of each database to FOLDER/DATABASE/TABLE.csv."""
     for name, dsn in databases.items():
         (folder / name).mkdir(parents=True, exist_ok=True)

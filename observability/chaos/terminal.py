@@ -1,4 +1,4 @@
-"""A campaign in a terminal: a bar while it goes on, a line a round, and at the end what it found."""
+"""Terminal output of campaigns: a progress bar, a line a round, and the report."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from rich.table import Table
 from observability.chaos.campaign_report import Report
 from observability.chaos.campaigns.kill import Campaign, Listener, totals
 from observability.chaos.kill_round import RoundResult
-from observability.chaos.process_killer import Death
+from observability.chaos.process_killer import Kill
 
 _PLAIN_LINE_EVERY_SECONDS = 10.0
 
 
 @contextmanager
 def showing(console: Console, campaign: Campaign) -> Iterator[Listener]:
-    """Show a bar in a terminal, and a line now and then elsewhere."""
+    """Show a progress bar in a terminal; otherwise print a line now and then."""
     planned = campaign.options.rounds * campaign.options.kills_a_round
     planned = min(planned, max(campaign.options.kills, 1))
     columns = (TextColumn("kills"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"))
@@ -29,20 +29,20 @@ def showing(console: Console, campaign: Campaign) -> Iterator[Listener]:
         due = time.monotonic() + _PLAIN_LINE_EVERY_SECONDS
         kills = campaign.kills
 
-        def on_death(death: Death) -> None:
+        def on_kill(kill: Kill) -> None:
             nonlocal due, kills
             kills += 1
-            where = death.point or "somewhere"
-            bar.update(task, advance=1, last=f"{death.victim} at {where}")
+            where = kill.point or "a random time"
+            bar.update(task, advance=1, last=f"{kill.victim} at {where}")
             if not console.is_terminal and time.monotonic() > due:
                 due = time.monotonic() + _PLAIN_LINE_EVERY_SECONDS
                 console.print(f"{kills:,} of {planned:,} kills", highlight=False)
 
-        yield Listener(on_death=on_death, on_round=lambda result: console.print(line_of(result), highlight=False))
+        yield Listener(on_kill=on_kill, on_round=lambda result: console.print(line_of(result), highlight=False))
 
 
 def line_of(result: RoundResult) -> str:
-    """Say what a round came to."""
+    """Return a line with a round's result."""
     colour, verdict = ("red", "VIOLATED") if result.violations else ("green", "holds")
     ends = ", ".join(f"{count:,} {state.lower()}" for state, count in result.orders.items())
     missed = f", {len(result.missed)} of them missed their point" if result.missed else ""
@@ -53,7 +53,7 @@ def line_of(result: RoundResult) -> str:
 
 
 def print_campaign(console: Console, campaign: Campaign) -> None:
-    """Print the totals, how often each process died, and all that is wrong."""
+    """Print the totals, the kills of each process, and all violations."""
     table = Table("process", "points", "kills at points", "at random moments", "missed", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -72,7 +72,7 @@ def print_campaign(console: Console, campaign: Campaign) -> None:
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print a campaign's figures and all that is wrong."""
+    """Print a campaign's figures and violations."""
     for name, figure in report.figures.items():
         if isinstance(figure, list) and figure and isinstance(figure[0], dict):
             console.print(_table(name, figure))
@@ -90,7 +90,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay rows of the same keys out, counts as `WHAT xCOUNT`."""
+    """Return a table of rows with the same keys; counts are written as `WHAT xCOUNT`."""
     table = Table(title=name.replace("_", " "), title_justify="left")
     for key in rows[0]:
         table.add_column(key.replace("_", " "), overflow="fold")

@@ -1,7 +1,7 @@
-"""Traffic of a campaign: a few customers who all want the same few SKUs, and never give up.
+"""Workload of a campaign: a few customers who order the same few SKUs and repeat until each outcome is known.
 
-Each request keeps its id until its outcome is known; some are sent twice at once by both edges, some again later.
-What a client wishes comes from the seed; when it comes to it depends on how the shop answers.
+A request keeps its id until its outcome is known. Some are sent twice at once, over both edges; some again later. The
+seed fixes what a client requests; the time depends on the shop's answers.
 """
 
 import asyncio
@@ -30,23 +30,29 @@ NO_SKU = "NOWHERE"
 FIRST_DELIVERY = 20
 TOO_MANY = 5_000
 UNIT_PRICE = Money("GBP", 255)
-# It can be reserved, but with other goods it makes no sale: its price is in another currency.
+# It can be reserved but not sold together with other goods: its price is in another currency.
 FOREIGN_SKU = "ABROAD"
 FOREIGN_PRICE = Money("EUR", 300)
-# An order that is cancelled, read or repeated is one of its customer's last few: the ones that are still under way.
+# Cancellations and reads are about one of the customer's last orders, which may still be in progress.
 REMEMBERED = 12
 CALL_SECONDS = 3.0
 PAUSE_SECONDS = (0.03, 0.25)
-# Some go away before they are answered, and some ask again so late that the shop has to finish by itself.
+# Some clients disconnect before the answer, and some repeat so late that the shop has to finish without them.
 HURRIED_SHARE = 0.15
-HURRIED_SECONDS = (0.11, 0.14)  # the client itself keeps a tenth back
+HURRIED_SECONDS = (0.11, 0.14)  # the client itself reserves a tenth of its timeout
 PATIENT_SHARE = 0.25
 PATIENT_SECONDS = (1.0, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
-class TrafficOptions:
-    """How much is asked: clients, each thinking for a while after an outcome; after the end they finish in time."""
+class WorkloadOptions:
+    """Options of the workload.
+
+    seed: fixes the requests.
+    clients: concurrent clients.
+    think_seconds: mean pause of a client after an outcome.
+    finish_seconds: how long open requests are repeated after the stop.
+    """
 
     seed: int
     clients: int = 10
@@ -54,11 +60,11 @@ class TrafficOptions:
     finish_seconds: float = 60.0
 
 
-class Traffic:
-    """The customers of one round. `run` goes on until `stop`, and then until every outcome is known."""
+class Workload:
+    """The customers of one round. `run` sends until `stop`, and then waits until every outcome is known."""
 
     def __init__(
-        self, options: TrafficOptions, *, edges: Sequence[Edge], stock: inventory.InventoryService, history: History
+        self, options: WorkloadOptions, *, edges: Sequence[Edge], stock: inventory.InventoryService, history: History
     ) -> None:
         self._options = options
         self._edges = edges
@@ -67,22 +73,22 @@ class Traffic:
         self._stopping = asyncio.Event()
         self._give_up_at: float | None = None
         self._orders: dict[str, list[str]] = defaultdict(list)
-        # Apart from the wishes, so that a repeat more or less changes none of them.
+        # A stream of its own, so that a repeat more or less does not change the requests.
         self._pauses = stream(options.seed, "pauses")
 
     async def stock_up(self) -> None:
-        """Bring the first goods, with their prices."""
+        """Deliver the first stock, with prices."""
         await self._deliver(f"first-{self._options.seed}", dict.fromkeys((*SKUS, FOREIGN_SKU), FIRST_DELIVERY))
 
     async def run(self) -> None:
-        """Ask, all clients at once."""
+        """Run all clients."""
         async with asyncio.TaskGroup() as clients:
             for number in range(self._options.clients):
                 clients.create_task(self._client(number), name=f"client-{number}")
 
     @asynccontextmanager
-    async def going_on(self) -> AsyncIterator[None]:
-        """Ask for the time of a block, then until every outcome is known."""
+    async def running(self) -> AsyncIterator[None]:
+        """Run all clients for the time of a block, then wait until every outcome is known."""
         running = asyncio.create_task(self.run(), name="traffic")
         try:
             yield
@@ -93,23 +99,23 @@ class Traffic:
             await asyncio.wait({running})
 
     def stop(self) -> None:
-        """Wish for nothing more; what was begun has a while to become known."""
+        """Send no new requests; repeat open ones for at most `finish_seconds`."""
         self._give_up_at = self._history.seconds() + self._options.finish_seconds
         self._stopping.set()
 
     async def _client(self, number: int) -> None:
         generator = stream(self._options.seed, f"client {number}")
         customer_id = str(UUID(int=number % CUSTOMERS + 1, version=4))
-        wishes = (self._place, self._cancel, self._reserve, self._restock, self._read)
+        actions = (self._place, self._cancel, self._reserve, self._restock, self._read)
         count = 0
         while not self._stopping.is_set():
-            (wish,) = generator.choices(wishes, weights=(50, 24, 10, 5, 11))
+            (action,) = generator.choices(actions, weights=(50, 24, 10, 5, 11))
             count += 1
-            await wish(generator, customer_id, f"{self._options.seed}-{number}-{count}")
+            await action(generator, customer_id, f"{self._options.seed}-{number}-{count}")
             await self._pause(generator.expovariate(1 / self._options.think_seconds))
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but no longer than the traffic goes on."""
+        """Wait for so many seconds, or until the workload stops."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -144,7 +150,7 @@ class Traffic:
             await self._until_known(request, generator.choice(self._edges))
 
     async def _until_known(self, request: Request, edge: Edge) -> Response:
-        """Repeat under the same id, by the same edge, until there is an answer or the time to finish is over."""
+        """Repeat with the same id over the same edge until the outcome is known or the time to finish is over."""
         seconds = self._pauses.uniform(*HURRIED_SECONDS) if self._pauses.random() < HURRIED_SHARE else ATTEMPT_SECONDS
         while True:
             sent_seconds = self._history.seconds()
@@ -157,7 +163,7 @@ class Traffic:
             await asyncio.sleep(self._pauses.uniform(*(PATIENT_SECONDS if patient else PAUSE_SECONDS)))
 
     async def _reserve(self, generator: random.Random, _customer_id: str, key: str) -> None:
-        """Set stock aside for no order, and give it back: in time, never, or before it was set aside."""
+        """Reserve stock without an order, and release it: afterwards, never, or before the reservation arrives."""
         reservation_id = UUID(int=generator.getrandbits(128), version=4)
         self._history.noise_ids.add(reservation_id)
         lines = tuple(inventory.StockLine(line.sku, line.quantity) for line in draw_lines(generator))
@@ -165,13 +171,13 @@ class Traffic:
         release = inventory.ReleaseReservation(f"noise-{key}:release", reservation_id)
         match generator.choice(("released", "forgotten", "voided")):
             case "released":
-                await self._know("noise reserved", lambda: self._stock.reserve_stock(reserve))
-                await self._know("noise released", lambda: self._stock.release_reservation(release))
+                await self._repeat_until_known("noise reserved", lambda: self._stock.reserve_stock(reserve))
+                await self._repeat_until_known("noise released", lambda: self._stock.release_reservation(release))
             case "forgotten":
-                await self._know("noise reserved", lambda: self._stock.reserve_stock(reserve))
+                await self._repeat_until_known("noise reserved", lambda: self._stock.reserve_stock(reserve))
             case _:
-                await self._know("noise voided", lambda: self._stock.release_reservation(release))
-                await self._know("noise reserved", lambda: self._stock.reserve_stock(reserve))
+                await self._repeat_until_known("noise voided", lambda: self._stock.release_reservation(release))
+                await self._repeat_until_known("noise reserved", lambda: self._stock.reserve_stock(reserve))
 
     async def _restock(self, generator: random.Random, _customer_id: str, key: str) -> None:
         skus = generator.sample(SKUS, generator.randint(1, 2))
@@ -183,12 +189,12 @@ class Traffic:
             inventory.Delivery(sku, quantity, prices.get(sku, UNIT_PRICE)) for sku, quantity in quantities.items()
         )
         command = inventory.Restock(request_id, lines)
-        # Kept before it is known: one whose outcome stays unknown shows as a delivery that is missing.
+        # Recorded before the outcome is known: one that stays unknown is reported as a lost delivery.
         self._history.deliveries.extend(Delivered(request_id, sku, number) for sku, number in quantities.items())
-        await self._know("restocked", lambda: self._stock.restock(command))
+        await self._repeat_until_known("restocked", lambda: self._stock.restock(command))
 
-    async def _know(self, what: str, call: Callable[[], Awaitable[Result]]) -> None:
-        """Repeat a call to inventory until its outcome is known; a refusal is one."""
+    async def _repeat_until_known(self, what: str, call: Callable[[], Awaitable[Result]]) -> None:
+        """Repeat a call to inventory until its outcome is known; a final error is one."""
         while not self._is_over():
             try:
                 with deadline.within(CALL_SECONDS):
@@ -206,7 +212,7 @@ class Traffic:
 
 
 def draw_lines(generator: random.Random) -> tuple[RequestedLine, ...]:
-    """Draw what somebody wants: mostly a little of what is there, now and then too much, or what cannot be sold."""
+    """Draw the lines of an order: mostly a little of the stock, sometimes too much, or what cannot be sold."""
     skus = generator.sample(SKUS, generator.choices((1, 2, 3), weights=(5, 3, 2))[0])
     lines = [RequestedLine(sku, generator.randint(1, 3)) for sku in skus]
     chance = generator.random()

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from observability.alert_drill.drill import DrillResult, drill
 from observability.alert_drill.environment import DrillOptions
-from observability.alert_drill.faults.registry import ELSEWHERE, FAULTS
+from observability.alert_drill.faults.registry import FAULTS, NOT_DRILLED
 from observability.chaos.campaigns.kill import write_whole
 from observability.cli.exit_codes import CommandFailed
 from services.local.processes.signals import run_interruptible
@@ -69,5 +69,5 @@ def _print(console: Console, result: DrillResult) -> None:
         f"{found['expressions']} expressions of dashboards and rules: {found['with_data']} returned data, "
         f"{found['not_zero']} a value other than 0"
     )
-    for alert, reason in ELSEWHERE.items():
+    for alert, reason in NOT_DRILLED.items():
         console.print(f"not drilled: {alert}, because {reason}", markup=False)

@@ -1,1 +1,1 @@
-"""Does a shop keep its promises? The invariants of its databases and its event log, checked from outside."""
+"""Invariants I1 to I8 of the shop's databases and its event log, checked from outside."""

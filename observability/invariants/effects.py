@@ -1,7 +1,7 @@
-"""Did each event take effect once (I8)? One notification a completed order, one file a notification.
+"""Check I8: each event took effect once, with one notification for a completed order, and one file for each of these.
 
-Notifications are read before the store: each is of an event that was stored before. A file is written before its
-notification counts as sent, and after it was recorded: so files are listed before the notifications, and again after.
+Notifications are read before the event store, since each one's event was stored before it. A file is written after its
+notification is recorded, and before that counts as sent: so files are listed before the notifications, and again after.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from observability.invariants.event_histories import UNREADABLE, told_by
+from observability.invariants.event_histories import UNREADABLE, content_of_event
 from observability.invariants.snapshot_reader import Reader, side_by_side
 from observability.invariants.target import CONSUMERS, Tally
 
@@ -31,14 +31,18 @@ SUFFIX = ".eml"
 
 
 def list_files(folder: Path | None) -> frozenset[str]:
-    """Return the names of the confirmations in a folder; none for no folder."""
+    """Return the names of the confirmations in a folder; empty without a folder."""
     return frozenset(path.name for path in folder.glob(f"*{SUFFIX}")) if folder else frozenset()
 
 
 class Effects:
-    """Compares notifications with events and files; `files_before` were there before the notifications were read.
+    """Compares notifications with events and files.
 
-    `consumers` are the databases of all that consume, by name; orders are seen at a later moment than these.
+    consumers: databases of all consumers, by name, read first.
+    orders: the order database, read later.
+    folder: confirmations as files; None without.
+    files_before: names listed before the notifications were read.
+    quiet: whether nothing is in flight.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class Effects:
         self._tally = Tally("I8", I8)
 
     async def check(self) -> Tally:
-        """Return what is found."""
+        """Run the check and return its tally."""
         files = list_files(self._folder)
         pairs = side_by_side(
             self._consumers["notification"].stream(NOTIFICATIONS),
@@ -76,7 +80,7 @@ class Effects:
             self._tally.violated(f"file {name} is of no notification")
         if self._quiet:
             for database, consumer in CONSUMERS.items():
-                await self._consumers[database].ask(self._tally, DEAD_LETTERS[consumer])
+                await self._consumers[database].count_violations(self._tally, DEAD_LETTERS[consumer])
         return self._tally
 
     def _compare(self, notification: asyncpg.Record, event: asyncpg.Record | None, files: frozenset[str]) -> None:
@@ -84,7 +88,7 @@ class Effects:
         self._unexplained.discard(name)
         if event is None:
             self._tally.violated(f"notification {event_id} is of no completed order")
-        elif not says(notification, event):
+        elif not has_content_of(notification, event):
             self._tally.violated(f"notification {event_id} says something else than its event")
         if notification["state"] == "SENT":
             if self._folder is not None and name not in files:
@@ -93,18 +97,24 @@ class Effects:
             self._tally.violated(f"notification {event_id} was not sent though nothing is in flight")
 
 
-def says(notification: asyncpg.Record, event: asyncpg.Record) -> bool:
-    """Say whether a notification tells what its event does."""
+def has_content_of(notification: asyncpg.Record, event: asyncpg.Record) -> bool:
+    """Return whether a notification has the same content as its event."""
     try:
-        told = told_by(event)
+        expected = content_of_event(event)
     except UNREADABLE:
         return False
     currency_code = notification["currency_code"]
-    said = (
+    content = (
         notification["order_id"],
         notification["customer_id"],
         None if currency_code is None else (currency_code, notification["total_minor"]),
         notification["line_count"],
         notification["occur_time"],
     )
-    return said == (event["stream_id"], told.customer_id, told.total, told.line_count, event["occur_time"])
+    return content == (
+        event["stream_id"],
+        expected.customer_id,
+        expected.total,
+        expected.line_count,
+        event["occur_time"],
+    )

@@ -1,4 +1,4 @@
-"""Are the orders what their events make of them, and were consumers told so (I7)?"""
+"""Check I7, first part: each order is the fold of its events, and each event carries the order's state."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from services.order.adapters.event_rows import recorded_of
 from services.order.adapters.rows import order_of
 from services.order.domain.order import Order, fold
 
-# What reading a row that somebody tampered with may raise.
+# Errors of reading a row that was tampered with.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 ORDERS = """
     SELECT o.*, l.* FROM orders o, LATERAL (
@@ -27,8 +27,8 @@ EVENTS = "SELECT * FROM events ORDER BY stream_id, version"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An order as consumers know it after one of its events."""
+class EventContent:
+    """Content of an event for its consumers: the order after it."""
 
     customer_id: UUID
     state: str
@@ -58,7 +58,7 @@ async def check_histories(orders: Reader, i7: Tally) -> None:
 
 
 def differences(row: asyncpg.Record, history: Sequence[asyncpg.Record]) -> Iterator[str]:
-    """Yield what is wrong with an order's row or its events."""
+    """Yield a sentence for each violation in an order's row or its events."""
     order_id = row["order_id"]
     try:
         recorded = [recorded_of(event) for event in history]
@@ -68,11 +68,11 @@ def differences(row: asyncpg.Record, history: Sequence[asyncpg.Record]) -> Itera
         return
     for event, folded in zip(history, folds, strict=True):
         try:
-            is_told = told_by(event) == told_of(folded)
+            is_same = content_of_event(event) == content_of_order(folded)
         except UNREADABLE:
-            is_told = False
-        if not is_told:
-            yield f"was told of otherwise by event {event['event_id']}, its version {event['version']}"
+            is_same = False
+        if not is_same:
+            yield f"differs from the content of event {event['event_id']}, its version {event['version']}"
     try:
         is_fold = order_of(row) == folds[-1] and row["line_count"] == len(folds[-1].lines)
     except UNREADABLE:
@@ -81,16 +81,18 @@ def differences(row: asyncpg.Record, history: Sequence[asyncpg.Record]) -> Itera
         yield f"is not the fold of its {len(history)} events"
 
 
-def told_by(event: asyncpg.Record) -> Told:
-    """Return what an event's row tells consumers. Raises one of UNREADABLE."""
+def content_of_event(event: asyncpg.Record) -> EventContent:
+    """Return the content of an event's row. Raises one of UNREADABLE."""
     meta = orjson.loads(event["meta"])
     total = (meta["currency_code"], meta["total_minor"]) if "total_minor" in meta else None
     create_time = datetime.fromisoformat(meta["create_time"])
-    return Told(UUID(meta["customer_id"]), meta["state"], meta["line_count"], total, create_time, event["occur_time"])
+    return EventContent(
+        UUID(meta["customer_id"]), meta["state"], meta["line_count"], total, create_time, event["occur_time"]
+    )
 
 
-def told_of(order: Order) -> Told:
-    """Return what consumers must be told of an order."""
+def content_of_order(order: Order) -> EventContent:
+    """Return the content that an order's latest event must have."""
     total = (order.total.currency_code, order.total.minor_units) if order.total else None
     state, count = order.state.value, len(order.lines)
-    return Told(order.customer_id, state, count, total, order.create_time, order.update_time)
+    return EventContent(order.customer_id, state, count, total, order.create_time, order.update_time)

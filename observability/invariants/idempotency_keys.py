@@ -1,4 +1,4 @@
-"""Check I2: an idempotency key has one order, and an order one placing, by the digests of the keys."""
+"""Check I2: each idempotency key belongs to one order, and each order to one place request, by the keys' digests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ ORDERS = """
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What somebody ordered."""
+    """Content of an order, to be compared with the digests of keys."""
 
     order_id: UUID
     customer_id: UUID
@@ -36,18 +36,18 @@ class Ordered:
         return cls(row["order_id"], row["customer_id"], tuple(OrderLine(*line) for line in lines))
 
     def is_placed_by(self, key: asyncpg.Record) -> bool:
-        """Whether a key is that of the request to place just this order."""
+        """Return whether a key belongs to the request that placed this order."""
         command = PlaceOrder(key["request_id"], self.customer_id, self.lines)
         return matches(key["digest"], command)
 
     def is_cancelled_by(self, key: asyncpg.Record) -> bool:
-        """Whether a key is that of a request to cancel this order."""
+        """Return whether a key belongs to a request to cancel this order."""
         command = CancelOrder(key["request_id"], self.customer_id, self.order_id)
         return matches(key["digest"], command)
 
 
 async def check_keys(orders: Reader) -> Tally:
-    """Compare the keys with the orders they lead to; both come in order of the order's id."""
+    """Compare the keys with their orders; both are read in order of the order's id."""
     i2 = Tally("I2", I2)
     pairs = side_by_side(
         orders.stream(ORDERS),
@@ -66,12 +66,12 @@ async def check_keys(orders: Reader) -> Tally:
 
 
 def check_placing(order: Ordered, keys: Sequence[asyncpg.Record], i2: Tally) -> None:
-    """Note an order without exactly one placing, and keys that are of no request about it."""
+    """Report an order without exactly one place request, and keys of no request about it."""
     try:
         placings = [key for key in keys if order.is_placed_by(key)]
         others = [key for key in keys if key not in placings and not order.is_cancelled_by(key)]
     except InvalidField as error:
-        i2.violated(f"order {order.order_id} is one that nobody can have placed: {error.reason}")
+        i2.violated(f"order {order.order_id} has content that no request can have: {error.reason}")
         return
     if len(placings) != 1:
         i2.violated(f"order {order.order_id} was placed by {len(placings)} keys")

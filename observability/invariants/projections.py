@@ -1,14 +1,14 @@
-"""Is the list of orders what their events make of it, and where do the consumers stand in the log (I7)?
+"""Check I7, second part: the list of orders follows from their events, and no consumer is ahead of the log.
 
-The list is read before the store: what it says of an order is one of the order's events, which was stored before. Since
-the log has what the store has (I6), the store stands for the log here.
+The list is read before the event store: each of its rows comes from an event that was stored before. The store is used
+in place of the log, since both have the same events (I6).
 """
 
 from typing import Any
 
 import asyncpg
 
-from observability.invariants.event_histories import UNREADABLE, Told, told_by
+from observability.invariants.event_histories import UNREADABLE, EventContent, content_of_event
 from observability.invariants.snapshot_reader import Reader, side_by_side
 from observability.invariants.target import Tally
 from services.infra.messaging.message import LogState
@@ -25,7 +25,7 @@ CURSORS = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $
 
 
 async def check_summaries(read: Reader, orders: Reader, i7: Tally, *, quiet: bool) -> None:
-    """Compare each row of the list with the event that it is made of; in a quiet shop that is the latest."""
+    """Compare each row of the list with its event, which must be the latest one if the shop is quiescent."""
     pairs = side_by_side(
         read.stream(SUMMARIES),
         orders.stream(EVENTS),
@@ -45,18 +45,20 @@ async def check_summaries(read: Reader, orders: Reader, i7: Tally, *, quiet: boo
 
 
 def is_made_of(summary: asyncpg.Record, event: asyncpg.Record) -> bool:
-    """Say whether a row of the list is what an event says."""
+    """Return whether a row of the list has the content of an event."""
     currency_code, total_minor = summary["currency_code"], summary["total_minor"]
     names = ("customer_id", "state", "line_count", "create_time", "update_time")
     values: dict[str, Any] = {name: summary[name] for name in names}
     try:
-        return told_by(event) == Told(**values, total=None if currency_code is None else (currency_code, total_minor))
+        return content_of_event(event) == EventContent(
+            **values, total=None if currency_code is None else (currency_code, total_minor)
+        )
     except UNREADABLE:
         return False
 
 
 async def check_cursor(name: str, database: Reader, log: LogState, i7: Tally, *, quiet: bool) -> None:
-    """Note a consumer that is ahead of the log, or in a quiet shop behind it; its place was read before the log."""
+    """Report a consumer ahead of the log, or in a quiescent shop behind it; its cursor was read before the log."""
     rows = await database.rows(CURSORS, name)
     incarnation, position = (rows[0]["incarnation"], rows[0]["position"]) if rows else (log.incarnation, 0)
     i7.counted += 1

@@ -1,7 +1,7 @@
 """Check I6: every stored event is in the log, once, as it was stored, and in order.
 
-The store is read first, the log up to its head after that. So an event that the store had, and its outbox had not, must
-be in the log; what the log has beyond that is looked up in the store once more.
+The event store is read first, then the log up to its head. So an event that was stored and no longer in the outbox must
+be in the log. Events of the log that the first read lacks are looked up in the store again.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ RELAY = "SELECT log_incarnation, published_count, republish_to IS NOT NULL AS fi
 
 
 async def is_whole(orders: Reader, log: LogState) -> bool:
-    """Say whether the log is the one that the relay published to, with all of it."""
+    """Return whether the log is the one that the relay published to, with all its events."""
     rows = await orders.rows(RELAY)
     return not rows or (
         rows[0]["log_incarnation"] in {None, log.incarnation}
@@ -50,9 +50,12 @@ async def is_whole(orders: Reader, log: LogState) -> bool:
 
 
 class Publication:
-    """Compares the log with the store in one pass; of an event that was seen it keeps one bit.
+    """Compares the log with the event store in one pass; it stores one bit for each event.
 
-    `orders` is the store at one moment, `now` the same at each question, `head` the log's after that moment.
+    orders: snapshot of the order database.
+    now: the same database, as it is at each query.
+    log: the event log.
+    head: the log's state, read after the snapshot.
     """
 
     def __init__(self, *, orders: Reader, now: Reader, log: EventLog, head: LogState) -> None:
@@ -64,9 +67,9 @@ class Publication:
         self._tally = Tally("I6", I6)
 
     async def check(self, *, quiet: bool) -> Tally:
-        """Return what is found."""
+        """Run the check and return its tally."""
         i6 = self._tally
-        await self._orders.ask(i6, STORE | (PUBLISHED if quiet else {}))
+        await self._orders.count_violations(i6, STORE | (PUBLISHED if quiet else {}))
         if not quiet and not await is_whole(self._orders, self._head):
             i6.skipped("the log, which has lost events and is filled again")
             return i6
@@ -87,7 +90,7 @@ class Publication:
             if not batch.deliveries:
                 break
             position = batch.deliveries[-1].position
-            # A stray message is no event: its consumers park it, which is told as dead letters.
+            # A stray message is no event: its consumers park it, which shows as dead letters.
             messages = [each.message for each in batch.deliveries if each.position <= head.head and not each.fault]
             await self._compare(messages)
             self._tally.counted += len(messages)
@@ -101,15 +104,15 @@ class Publication:
             if message.event_id in stored:
                 self._take(message, stored[message.event_id])
             else:
-                self._tally.violated(f"{words(message)} is in the log and not in the store")
+                self._tally.violated(f"{describe(message)} is in the log and not in the store")
 
     def _take(self, message: Message, row: asyncpg.Record) -> None:
         if self._seen.add(row["sequence"]):
-            self._tally.violated(f"{words(message)} is in the log twice")
+            self._tally.violated(f"{describe(message)} is in the log twice")
         elif row["sequence_before"] is not None and row["sequence_before"] not in self._seen:
-            self._tally.violated(f"{words(message)} is in the log before the version before it")
+            self._tally.violated(f"{describe(message)} is in the log before the version before it")
         if not is_as_stored(message, row):
-            self._tally.violated(f"{words(message)} is in the log otherwise than in the store")
+            self._tally.violated(f"{describe(message)} is in the log otherwise than in the store")
 
     async def _check_missing(self) -> None:
         async for row in self._orders.stream(WAITING):
@@ -125,22 +128,22 @@ class Seen:
         self._bits = bytearray()
 
     def __contains__(self, number: int) -> bool:
-        """Whether the number was added."""
-        place, bit = divmod(number, 8)
-        return place < len(self._bits) and bool(self._bits[place] & 1 << bit)
+        """Return whether the number was added."""
+        index, bit = divmod(number, 8)
+        return index < len(self._bits) and bool(self._bits[index] & 1 << bit)
 
     def add(self, number: int) -> bool:
         """Add a number; return whether it was there before."""
         was_there = number in self
-        place, bit = divmod(number, 8)
-        if place >= len(self._bits):
-            self._bits.extend(bytes(place + 1 - len(self._bits)))
-        self._bits[place] |= 1 << bit
+        index, bit = divmod(number, 8)
+        if index >= len(self._bits):
+            self._bits.extend(bytes(index + 1 - len(self._bits)))
+        self._bits[index] |= 1 << bit
         return was_there
 
 
 def is_as_stored(message: Message, row: asyncpg.Record) -> bool:
-    """Say whether a message says what its event's row does; its bytes may differ, not what they mean."""
+    """Return whether a message has the content of its event's row; its bytes may be encoded differently."""
     try:
         expected = message_of(row)
         return message == expected or (
@@ -151,6 +154,6 @@ def is_as_stored(message: Message, row: asyncpg.Record) -> bool:
         return False
 
 
-def words(message: Message) -> str:
-    """Return which event a message is."""
+def describe(message: Message) -> str:
+    """Return a message's event, version and order in words."""
     return f"event {message.event_id}, version {message.aggregate_version} of order {message.aggregate_id},"

@@ -1,4 +1,4 @@
-"""What is in flight: orders not at rest, events not published or not consumed, confirmations not sent."""
+"""Quiescence: waits until no order, event or confirmation is in flight."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from services.kernel.errors import ServiceError
 
 POLL_SECONDS = 0.2
 DEAD_LETTERS = "dead letters"
-# From the source to the effects: what has left one place before it is counted there is found in the next.
+# In the direction of the flow, so that work that moves on between two queries is counted at its next stage.
 BEFORE_THE_LOG = (
     ("orders on their way", "order", "SELECT count(*) FROM sagas WHERE parked_reason IS NULL"),
     ("reservations that hold stock", "inventory", "SELECT count(*) FROM reservations WHERE state = 'PENDING'"),
@@ -28,12 +28,12 @@ CURSOR = "SELECT position FROM consumer_cursors WHERE consumer = $1 AND incarnat
 UNSENT = "SELECT count(*) FROM notifications WHERE state = 'PENDING'"
 PARKED_SAGAS = "SELECT count(*) FROM sagas WHERE parked_reason IS NOT NULL"
 PARKED = "SELECT count(*) FROM dead_letters WHERE consumer = $1"
-# A database that does not answer may be on its way up.
+# Errors of a database that may be starting.
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
 
 
 class NotQuiet(LoadError):
-    """Something is still in flight: `left` says what, and how much of it."""
+    """Something is still in flight; `left` has the counts by kind."""
 
     def __init__(self, left: Mapping[str, int], *, waited_seconds: float) -> None:
         self.left = left
@@ -42,10 +42,10 @@ class NotQuiet(LoadError):
 
 
 async def wait_for_quiet(target: VerifyTarget, *, timeout_seconds: float) -> float:
-    """Wait until nothing is in flight; return the seconds it took.
+    """Wait until nothing is in flight, and return the seconds it took.
 
-    Whoever makes load must have stopped. Raises NotQuiet when the time is over, and at once when dead letters are all
-    that is left: no waiting takes them away.
+    The load must have stopped. Raises NotQuiet after the timeout, and at once if only dead letters are left, since they
+    do not go away by themselves.
     """
     began = monotonic()
     while left := await in_flight(target):
@@ -57,7 +57,7 @@ async def wait_for_quiet(target: VerifyTarget, *, timeout_seconds: float) -> flo
 
 
 async def in_flight(target: VerifyTarget) -> dict[str, int]:
-    """Return how much of what is in flight, or which part of the shop cannot be asked."""
+    """Return the counts of work in flight by kind, or the part of the shop that does not answer."""
     try:
         async with AsyncExitStack() as stack:
             names = ("order", "inventory", *CONSUMERS)
@@ -79,7 +79,7 @@ async def in_flight(target: VerifyTarget) -> dict[str, int]:
 
 
 async def behind(databases: Mapping[str, Reader], log: LogState) -> dict[str, int]:
-    """Return how many of the log's events have not had their effect."""
+    """Return the counts of events and confirmations that are not processed yet, and of dead letters."""
     left = {}
     for name, consumer in CONSUMERS.items():
         rows = await databases[name].rows(CURSOR, consumer, log.incarnation)

@@ -1,8 +1,7 @@
-"""Do orders and reservations agree (I5)?
+"""Check I5: orders and reservations agree.
 
-Orders are read before inventory: an order's end is stored after its reservation's, so one that had its end then finds
-that of its reservation. The other way round, a reservation's order was stored before it: one that was missing is looked
-up once more.
+Orders are read before inventory. An order's final state is stored after its reservation's, so a final order has a final
+reservation in the later read. A reservation's order is stored before it, so a missing order is looked up again.
 """
 
 from uuid import UUID
@@ -27,7 +26,7 @@ RESERVATIONS = """
     ORDER BY reservation_id"""
 BATCH_SIZE = 1_000
 HELD_NOTHING = frozenset({"RELEASED", "RETURNED", "VOIDED", "EXPIRED", "REJECTED"})
-# RETURNED beside CONFIRMED: an order that was cancelled after it had been read.
+# RETURNED with CONFIRMED: the order was cancelled after it had been read.
 MATCHING = {
     "CONFIRMED": frozenset({"CONFIRMED", "RETURNED"}),
     "CANCELLED": HELD_NOTHING,
@@ -37,7 +36,7 @@ MATCHING = {
 
 
 class Agreement:
-    """Compares the orders of one moment with the reservations of a later one; `now` are the orders after both."""
+    """Compares a snapshot of the orders with a later one of the reservations; `now` reads orders after both."""
 
     def __init__(self, *, orders: Reader, inventory: Reader, now: Reader) -> None:
         self._orders = orders
@@ -48,7 +47,7 @@ class Agreement:
         self._tally = Tally("I5", I5)
 
     async def check(self) -> Tally:
-        """Return what is found."""
+        """Run the check and return its tally."""
         pairs = side_by_side(
             self._orders.stream(ORDERS),
             self._inventory.stream(RESERVATIONS),
@@ -80,10 +79,10 @@ class Agreement:
             self._tally.violated(f"order {order['order_id']} has other prices than its reservation")
 
     async def _look_again(self) -> None:
-        """Ask for orders that were too young, or were cancelled later; what is not there now never was."""
-        asked = (*self._strays, *self._returned)
+        """Look up orders that were placed or cancelled after the snapshot, and report those that were not."""
+        order_ids = (*self._strays, *self._returned)
         select = "SELECT order_id, cancellation_requested FROM orders WHERE order_id = ANY($1)"
-        now = {row["order_id"]: row["cancellation_requested"] for row in await self._now.rows(select, asked)}
+        now = {row["order_id"]: row["cancellation_requested"] for row in await self._now.rows(select, order_ids)}
         for order_id in self._strays:
             if order_id not in now:
                 self._tally.violated(f"reservation {order_id} is of no order")

@@ -1,4 +1,4 @@
-"""How are large tables read at one moment, in bounded memory? A snapshot each, rows as streams in order of a key."""
+"""Snapshot reader: reads large tables at one moment in bounded memory, as streams ordered by a key."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
-from observability.invariants.target import MOST_TOLD, Tally
+from observability.invariants.target import MOST_LISTED, Tally
 
 CONNECT_SECONDS = 10.0
 PREFETCH = 2_000
@@ -19,12 +19,12 @@ Right = TypeVar("Right")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One database: at one moment from `snapshot`, at the moment of each question from `reader`."""
+    """One database: as of one moment from `snapshot`, or as of each query from `reader`."""
 
     connection: "asyncpg.Connection[asyncpg.Record]"
 
     async def rows(self, select: str, *arguments: object) -> list[asyncpg.Record]:
-        """Return a few rows."""
+        """Return all rows of a small query."""
         return await self.connection.fetch(select, *arguments)
 
     async def count(self, select: str, *arguments: object) -> int:
@@ -33,15 +33,15 @@ class Reader:
         return number
 
     async def stream(self, select: str) -> Rows:
-        """Yield many rows; of a snapshot only."""
+        """Yield the rows of a large query; only in a snapshot."""
         async for row in self.connection.cursor(select, prefetch=PREFETCH):
             yield row
 
-    async def ask(self, tally: Tally, clauses: Mapping[str, str]) -> None:
-        """Note what each clause's query finds: every row breaks it, and its columns say how."""
+    async def count_violations(self, tally: Tally, clauses: Mapping[str, str]) -> None:
+        """Add the violations of each clause: every row of its query is one, described by its columns."""
         for clause, select in clauses.items():
-            # Purpose: all are counted by the database, and only those that are told come here.
-            found = f"SELECT *, count(*) OVER () AS found FROM ({select}) violation LIMIT {MOST_TOLD}"
+            # Purpose: count all violations, and return only those that are listed.
+            found = f"SELECT *, count(*) OVER () AS found FROM ({select}) violation LIMIT {MOST_LISTED}"
             rows = await self.rows(found)
             for number, row in enumerate(rows):
                 what = ", ".join(f"{name} {value}" for name, value in row.items() if name != "found")
@@ -51,7 +51,7 @@ class Reader:
 
 @asynccontextmanager
 async def reader(dsn: str) -> AsyncIterator[Reader]:
-    """Give a database as it is at each question."""
+    """Yield a reader of a database as it is at each query."""
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
     try:
         yield Reader(connection)
@@ -61,13 +61,13 @@ async def reader(dsn: str) -> AsyncIterator[Reader]:
 
 @asynccontextmanager
 async def snapshot(dsn: str) -> AsyncIterator[Reader]:
-    """Give a database as it is now, however long it is looked at."""
+    """Yield a reader of a database as of now, for the time of the block."""
     async with reader(dsn) as found, found.connection.transaction(isolation="repeatable_read", readonly=True):
-        # The roles' own limits are for requests; a look at everything takes as long as it takes.
+        # The roles' timeouts are for requests; a check of all rows may take longer.
         await found.connection.execute("SET LOCAL statement_timeout = 0")
         await found.connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         await found.connection.execute("SET LOCAL work_mem = '64MB'")
-        # Neither BEGIN nor SET fixes the moment; the first query does.
+        # The first query takes the snapshot; BEGIN and SET do not.
         await found.connection.execute("SELECT now()")
         yield found
 
@@ -94,7 +94,7 @@ async def side_by_side(
 
 
 async def grouped(rows: Rows, *, by: str) -> AsyncIterator[list[asyncpg.Record]]:
-    """Yield the rows of a stream that follow each other with one value in a column, together."""
+    """Yield consecutive rows with the same value in a column as one group."""
     group: list[asyncpg.Record] = []
     async for row in rows:
         if group and group[0][by] != row[by]:

@@ -1,4 +1,4 @@
-"""What is checked, and what is found?"""
+"""Target of the checks, and their verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,18 +7,20 @@ from pathlib import Path
 from services.notification import bootstrap as notification
 from services.order.consumers import order_summaries
 
-# The consumers of the event log, by the database that they keep their effects in.
+# The consumers of the event log, by the database of their effects.
 CONSUMERS = {"order_read": order_summaries.CONSUMER, "notification": notification.CONSUMER}
-# Of one invariant's violations only so many are told; all are counted.
-MOST_TOLD = 10
+# Violations listed for each invariant; all are counted.
+MOST_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyTarget:
-    """A shop's databases by name (order, order_read, inventory, notification) and its event log.
+    """A shop to check.
 
-    `quiet` says that nothing is in flight: then everything must have come to its end, beside what must hold always.
-    `notifications_directory` has one file a confirmation, when they go to a folder.
+    databases: DSNs of order, order_read, inventory and notification.
+    event_log_url, event_log_allow_unsafe_sync: as in the settings of the services.
+    notifications_directory: folder with one file for each confirmation; None if they are not written to a folder.
+    quiet: whether nothing is in flight; then everything must be finished too.
     """
 
     databases: Mapping[str, str] = field(repr=False)
@@ -30,9 +32,14 @@ class VerifyTarget:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One invariant: how many facts were looked at, how many break it, and the first of these.
+    """Result of one invariant.
 
-    `skipped` says what was left out because it can only be asked of a quiet shop.
+    name: I1 to I8.
+    sentence: the invariant in words.
+    counted: rows checked.
+    violations: a sentence for each of the first violations.
+    violation_count: number of all violations.
+    skipped: what was not checked since it needs a quiescent shop; "" if nothing.
     """
 
     name: str
@@ -51,16 +58,16 @@ class InvariantVerdict:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was violated."""
+        """Whether no invariant is violated."""
         return not any(check.violation_count for check in self.checks)
 
     def sentences(self) -> list[str]:
-        """Return every violation that is told, with its invariant."""
+        """Return every listed violation, with its invariant."""
         return [f"{check.name}: {violation}" for check in self.checks for violation in check.violations]
 
 
 class Tally:
-    """What is known of one invariant so far."""
+    """Collects the violations of one invariant."""
 
     def __init__(self, name: str, sentence: str) -> None:
         self._name = name
@@ -71,16 +78,16 @@ class Tally:
         self.counted = 0
 
     def violated(self, sentence: str, *, times: int = 1) -> None:
-        """Note a violation, or several in one sentence."""
+        """Add a violation, or several in one sentence."""
         self._violation_count += times
-        if len(self._violations) < MOST_TOLD:
+        if len(self._violations) < MOST_LISTED:
             self._violations.append(sentence)
 
     def skipped(self, what: str) -> None:
-        """Note what was left out."""
+        """Add what was not checked."""
         self._skipped.append(what)
 
     def check(self) -> Check:
-        """Return what was found."""
+        """Return the result."""
         violations, skipped = tuple(self._violations), "; ".join(self._skipped)
         return Check(self._name, self._sentence, self.counted, violations, self._violation_count, skipped)

@@ -1,4 +1,4 @@
-"""Does the shop keep what it promises? All invariants, I1 to I8, over its databases and its event log."""
+"""Verification: checks all invariants, I1 to I8, over the shop's databases and its event log."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -10,7 +10,7 @@ from observability.invariants.idempotency_keys import check_keys
 from observability.invariants.projections import I7, check_cursor, check_summaries
 from observability.invariants.publication import Publication, is_whole
 from observability.invariants.reservations import Agreement
-from observability.invariants.saga_completion import check_endings
+from observability.invariants.saga_completion import check_completion
 from observability.invariants.snapshot_reader import Reader, reader, snapshot
 from observability.invariants.stock import check_stock
 from observability.invariants.target import CONSUMERS, Check, InvariantVerdict, Tally, VerifyTarget
@@ -19,22 +19,29 @@ from services.infra.messaging.log import EventLog
 from services.infra.messaging.message import LogState
 from services.infra.messaging.open_log import open_log
 
-# What only a quiet shop can be asked.
+# Checks that need a quiescent shop.
 LEFT_OUT = {
-    "I3": "whether all have come to their end",
+    "I3": "whether all orders are finished",
     "I4": "whether none is PENDING",
     "I6": "whether none waits to be published",
     "I7": "whether the list is up to date",
-    "I8": "whether all customers are told, and no event is parked",
+    "I8": "whether all customers are notified, and no event is parked",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """The shop in the order in which it was read: each database at one moment, effects before their causes.
+    """Snapshots of the shop, in reading order: effects before their causes, so that checks hold under load too.
 
-    An effect that was there then has its cause in what was read later: that holds under load too. Inventory comes last
-    for the same reason: an order's end is stored after its reservation's. `now` are the orders as they are when asked.
+    An effect in an early snapshot has its cause in a later one. Inventory is last for the same reason: an order's final
+    state is stored after its reservation's.
+
+    files: names of the confirmations.
+    consumers: the consumers' databases, by name.
+    orders: the order database.
+    log, head: the event log and its state.
+    inventory: inventory's database.
+    now: the order database as it is at each query.
     """
 
     files: frozenset[str]
@@ -47,7 +54,7 @@ class Views:
 
     @classmethod
     async def open(cls, target: VerifyTarget, stack: AsyncExitStack) -> "Views":
-        """Look at everything once, in this order; closed with the stack."""
+        """Open all snapshots in reading order, to be closed with the stack."""
         files = list_files(target.notifications_directory)
         consumers = {name: await stack.enter_async_context(snapshot(target.databases[name])) for name in CONSUMERS}
         orders = await stack.enter_async_context(snapshot(target.databases["order"]))
@@ -72,7 +79,7 @@ class Views:
 async def verify(target: VerifyTarget) -> InvariantVerdict:
     """Check every invariant. Raises OSError, asyncpg.PostgresError, or a ServiceError of the log.
 
-    Of a shop that is not quiet, only what holds at every moment is asked: nothing must have come to its end yet.
+    In a shop that is not quiescent, only what holds at every moment is checked.
     """
     quiet = target.quiet
     async with AsyncExitStack() as stack:
@@ -90,7 +97,7 @@ async def verify(target: VerifyTarget) -> InvariantVerdict:
         tallies = (
             i1,
             await check_keys(orders),
-            await check_endings(orders, quiet=quiet),
+            await check_completion(orders, quiet=quiet),
             i4,
             await Agreement(orders=orders, inventory=inventory, now=now).check(),
             await publication.check(quiet=quiet),
@@ -102,13 +109,13 @@ async def verify(target: VerifyTarget) -> InvariantVerdict:
 
 
 def with_skipped(check: Check) -> Check:
-    """Return what was found of a shop under load, and what it was not asked."""
+    """Return the result with the checks that a shop under load skips."""
     skipped = "; ".join(filter(None, (LEFT_OUT.get(check.name, ""), check.skipped)))
     return replace(check, skipped=skipped)
 
 
 async def check_projections(views: Views, *, quiet: bool) -> Tally:
-    """Check the orders' rows, the list of orders, and where its consumers stand."""
+    """Check the orders' rows, the list of orders, and the consumers' cursors."""
     i7 = Tally("I7", I7)
     await check_histories(views.orders, i7)
     await check_summaries(views.consumers["order_read"], views.orders, i7, quiet=quiet)

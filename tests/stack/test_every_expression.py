@@ -10,7 +10,7 @@ from observability.alert_drill.drill import run_sequence
 from observability.alert_drill.environment import DrillEnvironment, DrillOptions
 from observability.alert_drill.faults.database import closed, deadlock, log_emptied
 from observability.alert_drill.faults.registry import FAULTS, Fault
-from observability.alert_drill.faults.traffic import minds_changed
+from observability.alert_drill.faults.traffic import orders_cancelled
 from observability.testbed.monitoring import exporter
 from observability.testbed.monitoring.servers import ALERTMANAGER, PROMETHEUS, find_program
 from tests.stack.conftest import Measured
@@ -31,7 +31,7 @@ ALERT = re.compile(r"\.rules\.yml Shop")
 # They take long to show, and what they show others show too.
 LEFT_OUT = {"ShopCpuSaturated", "ShopMemoryHigh", "ShopPoolWaiting", "ShopSpanExportFailing", "ShopScrapeFailing"}
 MORE = (
-    Fault("", "customers change their minds", minds_changed),
+    Fault("", "customers change their minds", orders_cancelled),
     Fault("", "the database `inventory` takes no connections", closed("inventory")),
     Fault("", "the event log is emptied", log_emptied),
     Fault("", "two transactions lock each other out", deadlock),

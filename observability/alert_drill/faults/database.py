@@ -1,4 +1,4 @@
-"""What can go wrong in a database? Somebody locks a table, closes a database, or changes a row by hand."""
+"""Faults of a database: a locked table, a database without connections, or a row changed by hand."""
 
 import asyncio
 import uuid
@@ -15,7 +15,7 @@ from services.local.servers.ports import local_address
 
 LOCKED_SKU = "DRILL-LOCKED"
 
-# What a person wrote to the log by hand; no consumer can read it.
+# Purpose: an event written to the log by hand, which no consumer can read.
 POISON = """
     WITH head AS (UPDATE event_log_head SET position = position + 1 RETURNING position)
     INSERT INTO event_log (position, event_id, type, aggregate_id, aggregate_version, occur_time, traceparent, data)
@@ -23,11 +23,11 @@ POISON = """
 
 
 def locked(database: str, table: str) -> Begin:
-    """Somebody's transaction holds a lock on a table, as a forgotten ALTER TABLE does."""
+    """Return a fault in which a transaction holds a lock on a table, like a forgotten ALTER TABLE."""
 
     @asynccontextmanager
-    async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        async with scene.administering(database) as connection, connection.transaction():
+    async def begin(context: FaultContext) -> AsyncIterator[None]:
+        async with context.administering(database) as connection, connection.transaction():
             await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             yield
 
@@ -35,11 +35,11 @@ def locked(database: str, table: str) -> Begin:
 
 
 def closed(database: str) -> Begin:
-    """A database takes no connections, and those that it had are ended."""
+    """Return a fault in which a database rejects new connections, and its open ones are ended."""
 
     @asynccontextmanager
-    async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        async with scene.administering("postgres") as connection:
+    async def begin(context: FaultContext) -> AsyncIterator[None]:
+        async with context.administering("postgres") as connection:
             await connection.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
             try:
                 await connection.execute(
@@ -53,9 +53,9 @@ def closed(database: str) -> Begin:
 
 
 @asynccontextmanager
-async def lease_left_behind(scene: FaultContext) -> AsyncIterator[None]:
-    """A relay that is no more holds the lease for another hour."""
-    async with scene.administering("order") as connection:
+async def lease_of_dead_relay(context: FaultContext) -> AsyncIterator[None]:
+    """Give the relay's lease to a dead relay for another hour."""
+    async with context.administering("order") as connection:
         take = "UPDATE relay SET holder = 'gone', epoch = epoch + 1, lease_end_time = now() + interval '1 hour'"
         await connection.execute(take)
         try:
@@ -65,9 +65,9 @@ async def lease_left_behind(scene: FaultContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def stock_changed_by_hand(scene: FaultContext) -> AsyncIterator[None]:
-    """Somebody sets a unit of stock aside by hand, for no reservation."""
-    async with scene.administering("inventory") as connection:
+async def stock_changed_by_hand(context: FaultContext) -> AsyncIterator[None]:
+    """Reserve a unit of stock by hand, without a reservation."""
+    async with context.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT min(sku) FROM items")
         change = "UPDATE items SET reserved = reserved + $2 WHERE sku = $1"
         await connection.execute(change, sku, 1)
@@ -78,31 +78,31 @@ async def stock_changed_by_hand(scene: FaultContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def event_nobody_can_read(scene: FaultContext) -> AsyncIterator[None]:
-    """An event in the log that no consumer understands; afterwards its dead letters are thrown away."""
-    async with scene.administering("event_log") as connection:
+async def unreadable_event(context: FaultContext) -> AsyncIterator[None]:
+    """Append an event that no consumer can read; afterwards delete its dead letters."""
+    async with context.administering("event_log") as connection:
         await connection.execute(POISON)
     try:
         yield
     finally:
         for database in ("order_read", "notification"):
-            async with scene.administering(database) as connection:
+            async with context.administering(database) as connection:
                 await connection.execute("DELETE FROM dead_letters")
 
 
 @asynccontextmanager
-async def log_emptied(scene: FaultContext) -> AsyncIterator[None]:
-    """The event log loses everything; it is filled again and read again."""
-    await scene.group.wipe_log()
+async def log_emptied(context: FaultContext) -> AsyncIterator[None]:
+    """Empty the event log, which is then republished and consumed again."""
+    await context.group.wipe_log()
     yield
 
 
 @asynccontextmanager
-async def deadlock(scene: FaultContext) -> AsyncIterator[None]:
-    """Two transactions want two rows in opposite order; the server ends one of them."""
+async def deadlock(context: FaultContext) -> AsyncIterator[None]:
+    """Lock two rows in opposite order in two transactions, one of which the server ends."""
     update = "UPDATE items SET reserved = reserved WHERE sku = $1"
-    async with scene.administering("inventory") as one, scene.administering("inventory") as other:
-        skus = [row["sku"] for row in await one.fetch("SELECT sku FROM items ORDER BY sku DESC LIMIT 2")]
+    async with context.administering("inventory") as one, context.administering("inventory") as other:
+        skus = [case["sku"] for case in await one.fetch("SELECT sku FROM items ORDER BY sku DESC LIMIT 2")]
         first, second = one.transaction(), other.transaction()
         await first.start()
         await second.start()
@@ -117,14 +117,14 @@ async def deadlock(scene: FaultContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def one_order_stuck(scene: FaultContext) -> AsyncIterator[None]:
-    """The row of one SKU stays locked, and somebody has ordered it; all others are served."""
-    ports, customer = scene.group.ports, str(uuid.uuid4())
+async def order_stuck(context: FaultContext) -> AsyncIterator[None]:
+    """Lock the row of one SKU and order it; orders of other SKUs are served."""
+    ports, customer = context.group.ports, str(uuid.uuid4())
     inventory = str(local_address(ports.inventory_grpc))
     await stock_shop(inventory, [PlannedDelivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
-    async with scene.administering("inventory") as connection, connection.transaction():
+    async with context.administering("inventory") as connection, connection.transaction():
         await connection.execute("SELECT FROM items WHERE sku = $1 FOR UPDATE", LOCKED_SKU)
-        async with as_customer(scene, customer) as session:
+        async with as_customer(context, customer) as session:
             order = {"lines": [{"sku": LOCKED_SKU, "quantity": 1}]}
             async with session.post("/orders", json=order, headers={"Idempotency-Key": customer}) as page:
                 page.raise_for_status()

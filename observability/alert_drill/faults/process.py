@@ -1,4 +1,4 @@
-"""Faults of one process: it dies, stands still, stumbles, is flooded, or its mail client is at fault."""
+"""Faults of one process: it is killed, paused, starved of CPU, flooded, or has a faulty mail client."""
 
 import asyncio
 import os
@@ -19,39 +19,39 @@ from observability.testbed.background_task import background_task
 from services.inventory.api import ReserveStock, StockLine
 from services.local.servers.ports import local_address
 
-# More than a pool has.
+# More than the connections of a pool.
 FLOOD_CONNECTIONS = 24
-# A core that is shared by four leaves a scrape time enough to be answered, if only few ask beside it.
-HOGS = 3
+# On a core shared by four processes a scrape is still answered in time, if there are few other requests.
+BUSY_PROGRAMS = 3
 FEW_CONNECTIONS = 4
-# Enough that a request always waits, and well below what the admin listener takes of an address: Prometheus, which
-# comes from the same one, must be let in and answered.
+# Enough that a request always waits, and well below the admin listener's limit for an address: Prometheus connects from
+# the same address, and must be accepted.
 ADMIN_CONNECTIONS = 8
-# More than the places that the edge has for reads; those that are turned away come again after a pause.
+# More than the edge's slots for reads; rejected readers repeat after a pause.
 READERS = 24
 READ_EVERY_SECONDS = 0.25
-STUMBLE_SECONDS = 0.25
+STALL_SECONDS = 0.25
 ABANDONED = 60
 
 
 def killed(name: str) -> Begin:
-    """It dies and is not started again."""
+    """Return a fault that kills a process and starts it again only at the end."""
 
     @asynccontextmanager
-    async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        await scene.group.kill(name)
+    async def begin(context: FaultContext) -> AsyncIterator[None]:
+        await context.group.kill(name)
         try:
             yield
         finally:
-            await scene.group.start_ready(name)
+            await context.group.start_ready(name)
 
     return begin
 
 
 @asynccontextmanager
-async def receiver_stands_still(scene: FaultContext) -> AsyncIterator[None]:
-    """Whoever takes the spans takes none, and does not say no."""
-    receiver = scene.group.foundation.launcher.processes["receiver"]
+async def receiver_paused(context: FaultContext) -> AsyncIterator[None]:
+    """Pause the receiver of the spans (SIGSTOP), so that exports neither succeed nor fail at once."""
+    receiver = context.group.foundation.launcher.processes["receiver"]
     os.kill(receiver.pid, signal.SIGSTOP)
     try:
         yield
@@ -60,57 +60,59 @@ async def receiver_stands_still(scene: FaultContext) -> AsyncIterator[None]:
 
 
 def cpu_stall(name: str) -> Begin:
-    """It stands still for a quarter of a second, twice a second, as under a hypervisor that gives it no time."""
+    """Return a fault that pauses a process for a quarter of a second, twice a second, like CPU steal."""
 
     @asynccontextmanager
-    async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        life = scene.group.handles[name]
+    async def begin(context: FaultContext) -> AsyncIterator[None]:
+        handle = context.group.handles[name]
 
-        async def stumble() -> None:
+        async def stall() -> None:
             while True:
-                life.send(signal.SIGSTOP)
-                await asyncio.sleep(STUMBLE_SECONDS)
-                life.send(signal.SIGCONT)
-                await asyncio.sleep(STUMBLE_SECONDS)
+                handle.send(signal.SIGSTOP)
+                await asyncio.sleep(STALL_SECONDS)
+                handle.send(signal.SIGCONT)
+                await asyncio.sleep(STALL_SECONDS)
 
-        async with background_task(stumble()):
+        async with background_task(stall()):
             try:
                 yield
             finally:
-                life.send(signal.SIGCONT)
+                handle.send(signal.SIGCONT)
 
     return begin
 
 
 def flooded(name: str) -> Begin:
-    """Somebody reads its metrics as fast as it gives them, which needs all of its core."""
+    """Return a fault that reads a process's metrics without a pause, which saturates its core."""
 
     @asynccontextmanager
-    async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        async with _asking(f"http://{scene.group.admin_address(name)}/metrics", connections=ADMIN_CONNECTIONS):
+    async def begin(context: FaultContext) -> AsyncIterator[None]:
+        async with _repeated_reads(
+            f"http://{context.group.admin_address(name)}/metrics", connections=ADMIN_CONNECTIONS
+        ):
             yield
 
     return begin
 
 
 def cpu_contention(name: str) -> Begin:
-    """It has work to do, on a core that others fill."""
+    """Return a fault that pins a busy process to a core with three other busy programs."""
 
     @asynccontextmanager
-    async def begin(scene: FaultContext) -> AsyncIterator[None]:
-        pid, before = scene.group.handles[name].pid, os.sched_getaffinity(scene.group.handles[name].pid)
+    async def begin(context: FaultContext) -> AsyncIterator[None]:
+        pid, before = context.group.handles[name].pid, os.sched_getaffinity(context.group.handles[name].pid)
         core = min(before)
         _pin(pid, {core})
         async with AsyncExitStack() as stack:
-            for _ in range(HOGS):
-                # Each of a session of its own: the kernel may share a core by sessions.
-                hog = await asyncio.create_subprocess_exec(
+            for _ in range(BUSY_PROGRAMS):
+                # Each in its own session: the kernel may divide a core by sessions (autogroup).
+                busy = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-c", "while True: pass"), stdout=DEVNULL, start_new_session=True
                 )
-                stack.push_async_callback(_end, hog)
-                os.sched_setaffinity(hog.pid, {core})
-            url = f"http://{scene.group.admin_address(name)}/metrics"
-            await stack.enter_async_context(_asking(url, connections=FEW_CONNECTIONS))
+                stack.push_async_callback(_end, busy)
+                os.sched_setaffinity(busy.pid, {core})
+            url = f"http://{context.group.admin_address(name)}/metrics"
+            await stack.enter_async_context(_repeated_reads(url, connections=FEW_CONNECTIONS))
             try:
                 yield
             finally:
@@ -120,34 +122,34 @@ def cpu_contention(name: str) -> Begin:
 
 
 @asynccontextmanager
-async def lists_behind_a_lock(scene: FaultContext) -> AsyncIterator[None]:
-    """The table of the lists is locked while customers ask for theirs: all connections of its pool wait."""
-    url = f"http://{local_address(scene.group.ports.edge_http)}/customers/{{}}/orders"
-    async with scene.administering("order_read") as connection, connection.transaction():
+async def lists_behind_a_lock(context: FaultContext) -> AsyncIterator[None]:
+    """Lock the table of the lists while customers read theirs, so that all connections of its pool wait."""
+    url = f"http://{local_address(context.group.ports.edge_http)}/customers/{{}}/orders"
+    async with context.administering("order_read") as connection, connection.transaction():
         await connection.execute("LOCK TABLE order_summaries IN ACCESS EXCLUSIVE MODE")
         customer = str(uuid.uuid4())
-        async with _asking(url.format(customer), headers={"X-Customer-Id": customer}):
+        async with _repeated_reads(url.format(customer), headers={"X-Customer-Id": customer}):
             yield
 
 
 @asynccontextmanager
-async def orders_behind_a_lock(scene: FaultContext) -> AsyncIterator[None]:
-    """The table of orders is locked while more customers look at an order than the edge has places for, at any load."""
-    url = f"http://{local_address(scene.group.ports.edge_http)}/orders/{uuid.uuid4()}"
+async def orders_behind_a_lock(context: FaultContext) -> AsyncIterator[None]:
+    """Lock the table of orders while more customers read an order than the edge has slots, at any load."""
+    url = f"http://{local_address(context.group.ports.edge_http)}/orders/{uuid.uuid4()}"
     headers = {"X-Customer-Id": str(uuid.uuid4())}
-    asking = _asking(url, headers=headers, connections=READERS, pause_seconds=READ_EVERY_SECONDS)
-    async with locked("order", "orders")(scene), asking:
+    reads = _repeated_reads(url, headers=headers, connections=READERS, pause_seconds=READ_EVERY_SECONDS)
+    async with locked("order", "orders")(context), reads:
         yield
 
 
 @asynccontextmanager
-async def reservations_abandoned(scene: FaultContext) -> AsyncIterator[None]:
-    """Somebody sets stock aside again and again, and neither sells nor releases it."""
-    async with scene.administering("inventory") as connection:
+async def reservations_abandoned(context: FaultContext) -> AsyncIterator[None]:
+    """Reserve stock repeatedly, and neither confirm nor release it."""
+    async with context.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", 10 * ABANDONED)
 
     async def abandon() -> None:
-        async with scene.group.stock() as stock:
+        async with context.group.stock() as stock:
             while True:
                 reservation_id = uuid.uuid4()
                 await stock.reserve_stock(ReserveStock(str(reservation_id), reservation_id, (StockLine(sku, 1),)))
@@ -158,9 +160,9 @@ async def reservations_abandoned(scene: FaultContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def mail_folder_gone(scene: FaultContext) -> AsyncIterator[None]:
-    """Where confirmations go there is a file instead of a folder, as when a mount is missing."""
-    folder = scene.group.foundation.options.notifications_directory
+async def mail_folder_gone(context: FaultContext) -> AsyncIterator[None]:
+    """Replace the folder of the confirmations by a file, as if a mount were missing."""
+    folder = context.group.foundation.options.notifications_directory
     aside = folder.with_name(f"{folder.name}.aside")
     folder.rename(aside)
     folder.touch()
@@ -172,36 +174,33 @@ async def mail_folder_gone(scene: FaultContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def mail_client_cancels(scene: FaultContext) -> AsyncIterator[None]:
-    """Notification's mail client lets out a cancellation that its caller did not ask for: its worker ends."""
-    async with restarted(scene, "notification", DRILL_MAIL="cancels"):
+async def mail_client_cancels(context: FaultContext) -> AsyncIterator[None]:
+    """Give notification a mail client that raises CancelledError, so that its worker ends."""
+    async with restarted(context, "notification", DRILL_MAIL="cancels"):
         yield
 
 
 @asynccontextmanager
-async def mail_client_leaks(scene: FaultContext) -> AsyncIterator[None]:
-    """Notification's mail client keeps the buffer of each message that it has sent; only a restart frees them."""
-    async with restarted(scene, "notification", DRILL_MAIL="leaks"):
+async def mail_client_leaks(context: FaultContext) -> AsyncIterator[None]:
+    """Give notification a mail client that leaks the buffer of each sent message until a restart."""
+    async with restarted(context, "notification", DRILL_MAIL="leaks"):
         yield
 
 
 @asynccontextmanager
-async def _asking(
+async def _repeated_reads(
     url: str,
     *,
     headers: dict[str, str] | None = None,
     connections: int = FLOOD_CONNECTIONS,
     pause_seconds: float = 0.0,
 ) -> AsyncIterator[None]:
-    """Ask one address again and again over many connections, for the time of a block; answers are thrown away.
-
-    Each connection pauses after an answer.
-    """
+    """Read one address repeatedly over many connections for the time of a block, with a pause after each answer."""
     timeout = aiohttp.ClientTimeout(total=10)
 
     async def ask(session: aiohttp.ClientSession) -> None:
         while True:
-            with suppress(aiohttp.ClientError, TimeoutError):  # a refusal is what the fault is about
+            with suppress(aiohttp.ClientError, TimeoutError):  # the fault itself causes rejections
                 async with session.get(url, headers=headers) as page:
                     await page.read()
             await asyncio.sleep(pause_seconds)

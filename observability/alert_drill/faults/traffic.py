@@ -1,4 +1,4 @@
-"""Customers who cancel what they ordered and ask for orders that do not exist."""
+"""Unusual traffic: customers who cancel their orders, and read orders that do not exist."""
 
 import asyncio
 import uuid
@@ -17,25 +17,25 @@ PAUSE_SECONDS = 0.25
 
 
 @asynccontextmanager
-async def as_customer(scene: FaultContext, customer: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """Speak to the REST edge as a customer, with paths for addresses."""
-    base = f"http://{local_address(scene.group.ports.edge_http)}"
+async def as_customer(context: FaultContext, customer: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session with the REST edge as a customer; its addresses are paths."""
+    base = f"http://{local_address(context.group.ports.edge_http)}"
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Customer-Id": customer}) as session:
         yield session
 
 
 @asynccontextmanager
-async def minds_changed(scene: FaultContext) -> AsyncIterator[None]:
-    """Cancel what was just ordered and ask for unknown orders, again and again for the time of the block."""
-    async with scene.administering("inventory") as connection:
+async def orders_cancelled(context: FaultContext) -> AsyncIterator[None]:
+    """Place and cancel orders, and read unknown ones, repeatedly for the time of the block."""
+    async with context.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", TIMES)
-    async with as_customer(scene, str(uuid.uuid4())) as session, background_task(_change_minds(session, sku)):
+    async with as_customer(context, str(uuid.uuid4())) as session, background_task(_cancel_orders(session, sku)):
         yield
 
 
-async def _change_minds(session: aiohttp.ClientSession, sku: str) -> None:
-    # A counter that appears between two scrapes has no rate: the last requests must come later than the first.
+async def _cancel_orders(session: aiohttp.ClientSession, sku: str) -> None:
+    # A counter that appears between two scrapes has no rate, so the requests are spread over several scrapes.
     for _ in range(TIMES):
         order = {"lines": [{"sku": sku, "quantity": 1}]}
         async with session.post("/orders", json=order, headers={"Idempotency-Key": str(uuid.uuid4())}) as placed:

@@ -1,4 +1,4 @@
-"""Run notification; DRILL_MAIL gives it a mail client with a fault: `cancels` or `leaks`."""
+"""Notification process of the drill: DRILL_MAIL gives it a faulty mail client, `cancels` or `leaks`."""
 
 import asyncio
 import os
@@ -16,28 +16,28 @@ BUFFER_BYTES = 256 * 1024
 
 
 class CancellingSender:
-    """A sender as of a library that cancels its task when a connection ends, and tells the caller so."""
+    """A sender like a library that lets its internal cancellation escape to the caller."""
 
     async def send(self, _notification: Notification) -> None:
-        """Send nothing."""
+        """Raise CancelledError and send nothing."""
         raise asyncio.CancelledError
 
 
 class LeakingSender:
-    """A sender as of a library that never frees the buffer of a message it has sent."""
+    """A sender like a library that never frees the buffer of a sent message."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._buffers: list[bytes] = []
 
     async def send(self, notification: Notification) -> None:
-        """Send, and keep a buffer. Raises as the sender does."""
+        """Send, and leak a buffer. Raises as the sender does."""
         await self._sender.send(notification)
         self._buffers.append(b"x" * BUFFER_BYTES)  # written to: untouched pages are not resident
 
 
 def sender_of(settings: NotificationSettings) -> Sender:
-    """Return the sender of the settings, or the one with the fault that is asked for."""
+    """Return the sender of the settings, or the faulty one that DRILL_MAIL names."""
     match os.environ.get(FAULT_VARIABLE):
         case None:
             return make_sender(settings)
@@ -50,7 +50,7 @@ def sender_of(settings: NotificationSettings) -> Sender:
 
 
 def command(_arguments: list[str]) -> None:
-    """Serve."""
+    """Serve until stopped."""
     settings = read_settings(NotificationSettings)
     lifecycle.run("notification", settings, lambda runtime: serve(settings, runtime, sender_of=sender_of))
 

@@ -1,8 +1,8 @@
 """Abuse campaign: a few hostile clients attack a running platform, and honest customers must not notice.
 
-Honest orders come in an open loop, and a few customers place, repeat, read and cancel beside it. Attacks and rests take
-turns. What the honest orders get during an attack is compared with what they get in the rests; what customers were told
-is checked against the databases, as in every campaign.
+Honest orders arrive in an open loop, and a few customers place, repeat, read and cancel beside them. Attacks and rests
+alternate. The goodput of honest orders during an attack is compared with that in the rests. All answers are checked
+against the databases, as in every campaign.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from services.local.platform.endpoints import Bus
 from services.local.servers.ports import local_address
 
 ATTACKERS = "observability.chaos.attackers"
-# What an attack of the platform's own parts is, beside those of hostile clients.
+# Faults of the platform's own parts, beside the attacks of hostile clients.
 FAULTS = ("log_stalled", "silent_connection", "inventory_unavailable")
 NAMES = (*ATTACKS, *FAULTS)
 
@@ -45,22 +45,22 @@ IN_STOCK = 1_000_000
 CUSTOMERS = 3
 WARM_UP_SECONDS = 5.0
 LEAST_GOODPUT = 0.9
-# Within that time a silent connection is given up and another one serves, and orders are sold again where a part of the
-# platform was unavailable. Orders may fail meanwhile, but no answer may be untrue.
+# By then a silent connection is replaced, and orders are sold again after a part of the platform was unavailable.
+# Orders may fail meanwhile, but no answer may be wrong.
 HEALED_SECONDS = 20.0
 MIB = 1024 * 1024
 MOST_GROWTH_BYTES = 96 * MIB
 SAMPLE_SECONDS = 0.25
-# For the attackers to start on a slow machine, and for them to end by themselves when they are forgotten.
+# Time for the attackers to start on a slow machine, and after which orphaned attackers end.
 START_SECONDS = 60.0
 LIMIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbuseOptions:
-    """The campaign's options.
+    """Options of the campaign.
 
-    bus: where events are published; without NATS nobody can publish stray messages.
+    bus: where events are published; stray messages need NATS.
     seed: fixes the honest orders and customers.
     rate_per_second: honest orders, in an open loop.
     attack_seconds, rest_seconds: how long each attack and each rest takes.
@@ -81,7 +81,7 @@ class Window:
 
     attack: its name; empty for a rest.
     begin_seconds, end_seconds: on the clock of the history.
-    answers: what came back to the attackers, counted.
+    answers: number of each answer to the attackers.
     """
 
     attack: str
@@ -95,65 +95,67 @@ class Window:
 
 
 class Memory:
-    """The resident bytes of each process: at rest before the first attack, and the most since."""
+    """Resident bytes of each process: before the first attack, and the maximum since."""
 
     def __init__(self, group: ProcessGroup) -> None:
-        self._house = group
+        self._group = group
         self.before = self._sizes()
         self.most = dict(self.before)
 
     async def watch(self) -> None:
-        """Look again and again, until cancelled."""
+        """Sample until cancelled."""
         while True:
             for name, size in self._sizes().items():
                 self.most[name] = max(self.most.get(name, 0), size)
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def _sizes(self) -> dict[str, int]:
-        handles = self._house.handles.items()
-        return {name: psutil.Process(life.pid).memory_info().rss for name, life in handles if not life.is_over}
+        handles = self._group.handles.items()
+        return {name: psutil.Process(handle.pid).memory_info().rss for name, handle in handles if not handle.is_over}
 
 
 async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
+    """Run the campaign. Raises LocalError, TestbedError, LoadError."""
     report = Report("abuse", asdict(options))
     log = StallableLog(folder / "logs" / "order.pipe", folder / "logs" / "order.log")
-    house_options = ProcessGroupOptions(
+    group_options = ProcessGroupOptions(
         folder=folder, mode="services", bus=options.bus, environment=QUICK, log_paths={"order": log.pipe}
     )
     with log.open():
-        async with ProcessGroup.open(house_options) as group, _inventory_proxy(group) as proxy:
-            scene = CampaignContext(group, History(), report, say)
+        async with ProcessGroup.open(group_options) as group, _inventory_proxy(group) as proxy:
+            context = CampaignContext(group, History(), report, say)
             await group.start_ready("inventory")
             await group.start_ready("order", ORDER_INVENTORY_TARGET=proxy.address)
             await group.start_ready("notification")
-            campaign = AbuseRun(scene, options, log, proxy)
-            async with scene.under_load(seed=options.seed, clients=CUSTOMERS):
+            campaign = AbuseRun(context, options, log, proxy)
+            async with context.under_load(seed=options.seed, clients=CUSTOMERS):
                 await campaign.run()
             if "stray_messages" in options.attacks:
-                await _discard_strays(scene)
-            await scene.conclude()
-            # What is parked is told of as an error, as it should be.
-            report.violations = [each for each in report.violations if not each.endswith("says messaging.event_parked")]
+                await _discard_strays(context)
+            await context.conclude()
+            # A parked message is logged as an error, as it should be.
+            report.violations = [
+                each for each in report.violations if not each.endswith("logged messaging.event_parked")
+            ]
             return report
 
 
-async def _discard_strays(scene: CampaignContext) -> None:
-    """Delete the stray messages that consumers have parked, as an operator does; each consumer must have parked all."""
+async def _discard_strays(context: CampaignContext) -> None:
+    """Delete the parked stray messages, as an operator does; each consumer must have parked all of them."""
 
     async def parked() -> Counter[str]:
         select = "SELECT consumer FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'"
         databases = ("order_read", "notification")
-        rows = [row for database in databases for row in await scene.group.fetch(database, select)]
+        rows = [row for database in databases for row in await context.group.fetch(database, select)]
         return Counter(row["consumer"] for row in rows)
 
     async def all_parked() -> bool:
         return set((await parked()).values()) == {STRAYS}
 
     await until("each consumer parked every stray message", all_parked, limit_seconds=START_SECONDS)
-    scene.report.figures["strays_parked"] = dict(await parked())
+    context.report.figures["strays_parked"] = dict(await parked())
     for database in ("order_read", "notification"):
-        await scene.group.execute(database, "DELETE FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'")
+        await context.group.execute(database, "DELETE FROM dead_letters WHERE reason = 'MALFORMED_MESSAGE'")
 
 
 @asynccontextmanager
@@ -164,60 +166,60 @@ async def _inventory_proxy(group: ProcessGroup) -> AsyncIterator[Proxy]:
 
 
 class AbuseRun:
-    """The attacks of one run, one after the other, and the honest orders meanwhile."""
+    """The attacks of one run, one after the other, and the honest orders beside them."""
 
-    def __init__(self, scene: CampaignContext, options: AbuseOptions, log: StallableLog, proxy: Proxy) -> None:
-        self._scene = scene
-        self._house = scene.group
+    def __init__(self, context: CampaignContext, options: AbuseOptions, log: StallableLog, proxy: Proxy) -> None:
+        self._context = context
+        self._group = context.group
         self._options = options
         self._log = log
         self._proxy = proxy
 
     async def run(self) -> None:
-        """Carry all attacks out, then report."""
+        """Run all attacks, then report."""
         options = self._options
         await self._deliver()
-        async with self._house.edges() as (rest, _):
+        async with self._group.edges() as (rest, _):
             customers = HonestCustomers(
-                edge=rest, history=self._scene.history, rate_per_second=options.rate_per_second, seed=options.seed
+                edge=rest, history=self._context.history, rate_per_second=options.rate_per_second, seed=options.seed
             )
             # The attackers repeat it to get a consistency token of their own.
             await customers.until_known(PlaceRequest(KEY, CUSTOMER, (RequestedLine(SKUS[0], 1),)))
             async with customers.ordering():
                 await asyncio.sleep(WARM_UP_SECONDS)
-                memory = Memory(self._house)
+                memory = Memory(self._group)
                 async with background(memory.watch()):
                     windows = [window async for window in self._windows()]
-        self._tell(windows, customers.orders, memory)
+        self._report(windows, customers.orders, memory)
 
     async def _deliver(self) -> None:
-        history = self._scene.history
+        history = self._context.history
         history.deliveries.extend(Delivered("honest", sku, IN_STOCK) for sku in SKUS)
         lines = tuple(inventory.Delivery(sku, IN_STOCK, UNIT_PRICE) for sku in SKUS)
-        async with self._house.stock() as stock:
+        async with self._group.stock() as stock:
             with deadline.within(START_SECONDS):
                 await stock.restock(inventory.Restock("honest", lines))
 
     async def _windows(self) -> AsyncIterator[Window]:
-        """Yield rests and attacks by turns, each when it is over."""
+        """Yield rests and attacks alternately, each when it is over."""
         yield await self._rest()
         for name in self._options.attacks:
-            self._scene.say(f"attack: {name}")
+            self._context.say(f"attack: {name}")
             async with self._attack(name) as answers:
-                began = self._scene.history.seconds()
+                began = self._context.history.seconds()
                 await asyncio.sleep(self._options.attack_seconds)
-                ended = self._scene.history.seconds()
+                ended = self._context.history.seconds()
             yield Window(name, began, ended, answers)
             yield await self._rest()
 
     async def _rest(self) -> Window:
-        began = self._scene.history.seconds()
+        began = self._context.history.seconds()
         await asyncio.sleep(self._options.rest_seconds)
-        return Window("", began, self._scene.history.seconds())
+        return Window("", began, self._context.history.seconds())
 
     @asynccontextmanager
     async def _attack(self, name: str) -> AsyncIterator[dict[str, int]]:
-        """Attack for the time of a block; what comes back to the attackers is in the mapping at its end."""
+        """Attack for the time of a block; at its end the mapping has the attackers' answers."""
         answers: dict[str, int] = {}
         match name:
             case "log_stalled":
@@ -228,9 +230,9 @@ class AbuseRun:
                     await asyncio.sleep(HEALED_SECONDS)
                     yield answers
             case "inventory_unavailable":
-                await self._house.kill("inventory")
+                await self._group.kill("inventory")
                 await asyncio.sleep(self._options.attack_seconds)
-                await self._house.start_ready("inventory")
+                await self._group.start_ready("inventory")
                 await asyncio.sleep(HEALED_SECONDS)
                 yield answers
             case _:
@@ -240,8 +242,8 @@ class AbuseRun:
 
     @asynccontextmanager
     async def _attackers(self, name: str) -> AsyncIterator[Process]:
-        """Run the attackers' process for the time of a block; it attacks when the block begins."""
-        group = self._house
+        """Run the attackers' process for the time of a block, which starts with the attack."""
+        group = self._group
         targets = Targets(
             edge_http=str(local_address(group.ports.edge_http)),
             order_grpc=str(local_address(group.ports.order_grpc)),
@@ -267,22 +269,26 @@ class AbuseRun:
                 process.kill()
                 await process.wait()
 
-    def _tell(self, windows: Sequence[Window], orders: Sequence[HonestOrder], memory: Memory) -> None:
-        """Write down what the honest customers noticed, and what was promised and not kept."""
-        report = self._scene.report
+    def _report(self, windows: Sequence[Window], orders: Sequence[HonestOrder], memory: Memory) -> None:
+        """Write the attacks' effect on honest customers and the violations into the report."""
+        report = self._context.report
         rests = [goodput(window.orders(orders)) for window in windows if not window.attack]
         normal = sum(rests) / len(rests)
         report.figures["goodput_at_rest"] = round(normal, 3)
-        report.figures["attacks"] = [noticed(window, orders, normal) for window in windows if window.attack]
+        report.figures["attacks"] = [impact_of(window, orders, normal) for window in windows if window.attack]
         for each in report.figures["attacks"]:
             ratio = each["goodput_ratio"]
             report.expect(
-                ratio >= LEAST_GOODPUT, f"{each['attack']}: honest customers got {ratio:.0%} of what they get at rest"
+                ratio >= LEAST_GOODPUT,
+                f"{each['attack']}: honest customers had {ratio:.0%} of normal goodput",
             )
         for before, after in pairwise(windows):
             if before.attack:
                 got = goodput(after.orders(orders)) / normal if normal else 0.0
-                report.expect(got >= LEAST_GOODPUT, f"after {before.attack}: honest customers got {got:.0%}")
+                report.expect(
+                    got >= LEAST_GOODPUT,
+                    f"after {before.attack}: honest customers had {got:.0%} of their goodput at rest",
+                )
         report.figures["memory_mib"] = [
             {"process": name, "before": round(memory.before[name] / MIB), "most": round(most / MIB)}
             for name, most in memory.most.items()
@@ -292,8 +298,8 @@ class AbuseRun:
             report.expect(grown <= MOST_GROWTH_BYTES, f"{name} grew by {grown / MIB:.0f} MiB")
 
 
-def noticed(window: Window, orders: Sequence[HonestOrder], normal: float) -> dict[str, Any]:
-    """Return what honest customers noticed of an attack, and what its attackers were answered."""
+def impact_of(window: Window, orders: Sequence[HonestOrder], normal: float) -> dict[str, Any]:
+    """Return the effect of an attack on honest customers, and the answers to its attackers."""
     due = window.orders(orders)
     latencies = sorted(each.latency_seconds for each in due)
     return {
@@ -308,21 +314,21 @@ def noticed(window: Window, orders: Sequence[HonestOrder], normal: float) -> dic
 
 
 async def _end(process: Process) -> dict[str, int]:
-    """Let the attackers end; return what they were answered. Raises TestbedError when they failed."""
+    """End the attackers, and return their answers. Raises TestbedError if they failed."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()
     async with asyncio.timeout(START_SECONDS):
-        told = await process.stdout.read()
-    if not told:
+        output = await process.stdout.read()
+    if not output:
         raise TestbedError("the attackers failed; see what they wrote above")
-    answers: dict[str, int] = json.loads(told)["answers"]
+    answers: dict[str, int] = json.loads(output)["answers"]
     return answers
 
 
 @asynccontextmanager
 async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something beside a block, whose failure fails the block; at its end it is cancelled."""
+    """Run a coroutine beside a block, cancelled at its end; its failure fails the block."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work)
         yield

@@ -1,8 +1,8 @@
-"""What if callers send what nobody should? Each call of both services, with whatever its description allows, and worse.
+"""Bad input campaign (fuzzing): random, oversized and malformed messages to each RPC of both services.
 
-Messages are drawn from the services' own descriptors: every field has a value that is right, at a bound, beyond it, or
-of another world. Some calls send bytes that are no message, some more than is allowed, some a little that unpacks to
-much. Each must be refused as the caller's mistake or answered, soon; and the processes must live.
+Messages are drawn from the services' own descriptors: every field has a value that is valid, at a bound, beyond it, or
+absurd. Some calls send bytes that are no message, some more than the limit, some a few bytes that decompress to many.
+Each must be answered in time, or rejected as the caller's mistake; and every process must survive.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ SKUS = ("A", "B", "C 1", "D/2")
 MOST_DEPTH = 4
 BOMB_BYTES = 64 * 1024 * 1024
 OVERSIZED_BYTES = (MAX_MESSAGE_BYTES + 1, 4 * MAX_MESSAGE_BYTES)
-# What tells a caller that it was its own mistake, that there is no such thing, or that it was right.
+# Answers to a valid request, or to a mistake of the caller.
 ALLOWED = frozenset(
     {
         grpc.StatusCode.OK,
@@ -53,7 +53,7 @@ ALLOWED = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
-# Some of it is right: what is refused at once reaches nothing that could break.
+# Some are valid: a request that is rejected at once does not reach the code behind the validation.
 TEXTS = (
     *("", " ", "0", "\x00", "\n", "é", "\N{PILE OF POO}", "'; DROP TABLE items; --", "%s%n", "../../etc/passwd"),
     *("A" * 64, "A" * 65, "A" * 10_000, *SKUS, "GBP", "EUR", "XXX", "00000000-0000-0000-0000-000000000000"),
@@ -62,7 +62,7 @@ INTEGERS = (0, 1, 2, -1, 100, 10_000, 10_001, 2**31 - 1, -(2**31), 2**63 - 1, -(
 
 
 class InputKind(StrEnum):
-    """What a call sends."""
+    """Kind of payload: a drawn message, random bytes, too many bytes, or a compression bomb."""
 
     DESCRIBED = "described"
     RAW = "raw"
@@ -75,7 +75,7 @@ WEIGHTS = {InputKind.DESCRIBED: 84, InputKind.RAW: 12, InputKind.OVERSIZED: 3, I
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadInputOptions:
-    """The campaign's options."""
+    """Options of the campaign."""
 
     seed: int
     cases: int
@@ -83,7 +83,7 @@ class BadInputOptions:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call: its path, its bytes, and whether they travel compressed."""
+    """One call: the kind of its payload, its path and bytes, and whether they are sent compressed."""
 
     kind: InputKind
     path: str
@@ -92,11 +92,11 @@ class Case:
 
 
 async def bad_input(options: BadInputOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
+    """Run the campaign. Raises LocalError, TestbedError, LoadError."""
     report = Report("bad-input", asdict(options))
-    house_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=PLAIN)
-    async with ProcessGroup.open(house_options) as group:
-        scene = CampaignContext(group, History(), report, say)
+    group_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=PLAIN)
+    async with ProcessGroup.open(group_options) as group:
+        context = CampaignContext(group, History(), report, say)
         await group.start_all()
         target = str(local_address(group.ports.inventory_grpc))
         await stock_shop(target, ample_stock(SKUS), request_id_prefix="bad-input")
@@ -107,14 +107,14 @@ async def bad_input(options: BadInputOptions, folder: Path, say: Say) -> Report:
         for name in group.processes:
             report.expect(not group.handles[name].is_over, f"{name} ended")
         if not report.violations:
-            scene.say("every case was answered or refused, and every process lives")
+            context.say("every case was answered or rejected, and every process still runs")
     return report
 
 
 async def _send_all(
     options: BadInputOptions, ports: Mapping[str, int], say: Say
 ) -> tuple[Counter[tuple[str, str]], list[str]]:
-    """Send all cases, some at once; return the answers by kind, and what was wrong with which."""
+    """Send all cases, some concurrently; return the answers by kind and status, and a sentence for each violation."""
     counts, wrong = Counter[tuple[str, str]](), list[str]()
     numbers = iter(range(options.cases))
 
@@ -152,7 +152,7 @@ async def _code_of(channel: grpc.aio.Channel, case: Case) -> grpc.StatusCode:
 
 
 def draw_case(generator: random.Random) -> Case:
-    """Draw what one call sends."""
+    """Draw the payload of one call."""
     method = generator.choice([method for service in (ORDER, INVENTORY) for method in methods_of(service)])
     path = f"/{method.containing_service.full_name}/{method.name}"
     (kind,) = generator.choices(tuple(WEIGHTS), weights=tuple(WEIGHTS.values()))
@@ -173,7 +173,7 @@ def methods_of(service: ServiceDescriptor) -> Sequence[MethodDescriptor]:
 
 
 def draw_message(generator: random.Random, descriptor: Descriptor, depth: int = 0) -> Message:
-    """Draw a message: each field is left out, or has a value or several."""
+    """Draw a message: each field is left out, or has one or several values."""
     message = GetMessageClass(descriptor)()
     for field in descriptor.fields:
         if generator.random() < 0.1:

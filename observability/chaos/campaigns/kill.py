@@ -1,7 +1,7 @@
-"""How does a campaign of kills go on from round to round, and how is it taken up again where it was cut off?
+"""Kill campaign: rounds of kills, which can be interrupted and resumed.
 
-A round is a platform of its own, and all that is drawn in it comes from the campaign's seed and its number: each can be
-repeated alone. A finished round is a file; whoever resumes a campaign begins with the first that is not there.
+Each round has a fresh platform and draws from the campaign's seed and its own number, so it can be repeated alone. A
+finished round is a file; a resumed campaign starts with the first missing one.
 """
 
 import json
@@ -14,18 +14,24 @@ from typing import Any
 
 from observability.chaos.crash_point_catalog import OUTSIDE, points_of
 from observability.chaos.kill_round import Round, RoundOptions, RoundResult
-from observability.chaos.process_killer import Death
+from observability.chaos.process_killer import Kill
 from observability.testbed.errors import TestbedError
 from services.local.platform.endpoints import Bus, Mode
 
 KILLS_A_ROUND = 60
-# Rounds beyond the planned ones, for points that were missed each time.
+# Rounds beyond the planned ones, for points that were missed in all of them.
 MOST_EXTRA_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignOptions:
-    """What a campaign is: these make it the same one when it is resumed."""
+    """Options of a campaign, which a resumed campaign reads back.
+
+    mode, bus: the platform.
+    seed: fixes the schedule.
+    kills: number of kills in all.
+    kills_a_round: number of kills in each round.
+    """
 
     mode: Mode
     bus: Bus
@@ -34,38 +40,38 @@ class CampaignOptions:
     kills_a_round: int = KILLS_A_ROUND
 
     def write(self, directory: Path) -> None:
-        """Keep them for whoever resumes."""
+        """Write the options for a later resume."""
         (directory / "campaign.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, directory: Path) -> "CampaignOptions":
-        """Return what was kept. Raises TestbedError."""
+        """Read the options of a campaign. Raises TestbedError."""
         try:
             return cls(**json.loads((directory / "campaign.json").read_text()))
         except (OSError, ValueError, TypeError) as error:
-            raise TestbedError(f"{directory} is no folder of a campaign: {error}") from error
+            raise TestbedError(f"{directory} is not the folder of a campaign: {error}") from error
 
     @property
     def rounds(self) -> int:
-        """How many rounds are planned."""
+        """Number of planned rounds."""
         return max(1, -(-self.kills // self.kills_a_round))
 
     def kills_of(self, number: int) -> int:
-        """How many kills a round has; the last has what is left."""
+        """Return the number of kills of a round; the last one has the remainder."""
         left = self.kills - number * self.kills_a_round
         return self.kills_a_round if left <= 0 else min(self.kills_a_round, left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Who is told how a campaign goes on: of each death, and of each round that ended."""
+    """Callbacks on the progress of a campaign: after each kill, and after each round."""
 
-    on_death: Callable[[Death], None]
+    on_kill: Callable[[Kill], None]
     on_round: Callable[[RoundResult], None]
 
 
 class Campaign:
-    """A campaign in its folder."""
+    """A campaign of kills and its folder."""
 
     def __init__(self, options: CampaignOptions, directory: Path) -> None:
         self.options = options
@@ -74,33 +80,33 @@ class Campaign:
 
     @property
     def violations(self) -> list[str]:
-        """What was found wrong, round by round."""
+        """Violations of all finished rounds."""
         return [f"round {result.number}: {found}" for result in self.finished for found in result.violations]
 
     @property
     def kills(self) -> int:
-        """All SIGKILLs so far."""
+        """Number of SIGKILLs so far."""
         return sum(result.kills for result in self.finished)
 
     @property
     def complaints(self) -> list[str]:
-        """Why the campaign proves less than it should, though nothing of the shop was found wrong."""
+        """Reasons why the campaign proves less than it should; no violations of the shop."""
         unlisted = sorted({name for result in self.finished for name in result.unlisted_points})
         unreached = [f"{name} was never reached" for name in self.unreached()]
-        return unreached + [f"{name} is not in the list of points" for name in unlisted]
+        return unreached + [f"{name} is not in the catalogue of points" for name in unlisted]
 
     async def run(self, listener: Listener) -> None:
-        """Play what is left until all is played and each point was hit, or something is wrong. Raises as a round."""
-        while not self.violations and self._goes_on():
+        """Run the missing rounds until all points were hit, or there is a violation. Raises as a round does."""
+        while not self.violations and self._is_unfinished():
             number = len(self.finished)
-            result = await self._play(number, listener)
+            result = await self._run_round(number, listener)
             self.finished.append(result)
             write_whole(self._path(number), asdict(result))
             write_whole(self.directory / "result.json", self.as_document())
             listener.on_round(result)
 
     def unreached(self) -> list[str]:
-        """Return the points, with their processes, at which nobody has died yet."""
+        """Return the points without a kill so far, as "PROCESS: POINT"."""
         hit = {
             (victim, point)
             for result in self.finished
@@ -115,7 +121,7 @@ class Campaign:
         ]
 
     def as_document(self) -> dict[str, Any]:
-        """Return everything that is known, as it is written."""
+        """Return options, totals and rounds as a JSON document."""
         by_point: dict[str, Counter[str]] = {}
         at_random: Counter[str] = Counter()
         for result in self.finished:
@@ -138,15 +144,15 @@ class Campaign:
             "rounds": [asdict(result) for result in self.finished],
         }
 
-    def _goes_on(self) -> bool:
+    def _is_unfinished(self) -> bool:
         played = len(self.finished)
         if played < self.options.rounds:
             return True
-        # A campaign that is too short to have its turn at each point promises no more than its kills.
+        # A campaign with fewer kills than points cannot reach them all, and needs no extra rounds.
         enough = self.options.kills >= sum(map(len, points_of(self.options.mode, self.options.bus).values()))
         return enough and bool(self.unreached()) and played < self.options.rounds + MOST_EXTRA_ROUNDS
 
-    async def _play(self, number: int, listener: Listener) -> RoundResult:
+    async def _run_round(self, number: int, listener: Listener) -> RoundResult:
         folder = self.directory / f"round-{number:03d}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -160,7 +166,7 @@ class Campaign:
             kills=self.options.kills_of(number),
             only=tuple(wanted),
         )
-        result = await Round(options, on_death=listener.on_death).play()
+        result = await Round(options, on_kill=listener.on_kill).run()
         if not result.violations:
             shutil.rmtree(folder)
         return result
@@ -170,7 +176,7 @@ class Campaign:
 
 
 def read_rounds(directory: Path) -> list[RoundResult]:
-    """Return the rounds that are finished, in order, up to the first that is not there."""
+    """Return the finished rounds in order, up to the first missing one."""
     known = {field.name for field in fields(RoundResult)}
     found: list[RoundResult] = []
     while (path := directory / f"round-{len(found):03d}.json").exists():
@@ -180,13 +186,13 @@ def read_rounds(directory: Path) -> list[RoundResult]:
 
 
 def write_whole(path: Path, document: object) -> None:
-    """Write a file in one step: whoever resumes finds a whole one or none."""
+    """Write a JSON file atomically, so that a resume finds a whole file or none."""
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(document, indent=2) + "\n")
     draft.replace(path)
 
 
 def totals(results: Sequence[RoundResult]) -> str:
-    """Say what some rounds came to, in a line."""
+    """Return a line with the totals of some rounds."""
     kills, requests = sum(result.kills for result in results), sum(result.requests for result in results)
     return f"{kills:,} kills under {requests:,} requests in {len(results)} rounds"

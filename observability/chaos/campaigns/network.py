@@ -1,8 +1,8 @@
-"""What if the network between any two breaks, in each way that it can? Nobody hangs, and nothing is lost.
+"""Network campaign: each impairment on each network path; no request may hang, and nothing may be lost.
 
-Proxies stand on every edge: between customers and order, order and inventory, the services and PostgreSQL, the relay
-and its consumers and NATS. Under load each of them suffers each fault for a while, one after the other. What does not
-pass the broken edge itself is answered within the deadline; afterwards everything is examined as always.
+A proxy is on every path: customers to order, order to inventory, services to PostgreSQL, relay and consumers to NATS.
+Under load, each path has each impairment for a while, one after the other. Requests that do not pass the impaired path
+itself must be answered within the deadline. Afterwards all invariants are checked.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
-from observability.chaos.workload import Traffic, TrafficOptions
+from observability.chaos.workload import Workload, WorkloadOptions
 from observability.network.proxy import Delay, Impairment, Proxy, rerouted
 from observability.testbed.api_clients import ATTEMPT_SECONDS, Edge, open_edges
 from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
@@ -26,7 +26,7 @@ from services.local.servers.ports import local_address
 
 FAULT_SECONDS = 6.0
 REST_SECONDS = 4.0
-# The edge's own limit, and what a busy machine may add to it.
+# The edge's own deadline, and what a busy machine may add to it.
 DEADLINE_SECONDS = 2.0
 SLACK_SECONDS = 1.0
 CLIENT_EDGE = "client-order"
@@ -35,7 +35,7 @@ NO_DELAY = Delay(latency_seconds=0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """The campaign's options; `faults` are those that each edge suffers."""
+    """Options of the campaign; `faults` are the impairments of each path."""
 
     bus: Bus
     seed: int
@@ -44,54 +44,54 @@ class NetworkOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The proxies by edge, and what the processes are told instead of the real addresses."""
+    """The proxies by network path, and the settings that make the processes use them."""
 
     proxies: Mapping[str, Sequence[Proxy]]
     environment: Mapping[str, str]
 
     @asynccontextmanager
     async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
-        """Open the public edges, by their proxies, for the time of a block."""
+        """Open the public edges through their proxies, for the time of a block."""
         http, rpc = self.proxies[CLIENT_EDGE]
         async with open_edges(edge_http=http.address, order_grpc=rpc.address) as edges:
             yield edges
 
 
 async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError."""
+    """Run the campaign. Raises LocalError, TestbedError."""
     report = Report("network", asdict(options))
-    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
-    async with ProcessGroup.open(house_options) as group, _network(group) as net:
-        scene = CampaignContext(group, History(), report, say)
+    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
+    async with ProcessGroup.open(group_options) as group, _network(group) as net:
+        context = CampaignContext(group, History(), report, say)
         await asyncio.gather(*(group.start_ready(name, **net.environment) for name in group.processes))
         async with net.edges() as edges, group.stock() as stock:
-            traffic = Traffic(TrafficOptions(seed=options.seed), edges=edges, stock=stock, history=scene.history)
-            await traffic.stock_up()
-            async with traffic.going_on():
+            workload = Workload(WorkloadOptions(seed=options.seed), edges=edges, stock=stock, history=context.history)
+            await workload.stock_up()
+            async with workload.running():
                 report.figures["faults"] = [
-                    await _suffer(scene, edge, proxies, fault)
+                    await _impair(context, edge, proxies, fault)
                     for edge, proxies in net.proxies.items()
                     for fault in options.faults
                 ]
-        return await scene.conclude()
+        return await context.conclude()
 
 
-async def _suffer(scene: CampaignContext, edge: str, proxies: Sequence[Proxy], fault: Impairment) -> dict[str, Any]:
-    """Let an edge suffer a fault, then rest; return how long the slowest answer took by way of asking."""
-    scene.say(f"{edge}: {fault}")
-    began = scene.history.seconds()
+async def _impair(context: CampaignContext, edge: str, proxies: Sequence[Proxy], fault: Impairment) -> dict[str, Any]:
+    """Impair one path for a while, then rest; return the number of answers and the slowest one of each edge."""
+    context.say(f"{edge}: {fault}")
+    began = context.history.seconds()
     with _all_impaired(proxies, fault):
         await asyncio.sleep(FAULT_SECONDS)
     await asyncio.sleep(REST_SECONDS)
-    exchanges = [each for each in scene.history.exchanges if each.sent_seconds >= began]
+    exchanges = [each for each in context.history.exchanges if each.sent_seconds >= began]
     slowest = {
         name: max((each.answered_seconds - each.sent_seconds for each in exchanges if each.edge is name), default=0.0)
         for name in EdgeName
     }
-    # Who cannot reach the edge at all is answered by nobody, and has a limit of its own.
+    # A client that cannot reach the edge at all has only its own timeout.
     limit = (ATTEMPT_SECONDS if edge == CLIENT_EDGE else DEADLINE_SECONDS) + SLACK_SECONDS
     hung = slowest[EdgeName.REST] > limit or slowest[EdgeName.GRPC] > ATTEMPT_SECONDS + SLACK_SECONDS
-    scene.report.expect(not hung, f"{edge}, {fault}: an answer took {max(slowest.values()):.1f} s")
+    context.report.expect(not hung, f"{edge}, {fault}: an answer took {max(slowest.values()):.1f} s")
     known = sum(each.answer.known for each in exchanges)
     return {
         "edge": edge,
@@ -112,7 +112,7 @@ def _all_impaired(proxies: Sequence[Proxy], fault: Impairment) -> Iterator[None]
 
 @asynccontextmanager
 async def _network(group: ProcessGroup) -> AsyncIterator[Network]:
-    """Put a proxy on each edge for the time of a block."""
+    """Open a proxy on each network path for the time of a block."""
     ports, databases = group.ports, group.foundation.databases
     async with AsyncExitStack() as stack:
 

@@ -1,7 +1,7 @@
-"""What if inventory is away for a while under load? Its callers must notice, leave it alone, and come back.
+"""Outage campaign: inventory is unavailable for a while under load; its callers must open the breaker and recover.
 
-In its place stands a server that answers every call with UNAVAILABLE and counts them, so that each attempt is seen, or
-nothing at all. Orders are asked for in an open loop, and so go on being asked for whatever becomes of them.
+A server in inventory's place answers every call with UNAVAILABLE and counts the attempts, or nothing listens there. The
+load is an open loop, so the rate of orders does not depend on the answers.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ BEFORE_SECONDS = 10.0
 AWAY_SECONDS = 30.0
 AFTER_SECONDS = 25.0
 SAMPLE_SECONDS = 0.1
-# What the guards promise, in attempts a request and in seconds.
+# Limits that the guards must keep: attempts a request, and seconds.
 MOST_ATTEMPTS = 1.15
 OPEN_WITHIN_SECONDS = 2.0
-# The breaker opens once so many calls have failed, which orders that come seldom take longer to make.
+# The breaker opens after so many failed calls, which takes longer at a low rate of orders.
 FAILED_CALLS = Policy().failures_in_a_row
 NORMAL_WITHIN_SECONDS = 12.0
 MOST_PROBES = 5
-# A second is normal when so many of its orders are sold.
+# A second is normal if this share of its orders is sold.
 NORMAL_SHARE = 0.95
 UNGUARDED = {"ORDER_INVENTORY_GUARDED": "false", "ORDER_ADMISSION_ENABLED": "false"}
 
@@ -51,7 +51,14 @@ How = Literal["refusing", "gone"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutageOptions:
-    """The campaign's options: what stands in inventory's place, the load, and whether it is called behind a guard."""
+    """Options of the campaign.
+
+    how: whether a server rejects the calls, or nothing listens.
+    guarded: whether the callers use breaker and admission control.
+    seed: fixes the orders.
+    rate_per_second: orders a second.
+    away_seconds: length of the outage.
+    """
 
     how: How
     guarded: bool
@@ -61,13 +68,19 @@ class OutageOptions:
 
     @property
     def whole_seconds(self) -> float:
-        """How long orders are asked for: some time before, while it is away, and after it is back."""
+        """Length of the load: before, during and after the outage."""
         return BEFORE_SECONDS + self.away_seconds + AFTER_SECONDS
 
 
 @dataclass(slots=True)
-class Refusing:
-    """A server in inventory's place: it counts what comes, by second, and how many calls are there at once."""
+class RejectingServer:
+    """A server in inventory's place that rejects every call.
+
+    began: time of the event loop from which seconds count.
+    calls: number of calls in each second.
+    most_at_once: most concurrent calls in each second.
+    now: concurrent calls now.
+    """
 
     began: float
     calls: Counter[int] = field(default_factory=Counter)
@@ -75,22 +88,22 @@ class Refusing:
     now: int = 0
 
     async def answer(self, _request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        """Refuse one call."""
+        """Reject one call."""
         second = int(asyncio.get_running_loop().time() - self.began)
         self.now += 1
         self.calls[second] += 1
         self.most_at_once[second] = max(self.most_at_once[second], self.now)
         try:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the campaign made this service unavailable")
         finally:
             self.now -= 1
         raise AssertionError("abort raises")
 
 
 @asynccontextmanager
-async def refusing(port: int) -> AsyncIterator[Refusing]:
-    """Answer at inventory's address for the time of a block."""
-    counting = Refusing(asyncio.get_running_loop().time())
+async def rejecting_server(port: int) -> AsyncIterator[RejectingServer]:
+    """Reject calls at inventory's address for the time of a block."""
+    counting = RejectingServer(asyncio.get_running_loop().time())
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(counting.answer) for name in SERVICE.methods_by_name
     }
@@ -105,12 +118,12 @@ async def refusing(port: int) -> AsyncIterator[Refusing]:
 
 
 async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError, LoadError."""
+    """Run the campaign. Raises LocalError, TestbedError, LoadError."""
     report = Report("outage", asdict(options))
     environment = PLAIN if options.guarded else {**PLAIN, **UNGUARDED}
-    house_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=environment)
-    async with ProcessGroup.open(house_options) as group:
-        scene = CampaignContext(group, History(), report, say)
+    group_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=environment)
+    async with ProcessGroup.open(group_options) as group:
+        context = CampaignContext(group, History(), report, say)
         await group.start_all()
         plan = plan_orders(
             rate_per_second=options.rate_per_second,
@@ -124,58 +137,63 @@ async def outage(options: OutageOptions, folder: Path, say: Say) -> Report:
         async with open_client(load) as client:
             run = Run(plan=plan, client=client, on_progress=None)
             driving = asyncio.create_task(drive(run))
-            attempts = await _take_away(scene, options, run)
+            attempts = await _take_away(context, options, run)
             await driving
-        tell(report, run.records, attempts)
+        write_figures(report, run.records, attempts)
         return report
 
 
-async def _take_away(scene: CampaignContext, options: OutageOptions, run: Run) -> "Attempts":
-    """Let inventory go when its time has come, and come back; return what was seen of the calls meanwhile."""
-    group, port = scene.group, scene.group.ports.inventory_grpc
+async def _take_away(context: CampaignContext, options: OutageOptions, run: Run) -> "Attempts":
+    """Stop inventory at its time and start it again; return what was observed of the calls meanwhile."""
+    group, port = context.group, context.group.ports.inventory_grpc
     await asyncio.sleep(BEFORE_SECONDS - run.now_seconds())
-    scene.say(f"inventory goes; {options.how}")
+    context.say(f"killing inventory ({options.how})")
     await group.kill("inventory")
     gone = run.now_seconds()
-    watching = asyncio.create_task(_watch_breaker(scene, run))
-    counting: Refusing | None = None
+    watching = asyncio.create_task(_watch_breaker(context, run))
+    counting: RejectingServer | None = None
     if options.how == "refusing":
-        async with refusing(port) as counting:
+        async with rejecting_server(port) as counting:
             await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
     else:
         await asyncio.sleep(gone + options.away_seconds - run.now_seconds())
     await group.start_ready("inventory")
     back = run.now_seconds()
-    scene.say("inventory is back")
+    context.say("inventory is back")
     await asyncio.sleep(max(0.0, options.whole_seconds - run.now_seconds()))
     watching.cancel()
-    opened = [at for at, is_open in scene.report.figures.pop("breaker") if is_open and at >= gone]
+    opened = [at for at, is_open in context.report.figures.pop("breaker") if is_open and at >= gone]
     return Attempts(gone, back, counting, opened[0] - gone if opened else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What was seen while inventory was away: from when to when in seconds of the run, and when the breaker opened."""
+    """What was observed during the outage.
+
+    gone_seconds, back_seconds: start and end of the outage, in seconds of the run.
+    counting: the server in inventory's place; None if nothing listened.
+    opened_after_seconds: when the breaker opened, from the start of the outage; None if it did not.
+    """
 
     gone_seconds: float
     back_seconds: float
-    counting: Refusing | None
+    counting: RejectingServer | None
     opened_after_seconds: float | None
 
 
-async def _watch_breaker(scene: CampaignContext, run: Run) -> None:
-    """Note, ten times a second, whether the breaker is open."""
+async def _watch_breaker(context: CampaignContext, run: Run) -> None:
+    """Record, ten times a second, whether the breaker is open."""
     seen: list[tuple[float, bool]] = []
-    scene.report.figures["breaker"] = seen
-    address = scene.group.admin_address("order")
+    context.report.figures["breaker"] = seen
+    address = context.group.admin_address("order")
     while True:
         found = await scrape(f"{address}", names=("shop_circuit_breaker_state",))
         seen.append((run.now_seconds(), found.total("shop_circuit_breaker_state", state="open") > 0))
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-def tell(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -> None:
-    """Write down what came of it, and what was promised and not kept."""
+def write_figures(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -> None:
+    """Write the figures of the outage and its violations into the report."""
     away = [each for each in records if attempts.gone_seconds <= each.intended_seconds < attempts.back_seconds]
     after = [each for each in records if each.intended_seconds >= attempts.back_seconds]
     counting = attempts.counting
@@ -202,12 +220,12 @@ def tell(report: Report, records: Sequence[RequestRecord], attempts: Attempts) -
 
 
 def open_within_seconds(rate_per_second: float) -> float:
-    """Return when the breaker must have opened: in twice the time in which so many orders come."""
+    """Return the time limit for opening the breaker: twice the time in which enough calls fail."""
     return max(OPEN_WITHIN_SECONDS, 2 * FAILED_CALLS / rate_per_second)
 
 
 def normal_after(after: Sequence[RequestRecord], back_seconds: float) -> int | None:
-    """Return how many seconds after its return the first second began from which on nearly every order is sold."""
+    """Return the seconds from the end of the outage until all further seconds are normal; None if none is."""
     seconds: Mapping[int, list[bool]] = {number: [] for number in range(int(AFTER_SECONDS) - 2)}
     for each in after:
         if (number := int(each.intended_seconds - back_seconds)) in seconds:
@@ -221,7 +239,7 @@ def _expect(report: Report) -> None:
     opened, normal = figures["breaker_opened_after_seconds"], figures["normal_after_seconds"]
     open_within = open_within_seconds(report.options["rate_per_second"])
     report.expect(opened is not None and opened <= open_within, f"the breaker opened after {opened} s")
-    report.expect(normal is not None and normal <= NORMAL_WITHIN_SECONDS, f"all was normal after {normal} s")
+    report.expect(normal is not None and normal <= NORMAL_WITHIN_SECONDS, f"sales were normal after {normal} s")
     if "attempts" in figures:
         each = figures["attempts_a_request"]
         report.expect(each <= MOST_ATTEMPTS, f"{each} attempts a request")

@@ -1,7 +1,7 @@
-"""What if a process stands still at the worst moment and goes on as if nothing had happened?
+"""Pause campaign: a process is paused at a critical point, and resumes after another one has taken over.
 
-Two order processes compete. One stops itself (SIGSTOP) at a point where it holds a stale batch, claimed orders or a
-lock; the other takes over; then the first goes on (SIGCONT), and must change nothing any more.
+Two order processes compete. One stops itself (SIGSTOP) at a point where it holds a batch, claimed orders or a lock. The
+other takes over. Then the first resumes (SIGCONT), and must not change anything (fencing).
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from observability.testbed.process_group import QUICK, SECOND_ORDER, ProcessGrou
 from observability.testbed.program import ProcessHandle
 from services.local.platform.endpoints import Bus
 
-# A lease, the wait of who does not have it, and a transaction that stands still until PostgreSQL ends it (10 s).
+# A lease, the wait of the process without it, and an idle transaction until PostgreSQL ends it (10 s).
 TAKEOVER_SECONDS = 30.0
 STOP_SECONDS = 30.0
 WAKE_SECONDS = 20.0
-# A driver may find that another has claimed what was due: then it stands still with nothing, and stops once more.
+# A saga worker may stop without any orders, since the other one has claimed them: then the pause is repeated.
 MOST_ATTEMPTS = 5
 EPOCH = "SELECT epoch FROM relay"
 CLAIMED = "SELECT order_id FROM sagas WHERE epoch > 0 AND due_time > clock_timestamp()"
 STILL_THERE = "SELECT count(*) FROM sagas WHERE order_id = ANY($1)"
-# An attempt of the driver that lives is over by then, and the lease of the one that stands still is not.
+# By then an attempt of the running worker is over, and the lease of the paused one is not.
 ATTEMPT_SECONDS = 0.7
 UNPUBLISHED = """
     SELECT count(*) FROM outbox JOIN events USING (stream_id, version)
@@ -38,10 +38,14 @@ UNPUBLISHED = """
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Where a process stops: at a passage of a point, with something in its hands.
+    """Where a process stops.
 
-    `is_relay`: the lease must pass on meanwhile. `is_fenced`: when it goes on it is refused, which it counts; where it
-    stops inside a transaction, PostgreSQL has ended that before, and its commit fails.
+    point, passage: the crash point, and the number of the passage.
+    holds: what the process holds there, for the output.
+    is_relay: the relay's lease must pass to the other process meanwhile.
+    is_fenced: after the resume its write is rejected and counted. False inside a transaction: PostgreSQL has ended it
+        by then, so its commit fails.
+    only_bus: the only bus with this point; None for both.
     """
 
     point: str
@@ -63,7 +67,7 @@ PAUSES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseOptions:
-    """The campaign's options; `most` limits the pauses, in the order of PAUSES."""
+    """Options of the campaign; `most` limits the pauses, in the order of PAUSES."""
 
     bus: Bus
     seed: int
@@ -71,63 +75,63 @@ class PauseOptions:
 
 
 async def pause(options: PauseOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError."""
+    """Run the campaign. Raises LocalError, TestbedError."""
     report = Report("pause", asdict(options))
     chosen = [each for each in PAUSES if each.only_bus in {None, options.bus}][: options.most]
-    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
-    async with ProcessGroup.open(house_options, more=(SECOND_ORDER,)) as group:
-        scene = CampaignContext(group, History(), report, say)
+    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
+    async with ProcessGroup.open(group_options, more=(SECOND_ORDER,)) as group:
+        context = CampaignContext(group, History(), report, say)
         for name in ("inventory", "order", "notification"):
             await group.start_ready(name)
-        async with scene.under_load(seed=options.seed):
-            report.figures["pauses"] = [await _carry_out(scene, each) for each in chosen]
-        return await scene.conclude()
+        async with context.under_load(seed=options.seed):
+            report.figures["pauses"] = [await _carry_out(context, each) for each in chosen]
+        return await context.conclude()
 
 
-async def _carry_out(scene: CampaignContext, planned: Pause) -> dict[str, Any]:
-    scene.say(f"one of two order processes stops at {planned.point}, with {planned.holds} in its hands")
+async def _carry_out(context: CampaignContext, planned: Pause) -> dict[str, Any]:
+    context.say(f"one of two order processes stops at {planned.point}, where it holds {planned.holds}")
     for _ in range(MOST_ATTEMPTS):
-        async with _standing_still(scene, planned) as life:
-            told = await (_lease_passes if planned.is_relay else _orders_pass)(scene, planned, life)
-            if told is not None:
-                return {"point": planned.point, **told}
+        async with _paused_leader(context, planned) as handle:
+            figures = await (_lease_passes if planned.is_relay else _orders_pass)(context, planned, handle)
+            if figures is not None:
+                return {"point": planned.point, **figures}
     raise TestbedError(f"{MOST_ATTEMPTS} times a process stopped at {planned.point} and held nothing")
 
 
 @asynccontextmanager
-async def _standing_still(scene: CampaignContext, planned: Pause) -> AsyncIterator[ProcessHandle]:
-    """Let the second process lead, and stop; at the end of the block it drains and ends."""
-    group, stopped = scene.group, scene.group.options.folder / "stopped.txt"
-    # Who has the lease keeps it, so the first process makes room for a moment.
+async def _paused_leader(context: CampaignContext, planned: Pause) -> AsyncIterator[ProcessHandle]:
+    """Make the second process the leader, and wait until it stops; at the end of the block it drains and ends."""
+    group, stopped = context.group, context.group.options.folder / "stopped.txt"
+    # A leader keeps its lease, so the first process is killed for a moment.
     await group.kill("order")
     await group.end_lease()
-    life = await group.start_ready(SECOND_ORDER, **_arming(planned, stopped))
+    handle = await group.start_ready(SECOND_ORDER, **_arming(planned, stopped))
     try:
         await group.start_ready("order")
         await until(f"a process stops at {planned.point}", lambda: is_written(stopped), limit_seconds=STOP_SECONDS)
-        yield life
-        life.send(signal.SIGCONT)
+        yield handle
+        handle.send(signal.SIGCONT)
         await group.stop(SECOND_ORDER)
     finally:
         await group.kill(SECOND_ORDER)
         stopped.unlink(missing_ok=True)
 
 
-async def _lease_passes(scene: CampaignContext, planned: Pause, life: ProcessHandle) -> dict[str, Any]:
-    """See the other relay publish, then the first one refused."""
-    group = scene.group
+async def _lease_passes(context: CampaignContext, planned: Pause, handle: ProcessHandle) -> dict[str, Any]:
+    """Wait until the other relay publishes, then resume the first one, which must be fenced."""
+    group = context.group
     before = await group.fetch_number("order", EPOCH)
 
     async def taken_over() -> bool:
         return await group.fetch_number("order", EPOCH) > before and not await group.fetch_number("order", UNPUBLISHED)
 
-    async def refused() -> bool:
-        return await scene.counter(SECOND_ORDER, "shop_relay_fenced", context="order") > 0
+    async def fenced() -> bool:
+        return await context.counter(SECOND_ORDER, "shop_relay_fenced", context="order") > 0
 
     seconds = await until("the other relay publishes", taken_over, limit_seconds=TAKEOVER_SECONDS)
-    life.send(signal.SIGCONT)
+    handle.send(signal.SIGCONT)
     if planned.is_fenced:
-        await until("the first relay is fenced", refused, limit_seconds=WAKE_SECONDS)
+        await until("the first relay is fenced", fenced, limit_seconds=WAKE_SECONDS)
     return {
         "epochs": [before, await group.fetch_number("order", EPOCH)],
         "fenced": int(planned.is_fenced),
@@ -135,9 +139,9 @@ async def _lease_passes(scene: CampaignContext, planned: Pause, life: ProcessHan
     }
 
 
-async def _orders_pass(scene: CampaignContext, _planned: Pause, life: ProcessHandle) -> dict[str, Any] | None:
-    """See the other driver finish what the first one has claimed; None when that is nothing."""
-    group = scene.group
+async def _orders_pass(context: CampaignContext, _planned: Pause, handle: ProcessHandle) -> dict[str, Any] | None:
+    """Wait until the other saga worker has finished the first one's orders; return None if it had claimed none."""
+    group = context.group
     first = {row["order_id"] for row in await group.fetch("order", CLAIMED)}
     await asyncio.sleep(ATTEMPT_SECONDS)
     claimed = first & {row["order_id"] for row in await group.fetch("order", CLAIMED)}
@@ -147,8 +151,8 @@ async def _orders_pass(scene: CampaignContext, _planned: Pause, life: ProcessHan
     async def finished() -> bool:
         return await group.fetch_number("order", STILL_THERE, list(claimed)) == 0
 
-    seconds = await until("the other driver finishes the orders", finished, limit_seconds=TAKEOVER_SECONDS)
-    life.send(signal.SIGCONT)
+    seconds = await until("the other saga worker finishes the orders", finished, limit_seconds=TAKEOVER_SECONDS)
+    handle.send(signal.SIGCONT)
     return {"orders": len(claimed), "taken_over_after_seconds": round(seconds + ATTEMPT_SECONDS, 2)}
 
 

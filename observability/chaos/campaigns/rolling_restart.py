@@ -1,9 +1,8 @@
-"""What if everything is restarted, a process at a time, while customers go on? None of them may notice.
+"""Rolling restart campaign: every process is restarted, one at a time, under load; no customer may see an error.
 
-Two processes of each service run. A customer's request goes to one of two edges, as a balancer sends it: one whose
-connection is refused or lost, or that has no place for it, is relieved of it by the other edge, once, under the same
-id. What then still fails is an error that a customer sees. Inventory is called by order's own clients, which know both
-of its processes.
+Two processes of each service run. A load balancer sends each request to one of two edges. If the connection fails or is
+lost, or the edge is overloaded, it retries once on the other edge, with the same id. An error after that is visible to
+the customer. Order's own clients call inventory, and know both of its processes.
 """
 
 import asyncio
@@ -37,13 +36,13 @@ CLIENTS = 8
 THINK_SECONDS = 0.2
 READ_SHARE = 0.3
 CALL_SECONDS = 10.0
-# The edge is gone, or has done nothing: the other one may do it.
+# The edge is gone or has done nothing, so the other edge may be tried.
 TO_THE_OTHER = frozenset({"CONNECTION_LOST", "OVERLOADED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollingOptions:
-    """The campaign's options: so many times all processes of a service are restarted, the services by turns."""
+    """Options of the campaign; `times` is the number of restarts of a whole service, the services by turns."""
 
     bus: Bus
     seed: int
@@ -52,14 +51,14 @@ class RollingOptions:
 
 @dataclass(slots=True)
 class Balancer:
-    """Takes turns between edges, and sends what one of them lost or refused to the next, once."""
+    """Load balancer: alternates between edges, and retries once on the other one."""
 
     edges: Sequence[Edge]
     turn: int = 0
     sent_again: int = 0
 
     async def send(self, request: PlaceRequest | ReadRequest) -> Response:
-        """Send a request."""
+        """Send a request, and retry it once on the other edge."""
         self.turn += 1
         first, other = self.edges[self.turn % 2], self.edges[(self.turn + 1) % 2]
         answer = await first.send(request, seconds=CALL_SECONDS)
@@ -70,36 +69,36 @@ class Balancer:
 
 
 async def rolling(options: RollingOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError."""
+    """Run the campaign. Raises LocalError, TestbedError."""
     report = Report("rolling-restart", asdict(options))
-    house_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
-    async with ProcessGroup.open(house_options, more=(SECOND_INVENTORY, SECOND_ORDER)) as group:
-        scene = CampaignContext(group, History(), report, say)
+    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
+    async with ProcessGroup.open(group_options, more=(SECOND_INVENTORY, SECOND_ORDER)) as group:
+        context = CampaignContext(group, History(), report, say)
         await group.start_all()
-        await _deliver(scene)
+        await _deliver(context)
         async with _balancer(group) as balancer:
-            told = Counter[str]()
-            async with _customers(scene, balancer, options.seed, told):
+            answers = Counter[str]()
+            async with _customers(context, balancer, options.seed, answers):
                 for number in range(options.times):
-                    await _restart(scene, tuple(REPLICAS)[number % len(REPLICAS)], number)
-        errors = {reason: count for reason, count in told.items() if reason not in {"CONFIRMED", "PENDING"}}
+                    await _restart(context, tuple(REPLICAS)[number % len(REPLICAS)], number)
+        errors = {reason: count for reason, count in answers.items() if reason not in {"CONFIRMED", "PENDING"}}
         report.figures |= {
-            "requests_answered": told.total(),
-            "answers": dict(told),
+            "requests_answered": answers.total(),
+            "answers": dict(answers),
             "sent_to_the_other_edge": balancer.sent_again,
             "client_visible_errors": sum(errors.values()),
         }
         report.expect(not errors, f"customers saw errors: {errors}")
-        return await scene.conclude()
+        return await context.conclude()
 
 
-async def _restart(scene: CampaignContext, service: str, number: int) -> None:
-    """Let each process of a service drain and end, and start it again, one after the other."""
-    began = scene.history.seconds()
+async def _restart(context: CampaignContext, service: str, number: int) -> None:
+    """Stop and start each process of a service, one after the other."""
+    began = context.history.seconds()
     for name in REPLICAS[service]:
-        await scene.group.stop(name)
-        await scene.group.start_ready(name)
-    scene.say(f"restart {number + 1}, of {service}: {scene.history.seconds() - began:.1f} s")
+        await context.group.stop(name)
+        await context.group.start_ready(name)
+    context.say(f"restart {number + 1}, of {service}: {context.history.seconds() - began:.1f} s")
 
 
 @asynccontextmanager
@@ -114,12 +113,16 @@ async def _balancer(group: ProcessGroup) -> AsyncIterator[Balancer]:
 
 
 @asynccontextmanager
-async def _customers(scene: CampaignContext, balancer: Balancer, seed: int, told: Counter[str]) -> AsyncIterator[None]:
+async def _customers(
+    context: CampaignContext, balancer: Balancer, seed: int, answers: Counter[str]
+) -> AsyncIterator[None]:
     """Let customers place orders and read them for the time of a block."""
     ended = asyncio.Event()
     async with asyncio.TaskGroup() as customers:
         for number in range(CLIENTS):
-            customers.create_task(_customer(scene, balancer, stream(seed, f"customer {number}"), number, told, ended))
+            customers.create_task(
+                _customer(context, balancer, stream(seed, f"customer {number}"), number, answers, ended)
+            )
         try:
             yield
         finally:
@@ -127,11 +130,11 @@ async def _customers(scene: CampaignContext, balancer: Balancer, seed: int, told
 
 
 async def _customer(
-    scene: CampaignContext,
+    context: CampaignContext,
     balancer: Balancer,
     generator: random.Random,
     number: int,
-    told: Counter[str],
+    answers: Counter[str],
     ended: asyncio.Event,
 ) -> None:
     customer_id, count, last = str(UUID(int=number + 1, version=4)), 0, ""
@@ -143,18 +146,18 @@ async def _customer(
             request = PlaceRequest(
                 f"rolling-{number}-{count}", customer_id, (RequestedLine(generator.choice(SKUS), 1),)
             )
-        sent_seconds = scene.history.seconds()
+        sent_seconds = context.history.seconds()
         answer = await balancer.send(request)
-        scene.history.record(request, balancer.edges[0].name, sent_seconds, answer)
-        told[answer.state or answer.reason] += 1
+        context.history.record(request, balancer.edges[0].name, sent_seconds, answer)
+        answers[answer.state or answer.reason] += 1
         last = answer.order_id or last
         await asyncio.sleep(generator.expovariate(1 / THINK_SECONDS))
 
 
-async def _deliver(scene: CampaignContext) -> None:
+async def _deliver(context: CampaignContext) -> None:
     for sku in SKUS:
-        scene.history.deliveries.append(Delivered(f"deliver-{sku}", sku, IN_STOCK))
-    async with scene.group.stock() as stock:
+        context.history.deliveries.append(Delivered(f"deliver-{sku}", sku, IN_STOCK))
+    async with context.group.stock() as stock:
         with deadline.within(CALL_SECONDS):
             for sku in SKUS:
                 await stock.restock(

@@ -1,4 +1,4 @@
-"""What if PostgreSQL ends, or the event log is emptied, in the middle of everything?"""
+"""Server restart campaigns: PostgreSQL restarts, NATS is killed, or the event log is emptied, under load."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,15 +15,15 @@ from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGrou
 from services.local.platform.endpoints import Bus, Mode
 
 Break = Literal["postgres-restart", "broker-wipe", "broker-kill"]
-# Between two breaks the load goes on for so long.
+# Load between two breaks.
 PAUSE_SECONDS = (2.0, 4.0)
-# By then the log is filled again and the relay has noticed: it looks with each renewal of its lease.
+# By then the relay has noticed, since it checks with each renewal of its lease, and has republished.
 HEAL_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServersOptions:
-    """The campaign's options: what is broken, and how often."""
+    """Options of the campaign; `what` is broken, so many `times`."""
 
     what: Break
     mode: Mode
@@ -33,62 +33,62 @@ class ServersOptions:
 
 
 async def servers(options: ServersOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError."""
+    """Run the campaign. Raises LocalError, TestbedError."""
     report = Report(options.what, asdict(options))
-    house_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=QUICK)
-    async with ProcessGroup.open(house_options) as group:
+    group_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=QUICK)
+    async with ProcessGroup.open(group_options) as group:
         break_once = BREAKS[options.what]
-        scene = CampaignContext(group, History(), report, say)
+        context = CampaignContext(group, History(), report, say)
         await group.start_all()
         pauses = stream(options.seed, "breaks")
-        async with scene.under_load(seed=options.seed):
+        async with context.under_load(seed=options.seed):
             breaks = []
             for number in range(options.times):
                 await asyncio.sleep(pauses.uniform(*PAUSE_SECONDS))
-                breaks.append(await break_once(scene, number))
+                breaks.append(await break_once(context, number))
         report.figures["breaks"] = breaks
-        await scene.conclude()
+        await context.conclude()
         if options.what == "broker-wipe":
-            await _count_republished(scene, breaks)
+            await _count_republished(context, breaks)
         return report
 
 
-async def _restart_postgres(scene: CampaignContext, number: int) -> dict[str, Any]:
-    server = scene.group.foundation.postgres
+async def _restart_postgres(context: CampaignContext, number: int) -> dict[str, Any]:
+    server = context.group.foundation.postgres
     if server is None:
-        raise TestbedError("a PostgreSQL that PLUMB_POSTGRES_DSN names is not ours to restart: unset it")
+        raise TestbedError("a PostgreSQL given by PLUMB_POSTGRES_DSN cannot be restarted here: unset the variable")
     how: Literal["fast", "immediate"] = "fast" if number % 2 == 0 else "immediate"
-    scene.say(f"restarting PostgreSQL ({how})")
-    began = scene.history.seconds()
+    context.say(f"restarting PostgreSQL ({how})")
+    began = context.history.seconds()
     await server.restart(how=how)
-    return {"how": how, "away_seconds": round(scene.history.seconds() - began, 2)}
+    return {"how": how, "away_seconds": round(context.history.seconds() - began, 2)}
 
 
-async def _wipe_broker(scene: CampaignContext, _number: int) -> dict[str, Any]:
-    events = await scene.group.fetch_number("order", "SELECT count(*) FROM events")
-    scene.say(f"emptying the event log, after {events:,} events")
-    await scene.group.wipe_log()
+async def _wipe_broker(context: CampaignContext, _number: int) -> dict[str, Any]:
+    events = await context.group.fetch_number("order", "SELECT count(*) FROM events")
+    context.say(f"emptying the event log, after {events:,} events")
+    await context.group.wipe_log()
     await asyncio.sleep(HEAL_SECONDS)
     return {"events_before": events}
 
 
-async def _kill_broker(scene: CampaignContext, _number: int) -> dict[str, Any]:
-    broker = scene.group.foundation.nats
+async def _kill_broker(context: CampaignContext, _number: int) -> dict[str, Any]:
+    broker = context.group.foundation.nats
     if broker is None:
         raise TestbedError("an event log in PostgreSQL has no process of its own: choose --bus nats")
-    scene.say("killing NATS")
-    began = scene.history.seconds()
+    context.say("killing NATS")
+    began = context.history.seconds()
     await broker.kill_and_restart()
-    return {"away_seconds": round(scene.history.seconds() - began, 2)}
+    return {"away_seconds": round(context.history.seconds() - began, 2)}
 
 
-async def _count_republished(scene: CampaignContext, breaks: list[dict[str, Any]]) -> None:
-    """Each emptying must have made the relay publish at least what there was by then."""
-    process = "monolith" if scene.group.options.mode == "monolith" else "order"
-    republished = round(await scene.counter(process, "shop_relay_republished_events", context="order"))
+async def _count_republished(context: CampaignContext, breaks: list[dict[str, Any]]) -> None:
+    """Check that after each wipe the relay has republished at least the events published before."""
+    process = "monolith" if context.group.options.mode == "monolith" else "order"
+    republished = round(await context.counter(process, "shop_relay_republished_events", context="order"))
     least = sum(each["events_before"] for each in breaks)
-    scene.report.figures["republished_events"] = republished
-    scene.report.expect(republished >= least, f"{republished} events were published again, and {least} had been lost")
+    context.report.figures["republished_events"] = republished
+    context.report.expect(republished >= least, f"{republished} events were published again, and {least} had been lost")
 
 
 BREAKS: dict[Break, Callable[[CampaignContext, int], Awaitable[dict[str, Any]]]] = {

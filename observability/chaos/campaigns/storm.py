@@ -1,7 +1,7 @@
-"""Storm campaign: hundreds of orders for the last hundred units; the stock is sold, and never more than it.
+"""Storm campaign: hundreds of concurrent orders for the last hundred units; exactly the stock must be sold.
 
-Between storms all comes to rest. Nothing is given back during one, so what is available only falls: a wish that was
-refused asked for more than was there then, and so for more than is left.
+Between storms the platform becomes quiescent. No stock is released during a storm, so the available stock only falls: a
+rejected order asked for more than was available then, and so for more than is left.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ QUIET_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StormOptions:
-    """The campaign's options; every other storm asks for one unit an order, the others for one to three."""
+    """Options of the campaign: `times` storms, by turns of one unit an order and of one to three."""
 
     mode: Mode
     bus: Bus
@@ -44,88 +44,89 @@ class StormOptions:
 
 
 async def storm(options: StormOptions, folder: Path, say: Say) -> Report:
-    """Carry the campaign out. Raises LocalError, TestbedError, NotQuiet."""
+    """Run the campaign. Raises LocalError, TestbedError, NotQuiet."""
     report = Report("storm", asdict(options))
-    house_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=PLAIN)
-    async with ProcessGroup.open(house_options) as group:
-        scene = CampaignContext(group, History(), report, say)
+    group_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=PLAIN)
+    async with ProcessGroup.open(group_options) as group:
+        context = CampaignContext(group, History(), report, say)
         await group.start_all()
         async with group.edges() as edges:
-            storms = [await _storm(scene, edges, options.seed, number) for number in range(options.times)]
+            storms = [await _storm(context, edges, options.seed, number) for number in range(options.times)]
         report.figures["storms"] = storms
-        return await scene.conclude()
+        return await context.conclude()
 
 
-async def _storm(scene: CampaignContext, edges: Sequence[Edge], seed: int, number: int) -> dict[str, Any]:
+async def _storm(context: CampaignContext, edges: Sequence[Edge], seed: int, number: int) -> dict[str, Any]:
     sku, most = f"STORM{number}", 1 if number % 2 == 0 else 3
-    await _deliver(scene, sku)
+    await _deliver(context, sku)
     generator = stream(seed, f"storm {number}")
-    wishes = [
+    requests = [
         PlaceRequest(
-            f"storm-{number}-{place}",
-            str(UUID(int=place + 1, version=4)),
+            f"storm-{number}-{index}",
+            str(UUID(int=index + 1, version=4)),
             (RequestedLine(sku, generator.randint(1, most)),),
         )
-        for place in range(ORDERS)
+        for index in range(ORDERS)
     ]
-    await asyncio.gather(*(_place(scene, edges[place % 2], wish) for place, wish in enumerate(wishes)))
-    target = scene.group.verify_target()
+    await asyncio.gather(*(_place(context, edges[index % 2], request) for index, request in enumerate(requests)))
+    target = context.group.verify_target()
     await wait_for_quiet(target, timeout_seconds=QUIET_SECONDS)
     orders = [
         order
-        for order in await read_orders(target.databases, since=scene.history.began_time)
+        for order in await read_orders(target.databases, since=context.history.began_time)
         if order.lines[0].sku == sku
     ]
-    told = outcome(orders)
-    scene.say(f"storm {number + 1}: {ORDERS} orders for {IN_STOCK} of {sku}: {told['sold']} sold, {told['left']} left")
-    on_hand = await scene.group.fetch_number("inventory", "SELECT on_hand FROM items WHERE sku = $1", sku)
-    for wrong in verdict(told, on_hand=on_hand):
-        scene.report.violations.append(f"{sku}: {wrong}")
-    return {"sku": sku, **told}
+    counts = outcome(orders)
+    sold, left = counts["sold"], counts["left"]
+    context.say(f"storm {number + 1}: {ORDERS} orders for {IN_STOCK} of {sku}: {sold} sold, {left} left")
+    on_hand = await context.group.fetch_number("inventory", "SELECT on_hand FROM items WHERE sku = $1", sku)
+    for wrong in verdict(counts, on_hand=on_hand):
+        context.report.violations.append(f"{sku}: {wrong}")
+    return {"sku": sku, **counts}
 
 
 def outcome(orders: Sequence[StoredOrder]) -> dict[str, Any]:
-    """Count what a storm came to."""
+    """Return the counts of a storm's orders and units."""
     sold = sum(order.lines[0].quantity for order in orders if order.state == "CONFIRMED")
-    refused = [order.lines[0].quantity for order in orders if order.state == "REJECTED"]
+    rejected = [order.lines[0].quantity for order in orders if order.state == "REJECTED"]
     return {
         "orders": len(orders),
         "sold": sold,
         "left": IN_STOCK - sold,
-        "refused": len(refused),
-        "smallest_refused": min(refused, default=None),
+        "rejected": len(rejected),
+        "smallest_rejected": min(rejected, default=None),
     }
 
 
-def verdict(told: dict[str, Any], *, on_hand: int) -> list[str]:
-    """Say what is wrong with a storm's outcome."""
+def verdict(counts: dict[str, Any], *, on_hand: int) -> list[str]:
+    """Return a sentence for each violation in a storm's outcome."""
     found = []
-    if told["orders"] != ORDERS:
-        found.append(f"{told['orders']} orders are kept of {ORDERS}")
-    if told["left"] < 0:
-        found.append(f"{told['sold']} units were sold of {IN_STOCK}")
-    if told["smallest_refused"] is not None and told["left"] >= told["smallest_refused"]:
-        found.append(f"an order of {told['smallest_refused']} was refused, and {told['left']} are left")
-    if on_hand != told["left"]:
-        found.append(f"{on_hand} are on the shelf, and {told['left']} were not sold")
+    if counts["orders"] != ORDERS:
+        found.append(f"{counts['orders']} orders are stored of {ORDERS}")
+    if counts["left"] < 0:
+        found.append(f"{counts['sold']} units were sold of {IN_STOCK}")
+    if counts["smallest_rejected"] is not None and counts["left"] >= counts["smallest_rejected"]:
+        found.append(f"an order of {counts['smallest_rejected']} was rejected, and {counts['left']} are left")
+    if on_hand != counts["left"]:
+        found.append(f"{on_hand} are on hand, and {counts['left']} were not sold")
     return found
 
 
-async def _deliver(scene: CampaignContext, sku: str) -> None:
+async def _deliver(context: CampaignContext, sku: str) -> None:
     command = inventory.Restock(f"deliver-{sku}", (inventory.Delivery(sku, IN_STOCK, UNIT_PRICE),))
-    scene.history.deliveries.append(Delivered(command.request_id, sku, IN_STOCK))
-    async with scene.group.stock() as stock:
+    context.history.deliveries.append(Delivered(command.request_id, sku, IN_STOCK))
+    async with context.group.stock() as stock:
         with deadline.within(CALL_SECONDS):
             await stock.restock(command)
 
 
-async def _place(scene: CampaignContext, edge: Edge, wish: PlaceRequest) -> None:
-    """Place one order, and repeat it under its id until its outcome is known."""
-    pauses = stream(0, wish.request_id)
+async def _place(context: CampaignContext, edge: Edge, request: PlaceRequest) -> None:
+    """Place one order, and repeat it with its id until its outcome is known."""
+    pauses = stream(0, request.request_id)
     for _ in range(ATTEMPTS):
-        sent_seconds = scene.history.seconds()
-        answer = await edge.send(wish, seconds=CALL_SECONDS)
-        scene.history.record(wish, edge.name, sent_seconds, answer)
+        sent_seconds = context.history.seconds()
+        answer = await edge.send(request, seconds=CALL_SECONDS)
+        context.history.record(request, edge.name, sent_seconds, answer)
         if answer.known:
             return
         await asyncio.sleep(pauses.uniform(*PAUSE_SECONDS))

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-ASK_SECONDS = 30.0
+QUERY_SECONDS = 30.0
 
 
 class QueryFailed(Exception):
@@ -29,7 +29,7 @@ class PrometheusClient:
 
     async def instant(self, expression: str) -> list[PrometheusSeries]:
         """Evaluate an expression now. Raises QueryFailed."""
-        found = await self._ask("query", {"query": expression})
+        found = await self._query("query", {"query": expression})
         if found["resultType"] == "scalar":
             return [PrometheusSeries({}, (float(found["result"][1]),))]
         return [PrometheusSeries(each["metric"], (float(each["value"][1]),)) for each in found["result"]]
@@ -37,7 +37,7 @@ class PrometheusClient:
     async def over(self, expression: str, *, start: float, end: float, step_seconds: float) -> list[PrometheusSeries]:
         """Evaluate an expression at each step from one time to another, in seconds since 1970. Raises QueryFailed."""
         parameters = {"query": expression, "start": str(start), "end": str(end), "step": str(step_seconds)}
-        found = await self._ask("query_range", parameters)
+        found = await self._query("query_range", parameters)
         return [
             PrometheusSeries(each["metric"], tuple(float(value) for _, value in each["values"]))
             for each in found["result"]
@@ -45,11 +45,11 @@ class PrometheusClient:
 
     async def alerts(self) -> list[tuple[str, str]]:
         """Return the alerts that are pending or firing, by name and state."""
-        found = await self._ask("alerts", {})
+        found = await self._query("alerts", {})
         return [(each["labels"]["alertname"], each["state"]) for each in found["alerts"]]
 
-    async def _ask(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
+    async def _query(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=QUERY_SECONDS)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,

@@ -1,4 +1,4 @@
-"""Does `plumb bench read-model` measure the product's own query at two sizes, and show the plan it had?"""
+"""Tests of `plumb bench read-model`: it measures the product's own query at two sizes, and shows its plan."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ SHORT = ("bench", "read-model", "--small", "1000", "--big", "2000", "--rounds", 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Mapping[str, Any]]:
-    """Run the command once, shortly; give how it ended and what it wrote."""
+    """Run a short benchmark; return the command's result and its file."""
     output = tmp_path_factory.mktemp("bench-read-model")
     result = CliRunner().invoke(main, [*SHORT, str(output)])
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""Does `plumb bench relay` measure the real relay beside pgbench, on any machine that has both?"""
+"""Tests of `plumb bench relay`: it measures the real relay and pgbench on one machine."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SHORT = ("bench", "relay", "--pairs", "2", "--batches", "1", "--output")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Mapping[str, Any]]:
-    """Run the command once, shortly; give how it ended and what it wrote."""
+    """Run a short benchmark; return the command's result and its file."""
     output = tmp_path_factory.mktemp("bench-relay")
     result = CliRunner().invoke(main, [*SHORT, str(output)])
     assert result.exit_code == 0, result.output
@@ -46,7 +46,7 @@ def test_the_relays_time_is_split_by_statement(run: tuple[Result, Mapping[str, A
 
 
 def test_without_pgbench_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's own programs are there, as in a distribution that packs pgbench apart."""
+    """The server's own programs are installed, as in a distribution with a separate package for pgbench."""
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "pgbench" and Path(path).exists())
     result = CliRunner().invoke(main, [*SHORT, str(tmp_path)])
     assert result.exit_code == 2

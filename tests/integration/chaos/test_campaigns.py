@@ -1,4 +1,4 @@
-"""Does a shop that is broken on purpose keep every promise? One short campaign of each kind, as a user runs it."""
+"""One short campaign of each kind, run by its command: every invariant must hold."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ SECONDS = 800.0
 pytestmark = pytest.mark.full
 
 
-# So few kills cannot reach every point, which the command tells by its exit code.
+# Exit code of a campaign with too few kills to reach every point.
 INCOMPLETE = 3
 
 
 async def chaos(output: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """Run `plumb chaos` to its end; return what it wrote. It must exit with this code."""
+    """Run `plumb chaos`, which must exit with this code, and return its result."""
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("plumb"),
         *("chaos", *arguments, "--output", str(output)),
@@ -67,18 +67,18 @@ async def test_requests_and_deliveries_that_come_again_have_no_effect(tmp_path: 
     assert (found["holds"], found["figures"]["repeated_deliveries"] >= 1000) == (True, True)
 
 
-async def test_a_relay_that_stood_still_is_fenced(tmp_path: Path) -> None:
+async def test_a_paused_relay_is_fenced(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "pause", "--most", "1")
     assert found["holds"] is True
 
 
 async def test_a_database_that_ends_under_load_keeps_its_orders(tmp_path: Path) -> None:
-    """Once in order, once as in a crash."""
+    """Once with an orderly shutdown, once as in a crash."""
     found = await chaos(tmp_path, "postgres-restart", "--times", "2")
     assert found["holds"] is True
 
 
-async def test_a_service_that_is_away_for_a_while_is_left_alone_and_called_again(tmp_path: Path) -> None:
+async def test_an_unavailable_service_is_protected_by_the_breaker_and_called_again(tmp_path: Path) -> None:
     """At a rate that a slow machine with neighbours serves: only then is each second normal again."""
     found = await chaos(tmp_path, "outage", "--away", "10", "--rate", "4")
     figures = found["figures"]
@@ -86,7 +86,7 @@ async def test_a_service_that_is_away_for_a_while_is_left_alone_and_called_again
     assert {"CIRCUIT_OPEN"} <= figures["answers_while_away"].keys()
 
 
-async def test_nobody_notices_that_everything_is_restarted(tmp_path: Path) -> None:
+async def test_a_rolling_restart_causes_no_visible_error(tmp_path: Path) -> None:
     """Each service once, of which two processes run."""
     found = await chaos(tmp_path, "rolling-restart", "--times", "2")
     assert (found["holds"], found["figures"]["client_visible_errors"]) == (True, 0)
@@ -103,18 +103,18 @@ async def test_connections_that_are_reset_lose_nothing(tmp_path: Path) -> None:
     }
 
 
-async def test_what_nobody_should_send_is_answered_or_refused(tmp_path: Path) -> None:
+async def test_bad_input_is_answered_or_rejected(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "bad-input", "--cases", "600")
     assert (found["holds"], found["figures"]["cases"]) == (True, 600)
 
 
-async def test_a_log_that_is_emptied_is_filled_again(tmp_path: Path) -> None:
+async def test_an_emptied_log_is_republished(tmp_path: Path) -> None:
     """Every event that had been published by then is published again."""
     found = await chaos(tmp_path, "broker-wipe", "--times", "1")
     lost = sum(each["events_before"] for each in found["figures"]["breaks"])
     assert 0 < lost <= found["figures"]["republished_events"]
 
 
-async def test_a_log_that_nobody_reads_is_not_noticed_by_customers(tmp_path: Path) -> None:
+async def test_a_stalled_log_is_not_noticed_by_customers(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "abuse", "--bus", "postgres", "--seconds", "3", "--attack", "log_stalled")
     assert (found["holds"], found["figures"]["attacks"][0]["orders"] > 0) == (True, True)

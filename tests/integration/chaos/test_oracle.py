@@ -1,4 +1,4 @@
-"""What answers claim, held against what the databases keep: a real shop, its two edges, and the campaigns' oracle."""
+"""Tests of the shop's answers against its databases: a real shop, both edges, and the consistency checker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from observability.chaos.consistency_checker import contradictions, listed_otherwise
+from observability.chaos.consistency_checker import check_lists_are_current, find_contradictions
 from observability.chaos.database_snapshot import read_orders
 from observability.chaos.history import History
 from observability.telemetry.admission import AdmissionTelemetry
@@ -34,7 +34,7 @@ LATE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Customers:
-    """A shop with an admission controller of its own, as customers see it, and all that they were told."""
+    """A shop with admission control, both edges, and the history of all answers."""
 
     shop: Shop
     rest: Edge
@@ -44,32 +44,34 @@ class Customers:
     customer_id: str = field(default_factory=lambda: str(uuid4()))
 
     async def send(self, edge: Edge, request: Request) -> Response:
-        """Ask once."""
+        """Send a request once."""
         sent_seconds = self.history.seconds()
         answer = await edge.send(request, seconds=DEADLINE_SECONDS)
         self.history.record(request, edge.name, sent_seconds, answer)
         return answer
 
     async def until_known(self, edge: Edge, request: Request) -> Response:
-        """Ask until the outcome is known."""
+        """Repeat a request until its outcome is known."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not (answer := await self.send(edge, request)).known:
                 await asyncio.sleep(0.05)
         return answer
 
     def place(self) -> PlaceRequest:
-        """Return the wish for one unit."""
+        """Return a request for one unit."""
         return PlaceRequest(uuid4().hex, self.customer_id, (RequestedLine("A", 1),))
 
-    async def contradictions(self) -> list[str]:
-        """Let every order come to its end; return what the oracle finds."""
+    async def find_contradictions(self) -> list[str]:
+        """Finish every order, and return what the consistency checker finds."""
         await self.shop.settle()
-        return contradictions(self.history.exchanges, await read_orders(self.shop.dsns, since=self.history.began_time))
+        return find_contradictions(
+            self.history.exchanges, await read_orders(self.shop.dsns, since=self.history.began_time)
+        )
 
 
 @pytest.fixture
 async def customers(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Customers]:
-    """A shop whose order and inventory speak gRPC, with both edges."""
+    """Open a shop whose order and inventory speak gRPC, with both edges."""
     async with open_shop("grpc", postgres_server.dsns) as shop:
         assert isinstance(shop.orders, OrderClient)
         edge = make_edge(
@@ -103,8 +105,8 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
 
 
 @asynccontextmanager
-async def inventory_known_to_be_away(shop: Shop) -> AsyncIterator[None]:
-    """Let inventory fail for the time of a block, and the breaker before it be open."""
+async def inventory_unavailable(shop: Shop) -> AsyncIterator[None]:
+    """Make inventory fail for the time of a block, with its breaker open."""
     assert isinstance(shop.inventory, InventoryClient)
     shop.inventory._rpc._guard._breaker.policy = Policy(open_seconds=LATE_SECONDS, longest_open_seconds=LATE_SECONDS)
     connection = await asyncpg.connect(shop.inventory_dsn)
@@ -117,11 +119,11 @@ async def inventory_known_to_be_away(shop: Shop) -> AsyncIterator[None]:
     finally:
         await connection.execute("ALTER TABLE items_away RENAME TO items")
         await connection.close()
-        shop.inventory._rpc._guard._breaker._until = 0.0  # its time is over
+        shop.inventory._rpc._guard._breaker._until = 0.0  # closes the breaker
 
 
 async def is_open(shop: Shop) -> bool:
-    """Call inventory; say whether the call was refused by the breaker."""
+    """Call inventory, and return whether the breaker rejected the call."""
     try:
         await shop.inventory.get_stock(GetStock(("A",)))
     except ServiceError as error:
@@ -129,12 +131,12 @@ async def is_open(shop: Shop) -> bool:
     return False
 
 
-async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Customers) -> None:
-    """A repeat is answered, a cancellation is taken, and of a new order nothing is kept."""
+async def test_a_stored_order_is_not_denied_while_inventory_is_unavailable(customers: Customers) -> None:
+    """A repeat is answered, a cancellation is accepted, and a new order leaves nothing."""
     sold, new = customers.place(), customers.place()
     order_id = (await customers.send(customers.grpc, sold)).order_id
     cancel = CancelRequest(uuid4().hex, customers.customer_id, order_id)
-    async with inventory_known_to_be_away(customers.shop):
+    async with inventory_unavailable(customers.shop):
         repeated = await customers.send(customers.grpc, sold)
         wished = await customers.send(customers.rest, cancel)
         again = await customers.send(customers.grpc, cancel)
@@ -142,26 +144,30 @@ async def test_what_was_kept_is_not_denied_while_inventory_is_away(customers: Cu
     await customers.until_known(customers.grpc, sold)
     await customers.until_known(customers.rest, cancel)
     await customers.until_known(customers.grpc, new)
-    assert await customers.contradictions() == []
+    assert await customers.find_contradictions() == []
     assert (repeated.state, wished.cancellation_requested, again) == ("CONFIRMED", True, wished)
     assert refused.reason == "CIRCUIT_OPEN"
 
 
 async def test_a_list_holds_what_its_token_says(customers: Customers) -> None:
-    """By both edges; while it is behind, it is refused."""
+    """Over both edges; while the read model is behind, the list is an error."""
     answer = await customers.send(customers.rest, customers.place())
     behind = await customers.rest.find_in_list(customers.customer_id, answer, seconds=DEADLINE_SECONDS)
     await customers.shop.catch_up()
-    told = [await edge.find_in_list(customers.customer_id, answer) for edge in (customers.rest, customers.grpc)]
-    assert list(listed_otherwise([behind, *told])) == []
-    assert [behind.reason, *(listing.state for listing in told)] == ["READ_MODEL_BEHIND", "CONFIRMED", "CONFIRMED"]
+    listings = [await edge.find_in_list(customers.customer_id, answer) for edge in (customers.rest, customers.grpc)]
+    assert list(check_lists_are_current([behind, *listings])) == []
+    assert [behind.reason, *(listing.state for listing in listings)] == [
+        "READ_MODEL_BEHIND",
+        "CONFIRMED",
+        "CONFIRMED",
+    ]
 
 
-async def test_what_is_turned_away_was_not_begun(customers: Customers) -> None:
-    """At the door, before any work: it may be asked for again, or not."""
+async def test_a_rejected_request_was_not_begun(customers: Customers) -> None:
+    """Admission control rejects it before any work, so a repeat is safe."""
     request = customers.place()
     customers.late_seconds = LATE_SECONDS
     assert (await customers.send(customers.rest, request)).reason == "OVERLOADED"
     customers.late_seconds = 0.0
     await customers.until_known(customers.rest, request)
-    assert await customers.contradictions() == []
+    assert await customers.find_contradictions() == []

@@ -35,7 +35,7 @@ class Sound:
         )
 
     async def verdict(self, *, quiet: bool = True) -> InvariantVerdict:
-        """Verify it."""
+        """Run all checks on it."""
         return await verify(self.target(quiet=quiet))
 
 
@@ -53,7 +53,7 @@ async def kept(postgres_server: PostgresServer) -> Mapping[str, Mapping[str, Tab
 
 @pytest.fixture
 async def sound(kept: Mapping[str, Mapping[str, Table]], postgres_server: PostgresServer, tmp_path: Path) -> Sound:
-    """The shop."""
+    """Open the shop."""
     for name, dsn in postgres_server.dsns.items():
         await put_back(dsn, kept[name])
     connection = await asyncpg.connect(postgres_server.dsns["notification"])
@@ -98,7 +98,7 @@ async def cancel(shop: Shop, command: PlaceOrder, *, times: int) -> None:
 
 
 async def expire_one(shop: Shop) -> None:
-    """Let an order's reservation expire before it is confirmed: nobody but the sweeper was quick enough."""
+    """Let an order's reservation expire before it is confirmed, as if only the sweeper were in time."""
     command = place(A=1)
     expire = "UPDATE reservations SET expire_time = now() WHERE state = 'PENDING'"
     for wait in range(20, 60):

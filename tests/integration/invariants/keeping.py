@@ -1,4 +1,4 @@
-"""How does a database come back to what it was before a test tampered with it? Every row is kept, and put back."""
+"""Backup and restore of a database's rows, around a test that tampers with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ async def keep(dsn: str) -> Mapping[str, Table]:
 
 
 async def put_back(dsn: str, kept: Mapping[str, Table]) -> None:
-    """Let a database have these rows and no others."""
+    """Replace all rows of a database by these."""
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction():
@@ -46,7 +46,7 @@ async def put_back(dsn: str, kept: Mapping[str, Table]) -> None:
 
 
 async def tamper(dsn: str, *statements: str) -> None:
-    """Change rows behind the shop's back; at least one must change by each statement."""
+    """Change rows without the shop; each statement must change at least one."""
     connection = await asyncpg.connect(dsn)
     try:
         for statement in statements:

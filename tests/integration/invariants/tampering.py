@@ -1,4 +1,4 @@
-"""What can be wrong with a shop? One tampering a clause of each invariant, and what the checker must say of it."""
+"""Tamperings with a shop: one for each clause of each invariant, and what the checker must report."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ PARKED = f"""
 
 @dataclass(frozen=True, slots=True)
 class Tampering:
-    """Statements on one database, which invariants they break, and what must be said of the first of these."""
+    """Statements on one database, the invariants that they violate, and the sentence expected for the first one."""
 
     name: str
     database: str
@@ -32,12 +32,12 @@ class Tampering:
 
 
 def tampering(name: str, database: str, statement: str, breaks: str, says: str) -> Tampering:
-    """Return a tampering of one statement that no shop at work could look like."""
+    """Return a tampering of one statement that is a violation under load too."""
     return Tampering(name, database, (statement,), breaks, says)
 
 
 def unfinished(name: str, database: str, statement: str, breaks: str, says: str) -> Tampering:
-    """Return a tampering of one statement after which a shop looks as if it were at work."""
+    """Return a tampering of one statement that is a violation only in a quiescent shop."""
     return Tampering(name, database, (statement,), breaks, says, under_load=False)
 
 
@@ -291,13 +291,15 @@ PROJECTIONS = (
         "I7",
         "is not the fold",
     ),
-    tampering("a line gone", "order", f"DELETE FROM order_lines WHERE order_id = {SOLD}", "I2 I5 I7", "is one that"),
+    tampering(
+        "a line gone", "order", f"DELETE FROM order_lines WHERE order_id = {SOLD}", "I2 I5 I7", "no request can have"
+    ),
     tampering(
         "an event that says otherwise",
         "order",
         f"UPDATE events SET data = jsonb_set(data, '{{total_minor}}', '1') WHERE stream_id = {SOLD} AND version = 2",
         "I7",
-        "was told of otherwise",
+        "differs from the content",
     ),
     tampering(
         "an event that says nothing",

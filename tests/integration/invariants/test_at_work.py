@@ -27,14 +27,14 @@ ROUNDS = 8
 
 @pytest.fixture
 async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
-    """A shop on empty databases."""
+    """Open a shop on empty databases."""
     async with open_shop("in_process", postgres_server.dsns) as opened:
         yield opened
 
 
 @asynccontextmanager
 async def working(*steps: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Take these steps again and again, each beside the others, for the time of a block."""
+    """Repeat these steps concurrently for the time of a block."""
     stopping = False
 
     async def repeat(step: Callable[[], Awaitable[object]]) -> None:

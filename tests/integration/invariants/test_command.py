@@ -17,7 +17,7 @@ from tests.integration.invariants.tampering import SOLD
 
 @pytest.fixture
 def endpoints(sound: Sound, tmp_path: Path) -> Path:
-    """The endpoints file of a platform with the shop's databases."""
+    """Write the endpoints file of a platform with the shop's databases."""
     return write_endpoints(sound.dsns, tmp_path)
 
 

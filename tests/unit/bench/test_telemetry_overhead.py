@@ -1,4 +1,4 @@
-"""Is the benchmark's arithmetic right? Pairs by round, ratios by logarithm, intervals by Student's t."""
+"""Tests of the benchmark's arithmetic: pairs by round, ratios by logarithm, intervals by Student's t."""
 
 import math
 
@@ -27,6 +27,6 @@ def test_a_ratio_is_taken_pair_by_pair() -> None:
 
 
 def test_a_share_is_what_a_round_costs_more() -> None:
-    """All on less the variant without the part."""
+    """The difference of all on and the variant without the part."""
     found = share(blocks(all_on=(3.0, 5.0), logs_off=(2.0, 4.0)), "logs off")
     assert (found.low, found.mean, found.high) == pytest.approx((1, 1, 1))

@@ -1,6 +1,6 @@
-"""Tests of what the abuse campaign makes of the honest customers' orders."""
+"""Tests of the abuse campaign's figures on honest customers."""
 
-from observability.chaos.campaigns.abuse import Window, noticed
+from observability.chaos.campaigns.abuse import Window, impact_of
 from observability.chaos.honest_customers import HonestOrder, goodput
 from observability.testbed.requests import Response
 
@@ -13,13 +13,13 @@ def test_goodput_counts_orders_that_are_sold_in_time() -> None:
     assert goodput(orders) == 1 / 3
 
 
-def test_goodput_without_orders_is_none() -> None:
+def test_goodput_without_orders_is_zero() -> None:
     assert goodput([]) == 0.0
 
 
-def test_noticed_tells_of_the_orders_that_were_due_in_the_attack() -> None:
+def test_impact_of_counts_the_orders_that_were_due_in_the_attack() -> None:
     orders = [HonestOrder(0.5, 0.1, SOLD), HonestOrder(1.0, 0.2, SOLD), HonestOrder(1.5, 0.4, OVERLOADED)]
-    found = noticed(Window("headers_only", 1.0, 2.0, {"closed": 20}), orders, normal=1.0)
+    found = impact_of(Window("headers_only", 1.0, 2.0, {"closed": 20}), orders, normal=1.0)
     assert found == {
         "attack": "headers_only",
         "orders": 2,

@@ -15,7 +15,7 @@ OPTIONS = CampaignOptions(mode="services", bus="postgres", seed=9, kills=130, ki
 
 
 def finished(folder: Path, number: int, **figures: object) -> None:
-    """A round that ended."""
+    """Write the file of a finished round."""
     result = RoundResult(number, 9_000 + number, 60, random_kills={"order": 60})
     write_whole(folder / f"round-{number:03d}.json", {**asdict(result), **figures})
 
@@ -26,10 +26,10 @@ def test_the_options_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"mode": "services"}'])
-def test_a_folder_that_holds_no_campaign_is_refused_by_name(tmp_path: Path, content: str | None) -> None:
+def test_a_folder_without_a_campaign_is_rejected_by_name(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "campaign.json").write_text(content)
-    with pytest.raises(TestbedError, match="is no folder of a campaign"):
+    with pytest.raises(TestbedError, match="is not the folder of a campaign"):
         CampaignOptions.read(tmp_path)
 
 
@@ -38,7 +38,7 @@ def test_the_last_round_has_what_is_left() -> None:
 
 
 def test_a_resumed_campaign_begins_with_the_first_round_that_is_not_there(tmp_path: Path) -> None:
-    """One beyond a gap is played again: rounds follow each other."""
+    """A round beyond a gap runs again, since rounds follow each other."""
     for number in (0, 1, 3):
         finished(tmp_path, number)
     campaign = Campaign(OPTIONS, tmp_path)
@@ -58,7 +58,7 @@ def test_a_violation_names_its_round(tmp_path: Path) -> None:
     assert campaign.as_document()["holds"] is False
 
 
-def test_points_that_nobody_died_at_are_complained_of(tmp_path: Path) -> None:
+def test_points_without_a_kill_are_reported(tmp_path: Path) -> None:
     points = points_of("services", "postgres")
     hit = {victim: {point.name: 1 for point in own} for victim, own in points.items()}
     del hit["notification"]["notification.after_send"]
@@ -66,12 +66,12 @@ def test_points_that_nobody_died_at_are_complained_of(tmp_path: Path) -> None:
     assert Campaign(OPTIONS, tmp_path).complaints == ["notification: notification.after_send was never reached"]
 
 
-def test_a_point_that_the_list_lacks_is_complained_of(tmp_path: Path) -> None:
+def test_a_point_that_the_catalogue_lacks_is_reported(tmp_path: Path) -> None:
     finished(tmp_path, 0, unlisted_points=["order: new.before_commit"])
-    assert "order: new.before_commit is not in the list of points" in Campaign(OPTIONS, tmp_path).complaints
+    assert "order: new.before_commit is not in the catalogue of points" in Campaign(OPTIONS, tmp_path).complaints
 
 
-def test_a_document_is_written_whole(tmp_path: Path) -> None:
+def test_a_document_is_written_atomically(tmp_path: Path) -> None:
     write_whole(tmp_path / "result.json", {"holds": True})
     assert json.loads((tmp_path / "result.json").read_text()) == {"holds": True}
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

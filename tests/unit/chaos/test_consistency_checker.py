@@ -1,10 +1,10 @@
-"""Is each way in which a shop can contradict itself found, and nothing in a shop that does not?"""
+"""Tests of the consistency checker: it finds each kind of contradiction, and none in a consistent shop."""
 
 from dataclasses import replace
 
 import pytest
 
-from observability.chaos.consistency_checker import contradictions, listed_otherwise
+from observability.chaos.consistency_checker import check_lists_are_current, find_contradictions
 from observability.testbed.requests import (
     CancelRequest,
     EdgeName,
@@ -23,148 +23,150 @@ CANCEL = CancelRequest("c1", "anna", "o1")
 READ = ReadRequest("r1", "anna", "o1")
 CONFIRMED = Response(known=True, order_id="o1", state="CONFIRMED", version=2, detail="EUR 200")
 CANCELLED = replace(CONFIRMED, state="CANCELLED", version=4, cancellation_requested=True)
-WISHED = replace(CONFIRMED, version=3, cancellation_requested=True)
+CANCELLING = replace(CONFIRMED, version=3, cancellation_requested=True)
 OVERLOADED = Response(known=False, reason="OVERLOADED")
-NOTHING_KEPT = Response(known=False, reason="CIRCUIT_OPEN")
+NOTHING_DONE = Response(known=False, reason="CIRCUIT_OPEN")
 UNKNOWN = Response(known=False, reason="UNAVAILABLE")
-KEPT = StoredOrder(
+STORED = StoredOrder(
     "o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}), stored_seconds=0.1, cancel_stored_seconds=2.1
 )
 
 
-def told(request: PlaceRequest | CancelRequest | ReadRequest, answer: Response, *, at: float = 0.0) -> RecordedExchange:
-    """An attempt that took half a second."""
+def attempt(
+    request: PlaceRequest | CancelRequest | ReadRequest, answer: Response, *, at: float = 0.0
+) -> RecordedExchange:
+    """Return an attempt that took half a second."""
     return RecordedExchange(request, EdgeName.REST, at, at + 0.5, answer)
 
 
 SOUND = (
-    told(PLACE, UNKNOWN, at=0),
-    told(PLACE, CONFIRMED, at=1),
-    told(CANCEL, CANCELLED, at=2),
-    told(READ, CANCELLED, at=3),
+    attempt(PLACE, UNKNOWN, at=0),
+    attempt(PLACE, CONFIRMED, at=1),
+    attempt(CANCEL, CANCELLED, at=2),
+    attempt(READ, CANCELLED, at=3),
 )
 
 
-def test_a_shop_that_keeps_its_word_contradicts_nothing() -> None:
-    assert contradictions(SOUND, [KEPT]) == []
+def test_a_consistent_shop_has_no_contradiction() -> None:
+    assert find_contradictions(SOUND, [STORED]) == []
 
 
 @pytest.mark.parametrize(
-    ("exchanges", "kept", "finding"),
+    ("exchanges", "stored", "finding"),
     [
-        ((*SOUND, told(PlaceRequest("p2", "anna", LINES), UNKNOWN)), [KEPT], "request p2 was never answered"),
+        ((*SOUND, attempt(PlaceRequest("p2", "anna", LINES), UNKNOWN)), [STORED], "request p2 was never answered"),
         (
-            (*SOUND, told(READ, Response(known=True, reason="ORDER_NOT_FOUND"))),
-            [KEPT],
-            "request r1 was refused with ORDER_NOT_FOUND by rest",
+            (*SOUND, attempt(READ, Response(known=True, reason="ORDER_NOT_FOUND"))),
+            [STORED],
+            "request r1 was answered with ORDER_NOT_FOUND by rest",
         ),
-        ((*SOUND, told(PLACE, replace(CONFIRMED, order_id="o2"))), [KEPT], "request p1 has 2 orders: o1, o2"),
+        ((*SOUND, attempt(PLACE, replace(CONFIRMED, order_id="o2"))), [STORED], "request p1 has 2 orders: o1, o2"),
         (
-            (*SOUND, told(PlaceRequest("p2", "anna", LINES), CANCELLED)),
-            [KEPT],
+            (*SOUND, attempt(PlaceRequest("p2", "anna", LINES), CANCELLED)),
+            [STORED],
             "order o1 belongs to 2 requests: p1, p2",
         ),
-        (SOUND, [KEPT, replace(KEPT, order_id="o9", keys=frozenset())], "order o9 was placed by nobody"),
+        (SOUND, [STORED, replace(STORED, order_id="o9", keys=frozenset())], "order o9 belongs to no request"),
         (SOUND, [], "order o1 of request p1 is lost"),
-        (SOUND, [replace(KEPT, lines=(RequestedLine("A", 3),))], "order o1 is not what request p1 asked for"),
+        (SOUND, [replace(STORED, lines=(RequestedLine("A", 3),))], "order o1 differs from what request p1 asked for"),
         (
-            (*SOUND, told(READ, replace(CANCELLED, order_id="o2"), at=4)),
-            [KEPT],
+            (*SOUND, attempt(READ, replace(CANCELLED, order_id="o2"), at=4)),
+            [STORED],
             "request r1 about order o1 was answered about o2",
         ),
         (
-            (*SOUND, told(READ, CONFIRMED, at=4)),
-            [KEPT],
-            "order o1 was CANCELLED v4 at 2.500 s and CONFIRMED v2 when asked at 4.000 s",
+            (*SOUND, attempt(READ, CONFIRMED, at=4)),
+            [STORED],
+            "order o1 was CANCELLED v4 at 2.500 s and CONFIRMED v2 in the answer to a request sent at 4.000 s",
         ),
         (
-            (*SOUND, told(READ, replace(CANCELLED, version=3), at=4)),
-            [KEPT],
-            "order o1 was CANCELLED v4 at 2.500 s and CANCELLED v3 when asked at 4.000 s",
+            (*SOUND, attempt(READ, replace(CANCELLED, version=3), at=4)),
+            [STORED],
+            "order o1 was CANCELLED v4 at 2.500 s and CANCELLED v3 in the answer to a request sent at 4.000 s",
         ),
         (
             SOUND,
-            [replace(KEPT, detail="EUR 100")],
-            "order o1, CANCELLED, was told of in 2 ways: EUR 100 / EUR 200",
+            [replace(STORED, detail="EUR 100")],
+            "order o1, CANCELLED, has 2 different details: EUR 100 / EUR 200",
         ),
-        (SOUND, [replace(KEPT, state="PENDING")], "order o1 is PENDING for ever"),
+        (SOUND, [replace(STORED, state="PENDING")], "order o1 is PENDING and was never finished"),
         (
             SOUND,
-            [replace(KEPT, state="CONFIRMED")],
-            "order o1 was told to be CANCELLED v4 and is CONFIRMED v4",
+            [replace(STORED, state="CONFIRMED")],
+            "order o1 was CANCELLED v4 in an answer and is CONFIRMED v4",
         ),
         (
-            (*SOUND, told(CANCEL, Response(known=True, reason="ORDER_NOT_CANCELLABLE"), at=4)),
-            [KEPT],
-            "order o1 could not be cancelled as if rejected, and is CANCELLED",
+            (*SOUND, attempt(CANCEL, Response(known=True, reason="ORDER_NOT_CANCELLABLE"), at=4)),
+            [STORED],
+            "order o1 was answered ORDER_NOT_CANCELLABLE, and is CANCELLED",
         ),
-        (SOUND[:2], [KEPT], "order o1 was cancelled though nobody asked for it"),
+        (SOUND[:2], [STORED], "order o1 was cancelled without a request"),
         (
-            (told(PLACE, OVERLOADED, at=0), *SOUND[1:]),
-            [KEPT],
-            "request p1 was kept at 0.100 s by a call that was told that it was not begun",
-        ),
-        (
-            (*SOUND[:2], told(CANCEL, NOTHING_KEPT, at=2), told(CANCEL, CANCELLED, at=3)),
-            [KEPT],
-            "the cancellation of order o1 was kept at 2.100 s by a call that was told that it was not begun",
+            (attempt(PLACE, OVERLOADED, at=0), *SOUND[1:]),
+            [STORED],
+            "request p1 was stored at 0.100 s by a call whose answer says that it did not start",
         ),
         (
-            (*SOUND, told(PLACE, NOTHING_KEPT, at=4)),
-            [KEPT],
+            (*SOUND[:2], attempt(CANCEL, NOTHING_DONE, at=2), attempt(CANCEL, CANCELLED, at=3)),
+            [STORED],
+            "the cancellation of order o1 was stored at 2.100 s by a call whose answer says that it did not start",
+        ),
+        (
+            (*SOUND, attempt(PLACE, NOTHING_DONE, at=4)),
+            [STORED],
+            ("request p1 was answered CONFIRMED v2 at 1.500 s, and its repeat sent at 4.000 s that nothing was done"),
+        ),
+        (
             (
-                "request p1 was told at 1.500 s that its order was CONFIRMED v2,"
-                " and that nothing was done when asked at 4.000 s"
+                *SOUND,
+                attempt(PlaceRequest("p2", "anna", LINES), Response(known=False, reason="IDEMPOTENCY_IN_PROGRESS")),
             ),
+            [STORED],
+            "request p2 was answered IDEMPOTENCY_IN_PROGRESS, and had no other attempt",
         ),
         (
-            (*SOUND, told(PlaceRequest("p2", "anna", LINES), Response(known=False, reason="IDEMPOTENCY_IN_PROGRESS"))),
-            [KEPT],
-            "request p2 was told that another is at work, and was the only one",
+            (*SOUND, attempt(CANCEL, CONFIRMED, at=2)),
+            [STORED],
+            "request c1 was answered CONFIRMED v2, without its cancellation",
         ),
         (
-            (*SOUND, told(CANCEL, CONFIRMED, at=2)),
-            [KEPT],
-            "request c1 was answered CONFIRMED v2, without its wish",
+            (*SOUND[:2], attempt(CANCEL, CANCELLING, at=2), attempt(READ, CONFIRMED, at=3)),
+            [STORED],
+            "order o1 was CONFIRMED v2 without the cancellation answered before",
         ),
         (
-            (*SOUND[:2], told(CANCEL, WISHED, at=2), told(READ, CONFIRMED, at=3)),
-            [KEPT],
-            "order o1 was CONFIRMED v2 without the wish that was told before",
-        ),
-        (
-            (*SOUND[:2], told(CANCEL, WISHED, at=2)),
-            [replace(KEPT, state="CONFIRMED")],
-            "order o1 was told to be on its way to CANCELLED, and is CONFIRMED",
+            (*SOUND[:2], attempt(CANCEL, CANCELLING, at=2)),
+            [replace(STORED, state="CONFIRMED")],
+            "order o1 had an accepted cancellation, and is CONFIRMED",
         ),
         (
             (
                 *SOUND[:1],
-                told(PLACE, Response(True, "o1", "REJECTED", "ORDER_REJECTED", detail="RESERVATION_STATE_CONFLICT")),
+                attempt(PLACE, Response(True, "o1", "REJECTED", "ORDER_REJECTED", detail="RESERVATION_STATE_CONFLICT")),
             ),
             [
                 replace(
-                    KEPT,
+                    STORED,
                     state="REJECTED",
                     detail="RESERVATION_STATE_CONFLICT",
                     reasons=frozenset({"CURRENCY_MISMATCH"}),
                 )
             ],
-            "order o1 was rejected for RESERVATION_STATE_CONFLICT, and inventory knows of CURRENCY_MISMATCH",
+            "order o1 was rejected for RESERVATION_STATE_CONFLICT, and inventory has CURRENCY_MISMATCH",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_contradiction_is_found(
-    exchanges: tuple[RecordedExchange, ...], kept: list[StoredOrder], finding: str
+    exchanges: tuple[RecordedExchange, ...], stored: list[StoredOrder], finding: str
 ) -> None:
-    assert finding in contradictions(exchanges, kept)
+    assert finding in find_contradictions(exchanges, stored)
 
 
 def test_answers_that_overlap_in_time_may_come_in_any_order() -> None:
-    """Who asked before the other was answered may have been served first."""
-    overlapping = (told(PLACE, CONFIRMED, at=0), told(CANCEL, CANCELLED, at=1), told(READ, CONFIRMED, at=1.2))
-    assert contradictions(overlapping, [KEPT]) == []
+    """A request sent before the other was answered may have been served first."""
+    overlapping = (attempt(PLACE, CONFIRMED, at=0), attempt(CANCEL, CANCELLED, at=1), attempt(READ, CONFIRMED, at=1.2))
+    assert find_contradictions(overlapping, [STORED]) == []
 
 
 @pytest.mark.parametrize(
@@ -175,20 +177,20 @@ def test_answers_that_overlap_in_time_may_come_in_any_order() -> None:
         (Listing("o1", EdgeName.REST, "CONFIRMED", reason="READ_MODEL_BEHIND"), ""),
         (Listing("o1", EdgeName.REST, "CONFIRMED", "PENDING"), "has it PENDING"),
         (Listing("o1", EdgeName.REST, "CONFIRMED"), "has it not at all"),
-        (Listing("o1", EdgeName.REST, "CONFIRMED", reason="INVALID_CONSISTENCY_TOKEN"), "as if the token were made up"),
+        (Listing("o1", EdgeName.REST, "CONFIRMED", reason="INVALID_CONSISTENCY_TOKEN"), "as if the token were forged"),
     ],
 )
 def test_a_list_that_is_older_than_its_token_is_found(listing: Listing, found: str) -> None:
-    sentences = list(listed_otherwise([listing]))
+    sentences = list(check_lists_are_current([listing]))
     assert [sentence.endswith(found) for sentence in sentences] == [True] * bool(found)
 
 
 def test_a_call_that_was_not_begun_may_be_repeated() -> None:
-    """What is kept was begun by another, also by one that nobody waited for."""
+    """Another attempt stored the order, perhaps one whose client had left."""
     repeated = (
-        told(PLACE, OVERLOADED, at=-2),
-        told(PLACE, NOTHING_KEPT, at=-1),
+        attempt(PLACE, OVERLOADED, at=-2),
+        attempt(PLACE, NOTHING_DONE, at=-1),
         *SOUND,
-        told(CANCEL, OVERLOADED, at=4),
+        attempt(CANCEL, OVERLOADED, at=4),
     )
-    assert contradictions(repeated, [KEPT]) == []
+    assert find_contradictions(repeated, [STORED]) == []

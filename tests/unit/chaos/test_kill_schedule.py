@@ -1,4 +1,4 @@
-"""Is each point given its turn, and is a round the same when it is repeated?"""
+"""Tests of the kill schedule: each point has its kill, and a repeated round is the same."""
 
 from collections import Counter
 
@@ -21,11 +21,11 @@ def test_another_seed_draws_another_order() -> None:
     assert plan_round(POINTS, seed=3, number=0, kills=12) != plan_round(POINTS, seed=4, number=0, kills=12)
 
 
-def test_rounds_take_up_where_the_one_before_ended() -> None:
+def test_a_round_continues_where_the_one_before_ended() -> None:
     """Two rounds of ten are one of twenty."""
     one = plan_round(POINTS, seed=1, number=0, kills=20)["order"]
     share = len(plan_round(POINTS, seed=1, number=0, kills=10)["order"])
-    two = [strike for number in (0, 1) for strike in plan_round(POINTS, seed=1, number=number, kills=10)["order"]]
+    two = [planned for number in (0, 1) for planned in plan_round(POINTS, seed=1, number=number, kills=10)["order"]]
     assert tuple(two) == one[: 2 * share]
 
 
@@ -36,17 +36,17 @@ def test_every_point_has_its_turn_within_the_promised_rounds(mode: Mode, bus: Bu
     rounds = rounds_to_cover(points, kills=60)
     planned = [plan_round(points, seed=5, number=number, kills=60) for number in range(rounds)]
     for victim, own in points.items():
-        struck = {strike.point for each in planned for strike in each.get(victim, ())}
+        struck = {planned.point for each in planned for planned in each.get(victim, ())}
         assert set(own) <= struck
 
 
-def test_a_point_is_struck_at_a_passage_that_it_has() -> None:
-    strikes = plan_round(POINTS, seed=1, number=0, kills=400)["order"]
-    assert {strike.passage for strike in strikes if strike.point} == {1, 2, 3}
+def test_a_kill_comes_at_a_passage_that_the_point_has() -> None:
+    planned_kills = plan_round(POINTS, seed=1, number=0, kills=400)["order"]
+    assert {planned.passage for planned in planned_kills if planned.point} == {1, 2, 3}
 
 
 def test_some_of_the_later_kills_come_at_random_moments() -> None:
-    counts = Counter(strike.point is None for strike in plan_round(POINTS, seed=1, number=0, kills=600)["order"])
+    counts = Counter(planned.point is None for planned in plan_round(POINTS, seed=1, number=0, kills=600)["order"])
     assert 0.1 < counts[True] / counts.total() < 0.3
 
 
@@ -55,7 +55,7 @@ def test_some_of_the_later_kills_come_at_random_moments() -> None:
     weights=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 60), min_size=1),
 )
 def test_kills_are_divided_whole(kills: int, weights: dict[str, int]) -> None:
-    """None is lost and none added, unless there are fewer than processes."""
+    """The shares add up, unless there are fewer kills than processes."""
     shares = divide(kills, weights)
     assert min(shares.values()) >= 1
     if kills >= len(weights):
