@@ -1,4 +1,4 @@
-"""What if the caller goes away in the middle? A task that cancels itself at the Nth place where it has to wait."""
+"""Task that cancels itself at its Nth wait, to test callers that leave in the middle."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator

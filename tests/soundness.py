@@ -1,4 +1,4 @@
-"""Is a shop under test sound? Its violations, as the product's own checker sees them."""
+"""Invariant checks for a shop under test, by the product's own checker."""
 
 from observability.invariants.snapshot_reader import snapshot
 from observability.invariants.stock import check_stock

@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file differs")
     if parser.parse_args().check:
         names = differing()
-        sys.stderr.writelines(f"{name} differs from the build: run python -m grafana.build\n" for name in names)
+        sys.stderr.writelines(f"{name} differs: run python -m grafana.build\n" for name in names)
         return int(bool(names))
     DASHBOARDS.mkdir(exist_ok=True)
     for name, text in render().items():

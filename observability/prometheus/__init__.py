@@ -1,1 +1,1 @@
-"""Which rules does Prometheus evaluate, and whom does Alertmanager tell? Written by `build`, committed beside it."""
+"""Rules and configurations of Prometheus and Alertmanager, written by `build` and committed."""

@@ -1,1 +1,1 @@
-"""Do the rules of the house hold, and would the linters see it if they did not?"""
+"""Checks of the architecture's rules, and that the linters find violations of them."""

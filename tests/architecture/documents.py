@@ -1,4 +1,4 @@
-"""What do our documents promise? Finds the targets, commands, options and paths that they name in code or link to."""
+"""Finder of the targets, commands, options and paths that the documents name in code or link to."""
 
 import re
 from collections.abc import Iterator

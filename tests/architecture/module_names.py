@@ -1,4 +1,4 @@
-"""Does a module's name say what is in it? A contract that import-linter runs with the others (see .importlinter)."""
+"""Contract for import-linter that forbids module names which say nothing (see .importlinter)."""
 
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output

@@ -1,4 +1,4 @@
-"""Is the diagnosis blind? The engine must find its way in any system, so that it may hold no name of ours."""
+"""Checks that the diagnosis is blind: its code holds no name of the shop."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Is each durable step of the shop in the list of points at which a campaign kills?"""
+"""Checks that the list of crash points has each durable step of the shop."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Every target, command, option and path that the documents name exists, and the two indexes are complete."""
+"""Checks that every target, command, option and path that the documents name exists."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Is the generated code what the .proto files say, and would we notice if it were not?"""
+"""Checks that the generated code is current, and that a stale one is found."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""Do the dashboards ask for what the services emit, and tell their reader what to make of it?"""
+"""Checks of the dashboards: what they read, how they explain it, and how they are built."""

@@ -1,4 +1,4 @@
-"""What does an expression read? Its selectors with their matchers, what it sums by, and what it takes the rate of."""
+"""Reader of PromQL: the selectors of an expression, its grouping labels, and what it takes the rate of."""
 
 import re
 from collections.abc import Iterator

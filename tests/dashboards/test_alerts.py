@@ -1,4 +1,4 @@
-"""Does an alert lead to a panel that draws what the alert watches, with a line at its number?"""
+"""Checks that each alert links to a panel that draws its expression, with a line at its limit."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Are the committed dashboards what the code builds, and does Prometheus understand what they ask?"""
+"""Checks that the committed dashboards are current, and that Prometheus parses their expressions."""
 
 import shutil
 import subprocess

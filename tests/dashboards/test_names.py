@@ -1,4 +1,4 @@
-"""Do the dashboards ask for series and labels that exist, and is every metric of ours shown?"""
+"""Checks that dashboards read series and labels that exist, and that each of our metrics is drawn."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Does the reader of expressions see what stands in them?"""
+"""Tests of the reader of PromQL expressions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Does Grafana find its datasources and dashboards, and does one signal lead to the next?"""
+"""Checks of Grafana's provisioning: datasources, dashboards, and links between signals."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Form of the runbooks, and whether their PromQL and their panels exist."""
+"""Checks of the form of the runbooks, and that their PromQL and their panels exist."""
 
 import json
 import re

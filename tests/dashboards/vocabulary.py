@@ -1,4 +1,4 @@
-"""Which series are there? Those of our catalogue, those that rules record, and those of others, listed here."""
+"""Series that exist: those of our catalogue, of recording rules, and of other programs, which are listed here."""
 
 from dataclasses import dataclass
 from pathlib import Path

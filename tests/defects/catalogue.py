@@ -1,4 +1,4 @@
-"""Which naive versions are put back, and which test catches each?"""
+"""Naive versions that are put back, and the test that catches each."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

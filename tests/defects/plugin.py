@@ -1,4 +1,4 @@
-"""How does a defect get into a test run? `pytest -p tests.defects.plugin` with SHOP_DEFECT=NAME puts it back first."""
+"""Pytest plugin that puts one defect back: `pytest -p tests.defects.plugin` with SHOP_DEFECT=NAME."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Is each naive version caught by the test that is there for it? It passes without the defect and fails with it."""
+"""Checks that each naive version fails the test that is there for it, and that the test passes without it."""
 
 import asyncio
 import os

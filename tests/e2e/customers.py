@@ -1,4 +1,4 @@
-"""What does a customer do? Places orders over HTTP and reads every answer to its end."""
+"""Customers that place orders over HTTP and read every answer to its end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

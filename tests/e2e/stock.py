@@ -1,4 +1,4 @@
-"""What is on the shelves? A few SKUs with plenty, and one of which there is little."""
+"""Stock for the tests: a few SKUs with plenty, and one with little."""
 
 from uuid import uuid4
 

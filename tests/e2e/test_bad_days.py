@@ -1,4 +1,4 @@
-"""What does a process say when it cannot start? One plain line, which names the thing, and no secret."""
+"""Tests of a process that cannot start: it prints one line that names the reason, and no secret."""
 
 import subprocess
 import sys

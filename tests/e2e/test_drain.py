@@ -1,4 +1,4 @@
-"""Does SIGTERM lose anything? Customers keep ordering while a process is told to end."""
+"""Tests of SIGTERM under load: no answered order is lost while a process ends."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Can a gRPC client that nobody here wrote use the services, with nothing but reflection?"""
+"""Tests of a foreign gRPC client that knows the services by reflection alone."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Is the OpenAPI document true? A stranger makes requests from it and checks every answer, no check disabled."""
+"""Tests of the OpenAPI document: Schemathesis makes requests from it and checks every answer, no check disabled."""
 
 import json
 import os

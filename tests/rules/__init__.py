@@ -1,1 +1,1 @@
-"""Are the rules right? Their cases, their mutants, their files and their names."""
+"""Tests of the rules: their cases, mutants, files and names."""

@@ -1,4 +1,4 @@
-"""A platform of its own for the tests that look at a live one."""
+"""Fixture: a platform for the tests of rules on real metrics."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""How can a rule be wrong? Each way that a slip of the hand takes, as a copy of the rule with that one slip."""
+"""Mutants of a rule: copies with one mistake each."""
 
 import re
 from collections.abc import Iterator

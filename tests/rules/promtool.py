@@ -1,4 +1,4 @@
-"""How does a case run? Turned into promtool's own format, many files a process, two processes at a time."""
+"""Runner of the cases: translates them for promtool, many files a process, two processes at a time."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which rules does an alert need? The committed ones, by what they read."""
+"""Committed rules, and the recording rules that an alert reads."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Does each alert fire when it should, and only then?"""
+"""Cases of the alerts: each fires when it should and stays silent otherwise."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Are the committed files what the build makes, and do Prometheus and Alertmanager accept them?"""
+"""Checks that the committed rules are current, and that Prometheus and Alertmanager accept them."""
 
 import json
 import subprocess

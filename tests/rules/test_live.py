@@ -1,4 +1,4 @@
-"""Do the rules work on a real platform, from a counter's birth to the webhook?"""
+"""Tests of the rules on a real platform, from a counter's first sample to the webhook."""
 
 import asyncio
 import os

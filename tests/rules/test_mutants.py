@@ -1,4 +1,4 @@
-"""Would a slip in a rule be noticed? Every mutant of every rule must break a case of an alert that needs the rule."""
+"""Mutation tests of the rules: each mutant must fail a case of an alert that needs the rule."""
 
 import json
 from collections.abc import Callable

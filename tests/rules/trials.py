@@ -1,4 +1,4 @@
-"""How are many mutants tried at once? Side by side over the same samples, each alert under a name of its own."""
+"""Runner of the mutants: many at once over the same samples, each alert under a name of its own."""
 
 import json
 import re

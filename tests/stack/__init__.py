@@ -1,1 +1,1 @@
-"""Does the observability stack of docker-compose.yml work, with the real programs?"""
+"""Tests of the observability stack of docker-compose.yml, with the real programs."""

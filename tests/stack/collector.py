@@ -1,4 +1,4 @@
-"""How does the committed configuration run here? By a real Collector, with addresses of this machine put in."""
+"""Real Collector with the committed configuration, and with addresses of this machine put in."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What may each test of the stack ask for? Time for builds, and a place to say what it measured."""
+"""Fixtures of the stack tests: time for builds, a Jaeger, a Collector, and lines for the summary."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

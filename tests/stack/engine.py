@@ -1,4 +1,4 @@
-"""How does a Docker engine run for one test and leave nothing? Its own socket and folder; the firewall as it was."""
+"""Docker engine for one test, with its own socket and folder; restores the firewall at the end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What does a program send that is not held to our allow-list? Spans as OTLP JSON, made and sent by hand."""
+"""Spans of a foreign program as OTLP JSON, with attributes that our allow-list does not have."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What does Jaeger say when it is searched? Its HTTP API, and a real one on free ports."""
+"""Client of Jaeger's HTTP API, and a real Jaeger on free ports."""
 
 import json
 import urllib.parse

@@ -1,4 +1,4 @@
-"""Where do built programs stay between runs? In a folder each, named after what it was made from."""
+"""Cache of built programs between runs: a folder each, named after what it was made from."""
 
 import os
 import shutil

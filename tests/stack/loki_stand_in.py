@@ -1,4 +1,4 @@
-"""What would Loki have got? A stand-in that takes OTLP logs as Loki does and keeps them for the test to read."""
+"""Stand-in for Loki that accepts OTLP logs and keeps them for the test to read."""
 
 import gzip
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How does a real program run beside a test? With its output in a file, until it answers, and never longer."""
+"""Runner of a real program beside a test: output in a file, bounded waits until it answers and until it ends."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Which real programs do these tests run, and how are they had? Built from pinned sources, or out of a package."""
+"""Real programs that these tests run: built from pinned sources, or taken out of a package."""
 
 import os
 import platform

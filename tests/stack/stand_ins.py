@@ -1,4 +1,4 @@
-"""Which images stand in for those that cannot be pulled? One made of Debian's packages and of what was built here.
+"""Stand-in images for those that cannot be pulled, made of Debian's packages and of programs built here.
 
 Not the real images: other builds and versions of the same programs, at the places where the real ones have them.
 """

@@ -1,4 +1,4 @@
-"""Do alerts on spans that the Collector loses fire, and end? Behind a Jaeger that stands still, a minute a second."""
+"""Tests of the alerts on spans that the Collector loses, behind a Jaeger that hangs; a minute takes a second."""
 
 import asyncio
 import os

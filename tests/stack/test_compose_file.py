@@ -1,4 +1,4 @@
-"""Does docker-compose.yml keep its promises: bounded, unprivileged, on the loopback, pinned, and no secret in it?"""
+"""Checks of docker-compose.yml: limits, privileges, loopback addresses, pinned images, no secrets."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Does `docker compose up --build` give a platform that works? With stand-ins for the images that cannot be pulled."""
+"""Tests of `docker compose up --build`, with stand-ins for the images that cannot be pulled."""
 
 import json
 from collections.abc import Iterator

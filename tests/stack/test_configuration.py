@@ -1,4 +1,4 @@
-"""Is the committed configuration one that a real Collector runs, with the components that the manifest names?"""
+"""Checks that a real Collector runs the committed configuration with the components of the manifest."""
 
 from pathlib import Path
 from typing import Any

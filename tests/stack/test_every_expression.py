@@ -1,4 +1,4 @@
-"""Does every expression of every dashboard and rule find data, and something other than 0 while things go wrong?"""
+"""Checks that every expression of dashboards and rules finds data, and values other than 0 under faults."""
 
 import re
 from pathlib import Path

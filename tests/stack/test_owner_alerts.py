@@ -1,4 +1,4 @@
-"""Does an experiment's bottleneck raise the alert that it says it does, and no other that it does not tell of?"""
+"""Checks that an experiment's bottleneck raises the alerts that the experiment names, and no others."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Does anything that tells of a person leave the Collector? A canary in every place where a sender may put one."""
+"""Tests that no personal data leaves the Collector: a canary in each field that a sender may fill."""
 
 import json
 from collections.abc import Iterator

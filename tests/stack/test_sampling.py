@@ -1,4 +1,4 @@
-"""Which traces does the sampled profile keep? Each that failed or was slow, and about the share of the rest."""
+"""Tests of the sampled profile: it keeps failed and slow traces, and a share of the others."""
 
 from dataclasses import dataclass
 from random import Random

@@ -1,4 +1,4 @@
-"""Is an order of the real shop found in a real Jaeger: by service, by operation, by tag, by duration?"""
+"""Tests that a real Jaeger finds an order of the real shop by service, operation, tag and duration."""
 
 import json
 from collections.abc import AsyncIterator, Iterator

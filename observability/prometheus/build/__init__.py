@@ -1,1 +1,1 @@
-"""How are the rules and configurations of Prometheus and Alertmanager made? From data, by plain functions."""
+"""Build of the rules and configurations of Prometheus and Alertmanager, from data by plain functions."""

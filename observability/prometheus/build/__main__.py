@@ -1,4 +1,4 @@
-"""Writes what is committed, or says what differs: `python -m observability.prometheus.build [--check]`."""
+"""Command that writes the rules and configurations, or with `--check` compares them with the committed files."""
 
 import argparse
 import sys
@@ -27,7 +27,7 @@ def texts() -> dict[str, str]:
 
 
 def stale_files(directory: Path = DIRECTORY) -> list[str]:
-    """Return the names of files that are not what would be written, or that nobody writes any more."""
+    """Return the names of files that differ from the build, or that the build no longer writes."""
     expected = texts()
     found = {path.name: path.read_text() for path in directory.glob("*.yml")}
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file differs")
     if parser.parse_args().check:
         stale = stale_files()
-        sys.stderr.writelines(f"{name} is not what the build makes\n" for name in stale)
+        sys.stderr.writelines(f"{name} differs: run python -m observability.prometheus.build\n" for name in stale)
         return int(bool(stale))
     for name, text in texts().items():
         (DIRECTORY / name).write_text(text)

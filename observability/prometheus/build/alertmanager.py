@@ -1,4 +1,4 @@
-"""Whom does Alertmanager tell, how often, and what does it leave out?"""
+"""Configuration of Alertmanager: receivers, repeat intervals and inhibition rules."""
 
 from observability.prometheus.build.model import Document
 from observability.prometheus.build.pace import HOUR, MINUTE, Pace
@@ -53,10 +53,10 @@ def route(pace: Pace) -> Document:
 
 
 def inhibit_rules() -> list[Document]:
-    """Return what is left out while something else says more.
+    """Return the inhibition rules.
 
-    A page mutes the warnings on what its customers feel: its causes, and its own slower burns. A service that is down
-    mutes the lateness that comes of it, and what its own process says.
+    A page mutes the warnings that affect the same customers: its causes and its own slower burns. ShopServiceDown
+    mutes the latency alert, which is its symptom, and the warnings of the same process.
     """
     down = 'alertname="ShopServiceDown"'
     return [
@@ -67,7 +67,7 @@ def inhibit_rules() -> list[Document]:
 
 
 def receiver(name: str, webhook_url: str, credentials_file: str | None) -> Document:
-    """Return a receiver that is told when an alert begins and when it ends."""
+    """Return a receiver that gets a notification when an alert begins and when it ends."""
     webhook: Document = {"url": f"{webhook_url}/{name}", "send_resolved": True}
     if credentials_file is not None:
         webhook["http_config"] = {"authorization": {"credentials_file": credentials_file}}

@@ -1,4 +1,4 @@
-"""Are calls refused, made again and again, or made for want of a cache? What stands around a call, and what it does."""
+"""Rules of circuit breakers, retries, throttling, load shedding and cold caches."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, RuleGroup
@@ -8,13 +8,13 @@ SHARE = "{{ $value | humanizePercentage }}"
 
 
 def call_groups(pace: Pace) -> list[RuleGroup]:
-    """Return the alerts on guards at work: each keeps a fault small that customers feel nevertheless."""
+    """Return the alerts on protection at work: it limits a fault that customers notice nevertheless."""
     rules = [circuit_opened(pace), calls_repeated(pace), calls_throttled(pace), requests_shed(pace), cache_cold(pace)]
     return [RuleGroup("calls", rules)]
 
 
 def circuit_opened(pace: Pace) -> Alert:
-    """Return the alert on a service that another has stopped to call."""
+    """Return the alert on an open circuit breaker: a service no longer calls another."""
     threshold = thresholds.CIRCUIT_OPENED
     opened = f'increase(shop_circuit_breaker_transitions_total{{state="open"}}[{pace(threshold.window_seconds)}])'
     return Alert(
@@ -45,7 +45,7 @@ def calls_repeated(pace: Pace) -> Alert:
 
 
 def calls_throttled(pace: Pace) -> Alert:
-    """Return the alert on calls that are not made since their server refuses most."""
+    """Return the alert on throttled calls: the caller does not send them, because the server rejects most."""
     threshold = thresholds.CALLS_THROTTLED
     window = pace(threshold.window_seconds)
     throttled = f'rate(shop_rpc_client_rejections_total{{reason="throttled"}}[{window}])'
@@ -78,7 +78,7 @@ def requests_shed(pace: Pace) -> Alert:
 
 
 def cache_cold(pace: Pace) -> Alert:
-    """Return the alert on a cache that spares its source little, of which it costs a good part of a connection."""
+    """Return the alert on a cache with many misses whose reads keep much of a connection busy."""
     threshold = thresholds.CACHE_COLD
     window = pace(threshold.window_seconds)
     by = "sum by (context, cache)"

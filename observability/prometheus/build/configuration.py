@@ -1,4 +1,4 @@
-"""What does Prometheus scrape, evaluate and tell? In docker compose, and for a platform on loopback."""
+"""Configuration of Prometheus: targets, rule files and Alertmanager, for docker compose and for loopback."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -13,7 +13,7 @@ WINDOW = "a quarter of an hour"
 
 
 def event_groups(pace: Pace) -> list[RuleGroup]:
-    """Return the alerts on the way of events, and on what must end."""
+    """Return the alerts on delayed events and on unfinished work."""
     return [
         RuleGroup("events", [outbox_stalled(), relay_leaderless(), consumer_lagging(), dead_letters_parked(pace)]),
         RuleGroup(
@@ -48,7 +48,7 @@ def outbox_stalled() -> Alert:
 
 
 def relay_leaderless() -> Alert:
-    """Return the alert on a database without a relay at work."""
+    """Return the alert on a database whose events no relay publishes."""
     return Alert(
         name="ShopRelayLeaderless",
         expression=f"sum by (context) (shop_relay_leader) == {thresholds.RELAY_LEADERLESS.text}",
@@ -72,7 +72,7 @@ def consumer_lagging() -> Alert:
 
 
 def dead_letters_parked(pace: Pace) -> Alert:
-    """Return the alert on events and orders that were given up: nobody but a person helps."""
+    """Return the alert on dead letters: events and orders that only a person can repair."""
     threshold = thresholds.DEAD_LETTERS_PARKED
     window = pace(threshold.window_seconds)
     return Alert(
@@ -84,7 +84,7 @@ def dead_letters_parked(pace: Pace) -> Alert:
 
 
 def saga_stuck() -> Alert:
-    """Return the alert on an order that does not come to its end."""
+    """Return the alert on an order that stays neither confirmed nor rejected."""
     return Alert(
         name="ShopSagaStuck",
         expression=f"max by (context) (shop_saga_oldest_age_seconds) > {thresholds.SAGA_STUCK.text}",
@@ -96,7 +96,7 @@ def saga_stuck() -> Alert:
 
 
 def reservations_expiring(pace: Pace) -> Alert:
-    """Return the alert on stock that was set aside for nothing."""
+    """Return the alert on reservations that expire unsold."""
     threshold = thresholds.RESERVATIONS_EXPIRING
     return Alert(
         name="ShopReservationsExpiring",
@@ -109,7 +109,7 @@ def reservations_expiring(pace: Pace) -> Alert:
 
 
 def invariant_violated() -> Alert:
-    """Return the alert on books that do not add up. Nothing mutes it."""
+    """Return the alert on rows that break an invariant. Nothing mutes it."""
     return Alert(
         name="ShopInvariantViolated",
         expression=f"max by (context) (shop_invariant_violations) > {thresholds.INVARIANT_VIOLATED.text}",
@@ -133,7 +133,7 @@ def worker_failing(pace: Pace) -> Alert:
 
 
 def worker_ended(pace: Pace) -> Alert:
-    """Return the alert on background work that ended although its process goes on."""
+    """Return the alert on a worker that ended while its process still runs."""
     threshold = thresholds.WORKER_ENDED
     window = pace(threshold.window_seconds)
     return Alert(

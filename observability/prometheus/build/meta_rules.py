@@ -1,4 +1,4 @@
-"""Who watches the watch? An alert that always fires, and alerts on scraping, evaluating and telling."""
+"""Rules that watch the monitoring itself: an alert that always fires, and alerts on scrapes, rules and delivery."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, RuleGroup
@@ -7,12 +7,12 @@ from observability.prometheus.build.service_rules import NOT_SCRAPED, OUR_JOBS
 
 
 def meta_groups(pace: Pace) -> list[RuleGroup]:
-    """Return the alerts on what the other alerts need. Nothing mutes them."""
+    """Return the alerts on the monitoring that all other alerts need. Nothing mutes them."""
     return [RuleGroup("meta", [watchdog(), scrape_failing(), rule_evaluation_failing(pace), *telling(pace)])]
 
 
 def watchdog() -> Alert:
-    """Return the alert whose silence is the news."""
+    """Return the alert that always fires; when it stops, the monitoring is broken."""
     return Alert(
         name="ShopWatchdog",
         expression="vector(1)",

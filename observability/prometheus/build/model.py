@@ -1,4 +1,4 @@
-"""Values of rules, which become the rule files of Prometheus at any pace."""
+"""Recordings, alerts and groups as data, and their translation into rule files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from observability.prometheus.build.panels import PANELS
 Severity = Literal["critical", "warning", "info"]
 Document = dict[str, object]
 
-# From the root of the repository: whoever publishes it writes the address in front.
+# Relative to the root of the repository: a published copy puts its address in front.
 RUNBOOKS = "observability/runbooks"
 
 
@@ -28,10 +28,17 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A condition that a person should know of.
+    """An alerting rule.
 
-    `affects` is what a customer would feel, by which a page mutes its causes; None is never muted so. It goes on
-    firing for `keep_seconds` after the condition ends.
+    name: Shop<Component><Condition>
+    expression: PromQL; the alert fires for each series that it returns
+    summary: one static sentence
+    description: template with the labels and the value
+    severity: critical pages, warning opens a ticket
+    affects: what customers notice; a page mutes warnings with the same value, never those with None
+    for_seconds: how long the condition must hold
+    keep_seconds: how long the alert keeps firing after the condition ends
+    labels: further labels
     """
 
     name: str
@@ -68,7 +75,7 @@ Rule = Recording | Alert
 
 @dataclass(frozen=True, slots=True)
 class RuleGroup:
-    """Rules that are evaluated one after the other; without `interval_seconds` as often as Prometheus does all."""
+    """Rules that are evaluated in order, every `interval_seconds`, or at the global interval when that is None."""
 
     name: str
     rules: Sequence[Rule]

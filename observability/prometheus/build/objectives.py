@@ -1,7 +1,7 @@
-"""What does the shop promise its customers? The service level objectives, and how fast a budget may burn.
+"""Service level objectives of the shop, and the burn rates that raise an alert.
 
-A request is bad when the edge answers 5xx, or answers late; 4xx are the customer's own. The read model is bad for as
-long as what it shows is old, or nobody says how old it is.
+A request is bad when the edge answers 5xx, or answers late; 4xx are the client's mistakes. The read model is bad while
+its data is old, or while no process reports its age.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,17 @@ LEAST_TRAFFIC = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """A promise. `ratio` is the bad share of a `$window`, recorded as shop:NAME:OPERATION and the window.
+    """A service level objective.
 
-    `traffic` is the name and the expression of the rate that the ratio stands on, where it stands on requests.
+    name: part of the names of its recordings
+    alert: name of its burn-rate alerts
+    target: share that must be good, from 0 to 1
+    affects: what customers notice when it is missed
+    operation: last part of the recordings' names
+    ratio: bad share over `$window`, recorded as shop:NAME:OPERATION and the window
+    traffic: name and expression of the request rate behind the ratio; None if it does not count requests
+    summary: the alerts' summary
+    description: the alerts' description
     """
 
     name: str
@@ -45,7 +53,14 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """A speed: `factor` times what would just use up the budget, in the long window and still in the short one."""
+    """A burn rate that raises an alert, when both windows are above it.
+
+    factor: multiple of the rate that just uses up the error budget
+    long_seconds: window that shows that the burn lasts
+    short_seconds: window that shows that it still goes on
+    for_seconds: how long both must hold
+    severity: severity of the alert
+    """
 
     factor: float
     long_seconds: int
@@ -90,7 +105,7 @@ ORDER_SLOW = Objective(
     " 1 % are allowed.",
 )
 STALE = "shop:read_model_stale:bool"
-# Where the series is missing though the process that owns it is a target, nobody keeps the read model.
+# If the series is missing while its process is a target, no consumer updates the read model.
 STALE_NOW = (
     f'max(shop_consumer_lag_seconds{{consumer="order_summaries"}}) > bool {STALE_SECONDS:g}'
     ' or group(up{job=~"order|monolith"})'

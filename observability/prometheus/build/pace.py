@@ -1,4 +1,4 @@
-"""How long is five minutes? As long, or divided by the scale of a drill, so that it takes minutes and not hours."""
+"""Durations in rules, divided by the scale of an alert drill, so that it takes minutes and not hours."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Divides each window, `for` and interval by `scale`; rates, ratios and ages stay what they are."""
+    """Divisor of each window, `for` and interval; rates, ratios and ages stay as they are."""
 
     scale: int = 1
 

@@ -1,4 +1,4 @@
-"""The rule files: each a name and its groups, at any pace."""
+"""Rule files: a name and groups of rules each, at the scale of an alert drill."""
 
 import json
 from collections.abc import Callable
@@ -36,9 +36,9 @@ def rule_documents(*, scale: int = 1) -> dict[str, Document]:
 
 
 def write_rule_files(directory: Path, *, scale: int = 1) -> None:
-    """Write the rule files as JSON, which is YAML, so that whoever runs them needs no YAML library.
+    """Write the rule files as JSON, which is valid YAML, so that callers need no YAML library.
 
-    An alert's runbook is named by its file on this machine, which a browser opens.
+    runbook_url is the file on this machine, which a browser opens.
     """
     directory.mkdir(parents=True, exist_ok=True)
     runbooks = (REPOSITORY / RUNBOOKS).as_uri()

@@ -1,4 +1,4 @@
-"""What is full? The pool, the event loop, the processor, the memory."""
+"""Rules of saturated resources: connection pool, event loop, CPU, memory."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, RuleGroup
@@ -21,7 +21,7 @@ def saturation_groups(pace: Pace) -> list[RuleGroup]:
 
 
 def pool_exhausted(pace: Pace) -> Alert:
-    """Return the alert on waits that were given up."""
+    """Return the alert on waits for a connection that timed out."""
     threshold = thresholds.POOL_EXHAUSTED
     window = pace(threshold.window_seconds)
     return Alert(
@@ -74,7 +74,7 @@ def event_loop_lagging(pace: Pace) -> Alert:
 
 
 def cpu_saturated(pace: Pace) -> Alert:
-    """Return the alert on a process that uses its core up."""
+    """Return the alert on a process that uses all of its one core."""
     threshold = thresholds.CPU_SATURATED
     window = pace(threshold.window_seconds)
     return Alert(
@@ -89,7 +89,7 @@ def cpu_saturated(pace: Pace) -> Alert:
 
 
 def run_queue_waiting(pace: Pace) -> Alert:
-    """Return the alert on a process that is not given a core."""
+    """Return the alert on a process that is ready to run and gets no core."""
     threshold = thresholds.RUN_QUEUE_WAITING
     window = pace(threshold.window_seconds)
     return Alert(
@@ -104,7 +104,7 @@ def run_queue_waiting(pace: Pace) -> Alert:
 
 
 def memory_high() -> Alert:
-    """Return the alert on a process that grows."""
+    """Return the alert on a process that holds too much memory."""
     threshold = thresholds.MEMORY_HIGH
     return Alert(
         name="ShopMemoryHigh",

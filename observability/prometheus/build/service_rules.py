@@ -1,4 +1,4 @@
-"""Is everybody there? A service that does not answer, and one that nobody looks for any more."""
+"""Rules of services that are down, and of contexts that no target serves."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, RuleGroup

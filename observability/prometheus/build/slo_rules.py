@@ -1,4 +1,4 @@
-"""How are objectives watched? Bad shares over seven windows, and an alert for each speed at which a budget burns."""
+"""Rules of the objectives: bad shares over seven windows, and an alert for each burn rate."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from observability.prometheus.build.objectives import (
 from observability.prometheus.build.pace import HOUR, MINUTE, Pace
 
 WINDOWS = sorted({seconds for burn in BURNS for seconds in (burn.long_seconds, burn.short_seconds)})
-# A window of days needs no look every few seconds.
+# A window of days need not be evaluated every few seconds.
 SLOW_INTERVAL_SECONDS = 1 * MINUTE
 NOMINAL = Pace()
 
@@ -32,9 +32,9 @@ def slo_groups(pace: Pace) -> list[RuleGroup]:
 
 
 def recordings(windows: list[int], pace: Pace) -> Iterator[Recording]:
-    """Yield the bad share over each window, and the traffic over those that an alert looks back on.
+    """Yield the bad share over each window, and the traffic over the long windows of the alerts.
 
-    The names keep the window that they have at full length, so that nothing else changes with the pace.
+    The names keep the unscaled window, so that no other rule or panel depends on the pace.
     """
     long_windows = {burn.long_seconds for burn in BURNS}
     for objective in OBJECTIVES:
@@ -47,7 +47,7 @@ def recordings(windows: list[int], pace: Pace) -> Iterator[Recording]:
 
 
 def burn_alert(objective: Objective, burn: Burn) -> Alert:
-    """Return the alert for one speed: long window, short window and, on requests, enough of them to tell."""
+    """Return the alert for one burn rate: long window, short window and, for requests, a minimum of traffic."""
     long_window, short_window = NOMINAL(burn.long_seconds), NOMINAL(burn.short_seconds)
     limit = f"{burn.factor:g} * (1 - {objective.target})"
     arms = [f"{objective.recorded(window)} > {limit}" for window in (long_window, short_window)]

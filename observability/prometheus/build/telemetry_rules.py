@@ -36,7 +36,7 @@ def telemetry_groups(pace: Pace) -> list[RuleGroup]:
 
 
 def spans_dropped(pace: Pace) -> Alert:
-    """Return the alert on a full queue."""
+    """Return the alert on spans that a process drops because its queue is full."""
     threshold = thresholds.SPANS_DROPPED
     metric = 'otel_sdk_processor_span_processed_total{error_type="queue_full"}'
     return Alert(
@@ -50,7 +50,7 @@ def spans_dropped(pace: Pace) -> Alert:
 
 
 def span_export_failing(pace: Pace) -> Alert:
-    """Return the alert on a collector that does not take spans."""
+    """Return the alert on spans that the collector does not accept."""
     threshold = thresholds.SPAN_EXPORT_FAILING
     metric = 'otel_sdk_exporter_span_exported_total{error_type=~"export_failed|rejected"}'
     return Alert(

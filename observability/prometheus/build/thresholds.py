@@ -9,9 +9,12 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """An alert fires when its value was beyond `limit` for `for_seconds`, measured over a window where it is a rate.
+    """Threshold of an alert.
 
-    `keep_seconds` is for values that flap: the alert goes on so long after the last time.
+    limit: the alert fires when its value is beyond
+    for_seconds: how long the value must stay beyond the limit
+    window_seconds: window of a rate
+    keep_seconds: how long the alert keeps firing afterwards, for values that flap
     """
 
     limit: float
@@ -21,11 +24,11 @@ class Threshold:
 
     @property
     def text(self) -> str:
-        """The limit as PromQL writes it."""
+        """Return the limit as PromQL writes it."""
         return str(int(self.limit)) if float(self.limit).is_integer() else str(self.limit)
 
 
-# Waits for a connection that were given up, a second: 6 in five minutes.
+# Waits for a connection that timed out, a second: 6 in five minutes.
 POOL_EXHAUSTED = Threshold(limit=0.02, for_seconds=0, keep_seconds=5 * MINUTE)
 # Mean wait for a connection, in seconds. A healthy pool gives one within a millisecond.
 POOL_WAITING = Threshold(limit=0.05, for_seconds=2 * MINUTE, keep_seconds=5 * MINUTE)
@@ -34,7 +37,7 @@ POOL_WAITING_LEAST_RATE = 0.2
 # Share of wake-ups later than EVENT_LOOP_LATE_SECONDS, a bound of the catalogue.
 EVENT_LOOP_LAGGING = Threshold(limit=0.1, for_seconds=5 * MINUTE, keep_seconds=5 * MINUTE)
 EVENT_LOOP_LATE_SECONDS = 0.1
-# Wake-ups a second; there are ten when all is well.
+# Wake-ups a second; a healthy event loop has ten.
 EVENT_LOOP_LEAST_RATE = 0.1
 # Cores: one interpreter holds one lock.
 CPU_SATURATED = Threshold(limit=0.9, for_seconds=10 * MINUTE, keep_seconds=5 * MINUTE)
@@ -50,7 +53,7 @@ CIRCUIT_OPENED = Threshold(limit=0, for_seconds=0)
 CALLS_REPEATED = Threshold(limit=0.05, for_seconds=2 * MINUTE)
 # Repeated attempts a second, below which a share says nothing.
 CALLS_REPEATED_LEAST_RATE = 0.02
-# Calls a second that are not made, so that an overloaded server has fewer to refuse.
+# Throttled calls a second: not sent, so that an overloaded server has fewer to reject.
 CALLS_THROTTLED = Threshold(limit=0.02, for_seconds=1 * MINUTE)
 # Share of requests that are turned away.
 REQUESTS_SHED = Threshold(limit=0.01, for_seconds=1 * MINUTE)
@@ -76,7 +79,7 @@ RESERVATIONS_EXPIRING = Threshold(limit=0.1, for_seconds=2 * MINUTE)
 INVARIANT_VIOLATED = Threshold(limit=0, for_seconds=2 * MINUTE)
 # Steps a second: a step that fails at once is repeated at least every 5 s, one that hangs every 36 s.
 WORKER_FAILING = Threshold(limit=0.02, for_seconds=2 * MINUTE)
-# Workers that ended before they were told to.
+# Workers that ended without being stopped.
 WORKER_ENDED = Threshold(limit=0, for_seconds=0, window_seconds=15 * MINUTE)
 # Notifications recorded and not sent.
 NOTIFICATION_BACKLOG = Threshold(limit=100, for_seconds=5 * MINUTE)
