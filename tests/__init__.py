@@ -1,1 +1,1 @@
-"""What must hold: each test states one fact."""
+"""Tests of the shop, the platform and the lab: each states one fact."""

@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and hooks of all tests."""
 
 import logging
 import signal
@@ -18,7 +18,7 @@ hypothesis.settings.load_profile("repeatable")
 
 
 class FailuresAtOnce:
-    """Says which test failed when it does, not only at the end of a long run."""
+    """Report each failed test at once, not only at the end of a long run."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self._terminal = terminal

@@ -1,4 +1,4 @@
-"""Which tests one worker of pytest-xdist runs, one after the other: those that share what is dear to start."""
+"""Scheduling of tests for pytest-xdist: tests that share an expensive fixture run in one worker."""
 
 import pytest
 from xdist.remote import Producer
@@ -19,7 +19,7 @@ def shared_by(nodeid: str) -> str:
 
 
 class SharedScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist marks it as untyped
-    """Hand tests out by what they share.
+    """Schedule tests by what they share.
 
     The marker `xdist_group` would say the same, but has no effect since pytest 9.2 (pytest-xdist issue 1386).
     """
@@ -31,5 +31,5 @@ class SharedScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist mark
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedScheduling:
-    """Hand tests out this way, whatever `--dist` says."""
+    """Use this scheduling, whatever `--dist` says."""
     return SharedScheduling(config, log)

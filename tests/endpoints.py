@@ -7,7 +7,7 @@ from services.local.platform.endpoints import Endpoints
 
 
 def write_endpoints(dsns: Mapping[str, str], folder: Path) -> Path:
-    """Write it into a folder, which is that of the confirmations too; return its path."""
+    """Write the file into a folder, which is also the folder of the confirmations; return its path."""
     path = folder / "endpoints.json"
     Endpoints(
         run_id="test",

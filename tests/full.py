@@ -4,5 +4,5 @@ import pytest
 
 
 def in_full(*values: object) -> list[object]:
-    """Return values of a parameter of which others stand for them in `make test`."""
+    """Return parameter values that only `make test-full` runs; `make test` runs others in their place."""
     return [pytest.param(value, marks=pytest.mark.full) for value in values]

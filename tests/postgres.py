@@ -29,7 +29,7 @@ MIGRATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server: its administrator's address, and that of each database by name."""
+    """A running server: the administrator's DSN, and the DSN of each database by its name."""
 
     admin_dsn: str
     dsns: Mapping[str, str]
@@ -37,7 +37,7 @@ class PostgresServer:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
-    """The server, from nothing; it is gone when the session ends, even by SIGKILL."""
+    """Start a new server; it ends with the session, even by SIGKILL."""
     logs = tmp_path_factory.mktemp("postgres")
     async with AsyncExitStack() as stack:
         scratch = Scratch()
@@ -55,7 +55,7 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 async def without_waiting_for_the_disk(admin_dsn: str) -> None:
-    """Let the server answer before the disk has it: here no machine fails, and a slow disk is not the subject."""
+    """Let the server answer before data is on disk: no machine fails here, and tests need not wait for a slow disk."""
     connection = await asyncpg.connect(admin_dsn)
     try:
         await connection.execute("ALTER SYSTEM SET fsync = off")
@@ -66,19 +66,19 @@ async def without_waiting_for_the_disk(admin_dsn: str) -> None:
 
 @pytest.fixture
 def order_dsn(postgres_server: PostgresServer) -> str:
-    """The address of the orders' database."""
+    """Return the DSN of the order database."""
     return postgres_server.dsns["order"]
 
 
 @pytest.fixture
 def inventory_dsn(postgres_server: PostgresServer) -> str:
-    """The address of inventory's database."""
+    """Return the DSN of the inventory database."""
     return postgres_server.dsns["inventory"]
 
 
 @pytest.fixture
 async def clean_databases(postgres_server: PostgresServer) -> None:
-    """Every database, empty but for its schema."""
+    """Empty every database but for its schema."""
     for dsn in postgres_server.dsns.values():
         await empty(dsn)
 

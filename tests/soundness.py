@@ -13,14 +13,14 @@ def target_of(shop: Shop, *, quiet: bool = True) -> VerifyTarget:
 
 
 async def violations(shop: Shop) -> list[str]:
-    """Bring the shop to rest; return what is wrong then. An empty list is the answer to hope for."""
+    """Wait until the shop has no work left; return its violations. A sound shop has none."""
     await shop.settle()
     await shop.catch_up()
     return (await verify(target_of(shop))).sentences()
 
 
 async def stock_violations(inventory_dsn: str) -> list[str]:
-    """Return what is wrong within inventory alone, where reservations may be PENDING and of no order."""
+    """Return the violations of inventory alone, where reservations may be PENDING and belong to no order."""
     async with snapshot(inventory_dsn) as inventory:
         tallies = await check_stock(inventory, quiet=False)
     return [sentence for tally in tallies for sentence in tally.check().violations]

@@ -1,4 +1,4 @@
-"""One embedded Valkey, empty, for whoever asks; it is gone when the test ends."""
+"""Fixtures of an embedded Valkey, empty for each test and stopped at its end."""
 
 import os
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_val
 
 @pytest.fixture
 async def valkey_start(tmp_path: Path) -> AsyncIterator[ValkeyStart]:
-    """What it takes to start one, again and again."""
+    """Return the settings of a server, which can be started several times."""
     if not valkey_server_available():
         pytest.skip("there is no valkey-server on this machine")
     scratch = Scratch()

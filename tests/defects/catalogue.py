@@ -44,7 +44,7 @@ class Defect:
 
 
 def no_saga(patch: pytest.MonkeyPatch) -> None:
-    """An order is stored, and who brings it to its end is the request alone."""
+    """Leave a stored order to its request alone: no worker finishes it after a crash."""
     append = EventStore.append
 
     async def naive(self: EventStore, transaction: Transaction, change: Change) -> None:
@@ -55,7 +55,7 @@ def no_saga(patch: pytest.MonkeyPatch) -> None:
 
 
 def dual_write(patch: pytest.MonkeyPatch) -> None:
-    """The event is handed on after the commit that stores it, in a transaction of its own."""
+    """Write the event to the outbox after the commit that stores it, in a second transaction."""
     append, save = EventStore.append, PostgresOrders.save
 
     async def without_outbox(self: EventStore, transaction: Transaction, change: Change) -> None:
@@ -73,7 +73,7 @@ def dual_write(patch: pytest.MonkeyPatch) -> None:
 
 
 def stampede(patch: pytest.MonkeyPatch) -> None:
-    """Whoever misses a value in the cache reads it, however many are reading it already."""
+    """Let each caller that misses a cached value read it, however many callers are reading it already."""
 
     async def each_for_itself(
         self: SingleFlight[Any], keys: Collection[str], *, shared: Callable[[int], None] = lambda _count: None
@@ -84,7 +84,7 @@ def stampede(patch: pytest.MonkeyPatch) -> None:
 
 
 def flight_on_the_first_one_s_time(patch: pytest.MonkeyPatch) -> None:
-    """What is fetched for all is fetched within the deadline of whoever came first."""
+    """Bound a shared read by the deadline of the first caller."""
 
     async def hurried(self: SingleFlight[Any], keys: tuple[str, ...]) -> Mapping[str, Any]:
         return await self._fetch(keys)
@@ -93,7 +93,7 @@ def flight_on_the_first_one_s_time(patch: pytest.MonkeyPatch) -> None:
 
 
 def values_that_end_together(patch: pytest.MonkeyPatch) -> None:
-    """Each value lives as long as the setting says."""
+    """Expire each cached value after exactly the setting, without jitter."""
 
     def the_same(self: Cache[Any], _data: bytes) -> float:
         return self._lifetime_seconds
@@ -102,7 +102,7 @@ def values_that_end_together(patch: pytest.MonkeyPatch) -> None:
 
 
 def check_then_act(patch: pytest.MonkeyPatch) -> None:
-    """Stock is looked at without a lock, and what it was then is what is counted on."""
+    """Read stock without a lock, and rely on that value."""
     seen: dict[str, StockLevel] = {}
 
     async def unlocked(self: PostgresStockTransaction, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
@@ -124,7 +124,7 @@ def check_then_act(patch: pytest.MonkeyPatch) -> None:
 
 
 def missing_tombstone(patch: pytest.MonkeyPatch) -> None:
-    """A release that finds no reservation says that all is well, and leaves nothing for the one still on its way."""
+    """Let a release without a reservation succeed and leave no mark, so that a late reservation is not rejected."""
 
     async def forgotten(self: PostgresStockTransaction, reservation_id: UUID) -> Reservation:
         return Reservation(reservation_id, ReservationState.VOIDED, (), utc_now(), None)
@@ -133,7 +133,7 @@ def missing_tombstone(patch: pytest.MonkeyPatch) -> None:
 
 
 def acknowledged_before_the_effect(patch: pytest.MonkeyPatch) -> None:
-    """The consumer's place is saved first, and the effect follows in a transaction of its own."""
+    """Save the consumer's position first, and apply the effect in a second transaction."""
     transaction = Database.transaction
 
     async def naive(self: Consumer, cursor: Cursor, deliveries: Sequence[ReceivedMessage]) -> None:
@@ -147,7 +147,7 @@ def acknowledged_before_the_effect(patch: pytest.MonkeyPatch) -> None:
 
 
 def naive_cursor(patch: pytest.MonkeyPatch) -> None:
-    """The relay reads what comes after the highest sequence it has seen, as if the commit gave the numbers."""
+    """Read events after the highest sequence seen, as if sequences were assigned at commit."""
     seen = 0
 
     async def after_the_last(self: Outbox, limit: int) -> list[Stored]:
@@ -161,7 +161,7 @@ def naive_cursor(patch: pytest.MonkeyPatch) -> None:
 
 
 def unfenced_relay(patch: pytest.MonkeyPatch) -> None:
-    """The log takes events from whoever believes to lead."""
+    """Accept events from every relay that believes it is the leader."""
 
     async def unfenced(self: PostgresLog, transaction: Transaction, _epoch: int | None) -> str | None:
         select = "SELECT incarnation FROM event_log_head FOR UPDATE"
@@ -172,7 +172,7 @@ def unfenced_relay(patch: pytest.MonkeyPatch) -> None:
 
 
 def key_looked_up_first(patch: pytest.MonkeyPatch) -> None:
-    """A request id is looked for, and kept when it was not there; two requests at once both find nothing."""
+    """Look up a request id, then insert it: two concurrent requests both find nothing."""
 
     async def naive(
         transaction: Transaction, *, scope: str, request_id: str, command: object, resource_id: UUID
@@ -192,7 +192,7 @@ def key_looked_up_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_event_wins(patch: pytest.MonkeyPatch) -> None:
-    """The read model keeps what came last, whatever its version."""
+    """Overwrite the read model with the last event received, whatever its version."""
     execute = Transaction.fetch
 
     async def unguarded(self: Transaction, summary: str, query: str, *arguments: object) -> list[asyncpg.Record]:
@@ -202,7 +202,7 @@ def late_event_wins(patch: pytest.MonkeyPatch) -> None:
 
 
 def inventory_asked_before_the_key(patch: pytest.MonkeyPatch) -> None:
-    """Whether inventory is away is looked at first, and what was kept under the key is not looked for."""
+    """Check whether inventory is available before looking up the idempotency key."""
 
     async def naive(_self: PostgresOrders, _command: PlaceOrder) -> None:
         return None
@@ -210,8 +210,8 @@ def inventory_asked_before_the_key(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PostgresOrders, "find", naive)
 
 
-def list_that_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
-    """A consistency token is checked, and the list is answered as it is."""
+def list_that_does_not_wait(patch: pytest.MonkeyPatch) -> None:
+    """Check the consistency token, but return the list without waiting for the token's position."""
 
     async def naive(_self: PostgresSummaries, _seen: OrderVersion) -> None:
         return None
@@ -219,8 +219,8 @@ def list_that_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PostgresSummaries, "wait_for", naive)
 
 
-def turned_away_too_late(patch: pytest.MonkeyPatch) -> None:
-    """A request is turned away after its work, as if it had not been begun."""
+def rejected_too_late(patch: pytest.MonkeyPatch) -> None:
+    """Reject a request after its work is done, as if it had not started."""
 
     async def naive(self: AdmissionMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
         answer: list[Any] = []
@@ -298,16 +298,16 @@ DEFECTS = {
             inventory_asked_before_the_key,
         ),
         Defect(
-            "list_that_waits_for_nobody",
+            "list_that_does_not_wait",
             f"{ORACLE}::test_a_list_holds_what_its_token_says",
             "has it not at all",
-            list_that_waits_for_nobody,
+            list_that_does_not_wait,
         ),
         Defect(
-            "turned_away_too_late",
+            "rejected_too_late",
             f"{ORACLE}::test_what_is_turned_away_was_not_begun",
             "by a call that was told that it was not begun",
-            turned_away_too_late,
+            rejected_too_late,
         ),
         Defect(
             "stampede",

@@ -10,7 +10,7 @@ from tests.defects.catalogue import DEFECTS
 
 @pytest.fixture(scope="session", autouse=True)
 def defect_put_back() -> Iterator[None]:
-    """The defect, for the whole session."""
+    """Put the defect back for the whole session."""
     with pytest.MonkeyPatch.context() as patch:
         DEFECTS[os.environ["SHOP_DEFECT"]].put_back(patch)
         yield

@@ -1,1 +1,1 @@
-"""The whole platform as its users meet it: real processes, real sockets, clients that nobody here wrote."""
+"""End-to-end tests: the whole platform with real processes, real sockets and foreign clients."""

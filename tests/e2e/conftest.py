@@ -18,7 +18,7 @@ SPANS_LEAVE_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoints]:
-    """The platform in services mode on free ports, its shelves filled; no test may stop or break it."""
+    """Start the platform in services mode on free ports, with stock; no test may stop or break it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
         options = PlatformOptions(run_directory=tmp_path_factory.mktemp("shop"), environment={"*": SPANS_LEAVE_SOON})

@@ -17,7 +17,7 @@ ANSWER_SECONDS = PATIENCE_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """An answer: status, headers and decoded body."""
 
     status: int
     headers: Mapping[str, str]

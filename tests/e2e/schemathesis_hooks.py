@@ -1,4 +1,4 @@
-"""What a generator cannot learn from JSON Schema: SKUs that are there and stand once, one's own list, a given token.
+"""Hooks for what JSON Schema cannot express: existing and distinct SKUs, the caller's own list, a valid token.
 
 Only cases meant to be valid are mended; what is meant to be refused goes out as it is.
 """

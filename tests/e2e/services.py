@@ -1,4 +1,4 @@
-"""Single services as real processes on the shop's databases, to be stopped, starved and lied to."""
+"""Single services as real processes on the shop's databases, for tests that stop them or break their dependencies."""
 
 import json
 import signal

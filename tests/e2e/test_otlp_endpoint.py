@@ -17,7 +17,7 @@ FLUSH_SECONDS = "0.5"
 
 @contextmanager
 def absent() -> Iterator[int]:
-    """Yield a port on which nobody listens."""
+    """Yield a port that no process listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     yield port

@@ -1,4 +1,4 @@
-"""The platform where HTTP_PROXY and its siblings name a proxy that is not there."""
+"""Tests of the platform while HTTP_PROXY and its siblings name an unreachable proxy."""
 
 import asyncio
 import json

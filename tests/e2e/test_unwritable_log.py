@@ -1,4 +1,4 @@
-"""A log that takes no line, on a full disk or behind a reader that stands still, costs no order and no worker."""
+"""Tests of a log that accepts no line, on a full disk or behind a stalled reader: no order and no worker fails."""
 
 import fcntl
 import os

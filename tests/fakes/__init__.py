@@ -1,1 +1,1 @@
-"""Fakes written by hand: the smallest things that satisfy the ports."""
+"""Hand-written fakes: the smallest implementations of the ports."""

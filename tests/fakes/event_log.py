@@ -1,4 +1,4 @@
-"""A log in a list; satisfies `messaging.log.EventLog` as the durable ones do, and repeats itself when it is told to."""
+"""Event log in a list; satisfies `messaging.log.EventLog`, and delivers messages again on demand."""
 
 from collections.abc import Sequence
 from uuid import uuid4
@@ -8,7 +8,7 @@ from services.infra.messaging.message import Batch, LogState, Message, ReceivedM
 
 
 class MemoryLog:
-    """Never waits. `messages` may be changed by hand: what is put there is delivered, repeats too."""
+    """Event log that never waits. Tests may add to `messages`: all of it is delivered, repeats too."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -16,7 +16,7 @@ class MemoryLog:
         self.epoch = 0
 
     async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
-        """Keep what is new."""
+        """Append the messages that are new."""
         self._fence(epoch)
         if incarnation != self.incarnation:
             raise Replaced
@@ -26,28 +26,28 @@ class MemoryLog:
         return await self.state()
 
     def redeliver(self, *messages: Message) -> None:
-        """Put messages at the end, whether the log holds them or not, as a broker does that forgets what it had."""
+        """Append messages even when the log holds them, as a broker does that lost its record of them."""
         self.messages += messages
 
     async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:
-        """Return what comes after a position."""
+        """Return the messages after a position."""
         some = self.messages[after : after + limit]
         deliveries = tuple(ReceivedMessage(after + step, message) for step, message in enumerate(some, start=1))
         return Batch(await self.state(), deliveries)
 
     async def state(self) -> LogState:
-        """Return what the list holds."""
+        """Return the state of the list."""
         return LogState(self.incarnation, len(self.messages), len(self.messages))
 
     async def reset(self, *, epoch: int | None = None) -> None:
-        """Begin anew, with nothing."""
+        """Replace the log with an empty one."""
         if epoch is not None:
             self._fence(epoch)
         self.messages.clear()
         self.incarnation = str(uuid4())
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no connection to close."""
 
     def _fence(self, epoch: int) -> None:
         if self.epoch > epoch:

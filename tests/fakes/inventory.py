@@ -1,4 +1,4 @@
-"""An inventory that answers as it is told to; satisfies `services.inventory.api.InventoryService`."""
+"""Inventory with programmable answers; satisfies `services.inventory.api.InventoryService`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ PRICE = Money("GBP", 250)
 
 
 class FakeInventory:
-    """Grants everything at `price`, notes every call, and raises what `failures` holds for a call, in turn."""
+    """Inventory that grants everything at `price`, records each call, and raises the errors of `failures` in turn."""
 
     def __init__(self, price: Money | Callable[[str], Money] = PRICE) -> None:
         self.calls: list[str] = []
@@ -27,7 +27,7 @@ class FakeInventory:
             raise CircuitOpen(5.0)
 
     async def check_availability(self, query: api.CheckAvailability) -> tuple[api.Shortage, ...]:
-        """Everything is there."""
+        """Return stock for everything."""
         return ()
 
     async def reserve_stock(self, command: api.ReserveStock) -> api.Reservation:
@@ -37,27 +37,27 @@ class FakeInventory:
         return api.Reservation(command.reservation_id, api.ReservationState.PENDING, lines, NOW, NOW)
 
     async def confirm_reservation(self, command: api.ConfirmReservation) -> api.Reservation:
-        """Confirm."""
+        """Confirm the reservation."""
         return self._answer("confirm", command.reservation_id, api.ReservationState.CONFIRMED)
 
     async def release_reservation(self, command: api.ReleaseReservation) -> api.Reservation:
-        """Release."""
+        """Release the reservation."""
         return self._answer("release", command.reservation_id, api.ReservationState.RELEASED)
 
     async def return_stock(self, command: api.ReturnStock) -> api.Reservation:
-        """Return."""
+        """Return sold stock."""
         return self._answer("return", command.reservation_id, api.ReservationState.RETURNED)
 
     async def get_stock(self, query: api.GetStock) -> tuple[api.StockLevel, ...]:
-        """There is plenty."""
+        """Return plenty of stock."""
         return tuple(api.StockLevel(sku, 1_000, 0, self._price_of(sku)) for sku in query.skus)
 
     async def get_stock_hints(self, query: api.GetStockHints) -> tuple[api.StockHint, ...]:
-        """Nothing sells."""
+        """Return hints without sales."""
         return tuple(api.StockHint(sku, 1_000, 0) for sku in query.skus)
 
     async def restock(self, command: api.Restock) -> tuple[api.StockLevel, ...]:
-        """There was plenty already."""
+        """Accept the delivery and change nothing."""
         return await self.get_stock(api.GetStock(tuple(line.sku for line in command.lines)))
 
     def _answer(self, call: str, reservation_id: UUID, state: api.ReservationState) -> api.Reservation:

@@ -11,7 +11,7 @@ PRICE = Money("GBP", 250)
 
 
 class FakeOrderService:
-    """Confirms every order and notes the commands, in `commands`."""
+    """Order service that confirms every order and records the commands in `commands`."""
 
     def __init__(self) -> None:
         self.commands: list[api.PlaceOrder | api.CancelOrder] = []

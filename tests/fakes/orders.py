@@ -10,7 +10,7 @@ from services.order.domain.order import Change, Order, fold
 
 
 class FakeOrders:
-    """Keeps the history of each order and what each request id was first used for."""
+    """Repository with the events of each order, and the first use of each request id."""
 
     def __init__(self) -> None:
         self.histories: dict[UUID, list[RecordedEvent]] = defaultdict(list)

@@ -1,11 +1,11 @@
-"""One key for consistency tokens, for ever; satisfies `services.order.application.ports.Tokens`."""
+"""Fixed key for consistency tokens; satisfies `services.order.application.ports.Tokens`."""
 
 from services.order.consistency_token import TokenKeys
 
 
 class FakeTokens:
-    """Has the same key always."""
+    """Key store with one key that never changes."""
 
     async def keys(self) -> TokenKeys:
-        """Return it."""
+        """Return the key."""
         return TokenKeys(1, {1: bytes(32)})

@@ -14,7 +14,7 @@ from services.local.platform.platform import Platform
 
 @asynccontextmanager
 async def running(mode: Mode, run_directory: Path) -> AsyncIterator[Platform]:
-    """The shop as it is when it has just started."""
+    """Start the shop; yield it before its first request."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
         async with Platform.start(PlatformOptions(run_directory=run_directory, mode=mode)) as platform:
@@ -23,6 +23,6 @@ async def running(mode: Mode, run_directory: Path) -> AsyncIterator[Platform]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    """It, in one process."""
+    """Run the shop in one process."""
     async with running("monolith", tmp_path_factory.mktemp("rules")) as platform:
         yield platform

@@ -24,7 +24,7 @@ BURN_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A rule with one slip, and what it is."""
+    """A rule with one mistake, and the mistake's description."""
 
     slip: str
     rule: Rule

@@ -27,7 +27,7 @@ def run(*command: str | Path) -> str:
 
 
 def receiver_of(**labels: str) -> str:
-    """Return who is told of an alert with these labels."""
+    """Return the receiver of an alert with these labels."""
     pairs = [f"{name}={value}" for name, value in labels.items()]
     return run("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *pairs).strip()
 

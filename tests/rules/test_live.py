@@ -64,18 +64,18 @@ def matches(sample: Sample, selector: Selector) -> bool:
     )
 
 
-async def told(hook: Webhook, alert: str, *, firing: bool, since: float) -> Notice:
-    """Wait until the webhook is told; fail when it is not in time."""
+async def notified(hook: Webhook, alert: str, *, firing: bool, since: float) -> Notice:
+    """Wait until the webhook gets the notification; fail when it does not come in time."""
     ends = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < ends:
         if notice := hook.first(alert, firing=firing, since=since):
             return notice
         await asyncio.sleep(0.1)
-    pytest.fail(f"{alert}, firing={firing}, was not told; told were {[n.alert for n in hook.notices]}")
+    pytest.fail(f"{alert}, firing={firing}, was not notified; notices were {[n.alert for n in hook.notices]}")
 
 
 async def knows_alertmanager(prometheus: str) -> None:
-    """Wait until Prometheus has somebody to tell: it looks after 5 s, and what fired before is sent a minute later."""
+    """Wait until Prometheus knows an Alertmanager: it discovers it after 5 s; earlier alerts go out a minute later."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_SECONDS):
         while True:
             async with session.get(f"http://{prometheus}/api/v1/alertmanagers") as page:
@@ -111,8 +111,8 @@ async def test_a_service_that_stops_is_told_of_and_its_return_too(platform: Plat
             stopped = time.monotonic()
             os.kill(pid, signal.SIGSTOP)
             try:
-                down = await told(hook, "ShopServiceDown", firing=True, since=stopped)
+                down = await notified(hook, "ShopServiceDown", firing=True, since=stopped)
             finally:
                 os.kill(pid, signal.SIGCONT)
             assert (down.receiver, dict(down.labels)["job"]) == ("ticket", "monolith")
-            await told(hook, "ShopServiceDown", firing=False, since=down.seconds)
+            await notified(hook, "ShopServiceDown", firing=False, since=down.seconds)

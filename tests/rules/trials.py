@@ -19,7 +19,7 @@ FAILED = re.compile(r"rule: (\S+), time")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A mutant and what may notice it: each alert that needs the rule, with its cases."""
+    """A mutant and the cases that may fail for it: those of each alert that needs the rule."""
 
     rule_name: str
     mutant: Mutant
@@ -75,7 +75,7 @@ def survivors_of(everything: Iterable[Subject], folder: Path) -> list[Subject]:
 
 
 def unnoticed(together: list[tuple[Subject, int]], said: str) -> list[tuple[Subject, int]]:
-    """Return who goes on to the next case; to the same one where a rule's error kept promtool from looking."""
+    """Return the mutants for the next case; those of this case again where a rule's error stopped promtool."""
     errors = set(FAILED.findall(said))
     noticed = errors or set(UNEXPECTED.findall(said))
     assert noticed or not said.strip() or "SUCCESS" in said, said

@@ -17,7 +17,7 @@ TO_FILE = FOLDER / "config-file.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """One that runs: where spans and log lines go, and what it says of itself."""
+    """A running Collector: where spans and log lines go, and the address of its own metrics."""
 
     otlp_http: str
     otlp_grpc: str

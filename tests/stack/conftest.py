@@ -47,6 +47,6 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Collector]:
-    """A real Collector with nobody behind it."""
+    """Run a real Collector whose exporters have no receiver."""
     with collector(tmp_path) as running:
         yield running

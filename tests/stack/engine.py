@@ -22,13 +22,13 @@ TAIL_LINES = 12
 KEPT_HOURS = 72
 TABLES = ("raw", "mangle", "nat", "filter")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-# Left by an engine that was stopped; nobody else has it.
+# Left by an engine that was stopped; no other program uses it.
 BRIDGE = "docker0"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One that runs: how its client is told, and what was said."""
+    """A running engine: the environment of its client."""
 
     environment: dict[str, str]
 

@@ -17,7 +17,7 @@ LIMIT = 1500
 
 @dataclass(frozen=True, slots=True)
 class Jaeger:
-    """One that runs: where spans go, where it is asked, and its process."""
+    """A running Jaeger: where spans go, the address of its API, and its process."""
 
     query: str
     otlp: str = ""

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, below those that the system gives to connections meanwhile."""
+    """Return a free port below the range that the system gives to outgoing connections."""
     for port in SystemRandom().sample(range(20_000, 30_000), 100):
         with contextlib.suppress(OSError), socket.create_server((HOST, port)):
             return port

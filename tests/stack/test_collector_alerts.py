@@ -96,27 +96,27 @@ async def test_spans_that_are_lost_are_told_of_and_their_end_too(
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(fault.overlay, encoding="utf-8")
     with jaeger(tmp_path) as search, collector(tmp_path, overlay, jaeger=search.otlp) as taken:
-        async with watching(taken, tmp_path) as told, flowing(fault.flow, taken):
+        async with watching(taken, tmp_path) as hook, flowing(fault.flow, taken):
             await asyncio.sleep(HEALTHY_SECONDS)
-            assert not lost(told)
+            assert not lost(hook)
             began = time.monotonic()
             with standing_still(search):
-                detected = await when(told, fault.alert, firing=True, since=began) - began
+                detected = await when(hook, fault.alert, firing=True, since=began) - began
             ended = time.monotonic()
-            cleared = await when(told, fault.alert, firing=False, since=ended) - ended
-            assert lost(told) - fault.beside == {fault.alert}
+            cleared = await when(hook, fault.alert, firing=False, since=ended) - ended
+            assert lost(hook) - fault.beside == {fault.alert}
     measured(f"{fault.alert}: detected after {detected:.1f} s, cleared after {cleared:.1f} s")
 
 
 @asynccontextmanager
 async def watching(taken: Collector, folder: Path) -> AsyncIterator[Webhook]:
     """Watch the Collector with our rules; yield whom Alertmanager tells, once it does."""
-    async with webhook() as told:
+    async with webhook() as hook:
         targets = {"otel-collector": taken.metrics, "span-metrics": taken.span_metrics}
-        options = MonitoringOptions(targets=targets, logs_directory=folder, scale=SCALE, webhook_url=told.url)
+        options = MonitoringOptions(targets=targets, logs_directory=folder, scale=SCALE, webhook_url=hook.url)
         async with monitoring(options):
-            await when(told, ALWAYS, firing=True, since=0.0)
-            yield told
+            await when(hook, ALWAYS, firing=True, since=0.0)
+            yield hook
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def flowing(flow: Flow, taken: Collector) -> AsyncIterator[None]:
 
 @contextmanager
 def standing_still(search: Jaeger) -> Iterator[None]:
-    """Jaeger takes nothing and does not say no."""
+    """Jaeger accepts nothing and does not reject either."""
     os.kill(search.pid, signal.SIGSTOP)
     try:
         yield
@@ -147,14 +147,14 @@ def standing_still(search: Jaeger) -> Iterator[None]:
         os.kill(search.pid, signal.SIGCONT)
 
 
-async def when(told: Webhook, alert: str, *, firing: bool, since: float) -> float:
-    """Wait until the webhook is told; return when that was."""
+async def when(hook: Webhook, alert: str, *, firing: bool, since: float) -> float:
+    """Wait until the webhook gets the notification; return its time."""
     limit_seconds = FIRE_SECONDS if firing else CLEAR_SECONDS
-    notice = await seen(told, alert, firing=firing, since=since, limit_seconds=limit_seconds)
-    assert notice, f"{alert}, firing={firing}, was not told; told were {[each.alert for each in told.notices]}"
+    notice = await seen(hook, alert, firing=firing, since=since, limit_seconds=limit_seconds)
+    assert notice, f"{alert}, firing={firing}, was not notified; notices were {[each.alert for each in hook.notices]}"
     return notice.seconds
 
 
-def lost(told: Webhook) -> set[str]:
-    """The alerts on lost spans that were told of."""
-    return {each.alert for each in told.notices if each.alert.startswith("ShopCollectorSpans")}
+def lost(hook: Webhook) -> set[str]:
+    """The alerts on lost spans that the webhook got."""
+    return {each.alert for each in hook.notices if each.alert.startswith("ShopCollectorSpans")}

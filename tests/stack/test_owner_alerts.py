@@ -62,7 +62,7 @@ async def test_the_owner_alert_fires_and_what_else_fires_is_told_of(
 async def fired_by(tried: Experiment, stand: Testbed, folder: Path) -> set[str]:
     """Return the alerts that fire while the platform with the bottleneck serves its load, but the one that always does.
 
-    Prometheus is asked, since nobody is told of a cause while a page says what customers feel of it.
+    Prometheus is asked and not Alertmanager, which mutes causes while a page on the same symptom fires.
     """
     setting = tried.draw(random.Random(f"{SEED}:{tried.name}"))
 

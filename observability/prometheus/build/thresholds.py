@@ -55,9 +55,9 @@ CALLS_REPEATED = Threshold(limit=0.05, for_seconds=2 * MINUTE)
 CALLS_REPEATED_LEAST_RATE = 0.02
 # Throttled calls a second: not sent, so that an overloaded server has fewer to reject.
 CALLS_THROTTLED = Threshold(limit=0.02, for_seconds=1 * MINUTE)
-# Share of requests that are turned away.
+# Share of requests that are rejected.
 REQUESTS_SHED = Threshold(limit=0.01, for_seconds=1 * MINUTE)
-# Requests turned away a second, below which a share says nothing.
+# Rejected requests a second, below which a share says nothing.
 REQUESTS_SHED_LEAST_RATE = 0.02
 
 # Share of the keys asked of a cache that were not there, and how many connections it keeps busy to read them.
