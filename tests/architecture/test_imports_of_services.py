@@ -1,4 +1,4 @@
-"""What a service imports before it knows its settings: nothing that only some settings ask for."""
+"""A service imports, before it reads its settings, nothing that only some settings need."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ OF_SERVING = {"grpc", "fastapi", "uvicorn", "opentelemetry.sdk", "structlog", "p
 
 
 def modules_after(module: str) -> set[str]:
-    """Return what a fresh Python has imported when it has imported this."""
+    """Return the modules that a fresh Python has imported after it imported this one."""
     program = f"import sys; import {module}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(ran.stdout.split())
