@@ -10,6 +10,9 @@ HEADINGS = ["Meaning", "Impact", "Look", "Diagnose", "Mitigate", "Escalate"]
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
+# Text that is no statement of the section's own: code, links, and names of alerts.
+NOT_OWN = re.compile(r"```.*?```|\[[^\]]*\]\([^)]*\)|`[^`]*`|\bShop[A-Z]\w+", re.DOTALL)
+LEAST_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,19 @@ class Runbook:
         fenced = [block[3] for block in BLOCK.finditer(self.text)]
         return "\n".join([*fenced, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", self.text))])
 
+    def references(self) -> list[str]:
+        """Return the headings of sections that have hardly a word of their own: they are empty or mere references."""
+        own = {heading: NOT_OWN.sub("", text) for heading, text in self.sections.items()}
+        return [heading for heading, text in own.items() if len(re.findall(r"[A-Za-z]{2,}", text)) < LEAST_WORDS]
+
     def links(self) -> list[tuple[str, str]]:
         """Return the text and the target of every link."""
         return LINK.findall(self.text)
 
 
-def runbooks() -> list[Runbook]:
+def runbooks(folder: Path = FOLDER) -> list[Runbook]:
     """Return all runbooks, by their alerts' names."""
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
     return [Runbook(alert, text, dict(SECTION.findall(text))) for alert, text in texts.items()]
 
 

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.runbooks import runbooks
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("services", "observability", "grafana", "compose", "docs/pictures", "protos", "tests")
 GENERATED = "protos/gen"
+RUNBOOKS = "observability/runbooks"
 # Packages that hold packages alone: a module beside them has no place that says what it holds.
 ROOMS = ("services", "services/local", "observability", "grafana", "grafana/build")
 # Folders whose docstrings still ask questions.
@@ -58,6 +61,7 @@ def count(root: Path = ROOT) -> dict[str, list[Finding]]:
         "docstrings that ask": list(questions(trees)),
         "modules beside packages": list(loose_modules(trees)),
         "public classes of one name": list(homonyms(trees)),
+        "sections of runbooks that only refer": list(references(root)),
     }
 
 
@@ -99,6 +103,13 @@ def homonyms(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:
     for name, places in found.items():
         if len(places) > 1 and name not in HOMONYMS:
             yield Finding(places[0], f"class {name} is in {', '.join(places[1:])}, too")
+
+
+def references(root: Path) -> Iterator[Finding]:
+    """Yield the sections of runbooks that are empty or refer to another text."""
+    for book in runbooks(root / RUNBOOKS):
+        for heading in book.references():
+            yield Finding(f"{RUNBOOKS}/{book.alert}.md", f"{heading} has no statement of its own")
 
 
 def main(root: Path) -> int:

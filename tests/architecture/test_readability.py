@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.readability import HOMONYMS, ROOT, STILL_ASKING, count, files, homonyms, main
+from tests.architecture.readability import HOMONYMS, ROOT, RUNBOOKS, STILL_ASKING, count, files, homonyms, main
 
 BAD = '''"""What does this module do?"""
 
@@ -20,10 +20,12 @@ class Same:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Return a tree with a loose module, two classes of one name, and two questions in each file."""
+    """Return a tree with a loose module, classes of one name, two questions in each file, and a bad runbook."""
     for path in ("observability/lab.py", "observability/cli/command.py", "observability/collector/other.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(BAD)
+    (tmp_path / RUNBOOKS).mkdir()
+    (tmp_path / RUNBOOKS / "ShopBad.md").write_text("# ShopBad\n\n## Meaning\n\nSee [ShopWorse](ShopWorse.md).\n")
     return tmp_path
 
 
@@ -35,6 +37,7 @@ def test_each_kind_is_found(tree: Path) -> None:
         ],
         "modules beside packages": ["observability/lab.py"],
         "public classes of one name": ["observability/cli/command.py:4"],
+        "sections of runbooks that only refer": ["observability/runbooks/ShopBad.md"],
     }
     assert main(tree) == 1
 
