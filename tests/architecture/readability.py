@@ -16,10 +16,6 @@ RUNBOOKS = "observability/runbooks"
 ROOMS = ("services", "services/local", "observability", "grafana", "grafana/build")
 # Folders whose docstrings still ask questions.
 STILL_ASKING = (
-    "observability/alert_drill",
-    "observability/bench",
-    "observability/chaos",
-    "observability/invariants",
     "observability/prometheus",
     "tests/dashboards",
     "tests/defects",
