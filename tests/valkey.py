@@ -25,6 +25,6 @@ async def valkey_start(tmp_path: Path) -> AsyncIterator[ValkeyStart]:
 
 @pytest.fixture
 async def valkey_server(valkey_start: ValkeyStart) -> AsyncIterator[EmbeddedValkey]:
-    """A running server."""
+    """Run a server for one test."""
     async with AsyncExitStack() as stack:
         yield await start_valkey(valkey_start, stack=stack)

@@ -30,7 +30,7 @@ def test_every_call_that_changes_inventory_is_listed() -> None:
 
 
 def points() -> set[str]:
-    """The names of all points of both modes and buses."""
+    """Return the names of all points of both modes and buses."""
     return {
         point.name
         for mode in ("services", "monolith")
@@ -41,7 +41,7 @@ def points() -> set[str]:
 
 
 def transactions() -> set[str]:
-    """The names of all transactions in the code, with each consumer's own."""
+    """Return the names of all transactions in the code, with those of each consumer."""
     names = set()
     for name in literals("transaction"):
         names |= {name.replace("{}", consumer) for consumer in CONSUMERS} if "{}" in name else {name}
@@ -49,7 +49,7 @@ def transactions() -> set[str]:
 
 
 def literals(method: str) -> set[str]:
-    """The texts that a method is called with anywhere in services; what is filled in is "{}"."""
+    """Return the texts that a method is called with anywhere in services, with "{}" for each value of an f-string."""
     return {
         text
         for path in SERVICES.rglob("*.py")
@@ -61,7 +61,7 @@ def literals(method: str) -> set[str]:
 
 
 def text_of(argument: ast.expr) -> Iterator[str]:
-    """A literal, or one with places to fill in; a name that comes in from outside is looked for where it comes from."""
+    """Yield the text of a literal or an f-string; one that begins with a value is found where its callers pass it."""
     if isinstance(argument, ast.Constant):
         yield str(argument.value)
     elif isinstance(argument, ast.JoinedStr):
