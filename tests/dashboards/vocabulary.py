@@ -18,7 +18,13 @@ TARGET_LABELS = frozenset({"job", "instance"})
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One name that Prometheus knows: whether it only grows, its labels, and the catalogue's name for it."""
+    """A series that Prometheus knows.
+
+    name: name of the series, with its suffix
+    grows: whether it is a counter
+    labels: names of its labels
+    metric: name of the metric in the catalogue
+    """
 
     name: str
     grows: bool

@@ -19,7 +19,7 @@ def everything() -> list[Subject]:
 
 
 def test_every_mutant_is_a_rule_that_prometheus_accepts(everything: list[Subject], tmp_path: Path) -> None:
-    """So that what kills it is what it does."""
+    """A mutant that Prometheus rejects would be killed for its syntax and not for its effect."""
     rules = tmp_path / "mutants.rules.json"
     groups = [{"name": str(i), "rules": [subject.mutant.rule]} for i, subject in enumerate(everything)]
     rules.write_text(json.dumps({"groups": groups}))

@@ -130,7 +130,7 @@ def test_an_alert_says_how_much(alert: dict[str, dict[str, str]]) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
 def test_a_description_names_labels_that_the_alert_has(alert: dict[str, dict[str, str]]) -> None:
-    """Those that its expression keeps, and those that it adds; another would be told as an empty word."""
+    """Labels that its expression keeps, and those that it adds; any other label would be rendered as empty text."""
     named = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["description"])) - alert["labels"].keys()
     expression = str(alert["expr"])
     kept = [set(labels) for labels, _ in aggregations(expression)]

@@ -23,7 +23,7 @@ class LokiStandIn:
 
     @property
     def endpoint(self) -> str:
-        """What COLLECTOR_LOKI must be."""
+        """Return the value for COLLECTOR_LOKI."""
         return f"http://127.0.0.1:{self.port}/otlp"
 
     def records(self) -> list[tuple[str, LogRecord]]:

@@ -56,7 +56,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What flows into the Collector while Jaeger stands still, which alert must come of it, and which may."""
+    """The spans sent while Jaeger hangs, the alert that must fire, and the alerts that may."""
 
     flow: Flow
     alert: str

@@ -114,7 +114,7 @@ def test_no_secret_stands_in_the_environment(name: str) -> None:
 
 
 def test_postgresql_logs_no_value_of_a_statement() -> None:
-    """Told the same as the embedded server, of which tests/integration/local shows that it does not."""
+    """It has the settings of the embedded server, which tests/integration/local shows to log no values."""
     (command,) = SERVICES["postgres"]["command"]
     told = dict(re.findall(r"--(log_\w+)=(\S+)", command))
     quiet = ("log_parameter_max_length", "log_parameter_max_length_on_error", "log_error_verbosity")

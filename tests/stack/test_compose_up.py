@@ -66,7 +66,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, measured: Measured) -> Iterator[Stack]:
-    """The whole, up and healthy; at the end it must go down and leave no container, network, volume or rule."""
+    """Bring everything up; at the end it must go down and leave no container, network, volume or firewall rule."""
     folder = tmp_path_factory.mktemp("images")
     secrets = tmp_path_factory.mktemp("secrets")
     programs.run(["sh", ROOT / "compose/secrets.sh"], timeout=30, more={"SECRETS_FOLDER": str(secrets)})
@@ -181,7 +181,7 @@ def test_prometheus_reaches_each_target_that_runs(healthy: Stack) -> None:
 
 
 def test_postgres_answers_what_the_dashboards_ask(healthy: Stack) -> None:
-    """Through the exporter, in our own words for it."""
+    """The exporter serves the metrics of our own queries."""
     for query in ("postgres_connections_sessions", "postgres_statements_calls_total"):
         eventually(lambda query=query: healthy.prometheus(query), what=f"{query} has data", seconds=FOUND_SECONDS)  # type: ignore[misc]  # mypy infers no lambda with a default
 

@@ -56,7 +56,7 @@ LINES: dict[str, dict[str, object]] = {
 
 
 class Everywhere:
-    """Whatever left one Collector: traces, logs, metrics, a file, and its own output."""
+    """All output of one Collector: traces, logs, metrics, a file, and its own log."""
 
     def __init__(self, taken: Collector, search: Jaeger, loki: LokiStandIn, file: Path) -> None:
         self.traces = "".join(search.text(span.trace_id) for span in SPANS.values())
@@ -117,7 +117,7 @@ def test_what_tells_of_nobody_comes_through(search: Jaeger, everywhere: Everywhe
 
 
 def test_without_redaction_each_span_would_tell(search: Jaeger, tmp_path: Path) -> None:
-    """What the tests above look for would be found."""
+    """The search of the tests above finds a canary that is there."""
     without = tmp_path / "without.yaml"
     without.write_text("service: {pipelines: {traces/taken: {processors: [memory_limiter]}}}", encoding="utf-8")
     telling = [replace(span, service="telling", trace_id=token_hex(16)) for span in SPANS.values()]

@@ -26,7 +26,7 @@ OPERATION = "POST /orders"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What stands behind the shop, and the orders that were placed."""
+    """The Collector and Jaeger behind the shop, and the orders that were placed."""
 
     taken: Collector
     loki: LokiStandIn
