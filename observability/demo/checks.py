@@ -65,7 +65,7 @@ def check_traces(recorded: RecordedRun) -> TraceIntegrity:
 
 
 def log_references(paths: Iterable[Path]) -> Iterator[str]:
-    """Return trace/span of each JSON log line that names them; other lines are somebody else's. Raises OSError."""
+    """Yield trace/span of each JSON log line that names them; other programs' lines are skipped. Raises OSError."""
     for path in paths:
         for line in path.read_bytes().splitlines():
             if b'"trace_id"' not in line:
@@ -101,7 +101,7 @@ def _outside_check(recorded: RecordedRun) -> IntegrityCheck:
         f"an order took {1_000 * waited:,.1f} ms on average at the client, and {1_000 * inside:,.1f} ms at the edge;"
         f" the {1_000 * (waited - inside):,.1f} ms between them are in no span"
     )
-    others = count != len(answered)  # a request that was given up, or somebody else's
+    others = count != len(answered)  # an abandoned request, or another client's
     return IntegrityCheck(sentence, waited >= inside or others)
 
 

@@ -40,16 +40,16 @@ def patient_client(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw how much is lost between inventory and its database, and how busy it gets.
+    """Draw the packet loss between inventory and its database, and the utilisation.
 
-    Loss comes in bursts, so that what is lost stays away for seconds as often as not; a call sends some thirty chunks.
-    Orders are small: two that want the same item while one of them waits would wait for its lock.
+    Loss comes in bursts, so that a lost packet is often delayed by seconds; a call sends about thirty chunks. Orders
+    are small: otherwise other orders would wait for the locks of one that waits for a packet.
     """
     loss = Loss(share=source.uniform(0.02, 0.03), again=0.8)
     network = {"inventory-database": Delay(latency_seconds=0.0005, loss=loss)}
     pool = {"INVENTORY_DATABASE_POOL_SIZE": POOL_SIZE}
     return Setting(
-        place=f"{loss.share:.1%} of what inventory and its database send is lost, and nobody gives a call up",
+        place=f"{loss.share:.1%} of what inventory and its database send is lost, and calls have no timeout",
         before=Variant(
             environment={"inventory": pool, "order": {"ORDER_REQUEST_DEADLINE_SECONDS": f"{NEVER_SECONDS:g}"}},
             adapters={"order-inventory": f"{__name__}:patient_client"},

@@ -1,4 +1,4 @@
-"""How may an observation change while its bottleneck stays what it is? Other names, another speed, less of it."""
+"""Changes of an observation that keep its bottleneck: other names, another time scale, fewer requests."""
 
 import random
 import re
@@ -14,7 +14,7 @@ from observability.analysis.spans import Span
 from observability.analysis.trees import Trace, build_traces
 
 _WORD = re.compile(r"\b[A-Za-z_]\w*")
-# Words that nobody gave: in capitals those of SQL and HTTP, and PostgreSQL's own.
+# Words that are no names of this system: SQL and HTTP in capitals, and PostgreSQL's own.
 _STANDING_WORD = re.compile(r"[A-Z]+|pg_\w+")
 # Attributes and labels of the semantic conventions, those of them whose values are words of the conventions too, and
 # those that are times.
@@ -26,7 +26,7 @@ _PREFIX = re.compile(r"shop(?=_)")
 
 
 class Names:
-    """A meaningless word for each word that somebody gave to something, the same one for the same word."""
+    """Consistent random replacements of all names of a system."""
 
     def __init__(self, seed: int) -> None:
         self._source = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Which observations were recorded, and what is the truth about them?
+"""Recorded observations and their expected verdicts.
 
 They are of trials with `--quick`, of the seed 1 all but the last, whose seed is 2; tests/recorded/trim.py trimmed them.
 """
@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What must stay the same of a verdict however the numbers change: the answer, the class and where it is."""
+    """The part of a verdict that does not depend on numbers: the answer, the class, the service and the operation."""
 
     answer: Answer
     bottleneck: Bottleneck | None = None
@@ -34,17 +34,17 @@ RECORDED = {
 
 
 def place_of(verdict: Verdict) -> Place:
-    """Leave the numbers out."""
+    """Return the verdict without its numbers."""
     return Place(verdict.answer, verdict.bottleneck, verdict.service, verdict.operation)
 
 
 def archive_of(name: str) -> Path:
-    """Return where a recorded observation is kept."""
+    """Return the archive of a recorded observation."""
     return _FOLDER / f"{name}.tar.xz"
 
 
 def unpack(name: str, folder: Path) -> Path:
-    """Unpack a recorded observation into a folder of its name; return that."""
+    """Unpack a recorded observation into a folder of its name; return the folder."""
     with tarfile.open(archive_of(name)) as archive:
         archive.extractall(folder / name, filter="data")
     return folder / name

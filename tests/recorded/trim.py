@@ -1,4 +1,4 @@
-"""How does an observation become small enough to keep? Its first requests, and what was seen while they came.
+"""Trims an observation to its first requests and the samples taken meanwhile, so that it can be committed.
 
 python -m tests.recorded.trim FOLDER NAME writes tests/recorded/NAME.tar.xz, if its verdict is that of the whole folder.
 """

@@ -128,15 +128,15 @@ def prediction_sentences(trials: Sequence[FinishedTrial]) -> Iterator[str]:
     if every := plain + queued:
         half = median((each.predicted.high - each.predicted.low) / 2 / each.predicted.value for each in every)
         sealed = sum(each.ratio.low <= each.measured_ratio.value <= each.ratio.high for each in every)
-        yield f"half of an interval (median) is {half:.0%}; {sealed}/{len(every)} of what came lies in what was sealed"
+        yield f"half of an interval (median) is {half:.0%}; {sealed}/{len(every)} measured ratios lie within"
         yield results_in_words(each.result for each in every)
-        yield f"that all stays the same: median error {median(abs(each.error_if_same) for each in every):.0%}"
+        yield f"if unchanged: median error {median(abs(each.error_if_same) for each in every):.0%}"
     if told := [each.score.goodput for each in fixes if each.score.goodput and each.score.goodput.forecast]:
         off = median(abs(each.forecast.error) for each in told if each.forecast)
         same = median(abs(each.error_if_same) for each in told)
-        yield f"of goodput: median error {off:.0%} of {len(told)} predictions; that all stays the same: {same:.0%}"
+        yield f"goodput: median error {off:.0%} of {len(told)} predictions; if unchanged: {same:.0%}"
     if errors := list(_errors_if_healthy(fixes, trials)):
-        yield f"that it becomes as the healthy run was: median error {median(errors):.0%}"
+        yield f"if it became as fast as the healthy run: median error {median(errors):.0%}"
 
 
 def results_in_words(results: Iterable[ForecastResult]) -> str:
@@ -144,7 +144,7 @@ def results_in_words(results: Iterable[ForecastResult]) -> str:
     counts = Counter(results)
     return (
         f"{counts[ForecastResult.HELD]} of {counts.total()} predictions held, {counts[ForecastResult.MISSED]} missed;"
-        f" of {counts[ForecastResult.UNTOLD]} it cannot be told, since the machine changed by more than the fix"
+        f" {counts[ForecastResult.UNTOLD]} cannot be judged, since the machine changed by more than the fix"
     )
 
 

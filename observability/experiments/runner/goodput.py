@@ -20,7 +20,7 @@ _LEAST_ORDERS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoodputForecast:
-    """What was predicted of goodput, and whether it held.
+    """The prediction of goodput, and its result.
 
     ratio: after / before as it was sealed.
     predicted: orders a second before the fix times the ratio; the interval takes in how the machine changed.
@@ -36,9 +36,11 @@ class GoodputForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredGoodput:
-    """Orders a second: how many were asked for, and how many of them were of use, with 90 % intervals over the blocks.
+    """Useful answers a second, with 90 % intervals over the blocks.
 
-    `ratio` is after / before, over the pairs. `error_if_same` is that of who says that all stays as it is.
+    offered_per_second: orders that were due.
+    ratio: after / before, over the pairs.
+    error_if_same: the error of the trivial prediction that nothing changes.
     """
 
     offered_per_second: float
@@ -74,12 +76,12 @@ def goodput_failures(goodput: MeasuredGoodput) -> list[str]:
     if goodput.ratio.low > LEAST_IMPACT:
         return []
     return [
-        f"the bottleneck does not hurt: the fix gains a factor of {goodput.ratio.low:.2f} at least, not {LEAST_IMPACT}"
+        f"the bottleneck does not hurt: the fix gains a factor of {goodput.ratio.low:.2f} or more, below {LEAST_IMPACT}"
     ]
 
 
 def _orders(blocks: Sequence[BlockRecord], side: Side) -> list[float]:
-    """Return the orders of use in each block of a side, by pair."""
+    """Return the number of useful answers in each block of a side, by pair."""
     of_side = sorted((each for each in blocks if each.side == side), key=lambda each: each.pair)
     return [max(_LEAST_ORDERS, each.block.good_orders or 0) for each in of_side]
 

@@ -125,7 +125,7 @@ def failures(experiment: Experiment, ratio: Ratio, own: float | None) -> list[st
     if experiment.kind is ExperimentKind.BOTTLENECK and not 1 / ratio.ratio.high > LEAST_IMPACT:
         low = 1 / ratio.ratio.high
         failed.append(
-            f"the bottleneck does not hurt: p95 is worse by a factor of {low:.2f} at least, not {LEAST_IMPACT}"
+            f"the bottleneck does not hurt: p95 is worse by at least a factor of {low:.2f}, below {LEAST_IMPACT}"
         )
     if experiment.kind is ExperimentKind.WRONG_OPTIMISATION:
         if own is None or own > HALF:

@@ -13,7 +13,7 @@ from observability.analysis.waterfall import BarSegment
 
 FORMAT = "plumbline-demo/3"
 
-# The quantiles that are told where there are values enough.
+# The quantiles that are shown when there are enough values.
 QUANTILES = (0.50, 0.95, 0.99)
 
 Mode = Literal["services", "monolith"]

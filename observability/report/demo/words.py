@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
 
 
 def interval(figure: QuantileFigure) -> str:
-    """Write a quantile's 95 % interval; a bound that so few orders cannot give is said to be open."""
+    """Return a quantile's 95 % interval as text; with too few orders it has no upper bound."""
     low = "0" if figure.low_seconds is None else milliseconds(figure.low_seconds)
     if figure.high_seconds is None:
         return f"from {low} ms, too few orders for an upper bound"
@@ -50,7 +50,7 @@ def share(part: int, whole: int) -> str:
 
 
 def headline(result: DemoResult) -> str:
-    """Say what became of all orders, how long those that were sold took, and why others failed."""
+    """Return sentences about the outcomes of all orders, the latency of those sold, and why others failed."""
     orders = result.orders
     asked = (
         f"This machine sells about {rounded_down(result.capacity_per_second):g} orders a second; the demo ran at"

@@ -34,9 +34,9 @@ class ResourceSeries:
 
 @dataclass(frozen=True, slots=True)
 class SaturationChart:
-    """Something that adds up over its series, the one with most first; none where it was not looked at.
+    """A chart of stacked series, the largest first; without series when it was not observed.
 
-    Its requests counted from `counted_from` to `counted_until`, in seconds since the first of its values.
+    Requests were measured from `counted_from` to `counted_until`, in seconds since its first value.
     """
 
     title: str
@@ -80,7 +80,7 @@ def saturation(observation: Observation) -> tuple[SaturationChart, ...]:
 
 
 def _edges(observation: Observation) -> list[float]:
-    """Cut the time in which something was looked at into whole seconds."""
+    """Return the whole seconds of an observed time."""
     looks = [
         *(sample.at_seconds for sample in observation.processes),
         *(sample.at_seconds for sample in observation.sessions),
@@ -120,7 +120,7 @@ def _pool_readings(observation: Observation) -> Mapping[str, Readings]:
 
 
 def _go_on(readings: list[tuple[float, float]], since: float, until: float, rise: float) -> None:
-    """Add a rise to a counter; before it, while a pool was not told of since nobody asked it, it stood still."""
+    """Add an increase to a counter; a pool without earlier readings was unused, so its counter did not move."""
     stood = readings[-1][1] if readings else 0.0
     if not readings or readings[-1][0] < since:
         readings.append((since, stood))
@@ -148,7 +148,7 @@ def _value_at(points: Readings, at: float) -> float:
 
 
 def _sessions(observation: Observation, edges: Sequence[float]) -> list[ResourceSeries]:
-    """Count the sessions of each second by what they wait for, on average over the looks."""
+    """Return the mean number of sessions in each second over its samples, by what they wait for."""
     seconds = max(len(edges) - 1, 0)
     looks = [0] * seconds
     seen: dict[str, list[int]] = defaultdict(lambda: [0] * seconds)
@@ -165,12 +165,12 @@ def _sessions(observation: Observation, edges: Sequence[float]) -> list[Resource
 
 
 def _waits_for(session: Session) -> str:
-    """Name what a session waits for; one that is in no statement waits for its client, whatever the event says."""
+    """Return what a session waits for; a session without a running statement waits for its client."""
     return session.wait_event_type or "CPU" if session.state == _ACTIVE else session.state
 
 
 def _fold(series: Sequence[ResourceSeries]) -> tuple[ResourceSeries, ...]:
-    """Put those with most first, the many small ones together, and leave out what nobody could see."""
+    """Return the series, the largest first, with small ones merged and invisible ones left out."""
     visible = [each for each in series if max(each.values, default=0.0) >= _LEAST_VISIBLE]
     ordered = sorted(visible, key=lambda each: (-each.mean, each.name))
     if len(ordered) <= _MOST_SERIES:

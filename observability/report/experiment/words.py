@@ -26,7 +26,7 @@ def title(evidence: Evidence) -> str:
 
 
 def mark(evidence: Evidence) -> str:
-    """Say in a word or three whether all was as it must be."""
+    """Return the result of the trial in a few words."""
     if not evidence.score.right:
         return "wrong"
     if missed(evidence.score):
@@ -35,16 +35,16 @@ def mark(evidence: Evidence) -> str:
 
 
 def headline(evidence: Evidence) -> str:
-    """Say what was diagnosed, whether that was right, what the fix gained, and whether that was predicted."""
+    """Return sentences about the diagnosis, its truth, the gain of the fix, and the prediction."""
     return " ".join((diagnosed(evidence), gained(evidence), *kept_promises(evidence.score)))
 
 
 def kept_promises(score: Score) -> list[str]:
-    """Say of each prediction that it held, missed or cannot be told; and which was not made for want of orders."""
+    """Return a sentence about the result of each prediction, and one about quantiles with too few orders."""
     said = [f"The prediction {_result(name, sealed, came, result)}." for name, sealed, came, result in _told(score)]
     if score.forecasts and (untold := [name for name in QUANTILES if name not in forecast_names(score)]):
         needed = ", ".join(f"{name} needs {fewest_for(QUANTILES[name])} orders a side" for name in untold)
-        said.append(f"No prediction of {' and '.join(untold)} is held against so few orders: {needed}.")
+        said.append(f"There are too few orders to judge a prediction of {' and '.join(untold)}: {needed}.")
     return said
 
 
@@ -54,7 +54,7 @@ def missed(score: Score) -> bool:
 
 
 def forecast_names(score: Score) -> frozenset[str]:
-    """Name the quantiles of which a prediction was held against what came."""
+    """Return the names of the quantiles whose prediction was compared with a measurement."""
     return frozenset(each.quantile for each in score.forecasts)
 
 
@@ -85,7 +85,7 @@ def diagnosed(evidence: Evidence) -> str:
 
 
 def invalid(evidence: Evidence) -> str:
-    """Say how many runs of blocks had a load that was not what it must be."""
+    """Return the numbers of invalid blocks that were repeated and that were used, as text."""
     used = evidence.used_though_invalid
     return f"{evidence.score.invalid_blocks - used} repeated, {used} used anyway"
 
@@ -118,7 +118,7 @@ def place(bottleneck: str, service: str, operation: str) -> str:
 
 
 def gained(evidence: Evidence) -> str:
-    """Say what the fix did to the highest quantile that is told, or to goodput where it is about that."""
+    """Return a sentence about the effect of the fix on the highest available quantile, or on goodput."""
     if evidence.score.goodput is not None:
         return f"{yielded(evidence.score.goodput)}."
     told, moved_by = evidence.measured[-1], evidence.score.primary.ratio

@@ -1,4 +1,4 @@
-"""Does the diagnosis rest on what it must, and on nothing else? On recorded observations, and what may change in them.
+"""The diagnosis of recorded observations depends on the evidence alone: other changes leave the verdict as it is.
 
 How these were made says tests/recorded/trim.py.
 """

@@ -1,4 +1,4 @@
-"""Is what a system does during a block written down, exactly, and does the observer leave nothing behind?"""
+"""The recorder writes an exact observation of a block, and leaves no process, task or file behind."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Do the blocks of both modes run on one stand, one after the other?"""
+"""Blocks of both modes run on one testbed, one after the other."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -109,14 +109,14 @@ def test_predictions_with_a_queue_and_without_are_told_apart() -> None:
 def test_an_interval_that_holds_what_came_is_counted() -> None:
     wide = replace(PREDICTION, ratio={"p50": Estimate(0.4, 0.3, 0.6), "p95": Estimate(0.375, 0.35, 0.4)})
     told = list(prediction_sentences([finished(replace(RIGHT, prediction=wide))]))
-    assert told[1] == "half of an interval (median) is 22%; 1/2 of what came lies in what was sealed"
-    assert told[2].startswith("1 of 2 predictions held, 1 missed; of 0 it cannot be told")
+    assert told[1] == "half of an interval (median) is 22%; 1/2 measured ratios lie within"
+    assert told[2].startswith("1 of 2 predictions held, 1 missed; 0 cannot be judged")
 
 
 def test_those_who_know_nothing_are_told_beside() -> None:
     told = list(prediction_sentences([finished(RIGHT), finished(NOTHING_FOUND, after=1.0, name=SAME_TWICE)]))
-    assert told[-2] == "that all stays the same: median error 100%"
-    assert told[-1] == "that it becomes as the healthy run was: median error 100%"
+    assert told[-2] == "if unchanged: median error 100%"
+    assert told[-1] == "if it became as fast as the healthy run: median error 100%"
 
 
 def test_what_was_predicted_of_goodput_is_told_by_itself() -> None:
@@ -127,7 +127,7 @@ def test_what_was_predicted_of_goodput_is_told_by_itself() -> None:
     told = list(
         prediction_sentences([FinishedTrial("one", verdict, score(tried, TRUTH, verdict, blocks_told, attempts=6))])
     )
-    assert told == ["of goodput: median error 12% of 1 predictions; that all stays the same: 50%"]
+    assert told == ["goodput: median error 12% of 1 predictions; if unchanged: 50%"]
 
 
 def test_what_was_named_wrongly_predicts_nothing() -> None:
