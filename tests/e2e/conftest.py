@@ -29,6 +29,6 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoi
 
 @pytest.fixture
 def services(shop: Endpoints, tmp_path: Path) -> Iterator[Services]:
-    """Starts single services on the shop's databases; kills at the end what still runs."""
+    """Return a starter of single services on the shop's databases; kill at the end what still runs."""
     with Services.beside(shop, folder=tmp_path, environment=SPANS_LEAVE_SOON) as services:
         yield services

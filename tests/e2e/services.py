@@ -43,7 +43,7 @@ class Service:
         return [json.loads(line) for line in self.log_path.read_text().splitlines()]
 
     def events(self) -> list[str]:
-        """The names of the log events, in order."""
+        """Return the names of the log events, in order."""
         return [line["event"] for line in self.log_lines()]
 
 

@@ -31,7 +31,7 @@ PATIENT = {
 
 @pytest.fixture
 def services(shop: Endpoints, tmp_path: Path) -> Iterator[Services]:
-    """Starts patient services."""
+    """Return a starter of services with long timeouts."""
     with Services.beside(shop, folder=tmp_path, environment={**SPANS_LEAVE_SOON, **PATIENT}) as services:
         yield services
 

@@ -18,7 +18,7 @@ from tests.patience import PATIENCE_SECONDS
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment in which buf keeps its cache in the test's folder."""
+    """Return an environment in which buf keeps its cache in the test's folder."""
     return os.environ | {
         "HOME": str(tmp_path),
         "BUF_CACHE_DIR": str(tmp_path / "cache"),

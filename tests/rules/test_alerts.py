@@ -13,7 +13,7 @@ CASES = all_cases()
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What promtool says of the files of cases that fail, over the rules as they are committed."""
+    """Return what promtool says of each file of cases that fails, over the committed rules."""
     folder = tmp_path_factory.mktemp("alerts")
     tests: dict[Path, str] = {}
     for cases in CASES:

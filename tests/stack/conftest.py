@@ -33,14 +33,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def measured(request: pytest.FixtureRequest) -> Measured:
-    """Takes a line that the summary shows."""
+    """Return a function that adds a line to the summary."""
     lines: list[str] = request.config.stash[MEASURED]
     return lines.append
 
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
-    """A real Jaeger of this module's own."""
+    """Run a real Jaeger for this module."""
     with jaeger(tmp_path_factory.mktemp("jaeger")) as running:
         yield running
 

@@ -102,7 +102,7 @@ def _start(daemon: str, folder: Path, socket: str) -> subprocess.Popen[bytes]:
 
 
 def firewall() -> dict[str, list[str]]:
-    """The rules of each table, without counters and comments; nothing for a table that holds nothing."""
+    """Return the rules of each table, without counters and comments; nothing for a table that holds nothing."""
     saved = {table: _iptables("iptables-save", "-t", table).splitlines() for table in TABLES}
     lines = {
         table: [line.partition(" [")[0] for line in text if line and line[0] not in "#*" and line != "COMMIT"]

@@ -30,7 +30,7 @@ class ForeignSpan:
     trace_id: str = field(default_factory=lambda: token_hex(16))
 
     def otlp(self) -> dict[str, Any]:
-        """The span as one resource of an OTLP request."""
+        """Return the span as one resource of an OTLP request."""
         end = time.time_ns()
         span = {
             "traceId": self.trace_id,

@@ -117,7 +117,7 @@ def _build_jaeger(folder: Path) -> None:
 
 
 def _go_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Static programs by the Go that is here, of the sources that the checksum database knows."""
+    """Build static programs with the Go of this machine, from sources that the checksum database knows."""
     return {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **(more or {})}
 
 

@@ -156,5 +156,5 @@ async def when(hook: Webhook, alert: str, *, firing: bool, since: float) -> floa
 
 
 def lost(hook: Webhook) -> set[str]:
-    """The alerts on lost spans that the webhook got."""
+    """Return the alerts on lost spans that the webhook got."""
     return {each.alert for each in hook.notices if each.alert.startswith("ShopCollectorSpans")}

@@ -48,7 +48,7 @@ class Stack:
         return self.engine.run(*command, "--file", ROOT / "docker-compose.yml", *arguments, more=self.environment)
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """What compose says of each service's container."""
+        """Return what compose says of each service's container."""
         lines = self.compose("ps", "--all", "--format", "json").splitlines()
         return {container["Service"]: container for container in map(json.loads, lines)}
 
@@ -58,7 +58,7 @@ class Stack:
         return found
 
     def resident_mebibytes(self, service: str) -> float:
-        """The resident memory of all processes of a container; what some of them share counts once."""
+        """Return the resident memory of a container's processes; pages that they share count once."""
         identity = self.containers()[service]["ID"]
         first = psutil.Process(int(self.engine.run("docker", "inspect", "--format", "{{.State.Pid}}", identity)))
         return sum(process.memory_full_info().pss for process in (first, *first.children(recursive=True))) / 2**20
@@ -120,7 +120,7 @@ def explained(stack: Stack) -> Iterator[None]:
 
 
 async def placed(stack: Stack) -> Answer:
-    """The one order of this module, placed when first asked for."""
+    """Place the one order of this module."""
     if not stack.placed:
         await fill_shelves(f"{HOST}:{stack.ports['INVENTORY_PORT']}")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:

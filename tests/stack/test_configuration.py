@@ -32,7 +32,7 @@ def configuration(path: Path = CONFIGURATION) -> dict[str, Any]:
 
 
 def configured(kind: str) -> set[str]:
-    """The types of a kind that the configuration or an overlay of it sets up."""
+    """Return the types of a kind of component that the configuration or an overlay sets up."""
     files = (CONFIGURATION, SAMPLED, TO_FILE)
     return {name.partition("/")[0] for path in files for name in configuration(path).get(kind, {})}
 
@@ -44,7 +44,7 @@ def in_pipelines(path: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def built_in() -> dict[str, Any]:
-    """What the built Collector says that it has."""
+    """Return the components that the built Collector lists."""
     listed: dict[str, Any] = yaml.safe_load(programs.run([programs.collector(), "components"], timeout=30))
     return listed
 

@@ -49,7 +49,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, search: Jaeger) -> Iterator
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(behind: Watched, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    """The real services, sending to the Collector and logging where it reads; a few orders are placed."""
+    """Run the real services, which send to the Collector and log where it reads; place a few orders."""
     telling = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{behind.taken.otlp_http}",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -70,7 +70,7 @@ async def shop(behind: Watched, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 
 def trace_of(search: Jaeger, order_id: str) -> tuple[str, list[dict[str, Any]]]:
-    """The trace whose span carries this order's id, as soon as its root is there."""
+    """Return the trace whose span carries this order's id, as soon as its root is there."""
 
     def look() -> tuple[str, list[dict[str, Any]]] | None:
         found = search.search("order", tags=json.dumps({"shop.order.id": order_id}))
@@ -145,7 +145,7 @@ def test_the_file_of_traces_is_one_that_the_offline_tools_read(shop: Watched) ->
 
 
 def _longest(spans: list[dict[str, Any]]) -> int:
-    """The duration of the root, in microseconds."""
+    """Return the duration of the root, in microseconds."""
     return max(int(span["duration"]) for span in spans if span["operationName"] == OPERATION)
 
 
