@@ -5,14 +5,15 @@ is the orders a second sold to eight customers in a closed loop. Lost spans are 
 """
 
 import asyncio
-import math
 import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
-from observability.bench.telemetry_overhead import COUNTED, BenchOptions, OverheadEstimate, Say, estimate, start
+from observability.analysis.comparison import Estimate
+from observability.bench.paired import paired_ratio
+from observability.bench.telemetry_overhead import COUNTED, BenchOptions, Say, start
 from observability.chaos.campaign_context import scrape
 from observability.load.arrival_plan import plan_requests
 from observability.load.options import LoadOptions
@@ -49,11 +50,10 @@ def of(blocks: Sequence[OutageBlock], endpoint: str) -> list[OutageBlock]:
     return [block for block in blocks if block.endpoint == endpoint]
 
 
-def ratio(blocks: Sequence[OutageBlock], endpoint: str) -> OverheadEstimate:
+def ratio(blocks: Sequence[OutageBlock], endpoint: str) -> Estimate:
     """Return the goodput relative to that of the working endpoint: geometric mean over the rounds, with interval."""
-    pairs = zip(of(blocks, endpoint), of(blocks, COLLECTING), strict=True)
-    logs = estimate([math.log(one.goodput_per_second / other.goodput_per_second) for one, other in pairs])
-    return OverheadEstimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
+    own, collecting = of(blocks, endpoint), of(blocks, COLLECTING)
+    return paired_ratio([block.goodput_per_second for block in own], [block.goodput_per_second for block in collecting])
 
 
 async def measure(options: BenchOptions, *, say: Say) -> list[OutageBlock]:

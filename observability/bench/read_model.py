@@ -11,14 +11,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import product
-from math import exp, log
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from observability.analysis.quantiles import quantile
-from observability.bench.telemetry_overhead import OverheadEstimate, estimate
 from observability.telemetry import setup
 from observability.telemetry.telemetry import Telemetry
 from services.infra.migrations import migrate
@@ -123,12 +121,6 @@ async def checkpoint(dsns: Mapping[str, str]) -> None:
     """Write all dirty pages, so that no block pays for the writes of another."""
     async with session(dsns["postgres"]) as connection:
         await connection.execute("CHECKPOINT")
-
-
-def paired_ratio(over: Sequence[float], under: Sequence[float]) -> OverheadEstimate:
-    """Return the ratio of two series measured pair by pair: the mean log-ratio, taken back from the logarithm."""
-    logs = estimate([log(a / b) for a, b in zip(over, under, strict=True)])
-    return OverheadEstimate(exp(logs.mean), exp(logs.low), exp(logs.high))
 
 
 class Explained(Database):

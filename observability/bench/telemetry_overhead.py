@@ -5,9 +5,7 @@ CPU is the user and system time of the order and inventory processes until their
 """
 
 import asyncio
-import math
 import random
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ import aiohttp
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from observability.analysis.comparison import Estimate
+from observability.bench.paired import estimate, paired_ratio
 from observability.load.arrival_plan import plan_requests
 from observability.load.options import LoadOptions
 from observability.load.orders import PlannedOrder
@@ -44,29 +44,6 @@ CONCURRENCY = 4
 EXPORT_DELAY_SECONDS = 0.5
 QUIET_SECONDS = 1.0
 QUIET_AT_MOST_SECONDS = 15.0
-# Two-sided 95 % of Student's t by degrees of freedom; beyond the table the normal value is close enough.
-T95 = (
-    12.71,
-    4.30,
-    3.18,
-    2.78,
-    2.57,
-    2.45,
-    2.36,
-    2.31,
-    2.26,
-    2.23,
-    2.20,
-    2.18,
-    2.16,
-    2.14,
-    2.13,
-    2.12,
-    2.11,
-    2.10,
-    2.09,
-)
-
 Say = Callable[[str], None]
 
 
@@ -95,36 +72,17 @@ class OverheadBlock:
     spans: float
 
 
-@dataclass(frozen=True, slots=True)
-class OverheadEstimate:
-    """A mean with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def estimate(values: Sequence[float]) -> OverheadEstimate:
-    """Return the mean of at least two values and Student's 95 % interval around it."""
-    mean, degrees = statistics.fmean(values), len(values) - 1
-    quantile = T95[degrees - 1] if degrees <= len(T95) else 1.96
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return OverheadEstimate(mean, mean - half, mean + half)
-
-
 def paired(blocks: Iterable[OverheadBlock], variant: str) -> list[float]:
     """Return a variant's CPU seconds a request, round by round."""
     return [block.cpu_seconds for block in blocks if block.variant == variant]
 
 
-def ratio(blocks: Sequence[OverheadBlock], over: str, under: str) -> OverheadEstimate:
-    """Return the ratio of two variants' CPU: the mean log-ratio of the rounds' pairs, taken back from the logarithm."""
-    pairs = zip(paired(blocks, over), paired(blocks, under), strict=True)
-    logs = estimate([math.log(a / b) for a, b in pairs])
-    return OverheadEstimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
+def ratio(blocks: Sequence[OverheadBlock], over: str, under: str) -> Estimate:
+    """Return the ratio of two variants' CPU: the geometric mean over the rounds."""
+    return paired_ratio(paired(blocks, over), paired(blocks, under))
 
 
-def share(blocks: Sequence[OverheadBlock], without: str) -> OverheadEstimate:
+def share(blocks: Sequence[OverheadBlock], without: str) -> Estimate:
     """Return the CPU seconds a request that a part costs: all on, less the variant without it, pair by pair."""
     pairs = zip(paired(blocks, "all on"), paired(blocks, without), strict=True)
     return estimate([a - b for a, b in pairs])

@@ -92,8 +92,8 @@ class Round:
         self._planned_kills = plan_round(self._points, seed=options.seed, number=options.number, kills=options.kills)
         if options.only:
             self._planned_kills = {
-                victim: tuple(PlannedKill(point) for point in points if f"{victim}: {point.name}" in options.only)
-                for victim, points in self._points.items()
+                process: tuple(PlannedKill(point) for point in points if f"{process}: {point.name}" in options.only)
+                for process, points in self._points.items()
             }
         self._kills: list[Kill] = []
         self._history = History()
@@ -165,13 +165,13 @@ class Round:
         for kill in self._kills:
             match kill.how:
                 case "point":
-                    at_points[kill.victim][kill.point] += 1
+                    at_points[kill.process][kill.point] += 1
                 case "random":
-                    at_random[kill.victim] += 1
+                    at_random[kill.process] += 1
                 case "missed":
-                    missed = {"process": kill.victim, "point": kill.point, "passage": kill.passage}
+                    missed = {"process": kill.process, "point": kill.point, "passage": kill.passage}
                     result.missed.append(missed)
-        result.kills_by_point = {victim: dict(sorted(counts.items())) for victim, counts in at_points.items()}
+        result.kills_by_point = {process: dict(sorted(counts.items())) for process, counts in at_points.items()}
         result.random_kills = dict(at_random)
         result.unlisted_points = unlisted(self._options.folder, self._points)
         result.requests, result.attempts = self._history.requests(), len(self._history.exchanges)
@@ -219,8 +219,8 @@ def actions_of(group: ProcessGroup) -> Mapping[Trigger, TriggerAction]:
 def unlisted(folder: Path, points: Mapping[str, tuple[Point, ...]]) -> list[str]:
     """Return the points that processes passed and the catalogue lacks; then it is out of date."""
     found = []
-    for victim, own in points.items():
-        path = census_path(folder, victim)
+    for process, own in points.items():
+        path = census_path(folder, process)
         passed = set(path.read_text().split()) if path.exists() else set()
-        found += [f"{victim}: {name}" for name in sorted(passed - {point.name for point in (*own, *POSTPONED)})]
+        found += [f"{process}: {name}" for name in sorted(passed - {point.name for point in (*own, *POSTPONED)})]
     return found

@@ -27,9 +27,9 @@ class PlannedKill:
     after_seconds: float = 0.0
 
 
-def planned_kills(points: Sequence[Point], *, seed: int, victim: str) -> Iterator[PlannedKill]:
+def planned_kills(points: Sequence[Point], *, seed: int, process: str) -> Iterator[PlannedKill]:
     """Yield one process's kills without end; they depend on the seed and the process only."""
-    generator = stream(seed, f"strikes of {victim}")
+    generator = stream(seed, f"strikes of {process}")
     for point in generator.sample(points, len(points)):
         yield PlannedKill(point)
     while True:
@@ -47,24 +47,24 @@ def plan_round(
 
     A round continues the schedule where the one before ended, so each can be repeated alone.
     """
-    shares = divide(kills, {victim: len(own) for victim, own in points.items()})
+    shares = divide(kills, {process: len(own) for process, own in points.items()})
     return {
-        victim: tuple(islice(planned_kills(own, seed=seed, victim=victim), number * share, (number + 1) * share))
-        for victim, own in points.items()
-        if (share := shares[victim])
+        process: tuple(islice(planned_kills(own, seed=seed, process=process), number * share, (number + 1) * share))
+        for process, own in points.items()
+        if (share := shares[process])
     }
 
 
 def rounds_to_cover(points: Mapping[str, Sequence[Point]], *, kills: int) -> int:
     """Return the number of rounds of so many kills after which each point has had a kill."""
-    shares = divide(kills, {victim: len(own) for victim, own in points.items()})
-    return max(-(-len(own) // shares[victim]) for victim, own in points.items())
+    shares = divide(kills, {process: len(own) for process, own in points.items()})
+    return max(-(-len(own) // shares[process]) for process, own in points.items())
 
 
 def divide(kills: int, weights: Mapping[str, int]) -> dict[str, int]:
     """Divide kills among processes by weight, at least one each; they add up to `kills` unless there are too few."""
     total = sum(weights.values())
-    shares = {victim: max(1, kills * weight // total) for victim, weight in weights.items()}
-    heaviest = max(weights, key=lambda victim: weights[victim])
+    shares = {process: max(1, kills * weight // total) for process, weight in weights.items()}
+    heaviest = max(weights, key=lambda process: weights[process])
     shares[heaviest] = max(1, shares[heaviest] + kills - sum(shares.values()))
     return shares

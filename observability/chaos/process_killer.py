@@ -31,13 +31,13 @@ class UnexpectedExit(Exception):
 class Kill:
     """One SIGKILL.
 
-    victim: the process.
+    process: its name.
     point: the planned point; "" for a random time.
     passage: the planned passage of the point.
     how: at the point, at a random time, or elsewhere since the point was missed.
     """
 
-    victim: str
+    process: str
     point: str
     passage: int
     how: How

@@ -33,7 +33,7 @@ def showing(console: Console, campaign: Campaign) -> Iterator[Listener]:
             nonlocal due, kills
             kills += 1
             where = kill.point or "a random time"
-            bar.update(task, advance=1, last=f"{kill.victim} at {where}")
+            bar.update(task, advance=1, last=f"{kill.process} at {where}")
             if not console.is_terminal and time.monotonic() > due:
                 due = time.monotonic() + _PLAIN_LINE_EVERY_SECONDS
                 console.print(f"{kills:,} of {planned:,} kills", highlight=False)
@@ -59,9 +59,9 @@ def print_campaign(console: Console, campaign: Campaign) -> None:
         column.justify = "right"
     document = campaign.as_document()
     missed = [each["process"] for result in campaign.finished for each in result.missed]
-    for victim, counts in document["kills_by_point"].items():
-        figures = (len(counts), sum(counts.values()), document["random_kills"].get(victim, 0), missed.count(victim))
-        table.add_row(victim, *(f"{figure:,}" for figure in figures))
+    for process, counts in document["kills_by_point"].items():
+        figures = (len(counts), sum(counts.values()), document["random_kills"].get(process, 0), missed.count(process))
+        table.add_row(process, *(f"{figure:,}" for figure in figures))
     console.print(table)
     for complaint in campaign.complaints:
         console.print(f"[yellow]incomplete[/]: {escape(complaint)}", soft_wrap=True, highlight=False)

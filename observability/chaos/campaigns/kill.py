@@ -108,16 +108,16 @@ class Campaign:
     def unreached(self) -> list[str]:
         """Return the points without a kill so far, as "PROCESS: POINT"."""
         hit = {
-            (victim, point)
+            (process, point)
             for result in self.finished
-            for victim, counts in result.kills_by_point.items()
+            for process, counts in result.kills_by_point.items()
             for point in counts
         }
         return [
-            f"{victim}: {point.name}"
-            for victim, points in points_of(self.options.mode, self.options.bus).items()
+            f"{process}: {point.name}"
+            for process, points in points_of(self.options.mode, self.options.bus).items()
             for point in points
-            if (victim, point.name) not in hit
+            if (process, point.name) not in hit
         ]
 
     def as_document(self) -> dict[str, Any]:
@@ -125,8 +125,8 @@ class Campaign:
         by_point: dict[str, Counter[str]] = {}
         at_random: Counter[str] = Counter()
         for result in self.finished:
-            for victim, counts in result.kills_by_point.items():
-                by_point.setdefault(victim, Counter()).update(counts)
+            for process, counts in result.kills_by_point.items():
+                by_point.setdefault(process, Counter()).update(counts)
             at_random.update(result.random_kills)
         return {
             **asdict(self.options),
@@ -134,7 +134,7 @@ class Campaign:
             "violations": self.violations,
             "complaints": self.complaints,
             "total_kills": self.kills,
-            "kills_by_point": {victim: dict(sorted(counts.items())) for victim, counts in by_point.items()},
+            "kills_by_point": {process: dict(sorted(counts.items())) for process, counts in by_point.items()},
             "random_kills": dict(at_random),
             "missed": sum(len(result.missed) for result in self.finished),
             "points_outside": dict(OUTSIDE),

@@ -45,7 +45,7 @@ def show(console: Console, blocks: Sequence[OutageBlock]) -> None:
         table.add_row(
             endpoint,
             f"{statistics.fmean(block.goodput_per_second for block in own):.1f}",
-            f"{share.mean:.3f}",
+            f"{share.value:.3f}",
             f"{share.low:.3f} to {share.high:.3f}",
             f"{statistics.median(block.p99_seconds for block in own) * 1e3:.0f}",
             f"{statistics.fmean(block.lost_spans for block in own):.0f}",

@@ -9,16 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.analysis.comparison import Estimate
 from observability.analysis.quantiles import quantile, quantile_interval
+from observability.bench.paired import paired_ratio
 from observability.bench.read_model import (
     CASES,
     SIZES,
     ReadModelBench,
     ReadModelBenchOptions,
     measure,
-    paired_ratio,
 )
-from observability.bench.telemetry_overhead import OverheadEstimate
 from observability.cli.bench.results import run_folder, run_measurement, write_result
 
 FORMAT = "plumbline-bench-read-model/1"
@@ -61,7 +61,7 @@ def figures_of(bench: ReadModelBench, case: str, size: str) -> dict[str, dict[st
     }
 
 
-def ratio_of(bench: ReadModelBench, case: str, q: float) -> OverheadEstimate:
+def ratio_of(bench: ReadModelBench, case: str, q: float) -> Estimate:
     """Return big over small at a quantile, round by round."""
     small, big = ([quantile(sorted(block), q) for block in bench.seconds[case][size]] for size in SIZES)
     return paired_ratio(big, small)
@@ -98,7 +98,7 @@ def show(console: Console, options: ReadModelBenchOptions, bench: ReadModelBench
             table.add_row(case, size, *(in_milliseconds(figure) for figure in figures[f"{case}, {size}"].values()))
         ratios = (ratio_of(bench, case, q) for q in QUANTILES)
         table.add_row(
-            case, "big / small", *(f"{ratio.mean:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" for ratio in ratios)
+            case, "big / small", *(f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" for ratio in ratios)
         )
     console.print(table)
     for size in SIZES:

@@ -9,9 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from observability.bench.read_model import paired_ratio
+from observability.bench.paired import estimate, paired_ratio
 from observability.bench.relay import RelayBench, RelayBenchOptions, measure
-from observability.bench.telemetry_overhead import estimate
 from observability.cli.bench.results import run_folder, run_measurement, write_result
 from services.infra.messaging.relay import BATCH_SIZE
 
@@ -64,10 +63,10 @@ def show(console: Console, bench: RelayBench) -> None:
     table = Table("program", "events/s", "95 % interval")
     for name, rates in (("relay", bench.relay), ("pgbench, the same INSERTs", bench.pgbench)):
         rate = estimate(rates)
-        table.add_row(name, f"{rate.mean:,.0f}", f"{rate.low:,.0f} to {rate.high:,.0f}")
+        table.add_row(name, f"{rate.value:,.0f}", f"{rate.low:,.0f} to {rate.high:,.0f}")
     console.print(table)
     ratio = paired_ratio(bench.relay, bench.pgbench)
-    console.print(f"relay / pgbench: {ratio.mean:.3f} (95 % interval {ratio.low:.3f} to {ratio.high:.3f})")
+    console.print(f"relay / pgbench: {ratio.value:.3f} (95 % interval {ratio.low:.3f} to {ratio.high:.3f})")
     show_parts(console, bench.relay, bench.statement_seconds)
 
 

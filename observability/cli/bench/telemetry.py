@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.analysis.comparison import Estimate
+from observability.bench.paired import estimate
 from observability.bench.telemetry_overhead import (
     VARIANTS,
     BenchOptions,
     OverheadBlock,
-    OverheadEstimate,
-    estimate,
     measure,
     paired,
 )
@@ -50,15 +50,15 @@ def show(console: Console, blocks: Sequence[OverheadBlock]) -> None:
     for variant in VARIANTS:
         cpu = in_milliseconds(estimate(paired(blocks, variant)))
         spans = [block.spans for block in blocks if block.variant == variant]
-        table.add_row(variant, f"{cpu.mean:.2f}", f"{cpu.low:.2f} to {cpu.high:.2f}", f"{sum(spans) / len(spans):.1f}")
+        table.add_row(variant, f"{cpu.value:.2f}", f"{cpu.low:.2f} to {cpu.high:.2f}", f"{sum(spans) / len(spans):.1f}")
     console.print(table)
     whole = ratio_of(blocks, "all on", "all off")
-    console.print(f"all on / all off: {whole.mean:.2f} (95 % interval {whole.low:.2f} to {whole.high:.2f})")
+    console.print(f"all on / all off: {whole.value:.2f} (95 % interval {whole.low:.2f} to {whole.high:.2f})")
     for part in ("traces", "metrics", "logs"):
         cost = in_milliseconds(share_of(blocks, f"{part} off"))
-        console.print(f"{part:8} {cost.mean:+.2f} ms per request (95 % interval {cost.low:+.2f} to {cost.high:+.2f})")
+        console.print(f"{part:8} {cost.value:+.2f} ms per request (95 % interval {cost.low:+.2f} to {cost.high:+.2f})")
 
 
-def in_milliseconds(seconds: OverheadEstimate) -> OverheadEstimate:
+def in_milliseconds(seconds: Estimate) -> Estimate:
     """Return an estimate in milliseconds."""
-    return OverheadEstimate(seconds.mean * 1e3, seconds.low * 1e3, seconds.high * 1e3)
+    return Estimate(seconds.value * 1e3, seconds.low * 1e3, seconds.high * 1e3)

@@ -60,7 +60,7 @@ def test_a_violation_names_its_round(tmp_path: Path) -> None:
 
 def test_points_without_a_kill_are_reported(tmp_path: Path) -> None:
     points = points_of("services", "postgres")
-    hit = {victim: {point.name: 1 for point in own} for victim, own in points.items()}
+    hit = {process: {point.name: 1 for point in own} for process, own in points.items()}
     del hit["notification"]["notification.after_send"]
     finished(tmp_path, 0, kills_by_point=hit)
     assert Campaign(OPTIONS, tmp_path).complaints == ["notification: notification.after_send was never reached"]

@@ -35,8 +35,8 @@ def test_every_point_has_its_turn_within_the_promised_rounds(mode: Mode, bus: Bu
     points = points_of(mode, bus)
     rounds = rounds_to_cover(points, kills=60)
     planned = [plan_round(points, seed=5, number=number, kills=60) for number in range(rounds)]
-    for victim, own in points.items():
-        struck = {planned.point for each in planned for planned in each.get(victim, ())}
+    for process, own in points.items():
+        struck = {planned.point for each in planned for planned in each.get(process, ())}
         assert set(own) <= struck
 
 
