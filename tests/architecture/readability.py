@@ -15,7 +15,7 @@ RUNBOOKS = "observability/runbooks"
 # Packages that hold packages alone: a module beside them has no place that says what it holds.
 ROOMS = ("services", "services/local", "observability", "grafana", "grafana/build")
 # Folders whose docstrings still ask questions.
-STILL_ASKING = ("tests/integration", "tests/recorded", "tests/unit")
+STILL_ASKING = ("tests/integration/experiments", "tests/recorded", "tests/unit/chaos")
 # Public classes of one name in several modules, and why each is right where it is.
 HOMONYMS = {
     "EventNotUnderstood": "Each context that consumes order events states its own error.",
