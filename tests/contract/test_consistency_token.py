@@ -208,14 +208,14 @@ async def test_a_customer_who_waits_often_keeps_no_other_from_waiting(
 
 
 async def test_without_a_token_the_list_is_answered_as_it_is(shop: Shop) -> None:
-    """At once: nobody looks whether it is behind."""
+    """At once, without a look at its version."""
     order = await sell(shop)
     assert await states(shop, order) == {}
     assert shop.finished(LOOK) == []
 
 
 async def test_a_made_up_token_names_its_field(shop: Shop) -> None:
-    """Another customer's is one too; nothing is waited for, and nothing is asked of the database."""
+    """So is another customer's; there is no wait and no query of the database."""
     order, other = await sell(shop), await sell(shop)
     for token in [*made_up(order), other.consistency_token]:
         with pytest.raises(InvalidField) as caught:

@@ -62,7 +62,7 @@ async def malformed_field(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def unknown_id(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """An order that nobody placed."""
+    """Read an order that does not exist."""
     order_id = uuid4()
     return await error_of(shop.orders.get_order(GetOrder(uuid4(), order_id))), OrderNotFound(order_id)
 
@@ -76,7 +76,7 @@ async def not_enough_stock(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def optimistic_lock_lost(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """Another event takes the version that a cancellation would have, and whoever stored it does not say more."""
+    """Let another event take the version of a cancellation, without a change of the order's row."""
     await stock(shop, A=1)
     command = place(A=1)
     order = await shop.orders.place_order(command)
@@ -155,7 +155,7 @@ async def out_of_time(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def bug(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """A table that is not there: an error nobody foresaw, told apart by an id alone."""
+    """Read from a missing table: an unexpected error, which only its id identifies."""
     connection = await asyncpg.connect(shop.order_dsn)
     try:
         await connection.execute("ALTER TABLE orders RENAME TO orders_away")

@@ -80,7 +80,7 @@ async def test_a_reservation_holds_all_its_lines_with_prices(shop: Shop) -> None
 
 
 async def test_short_stock_reserves_nothing_and_names_every_short_sku(shop: Shop) -> None:
-    """All shortages come at once, with what was asked for and what there is."""
+    """The error holds all shortages, with requested and available units."""
     await stock(shop, A=5, B=1, C=0)
     command = reserve(A=5, B=2, C=1)
     with pytest.raises(OutOfStock) as caught:
@@ -148,7 +148,7 @@ async def test_confirming_sells(shop: Shop) -> None:
 
 
 async def test_releasing_gives_back(shop: Shop) -> None:
-    """Once, however often it is asked for."""
+    """Once, however often it is repeated."""
     await stock(shop, A=5)
     reservation = await shop.inventory.reserve_stock(reserve(A=2))
     for _ in range(2):

@@ -148,7 +148,7 @@ async def test_cancelling_a_confirmed_order_returns_its_stock(shop: Shop) -> Non
 
 
 async def test_a_rejected_order_is_not_cancelled(shop: Shop) -> None:
-    """There is nothing to give back."""
+    """It holds no stock."""
     command = place(X=1)
     with pytest.raises(SkuNotFound) as rejected:
         await shop.orders.place_order(command)
@@ -161,7 +161,7 @@ async def test_an_order_is_kept_pending_while_inventory_is_away_and_a_repeat_fin
     """PENDING is stored before stock is touched; the repeat drives the same order to its end."""
     await stock(shop, A=5)
     command = place(A=2)
-    async with inventory_away(shop):
+    async with inventory_unavailable(shop):
         pending = await shop.orders.place_order(command)
     assert (pending.state, pending.total) == (OrderState.PENDING, None)
     finished = await shop.orders.place_order(command)
@@ -173,7 +173,7 @@ async def test_cancelling_a_pending_order_releases_what_it_may_hold(shop: Shop) 
     """A repeat of the order then finds it cancelled, and no stock is held."""
     await stock(shop, A=5)
     command = place(A=2)
-    async with inventory_away(shop):
+    async with inventory_unavailable(shop):
         pending = await shop.orders.place_order(command)
     cancelled = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, pending.order_id))
     assert cancelled.state is OrderState.CANCELLED
@@ -216,7 +216,7 @@ async def test_a_cancellation_during_an_outage_of_inventory_is_finished_by_the_s
     await stock(shop, A=5)
     command = place(A=2)
     order = await shop.orders.place_order(command)
-    async with inventory_away(shop):
+    async with inventory_unavailable(shop):
         wished = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
         assert (wished.state, wished.cancellation_requested) == (OrderState.CONFIRMED, True)
         assert await read(shop, order.order_id, command.customer_id) == wished
@@ -229,7 +229,7 @@ async def test_an_order_that_was_left_pending_is_finished_by_the_saga_worker(sho
     """The request is not repeated."""
     await stock(shop, A=5)
     command = place(A=2)
-    async with inventory_away(shop):
+    async with inventory_unavailable(shop):
         pending = await shop.orders.place_order(command)
     await finish(shop)
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.CONFIRMED
@@ -239,14 +239,14 @@ async def test_an_order_that_was_left_pending_is_finished_by_the_saga_worker(sho
 async def test_the_saga_worker_leaves_a_young_order_to_its_request(shop: Shop) -> None:
     """Until its grace is over."""
     await stock(shop, A=5)
-    async with inventory_away(shop):
+    async with inventory_unavailable(shop):
         pending = await shop.orders.place_order(command := place(A=2))
     await shop.parts.saga_worker.step()
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
 
 
 async def test_a_step_that_inventory_refuses_for_good_is_no_error_of_the_customer(shop: Shop) -> None:
-    """Neither of the order nor of its cancellation: what was asked for is kept, and a person is needed."""
+    """Order and cancellation are stored, and the saga is parked for a person."""
     await stock(shop, A=5)
     command = place(A=2)
     order_id = await leave_pending(shop, command)
@@ -285,7 +285,7 @@ async def test_a_parked_order_that_is_cancelled_is_tried_again(shop: Shop) -> No
     async with refused_for_good(shop, f"{order_id}:reserve"):
         await make_due(shop)
         await shop.parts.saga_worker.step()
-    async with inventory_away(shop), refused_for_good(shop, f"{order_id}:release"):
+    async with inventory_unavailable(shop), refused_for_good(shop, f"{order_id}:release"):
         await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order_id))
     await finish(shop)
     assert (await read(shop, order_id, command.customer_id)).state is OrderState.CANCELLED
@@ -313,7 +313,7 @@ async def test_every_step_of_an_order_is_published_once_and_in_order(shop: Shop)
 
 
 @asynccontextmanager
-async def inventory_away(shop: Shop) -> AsyncIterator[None]:
+async def inventory_unavailable(shop: Shop) -> AsyncIterator[None]:
     """Let inventory fail for the time of a block."""
     connection = await asyncpg.connect(shop.inventory_dsn)
     try:
@@ -340,8 +340,8 @@ async def refused_for_good(shop: Shop, *request_ids: str) -> AsyncIterator[None]
 
 
 async def leave_pending(shop: Shop, command: PlaceOrder) -> UUID:
-    """Place an order while inventory is away; return its id."""
-    async with inventory_away(shop):
+    """Place an order while inventory is unavailable; return its id."""
+    async with inventory_unavailable(shop):
         return (await shop.orders.place_order(command)).order_id
 
 

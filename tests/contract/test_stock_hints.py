@@ -97,7 +97,7 @@ async def test_without_a_cache_a_hint_is_as_of_now(shop: Shop) -> None:
 
 
 async def test_with_a_cache_a_hint_is_as_of_a_moment_ago(cached_shop: Shop) -> None:
-    """And is the same however often it is asked for: the database is asked once."""
+    """Repeated queries get the same hint: the database is read once."""
     await stock(cached_shop, A=9, B=1)
     await hints(cached_shop, "A", "B")
     await sell(cached_shop, A=2)
@@ -165,7 +165,7 @@ async def test_the_trace_shows_what_was_asked_of_whom(cached_shop: Shop) -> None
 
 @asynccontextmanager
 async def edge_of(shop: Shop) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the edge for the time of a block, to somebody who does not say who they are."""
+    """Serve the edge for the time of a block; yield a client without a customer id."""
     edge = make_edge(
         orders=shop.orders,
         inventory=shop.inventory,

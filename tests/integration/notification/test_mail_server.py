@@ -80,7 +80,7 @@ async def test_a_slow_server_gets_each_mail_once(
 
 
 async def test_what_is_refused_for_good_is_parked_and_others_go_on(bench: Bench, mailbox: Mailbox) -> None:
-    """Counted as a dead letter, asked once; a replay sends it when the server has come to its senses."""
+    """It is sent once and counted as a dead letter; a replay sends it when the server accepts it again."""
     refused, *others = await record(bench, 5)
     mailbox.refusals[refused] = "554 no"
     await bench.send()

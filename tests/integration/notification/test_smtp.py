@@ -134,7 +134,7 @@ async def test_an_answer_to_the_mail_may_take_longer_than_one_to_a_command(
 
 
 async def test_a_server_that_falls_silent_is_given_up(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within the bound; whether it has the mail nobody knows."""
+    """Within the time limit; it is unknown whether the server has the mail."""
     monkeypatch.setattr(smtp, "SEND_SECONDS", 0.2)
     server.answers["DATA"] = SILENCE
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -142,7 +142,7 @@ async def test_a_server_that_falls_silent_is_given_up(server: MailServer, monkey
     assert error.cause in {"TimeoutError", "SMTPReadTimeoutError"}
 
 
-async def test_nobody_listening_is_a_failure() -> None:
+async def test_a_refused_connection_is_a_failure() -> None:
     taken = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     free_port = taken.sockets[0].getsockname()[1]
     taken.close()

@@ -72,7 +72,7 @@ def test_a_rebuild_says_what_it_read_and_what_it_swapped(platform: Platform) -> 
 def test_a_rebuild_that_was_interrupted_is_gone_on_with_or_forgotten(
     platform: Platform, options: tuple[str, ...], read: str
 ) -> None:
-    """As the command is told; it says which."""
+    """The option decides, and the output says which."""
     platform.let(live_and_be_cut_off)
     result = platform.plumb(*REBUILD, *options)
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, read)

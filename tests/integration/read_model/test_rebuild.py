@@ -197,7 +197,7 @@ async def test_a_log_that_is_being_filled_again_is_waited_for(shop: Shop) -> Non
 
 
 async def test_a_log_that_lacks_what_the_list_says_is_refused_unless_forced(shop: Shop, no_waiting: None) -> None:
-    """The list stays as it is; whoever insists gets what the log says, and the rest when it is published again."""
+    """The list is unchanged; with force it holds what the log holds, and the rest when it is published again."""
     await live(shop)
     await shop.log.reset()
     with pytest.raises(LogIncomplete) as caught:
@@ -211,7 +211,7 @@ async def test_a_log_that_lacks_what_the_list_says_is_refused_unless_forced(shop
 
 
 async def test_events_that_are_not_understood_are_set_aside_with_what_follows_them(shop: Shop) -> None:
-    """They take the place of the dead letters there were, of which none is left when the events are mended."""
+    """They replace the old dead letters, and a rebuild after the events are corrected leaves none."""
     await live(shop)
     poisoned = await sell_and_cancel(shop)
     await publish(shop)

@@ -43,7 +43,7 @@ async def answering(body: bytes, *, part_bytes: int) -> AsyncIterator[str]:
 
 
 async def test_an_answer_in_parts_is_read_to_its_end() -> None:
-    """Of its first bytes alone nobody could tell that spans were rejected."""
+    """The first part alone does not show that spans were rejected."""
     async with answering(REJECTED, part_bytes=1) as url, open_otlp_client(OtlpEndpoint(url=url)) as client:
         assert await client.send(b"") == Sent(3, "too old")
 

@@ -191,7 +191,7 @@ async def test_a_release_waits_for_a_reservation_that_is_stored_and_not_committe
 
 
 async def test_an_expiry_that_fails_holds_up_no_other(shop: Shop) -> None:
-    """One reservation's item was tampered with; the one that expired after it is given back, and the gauge tells."""
+    """One reservation's item was tampered with; the next expired one is released, and the gauge shows the violation."""
     await stock(shop, A=5, B=5)
     broken, sound = reserve(A=2), reserve(B=2)
     await shop.inventory.reserve_stock(broken)

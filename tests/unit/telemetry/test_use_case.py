@@ -65,7 +65,7 @@ async def test_a_bug_becomes_internal_under_an_error_id(
 
 
 async def test_a_cancellation_passes_and_is_recorded(runtime: Runtime) -> None:
-    """CancelledError is nobody's to swallow."""
+    """CancelledError passes."""
 
     async def greet(_: str) -> str:
         await asyncio.Event().wait()  # for ever
