@@ -14,7 +14,7 @@ from tests.recorded.recordings import unpack
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A healthy run whose customers were promised what they got."""
+    """Return a healthy run whose customers were promised what they got."""
     found = unpack("healthy", tmp_path_factory.mktemp("recorded"))
     requests = orjson.loads((found / "requests.json").read_bytes())
     (found / "requests.json").write_bytes(orjson.dumps({**requests, "objective": {"seconds": 5, "share": 0.99}}))
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def verdict(folder: Path) -> Verdict:
-    """What the JSON says."""
+    """Return the verdict from the JSON output."""
     return verdict_from(orjson.loads(CliRunner().invoke(main, ["diagnose", "--json", str(folder)]).output))
 
 

@@ -21,25 +21,25 @@ from tests.recorded.trim import REQUESTS, trim
 
 @pytest.fixture(scope="module", params=RECORDED)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recorded observation as files."""
+    """Return a recorded observation as files."""
     return unpack(request.param, tmp_path_factory.mktemp("recorded"))
 
 
 @pytest.fixture(scope="module")
 def observation(folder: Path) -> Observation:
-    """The same, read."""
+    """Return the same, read."""
     return read_observation(folder)
 
 
 @pytest.fixture(scope="module")
 def verdict(observation: Observation) -> Verdict:
-    """What is said of it."""
+    """Return its verdict."""
     return diagnose(observation)
 
 
 @pytest.fixture
 def truth(folder: Path) -> Place:
-    """What was drawn when it was recorded."""
+    """Return the parameters of the recorded experiment."""
     return RECORDED[folder.name]
 
 

@@ -84,7 +84,7 @@ class Place:
 
 @pytest.fixture
 async def scraped() -> AsyncIterator[tuple[str, Scraped]]:
-    """A server of metrics: its host:port, and what it was asked."""
+    """Return a server of metrics: its host:port, and what it was asked."""
     scraped = Scraped()
     application = web.Application()
     application.router.add_get("/metrics", scraped.page)
@@ -101,7 +101,7 @@ async def scraped() -> AsyncIterator[tuple[str, Scraped]]:
 
 @pytest.fixture
 async def admin(postgres_server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
-    """The superuser, in no database that is observed."""
+    """Return the superuser, in no database that is observed."""
     connection = await asyncpg.connect(postgres_server.admin_dsn)
     yield connection
     await connection.close()
@@ -118,7 +118,7 @@ async def place(
 
 @pytest.fixture
 async def one(postgres_server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
-    """A session of a service, with a table of its own."""
+    """Return a session of a service, with a table of its own."""
     connection = await asyncpg.connect(postgres_server.dsns["order"])
     await connection.execute("CREATE TABLE watched (id int PRIMARY KEY, n int NOT NULL)")
     await connection.execute("INSERT INTO watched SELECT id, 0 FROM generate_series(1, 10) AS id")
@@ -143,7 +143,7 @@ async def until(written: Callable[[], bool]) -> None:
 
 
 def waiting(folder: Path) -> list[Session]:
-    """The sessions that were seen waiting for a lock."""
+    """Return the sessions that were seen waiting for a lock."""
     lines = (folder / "sessions.jsonl").read_bytes().splitlines()
     sessions = [Session(**each) for line in lines for each in orjson.loads(line)["sessions"]]
     return [session for session in sessions if session.wait_event_type == "Lock"]
@@ -375,5 +375,5 @@ async def test_it_may_be_cancelled_at_any_await(place: Place, admin: asyncpg.Con
 
 
 def open_files() -> set[str]:
-    """The files that this process has open."""
+    """Return the files that this process has open."""
     return {file.path for file in psutil.Process().open_files()}

@@ -59,18 +59,18 @@ def sequential_trees(draw: st.DrawFn) -> list[Span]:
 def node(
     name: str, start: int, end: int, *children: Node, kind: SpanKind = SpanKind.INTERNAL, service: str = "shop"
 ) -> Node:
-    """A span with others below it, called what its id is; times in nanoseconds."""
+    """Return a span with others below it, called what its id is; times in nanoseconds."""
     own = Span("t", name, "", name, kind, service, start, end)
     return Node(own, tuple(Node(replace(child.span, parent_span_id=name), child.children) for child in children))
 
 
 def client(name: str, start: int, end: int, *children: Node) -> Node:
-    """A call out of the shop."""
+    """Return a call out of the shop."""
     return node(name, start, end, *children, kind=SpanKind.CLIENT)
 
 
 def server(name: str, start: int, end: int, *children: Node, service: str = "stock") -> Node:
-    """A call as its server saw it."""
+    """Return a call as its server saw it."""
     return node(name, start, end, *children, kind=SpanKind.SERVER, service=service)
 
 

@@ -31,26 +31,26 @@ def step(
     service: str = "shop",
     attributes: dict[str, Attribute] | None = None,
 ) -> Node:
-    """A span with others below it; its id is its name and its start, times in milliseconds."""
+    """Return a span with others below it; its id is its name and its start, times in milliseconds."""
     made = node(name, round(start * MILLISECOND), round(end * MILLISECOND), kind=kind, service=service)
     span = replace(made.span, span_id=f"{name} of {service} at {start}", attributes=attributes or {})
     return Node(span, tuple(Node(replace(each.span, parent_span_id=span.span_id), each.children) for each in children))
 
 
 def call(name: str, start: float, end: float, *children: Node, service: str = "shop") -> Node:
-    """A call that leaves the process, of no database."""
+    """Return a call that leaves the process, of no database."""
     return step(name, start, end, *children, kind=SpanKind.CLIENT, service=service)
 
 
 def serve(name: str, start: float, end: float, *children: Node, service: str = "shop") -> Node:
-    """A call as its server saw it."""
+    """Return a call as its server saw it."""
     return step(name, start, end, *children, kind=SpanKind.SERVER, service=service)
 
 
 def query(
     name: str, start: float, end: float, *, service: str = "shop", database: str = "main", waited: float | None = None
 ) -> Node:
-    """A statement; `waited` is how long, in milliseconds, it waited for its connection before."""
+    """Return a statement; `waited` is how long, in milliseconds, it waited for its connection before."""
     attributes: dict[str, Attribute] = {"db.system.name": "postgresql", "db.namespace": database}
     if waited is not None:
         attributes["db.client.connection.wait_time"] = waited / 1e3
@@ -63,12 +63,12 @@ def queries(name: str, count: int, *, start: float = 0, each: float = 1, service
 
 
 def request(end: float, *children: Node) -> Node:
-    """The root of a request that began at 0."""
+    """Return the root of a request that began at 0."""
     return serve("POST /things", 0, end, *children)
 
 
 def trace_of(root: Node, number: int = 0) -> Trace:
-    """A whole trace, named by its number."""
+    """Return a whole trace, named by its number."""
     trace_id = f"trace {number}"
     return Trace(
         trace_id, (Node(replace(root.span, trace_id=trace_id), root.children),), (), sum(1 for _ in root.walk())
@@ -83,7 +83,7 @@ def seen(
     processes: Sequence[ProcessSample] = (),
     clients: Requests | None = None,
 ) -> Observation:
-    """An observation with a trace for each root."""
+    """Return an observation with a trace for each root."""
     return Observation(
         traces=tuple(trace_of(root, number) for number, root in enumerate(roots)),
         scrapes=tuple(scrapes),
@@ -98,12 +98,12 @@ def seen(
 
 
 def requests_in(observation: Observation) -> tuple[Request, ...]:
-    """The requests of an observation."""
+    """Return the requests of an observation."""
     return requests_of(observation.traces)
 
 
 def busy(share: float) -> tuple[ProcessSample, ProcessSample]:
-    """A process that worked for this share of ten seconds."""
+    """Return a process that worked for this share of ten seconds."""
     return ProcessSample(0.0, "shop", 1.0, None), ProcessSample(10.0, "shop", 1.0 + 10 * share, None)
 
 
@@ -131,17 +131,17 @@ def pool_scrape(
 
 
 def full_pool() -> tuple[TimedScrape, TimedScrape]:
-    """A pool whose connections were all in use at each look."""
+    """Return a pool whose connections were all in use at each look."""
     return pool_scrape(0, used=2), pool_scrape(10, used=2, waits=100, wait_seconds=1, hold_seconds=1)
 
 
 def idle_pool() -> tuple[TimedScrape, TimedScrape]:
-    """A pool in which there was a connection left at each look."""
+    """Return a pool in which there was a connection left at each look."""
     return pool_scrape(0, used=1), pool_scrape(10, used=1, waits=100, wait_seconds=1, hold_seconds=1)
 
 
 def session(wait_event_type: str | None, *, state: str = "active", database: str = "main") -> Session:
-    """A session that waits for this, or runs."""
+    """Return a session that waits for this, or runs."""
     return Session(7, database, state, wait_event_type, None, "UPDATE things", (), 0.1)
 
 
@@ -151,22 +151,22 @@ def looks(*samples: Sequence[Session], each_seconds: float = 0.1) -> list[Sessio
 
 
 def found(find: Detector, observation: Observation) -> list[Candidate]:
-    """What one class finds."""
+    """Return the candidates of one detector."""
     return find(observation, requests_in(observation))
 
 
 def named(candidate: Candidate) -> tuple[Bottleneck, str, str]:
-    """The class and the place."""
+    """Return class, service and operation of a candidate."""
     return candidate.bottleneck, candidate.service, candidate.operation
 
 
 def saved_work(find: Detector, observation: Observation) -> tuple[float, ...]:
-    """The work that the fix of the only one takes from each request."""
+    """Return the work that the fix of the only one takes from each request."""
     [candidate] = found(find, observation)
     return candidate.saving.work
 
 
 def saved_wait(find: Detector, observation: Observation) -> tuple[float, ...]:
-    """The wait that the fix of the only one takes from each request."""
+    """Return the wait that the fix of the only one takes from each request."""
     [candidate] = found(find, observation)
     return candidate.saving.wait

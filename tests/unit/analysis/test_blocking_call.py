@@ -20,13 +20,13 @@ LATE, ON_TIME = 0.017, 0.001
 
 
 def at(number: int, end: float, *children: Node) -> Node:
-    """The root of a request that began `number` periods after the first; children are moved with it."""
+    """Return the root of a request that began `number` periods after the first; children are moved with it."""
     start = number * PERIOD
     return serve("POST /things", start, start + end, *(moved(child, start) for child in children))
 
 
 def moved(node: Node, by: float) -> Node:
-    """The same, so many milliseconds later."""
+    """Return the same tree, shifted by this many milliseconds."""
     span = node.span
     start, end = span.start_nanoseconds / 1e6 + by, span.end_nanoseconds / 1e6 + by
     children = [moved(child, by) for child in node.children]
@@ -41,7 +41,7 @@ def blocked(number: int) -> Node:
 
 
 def worked(cpu_share: float, wait_share: float | None, process: str = "shop") -> Sequence[ProcessSample]:
-    """A process that worked, and waited for a processor, for these shares of its time."""
+    """Return a process that worked, and waited for a processor, for these shares of its time."""
     return [
         ProcessSample(second, process, second * cpu_share, None if wait_share is None else second * wait_share)
         for second in (0.0, 1.0, 2.0, 3.0)

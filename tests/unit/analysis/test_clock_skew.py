@@ -286,7 +286,7 @@ def test_a_repaired_tree_is_the_tree_of_its_spans(root: Node) -> None:
 
 
 def _given_up(call: Node) -> Node:
-    """The same call, whose time was over."""
+    """Return the same call, timed out."""
     attributes = {"rpc.response.status_code": "DEADLINE_EXCEEDED"}
     return Node(replace(call.span, status=SpanStatus.ERROR, attributes=attributes), call.children)
 

@@ -19,7 +19,7 @@ EXPIRED = CacheUse("valkey", hits=20, misses=100, expired=95, evicted=0)
 
 
 def lookup(start: float, end: float, *, keys: int, hits: int, store: str = "valkey") -> Node:
-    """A cache is asked for keys, and has some of them."""
+    """Return a cache lookup that finds some of its keys."""
     attributes: dict[str, Attribute] = {
         "db.system.name": store,
         "db.operation.batch.size": keys,
@@ -29,7 +29,7 @@ def lookup(start: float, end: float, *, keys: int, hits: int, store: str = "valk
 
 
 def write(start: float, end: float, *, store: str = "valkey") -> Node:
-    """What was read is kept."""
+    """Return the span that stores the value in the cache."""
     attributes: dict[str, Attribute] = {"db.system.name": store, "db.operation.batch.size": 1}
     return step("SET reports", start, end, kind=SpanKind.CLIENT, attributes=attributes)
 
@@ -41,12 +41,12 @@ def missing(*, hits: int = 0, store: str = "valkey") -> Node:
 
 
 def waiting() -> Node:
-    """A request of 20 ms that waits for 16 of them for what another one reads."""
+    """Return a request of 20 ms that waits for 16 of them for what another one reads."""
     return request(20, step("reports cache", 2, 18))
 
 
 def there() -> Node:
-    """A request of 5 ms that finds all of its keys."""
+    """Return a request of 5 ms that finds all of its keys."""
     return request(5, step("reports cache", 2, 3, lookup(2, 3, keys=4, hits=4)))
 
 

@@ -89,5 +89,5 @@ def _table(*, scans: int, rows_read: int, database: str = "main") -> TableUse:
 
 
 def _updates(*milliseconds: float) -> list[Node]:
-    """A request for each of these durations of its UPDATE."""
+    """Return a request for each of these durations of its UPDATE."""
     return [request(taken + 1, query("UPDATE stock", 0, taken)) for taken in milliseconds]

@@ -261,7 +261,7 @@ def test_what_takes_less_than_a_tenth_of_the_time_is_no_suspect(whole: float, co
 
 
 def _asked(*, on_the_way: float, start: float = 0) -> Node:
-    """A call that its server answers in 2 ms, as long on its way there as back."""
+    """Return a call that its server answers in 2 ms, as long on its way there as back."""
     half = on_the_way / 2
     answer = serve("answer", start + half, start + half + 2, service="stock")
     return call("ask", start, start + on_the_way + 2, answer)

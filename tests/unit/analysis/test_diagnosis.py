@@ -290,7 +290,7 @@ def test_the_same_observation_gives_the_same_bytes() -> None:
 
 
 def _promised(share: float, *, kept: int) -> Requests:
-    """A hundred requests, so many of which took no longer than the 0.25 s that this share of them may take."""
+    """Return a hundred requests, so many of which took no longer than the 0.25 s that this share of them may take."""
     missed = 100 - kept
     latencies = tuple(0.3 if number * missed % 100 < missed else 0.05 for number in range(100))
     return Requests(0, 10, 3.0, latencies, ObservedObjective(0.25, share))

@@ -14,18 +14,18 @@ from tests.unit.analysis.making import span
 
 
 def root(trace: str, start: float = 0, end: float = 10) -> Span:
-    """A request; times in milliseconds."""
+    """Return a request; times in milliseconds."""
     return replace(span("root", start=start, end=end, trace=trace, name="POST /things"), kind=SpanKind.SERVER)
 
 
 def sent(trace: str, span_id: str = "send", *, parent: str = "root", start: float = 4) -> Span:
-    """A message that is sent, which takes a millisecond."""
+    """Return a message that is sent, which takes a millisecond."""
     made = span(span_id, parent, start=start, end=start + 1, trace=trace, name="send things")
     return replace(made, kind=SpanKind.PRODUCER)
 
 
 def consumed(trace: str, end: float, *links: Span, name: str = "process things", service: str = "read model") -> Span:
-    """A batch that is consumed for five milliseconds, of the messages that it links to."""
+    """Return a batch that is consumed for five milliseconds, of the messages that it links to."""
     made = span("consume", start=end - 5, end=end, trace=trace, name=name)
     linked = tuple(Link(each.trace_id, each.span_id) for each in links)
     return replace(made, kind=SpanKind.CONSUMER, service=service, links=linked)

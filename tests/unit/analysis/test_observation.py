@@ -64,7 +64,7 @@ REQUESTS = {"from": 9, "until": 12, "scheduled_rate_per_second": 50, "latencies_
 
 
 def span(span_id: str, *, at_seconds: float, parent: str = "", trace: str = "a", link: str = "") -> dict[str, Any]:
-    """A span of a millisecond; ids of one digit. `link` is the trace whose span 1 it links to."""
+    """Return a span of a millisecond; ids of one digit. `link` is the trace whose span 1 it links to."""
     start = round(at_seconds * 1e9)
     linked = {"links": [{"traceId": link * 32, "spanId": "1" * 16}]} if link else {}
     return {
@@ -83,7 +83,7 @@ def exported(*spans: dict[str, Any]) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An observation of one trace, and nothing else."""
+    """Return an observation of one trace, and nothing else."""
     (tmp_path / "traces.jsonl").write_text(exported(span("1", at_seconds=10), span("2", at_seconds=11, parent="1")))
     return tmp_path
 

@@ -20,7 +20,7 @@ DONE, GIVEN_UP = 3, 1
 
 
 def asked(number: int, took_seconds: float, statements: int) -> Node:
-    """The request that began at its tenth of a second, with statements in its first milliseconds."""
+    """Return the request that began at its tenth of a second, with statements in its first milliseconds."""
     start = 100.0 * number
     return serve(
         "POST /things", start, start + 1e3 * took_seconds, *queries("SELECT item", statements, start=start + 1)
@@ -28,7 +28,7 @@ def asked(number: int, took_seconds: float, statements: int) -> Node:
 
 
 def clients(latencies: Sequence[float], answered: Sequence[bool] = ()) -> Requests:
-    """What they saw."""
+    """Return the requests as the clients measured them."""
     return Requests(0.0, SECONDS, COUNT / SECONDS, tuple(latencies), None, tuple(answered), DEADLINE)
 
 
@@ -116,7 +116,7 @@ def test_what_keeps_the_processor_busy_has_the_name_where_it_explains_the_time()
 
 
 def full_throughout() -> tuple[TimedScrape, ...]:
-    """A look at a pool each second, all of whose connections are in use."""
+    """Return a look at a pool each second, all of whose connections are in use."""
     return tuple(
         pool_scrape(at, used=2, waits=10 * at, wait_seconds=10.0 * at, hold_seconds=at)
         for at in range(1 + int(SECONDS))

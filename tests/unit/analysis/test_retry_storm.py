@@ -13,12 +13,12 @@ from tests.unit.analysis.seeing import call, found, named, request, requests_in,
 
 
 def failed(node: Node) -> Node:
-    """The same span, which ended in an error."""
+    """Return the same span, which ended in an error."""
     return Node(replace(node.span, status=SpanStatus.ERROR), node.children)
 
 
 def asked(start: float, end: float, *, served: bool = True) -> Node:
-    """A call of 'ask', of which its server took the middle."""
+    """Return a call of 'ask', of which its server took the middle."""
     below = [serve("answer", start + 1, end - 1, service="stock")] if served else []
     return call("ask", start, end, *below)
 
@@ -128,7 +128,7 @@ def test_without_requests_there_are_none() -> None:
 
 
 def _to(address: str, node: Node) -> Node:
-    """The same call, of the server at an address."""
+    """Return the same call, of the server at an address."""
     return Node(replace(node.span, attributes={**node.span.attributes, "server.address": address}), node.children)
 
 

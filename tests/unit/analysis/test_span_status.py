@@ -10,7 +10,7 @@ from tests.unit.analysis.making import span
 
 
 def with_attribute(name: str, value: Attribute, status: SpanStatus = SpanStatus.UNSET) -> Span:
-    """A span that ended so."""
+    """Return a span with this outcome."""
     return replace(span("a"), status=status, attributes={name: value})
 
 

@@ -30,7 +30,7 @@ THIRD = observed(*[STUCK] * 20, *[QUICK] * 40)
 
 
 def given_up(node: Node) -> Node:
-    """The same call, which its caller gave up."""
+    """Return the same call, cancelled by its caller."""
     attributes = {**node.span.attributes, "rpc.response.status_code": "DEADLINE_EXCEEDED"}
     return Node(replace(node.span, attributes=attributes, status=SpanStatus.ERROR), node.children)
 

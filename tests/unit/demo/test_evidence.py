@@ -16,7 +16,7 @@ from tests.unit.load.shop_spans import MILLISECOND, ORDER, PLACING, Run, one_ord
 
 
 def broken(run: Run, folder: Path) -> str:
-    """What the checks complain of."""
+    """Return the sentences of the failed checks."""
     return "; ".join(check.sentence for check in check_traces(run.recorded(folder)).broken)
 
 
@@ -52,7 +52,7 @@ def taken_twice(run: Run) -> Run:
 
 
 def failed_at_first(run: Run) -> Run:
-    """A batch that failed took nothing; its repeat did."""
+    """Check that a failed batch counts no message, and its repeat does."""
     failed = [
         replace(each, trace_id="7" * 32, status=SpanStatus.ERROR)
         for each in run.spans

@@ -49,7 +49,7 @@ CANNOT_TELL = Verdict(answer=Answer.CANNOT_TELL, requests=REQUESTS)
 
 
 def experiment(kind: ExperimentKind = ExperimentKind.BOTTLENECK, truth: Truth | None = TRUTH) -> Experiment:
-    """An experiment that draws the same each time."""
+    """Return an experiment that draws the same each time."""
     return Experiment(
         name="line_by_line",
         kind=kind,
@@ -94,7 +94,7 @@ def blocks(
 
 
 def with_goodput(records: Sequence[BlockRecord], *, before: Sequence[int], after: Sequence[int]) -> list[BlockRecord]:
-    """The same blocks, of ten seconds each, with so many orders of use in each pair."""
+    """Return the same blocks, of ten seconds each, with so many orders of use in each pair."""
     good = {"before": before, "after": after}
     return [
         replace(

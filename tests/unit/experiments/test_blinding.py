@@ -19,7 +19,7 @@ RESOURCE = {"service.name": "stock", "service.version": "0.1.0", "service.instan
 
 
 def exported(span_id: str, trace: str, **more: object) -> bytes:
-    """A line with one span of five seconds after the epoch; ids of one digit."""
+    """Return a line with one span of five seconds after the epoch; ids of one digit."""
     span = {
         "traceId": trace * 32,
         "spanId": span_id * 16,
@@ -47,7 +47,7 @@ def kept(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def seen(kept: Path) -> Observation:
-    """The same, as the diagnosis reads it."""
+    """Return the same, as the diagnosis reads it."""
     return read_observation(kept)
 
 

@@ -29,7 +29,7 @@ def ran(
     metric: Metric = Metric.LATENCY,
     respond_async: bool = False,
 ) -> Block:
-    """A block of ten seconds after two of warm-up; what failed a gate says so as the generator does."""
+    """Return a block of ten seconds after two of warm-up; what failed a gate says so as the generator does."""
     failed = tuple(f"{gate.name}: {gate.sentence}" for gate in gates)
     run = SimpleNamespace(requests=requests, gates=gates, invalid_because=failed, elapsed_seconds=12.0)
     demand = Demand(utilisation=0.5, respond_async=respond_async)

@@ -31,7 +31,7 @@ every_experiment = pytest.mark.parametrize("name", NAMES)
 
 
 def drawn(name: str, seed: int) -> Setting:
-    """An experiment as a trial draws it."""
+    """Return an experiment as a trial draws it."""
     return find_experiment(name).draw(random.Random(f"{seed}:{name}"))
 
 

@@ -15,7 +15,7 @@ VERDICT = replace(RIGHT, prediction=FEWER_LOST)
 
 
 def tried() -> Experiment:
-    """An experiment about goodput."""
+    """Return an experiment about goodput."""
     return replace(experiment(), metric=Metric.GOODPUT)
 
 

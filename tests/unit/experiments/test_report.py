@@ -22,7 +22,7 @@ NEEDED = ("claim.json", "environment.json", "plan.json", "diagnosis.json", "seal
 
 
 def text_of(page: str) -> str:
-    """What a reader sees of a page."""
+    """Return the visible text of a page."""
     body = re.sub(r"<[^>]+>", " ", page.rpartition("</style>")[2])
     return " ".join(html.unescape(body).split())
 

@@ -56,7 +56,7 @@ def test_without_requests_there_is_no_slow_one() -> None:
 
 
 def seen(panel: SaturationChart) -> dict[str, list[float]]:
-    """The values of a panel's series by name."""
+    """Return the values of a panel's series by name."""
     return {series.name: [round(value, 6) for value in series.values] for series in panel.series}
 
 

@@ -59,7 +59,7 @@ class Blocks:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of a trial that was planned and observed, and no more."""
+    """Return the folder of a trial that was planned and observed, and no more."""
     Folder(tmp_path).write("plan.json", PLAN)
     Folder(tmp_path).write("observation/5f0c21d8/requests.json", {})
     return tmp_path

@@ -26,7 +26,7 @@ def test_the_edge_is_in_the_order_process_or_in_the_monolith() -> None:
 
 
 def serving(admin: dict[str, str]) -> Serving:
-    """A platform of which only the processes matter."""
+    """Return a platform of which only the processes matter."""
     return Serving(
         edge="host:0",
         admin=admin,

@@ -23,7 +23,7 @@ from observability.report.demo.result import (
 
 
 def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:
-    """A valid run of 60 s; every tenth order is rejected."""
+    """Return a valid run of 60 s; every tenth order is rejected."""
     source = random.Random(seed)
     at_seconds = tuple(sorted(source.uniform(0, 60) for _ in range(orders)))
     latency_seconds = tuple(0.008 + source.lognormvariate(-4.2, 0.5) for _ in range(orders))
@@ -67,7 +67,7 @@ def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:
 
 
 def broken_result() -> DemoResult:
-    """The same with everything that can be wrong."""
+    """Return the same with everything that can be wrong."""
     result = sample_result()
     return replace(
         result,
@@ -80,7 +80,7 @@ def broken_result() -> DemoResult:
 
 
 def quantile_figures(latency_seconds: tuple[float, ...]) -> tuple[QuantileFigure, ...]:
-    """The usual three quantiles."""
+    """Return the usual three quantiles."""
     ordered = sorted(latency_seconds)
     intervals = {q: quantile_interval(ordered, q) for q in (0.5, 0.95, 0.99)}
     return tuple(QuantileFigure(q, quantile(ordered, q), each.low, each.high) for q, each in intervals.items())

@@ -13,7 +13,7 @@ from tests.unit.report.sample import broken_result, sample_result
 
 
 def printed(result: DemoResult, *, width: int = 120) -> str:
-    """What the terminal shows."""
+    """Return the terminal's output."""
     console = Console(width=width, record=True, quiet=False, file=None)
     with console.capture() as capture:
         print_demo(console, result)
