@@ -122,7 +122,7 @@ async def test_a_temporary_folder_that_may_not_be_written_is_named(
     options: PlatformOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
-    assert "Set TMPDIR to a folder" in await failing_start(options)
+    assert "Set TMPDIR to a writable folder" in await failing_start(options)
 
 
 async def test_two_at_once_do_not_collide(options: PlatformOptions, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Fixtures: an empty log of each kind, and a relay and a consumer on real databases."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from services.infra.messaging.nats_log import NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
+from services.kernel.errors import Unavailable
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers import nats
 from services.local.servers.databases import Databases
@@ -28,6 +30,7 @@ from services.local.servers.nats import EmbeddedNats, NatsStart, nats_server_ava
 from tests.fakes.event_log import MemoryLog
 from tests.integration.messaging.consuming import Bench
 from tests.integration.messaging.relaying import Store
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres import CONSUMER, PostgresServer, empty
 from tests.stack import programs
 
@@ -207,8 +210,18 @@ async def two_logs(server: EmbeddedNats) -> AsyncIterator[tuple[NatsLog, NatsLog
         logs = [await NatsLog.open(server.url, allow_unsafe_sync=True) for _ in range(2)]
         for log in logs:
             stack.push_async_callback(log.close)
-        await logs[0].reset()
+        await reset(logs[0])
         yield logs[0], logs[1]
+
+
+async def reset(log: NatsLog) -> None:
+    """Empty a log. NATS may refuse to create a stream while it still deletes the one before (error 10049)."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await log.reset()
+            except Unavailable:
+                await asyncio.sleep(0.05)
 
 
 async def everything(log: EventLog) -> list[ReceivedMessage]:

@@ -110,7 +110,7 @@ async def test_a_refusal_that_is_not_stored_is_not_counted(
     (refused,) = await record(bench, 1)
     mailbox.refusals[refused] = "554 no"
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresNotificationsTransaction, "give_up", lose_connection)
+        patch.setattr(PostgresNotificationsTransaction, "park", lose_connection)
         with pytest.raises(Unavailable):
             await bench.parts.send()
     assert bench.value("shop_dead_letters_total", {"consumer": SENDER}) == 0
