@@ -247,7 +247,7 @@ DEFECTS = {
     for defect in (
         Defect(
             "no_saga",
-            "tests/contract/test_order.py::test_an_order_that_was_left_pending_is_finished_by_the_driver",
+            "tests/contract/test_order.py::test_an_order_that_was_left_pending_is_finished_by_the_saga_worker",
             "PENDING",
             no_saga,
         ),
@@ -293,8 +293,8 @@ DEFECTS = {
         ),
         Defect(
             "inventory_asked_before_the_key",
-            f"{ORACLE}::test_what_was_kept_is_not_denied_while_inventory_is_away",
-            "and that nothing was done when asked at",
+            f"{ORACLE}::test_a_stored_order_is_not_denied_while_inventory_is_unavailable",
+            "s that nothing was done",
             inventory_asked_before_the_key,
         ),
         Defect(
@@ -305,8 +305,8 @@ DEFECTS = {
         ),
         Defect(
             "rejected_too_late",
-            f"{ORACLE}::test_what_is_turned_away_was_not_begun",
-            "by a call that was told that it was not begun",
+            f"{ORACLE}::test_a_rejected_request_was_not_begun",
+            "by a call whose answer says that it did not start",
             rejected_too_late,
         ),
         Defect(

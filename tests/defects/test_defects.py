@@ -15,6 +15,12 @@ SECONDS = 800.0
 TESTS_FAILED = 1
 
 
+@pytest.mark.parametrize("defect", DEFECTS.values(), ids=list(DEFECTS))
+def test_what_catches_a_defect_exists(defect: Defect) -> None:
+    path, _, name = defect.caught_by.partition("::")
+    assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8")
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("defect", DEFECTS.values(), ids=list(DEFECTS))
 async def test_a_naive_version_is_caught(defect: Defect) -> None:
