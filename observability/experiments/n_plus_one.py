@@ -122,5 +122,6 @@ EXPERIMENT = Experiment(
     symptoms=("the number of statements per request grows with the lines of an order", "each statement is fast"),
     owner_alert="none",
     owner_alert_because="Every statement is fast and no resource is exhausted; only requests with many lines are slow.",
+    collateral={"ShopOrderPlacementSlow": "On a slow machine orders with many lines take more than half a second."},
     draw=draw,
 )
