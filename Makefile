@@ -35,7 +35,7 @@ up: environment ## Start the platform and leave it running until Ctrl-C.
 # Tests wait more than they work. They begin in the order of their folders: the long ones first, tests/unit last.
 AT_ONCE := -n 4 --dist loadscope --no-loadscope-reorder
 
-test: environment-dev ## Run the tests, in five minutes; ARGS="-k name" for some.
+test: environment-dev ## Run the tests; ARGS="-k name" for some.
 	@exec .venv/bin/python -m pytest -m 'not full' $(AT_ONCE) $(ARGS)
 
 # The files that have some of these tests: to look for them in all others would take each worker longer than many a test.
