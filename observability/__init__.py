@@ -1,1 +1,1 @@
-"""Everything that looks at the platform: its telemetry library, the lab, the command line."""
+"""Observability of the shop: telemetry library, load generator, experiments, reports and command line."""

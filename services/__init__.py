@@ -1,1 +1,1 @@
-"""The shop: contexts of one shape, the mechanisms they share, and the ways to run them."""
+"""The shop: its bounded contexts, all of the same structure, their shared infrastructure, and ways to run them."""

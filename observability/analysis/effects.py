@@ -1,4 +1,4 @@
-"""Time to effect: how long after a request its consumers had processed it, followed along span links.
+"""Time from a request until its messages were processed everywhere, measured along the links between spans.
 
 Each process measures with its own clock: clock skew between processes shifts these times.
 """

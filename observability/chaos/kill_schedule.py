@@ -1,4 +1,4 @@
-"""Kill schedule of each process: once at each of its points, then at drawn points and at random times, by seed."""
+"""Kill schedule of a process: one kill at each crash point, then seeded random choices of points and times."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

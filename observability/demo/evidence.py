@@ -1,4 +1,4 @@
-"""The result of a demo, made from the files and figures that its run left behind."""
+"""Result of a demo, computed from the spans, scrapes and request records of its run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

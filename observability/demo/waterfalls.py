@@ -1,4 +1,4 @@
-"""Two orders that show where time goes: a typical one and a slow one, each with the trace it left."""
+"""Choice of a typical and a slow order of a demo, each with the waterfall of its trace."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A wrong optimisation: mail leaves through a nearer server, and no customer notices, since none waits for mail.
+"""Experiment wrong optimisation: mail gets a nearer server, but no request waits for mail, so latency stays.
 
 What they wait for is the way between order and inventory, which the diagnosis must name and nobody touches.
 """

@@ -1,4 +1,4 @@
-"""Check I8: each event took effect once, with one notification for a completed order, and one file for each of these.
+"""Check I8: each event was processed once; each completed order has one notification, and each of these one file.
 
 Notifications are read before the event store, since each one's event was stored before it. A file is written after its
 notification is recorded, and before that counts as sent: so files are listed before the notifications, and again after.

@@ -1,4 +1,4 @@
-"""Check I7, first part: each order is the fold of its events, and each event carries the order's state."""
+"""Check I7, part 1: replaying an order's events yields its stored row, and each event holds the order's state."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

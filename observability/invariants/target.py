@@ -1,4 +1,4 @@
-"""Target of the checks, and their verdict."""
+"""Data types of the invariant checks: what is checked, and the verdict with the violations found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

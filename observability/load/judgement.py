@@ -1,4 +1,4 @@
-"""Verdict on a run in words: counts of its orders, why some failed, and the rate at which none would."""
+"""Summary of a load run in words: order counts, reasons of failures, and the rate at which none would occur."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Runner of a plan: one event loop, pinned to one core, from the first order to the verdict."""
+"""Runs a load plan in one event loop, pinned to one core, from the first order to the result."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""Validity checks of a run: each gate detects one way in which the generator, not the platform, was measured."""
+"""Validity checks of a load run: each detects one way in which the load generator itself distorted the results."""
 
 import bisect
 import itertools

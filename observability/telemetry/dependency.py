@@ -1,4 +1,4 @@
-"""Telemetry of the guard in front of a dependency: the breaker's state, and rejected calls."""
+"""Telemetry of the guard of an RPC client: state of the circuit breaker, and calls that were rejected unsent."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Clients of both edges: send one request over REST or gRPC, once, and return its answer in one common form."""
+"""Clients of the REST and gRPC APIs: send one request without retries, and return its answer in a common form."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -1,1 +1,1 @@
-"""Mechanisms without business words, shared by all contexts."""
+"""Infrastructure shared by all contexts, without business rules: PostgreSQL, gRPC, messaging, settings."""

@@ -1,4 +1,4 @@
-"""Command line of a runnable: expected errors end it with one line that says what to do."""
+"""Command-line entry of each program: expected errors end it with one line that says what to do."""
 
 import sys
 from collections.abc import Callable

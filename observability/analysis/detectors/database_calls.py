@@ -1,4 +1,4 @@
-"""Statements on the requests' critical paths, and their durations."""
+"""Database calls on the requests' critical paths, grouped by statement, and their durations."""
 
 from collections import defaultdict
 from collections.abc import Sequence

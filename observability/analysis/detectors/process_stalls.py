@@ -1,4 +1,4 @@
-"""Intervals in which a process ran, or was blocked in, one piece of its own code and did nothing else."""
+"""Intervals between a service's span boundaries in which a request waited only for the service's own code."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict

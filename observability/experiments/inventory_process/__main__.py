@@ -1,4 +1,4 @@
-"""Runs inventory as the lab wants it: `python -m observability.experiments.inventory_process serve`."""
+"""Inventory for experiments: `python -m observability.experiments.inventory_process serve`."""
 
 from observability.experiments.adapters import chosen_adapter
 from services.infra import lifecycle, program

@@ -1,4 +1,4 @@
-"""Runs order as the lab wants it: `python -m observability.experiments.order_process serve`."""
+"""Order service for experiments: `python -m observability.experiments.order_process serve`."""
 
 from observability.experiments.adapters import CLIENT_VARIABLE, chosen_adapter
 from observability.telemetry.setup import Runtime

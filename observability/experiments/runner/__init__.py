@@ -1,1 +1,1 @@
-"""Trials: the platform under load with one thing changed, and all that was seen of it written down for a diagnosis."""
+"""Runner of trials: runs an experiment with its bottleneck and with its fix, records, diagnoses and scores."""

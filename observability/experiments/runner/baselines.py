@@ -1,4 +1,4 @@
-"""Baselines for the diagnosis: three common rules that name an operation by one figure, without a class.
+"""Baselines to compare the diagnosis with: three simple rules that each blame one operation by a single figure.
 
 An operation is (service, name of the span); None stands for an observation without requests.
 """

@@ -1,4 +1,4 @@
-"""Block of a trial: load on fresh processes, by a schedule that both blocks of a pair share."""
+"""Block: one load run on newly started processes; the two blocks of a pair (before, after) share a schedule."""
 
 import secrets
 import statistics

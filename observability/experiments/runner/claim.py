@@ -1,4 +1,4 @@
-"""Claim of a trial: the experiment in words, and the expected verdict."""
+"""Description of a trial's experiment and its expected verdict, as stored in the trial's folder."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Comparison of a sealed prediction of after / before with the ratio that the paired blocks measured.
+"""Comparison of a fix's predicted after / before ratio, stored before the paired runs, with the measured ratio.
 
 A ratio is sealed, since latencies of the observation, which ran at another time, do not compare with the blocks'. Two
 errors are added to its interval once the blocks have run: the noise between the blocks of a pair, and the drift of the

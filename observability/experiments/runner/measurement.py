@@ -1,4 +1,4 @@
-"""Measurement of two ways to run the same code, neither with a bottleneck: latency and processor time."""
+"""Comparison of two ways to run the same code, neither with a bottleneck: latency and CPU time of paired runs."""
 
 import statistics
 from collections.abc import Sequence

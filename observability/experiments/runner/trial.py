@@ -1,4 +1,4 @@
-"""Trial: calibrates, observes, diagnoses, seals, runs the pairs and scores; completed steps are kept on a restart."""
+"""Trial: runs one experiment, from calibration and diagnosis to paired runs and score; a restart resumes it."""
 
 import hashlib
 import random

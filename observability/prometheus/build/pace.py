@@ -1,4 +1,4 @@
-"""Durations in rules, divided by the scale of an alert drill, so that it takes minutes and not hours."""
+"""Durations in Prometheus rules, divided by a speed-up factor, so that an alert drill takes minutes, not hours."""
 
 from dataclasses import dataclass
 

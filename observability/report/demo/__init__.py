@@ -1,1 +1,1 @@
-"""What a demo showed: its figures as a value and JSON, a page that opens without a network, and terminal output."""
+"""Report of a demo: its figures as data and JSON, a self-contained HTML page, and terminal output."""

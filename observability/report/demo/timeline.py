@@ -1,4 +1,4 @@
-"""Latency over time: a mark for each order, and a line through each quantile for which windows have orders enough."""
+"""Chart of latency over time: a mark for each order, and quantile lines where a window has enough orders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

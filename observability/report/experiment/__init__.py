@@ -1,1 +1,1 @@
-"""What a finished trial leaves to read: one page that opens without a network, made from its folder alone."""
+"""Report of a finished trial: one self-contained HTML page, made from the trial's folder alone."""

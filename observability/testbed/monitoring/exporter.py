@@ -1,4 +1,4 @@
-"""PostgreSQL exporter of our own server, with the queries that our dashboards use."""
+"""Runs prometheus-postgres-exporter for the embedded PostgreSQL, with the queries that the dashboards use."""
 
 import shutil
 from collections.abc import AsyncIterator

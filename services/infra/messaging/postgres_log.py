@@ -1,4 +1,4 @@
-"""Event log in PostgreSQL: dense positions, and one writer at a time, which locks the head row and is fenced."""
+"""Event log in PostgreSQL: gapless positions, one writer at a time under a row lock; stale writers are refused."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Sagas in PostgreSQL: a row for each order that is not at rest, claimed by lease and fenced by epoch."""
+"""Sagas in PostgreSQL: a row per unsettled order, claimed with a lease; workers with an old epoch are ignored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Storage of a rebuild of the lists of orders: a table, a cursor and dead letters beside the live ones.
+"""Storage for rebuilding the order lists: a second table, cursor and dead letters, swapped in when complete.
 
 These are all that a consumer has, so that one transaction can swap them with the live ones.
 """

@@ -1,4 +1,4 @@
-"""Events of an order: an order is the fold of its events."""
+"""Event types of an order, whose current state results from applying its events in sequence."""
 
 from dataclasses import dataclass
 from datetime import datetime

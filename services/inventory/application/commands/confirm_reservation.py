@@ -1,4 +1,4 @@
-"""Sell what a reservation holds."""
+"""Confirm a reservation: the stock that it holds becomes sold."""
 
 from services.inventory.api import (
     ConfirmReservation,

@@ -1,4 +1,4 @@
-"""Release what a reservation holds, or void the reservation before it exists."""
+"""Release the stock of a reservation; if there is none yet, mark it so that a late ReserveStock holds nothing."""
 
 from services.inventory.api import ReleaseReservation, Reservation
 from services.inventory.application.ports import LockedReservation, Stock, StockTransaction
