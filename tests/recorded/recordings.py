@@ -46,5 +46,7 @@ def archive_of(name: str) -> Path:
 def unpack(name: str, folder: Path) -> Path:
     """Unpack a recorded observation into a folder of its name; return the folder."""
     with tarfile.open(archive_of(name)) as archive:
-        archive.extractall(folder / name, filter="data")
+        # Debian 12 has Python 3.11.2, whose tarfile knows no filters yet.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder / name)
     return folder / name

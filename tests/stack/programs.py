@@ -127,7 +127,9 @@ def _unpack_compose(folder: Path) -> None:
     with tarfile.open(archive) as opened:
         member = next(member for member in opened.getmembers() if member.name.endswith("/docker-compose"))
         member.name = "docker-compose"
-        opened.extract(member, folder, filter="data")
+        # Debian 12 has Python 3.11.2, whose tarfile knows no filters yet.
+        opened.extraction_filter = getattr(tarfile, "data_filter", None)
+        opened.extract(member, folder)
     (folder / "docker-compose").chmod(0o755)
     archive.unlink()
 
