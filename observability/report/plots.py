@@ -1,18 +1,27 @@
-"""Elements of all plots: their frame, the colours of outcomes, and the latency axis."""
+"""Elements of all plots: their frame, the colours of outcomes, and the latency axis.
 
+A plot is drawn once for screens of all widths. Its text and its height are in pixels and keep their size; only what is
+placed across is relative to the width that the screen leaves.
+"""
+
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from observability.report.scales import LogScale, log_scale
+from observability.report.scales import LogScale, Tick, log_scale
 
 _LEAST_MILLISECONDS = 0.01
+# Positions across are in thousandths of what is between the margins.
+_ACROSS = 1_000
+# A label with the gap to its neighbour, as a part of a plot on a phone and on a wide screen.
+_LABEL_ON_PHONE = 130
+_LABEL_ON_SCREEN = 45
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A plot's size and the margins around what it draws, in pixels."""
+    """A plot's height and the margins around what it draws, in pixels. Its width is what the screen leaves."""
 
-    width: int
     height: int
     left: int
     right: int
@@ -21,22 +30,22 @@ class Frame:
 
     @property
     def x_first(self) -> int:
-        """Where the drawing begins on the left."""
-        return self.left
+        """The left end of the drawing, in thousandths of its width."""
+        return 0
 
     @property
     def x_last(self) -> int:
-        """Where the drawing ends on the right."""
-        return self.width - self.right
+        """The right end of the drawing, in thousandths of its width."""
+        return _ACROSS
 
     @property
     def y_first(self) -> int:
-        """Where the drawing begins at the bottom."""
+        """The lower end of the drawing, in pixels."""
         return self.height - self.bottom
 
     @property
     def y_last(self) -> int:
-        """Where the drawing ends at the top."""
+        """The upper end of the drawing, in pixels."""
         return self.top
 
 
@@ -77,6 +86,24 @@ def latency_scale(latencies: Iterable[float], *, first: float, last: float) -> L
     return log_scale(min(shown), max(shown), first=first, last=last)
 
 
-def position(pixels: float) -> str:
-    """Write a position as short as its tenth of a pixel needs."""
-    return f"{pixels:.1f}".removesuffix(".0")
+def thin_out(ticks: Iterable[Tick]) -> tuple[Tick, ...]:
+    """Leave out ticks whose labels would touch on a wide screen; mark the labels that a phone has no room for."""
+    kept: list[Tick] = []
+    shown_on_phone = -math.inf
+    for tick in ticks:
+        if kept and tick.at - kept[-1].at < _LABEL_ON_SCREEN:
+            continue
+        wide_only = tick.at - shown_on_phone < _LABEL_ON_PHONE
+        shown_on_phone = shown_on_phone if wide_only else tick.at
+        kept.append(replace(tick, wide_only=wide_only))
+    return tuple(kept)
+
+
+def position(at: float) -> str:
+    """Write a position as short as its tenth needs."""
+    return f"{at:.1f}".removesuffix(".0")
+
+
+def percent(across: float) -> str:
+    """Write a position or a length across, in thousandths of the width, as per cent."""
+    return f"{across / 10:.2f}".rstrip("0").removesuffix(".") + "%"

@@ -1,4 +1,4 @@
-"""Scales of a plot's axis: positions of values in pixels, and the axis's ticks."""
+"""Scales of a plot's axis: positions of values, and the axis's ticks. Each axis has a unit of position of its own."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,19 @@ _STEPS = (1, 2, 5)
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A named value of an axis, at its position in pixels."""
+    """A named value of an axis, at its position.
+
+    wide_only: a phone has no room for the label.
+    """
 
     at: float
     label: str
+    wide_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LinearScale:
-    """Values from 0 to `high` onto pixels `first` to `last` (a vertical axis has `first` below `last`)."""
+    """Values from 0 to `high` onto positions `first` to `last` (a vertical axis has `first` below `last`)."""
 
     high: float
     first: float
@@ -34,7 +38,7 @@ class LinearScale:
 
 @dataclass(frozen=True, slots=True)
 class LogScale:
-    """Values from `low` to `high`, both above 0, onto pixels; equal ratios are equal distances."""
+    """Values from `low` to `high`, both above 0, onto positions; equal ratios are equal distances."""
 
     low: float
     high: float

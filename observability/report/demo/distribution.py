@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from observability.report.demo.result import DemoResult
 from observability.report.demo.words import milliseconds, quantile_name
-from observability.report.plots import Frame, latency_scale, shown_milliseconds, styles_of
+from observability.report.plots import Frame, latency_scale, shown_milliseconds, styles_of, thin_out
 from observability.report.scales import LinearScale, LogScale, Tick
 
+_BINS = 90
+_BAR_SHARE_OF_BIN = 0.95
 _LABEL_HEIGHT = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle in pixels."""
+    """A rectangle: its position and width across, its position and height in pixels."""
 
     x: float
     y: float
@@ -46,41 +48,40 @@ class Distribution:
     y_ticks: tuple[Tick, ...]
 
 
-def draw_distribution(result: DemoResult, frame: Frame, *, bins: int) -> Distribution:
+def draw_distribution(result: DemoResult, frame: Frame) -> Distribution:
     """Place bars, quantiles and ticks; each bin covers the same ratio of latencies."""
     scale = latency_scale(result.points.latency_seconds, first=frame.x_first, last=frame.x_last)
-    heights = _bin_counts(result, scale, bins)
+    heights = _bin_counts(result, scale)
     tallest = max(sum(each.values()) for each in heights.values())
     counts = LinearScale(max(tallest * 1.05, 1), frame.y_first, frame.y_last + _LABEL_HEIGHT * len(result.quantiles))
     return Distribution(
         frame=frame,
-        bars=tuple(_bars(result, heights, counts, frame, bins)),
+        bars=tuple(_bars(result, heights, counts, frame)),
         markers=tuple(_markers(result, scale, frame)),
-        x_ticks=tuple(scale.ticks()),
+        x_ticks=thin_out(scale.ticks()),
         y_ticks=tuple(counts.ticks(4)),
     )
 
 
-def _bin_counts(result: DemoResult, scale: LogScale, bins: int) -> dict[int, Counter[str]]:
+def _bin_counts(result: DemoResult, scale: LogScale) -> dict[int, Counter[str]]:
     heights: dict[int, Counter[str]] = {}
     span = math.log(scale.high / scale.low)
     for seconds, outcome in zip(result.points.latency_seconds, result.points.outcome, strict=True):
         share = math.log(shown_milliseconds(seconds) / scale.low) / span
-        heights.setdefault(min(int(share * bins), bins - 1), Counter())[outcome] += 1
+        heights.setdefault(min(int(share * _BINS), _BINS - 1), Counter())[outcome] += 1
     return heights
 
 
-def _bars(
-    result: DemoResult, heights: dict[int, Counter[str]], counts: LinearScale, frame: Frame, bins: int
-) -> list[Bar]:
-    width = (frame.x_last - frame.x_first) / bins
+def _bars(result: DemoResult, heights: dict[int, Counter[str]], counts: LinearScale, frame: Frame) -> list[Bar]:
+    bin_width = (frame.x_last - frame.x_first) / _BINS
+    width = bin_width * _BAR_SHARE_OF_BIN
     bars = []
     for number, by_outcome in sorted(heights.items()):
         stacked = 0
         for style in styles_of(result.points.outcome):
             if count := by_outcome[style.outcome]:
                 top, bottom = counts.at(stacked + count), counts.at(stacked)
-                bars.append(Bar(frame.x_first + number * width, top, width - 0.5, bottom - top, style.colour))
+                bars.append(Bar(frame.x_first + number * bin_width, top, width, bottom - top, style.colour))
                 stacked += count
     return bars
 
@@ -95,7 +96,7 @@ def _markers(result: DemoResult, scale: LogScale, frame: Frame) -> list[Marker]:
             Marker(
                 x=x,
                 band_x=low,
-                band_width=max(high - low, 1),
+                band_width=max(high - low, 1.0),
                 label=f"{quantile_name(figure.q)} {milliseconds(figure.seconds)} ms",
                 label_y=frame.y_last + (row + 0.75) * _LABEL_HEIGHT,
                 label_left=x > (frame.x_first + frame.x_last) / 2,

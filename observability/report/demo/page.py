@@ -9,14 +9,10 @@ from observability.report.demo import words
 from observability.report.demo.distribution import Distribution, draw_distribution
 from observability.report.demo.result import DemoResult, Waterfall, WaterfallRow
 from observability.report.demo.timeline import Timeline, draw_timeline
-from observability.report.plots import Frame, styles_of
+from observability.report.plots import Frame, percent, position, styles_of
 from observability.report.scales import LinearScale, Tick
 
-# Each plot is drawn twice, since text in a drawing that is shrunk onto a phone cannot be read.
-_WIDE = Frame(width=920, height=340, left=56, right=16, top=10, bottom=46)
-_NARROW = Frame(width=358, height=280, left=44, right=8, top=8, bottom=44)
-_WIDE_BINS = 90
-_NARROW_BINS = 45
+_FRAME = Frame(height=340, left=56, right=16, top=10, bottom=46)
 _COMPONENT_COLOURS = ("#0f766e", "#2b6cb0", "#b7791f", "#805ad5", "#c53030", "#4a5568")
 _MAXIMUM_ROWS = 80
 
@@ -32,10 +28,10 @@ class DrawnWaterfall:
 
 @dataclass(frozen=True, slots=True)
 class DemoDrawings:
-    """What is drawn of a result, each plot once for a screen and once for a phone."""
+    """All that is drawn of a result."""
 
-    distributions: tuple[tuple[str, Distribution], ...]
-    timelines: tuple[tuple[str, Timeline], ...]
+    distribution: Distribution
+    timeline: Timeline
     waterfalls: tuple[DrawnWaterfall, ...]
     colours: dict[str, str]
 
@@ -71,6 +67,8 @@ def template_environment(*packages: str) -> Environment:
         quantile_name=words.quantile_name,
         counts=words.counts,
         short_name=short_name,
+        position=position,
+        percent=percent,
     )
     return environment
 
@@ -93,13 +91,9 @@ def row_colours(rows: Iterable[WaterfallRow]) -> dict[str, str]:
 
 
 def _draw(result: DemoResult) -> DemoDrawings:
-    frames = (("wide", _WIDE, _WIDE_BINS), ("narrow", _NARROW, _NARROW_BINS))
-    seconds = result.duration_seconds
     return DemoDrawings(
-        distributions=tuple((name, draw_distribution(result, frame, bins=bins)) for name, frame, bins in frames),
-        timelines=tuple(
-            (name, draw_timeline(result.points, frame, duration_seconds=seconds)) for name, frame, _ in frames
-        ),
+        distribution=draw_distribution(result, _FRAME),
+        timeline=draw_timeline(result.points, _FRAME, duration_seconds=result.duration_seconds),
         waterfalls=tuple(_draw_waterfall(waterfall) for waterfall in result.waterfalls),
         colours=component_colours(result.waterfalls),
     )

@@ -12,20 +12,19 @@ from observability.report.plots import (
     position,
     shown_milliseconds,
     styles_of,
+    thin_out,
 )
 from observability.report.scales import LinearScale, LogScale, Tick
 
 _WINDOWS = 30
-_CROSS = "m-2.2-2.2l4.4 4.4m0-4.4l-4.4 4.4"
-_DOT = "h0"
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The marks of one outcome as one SVG path."""
+    """The places of the marks of one outcome: across, and in pixels from the top."""
 
     style: OutcomeStyle
-    path: str
+    places: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +62,19 @@ def draw_timeline(points: Points, frame: Frame, *, duration_seconds: float) -> T
             if (path := _line(points, q, window_seconds, times, latencies))
         ),
         window_seconds=window_seconds,
-        x_ticks=tuple(times.ticks(6)),
+        x_ticks=thin_out(times.ticks(6)),
         y_ticks=tuple(latencies.ticks()),
     )
 
 
-def _marks(points: Points, style: OutcomeStyle, times: LinearScale, latencies: LogScale) -> str:
-    """Draw each occupied pixel once, so that a long run makes no larger page than a short one."""
+def _marks(points: Points, style: OutcomeStyle, times: LinearScale, latencies: LogScale) -> tuple[tuple[int, int], ...]:
+    """Return each occupied place once, so that a long run makes no larger page than a short one."""
     occupied = {
         (round(times.at(at_seconds)), round(latencies.at(shown_milliseconds(seconds))))
         for at_seconds, seconds, outcome in _rows(points)
         if outcome == style.outcome
     }
-    shape = _CROSS if style.cross else _DOT
-    return "".join(f"M{x} {y}{shape}" for x, y in sorted(occupied))
+    return tuple(sorted(occupied))
 
 
 def _line(points: Points, q: float, window_seconds: float, times: LinearScale, latencies: LogScale) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from observability.report.experiment.saturation import SaturationChart
-from observability.report.plots import Frame, position
+from observability.report.plots import Frame, position, thin_out
 from observability.report.scales import LinearScale, Tick
 
 # An axis that ends below this would make a mountain of nothing.
@@ -23,7 +23,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Areas:
-    """All that is drawn; the seconds that count are between two pixels."""
+    """All that is drawn; the seconds that count are between two positions across."""
 
     frame: Frame
     areas: tuple[Area, ...]
@@ -47,7 +47,7 @@ def draw_areas(panel: SaturationChart, frame: Frame) -> Areas:
         ),
         counted_x_first=times.at(panel.counted_from),
         counted_x_last=times.at(panel.counted_until),
-        x_ticks=tuple(times.ticks(6)),
+        x_ticks=thin_out(times.ticks(6)),
         y_ticks=tuple(heights.ticks(3)),
     )
 

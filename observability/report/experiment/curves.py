@@ -8,15 +8,12 @@ from observability.analysis.quantiles import quantile
 from observability.experiments.runner.artifacts import Side
 from observability.report.demo.words import milliseconds
 from observability.report.experiment.evidence import Evidence, Measured
-from observability.report.plots import Frame, position, shown_milliseconds
+from observability.report.plots import Frame, position, shown_milliseconds, thin_out
 from observability.report.scales import LinearScale, LogScale, Tick, log_scale
 
 SIDES: tuple[Side, Side] = ("before", "after")
 _POOLED_POINTS = 200
 _BLOCK_POINTS = 60
-_LABEL_PIXELS = 84
-_LABEL_GAP = 9
-_LEAST_TICK_PIXELS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A quantile of a side: its place, its interval's ends, and its label beside the curve."""
+    """A quantile of a side: its place, its interval's ends, and its label, right of the interval or left of it."""
 
     side: Side
     x: float
@@ -38,9 +35,8 @@ class Mark:
     low_x: float
     high_x: float
     label: str
-    label_x: float
     label_y: float
-    anchor: str
+    label_right: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +58,10 @@ def draw_curves(evidence: Evidence, frame: Frame) -> Curves:
     return Curves(
         frame=frame,
         curves=tuple(_curve(side, evidence.latencies(side), latencies, shares) for side in SIDES),
-        marks=tuple(mark for each in evidence.measured for mark in _marks(each, latencies, shares, frame)),
-        x_ticks=tuple(_apart(latencies.ticks())),
+        marks=tuple(mark for each in evidence.measured for mark in _marks(each, latencies, shares)),
+        x_ticks=thin_out(latencies.ticks()),
         y_ticks=tuple(shares.ticks(4)),
     )
-
-
-def _apart(ticks: Sequence[Tick]) -> list[Tick]:
-    """Leave out ticks whose labels would touch the one before."""
-    kept: list[Tick] = []
-    for tick in ticks:
-        if not kept or tick.at - kept[-1].at >= _LEAST_TICK_PIXELS:
-            kept.append(tick)
-    return kept
 
 
 def _curve(side: Side, blocks: Sequence[Sequence[float]], latencies: LogScale, shares: LinearScale) -> Curve:
@@ -95,7 +82,7 @@ def _path(seconds: Sequence[float], points: int, latencies: LogScale, shares: Li
     return "M" + "L".join(f"{position(x)} {position(y)}" for x, y in places)
 
 
-def _marks(measured: Measured, latencies: LogScale, shares: LinearScale, frame: Frame) -> list[Mark]:
+def _marks(measured: Measured, latencies: LogScale, shares: LinearScale) -> list[Mark]:
     """Write the faster side's label above its curve on the left, the slower one's below on the right: there is room."""
     y = shares.at(100 * measured.q)
     by_side: dict[Side, Estimate] = {"before": measured.before, "after": measured.after}
@@ -105,10 +92,7 @@ def _marks(measured: Measured, latencies: LogScale, shares: LinearScale, frame: 
         x, low_x, high_x = (
             latencies.at(shown_milliseconds(each)) for each in (estimate.value, estimate.low, estimate.high)
         )
-        label_x, anchor = (high_x + _LABEL_GAP, "start") if side == slower else (low_x - _LABEL_GAP, "end")
-        if anchor == "start" and label_x + _LABEL_PIXELS > frame.x_last:
-            label_x, anchor = frame.x_last, "end"
         label = f"{measured.name} {milliseconds(estimate.value)} ms"
         label_y = y + 15 if side == slower else y - 6
-        marks.append(Mark(side, x, y, low_x, high_x, label, label_x, label_y, anchor))
+        marks.append(Mark(side, x, y, low_x, high_x, label, label_y, side == slower))
     return marks

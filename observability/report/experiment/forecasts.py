@@ -8,12 +8,15 @@ from observability.experiments.runner.goodput import MeasuredGoodput
 from observability.report.demo.words import milliseconds
 from observability.report.experiment.evidence import Evidence
 from observability.report.experiment.words import rate
-from observability.report.plots import Frame
+from observability.report.plots import Frame, thin_out
 from observability.report.scales import LinearScale, Tick
 
 _MILLISECONDS = 1e3
 _ROW_PIXELS = 24
 _GAP_PIXELS = 14
+# Room for the names and for the figures.
+_LEFT_PIXELS = 116
+_RIGHT_PIXELS = 56
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,14 @@ class Forecasts:
     x_ticks: tuple[Tick, ...]
 
 
-def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> Forecasts:
+def draw_forecasts(evidence: Evidence) -> Forecasts:
     """Place a row for each figure, those of a quantile together."""
     goodput = evidence.score.goodput
     figures = list(_figures(evidence) if goodput is None else _figures_of_goodput(goodput))
     groups = len({name for _, name, _ in figures})
     unit = _MILLISECONDS if goodput is None else 1.0
     height = len(figures) * _ROW_PIXELS + groups * _GAP_PIXELS + 50
-    frame = Frame(width=width, height=height, left=left, right=right, top=4, bottom=46)
+    frame = Frame(height=height, left=_LEFT_PIXELS, right=_RIGHT_PIXELS, top=4, bottom=46)
     highest = max(_shown(estimate)[2] for _, _, estimate in figures)
     scale = LinearScale(highest * unit * 1.05, frame.x_first, frame.x_last)
     rows = []
@@ -59,7 +62,7 @@ def draw_forecasts(evidence: Evidence, *, width: int, left: int, right: int) -> 
         value = milliseconds(estimate.value) if goodput is None else rate(estimate.value)
         rows.append(ForecastRow(kind, f"{name} {kind}", value, y - _ROW_PIXELS / 2, x, low_x, high_x))
     axis = "latency, ms" if goodput is None else "answered rightly in time, orders a second"
-    return Forecasts(axis=axis, frame=frame, rows=tuple(rows), x_ticks=tuple(scale.ticks(5)))
+    return Forecasts(axis=axis, frame=frame, rows=tuple(rows), x_ticks=thin_out(scale.ticks(5)))
 
 
 def _figures(evidence: Evidence) -> Iterator[tuple[str, str, Estimate]]:

@@ -14,34 +14,24 @@ from observability.report.experiment.path import SlowRequest, slow_request
 from observability.report.experiment.saturation import SaturationChart, saturation
 from observability.report.plots import Frame
 
-# Each plot is drawn twice, since text in a drawing that is shrunk onto a phone cannot be read.
-_VARIANTS = ("wide", "narrow")
-_CURVES = {
-    "wide": Frame(width=920, height=360, left=56, right=16, top=14, bottom=46),
-    "narrow": Frame(width=358, height=300, left=44, right=20, top=14, bottom=44),
-}
-_AREAS = {
-    "wide": Frame(width=920, height=210, left=56, right=16, top=10, bottom=44),
-    "narrow": Frame(width=358, height=190, left=44, right=20, top=8, bottom=42),
-}
-# Width, and the margins for the names on the left and the figures on the right.
-_FORECASTS = {"wide": (920, 150, 70), "narrow": (358, 108, 52)}
+_CURVES = Frame(height=360, left=56, right=16, top=14, bottom=46)
+_AREAS = Frame(height=210, left=56, right=16, top=10, bottom=44)
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnPanel:
-    """A panel of the saturation, drawn once for a screen and once for a phone."""
+    """A panel of the saturation, and its drawing."""
 
     panel: SaturationChart
-    drawn: tuple[tuple[str, Areas], ...]
+    drawn: Areas
 
 
 @dataclass(frozen=True, slots=True)
 class TrialDrawings:
     """All that is drawn of a trial."""
 
-    curves: tuple[tuple[str, Curves], ...]
-    forecasts: tuple[tuple[str, Forecasts], ...]
+    curves: Curves
+    forecasts: Forecasts
     slow: SlowRequest | None
     panels: tuple[DrawnPanel, ...]
 
@@ -66,14 +56,8 @@ def render(evidence: Evidence) -> str:
 
 def _draw(evidence: Evidence) -> TrialDrawings:
     return TrialDrawings(
-        curves=tuple((name, draw_curves(evidence, _CURVES[name])) for name in _VARIANTS),
-        forecasts=tuple(
-            (name, draw_forecasts(evidence, width=width, left=left, right=right))
-            for name, (width, left, right) in _FORECASTS.items()
-        ),
+        curves=draw_curves(evidence, _CURVES),
+        forecasts=draw_forecasts(evidence),
         slow=slow_request(evidence.observation),
-        panels=tuple(
-            DrawnPanel(panel, tuple((name, draw_areas(panel, _AREAS[name])) for name in _VARIANTS))
-            for panel in saturation(evidence.observation)
-        ),
+        panels=tuple(DrawnPanel(panel, draw_areas(panel, _AREAS)) for panel in saturation(evidence.observation)),
     )

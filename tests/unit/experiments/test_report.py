@@ -108,10 +108,15 @@ def test_a_trial_that_is_part_of_a_demo_leads_to_its_report(tmp_path: Path) -> N
 
 
 def test_no_column_is_hidden_on_a_phone(tmp_path: Path) -> None:
-    """Hidden are the plots of the other size, and the browser's own marker of what opens."""
+    """Hidden are labels of ticks that would touch, and the browser's own marker of what opens."""
     page = render_trial(finished_trial(tmp_path))
     hidden = re.findall(r"(\S+) \{ display: none; \}", page)
-    assert hidden == [".narrow", "summary.row::-webkit-details-marker", ".wide"]
+    assert hidden == ["summary.row::-webkit-details-marker", ".wide"]
+
+
+def test_each_chart_is_drawn_once(tmp_path: Path) -> None:
+    labels = re.findall(r'<svg class="plot"[^>]*aria-label="([^"]+)"', render_trial(finished_trial(tmp_path)))
+    assert len(labels) == len(set(labels)) == 4
 
 
 def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A demo's result as JSON, as a page and in a terminal."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,11 @@ def test_the_report_leads_to_the_experiment_that_followed() -> None:
         result, run_folder="20260102-030405-abcdef/"
     )
     assert "The experiment that followed" not in render(sample_result())
+
+
+def test_each_chart_is_drawn_once() -> None:
+    labels = re.findall(r'<svg class="plot"[^>]*aria-label="([^"]+)"', render(sample_result()))
+    assert labels == ["Histogram of latencies with quantiles", "Latency of each order over time"]
 
 
 def test_a_span_opens_to_its_attributes_without_a_script() -> None:
