@@ -14,8 +14,6 @@ GENERATED = "protos/gen"
 RUNBOOKS = "observability/runbooks"
 # Packages that hold packages alone: a module beside them has no place that says what it holds.
 ROOMS = ("services", "services/local", "observability", "grafana", "grafana/build")
-# Folders whose docstrings still ask questions.
-STILL_ASKING = ("tests/integration/experiments", "tests/recorded", "tests/unit/chaos")
 # Public classes of one name in several modules, and why each is right where it is.
 HOMONYMS = {
     "EventNotUnderstood": "Each context that consumes order events states its own error.",
@@ -56,12 +54,11 @@ def files(root: Path) -> Iterator[Path]:
 def questions(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:
     """Yield the docstrings of modules, classes and functions whose first paragraph holds a question."""
     for path, tree in trees.items():
-        if not path.startswith(tuple(f"{folder}/" for folder in STILL_ASKING)):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    summary = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
-                    if "? " in f"{summary} ":
-                        yield Finding(f"{path}:{getattr(node, 'lineno', 1)}", summary)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                summary = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+                if "? " in f"{summary} ":
+                    yield Finding(f"{path}:{getattr(node, 'lineno', 1)}", summary)
 
 
 def loose_modules(paths: Iterable[str]) -> Iterator[Finding]:

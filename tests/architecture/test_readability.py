@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.readability import HOMONYMS, ROOT, RUNBOOKS, STILL_ASKING, count, files, homonyms, main
+from tests.architecture.readability import HOMONYMS, ROOT, RUNBOOKS, count, files, homonyms, main
 
 BAD = '''"""What does this module do?"""
 
@@ -47,8 +47,3 @@ def test_each_allowed_homonym_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.architecture.readability.HOMONYMS", {})
     trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files(ROOT)}
     assert {finding.text.split()[1] for finding in homonyms(trees)} == allowed
-
-
-@pytest.mark.parametrize("folder", STILL_ASKING)
-def test_each_excepted_folder_exists(folder: str) -> None:
-    assert (ROOT / folder).is_dir()

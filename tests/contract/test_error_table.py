@@ -56,7 +56,7 @@ async def error_of(call: Awaitable[object]) -> ServiceError:
 
 
 async def malformed_field(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """A page token that ListOrders never gave."""
+    """List with a page token that ListOrders never returned."""
     error = await error_of(shop.orders.list_orders(ListOrders(uuid4(), 20, "no token")))
     return error, InvalidField("page_token", "INVALID_PAGE_TOKEN", "is not a token that ListOrders returned")
 
@@ -68,7 +68,7 @@ async def unknown_id(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def not_enough_stock(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """More units than there are."""
+    """Order more units than there are."""
     await stock(shop, A=1)
     error = await error_of(shop.orders.place_order(place(A=2)))
     assert isinstance(error, OutOfStock)
@@ -98,7 +98,7 @@ async def lock_awaited(connection: "asyncpg.Connection[asyncpg.Record]") -> None
 
 
 async def same_key_in_progress(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """The first call with the key has not committed, for longer than lock_timeout."""
+    """Repeat a key whose first call does not commit within lock_timeout."""
     command = place(A=1)
     async with holding(shop.order_dsn, CLAIM, str(command.customer_id), command.request_id):
         with waits(SHORT_SECONDS):
@@ -106,7 +106,7 @@ async def same_key_in_progress(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def key_reused_with_another_body(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """The second order under the key has another quantity."""
+    """Repeat a key with another quantity."""
     await stock(shop, A=5)
     command = place(A=1)
     await shop.orders.place_order(command)
@@ -115,7 +115,7 @@ async def key_reused_with_another_body(shop: Shop) -> tuple[ServiceError, Servic
 
 
 async def overload(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """Every connection of the pool is in use for longer than a caller waits."""
+    """Hold every connection of the pool for longer than a caller waits."""
     async with AsyncExitStack() as stack:
         for _ in range(POOL_SIZE):
             await stack.enter_async_context(shop.order_database.transaction("test"))
@@ -124,14 +124,14 @@ async def overload(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 
 async def dependency_down(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """The database takes no connections, and those there were are gone."""
+    """Call while the database refuses connections and has closed the open ones."""
     async with closed_to_others(shop.order_dsn):
         return await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4()))), Unavailable(1.0)
 
 
 @asynccontextmanager
 async def closed_to_others(dsn: str) -> AsyncIterator[None]:
-    """Shut a database for the time of a block."""
+    """Refuse new connections to a database, and close the open ones, for the time of a block."""
     connection = await asyncpg.connect(dsn)
     name = await connection.fetchval("SELECT current_database()")
     try:
@@ -147,7 +147,7 @@ async def closed_to_others(dsn: str) -> AsyncIterator[None]:
 
 
 async def out_of_time(shop: Shop) -> tuple[ServiceError, ServiceError]:
-    """The deadline passes while a statement waits."""
+    """Let the deadline pass while a statement waits."""
     command = place(A=1)
     async with holding(shop.order_dsn, CLAIM, str(command.customer_id), command.request_id):
         with deadline.within(0.5):

@@ -33,7 +33,7 @@ READ = "SELECT stock_ledger"
 async def cached_shop(
     mode: Mode, postgres_server: PostgresServer, clean_databases: None, valkey_server: EmbeddedValkey
 ) -> AsyncIterator[Shop]:
-    """A shop on empty databases, with an empty cache."""
+    """Start a shop on empty databases, with an empty cache."""
     async with open_shop(mode, postgres_server.dsns, cache_url=valkey_server.url) as opened:
         yield opened
 

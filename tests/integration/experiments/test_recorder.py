@@ -77,7 +77,7 @@ class Place:
         )
 
     def seen(self) -> Observation:
-        """What was written, beside traces that somebody else writes."""
+        """Record a folder in which another process writes traces too, and return what was recorded."""
         (self.folder / "traces.jsonl").touch()
         return read_observation(self.folder)
 

@@ -80,9 +80,9 @@ def times(root: Node) -> dict[str, tuple[int, int]]:
 
 
 def random_tree(source: random.Random) -> Node:
-    """A tree of up to 14 spans of three services whose clocks disagree, and children that end or begin when they like.
+    """Return a tree of up to 14 spans of three services whose clocks disagree; a child may outlast its parent.
 
-    Some fail, a few of these because their time was over, and some say that they are sent again. Times are small, so
+    Some fail, a few of these by their deadline, and some are marked as retries. Times are small, so
     that equal ones, overlaps and empty spans are frequent; now and then a clock was set back.
     """
     clocks = {service: source.choice((0, 0, -3, 40)) for service in ("shop", "stock", "mail")}

@@ -117,7 +117,7 @@ def pool_scrape(
     target: str = "shop",
     name: str = "main",
 ) -> TimedScrape:
-    """What a process tells of its pool of two connections."""
+    """Return the metrics of a process with one pool of two connections."""
     pool: Labels = (("db_client_connection_pool_name", name),)
     samples = {
         "db_client_connection_max": {pool: 2.0},
@@ -146,7 +146,7 @@ def session(wait_event_type: str | None, *, state: str = "active", database: str
 
 
 def looks(*samples: Sequence[Session], each_seconds: float = 0.1) -> list[SessionSample]:
-    """Looks at the sessions, one after the other."""
+    """Return samples of the database sessions, one after the other."""
     return [SessionSample(number * each_seconds, tuple(sample)) for number, sample in enumerate(samples)]
 
 

@@ -63,7 +63,7 @@ def still(
     processes: Sequence[ProcessSample] = tuple(worked(0.1, 0.05)),
     scrapes: Sequence[TimedScrape] = tuple(lag(LATE)),
 ) -> Observation:
-    """What was seen of requests, in a process that hardly worked and whose loop was late."""
+    """Return what was observed of requests, in a process that hardly worked and whose event loop was late."""
     return seen(*roots, processes=processes, scrapes=scrapes)
 
 

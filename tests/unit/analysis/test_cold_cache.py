@@ -35,7 +35,7 @@ def write(start: float, end: float, *, store: str = "valkey") -> Node:
 
 
 def missing(*, hits: int = 0, store: str = "valkey") -> Node:
-    """A request of 30 ms: a lookup of 1 ms, a wait of 4 for a turn, a read of 20, and 1 to keep what was read."""
+    """Return a request of 30 ms: a lookup of 1 ms, a wait of 4 for a turn, a read of 20, and 1 to cache the result."""
     asking = (lookup(2, 3, keys=4, hits=hits, store=store), query(READ, 7, 27), write(27, 28, store=store))
     return request(30, step("reports cache", 2, 28, *asking))
 
@@ -51,7 +51,7 @@ def there() -> Node:
 
 
 def with_cache(*roots: Node, uses: Sequence[CacheUse] = (EXPIRED,), tables: Sequence[TableUse] = ()) -> Observation:
-    """What was seen, the cache's own counters too."""
+    """Return an observation that has the counters of caches too."""
     observation = seen(*roots, tables=tables, processes=busy(0.3))
     return Observation(**{name: getattr(observation, name) for name in observation.__slots__} | {"caches": tuple(uses)})
 

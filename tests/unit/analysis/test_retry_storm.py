@@ -24,7 +24,7 @@ def asked(start: float, end: float, *, served: bool = True) -> Node:
 
 
 def retried(*, served: bool = True) -> Node:
-    """A request of 50 ms with one call: attempts of 10 and 4 ms, then 6 and 5 ms of back-off, and one of 8 ms."""
+    """Return a request of 50 ms with one call: attempts of 10, 4 and 8 ms, with 6 and 5 ms of back-off between them."""
     return request(
         50, failed(asked(0, 10, served=served)), failed(asked(16, 20, served=served)), asked(25, 33, served=served)
     )

@@ -20,7 +20,7 @@ STUCK = request(5010, call("ask", 5, 5005, serve("answer", 6, 5004, service="sto
 
 
 def observed(*roots: Node, took: Sequence[float] = ()) -> Observation:
-    """Requests within ten seconds, and what their clients saw of them."""
+    """Return requests within ten seconds, with the latencies that their clients measured."""
     latencies = tuple(took or (root.span.duration_nanoseconds / 1e9 for root in roots))
     told = Requests(0.0, 10.0, len(roots) / 10, latencies, None, (True,) * len(latencies), DEADLINE)
     return seen(*roots, clients=told)

@@ -1,4 +1,4 @@
-"""Where does a campaign go on that was cut off, and what does it say of itself?"""
+"""The folder of a campaign: its options, its rounds, where it resumes, and its summary."""
 
 import json
 from dataclasses import asdict

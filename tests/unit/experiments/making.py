@@ -214,7 +214,7 @@ def request_line(number: int) -> dict[str, object]:
 
 
 def pool_page(*, waited: float, calls: float | None = None, held: float = 0.0, limit: float = 4) -> str:
-    """The metrics of a process with one pool, by seconds of waiting so far; each wait takes 10 ms unless told."""
+    """Return the metrics of a process with one pool, after these seconds of waiting; a wait takes 10 ms by default."""
     count = waited * 100 if calls is None else calls
     labels = '{db_client_connection_pool_name="main"}'
     histograms = (("wait", waited), ("use", held))

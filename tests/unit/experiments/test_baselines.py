@@ -20,7 +20,7 @@ NOTHING = seen()
 
 
 def _took(*milliseconds: float, ask: Sequence[float] | None = None) -> Observation:
-    """Requests whose statement took so long each, and then a call that took 5 ms, or so long."""
+    """Return requests, each with a statement that took this long, and then a call that took `ask`, or 5 ms."""
     asked = ask or [5.0] * len(milliseconds)
     return seen(
         *[

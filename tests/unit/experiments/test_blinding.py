@@ -34,7 +34,7 @@ def exported(span_id: str, trace: str, **more: object) -> bytes:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """What is left of two files of traces, the second of which ends in half a line."""
+    """Return what blinding leaves of two trace files, the second of which ends in half a line."""
     traces, observation = tmp_path / "traces", tmp_path / "observation"
     traces.mkdir()
     observation.mkdir()
