@@ -13,6 +13,8 @@ export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# Many images set it. Without bytecode each process compiles all that it imports, and takes twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
 # Without a home, uv would not know where to keep its cache.
 ifeq ($(strip $(HOME)),)
 export UV_CACHE_DIR ?= .uv/cache
