@@ -152,7 +152,7 @@ async def test_an_older_token_is_content_with_a_newer_list(shop: Shop) -> None:
     assert await states(shop, order, token=order.consistency_token) == {order.order_id: OrderState.CANCELLED}
 
 
-async def test_a_list_that_stays_behind_is_an_error_before_the_deadline(shop: Shop) -> None:
+async def test_a_list_behind_its_token_fails_before_the_deadline(shop: Shop) -> None:
     """Never the old list, neither without the order nor with its older state; a caller in a hurry has an answer too."""
     order = await sell(shop)
     with deadline.within(1.0), pytest.raises(ReadModelBehind) as caught:
@@ -225,7 +225,7 @@ async def test_a_made_up_token_names_its_field(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("mode", ["grpc"])
-async def test_over_grpc_each_answer_carries_its_token_and_each_error_its_status(shop: Shop, impatient: None) -> None:
+async def test_grpc_answers_carry_tokens_and_errors_carry_statuses(shop: Shop, impatient: None) -> None:
     """UNAVAILABLE with the time to wait, INVALID_ARGUMENT with the field: for a client that is not ours."""
     assert isinstance(shop.orders, OrderClient)
     order, stub = await sell(shop), shop.orders._stub
@@ -244,7 +244,7 @@ async def test_over_grpc_each_answer_carries_its_token_and_each_error_its_status
     assert (invalid, violation.field) == (grpc.StatusCode.INVALID_ARGUMENT, "consistency_token")
 
 
-async def test_over_http_the_header_of_an_order_is_the_token_of_the_list(shop: Shop) -> None:
+async def test_http_header_of_an_order_is_the_token_of_the_list(shop: Shop) -> None:
     """The list waits for it, and answers at once without it."""
     await stock(shop, A=1)
     async with opened(shop) as edge:
@@ -256,7 +256,7 @@ async def test_over_http_the_header_of_an_order_is_the_token_of_the_list(shop: S
     assert [order["order_id"] for order in found.body["orders"]] == [placed.body["order_id"]]
 
 
-async def test_over_http_a_list_that_stays_behind_is_503_and_a_malformed_token_400(shop: Shop, impatient: None) -> None:
+async def test_http_list_behind_is_503_and_malformed_token_is_400(shop: Shop, impatient: None) -> None:
     """With the seconds to wait, and with the field."""
     await stock(shop, A=1)
     async with opened(shop) as edge:

@@ -90,9 +90,7 @@ async def test_a_request_whose_time_runs_out_is_answered_504(
     assert body["detail"] == "The deadline passed; the outcome is unknown."
 
 
-async def test_a_deadline_that_is_too_short_is_answered_504_before_anything_is_begun(
-    shop: Shop, admission: AdmissionController
-) -> None:
+async def test_a_too_short_deadline_is_504_before_any_work(shop: Shop, admission: AdmissionController) -> None:
     await stock(shop, A=1)
     async with opened(shop, admission, deadline_seconds=AMPLE_SECONDS) as session:
         assert (await ask(session, "place"))[0] == 201

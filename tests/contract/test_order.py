@@ -74,7 +74,7 @@ async def test_unknown_skus_make_a_stored_rejected_order(shop: Shop) -> None:
     assert order.rejection == Rejection("SKU_NOT_FOUND", skus=("X", "Y"))
 
 
-async def test_an_order_above_the_most_it_may_cost_gives_its_stock_back(shop: Shop) -> None:
+async def test_an_order_above_the_price_limit_releases_its_stock(shop: Shop) -> None:
     """The reservation is compensated, the order kept as rejected."""
     await shop.inventory.restock(Restock(request_id(), (Delivery("GOLD", 10_000, gbp(10_000_000)),)))
     with pytest.raises(OrderRejected) as caught:
@@ -157,7 +157,7 @@ async def test_a_rejected_order_is_not_cancelled(shop: Shop) -> None:
     assert caught.value == OrderNotCancellable(rejected.value.order_id)
 
 
-async def test_an_order_is_kept_pending_while_inventory_is_away_and_a_repeat_finishes_it(shop: Shop) -> None:
+async def test_an_order_stays_pending_in_an_outage_until_a_repeat(shop: Shop) -> None:
     """PENDING is stored before stock is touched; the repeat drives the same order to its end."""
     await stock(shop, A=5)
     command = place(A=2)
@@ -211,7 +211,7 @@ async def test_a_page_token_is_bound_to_its_list(shop: Shop) -> None:
         assert (caught.value.field, caught.value.reason) == ("page_token", "INVALID_PAGE_TOKEN")
 
 
-async def test_a_cancellation_during_an_outage_of_inventory_is_finished_by_the_saga_worker(shop: Shop) -> None:
+async def test_saga_worker_finishes_a_cancellation_after_an_outage(shop: Shop) -> None:
     """The cancellation is stored first, so no repeat is needed."""
     await stock(shop, A=5)
     command = place(A=2)
@@ -225,7 +225,7 @@ async def test_a_cancellation_during_an_outage_of_inventory_is_finished_by_the_s
     assert await available(shop, "A") == 5
 
 
-async def test_an_order_that_was_left_pending_is_finished_by_the_saga_worker(shop: Shop) -> None:
+async def test_saga_worker_finishes_a_pending_order(shop: Shop) -> None:
     """The request is not repeated."""
     await stock(shop, A=5)
     command = place(A=2)
@@ -245,7 +245,7 @@ async def test_the_saga_worker_leaves_a_young_order_to_its_request(shop: Shop) -
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
 
 
-async def test_a_step_that_inventory_refuses_for_good_is_no_error_of_the_customer(shop: Shop) -> None:
+async def test_a_permanent_rejection_by_inventory_reaches_no_customer(shop: Shop) -> None:
     """Order and cancellation are stored, and the saga is parked for a person."""
     await stock(shop, A=5)
     command = place(A=2)
@@ -258,7 +258,7 @@ async def test_a_step_that_inventory_refuses_for_good_is_no_error_of_the_custome
     assert (await shop.orders.cancel_order(cancel)).state is OrderState.CANCELLED
 
 
-async def test_an_order_whose_error_cannot_change_is_parked_as_a_dead_letter(shop: Shop) -> None:
+async def test_a_permanent_error_parks_an_order_as_a_dead_letter(shop: Shop) -> None:
     """Once: the saga worker ignores it until a person makes it due again."""
     await stock(shop, A=5)
     command = place(A=2)

@@ -27,7 +27,7 @@ def test_a_panel_has_a_unit(panel: dict[str, Any]) -> None:
 
 
 @each_panel
-def test_a_panel_says_what_it_shows_what_is_good_what_is_bad_and_what_to_open_next(panel: dict[str, Any]) -> None:
+def test_a_panel_description_has_its_four_parts(panel: dict[str, Any]) -> None:
     shows, good, bad, then = panel["description"].split("\n\n")
     assert re.fullmatch(r"[A-Z0-9].+\.", shows)
     assert re.fullmatch(r"Good: .+\.", good)
@@ -114,14 +114,14 @@ def test_a_dashboard_refreshes_and_shows_alerts(dashboard: dict[str, Any]) -> No
 
 
 @each_dashboard
-def test_links_lead_to_all_other_dashboards_and_keep_time_and_variables(dashboard: dict[str, Any]) -> None:
+def test_dashboard_links_keep_time_and_variables(dashboard: dict[str, Any]) -> None:
     links = dashboard["links"]
     assert {link["url"] for link in links} == {f"/d/{uid}" for uid in DASHBOARDS if uid != dashboard["uid"]}
     assert all(link["keepTime"] and link["includeVars"] for link in links)
 
 
 @each_panel
-def test_a_panels_links_lead_to_dashboards_and_keep_time_and_variables(panel: dict[str, Any]) -> None:
+def test_panel_links_keep_time_and_variables(panel: dict[str, Any]) -> None:
     for link in panel.get("links", []):
         uid, query = re.fullmatch(r"/d/([\w-]+)\?(.*)", link["url"]).groups()  # type: ignore[union-attr]
         assert uid in DASHBOARDS

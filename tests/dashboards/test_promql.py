@@ -11,7 +11,7 @@ def test_a_selector_has_its_name_and_its_matchers() -> None:
     ]
 
 
-def test_a_bare_name_is_a_selector_and_words_functions_and_numbers_are_none() -> None:
+def test_a_bare_name_is_a_selector() -> None:
     found = selectors("sum by (job) (rate(http_total[5m])) / 1e3 or on (job) time() - started_seconds")
     assert [(selector.name, selector.of_growth) for selector in found] == [
         ("http_total", True),

@@ -43,7 +43,7 @@ def test_rate_intervals_follow_the_scrape_interval() -> None:
     assert SOURCES["prometheus"]["jsonData"]["timeInterval"] == scrape
 
 
-def test_a_dollar_that_is_no_environment_variable_is_written_twice() -> None:
+def test_a_dollar_outside_of_a_variable_is_escaped() -> None:
     text = (PROVISIONING / "datasources" / "datasources.yml").read_text()
     lines = [line for line in text.splitlines() if not line.strip().startswith("#")]
     assert not re.findall(r"(?<!\$)\$(?!\$)", "\n".join(lines))

@@ -61,7 +61,7 @@ def test_a_runbook_links_to_no_other(book: Runbook) -> None:
 
 
 @each_runbook
-def test_a_runbook_is_about_its_first_link_the_panel_of_its_alert(book: Runbook) -> None:
+def test_a_runbook_links_to_the_panel_of_its_alert_first(book: Runbook) -> None:
     links = re.findall(r"\]\(([^)]+)\)", book.sections["Look"])
     assert links[0] == GRAFANA + URLS[book.alert]
 

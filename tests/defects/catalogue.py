@@ -247,7 +247,7 @@ DEFECTS = {
     for defect in (
         Defect(
             "no_saga",
-            "tests/contract/test_order.py::test_an_order_that_was_left_pending_is_finished_by_the_saga_worker",
+            "tests/contract/test_order.py::test_saga_worker_finishes_a_pending_order",
             "PENDING",
             no_saga,
         ),
@@ -269,7 +269,7 @@ DEFECTS = {
         ),
         Defect(
             "naive_cursor",
-            f"{RELAY}::test_an_event_that_commits_after_its_successors_is_published_all_the_same",
+            f"{RELAY}::test_an_event_that_commits_late_is_published",
             "AssertionError",
             naive_cursor,
         ),
@@ -293,7 +293,7 @@ DEFECTS = {
         ),
         Defect(
             "inventory_asked_before_the_key",
-            f"{ORACLE}::test_a_stored_order_is_not_denied_while_inventory_is_unavailable",
+            f"{ORACLE}::test_a_stored_order_is_not_denied_in_an_outage",
             "s that nothing was done",
             inventory_asked_before_the_key,
         ),

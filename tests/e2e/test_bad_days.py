@@ -82,15 +82,13 @@ def test_a_bad_setting_is_named(start_here: Start, variable: str, value: str) ->
     ("misspelled", "meant"),
     [("ORDER_DATABSE_POOL_SIZE", "ORDER_DATABASE_POOL_SIZE"), ("ORDER_HTP_LISTEN", "ORDER_HTTP_LISTEN")],
 )
-def test_a_misspelled_setting_is_an_error_that_says_which_was_meant(
-    start_here: Start, misspelled: str, meant: str
-) -> None:
+def test_a_misspelled_setting_is_an_error_with_a_suggestion(start_here: Start, misspelled: str, meant: str) -> None:
     """It would else be another setting's default that nobody chose."""
     ended = start_here({**stores(), misspelled: "1"})
     assert f"{misspelled}: there is no such setting; did you mean {meant}?" in ended.stderr
 
 
-def test_what_kubernetes_sets_for_a_service_is_no_setting_of_ours() -> None:
+def test_service_variables_of_kubernetes_are_no_settings() -> None:
     given = {"ORDER_SERVICE_HOST": "10.0.0.1", "ORDER_PORT": "tcp://10.0.0.1:80", "ORDER_PORT_80_TCP_ADDR": "10.0.0.1"}
     assert "no such setting" not in start({**stores(), **given}).stderr
 

@@ -59,7 +59,7 @@ def test_promtool_accepts_the_configuration_with_its_rules(tmp_path: Path) -> No
     assert run("promtool", "check", "config", path).count("rules found") == len(rule_documents())
 
 
-def test_promtool_accepts_a_local_configuration_at_the_pace_of_a_drill(tmp_path: Path) -> None:
+def test_promtool_accepts_the_configuration_of_a_drill(tmp_path: Path) -> None:
     write_rule_files(tmp_path / "rules", scale=60)
     local = local_configuration({"monolith": "127.0.0.1:8403"}, "127.0.0.1:9093", tmp_path / "rules", 60)
     path = tmp_path / "prometheus.json"
@@ -103,7 +103,7 @@ def test_the_watchdog_goes_its_own_way() -> None:
     assert receiver_of(alertname="ShopWatchdog", severity="info") == "watchdog"
 
 
-def test_every_receiver_is_told_when_an_alert_ends_and_has_its_token_from_a_file() -> None:
+def test_receivers_get_resolutions_and_read_tokens_from_files() -> None:
     for receiver in yaml.safe_load(ALERTMANAGER.read_text())["receivers"]:
         (webhook,) = receiver["webhook_configs"]
         assert webhook["send_resolved"] is True

@@ -84,7 +84,7 @@ async def knows_alertmanager(prometheus: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_every_counter_that_a_rule_reads_is_there_before_anything_happened(tmp_path: Path) -> None:
+async def test_counters_that_rules_read_exist_from_the_start(tmp_path: Path) -> None:
     """A counter that is born at 1 has no increase: its first event would be missed."""
     samples: list[Sample] = []
     async with running("services", tmp_path) as platform, aiohttp.ClientSession() as session:

@@ -44,7 +44,7 @@ def test_the_real_compose_finds_it_valid() -> None:
 
 
 @pytest.mark.parametrize("absent", [BEFORE_THE_SERVICES, ONE_SHOT - BEFORE_THE_SERVICES], ids=["running", "starting"])
-def test_limits_of_memory_of_what_runs_together_stay_below_two_gibibytes(absent: set[str]) -> None:
+def test_memory_limits_add_up_to_less_than_two_gibibytes(absent: set[str]) -> None:
     together = SERVICES.keys() - absent
     assert sum(mebibytes(SERVICES[name]["mem_limit"]) for name in together) <= LIMIT_MEBIBYTES
 
@@ -56,7 +56,7 @@ def test_the_services_wait_for_what_runs_before_them() -> None:
 
 
 @each_service
-def test_a_service_is_no_root_and_writes_nowhere_but_in_its_volumes(name: str) -> None:
+def test_services_are_unprivileged_and_read_only(name: str) -> None:
     service = SERVICES[name]
     assert int(service["user"].partition(":")[0]) > 0
     assert (service["read_only"], service["cap_drop"], service.get("privileged")) == (True, ["ALL"], None)
@@ -64,7 +64,7 @@ def test_a_service_is_no_root_and_writes_nowhere_but_in_its_volumes(name: str) -
 
 
 @each_service
-def test_a_service_has_an_init_a_bound_for_its_logs_and_one_for_its_processes(name: str) -> None:
+def test_services_have_an_init_and_limits_of_logs_and_processes(name: str) -> None:
     service = SERVICES[name]
     assert service["init"] is True
     assert set(service["logging"]["options"]) == {"max-size", "max-file"}
@@ -133,7 +133,7 @@ def test_a_file_that_is_mounted_exists_and_cannot_be_written(name: str) -> None:
     assert [mount for mount in mounts if not (ROOT / mount[0]).exists() or mount[-1] != "ro,z"] == []
 
 
-def test_what_is_mounted_is_readable_in_a_checkout_that_others_cannot_read(tmp_path: Path) -> None:
+def test_mounted_files_are_readable_in_a_private_checkout(tmp_path: Path) -> None:
     """As with umask 077: the users inside of the containers are others."""
     mounted = [
         Path(mount.partition(":")[0])
@@ -156,7 +156,7 @@ def test_what_is_mounted_is_readable_in_a_checkout_that_others_cannot_read(tmp_p
             assert each.stat().st_mode & (0o005 if each.is_dir() else 0o004), each
 
 
-def test_who_looks_at_a_dashboard_may_follow_an_exemplar_to_its_trace() -> None:
+def test_a_viewer_may_follow_an_exemplar_to_its_trace() -> None:
     """By Explore, which needs an Editor since Grafana 12; a provisioned dashboard cannot be changed all the same."""
     grafana = SERVICES["grafana"]
     assert int(grafana["image"].rpartition(":")[2].split(".")[0]) >= 12
@@ -172,12 +172,12 @@ def test_a_service_is_given_longer_to_stop_than_it_needs(name: str) -> None:
     assert seconds(SERVICES[name]["stop_grace_period"]) > limit_seconds + LAST_LINE_SECONDS
 
 
-def test_what_runs_on_says_whether_it_is_healthy_where_its_image_can() -> None:
+def test_services_have_a_health_check_where_their_image_can() -> None:
     without = {name for name, service in SERVICES.items() if "healthcheck" not in service}
     assert without == {*ONE_SHOT, "otel-collector", "loki"}
 
 
-def test_plumb_is_given_the_databases_and_the_log_that_the_services_use(tmp_path: Path) -> None:
+def test_plumb_uses_the_databases_and_log_of_the_services(tmp_path: Path) -> None:
     """The addresses of compose/plumb.py beside those in the commands of the services."""
     names = SERVICES["plumb"]["secrets"]
     for name in names:

@@ -22,7 +22,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Mapping[str, 
     return result, orjson.loads(written.read_bytes())
 
 
-def test_it_says_how_long_a_page_takes_and_shows_the_index_in_the_plans(run: tuple[Result, Mapping[str, Any]]) -> None:
+def test_read_model_bench_reports_page_times_and_index_scans(run: tuple[Result, Mapping[str, Any]]) -> None:
     output = run[0].output
     assert "big / small" in output
     assert "order_summaries_by_customer" in output

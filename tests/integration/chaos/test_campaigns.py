@@ -78,7 +78,7 @@ async def test_a_database_that_ends_under_load_keeps_its_orders(tmp_path: Path) 
     assert found["holds"] is True
 
 
-async def test_an_unavailable_service_is_protected_by_the_breaker_and_called_again(tmp_path: Path) -> None:
+async def test_the_breaker_opens_for_an_outage_and_closes_after_it(tmp_path: Path) -> None:
     """At a rate that a slow machine with neighbours serves: only then is each second normal again."""
     found = await chaos(tmp_path, "outage", "--away", "10", "--rate", "4")
     figures = found["figures"]

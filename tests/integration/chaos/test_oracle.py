@@ -131,7 +131,7 @@ async def is_open(shop: Shop) -> bool:
     return False
 
 
-async def test_a_stored_order_is_not_denied_while_inventory_is_unavailable(customers: Customers) -> None:
+async def test_a_stored_order_is_not_denied_in_an_outage(customers: Customers) -> None:
     """A repeat is answered, a cancellation is accepted, and a new order leaves nothing."""
     sold, new = customers.place(), customers.place()
     order_id = (await customers.send(customers.grpc, sold)).order_id

@@ -5,7 +5,7 @@ import re
 from tests.integration.edge.conftest import Edge
 
 
-async def test_docs_name_no_other_server_and_everything_they_name_is_there(edge: Edge) -> None:
+async def test_docs_load_only_files_of_the_edge(edge: Edge) -> None:
     async with edge.session.get("/docs") as answer:
         page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
     named = re.findall(r'(?:src|href)="([^"]*)"', page)

@@ -38,7 +38,7 @@ def linked(span: ReadableSpan) -> list[tuple[str, str, str]]:
     ]
 
 
-async def test_a_caller_who_does_not_sample_gets_a_trace_that_links_to_theirs(
+async def test_an_unsampled_caller_gets_a_trace_linked_to_its_own(
     edge: Edge, spans: Callable[[], tuple[ReadableSpan, ...]]
 ) -> None:
     async with edge.session.get(f"/orders/{uuid4()}", headers=NOT_SAMPLED) as answer:

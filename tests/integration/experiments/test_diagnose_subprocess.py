@@ -71,9 +71,7 @@ def test_under_other_names_nothing_keeps_its_own(observation: Observation) -> No
     assert not given_names(observation) & given_names(renamed(observation, Names(1)))
 
 
-def test_what_scraped_processes_are_called_beside_their_services_says_nothing(
-    observation: Observation, truth: Place
-) -> None:
+def test_diagnosis_does_not_depend_on_names_of_scrape_targets(observation: Observation, truth: Place) -> None:
     assert place_of(diagnose(with_other_targets(observation))) == truth
 
 
@@ -83,9 +81,7 @@ def test_at_another_speed_it_names_the_same(observation: Observation, truth: Pla
     assert place_of(diagnose(slowed(observation, factor))) == truth
 
 
-def test_in_another_order_and_with_every_span_twice_it_is_the_same_byte_for_byte(
-    folder: Path, verdict: Verdict, tmp_path: Path
-) -> None:
+def test_diagnosis_ignores_order_and_duplicates_of_spans(folder: Path, verdict: Verdict, tmp_path: Path) -> None:
     for path in folder.iterdir():
         content = path.read_bytes()
         (tmp_path / path.name).write_bytes(shuffled_twice(content) if path.name == "traces.jsonl" else content)

@@ -230,9 +230,7 @@ async def told(connection: asyncpg.Connection) -> None:
     await connection.execute("SELECT pg_stat_force_next_flush()")
 
 
-async def test_metrics_are_scraped_at_the_start_meanwhile_and_at_the_end(
-    place: Place, scraped: tuple[str, Scraped]
-) -> None:
+async def test_metrics_are_scraped_from_the_start_to_the_end(place: Place, scraped: tuple[str, Scraped]) -> None:
     began = time.time()
     async with place.observed():
         assert len(scraped[1].accepted) == 1

@@ -54,7 +54,7 @@ async def test_what_a_monolith_does_can_be_observed(stand: Testbed, tmp_path: Pa
         assert '"monolith"' in (tmp_path / "seen" / f"{name}.jsonl").read_text()
 
 
-async def test_mail_leaves_through_a_server_as_far_away_as_the_variant_says(stand: Testbed) -> None:
+async def test_mail_takes_the_round_trip_time_of_the_variant(stand: Testbed) -> None:
     far = Variant(network={"notification-mail": Delay(latency_seconds=MAIL_WAY_SECONDS)})
     sent = await block(stand, far, own_time="notification.send_confirmation")
     assert sent.own_seconds is not None

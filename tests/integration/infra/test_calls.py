@@ -211,7 +211,7 @@ def slow_admission() -> AdmissionController:
     ("make_admission", "first", "repeated"),
     [(full_admission, Overloaded(1.0), Unavailable(1.0)), (slow_admission, DeadlineTooShort(), DeadlineExceeded())],
 )
-async def test_the_rejection_of_a_repeat_does_not_claim_that_nothing_was_begun(
+async def test_a_rejected_repeat_may_have_been_processed_before(
     make_admission: Callable[[], AdmissionController], first: ServiceError, repeated: ServiceError
 ) -> None:
     """The attempt before it may have been, and the caller knows of one call alone."""
@@ -341,7 +341,7 @@ async def busy_server() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def test_calls_that_wait_where_python_does_not_see_them_are_limited() -> None:
+async def test_calls_that_wait_inside_grpc_are_limited() -> None:
     """The options and what a caller sees of them are documented nowhere: this test is what would tell of a change."""
     codes: list[grpc.StatusCode] = []
     async with busy_server() as target, grpc.aio.insecure_channel(target) as channel:
@@ -374,7 +374,7 @@ async def test_a_message_is_limited_by_its_size_after_decompression() -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED])
-async def test_a_rejection_by_grpc_does_not_claim_that_nothing_was_begun(code: grpc.StatusCode) -> None:
+async def test_a_rejection_by_grpc_may_have_been_processed(code: grpc.StatusCode) -> None:
     """An attempt before may have been begun, and a response that is too large to be read is of a call that was done."""
     attempts = Attempts(failures=1, code=code)
     async with serving(attempts.answer) as target, calling(target) as client:
@@ -446,7 +446,7 @@ async def test_a_deadline_that_is_too_short_is_answered_as_such() -> None:
     assert isinstance(translate.ERRORS.from_call(caught.value), DeadlineExceeded)
 
 
-def test_a_client_names_the_first_of_several_targets_in_its_spans() -> None:
+def test_client_spans_name_the_first_of_several_targets() -> None:
     client = RpcClient(
         target="one:1,two:2", service="some.Service", telemetry=unobserved("test"), errors=translate.ERRORS
     )

@@ -105,7 +105,7 @@ def hasty_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hasty_checks")
 @pytest.mark.parametrize("callers", [0, CALLERS], ids=["at rest", "at work"])
-async def test_a_process_whose_database_stands_still_is_not_ready_until_it_is_back(
+async def test_a_process_is_not_ready_while_its_database_is_frozen(
     inventory_dsn: str, tmp_path: Path, callers: int
 ) -> None:
     """For probes over HTTP and gRPC alike, also where its callers use all connections of the pool."""

@@ -218,7 +218,7 @@ async def test_silent_connections_do_not_block_others(limits: Limits) -> None:
         await until(lambda: served.open_count() == 10)
 
 
-async def test_newcomer_is_refused_when_all_connections_have_a_request_at_work() -> None:
+async def test_newcomer_is_rejected_when_all_connections_are_busy() -> None:
     go_on = asyncio.Event()
 
     async def handle() -> bytes:
@@ -322,7 +322,7 @@ async def test_client_that_does_not_read_its_answers_is_left() -> None:
 
 
 @pytest.mark.parametrize("request_", [GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")])
-async def test_closed_connection_is_not_kept_for_a_client_that_does_not_read(request_: bytes) -> None:
+async def test_closed_connection_does_not_wait_for_its_client_to_read(request_: bytes) -> None:
     """Below the transport's high-water mark writing is not paused, but closing still waits for the reader."""
 
     async def handle() -> bytes:

@@ -68,7 +68,7 @@ class SlowMailbox:
         return "250 fine"
 
 
-async def test_a_mail_whose_connection_falls_silent_is_given_up_and_the_next_one_is_sent(
+async def test_mail_on_a_silent_connection_times_out_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each has a connection of its own."""

@@ -102,7 +102,7 @@ async def test_the_naive_one_costs_a_read_a_request(store: ValkeyStore) -> None:
     assert source.asking > 2
 
 
-async def test_values_that_were_written_together_come_to_their_end_one_by_one(store: ValkeyStore) -> None:
+async def test_values_written_together_expire_one_by_one(store: ValkeyStore) -> None:
     """Of ten keys no three end within a hundredth of their lifetime."""
     await cache_of(store, Source()).get(NAMES)
     ends = sorted([await store._client.pttl(f"numbers:3:{name}") for name in NAMES])

@@ -128,7 +128,7 @@ async def test_a_server_that_is_killed_in_the_middle_costs_no_answer(
     assert front.counted("unavailable") > 0
 
 
-async def test_a_server_that_stands_still_is_waited_for_briefly_and_used_again(valkey_server: EmbeddedValkey) -> None:
+async def test_a_frozen_server_costs_a_short_wait_and_is_used_again(valkey_server: EmbeddedValkey) -> None:
     """An answer that came too late is not taken for that to a later question."""
     async with front_of(valkey_server.url, limit_seconds=SLOW_MACHINE_SECONDS) as front:
         await front.cache.get(("100",))

@@ -101,7 +101,7 @@ async def execute(shop: Shop, database: str, statement: str) -> None:
         await transaction.execute("UPDATE", statement)
 
 
-async def test_an_order_under_way_is_in_flight_until_its_customer_is_told(shop: Shop) -> None:
+async def test_an_order_is_in_flight_until_its_customer_is_notified(shop: Shop) -> None:
     """One place after the other, from the order to its confirmation."""
     await stock(shop, A=50)
     cut_off = [await is_cancelled_at(wait, shop.orders.place_order(place(A=1))) for wait in range(10, 26)]

@@ -106,7 +106,7 @@ async def test_a_log_that_is_filled_again_is_left_alone_under_load(sound: Sound)
         assert (await check(sound, GivenLog(messages[:2], known, known))).violation_count > 0
 
 
-async def test_a_log_that_is_replaced_while_it_is_read_is_left_alone_under_load(sound: Sound) -> None:
+async def test_a_log_replaced_during_the_read_is_skipped_under_load(sound: Sound) -> None:
     """Half of it would be of another log."""
     state, messages = await messages_of(sound)
     log = GivenLog(messages, state, LogState("another", 1, 1))
@@ -115,7 +115,7 @@ async def test_a_log_that_is_replaced_while_it_is_read_is_left_alone_under_load(
     assert "was replaced by another" in (await check(sound, log)).violations[0]
 
 
-async def test_an_event_that_is_stored_while_the_log_is_read_is_no_stranger(sound: Sound) -> None:
+async def test_an_event_stored_during_the_read_is_no_stranger(sound: Sound) -> None:
     """The log is read after the store: what it has beyond that is looked up once more."""
     state, messages = await messages_of(sound)
     # In the store at first under another id, so that the log seems to have more than the store.

@@ -24,7 +24,7 @@ async def test_it_also_holds_what_is_asked_under_load(sound: Sound) -> None:
     assert {check.name for check in verdict.checks if check.skipped} == {"I3", "I4", "I6", "I7", "I8"}
 
 
-async def test_every_end_of_an_order_and_a_reservation_is_among_what_was_checked(sound: Sound) -> None:
+async def test_every_final_state_is_among_the_checked_orders(sound: Sound) -> None:
     """Otherwise the tests beside this one would prove less than they say."""
     orders, inventory = [await asyncpg.connect(sound.dsns[name]) for name in ("order", "inventory")]
     try:

@@ -34,7 +34,7 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-def test_an_open_loop_exits_0_when_it_is_valid_and_writes_its_result(prompt_edge: str, tmp_path: Path) -> None:
+def test_a_valid_open_loop_exits_with_0_and_writes_its_result(prompt_edge: str, tmp_path: Path) -> None:
     """On a busy machine the run is invalid: then the exit code is 3, and the file says so."""
     code, output, errors = run(
         "--target", prompt_edge, "--rate", "50", "--duration", "2", "--json", "r.json", folder=tmp_path
@@ -52,7 +52,7 @@ def test_an_invalid_run_exits_3_and_says_why(start_edge: StartEdge, tmp_path: Pa
     assert "backlog: " in output.partition("INVALID: ")[2]
 
 
-def test_a_closed_loop_takes_baskets_in_order_and_reports_what_was_left_out(prompt_edge: str, tmp_path: Path) -> None:
+def test_a_closed_loop_takes_baskets_in_order_and_counts_others(prompt_edge: str, tmp_path: Path) -> None:
     (tmp_path / "baskets.txt").write_text("22633,POST,22633\nSHORT\n")
     code, output, _ = run(
         *("--target", prompt_edge, "--closed", "--concurrency", "1", "--requests", "4", "--baskets", "baskets.txt"),

@@ -73,7 +73,7 @@ async def test_stopping_twice_is_harmless(scratch: Scratch, tmp_path: Path) -> N
     assert await process.stop() == await process.stop()
 
 
-async def test_a_child_that_does_not_stop_is_killed_and_that_is_reported(scratch: Scratch, tmp_path: Path) -> None:
+async def test_a_child_that_does_not_stop_is_killed_and_reported(scratch: Scratch, tmp_path: Path) -> None:
     process = await running(python(STUBBORN, log_path=tmp_path / "log", stop_seconds=0.1), scratch)
     assert await process.stop() == Exit(status=-signal.SIGKILL, killed=True)
 
@@ -100,7 +100,7 @@ async def test_a_program_that_does_not_exist_is_named(scratch: Scratch, tmp_path
     await process.stop()
 
 
-async def test_a_killed_child_is_reported_with_its_signal_and_last_lines(scratch: Scratch, tmp_path: Path) -> None:
+async def test_a_killed_child_is_reported_with_signal_and_last_lines(scratch: Scratch, tmp_path: Path) -> None:
     process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch)
     os.kill(process.pid, signal.SIGKILL)
     failure = process.failure(await process.exited())

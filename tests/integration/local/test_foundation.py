@@ -183,7 +183,7 @@ async def test_nats_killed_comes_back_at_its_address_with_its_streams(
 
 
 @needs_nats
-async def test_nats_wiped_comes_back_at_its_address_without_its_streams(
+async def test_wiped_nats_restarts_at_its_address_without_streams(
     foundation_with_nats: Foundation, broker: Broker
 ) -> None:
     url = broker.url
@@ -206,7 +206,7 @@ async def test_nats_wiped_by_two_at_once_comes_back_once(foundation_with_nats: F
     assert await publish(broker.url) == 1
 
 
-async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
+async def test_a_restarted_server_is_still_stopped_after_the_services(
     options: PlatformOptions, marked_here: Marked
 ) -> None:
     said: list[str] = []
@@ -222,7 +222,7 @@ async def test_a_restarted_server_is_stopped_after_the_services_all_the_same(
 
 
 @pytest.mark.usefixtures("marked_here")
-async def test_without_a_nats_server_nothing_is_started_and_the_way_out_is_named(
+async def test_a_missing_nats_server_is_an_error_before_any_start(
     options: PlatformOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.local.servers.nats.SEARCHED", ())

@@ -80,7 +80,7 @@ async def test_nothing_remains_on_the_given_server(
     assert await ask(admin_dsn, "SELECT count(*) FROM pg_database WHERE datname LIKE 'plumb%'") == 0
 
 
-async def test_what_a_cut_off_run_left_is_dropped_and_what_lives_is_kept(admin_dsn: str) -> None:
+async def test_databases_of_dead_runs_are_dropped_and_others_kept(admin_dsn: str) -> None:
     living = Databases(admin_dsn=admin_dsn, prefix="plumb_living_")
     gone = Databases(admin_dsn=admin_dsn, prefix="plumb_gone_")
     for run in (living, gone):
@@ -103,7 +103,7 @@ async def test_an_unreachable_server_is_named_without_its_password() -> None:
 
 
 @pytest.mark.parametrize("dsn", ["owner:secret@host", "postgresql://owner:secret@host:port/postgres"])
-async def test_an_address_of_another_form_is_refused_without_quoting_it(dsn: str) -> None:
+async def test_a_malformed_address_is_rejected_without_quoting_it(dsn: str) -> None:
     with pytest.raises(DatabaseUnavailable) as refused:
         await Databases(admin_dsn=dsn).create(["order"])
     assert "secret" not in str(refused.value)

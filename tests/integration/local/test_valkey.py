@@ -30,7 +30,7 @@ async def test_a_wrong_password_is_rejected(valkey_server: EmbeddedValkey) -> No
             await client.get("a")
 
 
-async def test_the_password_is_neither_in_its_representation_nor_in_its_command_line(
+async def test_the_password_is_in_neither_repr_nor_command_line(
     valkey_server: EmbeddedValkey, valkey_start: ValkeyStart
 ) -> None:
     assert valkey_start.password not in repr((valkey_server, valkey_start))

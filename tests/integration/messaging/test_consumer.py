@@ -49,7 +49,7 @@ async def test_a_log_that_is_another_is_read_from_its_beginning(bench: Bench) ->
     assert bench.value("shop_consumer_rewinds_total") == 2
 
 
-async def test_a_log_that_is_shorter_than_the_cursor_is_read_from_its_beginning(bench: Bench) -> None:
+async def test_a_log_shorter_than_the_cursor_is_read_from_its_start(bench: Bench) -> None:
     """It lost its end."""
     bench.log.redeliver(*history(5))
     await bench.run()
@@ -67,7 +67,7 @@ async def test_two_replicas_share_the_work(bench: Bench) -> None:
     assert bench.value("shop_consumer_duplicates_total") == 0
 
 
-async def test_an_effect_and_its_position_are_saved_together_or_not_at_all(bench: Bench) -> None:
+async def test_an_effect_and_its_position_are_saved_atomically(bench: Bench) -> None:
     """Wherever a step is cut off, one place after the other."""
     consumer, wait, cancelled = bench.consumer(), 0, True
     await consumer.step()
@@ -86,7 +86,7 @@ async def test_an_effect_and_its_position_are_saved_together_or_not_at_all(bench
 @pytest.mark.parametrize(
     "error", [KeyError("a bug"), Internal("error id"), asyncpg.CheckViolationError("bad value")], ids=repr
 )
-async def test_an_event_that_always_fails_is_parked_with_its_successors(bench: Bench, error: Exception) -> None:
+async def test_a_poison_event_is_parked_with_its_successors(bench: Bench, error: Exception) -> None:
     """After some attempts; others pass by, and later ones of its order wait with it."""
     poisoned = history(4)
     others = [message(), message()]
@@ -220,7 +220,7 @@ async def test_nothing_overtakes_a_replay(bench: Bench) -> None:
     assert await bench.dead_letters.count() == 0
 
 
-async def test_a_replay_that_is_cut_off_leaves_each_message_parked_or_consumed(bench: Bench) -> None:
+async def test_an_interrupted_replay_loses_no_message(bench: Bench) -> None:
     """Never both, never neither."""
     wait, cancelled = 0, True
     while cancelled:

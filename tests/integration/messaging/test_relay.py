@@ -66,9 +66,7 @@ async def test_events_are_published_in_order_and_leave_the_outbox(store: Store, 
     assert store.value("shop_relay_published_events_total") == 28
 
 
-async def test_an_event_that_commits_after_its_successors_is_published_all_the_same(
-    store: Store, log: PostgresLog
-) -> None:
+async def test_an_event_that_commits_late_is_published(store: Store, log: PostgresLog) -> None:
     """It took its sequence first, and what has a higher one was published before it could be seen."""
     late, relay = uuid4(), store.relay(log)
     async with store.database.transaction("late") as transaction:
@@ -80,7 +78,7 @@ async def test_an_event_that_commits_after_its_successors_is_published_all_the_s
     assert [delivery.message.aggregate_id for delivery in await everything(log)][5:] == [late]
 
 
-async def test_the_first_lease_has_epoch_1_and_each_new_holder_one_more(store: Store) -> None:
+async def test_each_new_lease_holder_has_the_next_epoch(store: Store) -> None:
     """It can be renewed, and no other relay gets it before it ends."""
     outbox = store.outbox()
     epochs = []
@@ -92,9 +90,7 @@ async def test_the_first_lease_has_epoch_1_and_each_new_holder_one_more(store: S
     assert (epochs, taken and taken.epoch) == ([1, 1, None, 1], 2)
 
 
-async def test_a_relay_that_dies_between_append_and_mark_publishes_nothing_twice(
-    store: Store, log: PostgresLog
-) -> None:
+async def test_a_crash_between_append_and_mark_publishes_once(store: Store, log: PostgresLog) -> None:
     """Neither does the next one, nor does it count twice."""
     events = await store.store(15)
     with pytest.raises(Unavailable):
@@ -170,9 +166,7 @@ async def test_a_stale_mark_is_refused(store: Store, log: PostgresLog) -> None:
     assert await store.waiting() == 5
 
 
-async def test_a_log_that_is_ahead_of_a_restored_database_does_not_fence_for_ever(
-    store: Store, log: PostgresLog
-) -> None:
+async def test_a_restored_relay_takes_an_epoch_beyond_the_log(store: Store, log: PostgresLog) -> None:
     """The relay takes an epoch beyond the log's."""
     await store.store(3)
     await log.append([], epoch=7, incarnation=(await log.state()).incarnation)
@@ -233,9 +227,7 @@ async def test_filling_again_goes_on_where_it_was_cut_off(store: Store, log: Pos
     assert (await store.row()).published_count == 45
 
 
-async def test_an_event_that_commits_behind_a_refill_is_published_once_from_the_outbox(
-    store: Store, log: PostgresLog
-) -> None:
+async def test_an_event_committed_during_a_refill_is_published_once(store: Store, log: PostgresLog) -> None:
     """It has a lower sequence than what was published again already; its successor comes after it."""
     await store.store(15)
     relay = store.relay(log)
@@ -280,7 +272,7 @@ async def test_the_gauges_show_the_backlog(store: Store, log: PostgresLog) -> No
     assert (store.value("shop_relay_leader"), store.value("shop_relay_epoch")) == (0, 0)
 
 
-async def test_a_relay_that_is_cancelled_anywhere_loses_and_repeats_nothing(store: Store, log: PostgresLog) -> None:
+async def test_a_cancelled_relay_loses_and_repeats_nothing(store: Store, log: PostgresLog) -> None:
     """Each of the places where a step waits, one after the other."""
     events: list[UUID] = []
     wait, cancelled = 0, True
@@ -298,9 +290,7 @@ async def test_a_relay_that_is_cancelled_anywhere_loses_and_repeats_nothing(stor
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["the log is whole", "the log was wiped"])
-async def test_an_event_that_this_release_cannot_read_holds_up_its_own_stream_alone(
-    store: Store, log: PostgresLog, is_lost: bool
-) -> None:
+async def test_an_unreadable_event_blocks_its_own_stream_alone(store: Store, log: PostgresLog, is_lost: bool) -> None:
     """It stays in the outbox, and another release publishes it; also when the log is filled again meanwhile."""
     stream_id = uuid4()
     before = await store.store(12)
@@ -323,7 +313,7 @@ async def test_an_event_that_this_release_cannot_read_holds_up_its_own_stream_al
     assert (await store.waiting(), len(await published(log))) == (0, 26)
 
 
-async def test_a_release_that_can_read_next_to_nothing_publishes_nothing(
+async def test_too_many_unreadable_streams_stop_publication(
     store: Store, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it leaves out it must remember, and that is limited; another release publishes all of it."""

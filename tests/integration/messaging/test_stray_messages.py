@@ -158,9 +158,7 @@ async def test_a_huge_message_is_refused_by_the_stream(server: EmbeddedNats) -> 
         assert [delivery.message.data for delivery in await everything(log)] == [b"small"]
 
 
-async def test_huge_strays_from_before_the_limit_are_read_a_few_at_a_time(
-    server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_huge_strays_are_read_a_few_at_a_time(server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch) -> None:
     """No read takes more memory than its bound, and each gets on."""
     async with two_logs(server) as (log, _):
         with monkeypatch.context() as patch:
@@ -173,7 +171,7 @@ async def test_huge_strays_from_before_the_limit_are_read_a_few_at_a_time(
         assert events_and_faults(await everything(log)) == [MALFORMED] * 40
 
 
-async def test_a_last_message_that_was_deleted_by_hand_is_waited_behind(server: EmbeddedNats) -> None:
+async def test_a_reader_waits_behind_a_deleted_last_message(server: EmbeddedNats) -> None:
     """A reader does not ask without pause, and gets what comes next."""
     async with two_logs(server) as (log, _):
         first, second = message(), message()
@@ -225,7 +223,7 @@ async def test_a_relay_goes_on_after_a_stray_and_sees_a_loss_behind_it(server: E
         assert (len(held), held[2:]) == (4, ids)
 
 
-async def test_a_row_that_was_written_by_hand_is_read_and_appended_behind(
+async def test_a_row_written_by_hand_is_read_and_followed(
     database_of: OpenDatabases, bench: Bench, runtime: setup.Runtime
 ) -> None:
     """Beyond the head that the relays keep, with a gap: nothing begins anew, and what cannot be taken is parked."""

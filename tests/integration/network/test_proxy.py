@@ -223,7 +223,7 @@ async def test_a_target_that_speaks_first_is_heard() -> None:
         assert await reader.readexactly(4) == b"INFO"
 
 
-async def test_a_client_that_has_ended_its_direction_gets_its_answer_whole() -> None:
+async def test_a_half_closed_client_gets_its_whole_answer() -> None:
     async def answer_at_the_end(reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(await reader.read() * 1000)
 
@@ -234,7 +234,7 @@ async def test_a_client_that_has_ended_its_direction_gets_its_answer_whole() -> 
         await until(lambda: empty(proxy))
 
 
-async def test_a_client_that_reads_late_gets_its_answer_whole_though_both_have_ended() -> None:
+async def test_a_late_reader_gets_its_whole_answer_after_both_closed() -> None:
     answer = random.Random(1).randbytes(32 * MOST_BYTES)
     async with between() as (proxy, (reader, writer), (_, answering)):
         writer.transport.pause_reading()  # type: ignore[attr-defined] # A stream's transport reads as well.
@@ -258,7 +258,7 @@ async def test_a_target_that_has_ended_its_direction_still_hears() -> None:
         assert await heard.readexactly(10) == b"still here"
 
 
-async def test_a_reset_by_the_client_reaches_the_target_before_the_bytes_do() -> None:
+async def test_a_reset_overtakes_the_bytes_in_transit() -> None:
     async with between(NEVER) as (proxy, (_, writer), (heard, _target)):
         writer.write(b"lost")
         await until(lambda: any(client._in_transit for client in proxy._clients))
@@ -274,7 +274,7 @@ async def test_a_reset_by_the_target_reaches_the_client_at_once() -> None:
         await until(lambda: empty(proxy))
 
 
-async def test_a_client_that_ends_its_direction_and_then_breaks_off_leaves_nothing() -> None:
+async def test_a_half_closed_client_that_resets_leaves_nothing() -> None:
     """Its reset comes when the proxy no longer reads from it, and is noticed by a write."""
     async with between() as (proxy, (_, writer), (heard, answering)):
         writer.write_eof()
@@ -285,7 +285,7 @@ async def test_a_client_that_ends_its_direction_and_then_breaks_off_leaves_nothi
         await until(lambda: empty(proxy))
 
 
-async def test_bytes_in_transit_are_bounded_while_the_peer_does_not_read_and_arrive_later() -> None:
+async def test_bytes_in_transit_are_bounded_and_arrive_later() -> None:
     sent = random.Random(1).randbytes(32 * MOST_BYTES)
     async with between() as (proxy, (_, writer), (heard, answering)):
         answering.transport.pause_reading()  # type: ignore[attr-defined]
@@ -336,7 +336,7 @@ async def test_a_target_that_does_not_answer_resets_the_client(monkeypatch: pyte
             assert proxy.rejected == 1
 
 
-async def test_a_client_that_leaves_before_its_target_accepts_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_leaves_before_the_connect_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     gone, connect, guest = asyncio.Event(), Proxy._connect, Guest()
 
     async def connect_late(proxy: Proxy, client: module._Side) -> None:
@@ -386,7 +386,7 @@ async def test_one_connection_too_many_is_reset_and_the_others_go_on(monkeypatch
             assert await reader.readexactly(1) == b"x"
 
 
-async def test_at_its_end_all_connections_are_reset_and_the_port_is_closed() -> None:
+async def test_stopping_resets_connections_and_closes_the_port() -> None:
     guest = Guest()
     async with target(guest.talk) as address, AsyncExitStack() as clients:
         async with Proxy.open(target=address, delay=NEVER, seed=1) as proxy:

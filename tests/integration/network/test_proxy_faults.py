@@ -66,7 +66,7 @@ async def test_a_reset_ends_open_and_new_connections() -> None:
             assert await ask(*newcomer) == b"x"
 
 
-async def test_a_blackhole_passes_nothing_until_it_is_over_and_then_all_of_it_in_order() -> None:
+async def test_a_blackhole_holds_bytes_and_then_passes_them_in_order() -> None:
     async with proxied(echo) as proxy, connected(proxy) as (reader, writer):
         assert await ask(reader, writer) == b"x"
         with proxy.impaired(Impairment.BLACKHOLE):
@@ -77,7 +77,7 @@ async def test_a_blackhole_passes_nothing_until_it_is_over_and_then_all_of_it_in
             assert await reader.readexactly(13) == b"first, second"
 
 
-async def test_a_client_that_connects_in_a_blackhole_is_served_after_it() -> None:
+async def test_a_connect_in_a_blackhole_is_served_after_it() -> None:
     async with proxied(echo) as proxy:
         with proxy.impaired(Impairment.BLACKHOLE):
             host, port = proxy.address.split(":")
@@ -103,7 +103,7 @@ async def test_a_client_that_leaves_in_a_blackhole_is_noticed_after_it() -> None
         assert listener.ends == ["end"]
 
 
-async def test_a_client_that_connects_and_leaves_in_a_blackhole_leaves_nothing() -> None:
+async def test_a_client_that_leaves_in_a_blackhole_leaves_nothing() -> None:
     async with proxied(echo) as proxy:
         with proxy.impaired(Impairment.BLACKHOLE):
             async with connected(proxy):
@@ -113,7 +113,7 @@ async def test_a_client_that_connects_and_leaves_in_a_blackhole_leaves_nothing()
             assert await ask(reader, writer) == b"x"
 
 
-async def test_a_half_open_connection_takes_bytes_never_answers_and_is_reset_when_used_afterwards() -> None:
+async def test_a_half_open_connection_is_silent_and_reset_afterwards() -> None:
     listener = Listener()
     async with proxied(listener.talk) as proxy, connected(proxy) as (reader, writer):
         writer.write(b"x")

@@ -118,7 +118,7 @@ async def test_a_refusal_that_is_not_stored_is_not_counted(
     assert bench.value("shop_dead_letters_total", {"consumer": SENDER}) == 1
 
 
-async def test_an_unknown_recipient_is_parked_and_his_later_orders_go_on(bench: Bench, mailbox: Mailbox) -> None:
+async def test_an_unknown_recipient_is_parked_alone(bench: Bench, mailbox: Mailbox) -> None:
     """Nothing of his address is kept."""
     mailbox.recipient_answer = f"550 no {RECIPIENT} here"
     await record(bench, 1)
@@ -141,7 +141,7 @@ async def test_what_is_refused_for_now_is_tried_again(bench: Bench, mailbox: Mai
     assert [row["state"] for row in await bench.rows()] == ["SENT"]
 
 
-async def test_a_batch_may_be_sent_longer_than_a_transaction_may_idle_elsewhere(bench: Bench, mailbox: Mailbox) -> None:
+async def test_a_batch_may_outlast_the_idle_transaction_timeout(bench: Bench, mailbox: Mailbox) -> None:
     """The claim has a limit of its own; the role's is shorter, as it is in the shop."""
     alter = "ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '300ms'"
     async with bench.database.transaction("test") as transaction:

@@ -88,9 +88,7 @@ async def test_a_failure_holds_up_no_other(bench: Bench, error: Exception) -> No
     assert states == {broken: "PENDING", **dict.fromkeys(others, "SENT")}
 
 
-async def test_a_crash_between_the_sending_and_the_commit_repeats_the_sending(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_crash_between_send_and_commit_repeats_the_send(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder, the repeat writes the same file."""
 
     async def lose_connection(*_: object) -> None:

@@ -124,9 +124,7 @@ async def test_a_refusal_for_good_is_told_apart(server: MailServer, verb: str, a
     assert "customers.example" not in repr(caught.value) + str(caught.value)
 
 
-async def test_an_answer_to_the_mail_may_take_longer_than_one_to_a_command(
-    server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_answer_to_data_has_a_longer_timeout(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that falls silent before it has the mail is given up earlier."""
     monkeypatch.setattr(smtp, "ANSWER_SECONDS", 0.2)
     server.answers["RCPT"] = SILENCE

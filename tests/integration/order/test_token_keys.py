@@ -50,7 +50,7 @@ async def test_every_process_takes_the_tokens_of_every_other(processes: tuple[Pr
     assert [await each.takes(token) for each in processes for token in (first, second)] == [True] * 4
 
 
-async def test_a_token_holds_for_the_next_day_and_not_for_the_one_after(processes: tuple[Process, Process]) -> None:
+async def test_a_token_is_valid_until_the_next_day(processes: tuple[Process, Process]) -> None:
     one, other = processes
     token = await one.sign()
     other.now = NOON + DAY
@@ -59,7 +59,7 @@ async def test_a_token_holds_for_the_next_day_and_not_for_the_one_after(processe
     assert not await other.takes(token)
 
 
-async def test_a_process_whose_clock_is_behind_takes_what_is_signed_already(processes: tuple[Process, Process]) -> None:
+async def test_a_process_with_a_late_clock_accepts_newer_tokens(processes: tuple[Process, Process]) -> None:
     one, other = processes
     await other.sign()
     one.now = NOON + DAY

@@ -180,7 +180,7 @@ def test_a_parked_saga_is_listed_and_made_due_again(platform: Platform) -> None:
     assert letters(platform) == []
 
 
-def test_a_replay_after_the_cause_was_mended_takes_effect_exactly_once(platform: Platform, poisoned: Poisoned) -> None:
+def test_a_replay_after_the_fix_takes_effect_once(platform: Platform, poisoned: Poisoned) -> None:
     """In the order's own order; neither a second replay nor the log's repeat adds anything."""
 
     async def mend(shop: Shop) -> None:

@@ -69,7 +69,7 @@ def test_a_rebuild_says_what_it_read_and_what_it_swapped(platform: Platform) -> 
     [((), "4 events read, after 4 of an interrupted rebuild"), (("--anew",), "8 events read")],
     ids=["resumed", "anew"],
 )
-def test_a_rebuild_that_was_interrupted_is_gone_on_with_or_forgotten(
+def test_an_interrupted_rebuild_is_resumed_or_forgotten(
     platform: Platform, options: tuple[str, ...], read: str
 ) -> None:
     """The option decides, and the output says which."""

@@ -130,7 +130,7 @@ async def test_orders_that_come_meanwhile_are_in_the_new_list(shop: Shop) -> Non
     assert await listed(shop) == await all_folded(shop)
 
 
-async def test_customers_read_on_and_the_shop_goes_on_while_lists_are_rebuilt(shop: Shop) -> None:
+async def test_reads_and_writes_continue_during_a_rebuild(shop: Shop) -> None:
     """No request fails, and no list becomes shorter."""
     customer_id = uuid4()
     for _ in range(3):
@@ -168,7 +168,7 @@ async def test_a_swap_waits_for_a_consumer_in_the_middle_of_its_batch(shop: Shop
     assert (await rebuilt).swap.rows_after == 3
 
 
-async def test_a_log_that_was_wiped_and_filled_again_makes_the_same_list(shop: Shop) -> None:
+async def test_a_refilled_log_makes_the_same_list(shop: Shop) -> None:
     """A rebuild of the log that is no more is not gone on with."""
     await live(shop)
     await cut_off_at(shop, 4)
@@ -196,7 +196,7 @@ async def test_a_log_that_is_being_filled_again_is_waited_for(shop: Shop) -> Non
     assert await listed(shop) == await all_folded(shop)
 
 
-async def test_a_log_that_lacks_what_the_list_says_is_refused_unless_forced(shop: Shop, no_waiting: None) -> None:
+async def test_a_log_without_listed_orders_is_rejected_unless_forced(shop: Shop, no_waiting: None) -> None:
     """The list is unchanged; with force it holds what the log holds, and the rest when it is published again."""
     await live(shop)
     await shop.log.reset()
@@ -210,7 +210,7 @@ async def test_a_log_that_lacks_what_the_list_says_is_refused_unless_forced(shop
     assert await violations(shop) == []
 
 
-async def test_events_that_are_not_understood_are_set_aside_with_what_follows_them(shop: Shop) -> None:
+async def test_unknown_events_are_parked_with_their_successors(shop: Shop) -> None:
     """They replace the old dead letters, and a rebuild after the events are corrected leaves none."""
     await live(shop)
     poisoned = await sell_and_cancel(shop)

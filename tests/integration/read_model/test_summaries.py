@@ -114,7 +114,7 @@ async def test_what_the_log_brings_again_writes_nothing(shop: Shop) -> None:
 
 @EXAMPLES
 @given(first=st.lists(TICKS, min_size=1, max_size=9), later=st.lists(TICKS, max_size=9), page_size=st.integers(1, 4))
-async def test_pages_neither_repeat_nor_leave_out_while_orders_come_and_change(
+async def test_pages_are_complete_while_orders_change(
     shop: Shop, first: list[int], later: list[int], page_size: int
 ) -> None:
     """Newest first, ties by id; what comes between two pages is on a later one when it belongs there."""

@@ -10,9 +10,7 @@ from tests.integration.read_model.commanding import Platform, plumb
 COMMANDS = (("projection", "rebuild"), ("deadletters", "list"), ("deadletters", "replay"))
 
 
-def test_no_platform_is_an_error_that_says_how_to_start_or_name_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_platform_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 1."""
     monkeypatch.chdir(tmp_path)
     for command in COMMANDS:

@@ -96,7 +96,7 @@ def test_over_grpc_with_headers_and_what_is_rejected_is_counted(start_receiver: 
         assert (theirs.metadata["api-key"], theirs.metadata["tenant"]) == ("a b", "shop")
 
 
-def test_an_endpoint_that_never_answers_delays_no_request_and_its_lost_spans_are_counted(
+def test_a_silent_endpoint_delays_nothing_and_counts_lost_spans(
     start_receiver: StartReceiver,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

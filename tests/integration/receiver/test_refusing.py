@@ -110,7 +110,7 @@ def test_other_paths_and_methods_are_answered_plainly(
     assert ask(receiver.address, method, path).status == status
 
 
-def test_a_full_disk_costs_no_whole_line_and_invites_to_come_back(start_receiver: StartReceiver) -> None:
+def test_a_full_disk_loses_no_whole_line_and_asks_for_a_retry(start_receiver: StartReceiver) -> None:
     prlimit = shutil.which("prlimit")
     if prlimit is None:
         pytest.skip("prlimit of util-linux is not here")

@@ -90,7 +90,7 @@ async def test_one_order_repeated_at_once_is_placed_once(shop: Shop) -> None:
     assert await violations(shop) == []
 
 
-async def test_an_order_that_makes_no_sale_is_rejected_for_that_however_often_it_is_repeated_at_once(
+async def test_concurrent_repeats_of_a_rejected_order_are_rejected(
     shop: Shop,
 ) -> None:
     """All calls get the same reason, whichever of them releases the stock."""
@@ -151,7 +151,7 @@ async def statements(shop: Shop) -> int:
         await connection.close()
 
 
-async def test_the_statements_of_a_reservation_do_not_grow_with_its_lines(shop: Shop) -> None:
+async def test_reserving_takes_as_many_statements_for_any_size(shop: Shop) -> None:
     """1, 30 and 1,500 lines take as many statements, triggers' own included."""
     skus = [f"S{index:04d}" for index in range(1_500)]
     await stock(shop, **dict.fromkeys(skus, 10))

@@ -160,7 +160,7 @@ async def test_a_release_and_a_sweep_at_once_give_back_once(shop: Shop) -> None:
     assert await stock_violations(shop.inventory_dsn) == []
 
 
-async def test_a_release_that_overtakes_a_reservation_under_way_leaves_it_nothing(shop: Shop) -> None:
+async def test_a_release_that_overtakes_a_reservation_voids_it(shop: Shop) -> None:
     """The reservation is decided on and not yet stored when the tombstone is."""
     await stock(shop, A=5)
     command = reserve(A=2)
@@ -173,7 +173,7 @@ async def test_a_release_that_overtakes_a_reservation_under_way_leaves_it_nothin
     assert await stock_violations(shop.inventory_dsn) == []
 
 
-async def test_a_release_waits_for_a_reservation_that_is_stored_and_not_committed(shop: Shop) -> None:
+async def test_a_release_waits_for_an_uncommitted_reservation(shop: Shop) -> None:
     """It finds no reservation, and its tombstone meets one: the reservation is released."""
     await stock(shop, A=5)
     command = reserve(A=2)

@@ -56,7 +56,7 @@ async def until_told(listener: Webhook, alert: str) -> str:
 
 
 @needs_prometheus
-async def test_the_watchdog_and_an_absent_service_reach_their_receivers(running: Monitoring, listener: Webhook) -> None:
+async def test_watchdog_and_absence_alerts_reach_their_receivers(running: Monitoring, listener: Webhook) -> None:
     """No process serves the order context here."""
     assert await until_told(listener, "ShopWatchdog") == "watchdog"
     assert await until_told(listener, "ShopOrderAbsent") == "ticket"

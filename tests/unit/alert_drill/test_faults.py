@@ -19,7 +19,7 @@ def test_alerts_without_a_case_fire_in_a_test_of_the_stack() -> None:
     assert sorted(fault.alert for fault in BEHIND_THE_COLLECTOR) == sorted(NOT_DRILLED)
 
 
-def test_more_readers_wait_behind_the_lock_than_the_edge_has_slots() -> None:
+def test_the_lock_blocks_more_readers_than_the_edge_has_slots() -> None:
     """Requests are rejected whatever the load of the drill is."""
     slots = SLOTS_PER_CONNECTION * OrderSettings.model_fields["database_pool_size"].default
     assert SHARES[Priority.READ] * slots < READERS

@@ -77,13 +77,13 @@ BLOCKED = [blocked(number) for number in range(COUNT)]
 # --- What must be there -----------------------------------------------------------------------------------------------
 
 
-def test_a_process_that_stands_still_without_work_makes_a_blocking_call() -> None:
+def test_a_stall_without_work_is_a_blocking_call() -> None:
     [candidate] = found(find_blocking_call, still(BLOCKED))
     assert named(candidate) == (Bottleneck.BLOCKING_CALL, "shop", "")
     assert candidate.saving.work == (0.0,) * COUNT
 
 
-def test_what_the_process_worked_may_have_been_in_any_of_its_stretches() -> None:
+def test_processor_time_is_deducted_from_any_stall() -> None:
     """It worked 0.15 of 3.96 s, in 80 stretches of code: of each stretch of 57 ms, all but 7.4 ms go away."""
     saved = saved_wait(find_blocking_call, still(BLOCKED))
     assert saved == pytest.approx([0.057 - 0.15 * 3.96 / 80] * COUNT)
@@ -96,7 +96,7 @@ def test_a_statement_whose_answer_nobody_took_lost_that_time_too() -> None:
     assert saved[-1] == pytest.approx(0.057, abs=0.009)
 
 
-def test_a_call_that_the_process_did_not_take_up_lost_that_time_too() -> None:
+def test_a_delayed_incoming_call_loses_the_time_of_the_stall() -> None:
     """Another service's calls are on their way for 1 ms, and for 58 while the called process stands still."""
     answers = [serve("POST /things", 0, 60, query("SELECT item", 1, 3))]
     asked = [at(number, 63, call("ask", 0, 61, *answers, service="front")) for number in range(COUNT)]
@@ -106,7 +106,7 @@ def test_a_call_that_the_process_did_not_take_up_lost_that_time_too() -> None:
     assert saved[-1] == pytest.approx(0.055, abs=0.009)
 
 
-def test_a_request_of_which_nobody_stood_in_the_way_saves_nothing() -> None:
+def test_an_unblocked_request_saves_nothing() -> None:
     alone = at(COUNT, 3, query("SELECT item", 1, 2))
     assert saved_wait(find_blocking_call, still([*BLOCKED, alone]))[-1] == 0
 
@@ -148,7 +148,7 @@ def test_of_a_summary_the_mean_counts_and_no_quantile() -> None:
     assert found(find_blocking_call, still(BLOCKED, scrapes=scrapes))
 
 
-def test_where_what_was_scraped_has_other_names_it_may_be_the_loop_that_is_latest() -> None:
+def test_unmatched_targets_fall_back_to_the_latest_loop() -> None:
     scrapes = [*lag(ON_TIME, target="10.0.0.1:9090"), *lag(LATE, target="10.0.0.2:9090")]
     assert found(find_blocking_call, still(BLOCKED, scrapes=scrapes))
 
@@ -205,22 +205,22 @@ def test_no_lag_beyond_that_of_any_timer_says_anything() -> None:
     assert found(find_blocking_call, still(short, processes=worked(0.05, 0.02), scrapes=lag(ON_TIME))) == []
 
 
-def test_hardly_more_than_the_process_worked_may_be_what_counters_leave_out() -> None:
+def test_a_stall_within_the_counters_precision_is_ignored() -> None:
     """It stood still for 58 ms of each 100, and worked or waited for 55."""
     assert found(find_blocking_call, still(BLOCKED, processes=worked(0.4, 0.15))) == []
 
 
-def test_processes_of_one_name_whose_counters_go_up_and_down_tell_nothing() -> None:
+def test_counters_of_several_processes_of_one_name_are_ignored() -> None:
     two = [ProcessSample(second, "shop", 500.0 * (second % 2), 0.0) for second in (0.0, 1.0, 2.0, 3.0)]
     assert found(find_blocking_call, still(BLOCKED, processes=two)) == []
 
 
-def test_a_wait_for_a_connection_that_no_span_covers_leaves_the_loop_on_time() -> None:
+def test_a_pool_wait_does_not_delay_the_loop() -> None:
     waiting = [at(number, 60, query("BEGIN", 58, 59, waited=57)) for number in range(COUNT)]
     assert found(find_blocking_call, still(waiting, scrapes=lag(ON_TIME))) == []
 
 
-def test_a_process_in_which_something_else_goes_on_does_not_stand_still() -> None:
+def test_a_process_with_other_activity_is_not_stalled() -> None:
     """Spans of other requests begin and end every 2 ms meanwhile: if the loop is late, then not because of this."""
     beside = [at(number, 60, *queries("SELECT other", 29, start=1, each=2)) for number in range(COUNT)]
     assert found(find_blocking_call, still([*BLOCKED, *beside])) == []
@@ -234,14 +234,14 @@ def test_the_verdict_is_the_blocking_call() -> None:
     assert (verdict.bottleneck, verdict.service, verdict.confidence) == (Bottleneck.BLOCKING_CALL, "shop", "high")
 
 
-def test_statements_that_take_as_long_as_the_loop_stands_still_have_the_name() -> None:
+def test_statements_as_long_as_the_stall_name_the_operation() -> None:
     """Of 130 ms, 30 statements take 60: they may well be why the loop is late."""
     both = [at(number, 98, *queries("SELECT item", 30, start=1, each=1.5)) for number in range(COUNT)]
     verdict = diagnose(still(both, scrapes=lag(LATE)))
     assert (verdict.bottleneck, verdict.also) == (Bottleneck.N_PLUS_ONE, ("blocking_call in shop",))
 
 
-def test_without_a_lag_it_cannot_be_told_from_a_wait_that_nobody_recorded() -> None:
+def test_without_loop_lag_no_blocking_call_is_named() -> None:
     calls = [query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6)]
     verdict = diagnose(still([at(number, 61, *calls) for number in range(COUNT)], scrapes=()))
     assert verdict.answer is Answer.CANNOT_TELL

@@ -23,19 +23,19 @@ def test_a_tree_whose_times_agree_stays_as_it_is() -> None:
 # --- One service ------------------------------------------------------------------------------------------------------
 
 
-def test_a_child_that_ran_on_is_cut_at_its_parents_end_and_the_rest_is_wasted() -> None:
+def test_a_late_child_is_cut_and_the_rest_is_wasted() -> None:
     repaired = repair(node("root", 0, 10, node("late", 8, 13)))
     assert times(repaired.root)["late"] == (8, 10)
     assert (repaired.truncated, repaired.wasted_nanoseconds) == (1, 3)
 
 
-def test_a_child_that_began_early_is_cut_at_its_parents_start_and_nothing_is_wasted() -> None:
+def test_an_early_child_is_cut_and_nothing_is_wasted() -> None:
     repaired = repair(node("root", 5, 10, node("early", 2, 7)))
     assert times(repaired.root)["early"] == (5, 7)
     assert (repaired.truncated, repaired.wasted_nanoseconds) == (1, 0)
 
 
-def test_a_child_after_its_parent_becomes_an_instant_and_all_of_it_is_wasted() -> None:
+def test_a_child_after_its_parent_is_wasted_whole() -> None:
     repaired = repair(node("root", 0, 10, node("after", 12, 15)))
     assert times(repaired.root)["after"] == (10, 10)
     assert (repaired.truncated, repaired.wasted_nanoseconds) == (1, 3)
@@ -45,7 +45,7 @@ def test_a_child_before_its_parent_becomes_an_instant() -> None:
     assert times(repair(node("root", 5, 10, node("before", 1, 2))).root)["before"] == (5, 5)
 
 
-def test_what_is_wasted_below_a_span_that_was_cut_is_counted_once() -> None:
+def test_waste_below_a_cut_span_is_counted_once() -> None:
     repaired = repair(node("root", 0, 10, node("late", 8, 16, node("below", 9, 15))))
     assert times(repaired.root)["below"] == (9, 10)
     assert (repaired.truncated, repaired.wasted_nanoseconds) == (2, 6)
@@ -77,34 +77,34 @@ def test_of_an_odd_rest_the_response_gets_the_larger_part() -> None:
     assert times(repair(client("call", 0, 10, server("serve", 103, 106))).root)["serve"] == (3, 6)
 
 
-def test_all_below_a_moved_server_moves_along_and_only_the_server_counts() -> None:
+def test_descendants_of_a_moved_server_move_with_it() -> None:
     inner = node("query", 104, 106, service="stock")
     repaired = repair(client("call", 0, 10, server("serve", 103, 107, inner)))
     assert times(repaired.root)["query"] == (4, 6)
     assert repaired.moved == 1
 
 
-def test_a_server_whose_clock_agrees_with_a_moved_one_moves_along_and_does_not_count() -> None:
+def test_a_server_on_the_clock_of_a_moved_one_moves_with_it() -> None:
     onward = node("onward", 103, 107, server("deep", 103, 105, service="mail"), kind=SpanKind.CLIENT, service="stock")
     repaired = repair(client("call", 0, 10, server("serve", 102, 108, onward)))
     assert times(repaired.root)["deep"] == (3, 5)
     assert repaired.moved == 1
 
 
-def test_a_server_whose_clock_disagrees_with_a_moved_one_is_centred_in_where_that_went() -> None:
+def test_a_server_on_another_clock_is_centred_in_the_moved_one() -> None:
     onward = node("onward", 103, 107, server("deep", 3, 5, service="mail"), kind=SpanKind.CLIENT, service="stock")
     repaired = repair(client("call", 0, 10, server("serve", 102, 108, onward)))
     assert times(repaired.root)["deep"] == (4, 6)
     assert repaired.moved == 2
 
 
-def test_a_server_longer_than_its_client_begins_with_it_and_is_cut_at_its_end() -> None:
+def test_a_server_longer_than_its_client_is_cut_to_it() -> None:
     repaired = repair(client("call", 0, 10, server("serve", 2, 15)))
     assert times(repaired.root)["serve"] == (0, 10)
     assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (1, 1, 3)
 
 
-def test_a_server_inside_its_client_is_not_moved_but_cut_when_the_client_was_cut() -> None:
+def test_a_server_inside_a_cut_client_is_cut_but_not_moved() -> None:
     repaired = repair(node("root", 0, 5, client("call", 0, 10, server("serve", 1, 9))))
     assert times(repaired.root)["serve"] == (1, 5)
     assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (0, 2, 5)
@@ -116,7 +116,7 @@ def test_attempts_on_one_service_are_moved_together() -> None:
     assert repaired.moved == 2
 
 
-def test_attempts_whose_clocks_disagree_with_each_other_are_moved_one_by_one() -> None:
+def test_attempts_with_different_clocks_are_moved_separately() -> None:
     repaired = repair(client("call", 0, 10, server("here", 1, 4), server("far", 100, 104)))
     assert times(repaired.root) == {"call": (0, 10), "here": (1, 4), "far": (3, 7)}
 
@@ -129,28 +129,28 @@ def test_any_span_of_another_service_is_moved_like_a_server() -> None:
 # --- Calls that were given up -----------------------------------------------------------------------------------------
 
 
-def test_a_server_that_ran_on_after_its_caller_had_given_up_is_cut_and_the_rest_is_wasted() -> None:
+def test_a_server_that_outlasts_a_cancelled_call_is_cut() -> None:
     repaired = repair(_given_up(client("call", 0, 10, server("serve", 2, 12))))
     assert times(repaired.root)["serve"] == (2, 10)
     assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (0, 1, 2)
 
 
-def test_a_server_that_ran_on_after_any_other_error_has_a_wrong_clock() -> None:
+def test_a_server_that_outlasts_a_failed_call_has_a_wrong_clock() -> None:
     call = client("call", 0, 10, server("serve", 6, 12))
     assert times(repair(Node(replace(call.span, status=SpanStatus.ERROR), call.children)).root)["serve"] == (2, 8)
 
 
-def test_a_server_that_began_outside_a_call_that_was_given_up_has_a_wrong_clock_too() -> None:
+def test_a_server_outside_a_cancelled_call_has_a_wrong_clock() -> None:
     assert times(repair(_given_up(client("call", 0, 10, server("serve", 103, 107)))).root)["serve"] == (3, 7)
 
 
-def test_attempts_of_which_the_last_was_given_up_stay_as_they_are_but_for_what_ran_on() -> None:
+def test_attempts_before_a_cancelled_one_are_not_moved() -> None:
     repaired = repair(_given_up(client("call", 0, 20, server("first", 2, 5), server("second", 9, 26))))
     assert times(repaired.root) == {"call": (0, 20), "first": (2, 5), "second": (9, 20)}
     assert repaired.wasted_nanoseconds == 6
 
 
-def test_attempts_on_another_clock_are_moved_together_to_the_start_of_a_call_that_was_given_up() -> None:
+def test_attempts_on_another_clock_move_together_to_the_call() -> None:
     repaired = repair(_given_up(client("call", 0, 20, server("first", 102, 105), server("second", 109, 126))))
     assert times(repaired.root) == {"call": (0, 20), "first": (0, 3), "second": (7, 20)}
     assert repaired.moved == 2
@@ -196,7 +196,7 @@ def test_equal_siblings_stay_siblings() -> None:
     assert _parents(repair(node("root", 0, 10, node("a", 2, 5), node("b", 2, 5))).root) == {"a": "root", "b": "root"}
 
 
-def test_siblings_back_to_back_stay_siblings_though_one_is_an_instant() -> None:
+def test_back_to_back_siblings_stay_siblings() -> None:
     root = repair(node("root", 0, 10, node("a", 2, 5), node("b", 5, 5), node("c", 5, 9))).root
     assert _parents(root) == {"a": "root", "b": "root", "c": "root"}
 

@@ -56,7 +56,7 @@ def with_cache(*roots: Node, uses: Sequence[CacheUse] = (EXPIRED,), tables: Sequ
     return Observation(**{name: getattr(observation, name) for name in observation.__slots__} | {"caches": tuple(uses)})
 
 
-def test_a_cache_in_which_few_keys_are_is_cold_and_named_by_what_is_read_instead() -> None:
+def test_a_cold_cache_is_named_by_the_read_that_replaces_it() -> None:
     [candidate] = found(find_cold_cache, with_cache(*[missing()] * 30))
     assert named(candidate) == (Bottleneck.COLD_CACHE, "shop", READ)
 
@@ -81,7 +81,7 @@ def test_it_takes_nothing_from_a_request_that_found_its_keys() -> None:
     assert saved_wait(find_cold_cache, observation)[2] == 0.0
 
 
-def test_it_says_how_much_was_there_what_it_cost_and_how_keys_ended() -> None:
+def test_a_cold_cache_reports_hits_cost_and_evictions() -> None:
     [candidate] = found(find_cold_cache, with_cache(missing(), missing(), there()))
     assert candidate.evidence == (
         "4 of 12 keys were found in the cache",
@@ -126,7 +126,7 @@ def test_other_keys_each_time_are_no_n_plus_one() -> None:
     assert found(find_n_plus_one, with_cache(*[missing()] * 30)) == []
 
 
-def test_what_need_not_be_read_at_all_comes_before_how_it_is_read() -> None:
+def test_a_cold_cache_outranks_how_the_value_is_read() -> None:
     """The read goes through a whole table too, and an index would save as much of it."""
     table = TableUse("main", "report", 40, 4_000_000, index_scans=0, index_rows_fetched=0, live_rows=100_000)
     observation = with_cache(*[missing()] * 40, tables=(table,))
@@ -136,7 +136,7 @@ def test_what_need_not_be_read_at_all_comes_before_how_it_is_read() -> None:
     assert verdict.also == ("missing_index in shop SELECT report",)
 
 
-def test_a_warm_cache_before_a_table_without_an_index_leaves_the_index_its_name() -> None:
+def test_a_warm_cache_does_not_hide_a_missing_index() -> None:
     table = TableUse("main", "report", 40, 4_000_000, index_scans=0, index_rows_fetched=0, live_rows=100_000)
     observation = with_cache(*[missing(hits=3)] * 40, tables=(table,))
     assert diagnose(observation).bottleneck is Bottleneck.MISSING_INDEX

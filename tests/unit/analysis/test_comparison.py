@@ -202,7 +202,7 @@ def test_three_blocks_give_the_geometric_mean_of_their_quantiles() -> None:
     assert (estimate.value, estimate.high / estimate.value) == pytest.approx((0.020, 3.217), rel=1e-3)
 
 
-def test_the_interval_over_blocks_covers_the_median_as_often_as_it_says() -> None:
+def test_the_interval_over_blocks_has_its_coverage() -> None:
     source, covered = random.Random(13), 0
     for _ in range(_SIMULATIONS):
         blocks = [_block(source, median_seconds=0.020, count=51, noise=0.1) for _ in range(4)]
@@ -285,7 +285,7 @@ def test_t_needs_a_degree_of_freedom() -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 20))
-def test_the_incomplete_beta_of_whole_numbers_is_a_tail_of_a_binomial(a: int, b: int, twentieths: int) -> None:
+def test_incomplete_beta_of_integers_is_a_binomial_tail(a: int, b: int, twentieths: int) -> None:
     """The sum is exact: Abramowitz and Stegun, 26.5.24."""
     x, trials = Fraction(twentieths, 20), a + b - 1
     tail = sum((math.comb(trials, k) * x**k * (1 - x) ** (trials - k) for k in range(a, trials + 1)), Fraction(0))
@@ -293,7 +293,7 @@ def test_the_incomplete_beta_of_whole_numbers_is_a_tail_of_a_binomial(a: int, b:
 
 
 @pytest.mark.parametrize(("a", "b"), [(1e6, 2.0), (3.0, 1e6), (1e6, 1e6)])
-def test_the_incomplete_beta_of_large_parameters_rises_from_0_to_1(a: float, b: float) -> None:
+def test_incomplete_beta_of_large_parameters_rises_from_0_to_1(a: float, b: float) -> None:
     mean, deviation = a / (a + b), math.sqrt(a * b / (a + b) ** 3)
     shares = [_incomplete_beta(mean + step * deviation, a, b) for step in range(-20, 21)]
     assert all(0 <= below <= above <= 1 for below, above in pairwise(shares))

@@ -65,7 +65,7 @@ def test_a_child_that_overlaps_the_next_counts_up_to_its_start() -> None:
     ]
 
 
-def test_below_a_child_that_overlaps_the_next_nothing_counts_beyond_that_start() -> None:
+def test_an_overlapped_child_counts_until_the_next_starts() -> None:
     assert _path(node("root", 0, 10, node("a", 1, 8, node("c", 2, 4), node("d", 6, 8)), node("b", 5, 10))) == [
         ("root", "self", 0, 1),
         ("a", "self", 1, 2),
@@ -75,7 +75,7 @@ def test_below_a_child_that_overlaps_the_next_nothing_counts_beyond_that_start()
     ]
 
 
-def test_of_children_that_ended_together_the_longest_was_waited_for() -> None:
+def test_the_longest_of_children_that_end_together_is_critical() -> None:
     assert _path(node("root", 0, 10, client("short", 4, 10), client("long", 2, 10))) == [
         ("root", "self", 0, 2),
         ("long", "self", 2, 10),
@@ -117,7 +117,7 @@ def test_between_two_attempts_a_clients_time_is_its_own() -> None:
     ]
 
 
-def test_a_server_without_length_still_parts_request_from_response() -> None:
+def test_a_server_without_length_splits_request_and_response() -> None:
     assert _path(client("call", 0, 10, server("serve", 4, 4))) == [
         ("call", "request edge", 0, 4),
         ("call", "response edge", 4, 10),
@@ -152,7 +152,7 @@ def test_a_tree_may_be_deeper_than_the_stack() -> None:
 
 
 @given(trees)
-def test_the_segments_of_a_repaired_tree_add_up_to_the_roots_time(root: Node) -> None:
+def test_segments_of_a_repaired_tree_add_up_to_the_root(root: Node) -> None:
     assert _conserves(repair(root).root)
 
 

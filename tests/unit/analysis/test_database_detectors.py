@@ -54,19 +54,19 @@ def test_a_statement_that_waits_for_locks_has_a_hot_row() -> None:
     assert candidate.saving.work == (0.0,) * 3
 
 
-def test_the_wait_for_locks_is_no_longer_than_sessions_were_seen_tosaved_wait() -> None:
+def test_lock_waits_are_bounded_by_what_sessions_show() -> None:
     """The statement lost 90 and 180 ms, and sessions waited for 90 in all: a third of each."""
     observation = seen(*_updates(*[1] * 18, 91, 181), sessions=looks([session("Lock")], [], each_seconds=0.09))
     assert saved_wait(find_hot_row, observation) == pytest.approx([0] * 18 + [0.03, 0.06])
 
 
-def test_where_the_queue_never_empties_even_the_fastest_tenth_has_waited() -> None:
+def test_in_a_permanent_queue_the_fastest_tenth_waits_too() -> None:
     """One of twenty took 1 ms, all others 91, and sessions waited for all that these lost."""
     observation = seen(*_updates(1, *[91] * 19), sessions=looks([session("Lock")], [], each_seconds=1.71))
     assert saved_wait(find_hot_row, observation) == pytest.approx([0] + [0.09] * 19)
 
 
-def test_the_statement_is_that_of_the_database_in_which_locks_are_waited_for() -> None:
+def test_the_statement_is_from_the_database_with_lock_waits() -> None:
     slow_elsewhere = request(99, query("SELECT report", 10, 99, database="other"))
     observation = seen(*_updates(1, 1, 10), slow_elsewhere, sessions=looks([session("Lock")], []))
     assert [named(candidate)[2] for candidate in found(find_hot_row, observation)] == ["UPDATE stock"]

@@ -56,7 +56,7 @@ def test_something_else_that_ran_in_between_stays() -> None:
     assert saved_work(find_n_plus_one, seen(request(20, *first, call("send", 5, 9), *second))) == pytest.approx([0.011])
 
 
-def test_a_row_more_costs_what_it_costs_the_services_other_statements() -> None:
+def test_the_cost_of_a_row_is_taken_from_other_statements() -> None:
     """The statement for all lines takes 1.1 ms for 3 and 1.3 ms for 5: 0.1 ms a row."""
     three = request(10, *queries("SELECT item", 3), query("INSERT lines", 6, 7.1))
     five = request(10, *queries("SELECT item", 5), query("INSERT lines", 6, 7.3))
@@ -98,11 +98,11 @@ def test_no_n_plus_one_where(why: str, children: list[Node]) -> None:
     ],
     ids=["beside a longer call", "in a consumer"],
 )
-def test_statements_that_nobody_waits_for_are_no_n_plus_one_of_the_request(beside: Node) -> None:
+def test_statements_off_the_critical_path_are_no_n_plus_one(beside: Node) -> None:
     assert found(find_n_plus_one, seen(request(20, beside, LONG))) == []
 
 
-def test_statements_of_several_summaries_are_no_n_plus_one_though_their_spans_have_one_name() -> None:
+def test_different_statements_of_one_span_name_are_no_n_plus_one() -> None:
     calls = [query("SELECT", at, at + 1) for at in range(5)]
     summed_up = [
         Node(replace(each.span, attributes={**each.span.attributes, "db.query.summary": f"SELECT table_{at}"}), ())
@@ -114,7 +114,7 @@ def test_statements_of_several_summaries_are_no_n_plus_one_though_their_spans_ha
 # --- Pool -------------------------------------------------------------------------------------------------------------
 
 
-def test_waits_for_a_connection_of_a_full_pool_are_its_exhaustion() -> None:
+def test_waits_for_a_full_pool_are_pool_exhaustion() -> None:
     waited = request(10, query("BEGIN", 6, 7, waited=6))
     [candidate] = found(find_pool, seen(waited, request(4), scrapes=full_pool()))
     assert named(candidate) == (Bottleneck.POOL, "shop", "")
@@ -137,7 +137,7 @@ def test_without_scrapes_the_waits_alone_tell() -> None:
     assert saved_wait(find_pool, seen(request(10, query("BEGIN", 6, 7, waited=6)))) == pytest.approx([0.006])
 
 
-def test_a_pool_with_a_connection_left_at_each_look_is_not_exhausted() -> None:
+def test_a_pool_with_a_free_connection_is_not_exhausted() -> None:
     assert found(find_pool, seen(request(10, query("BEGIN", 6, 7, waited=6)), scrapes=idle_pool())) == []
 
 
@@ -185,7 +185,7 @@ def test_no_side_effect_where(why: str, children: list[Node]) -> None:
     assert found(find_side_effect, seen(request(20, *children))) == [], why
 
 
-def test_a_call_that_changes_something_at_the_other_end_is_no_side_effect() -> None:
+def test_a_call_that_changes_state_is_no_side_effect() -> None:
     """The change there is the last one: only what follows it is not needed."""
     answer = serve("pay", 5, 12, query("COMMIT", 10, 11, service="bank"), service="bank")
     assert found(find_side_effect, seen(request(20, query("COMMIT", 2, 3), call("pay", 4, 13, answer)))) == []
@@ -208,7 +208,7 @@ def test_a_question_after_the_last_commit_is_no_side_effect() -> None:
 # --- Network latency --------------------------------------------------------------------------------------------------
 
 
-def test_calls_that_are_always_long_on_their_way_cross_a_slow_network() -> None:
+def test_calls_always_long_in_transit_cross_a_slow_network() -> None:
     """On their way for 6 ms even when they are fastest; a call between neighbours may take 1 ms of it."""
     observation = seen(*[request(20, _asked(on_the_way=6))] * 3)
     [candidate] = found(find_network_latency, observation)
@@ -222,7 +222,7 @@ def test_each_call_of_a_request_saves_as_much() -> None:
     assert saved_wait(find_network_latency, seen(asked_twice)) == pytest.approx([0.010])
 
 
-def test_calls_that_are_sometimes_quick_wait_at_an_end_and_for_no_network() -> None:
+def test_calls_sometimes_quick_in_transit_wait_for_no_network() -> None:
     roots = [request(20, _asked(on_the_way=taken)) for taken in (1, 1, 6, 6, 6, 6)]
     assert sum(saved_wait(find_network_latency, seen(*roots))) == 0
 
@@ -231,11 +231,11 @@ def test_a_call_between_neighbours_saves_nothing() -> None:
     assert saved_wait(find_network_latency, seen(request(20, _asked(on_the_way=1)))) == (0,)
 
 
-def test_a_call_whose_server_is_unseen_may_be_slow_at_the_other_end() -> None:
+def test_a_call_without_a_server_span_is_no_slow_network() -> None:
     assert found(find_network_latency, seen(request(20, call("ask", 0, 15)))) == []
 
 
-def test_the_other_end_is_the_server_whatever_the_caller_does_before() -> None:
+def test_the_remote_end_is_the_server() -> None:
     asked = call("ask", 0, 15, step("encode", 0, 1), serve("answer", 6, 8, service="stock"))
     assert [named(candidate)[2] for candidate in found(find_network_latency, seen(request(20, asked)))] == ["stock"]
 

@@ -50,7 +50,7 @@ def test_nothing_at_all_tells_nothing() -> None:
     assert diagnose(seen()).answer is Answer.CANNOT_TELL
 
 
-def test_where_more_than_a_fifth_of_the_traces_are_broken_nothing_is_told() -> None:
+def test_more_than_a_fifth_of_broken_traces_prevents_a_diagnosis() -> None:
     verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 11))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == ("22% of the traces lack spans, so that their critical paths are unknown",)
@@ -66,7 +66,7 @@ def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
     assert verdict.reasons == ("the processor is 70% busy, which no known class of bottleneck explains",)
 
 
-def test_waits_in_the_database_that_no_class_explains_are_not_nothing() -> None:
+def test_unexplained_database_waits_are_not_healthy() -> None:
     """30 requests took 0.6 s, and a session waited for 0.09 s of that, which cannot be less than 0.06 s by chance."""
     samples = looks(*[[session("NewKind")], []] * 30, each_seconds=0.003)
     verdict = diagnose(seen(*[HEALTHY] * 30, sessions=samples))
@@ -119,7 +119,7 @@ def test_a_wait_of_less_than_a_tenth_is_no_bottleneck() -> None:
     assert diagnose(seen(*[request(20, query("BEGIN", 2, 3, waited=1.9))] * 30)).answer is Answer.NONE
 
 
-def test_a_fix_that_gains_the_slowest_requests_next_to_nothing_is_not_worth_a_name() -> None:
+def test_a_fix_with_no_gain_at_p95_is_not_named() -> None:
     """Nine in ten are quick, and the wait is all theirs: p95 stays."""
     quick, slow = request(20, query("BEGIN", 10, 11, waited=10)), request(60)
     assert diagnose(seen(*[quick] * 36, *[slow] * 4)).answer is Answer.NONE
@@ -149,7 +149,7 @@ def test_what_clients_saw_counts() -> None:
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.05, 0.042))
 
 
-def test_it_is_sure_with_metrics_a_known_utilisation_and_nothing_else_that_would_do() -> None:
+def test_confidence_is_high_with_metrics_and_one_candidate() -> None:
     verdict = diagnose(seen(*[POOL] * 30, scrapes=full_pool(), processes=busy(0.3)))
     assert verdict.confidence == "high"
 
@@ -189,7 +189,7 @@ def test_a_pool_that_an_n_plus_one_hardly_fills_is_a_pool() -> None:
     assert verdict.bottleneck is Bottleneck.POOL
 
 
-def test_an_n_plus_one_elsewhere_holds_no_connection_of_this_pool() -> None:
+def test_an_n_plus_one_of_another_service_does_not_fill_the_pool() -> None:
     elsewhere = serve("answer", 12, 22, *queries("SELECT item", 9, start=12, service="stock"), service="stock")
     both = request(30, query("BEGIN", 10, 11, waited=10), call("ask", 12, 22, elsewhere))
     verdict = diagnose(seen(*[both] * 30, scrapes=full_pool()))
@@ -199,14 +199,14 @@ def test_an_n_plus_one_elsewhere_holds_no_connection_of_this_pool() -> None:
 # --- What was promised ------------------------------------------------------------------------------------------------
 
 
-def test_a_promise_that_is_broken_though_no_class_explains_it_is_not_nothing() -> None:
+def test_an_unexplained_broken_promise_is_not_healthy() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=88)))
     assert verdict.answer is Answer.CANNOT_TELL
     broken = "the objective is missed: 88% of 100 requests took at most 0.25 s, target 95%"
     assert verdict.reasons == (f"{broken}, and no known class of bottleneck explains it",)
 
 
-def test_a_promise_that_so_few_requests_may_miss_by_chance_is_not_broken() -> None:
+def test_a_promise_missed_by_chance_is_not_broken() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=94)))
     assert verdict.answer is Answer.NONE
     missed = "the objective is missed, but within chance: 94% of 100 requests took at most 0.25 s, target 95%"
@@ -219,14 +219,14 @@ def test_a_promise_that_one_hiccup_broke_is_not_broken() -> None:
     assert diagnose(seen(*[HEALTHY] * 30, clients=clients)).answer is Answer.NONE
 
 
-def test_where_there_is_no_bottleneck_a_promise_that_is_kept_is_said() -> None:
+def test_a_met_promise_is_reported_without_a_bottleneck() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=_promised(0.95, kept=95)))
     assert verdict.answer is Answer.NONE
     assert "the objective is met: 95% of 100 requests took at most 0.25 s, target 95%" in verdict.reasons
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.01, "missed: 0%"), (0.25, "met: 100%")])
-def test_a_bottleneck_is_named_whether_the_promise_is_broken_or_not(seconds: float, said: str) -> None:
+def test_a_bottleneck_is_named_with_a_met_promise_too(seconds: float, said: str) -> None:
     clients = Requests(0, 10, 3.0, (0.02,) * 30, ObservedObjective(seconds, 0.95))
     verdict = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients))
     assert verdict.answer is Answer.FOUND
@@ -238,7 +238,7 @@ def test_a_bottleneck_is_named_whether_the_promise_is_broken_or_not(seconds: flo
     [Requests(0, 10, 3.0, (9.0,) * 30), Requests(0, 10, 3.0, (), ObservedObjective(0.25, 0.99))],
     ids=["no promise", "nothing seen"],
 )
-def test_without_a_promise_or_without_what_clients_saw_it_is_as_before(clients: Requests) -> None:
+def test_without_a_promise_the_diagnosis_is_the_same(clients: Requests) -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, clients=clients))
     assert verdict.answer is Answer.NONE
     assert not any("objective" in reason for reason in verdict.reasons)

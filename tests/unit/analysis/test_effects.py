@@ -47,7 +47,7 @@ def test_it_is_from_the_requests_start_to_the_consumers_end() -> None:
     assert effect.seconds_p50 == effect.seconds_p95 == pytest.approx(0.035)
 
 
-def test_a_consumer_span_takes_effect_for_each_request_of_its_batch() -> None:
+def test_a_consumer_span_is_an_effect_of_each_linked_request() -> None:
     batch = consumed("c", 35, sent("a"), sent("b"))
     [effect] = effects(root("a"), sent("a"), root("b", start=20, end=30), sent("b", start=24), batch)
     assert (effect.requests, effect.unseen) == (2, 0)
@@ -69,7 +69,7 @@ def test_any_span_of_the_request_may_be_linked_to() -> None:
     assert effects(root("a"), consumed("c", 35, root("a")))
 
 
-def test_a_consumer_below_the_request_takes_effect_without_a_link() -> None:
+def test_a_consumer_below_the_request_needs_no_link() -> None:
     [effect] = effects(root("a"), sent("a"), replace(consumed("a", 35), parent_span_id="send"))
     assert effect.seconds_p50 == 0.035
 
@@ -81,7 +81,7 @@ def test_what_a_consumer_sends_on_takes_effect_too() -> None:
     assert [(each.operation, each.seconds_p50) for each in found] == [("mail", 0.09), ("process things", 0.035)]
 
 
-def test_work_of_another_kind_that_links_takes_effect_where_it_begins_a_trace() -> None:
+def test_a_linked_root_span_of_any_kind_is_an_effect() -> None:
     [effect] = effects(root("a"), sent("a"), replace(consumed("c", 35, sent("a")), kind=SpanKind.CLIENT))
     assert effect.requests == 1
 
@@ -90,7 +90,7 @@ def test_a_server_that_links_is_a_request_of_its_own() -> None:
     assert effects(root("a"), replace(consumed("c", 35, root("a")), kind=SpanKind.SERVER)) == ()
 
 
-def test_a_span_within_another_request_that_links_is_waited_for_there() -> None:
+def test_a_linked_span_inside_another_request_is_no_effect() -> None:
     inside = replace(consumed("b", 9, root("a")), kind=SpanKind.INTERNAL, parent_span_id="root")
     assert effects(root("a"), root("b"), inside) == ()
 
@@ -138,7 +138,7 @@ def test_a_lag_that_rose_and_fell_again_does_not_grow() -> None:
     assert not _grows([*range(20, 120, 5), *range(120, 20, -5)])
 
 
-def test_a_lag_that_is_a_little_longer_each_time_within_its_noise_does_not_grow() -> None:
+def test_a_lag_that_rises_within_its_noise_does_not_grow() -> None:
     source = random.Random(5)
     assert not _grows([100 + number / 10 + source.uniform(-50, 50) for number in range(100)])
 

@@ -168,7 +168,7 @@ def test_processes_are_read_with_or_without_their_waits(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["traces.jsonl", "scrapes.jsonl", "sessions.jsonl", "statements.jsonl"])
-def test_a_line_that_is_cut_off_is_counted_and_the_others_are_read(folder: Path, name: str) -> None:
+def test_a_truncated_line_is_counted_and_skipped(folder: Path, name: str) -> None:
     write(folder, "scrapes.jsonl", {"at": 10.5, "target": "some", "text": SCRAPE})
     write(folder, "sessions.jsonl", {"at": 10.1, "sessions": [SESSION]})
     write(folder, "statements.jsonl", STATEMENT)
@@ -198,9 +198,7 @@ def test_a_line_that_is_something_else_is_counted(folder: Path, name: str, line:
 
 
 @pytest.mark.parametrize(("bounds", "count"), [((9, 10.5), 1), ((10, 10), 1), ((10.5, 12), 0), ((8, 9.5), 0)])
-def test_with_requests_only_traces_that_began_in_their_time_count(
-    folder: Path, bounds: tuple[float, float], count: int
-) -> None:
+def test_only_traces_that_began_in_the_window_count(folder: Path, bounds: tuple[float, float], count: int) -> None:
     """A child that began in it does not make its trace count."""
     requests = {"from": bounds[0], "until": bounds[1], "scheduled_rate_per_second": 50, "latencies_seconds": [0.1, 0.2]}
     write(folder, "requests.json", requests)

@@ -40,12 +40,12 @@ def half_lost(*, lost_seconds: float = 2.5, done_seconds: float = 1.0, share_bus
     return seen(*roots, processes=busy(share_busy), clients=clients(took, answered))
 
 
-def test_requests_that_come_to_nothing_while_the_processor_has_no_time_left_are_overload() -> None:
+def test_requests_that_fail_on_a_full_processor_are_overload() -> None:
     [candidate] = found(find_overload, half_lost())
     assert named(candidate) == (Bottleneck.OVERLOAD, "shop", "")
 
 
-def test_it_says_what_was_of_use_what_had_no_time_left_and_what_was_done_in_vain() -> None:
+def test_overload_reports_goodput_utilisation_and_waste() -> None:
     """Five a second are of use, and five a second take 2.5 s for nothing."""
     [candidate] = found(find_overload, half_lost())
     assert candidate.evidence[0] == "5.0 of 10.0 requests a second got a useful answer within 2 s"
@@ -53,7 +53,7 @@ def test_it_says_what_was_of_use_what_had_no_time_left_and_what_was_done_in_vain
     assert candidate.evidence[3] == "requests without a useful answer took 12.50 s each second"
 
 
-def test_what_is_done_for_nobody_is_done_for_others_when_these_are_turned_away() -> None:
+def test_shedding_turns_wasted_work_into_goodput() -> None:
     """Five a second take all of four steps, five a second half of them: that is enough for seven and a half."""
     [candidate] = found(find_overload, half_lost())
     assert candidate.goodput is not None
@@ -72,7 +72,7 @@ def test_where_none_was_of_use_there_is_a_ratio_all_the_same() -> None:
     assert 1 < candidate.goodput.ratio.low < candidate.goodput.ratio.value
 
 
-def test_the_verdict_is_overload_and_carries_what_is_predicted_of_goodput() -> None:
+def test_the_verdict_overload_predicts_goodput() -> None:
     verdict = diagnose(half_lost())
     assert (verdict.answer, verdict.bottleneck) == (Answer.FOUND, Bottleneck.OVERLOAD)
     assert verdict.sentence().startswith("overload: shop; 5.0 requests a second get a useful answer, and 7.")
@@ -81,7 +81,7 @@ def test_the_verdict_is_overload_and_carries_what_is_predicted_of_goodput() -> N
     assert verdict.prediction.goodput.after.value == pytest.approx(7.5, rel=0.1)
 
 
-def test_connections_that_are_held_by_who_waits_for_the_processor_are_no_pool_that_is_too_small() -> None:
+def test_connections_held_for_the_processor_are_no_small_pool() -> None:
     """Half of the time of each request goes by before it has a connection."""
     waiting = [
         serve(
@@ -100,7 +100,7 @@ def test_connections_that_are_held_by_who_waits_for_the_processor_are_no_pool_th
     assert verdict.also == ("pool in shop",)
 
 
-def test_what_keeps_the_processor_busy_has_the_name_where_it_explains_the_time() -> None:
+def test_the_cause_of_processor_load_outranks_overload() -> None:
     """Of 2.5 s, statements one after the other take two."""
     roots = [
         serve(
@@ -130,13 +130,13 @@ def test_a_processor_that_has_time_left_is_not_overloaded() -> None:
     assert not found(find_overload, half_lost(share_busy=0.85))
 
 
-def test_a_pool_that_is_full_all_the_time_is_as_good_as_a_processor() -> None:
+def test_a_permanently_full_pool_is_overload_too() -> None:
     observation = replace(half_lost(share_busy=0.3), scrapes=full_throughout())
     [candidate] = found(find_overload, observation)
     assert candidate.evidence[1] == "all 2 connections of pool 'main' were in use in 100% of the scrapes"
 
 
-def test_a_pool_with_a_connection_left_now_and_then_is_no_overload() -> None:
+def test_a_pool_with_a_free_connection_is_no_overload() -> None:
     looks = [
         replace(each, scrape=pool_scrape(at, used=1).scrape) if at % 6 == 0 else each
         for at, each in enumerate(full_throughout())
@@ -144,7 +144,7 @@ def test_a_pool_with_a_connection_left_now_and_then_is_no_overload() -> None:
     assert not found(find_overload, replace(half_lost(share_busy=0.3), scrapes=tuple(looks)))
 
 
-def test_a_queue_for_a_pool_of_which_all_come_out_in_time_is_no_overload() -> None:
+def test_a_queue_that_all_leave_in_time_is_no_overload() -> None:
     roots = [asked(number, 0.6, DONE) for number in range(COUNT)]
     observation = seen(*roots, processes=busy(0.5), scrapes=full_throughout(), clients=clients([0.6] * COUNT))
     assert not found(find_overload, observation)
@@ -167,7 +167,7 @@ def test_a_busy_platform_that_keeps_up_is_not_overloaded() -> None:
     assert not found(find_overload, seen(*roots, processes=busy(0.95), clients=clients([0.8] * COUNT)))
 
 
-def test_requests_that_fail_in_the_end_although_all_is_done_for_them_are_another_matter() -> None:
+def test_requests_that_fail_after_all_work_are_no_overload() -> None:
     """As much is done as is asked for: something else is wrong with the answers."""
     roots = [asked(number, 2.5, DONE) for number in range(-30, COUNT)]
     observation = seen(*roots, processes=busy(0.95), clients=clients([2.5] * COUNT, [False] * COUNT))

@@ -50,7 +50,7 @@ def test_the_bounds_are_values_in_order(values: list[float], q: float) -> None:
 
 
 @pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
-def test_the_interval_covers_the_true_quantile_as_often_as_it_says(q: float) -> None:
+def test_the_quantile_interval_has_its_coverage(q: float) -> None:
     source = random.Random(7)
     true = -math.log(1 - q)
     covered = 0

@@ -33,12 +33,12 @@ def test_requests_that_began_at_once_have_no_rate() -> None:
 # --- Which ------------------------------------------------------------------------------------------------------------
 
 
-def test_requests_are_those_of_the_operation_on_which_most_time_was_spent() -> None:
+def test_requests_are_of_the_operation_with_most_time() -> None:
     """Three short ones took less than one that was long."""
     assert _names(*[serve("GET /often", 0, 2)] * 3, serve("POST /slow", 0, 7)) == ["POST /slow"]
 
 
-def test_many_short_requests_may_take_more_time_than_one_long_one() -> None:
+def test_many_short_requests_may_outweigh_a_long_one() -> None:
     assert _names(*[serve("GET /often", 0, 3)] * 3, serve("POST /slow", 0, 7)) == ["GET /often"] * 3
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_call_is_none_of_a_database() -> None:
 
 
 @pytest.mark.parametrize("name", ["BEGIN", "commit", "ROLLBACK TO here", "SAVEPOINT here", "START TRANSACTION"])
-def test_the_bounds_of_a_transaction_are_known_by_their_first_word(name: str) -> None:
+def test_transaction_bounds_are_recognised_by_the_first_word(name: str) -> None:
     assert is_transaction_control(query(name, 0, 1).span)
 
 

@@ -36,7 +36,7 @@ def test_utilisation_is_unknown_from_one_look() -> None:
     assert utilisation(seen(processes=[ProcessSample(100.0, "web", 5.0, None)])) is None
 
 
-def test_a_process_used_what_it_had_at_the_end_beyond_what_it_had_at_first() -> None:
+def test_process_usage_is_the_difference_of_its_counters() -> None:
     samples = [
         ProcessSample(0, "web", 5.0, None),
         ProcessSample(0, "worker", 2.0, None),
@@ -48,7 +48,7 @@ def test_a_process_used_what_it_had_at_the_end_beyond_what_it_had_at_first() -> 
 # --- Pools ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_pool_is_described_by_what_happened_between_the_first_scrape_and_the_last() -> None:
+def test_a_pool_is_described_between_first_and_last_scrape() -> None:
     scrapes = [
         pool_scrape(0, used=2, waits=10, wait_seconds=1, hold_seconds=2),
         pool_scrape(1, used=1, waits=14, wait_seconds=1, hold_seconds=3),
@@ -87,7 +87,7 @@ def test_nobody_held_what_nobody_asked_for() -> None:
 # --- The database -----------------------------------------------------------------------------------------------------
 
 
-def test_waiting_sessions_are_counted_each_time_that_they_are_seen() -> None:
+def test_waiting_sessions_are_counted_in_each_sample() -> None:
     lock, reader = session("Lock"), session(None)
     assert waiting_sessions(seen(sessions=looks([lock, reader], [], [lock])), "Lock") == [lock, lock]
 
@@ -100,7 +100,7 @@ def test_one_look_is_no_time_apart() -> None:
     assert sampling_seconds(seen(sessions=looks([]))) == 0
 
 
-def test_each_look_at_a_session_stands_for_the_time_until_the_next() -> None:
+def test_a_session_sample_stands_for_the_time_until_the_next() -> None:
     samples = looks([session("Lock"), session("IO")], [session("Lock"), session(None)], [], each_seconds=0.5)
     seconds = database_seconds(seen(sessions=samples))
     assert {kind: each.value for kind, each in seconds.items()} == {"Lock": 1.0, "IO": 0.5, "CPU": 0.5}

@@ -18,7 +18,7 @@ trees = st.randoms(use_true_random=False).map(random_tree)
 # --- Which are one call -----------------------------------------------------------------------------------------------
 
 
-def test_attempts_that_failed_and_the_one_after_them_are_one_call() -> None:
+def test_failed_attempts_and_the_next_one_are_one_call() -> None:
     root = node("root", 0, 30, _failed("a", 0, 4), _failed("b", 6, 10), _ok("c", 15, 20))
     assert _attempts(root) == [["a", "b", "c"]]
 
@@ -41,7 +41,7 @@ def test_an_answer_that_says_no_is_not_tried_again() -> None:
     assert _attempts(node("root", 0, 30, no, _ok("b", 6, 10))) == []
 
 
-def test_what_says_that_it_was_sent_before_repeats_the_one_before_it() -> None:
+def test_a_span_marked_as_resent_repeats_the_one_before() -> None:
     assert _attempts(node("root", 0, 30, _ok("a", 0, 4), _resent("b", 6, 10))) == [["a", "b"]]
 
 
@@ -66,7 +66,7 @@ def test_calls_of_another_name_kind_or_service_are_others() -> None:
     assert _attempts(node("root", 0, 30, failed, *others)) == []
 
 
-def test_a_call_that_began_before_the_other_failed_does_not_repeat_it() -> None:
+def test_a_call_that_began_before_a_failure_is_no_retry() -> None:
     assert _attempts(node("root", 0, 30, _failed("a", 0, 4), _ok("b", 3, 10))) == []
 
 
@@ -75,24 +75,24 @@ def test_two_calls_at_once_have_attempts_of_their_own() -> None:
     assert _attempts(root) == [["a", "c"], ["b", "d"]]
 
 
-def test_several_servers_of_one_client_span_are_attempts_where_one_failed() -> None:
+def test_servers_of_one_client_span_are_attempts_if_one_failed() -> None:
     """A client that sends anew without a span of its own."""
     root = client("call", 0, 20, _failing("first", 2, 5), _served("second", 9, 15))
     assert _attempts(root) == [["first", "second"]]
 
 
-def test_a_client_span_around_several_calls_that_went_well_holds_no_attempts() -> None:
+def test_a_client_span_with_successful_servers_has_no_attempts() -> None:
     root = client("fetch pages", 0, 20, _served("first", 2, 5), _served("second", 9, 15))
     assert _attempts(root) == []
 
 
-def test_what_was_resent_repeats_what_failed_rather_than_what_did_not() -> None:
+def test_a_resent_span_repeats_the_failed_one() -> None:
     went_well, failed = _ok("a", 0, 4), _failed("b", 6, 10)
     resent = _call("c", 12, 16, {"http.request.resend_count": 1})
     assert _attempts(node("root", 0, 30, went_well, failed, resent)) == [["b", "c"]]
 
 
-def test_servers_of_two_services_in_one_client_span_are_no_attempts() -> None:
+def test_servers_of_two_services_are_no_attempts() -> None:
     proxy = server("serve", 2, 18, service="proxy")
     assert _attempts(client("call", 0, 20, proxy, server("serve", 5, 15, service="behind"))) == []
 
@@ -106,7 +106,7 @@ def test_consumers_repeat_nothing_that_is_waited_for() -> None:
 # --- What they cost ---------------------------------------------------------------------------------------------------
 
 
-def test_failed_attempts_are_wasted_and_the_time_between_is_back_off() -> None:
+def test_failed_attempts_are_wasted_and_gaps_are_back_off() -> None:
     [call] = _calls(node("root", 0, 30, _failed("a", 1, 4), _failed("b", 6, 10), _ok("c", 15, 20)))
     assert (call.wasted_nanoseconds, call.back_off_nanoseconds, call.lost_nanoseconds) == (3 + 4, 2 + 5, 14)
 
@@ -132,23 +132,23 @@ def test_two_calls_that_wait_at_once_wait_no_longer_than_one() -> None:
     assert [call.back_off_nanoseconds for call in _calls(root)] == [4, 0]
 
 
-def test_within_one_client_span_the_time_between_servers_is_back_off() -> None:
+def test_gaps_between_servers_of_one_client_span_are_back_off() -> None:
     [call] = _calls(client("call", 0, 20, _failing("first", 2, 5), _served("second", 9, 15)))
     assert (call.wasted_nanoseconds, call.back_off_nanoseconds) == (3, 4)
 
 
-def test_of_an_attempt_that_ran_on_only_the_time_before_the_last_one_is_lost() -> None:
+def test_an_abandoned_attempt_is_wasted_until_the_last_begins() -> None:
     [call] = _calls(client("call", 0, 20, _failing("first", 2, 19), _served("second", 9, 15)))
     assert call.wasted_nanoseconds == 9 - 2
 
 
-def test_what_was_tried_again_within_a_failed_attempt_is_lost_with_that() -> None:
+def test_retries_within_a_failed_attempt_are_wasted_with_it() -> None:
     outer = _failed("a", 0, 10, _failing("first", 1, 3), _served("second", 6, 9))
     calls = _calls(node("root", 0, 30, outer, _ok("b", 12, 20)))
     assert [(call.wasted_nanoseconds, call.back_off_nanoseconds) for call in calls] == [(10, 2), (0, 0)]
 
 
-def test_a_call_is_named_by_its_attempts_or_by_the_client_that_holds_them() -> None:
+def test_a_call_is_named_by_its_attempts_or_their_client_span() -> None:
     [siblings] = _calls(node("root", 0, 30, _failed("a", 0, 4), _ok("b", 6, 10)))
     [within] = _calls(client("call", 0, 20, _failing("first", 2, 5), _served("second", 9, 15)))
     assert (siblings.call.name, within.call.name) == ("ask", "call")

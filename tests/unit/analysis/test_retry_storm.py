@@ -39,7 +39,7 @@ def test_a_call_that_takes_several_attempts_is_a_retry_storm() -> None:
     assert named(candidate) == (Bottleneck.RETRY_STORM, "shop", "ask")
 
 
-def test_its_fix_takes_the_failed_attempts_and_the_back_off_of_each_request() -> None:
+def test_the_fix_saves_failed_attempts_and_back_off() -> None:
     observation = seen(*[retried()] * 2, ONCE)
     assert saved_wait(find_retries, observation) == pytest.approx((0.025, 0.025, 0.0))
     assert saved_work(find_retries, observation) == (0.0, 0.0, 0.0)
@@ -59,7 +59,7 @@ def test_calls_of_two_servers_are_two_storms() -> None:
     assert len(found(find_retries, seen(*[there, elsewhere] * 10))) == 2
 
 
-def test_where_half_of_the_work_is_in_vain_the_last_attempt_waits_behind_it() -> None:
+def test_wasted_work_delays_the_last_attempt() -> None:
     """It takes 8 ms in most requests and 30 ms in the others: 22 ms of them are the storm's."""
     behind = request(70, failed(asked(0, 10)), failed(asked(16, 20)), asked(25, 55))
     assert saved_wait(find_retries, seen(retried(), retried(), behind)) == pytest.approx((0.025, 0.025, 0.047))
@@ -71,7 +71,7 @@ def test_where_less_of_it_is_the_last_attempt_is_as_it_would_be() -> None:
     assert saved_wait(find_retries, seen(slow, quick, ONCE)) == pytest.approx((0.016, 0.016, 0.0))
 
 
-def test_it_says_how_many_attempts_a_call_takes_and_what_they_cost() -> None:
+def test_a_retry_storm_reports_attempts_and_their_cost() -> None:
     """Of two requests, 70 ms in all, one takes three attempts, and 25 ms for the first two."""
     [candidate] = found(find_retries, seen(retried(), ONCE))
     assert candidate.evidence == (

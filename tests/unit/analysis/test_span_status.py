@@ -20,7 +20,7 @@ def test_a_call_that_may_go_better_next_time_failed(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["OK", "NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT"])
-def test_an_answer_that_says_no_is_no_failure_though_the_span_is_an_error(code: str) -> None:
+def test_a_rejection_is_no_failure_though_its_span_is_an_error(code: str) -> None:
     assert not failed(with_attribute("rpc.response.status_code", code, SpanStatus.ERROR))
 
 
@@ -31,7 +31,7 @@ def test_older_spans_have_the_number_of_a_grpc_status(number: int, expected: boo
 
 @pytest.mark.parametrize("name", ["http.response.status_code", "http.status_code"])
 @pytest.mark.parametrize(("status", "expected"), [(200, False), (302, False), (404, False), (429, True), (503, True)])
-def test_of_http_server_errors_and_what_may_be_asked_later_are_failures(name: str, status: int, expected: bool) -> None:
+def test_http_server_errors_and_retryable_statuses_are_failures(name: str, status: int, expected: bool) -> None:
     assert failed(with_attribute(name, status)) is expected
 
 
@@ -46,7 +46,7 @@ def test_a_number_that_is_no_code_says_nothing(number: int) -> None:
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "DEADLINE_EXCEEDED"])
-def test_a_call_whose_time_was_over_or_that_nobody_wanted_gave_up(code: str) -> None:
+def test_a_timed_out_or_cancelled_call_gave_up(code: str) -> None:
     assert gave_up(with_attribute("rpc.response.status_code", code))
 
 

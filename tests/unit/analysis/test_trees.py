@@ -16,7 +16,7 @@ def test_children_are_below_their_parents_by_start_time() -> None:
     assert [child.span.span_id for child in trace.roots[0].children] == ["early", "late"]
 
 
-def test_a_span_whose_parent_is_not_there_is_an_orphan_with_its_children() -> None:
+def test_a_span_with_a_missing_parent_is_an_orphan_subtree() -> None:
     [trace] = build_traces([span("root"), span("lost", "gone"), span("below", "lost")]).traces
     [orphan] = trace.orphans
     assert [node.span.span_id for node in orphan.walk()] == ["lost", "below"]

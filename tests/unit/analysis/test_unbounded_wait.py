@@ -35,7 +35,7 @@ def given_up(node: Node) -> Node:
     return Node(replace(node.span, attributes=attributes, status=SpanStatus.ERROR), node.children)
 
 
-def test_calls_that_outlast_the_deadline_and_that_nobody_gives_up_are_an_unbounded_wait() -> None:
+def test_calls_that_outlast_the_deadline_are_an_unbounded_wait() -> None:
     [candidate] = found(find_unbounded_wait, THIRD)
     assert named(candidate) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
 
@@ -49,7 +49,7 @@ def test_it_says_how_many_took_how_long_and_what_the_others_took() -> None:
     )
 
 
-def test_its_fix_cuts_the_calls_at_what_is_left_of_the_requests_time() -> None:
+def test_the_fix_cuts_calls_at_the_rest_of_the_deadline() -> None:
     assert saved_wait(find_unbounded_wait, THIRD)[19:21] == pytest.approx((3.01, 0.0))
 
 
@@ -61,7 +61,7 @@ def test_then_all_are_answered_in_time() -> None:
     assert candidate.goodput.ratio.value == pytest.approx(1.5)
 
 
-def test_one_that_is_late_without_its_calls_is_late_with_a_limit_too() -> None:
+def test_a_request_late_by_its_own_work_stays_late() -> None:
     """Three seconds of its own, and five that it waits."""
     late = request(8000, call("ask", 3000, 8000))
     [candidate] = found(find_unbounded_wait, observed(*[late] * 10, *[STUCK] * 10, *[QUICK] * 40))
@@ -78,14 +78,14 @@ def test_the_outermost_call_is_the_one_that_needs_a_limit() -> None:
     assert named(candidate) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
 
 
-def test_the_verdict_names_it_and_carries_what_is_predicted_of_goodput() -> None:
+def test_the_verdict_unbounded_wait_predicts_goodput() -> None:
     verdict = diagnose(THIRD)
     assert (verdict.answer, verdict.bottleneck, verdict.operation) == (Answer.FOUND, Bottleneck.UNBOUNDED_WAIT, "ask")
     assert verdict.prediction is not None
     assert verdict.prediction.goodput is not None
 
 
-def test_what_makes_the_calls_slow_has_the_name_where_it_is_known() -> None:
+def test_a_known_cause_of_slow_calls_outranks_the_wait() -> None:
     """They wait for a connection, and a pool that has enough makes them quick again."""
     waiting = query("BEGIN", 7, 5003, service="stock", waited=4990)
     stuck = request(5010, call("ask", 5, 5005, serve("answer", 6, 5004, waiting, service="stock")))
@@ -103,7 +103,7 @@ def test_calls_that_are_given_up_in_time_have_a_limit() -> None:
     assert not found(find_unbounded_wait, observed(*[limited] * 5, *[STUCK] * 20, *[QUICK] * 40))
 
 
-def test_calls_that_end_when_their_own_clients_have_gone_have_none() -> None:
+def test_a_cancellation_long_after_the_deadline_is_no_bound() -> None:
     """Ten seconds are no limit to who waits for two."""
     gone = request(10_000, given_up(call("ask", 10, 9_990)))
     assert found(find_unbounded_wait, observed(*[gone] * 20, *[QUICK] * 40))

@@ -23,7 +23,7 @@ def test_children_that_overlap_take_their_time_once() -> None:
     assert rows[0].self_nanoseconds == 4 * MILLISECOND
 
 
-def test_a_child_past_its_parents_end_takes_only_what_the_parent_had() -> None:
+def test_a_late_child_takes_only_time_of_its_parent() -> None:
     rows = _rows([span("root", end=10), span("late", "root", start=8, end=30)])
     assert rows[0].self_nanoseconds == 8 * MILLISECOND
     assert (rows[1].bar.start, rows[1].bar.width) == pytest.approx((0.8, 0.2))
@@ -49,7 +49,7 @@ def test_a_bar_is_solid_where_the_time_is_its_own() -> None:
     assert [bar_text(row.bar, row.own, 10) for row in rows] == ["██░░░░████", "  ████"]
 
 
-def test_the_bar_of_a_short_leaf_is_solid_however_little_of_a_cell_it_fills() -> None:
+def test_the_bar_of_a_short_leaf_is_solid() -> None:
     rows = _rows([span("root", end=100), span("leaf", "root", start=42, end=43)])
     assert bar_text(rows[1].bar, rows[1].own, 10) == "    █"
 

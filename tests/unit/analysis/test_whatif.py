@@ -34,7 +34,7 @@ def test_each_request_loses_what_the_fix_takes_from_it() -> None:
     assert prediction.gain_p95.value == pytest.approx(0.5)
 
 
-def test_work_makes_nothing_else_faster_where_nobody_knows_how_busy_it_is() -> None:
+def test_saved_work_shortens_no_queue_of_unknown_utilisation() -> None:
     prediction = predict(TENTH, Saving((0.05,) * 40, NOTHING), predictor="", utilisation=None)
     assert prediction.after["p95"].value == pytest.approx(0.05)
     assert prediction.utilisation_after is None
@@ -103,7 +103,7 @@ def test_beyond_92_percent_the_processor_counts_as_that_busy() -> None:
 # --- How sure that is -------------------------------------------------------------------------------------------------
 
 
-def test_where_all_requests_are_alike_the_model_may_be_off_by_a_fifth_of_what_it_takes_away() -> None:
+def test_model_error_is_a_fifth_of_the_saving_for_equal_requests() -> None:
     prediction = predict(TENTH, Saving(NOTHING, (0.05,) * 40), predictor="", utilisation=None)
     assert astuple(prediction.after["p95"]) == pytest.approx((0.05, 0.04, 0.06))
     assert astuple(prediction.ratio["p95"]) == pytest.approx((0.5, 0.4, 0.6))
@@ -150,7 +150,7 @@ def test_unchanged_is_what_clients_saw() -> None:
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.4, 0.4))
 
 
-def test_unchanged_is_what_clients_saw_where_they_saw_less_than_the_traces_too() -> None:
+def test_unchanged_is_the_client_latency_even_below_the_traces() -> None:
     """They also saw other requests, which were quicker."""
     prediction = unchanged((0.1,) * 3, latencies=(0.05,) * 3)
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.05, 0.05))
@@ -171,7 +171,7 @@ def _predicted(drawn: list[tuple[float, float, float]], utilisation: float | Non
 # --- Goodput ----------------------------------------------------------------------------------------------------------
 
 
-def test_goodput_changes_by_what_was_counted_and_has_intervals_around_it() -> None:
+def test_goodput_prediction_has_intervals() -> None:
     """Of 100 requests in ten seconds 40 were of use, and all but ten will be."""
     prediction = changed_goodput(4.0, 9.0, requests=100, seconds=10.0)
     assert (prediction.before.value, prediction.after.value, prediction.ratio.value) == pytest.approx((4.0, 9.0, 2.25))

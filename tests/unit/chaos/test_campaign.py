@@ -37,7 +37,7 @@ def test_the_last_round_has_what_is_left() -> None:
     assert [OPTIONS.kills_of(number) for number in range(OPTIONS.rounds)] == [60, 60, 10]
 
 
-def test_a_resumed_campaign_begins_with_the_first_round_that_is_not_there(tmp_path: Path) -> None:
+def test_a_resumed_campaign_begins_with_the_first_missing_round(tmp_path: Path) -> None:
     """A round beyond a gap runs again, since rounds follow each other."""
     for number in (0, 1, 3):
         finished(tmp_path, number)

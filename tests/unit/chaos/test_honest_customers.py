@@ -29,7 +29,7 @@ class SilentEdge:
         raise AssertionError(seconds)
 
 
-async def test_an_outcome_that_stays_unknown_is_given_up_and_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outcome_unknown_until_the_end_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(honest_customers, "REPEAT_SECONDS", 0.001)
     monkeypatch.setattr(honest_customers, "MOST_REPEATING_SECONDS", 0.05)
     edge, history = SilentEdge(), History()

@@ -96,13 +96,13 @@ def test_a_confirmation_is_followed_back_to_the_placing(finished_by_its_request:
     assert notifications(forest) == (Notified(0, 20 * MILLISECOND, 50 * MILLISECOND),)
 
 
-def test_the_time_to_effect_counts_from_the_placing_and_from_the_completion() -> None:
+def test_time_to_effect_counts_from_placing_and_completion() -> None:
     effects = effects_of(notifications(build_traces(one_order().spans)) * 6)
     found = {effect.name: (effect.count, effect.quantiles[-1].seconds) for effect in effects}
     assert found == {"placed to notified": (6, 0.05), "completed to notified": (6, 0.03)}
 
 
-def test_an_order_that_showed_the_capacity_is_no_order_of_the_load() -> None:
+def test_orders_of_the_capacity_probe_are_not_of_the_load() -> None:
     """The one order is placed at the epoch."""
     forest = build_traces(one_order().spans)
     assert len(notifications(forest, since_unix_seconds=0.0)) == 1
@@ -118,7 +118,7 @@ def test_a_sending_that_failed_is_no_notification() -> None:
     assert effects_of(()) == ()
 
 
-def test_the_waterfall_of_an_order_is_what_its_customer_waited_for() -> None:
+def test_the_waterfall_shows_what_the_customer_waited_for() -> None:
     """The trace of its confirmation names the same order."""
     traces = build_traces(one_order().spans).traces
     typical, _ = choose_waterfalls(traces, [replace(record(), order_id=ORDER)])

@@ -15,7 +15,7 @@ OPTIONS = DemoOptions(
 
 
 @pytest.mark.parametrize(("sells", "rate"), [(24.0, 12.0), (2.0, 1.0), (400.0, 50.0)])
-def test_the_rate_is_half_of_what_the_machine_sells_up_to_what_a_demo_needs(sells: float, rate: float) -> None:
+def test_the_rate_is_half_of_capacity_up_to_a_limit(sells: float, rate: float) -> None:
     assert OPTIONS.rate_on(Capacity(sells, 100)) == rate
 
 

@@ -61,7 +61,7 @@ def test_what_was_named_is_counted_by_what_is_true() -> None:
     ]
 
 
-def test_only_what_was_named_without_a_bottleneck_counts_as_falsely_named() -> None:
+def test_only_names_without_a_bottleneck_are_false_alarms() -> None:
     answers = [
         answered(None, RIGHT),
         answered(None, CANNOT_TELL),
@@ -88,7 +88,7 @@ def test_no_experiment_may_be_wrong_more_than_once_in_three() -> None:
     assert is_good_enough([*others, *twice[:1], twice[1], replace(twice[0], seed=9)])
 
 
-def test_a_place_is_a_service_and_an_operation_unless_any_will_do() -> None:
+def test_a_location_is_a_service_and_an_operation() -> None:
     assert is_the_place(TRUTH, ("stock", "SELECT items"))
     assert not is_the_place(TRUTH, ("stock", "SELECT orders"))
     assert is_the_place(Truth(Bottleneck.POOL, "stock"), ("stock", "SELECT orders"))

@@ -38,7 +38,7 @@ def test_self_time_is_what_no_child_ran_in() -> None:
     assert self_nanoseconds(node("root", 0, 10, node("a", 1, 4), node("b", 3, 6), node("c", 8, 9))) == 4
 
 
-def test_a_child_beyond_its_parents_end_leaves_no_more_than_there_is() -> None:
+def test_self_time_ignores_a_child_beyond_its_parent() -> None:
     assert self_nanoseconds(node("root", 0, 10, node("late", 7, 30), node("later", 20, 30))) == 7
 
 
@@ -70,7 +70,7 @@ def test_path_seconds_are_those_of_a_request_on_average() -> None:
     assert path_seconds(_took(10, 20)) == pytest.approx(expected)
 
 
-def test_what_has_grown_most_on_the_path_is_named_not_what_is_longest() -> None:
+def test_largest_growth_on_the_path_is_named() -> None:
     assert largest_path_growth(_took(11, 11, ask=[8, 8]), _took(10, 10)) == ("shop", "ask")
 
 
@@ -82,7 +82,7 @@ def test_what_was_not_there_before_has_grown_by_all_of_it() -> None:
 # --- Standard deviations ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_most_standard_deviations_from_its_mean_is_named_not_what_has_grown_most() -> None:
+def test_largest_deviation_is_named_rather_than_largest_growth() -> None:
     """The statement was 8 to 12 ms and is 20; the call was 4.9 to 5.1 and is 6."""
     healthy = _took(8, 12, 8, 12, ask=[4.9, 5.1, 4.9, 5.1])
     assert largest_deviation(_took(20, 20, ask=[6, 6]), healthy) == ("shop", "ask")

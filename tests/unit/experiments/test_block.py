@@ -43,15 +43,13 @@ def test_what_became_due_in_the_warm_up_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(("respond_async", "good"), [(False, 2), (True, 3)])
-def test_orders_that_are_sold_in_time_are_good_and_kept_ones_where_that_is_asked_for(
-    respond_async: bool, good: int
-) -> None:
+def test_orders_sold_in_time_are_good_and_pending_ones_if_async(respond_async: bool, good: int) -> None:
     block = ran(ALL, respond_async=respond_async)
     assert (block.good_orders, block.counted_seconds) == (good, 10.0)
     assert block.answers == {"sold": 2, "pending": 1, "sold too late": 1}
 
 
-def test_latencies_of_a_platform_that_fails_orders_or_falls_behind_are_invalid() -> None:
+def test_latencies_with_failures_or_backlog_are_invalid() -> None:
     block = ran([SOLD] * 40 + [FAILED], gates=[BEHIND])
     assert block.invalid_because == ("backlog: 9 early, 90 at the end", "1 of 41 orders failed")
 
@@ -60,7 +58,7 @@ def test_its_goodput_is_not() -> None:
     assert not ran([SOLD, FAILED], gates=[BEHIND], metric=Metric.GOODPUT).invalid_because
 
 
-def test_a_generator_that_was_late_makes_latencies_invalid_before_it_makes_goodput() -> None:
+def test_a_late_generator_invalidates_latencies_first() -> None:
     """Ten milliseconds are much of an answer that takes as long, and little of two seconds."""
     late, very_late = ([record(intended=3.0, lag=lag)] for lag in (0.01, 0.03))
     assert ran(late, gates=[LATE]).invalid_because

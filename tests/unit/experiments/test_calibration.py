@@ -32,7 +32,7 @@ def test_the_rate_is_the_one_at_which_the_busiest_is_so_busy(asked: ResourceDema
     assert asked.utilisation(rate_for(asked, utilisation)) == pytest.approx(utilisation)
 
 
-def test_on_the_core_orders_come_on_top_of_what_the_platform_does_anyway() -> None:
+def test_core_utilisation_includes_the_idle_platform() -> None:
     assert rate_for(CORE, 0.7) == pytest.approx((0.7 - IDLE_UTILISATION) / 0.02)
 
 
@@ -55,22 +55,22 @@ def test_connections_are_held_longer_on_a_busier_core() -> None:
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.0])
-def test_beyond_what_can_be_done_the_rate_is_so_many_times_as_much(factor: float) -> None:
+def test_an_overload_rate_is_a_multiple_of_capacity(factor: float) -> None:
     assert CORE.asked(rate_for(CORE, factor)) == pytest.approx(factor)
     assert rate_for(CORE, factor) == pytest.approx((factor - IDLE_UTILISATION) / 0.02)
 
 
-def test_a_pool_that_is_the_limit_by_itself_is_the_one_that_more_is_asked_of() -> None:
+def test_a_pool_that_limits_by_itself_is_overloaded() -> None:
     assert rate_for(POOL, 2.0) == pytest.approx((2.0 - 0.1) / 0.05)
 
 
-def test_connections_that_are_held_while_the_core_has_no_time_are_no_limit() -> None:
+def test_connections_held_for_a_full_core_are_no_limit() -> None:
     """At the rate that is wanted, twenty connections of a hundred are held for an order's own time."""
     both = ResourceDemand(cpu_seconds=0.02, pools=(PoolBaseline(0.0, 0.002),), probe_utilisation=0.2)
     assert rate_for(both, 2.0) == pytest.approx(rate_for(CORE, 2.0))
 
 
-async def test_where_more_is_asked_than_can_be_done_busier_probes_tell_what_an_order_takes(tmp_path: Path) -> None:
+async def test_overload_is_calibrated_with_busier_probes(tmp_path: Path) -> None:
     """Of a second of the core 40 ms, then 20, then 19, which is about the same."""
     rates: list[float] = []
     seconds = (0.04, 0.02, 0.019)
@@ -88,7 +88,7 @@ async def test_where_more_is_asked_than_can_be_done_busier_probes_tell_what_an_o
     assert rate == pytest.approx((2.0 - IDLE_UTILISATION) / 0.019, abs=0.01)
 
 
-def test_a_probe_tells_what_an_order_takes_beyond_what_the_platform_does_anyway(tmp_path: Path) -> None:
+def test_a_probe_measures_demand_beyond_the_idle_platform(tmp_path: Path) -> None:
     write_observation(tmp_path / "seen")
     probe = block(1, "before", [0.1] * 100).block
     found = demands(probe, 100, tmp_path / "seen")
@@ -97,7 +97,7 @@ def test_a_probe_tells_what_an_order_takes_beyond_what_the_platform_does_anyway(
     assert len(found.pools) == 1
 
 
-def test_what_workers_hold_of_a_pool_without_orders_is_not_what_orders_ask(tmp_path: Path) -> None:
+def test_pool_use_of_idle_workers_is_not_demand_of_orders(tmp_path: Path) -> None:
     """A fifth of a connection for two seconds, then three fifths for eight, with 40 orders."""
     folder = tmp_path / "seen"
     write_observation(folder)

@@ -6,7 +6,7 @@ import platform
 from observability.experiments.runner.environment import describe_machine
 
 
-def test_machine_and_versions_are_told_and_neither_the_machines_name_nor_its_users() -> None:
+def test_environment_has_versions_but_no_host_or_user_name() -> None:
     told = describe_machine()
     known = {"Plumbline", "Python", "PostgreSQL", "databases", "system", "processor", "processors", "memory"}
     assert known == told.keys()

@@ -44,7 +44,7 @@ def is_sentence(text: str) -> bool:
     return text[:1].isupper() and text.endswith(".")
 
 
-def test_an_experiment_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_an_unknown_experiment_is_an_error_that_lists_all() -> None:
     with pytest.raises(LoadUsageError, match="healthy"):
         find_experiment("no_such")
 
@@ -71,7 +71,7 @@ def test_seeds_draw_differently(name: str) -> None:
 
 
 @every_experiment
-def test_there_is_a_truth_where_there_is_a_bottleneck_and_only_there(name: str) -> None:
+def test_only_experiments_with_a_bottleneck_have_a_truth(name: str) -> None:
     is_wrong = find_experiment(name).kind not in NOTHING_WRONG
     assert all((drawn(name, seed).truth is not None) == is_wrong for seed in SEEDS)
 
@@ -88,7 +88,7 @@ def test_the_truth_is_in_a_service_of_the_shop(name: str) -> None:
 
 
 @every_experiment
-def test_the_owner_alert_is_one_that_is_committed_or_none_with_a_sentence(name: str) -> None:
+def test_the_owner_alert_exists_or_its_absence_is_explained(name: str) -> None:
     tried = find_experiment(name)
     assert tried.owner_alert in {*ALERTS, "none"}
     assert is_sentence(tried.owner_alert_because)
@@ -118,7 +118,7 @@ def test_adapters_are_functions_that_are_there(name: str) -> None:
 
 
 @every_experiment
-def test_what_is_changed_is_a_process_or_a_database_of_the_platform(name: str) -> None:
+def test_what_changes_is_a_process_or_database_of_the_platform(name: str) -> None:
     for variant in variants(name):
         assert variant.adapters.keys() <= {"order", "inventory", "order-inventory"}
         assert variant.environment.keys() <= {*MODULES, "*"}
@@ -146,12 +146,12 @@ def test_only_a_measurement_compares_modes(name: str) -> None:
     "impossible",
     [{"adapters": {"order": "some:adapter"}}, {"network": {"order-inventory": Delay(latency_seconds=0.001)}}],
 )
-def test_a_monolith_has_neither_adapters_nor_an_inventory_elsewhere(impossible: dict[str, Any]) -> None:
+def test_a_monolith_has_no_adapters_and_no_remote_inventory(impossible: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="monolith"):
         Variant(mode="monolith", **impossible)
 
 
-def test_every_consumer_is_slow_under_some_seed_and_never_as_slow_as_the_objective() -> None:
+def test_slow_consumers_vary_and_stay_within_the_objective() -> None:
     found = variants("slow_consumer")
     networks = {between: delay for variant in found for between, delay in variant.network.items()}
     assert networks.keys() == {"order-read_database", "notification-database"}

@@ -17,7 +17,7 @@ from tests.unit.experiments.making import TRUTH, experiment
 @pytest.mark.parametrize(
     "demand", [Demand(utilisation=1.5), Demand(utilisation=0.5, looked_at=40)], ids=["overload", "looks"]
 )
-async def test_a_glance_at_what_is_not_measured_by_what_is_sold_is_refused(demand: Demand, tmp_path: Path) -> None:
+async def test_a_glance_at_a_goodput_experiment_is_rejected(demand: Demand, tmp_path: Path) -> None:
     setting = Setting(place="somewhere", before=HEALTHY, after=HEALTHY, demand=demand, truth=TRUTH)
     tried = replace(experiment(), draw=lambda _source: setting)
     trial = Trial(tried, testbed=cast(Testbed, None), seed=1, sizes=GLANCE, path=tmp_path, environment={})

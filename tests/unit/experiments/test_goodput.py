@@ -24,7 +24,7 @@ def pairs(*after: int) -> list[BlockRecord]:
     return with_goodput(blocks(1.0), before=(40, 50, 45), after=after)
 
 
-def test_it_is_how_many_orders_a_second_were_of_use_with_the_fix_and_without() -> None:
+def test_goodput_is_good_orders_a_second_on_each_side() -> None:
     goodput = measure_goodput(VERDICT, pairs(80, 100, 90))
     assert goodput.before.value == pytest.approx(4.5)
     assert goodput.after.value == pytest.approx(9.0)
@@ -47,7 +47,7 @@ def test_what_was_predicted_is_held_against_what_came() -> None:
     assert forecast.result is ForecastResult.HELD
 
 
-def test_what_was_predicted_of_latencies_is_no_prediction_of_goodput() -> None:
+def test_a_latency_forecast_is_no_goodput_forecast() -> None:
     assert measure_goodput(RIGHT, pairs(80, 100, 90)).forecast is None
     assert measure_goodput(NOTHING_FOUND, pairs(80, 100, 90)).forecast is None
 
@@ -62,14 +62,14 @@ def test_blocks_of_an_earlier_version_do_not_tell() -> None:
         measure_goodput(VERDICT, blocks(1.0))
 
 
-def test_a_fix_that_brings_more_orders_to_an_end_passes_whatever_the_latencies() -> None:
+def test_a_goodput_fix_passes_whatever_the_latencies() -> None:
     result = score(tried(), TRUTH, VERDICT, pairs(80, 100, 90), attempts=6)
     assert result.passed
     assert result.goodput is not None
     assert result.forecasts == ()
 
 
-def test_one_that_brings_a_twentieth_more_does_not_hurt_enough_without() -> None:
+def test_a_gain_of_a_twentieth_is_too_small_to_pass() -> None:
     result = score(tried(), TRUTH, VERDICT, pairs(42, 53, 47), attempts=6)
     assert result.right
     assert "does not hurt" in result.failed_because[0]

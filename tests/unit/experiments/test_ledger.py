@@ -16,7 +16,7 @@ def test_a_trial_is_listed_with_its_outcome(tmp_path: Path) -> None:
     assert (run.experiment, run.seed, run.folder, run.outcome) == ("surge", 3, "surge-3", "right")
 
 
-def test_a_trial_without_an_end_was_cut_off_and_stays_listed_when_it_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_interrupted_trial_stays_listed_when_resumed(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.write("surge", 3, tmp_path / "surge-3")
     ledger.write("surge", 3, tmp_path / "surge-3")

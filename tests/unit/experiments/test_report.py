@@ -32,7 +32,7 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert not re.search(r"\b(?:src|srcset)\s*=|href=\"(?!#)|url\(|@import|https?:|<script", page)
 
 
-def test_the_report_is_the_same_bytes_again_wherever_the_folder_lies(tmp_path: Path) -> None:
+def test_the_report_is_the_same_bytes_in_any_folder(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path / "first")
     first = [path.read_bytes() for path in write_report(folder)]
     assert [path.read_bytes() for path in write_report(folder)] == first
@@ -40,7 +40,7 @@ def test_the_report_is_the_same_bytes_again_wherever_the_folder_lies(tmp_path: P
     assert [path.read_bytes() for path in write_report(type(folder)(tmp_path / "second"))] == first
 
 
-def test_the_page_and_the_summary_say_what_was_found_and_what_the_fix_gained(tmp_path: Path) -> None:
+def test_page_and_summary_report_the_finding_and_the_gain(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     named = "named n plus one in SELECT items of stock, 42 % of the requests' time, and that is right."
     gained = "The fix brought p95 from 240 ms to 120 ms: 50 % less"
@@ -49,7 +49,7 @@ def test_the_page_and_the_summary_say_what_was_found_and_what_the_fix_gained(tmp
         assert gained in shown
 
 
-def test_where_goodput_counts_it_stands_in_place_of_the_quantiles(tmp_path: Path) -> None:
+def test_goodput_replaces_quantiles_where_it_counts(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, verdict=replace(RIGHT, prediction=FEWER_LOST), metric=Metric.GOODPUT)
     page, summary = text_of(render_trial(folder)), text_of(summarise_trial(folder))
     gained = "Of 10.1 orders a second 4.5 got the right answer in time without the fix, and 9.0 with it: 2.00"
@@ -73,7 +73,7 @@ def test_a_wrong_verdict_is_called_wrong_with_the_truth(tmp_path: Path) -> None:
     assert "found no bottleneck. That is wrong: it is n plus one in SELECT items of stock." in shown
 
 
-def test_what_was_predicted_stands_beside_what_came_with_intervals_and_errors(tmp_path: Path) -> None:
+def test_predicted_and_measured_have_intervals_and_errors(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     shown = text_of(render_trial(folder))
     assert "predicted after 60.0 52.3 to 67.8 -20 % 90.0 83.3 to 96.8 -25 %" in shown
@@ -92,7 +92,7 @@ def test_a_prediction_that_missed_is_said_in_the_headline(tmp_path: Path) -> Non
     assert "right, but mispredicted" in page
 
 
-def test_the_trace_that_is_named_leads_to_its_spans_with_their_attributes(tmp_path: Path) -> None:
+def test_the_named_trace_links_to_its_spans(tmp_path: Path) -> None:
     page = render_trial(finished_trial(tmp_path))
     [trace_id] = re.findall(r'href="#(trace-[0-9a-f]+)"', page)
     assert f'id="{trace_id}"' in page
@@ -119,7 +119,7 @@ def test_each_chart_is_drawn_once(tmp_path: Path) -> None:
     assert len(labels) == len(set(labels)) == 4
 
 
-def test_a_measurement_says_what_the_difference_is_in_time_and_in_processor(tmp_path: Path) -> None:
+def test_a_measurement_reports_latency_and_processor_time(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, verdict=NOTHING_FOUND, kind=ExperimentKind.MEASUREMENT, truth=None)
     shown = text_of(render_trial(folder))
     assert "Nothing was wrong with either: p50 150.0 ms, 75.0 after: -75.0 ms" in shown
@@ -153,7 +153,7 @@ def test_invalid_runs_of_a_block_are_listed_with_their_reason(tmp_path: Path) ->
     assert "pair 2, after, attempt 1: INVALID, repeated: the after generator was late" in summarise_trial(folder)
 
 
-def test_invalid_blocks_that_are_used_all_the_same_are_told_before_any_figure(tmp_path: Path) -> None:
+def test_used_invalid_blocks_are_reported_before_any_figure(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     folder.write("blocks/03-after.json", block(3, "after", [0.1, 0.2], attempt=1, why="other work on the machine"))
     shown = text_of(render_trial(folder))
@@ -166,7 +166,7 @@ def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
     assert "it is sent &lt;4&gt; times in a row" in render_trial(finished_trial(tmp_path))
 
 
-def test_a_diagnosis_that_is_not_the_sealed_one_is_told_before_anything_else(tmp_path: Path) -> None:
+def test_a_broken_seal_is_reported_first(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     with (tmp_path / "diagnosis.json").open("ab") as file:
         file.write(b" ")

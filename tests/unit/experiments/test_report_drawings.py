@@ -65,7 +65,7 @@ def with_processes(*readings: tuple[float, str, float]) -> Observation:
     return Observation((), (), (), (), (), samples, None, 0, 0)
 
 
-def test_processors_are_told_second_by_second_the_busiest_process_first() -> None:
+def test_processor_time_is_by_second_busiest_process_first() -> None:
     observed = with_processes(
         (100, "idle", 5.0), (100, "busy", 1.0), (101, "busy", 1.5), (102, "idle", 5.2), (102, "busy", 2.5)
     )
@@ -103,7 +103,7 @@ def test_a_pools_waits_are_told_as_callers_that_wait() -> None:
     assert seen(saturation(with_waits((100, 0.0), (101, 0.5), (102, 2.5)))[2]) == {"main of stock": [0.5, 2.0]}
 
 
-def test_a_pool_that_nobody_asked_for_a_while_is_quiet_until_somebody_does() -> None:
+def test_an_unused_pool_has_no_waits_until_it_is_used() -> None:
     waits = with_waits((100, 0.0), (101, 1.0), (102, 1.0), (103, 1.0), (104, 3.0))
     assert seen(saturation(waits)[2]) == {"main of stock": [1.0, 0.0, 0.0, 2.0]}
 

@@ -24,7 +24,7 @@ from tests.unit.experiments.making import (
 HALF = Estimate(0.5, 0.5, 0.5)
 
 
-def test_the_class_the_service_and_the_operation_make_a_verdict_right() -> None:
+def test_a_right_verdict_has_class_service_and_operation() -> None:
     assert not why_wrong(TRUTH, RIGHT)
 
 
@@ -76,7 +76,7 @@ def test_without_a_bottleneck_nothing_need_change() -> None:
     assert score(experiment(ExperimentKind.NEGATIVE, None), None, NOTHING_FOUND, blocks(1.0), attempts=6).passed
 
 
-def test_a_wrong_optimisation_halves_its_own_time_and_changes_nothing_else() -> None:
+def test_a_wrong_optimisation_halves_only_its_own_time() -> None:
     tried = experiment(ExperimentKind.WRONG_OPTIMISATION, None)
     result = score(tried, None, NOTHING_FOUND, blocks(1.0, own_after=0.2), attempts=6)
     assert result.passed
@@ -84,7 +84,7 @@ def test_a_wrong_optimisation_halves_its_own_time_and_changes_nothing_else() -> 
 
 
 @pytest.mark.parametrize("own_after", [0.6, None], ids=["hardly fell", "not known"])
-def test_a_wrong_optimisation_whose_own_time_did_not_fall_by_half_fails(own_after: float | None) -> None:
+def test_a_wrong_optimisation_that_saves_too_little_fails(own_after: float | None) -> None:
     tried = experiment(ExperimentKind.WRONG_OPTIMISATION, None)
     result = score(tried, None, NOTHING_FOUND, blocks(1.0, own_after=own_after), attempts=6)
     assert result.failed_because == ("the optimised component's own time did not fall by half",)
@@ -100,13 +100,13 @@ def test_a_wrong_optimisation_must_be_shown_to_change_nothing(after: float, wobb
     assert "is not shown to be the same" in result.failed_because[0]
 
 
-def test_what_was_predicted_of_a_fix_is_not_held_against_a_wrong_optimisation() -> None:
+def test_a_forecast_is_not_scored_on_a_wrong_optimisation() -> None:
     result = score(experiment(ExperimentKind.WRONG_OPTIMISATION), TRUTH, RIGHT, blocks(1.0, own_after=0.2), attempts=6)
     assert result.passed
     assert result.forecasts == ()
 
 
-def test_what_is_predicted_is_held_against_what_came_and_against_no_change() -> None:
+def test_a_forecast_is_compared_with_measured_and_unchanged() -> None:
     p50, p95 = forecasts(RIGHT, blocks(0.5, wobble=(1.0, 1.0, 1.0)))
     assert (p50.quantile, p95.quantile) == ("p50", "p95")
     assert p95.actual_before.value == pytest.approx(0.240)
@@ -117,7 +117,7 @@ def test_what_is_predicted_is_held_against_what_came_and_against_no_change() -> 
     assert p95.error_if_same == pytest.approx(1.0)
 
 
-def test_the_ratio_is_held_against_the_blocks_beside_each_other_though_the_observation_was_slower() -> None:
+def test_the_ratio_is_scored_on_interleaved_blocks() -> None:
     """The sealed 0.375 of 240 ms is 90 ms, where 120 came; of an observation of 480 ms it had been 180."""
     slower = replace(PREDICTION, before={"p50": 0.3, "p95": 0.48}, after={"p50": HALF, "p95": Estimate(0.18, 0.1, 0.2)})
     _, p95 = forecasts(replace(RIGHT, prediction=slower), blocks(0.5, wobble=(1.0, 1.0, 1.0)))

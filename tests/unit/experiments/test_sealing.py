@@ -90,7 +90,7 @@ async def test_every_block_is_run_under_the_seal(trial: Trial, blocks: Blocks) -
     assert all(blocks.sealed)
 
 
-async def test_the_seal_is_the_hash_of_the_diagnosis_and_each_block_repeats_it(trial: Trial, blocks: Blocks) -> None:
+async def test_each_block_repeats_the_hash_of_the_diagnosis(trial: Trial, blocks: Blocks) -> None:
     await trial.run()
     folder = trial.folder.path
     expected = hashlib.sha256((folder / "diagnosis.json").read_bytes()).hexdigest()
@@ -98,9 +98,7 @@ async def test_the_seal_is_the_hash_of_the_diagnosis_and_each_block_repeats_it(t
     assert [record.seal for record in _records(trial.folder)] == [expected] * len(blocks.sides)
 
 
-async def test_a_diagnosis_changed_after_the_seal_is_refused_before_the_next_block(
-    trial: Trial, blocks: Blocks
-) -> None:
+async def test_a_changed_diagnosis_is_rejected_before_the_next_block(trial: Trial, blocks: Blocks) -> None:
     blocks.then = lambda: _change(trial.folder)
     with pytest.raises(TrialError, match="was changed after it was sealed"):
         await trial.run()

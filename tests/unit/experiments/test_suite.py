@@ -12,7 +12,7 @@ def test_every_experiment_is_asked_under_each_seed() -> None:
     assert set(every) == {(name, seed) for name in experiments() for seed in (5, 6)}
 
 
-def test_those_without_a_bottleneck_get_more_seeds_until_there_are_so_many() -> None:
+def test_healthy_experiments_get_more_seeds_up_to_a_count() -> None:
     every = asked(first=1, seeds=1, least_negatives=20)
     negatives = [(name, seed) for name, seed in every if experiments()[name].kind in NOTHING_WRONG]
     assert len(negatives) == len(set(negatives)) == 20

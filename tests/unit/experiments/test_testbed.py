@@ -11,7 +11,7 @@ def test_a_service_is_told_what_each_is_told_and_then_its_own() -> None:
     assert settings_of("order", SETTINGS) == {"EACH": "1", "OF_ORDER": "2"}
 
 
-def test_a_service_of_which_nothing_is_said_is_told_what_each_is_told() -> None:
+def test_a_service_without_settings_gets_the_shared_ones() -> None:
     assert settings_of("inventory", SETTINGS) == SETTINGS["*"]
     assert settings_of("inventory", {}) == {}
 

@@ -21,7 +21,7 @@ class Clock:
         return self.now
 
 
-def test_accept_errors_are_reported_once_a_minute_with_the_number_of_the_others() -> None:
+def test_accept_errors_are_reported_once_a_minute_with_a_count() -> None:
     reports: list[int] = []
     clock = Clock()
     handler = AcceptErrors(lambda _, unreported: reports.append(unreported), clock=clock)

@@ -36,7 +36,7 @@ def test_targets_that_grpc_can_reach_are_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a:1,b:2", "127.0.0.1:1,b:2", "[::1]:1,b:2", "127.0.0.1:1,[::1]:2"])
-def test_several_targets_that_are_not_addresses_of_one_ip_version_are_refused(text: str) -> None:
+def test_several_targets_must_be_addresses_of_one_ip_version(text: str) -> None:
     """They were taken at the start, and each call failed then."""
     with pytest.raises(ValueError, match=r"several targets must be IP addresses.*; for names, give one name"):
         check_targets(text)

@@ -84,7 +84,7 @@ def test_a_slot_is_released_however_the_request_ends(error: type[BaseException] 
     assert controlled.admission.active == 0
 
 
-def test_a_deadline_that_is_too_short_is_not_called_a_lack_of_capacity() -> None:
+def test_a_too_short_deadline_is_no_overload() -> None:
     controlled = ControlledAdmission()
     with controlled.admission.admit("work", Priority.BEGIN, stage="grpc", remaining_seconds=2.0):
         controlled.now += 0.5

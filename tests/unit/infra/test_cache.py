@@ -186,7 +186,7 @@ async def test_without_a_store_concurrent_requests_are_one_read() -> None:
 
 
 @pytest.mark.parametrize("how", ["is_away", "is_dark"])
-async def test_a_cache_that_does_not_answer_costs_three_waits_and_is_then_left_alone(how: str) -> None:
+async def test_a_silent_cache_costs_three_waits_and_is_then_skipped(how: str) -> None:
     """The source answers all the same; each read of the cache that was spared is counted."""
     world = World()
     setattr(world, how, True)

@@ -79,7 +79,7 @@ def test_most_calls_being_slow_opens_it(slow: int, state: State) -> None:
     assert watched.breaker.state is state
 
 
-def test_failures_in_a_row_open_it_however_many_answers_there_were_before() -> None:
+def test_consecutive_failures_open_it_after_any_successes() -> None:
     watched = Watched()
     watched.call(CallOutcome.ANSWERED, 1_000)
     watched.call(CallOutcome.FAILED, POLICY.failures_in_a_row - 1)
@@ -106,7 +106,7 @@ def test_calls_that_their_caller_gave_up_do_not_count() -> None:
 # --- Open -------------------------------------------------------------------------------------------------------------
 
 
-def test_while_it_is_open_every_call_is_refused_with_the_time_that_is_left() -> None:
+def test_an_open_breaker_rejects_calls_with_its_remaining_time() -> None:
     watched = Watched()
     watched.open()
     watched.now += 1.0
@@ -115,7 +115,7 @@ def test_while_it_is_open_every_call_is_refused_with_the_time_that_is_left() -> 
     assert refused.value.retry_after_seconds == pytest.approx(POLICY.open_seconds - 1.0)
 
 
-def test_it_stays_open_longer_each_time_the_probes_fail_up_to_a_limit() -> None:
+def test_failed_probes_keep_it_open_longer_up_to_a_limit() -> None:
     watched = Watched()
     permit = watched.half_open()
     for expected in (POLICY.longest_open_seconds, POLICY.longest_open_seconds):

@@ -14,7 +14,7 @@ def sent(throttle: Throttle, requests: int, *, accepted: int, now: float = 0.0) 
             throttle.answered(now, overloaded=number >= accepted)
 
 
-def test_nothing_is_refused_while_half_of_the_requests_are_accepted() -> None:
+def test_nothing_is_rejected_while_half_is_accepted() -> None:
     throttle = Throttle(draw=lambda: 0.0)
     sent(throttle, 100, accepted=50)
     assert throttle.rejection_probability(0.0) == 0
@@ -50,7 +50,7 @@ def test_what_is_older_than_the_window_does_not_count() -> None:
     assert throttle.rejection_probability(WINDOW_SECONDS) == 0
 
 
-def test_it_stops_refusing_within_two_windows_of_a_busy_server_that_accepts_again() -> None:
+def test_it_stops_rejecting_within_two_windows_of_recovery() -> None:
     """50 requests a second, of which the server had accepted none."""
     throttle = Throttle(draw=random.Random(7).random)
     sent(throttle, 500, accepted=0)

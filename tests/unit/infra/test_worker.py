@@ -85,7 +85,7 @@ async def test_a_failure_is_logged_with_its_stack_and_retried() -> None:
     assert "Traceback" not in json.dumps(away)
 
 
-async def test_a_worker_that_ends_before_its_time_is_counted_and_started_again() -> None:
+async def test_a_worker_that_ends_early_is_counted_and_restarted() -> None:
     """A library raises a CancelledError of its own, which no step handles as a failure."""
     steps = Steps(asyncio.CancelledError(), 0.0)
     async with running(steps) as (_, logs):

@@ -41,7 +41,7 @@ def test_gaps_between_arrivals_are_exponential() -> None:
 
 
 @pytest.mark.parametrize("surge", [1.0, 4.0])
-def test_counted_arrivals_are_as_many_under_every_seed_and_as_spread_as_others(surge: float) -> None:
+def test_counted_arrivals_have_a_fixed_number_and_poisson_spread(surge: float) -> None:
     """The middle third has its share, and the gaps of each third are exponential."""
     rate, third = 100.0, 50.0
     for seed in range(3):
@@ -64,13 +64,13 @@ def test_all_orders_are_due_within_the_duration_and_in_order() -> None:
     assert 0 <= due[0] <= due[-1] < 3
 
 
-def test_a_quantity_of_the_file_is_kept_and_a_missing_one_is_drawn() -> None:
+def test_a_missing_quantity_is_drawn_and_others_are_kept() -> None:
     given, drawn = plan_requests(requests=2, seed=1, baskets=BASKETS)
     assert given.lines[0].quantity == 6
     assert all(1 <= line.quantity <= 600 for line in drawn.lines)
 
 
-def test_a_closed_loop_takes_the_baskets_in_order_and_begins_again() -> None:
+def test_a_closed_loop_repeats_the_baskets_in_order() -> None:
     plan = plan_requests(requests=3, seed=1, baskets=BASKETS)
     assert [order.lines[0].sku for order in plan] == ["85123A", "71053", "85123A"]
 

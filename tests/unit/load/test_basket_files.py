@@ -54,7 +54,7 @@ def test_cancelled_invoices_fees_and_bad_rows_are_counted(tmp_path: Path) -> Non
     assert (report.returned_lines, report.fee_lines, report.malformed_lines, report.merged_lines) == (2, 1, 1, 1)
 
 
-def test_the_second_edition_of_the_data_set_is_known_by_its_header_too(tmp_path: Path) -> None:
+def test_both_editions_of_the_data_set_are_known_by_header(tmp_path: Path) -> None:
     found = read(tmp_path, b"Invoice,StockCode,Description,Quantity,InvoiceDate,Price\n489434,85048,BALLS,12,,\n")
     assert found.baskets == [(BasketLine("85048", 12),)]
 

@@ -26,7 +26,7 @@ def sold(done_seconds: float) -> RequestRecord:
     return RequestRecord(0, 0.0, 0.0, done_seconds, OutcomeKind.CONFIRMED, "", 201, 1, "id")
 
 
-def test_the_capacity_is_what_was_sold_a_second_after_the_warm_up() -> None:
+def test_capacity_is_the_rate_sold_after_the_warm_up() -> None:
     """50 orders in the two seconds of the warm-up do not count; 100 in the five seconds after it do."""
     warm_up = [sold(0.04 * number) for number in range(1, 51)]
     counted = [sold(2 + 0.05 * number) for number in range(1, 101)]
@@ -39,7 +39,7 @@ def test_orders_that_were_not_sold_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("done_seconds", [(), (1.5,)], ids=["nothing", "the warm-up alone"])
-def test_a_machine_that_sold_nothing_after_the_warm_up_has_no_capacity(done_seconds: tuple[float, ...]) -> None:
+def test_no_sales_after_the_warm_up_mean_no_capacity(done_seconds: tuple[float, ...]) -> None:
     assert capacity_of(load(*map(sold, done_seconds))).sold_per_second == 0.0
 
 
@@ -52,7 +52,7 @@ def test_the_rate_is_half_of_the_capacity_rounded_down(sells: float, rate: float
     assert Capacity(sells, 100).rate_per_second == pytest.approx(rate)
 
 
-def test_orders_with_a_prefix_take_nothing_from_the_stock_of_those_without() -> None:
+def test_prefixed_orders_use_a_stock_of_their_own() -> None:
     plain, prefixed = plan_requests(requests=20, seed=1), plan_requests(requests=20, seed=1, sku_prefix="M")
     skus = [[line.sku for line in order.lines] for order in prefixed]
     assert skus == [[f"M{line.sku}" for line in order.lines] for order in plain]

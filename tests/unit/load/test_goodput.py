@@ -29,7 +29,7 @@ def test_lateness_counts_from_when_the_order_was_due() -> None:
 
 
 @pytest.mark.parametrize(("latency", "good"), [(0.1, True), (LATE, False)])
-def test_a_pending_order_in_time_is_good_for_a_customer_who_prefers_an_early_answer(latency: float, good: bool) -> None:
+def test_a_pending_order_in_time_is_good_for_async_customers(latency: float, good: bool) -> None:
     assert is_good(record(outcome="pending", latency=latency), respond_async=True) is good
 
 

@@ -17,7 +17,7 @@ def test_each_guard_is_a_setting_of_a_service() -> None:
     assert GUARDED.keys() == UNGUARDED.keys() == {*GUARDS, CONNECTIONS}
 
 
-def test_without_guards_the_edge_takes_every_connection_of_a_load_generator() -> None:
+def test_an_unguarded_edge_takes_all_generator_connections() -> None:
     """Its usual limit would reject customers in a measurement without rejections."""
     limits = edge_limits(int(UNGUARDED[CONNECTIONS]))
     assert EDGE.connections_per_address < limits.connections_per_address

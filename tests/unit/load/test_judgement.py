@@ -88,7 +88,7 @@ def test_a_few_failures_at_a_low_rate_are_a_short_disturbance() -> None:
     )
 
 
-def test_failures_with_another_cause_than_the_rate_are_listed_apart() -> None:
+def test_failures_not_caused_by_the_rate_are_listed_apart() -> None:
     verdict = judged(run(sold=323, OVERLOADED=364, INTERNAL=2))
     assert "at 6 a second none would be." in verdict
     assert verdict.endswith("2 failed (INTERNAL 2) for another reason than the rate: see the services' logs.")

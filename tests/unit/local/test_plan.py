@@ -47,7 +47,7 @@ def test_what_cannot_be_sent_on_is_a_sentence(name: str, value: str) -> None:
         forward_settings(exported)
 
 
-def test_the_monolith_has_one_admin_port_one_ready_file_and_no_neighbour() -> None:
+def test_the_monolith_has_one_admin_port_and_one_ready_file() -> None:
     settings = monolith_settings(
         ports=Ports(),
         databases=ADDRESSES,
@@ -76,7 +76,7 @@ def test_the_monolith_has_one_admin_port_one_ready_file_and_no_neighbour() -> No
 
 
 @pytest.mark.parametrize(("unsafe", "said"), [(True, "true"), (False, "false")])
-def test_a_service_is_told_whether_its_log_may_lose_what_it_acknowledged(unsafe: bool, said: str) -> None:
+def test_a_service_knows_whether_its_log_may_lose_messages(unsafe: bool, said: str) -> None:
     settings = order_settings(
         ports=Ports(),
         databases=ADDRESSES,
@@ -87,7 +87,7 @@ def test_a_service_is_told_whether_its_log_may_lose_what_it_acknowledged(unsafe:
     assert settings["ORDER_EVENT_LOG_ALLOW_UNSAFE_SYNC"] == said
 
 
-def test_the_password_of_the_event_log_is_not_in_its_representation() -> None:
+def test_the_password_of_the_event_log_is_not_in_repr() -> None:
     assert "secret" not in repr(EventLogAddress(SECRET, allow_unsafe_sync=False))
 
 

@@ -36,7 +36,7 @@ def test_a_process_that_ended_uncollected_has_no_token() -> None:
     child.stdout.close()
 
 
-def test_a_process_that_ends_while_it_is_looked_at_does_not_fail_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_may_end_during_the_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux answers the read, not the opening, with ESRCH: it hung one interrupted start in some hundreds."""
 
     def ended(path: Path) -> str:

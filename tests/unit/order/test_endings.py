@@ -147,7 +147,7 @@ async def test_what_cannot_be_sold_is_released(inventory: FakeInventory, reason:
 
 
 @pytest.mark.parametrize("call", ["reserve", "confirm"])
-async def test_an_unknown_outcome_leaves_the_order_pending_and_a_repeat_ends_it(call: str) -> None:
+async def test_an_unknown_outcome_leaves_the_order_pending(call: str) -> None:
     """The repeat settles the same order; its steps have the same request ids."""
     shop = Shop()
     shop.inventory.failures[call] = [Unavailable(1.0)]
@@ -214,7 +214,7 @@ async def test_a_sale_that_finds_a_cancellation_carries_it_out() -> None:
     assert shop.inventory.calls == ["reserve", "confirm", "release", "return"]
 
 
-async def test_a_sale_that_finds_its_stock_released_is_cancelled_not_rejected() -> None:
+async def test_a_sale_after_a_release_is_cancelled() -> None:
     """The cancellation was stored before the release, so the order becomes CANCELLED."""
     shop = Shop()
     reserve = shop.inventory.reserve_stock
@@ -243,7 +243,7 @@ async def test_a_requested_cancellation_is_finished_by_the_saga_worker(call: str
 
 
 @pytest.mark.parametrize("call", ["reserve", "confirm"])
-async def test_an_order_that_was_left_pending_is_finished_by_the_saga_worker(call: str) -> None:
+async def test_saga_worker_finishes_a_pending_order(call: str) -> None:
     """The request is not repeated."""
     shop = Shop()
     shop.inventory.failures[call] = [Unavailable(1.0)]
@@ -267,7 +267,7 @@ def sold(order_id: UUID) -> inventory_api.ReservationStateConflict:
     return inventory_api.ReservationStateConflict(order_id, inventory_api.ReservationState.CONFIRMED)
 
 
-async def test_a_new_order_is_rejected_and_not_stored_while_inventory_is_unavailable() -> None:
+async def test_a_new_order_is_not_stored_in_an_outage() -> None:
     """The customer gets the error at once, and may retry."""
     shop = Shop()
     shop.inventory.is_away = True
@@ -276,7 +276,7 @@ async def test_a_new_order_is_rejected_and_not_stored_while_inventory_is_unavail
     assert (shop.orders.histories, shop.inventory.calls) == ({}, [])
 
 
-async def test_a_repeat_of_a_finished_order_is_answered_though_inventory_is_away() -> None:
+async def test_a_repeat_of_a_finished_order_is_answered_in_an_outage() -> None:
     """It was stored."""
     shop = Shop()
     first = await shop.place()
@@ -284,7 +284,7 @@ async def test_a_repeat_of_a_finished_order_is_answered_though_inventory_is_away
     assert await shop.place() == first
 
 
-async def test_a_repeat_of_a_rejected_order_is_rejected_alike_though_inventory_is_away() -> None:
+async def test_a_repeat_of_a_rejected_order_is_rejected_in_an_outage() -> None:
     """By the reasons that were stored."""
     shop = Shop()
     shop.inventory.failures["reserve"] = [inventory_api.SkuNotFound(("A",))]
@@ -296,7 +296,7 @@ async def test_a_repeat_of_a_rejected_order_is_rejected_alike_though_inventory_i
     assert repeated.value == first.value
 
 
-async def test_a_repeat_of_an_order_on_its_way_is_answered_pending_though_inventory_is_away() -> None:
+async def test_a_repeat_of_a_pending_order_is_pending_in_an_outage() -> None:
     """It was stored before the breaker opened."""
     shop = Shop()
     shop.inventory.failures["reserve"] = [Unavailable(1.0), CircuitOpen(5.0)]
@@ -305,7 +305,7 @@ async def test_a_repeat_of_an_order_on_its_way_is_answered_pending_though_invent
     assert await shop.place() == pending
 
 
-async def test_a_key_of_another_order_is_refused_though_inventory_is_away() -> None:
+async def test_a_reused_key_is_rejected_in_an_outage() -> None:
     """It is the caller's mistake, whatever the state of inventory."""
     shop = Shop()
     await shop.place()
@@ -325,7 +325,7 @@ async def test_a_stored_cancellation_is_never_answered_with_an_error(failure: Se
     assert (wished.state, wished.cancellation_requested) == (OrderState.CONFIRMED, True)
 
 
-async def test_an_asynchronous_order_is_stored_while_inventory_is_unavailable() -> None:
+async def test_an_asynchronous_order_is_stored_in_an_outage() -> None:
     """The saga worker settles it once inventory is back."""
     shop = Shop()
     shop.inventory.is_away = True

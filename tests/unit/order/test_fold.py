@@ -56,7 +56,7 @@ def test_a_history_begins_with_the_placing_and_has_it_once() -> None:
         fold(uuid4(), [RecordedEvent(1, first, NOW), RecordedEvent(2, first, NOW)])
 
 
-def test_an_order_is_at_rest_when_it_is_settled_and_no_cancellation_is_open() -> None:
+def test_an_order_is_quiescent_when_settled_and_not_cancelling() -> None:
     """A sale is at rest until its cancellation is requested, and again when it is cancelled."""
     order = placed().order
     sale = order.complete(PRICES, at=NOW).order

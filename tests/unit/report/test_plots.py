@@ -28,7 +28,7 @@ def test_thin_out_leaves_labels_that_do_not_touch_on_a_phone(ticks: list[Tick]) 
     assert min(gaps) >= LABEL_PIXELS
 
 
-def test_thin_out_keeps_all_ticks_of_three_decades_on_a_wide_screen() -> None:
+def test_thin_out_keeps_ticks_of_three_decades_on_a_screen() -> None:
     ticks = log_scale(3, 2_000, first=0, last=1_000).ticks()
     assert [tick.label for tick in thin_out(ticks)] == [tick.label for tick in ticks]
 

@@ -46,7 +46,7 @@ def test_a_run_without_any_confirmation_has_a_page_too() -> None:
     assert "No confirmation was sent." in render(replace(sample_result(), effects=()))
 
 
-def test_a_quantile_of_too_few_orders_is_refused_with_what_it_needs() -> None:
+def test_a_quantile_of_too_few_orders_says_what_it_needs() -> None:
     few = replace(sample_result(), quantiles=sample_result().quantiles[:2])
     assert "p99 needs 368 sold" in render(few)
     assert "p99 needs 368 sold" in printed(few)
@@ -54,7 +54,7 @@ def test_a_quantile_of_too_few_orders_is_refused_with_what_it_needs() -> None:
     assert "too few were sold" in render(replace(few, quantiles=())).lower()
 
 
-def test_the_headline_says_what_the_machine_sells_and_that_all_orders_add_up() -> None:
+def test_the_headline_has_capacity_and_counts_that_add_up() -> None:
     result = sample_result()
     for shown in (render(result), " ".join(printed(result).split())):
         assert "This machine sells about 50 orders a second; the demo ran at 25." in shown

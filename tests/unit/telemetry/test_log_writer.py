@@ -59,7 +59,7 @@ def test_lines_arrive_in_their_order_and_close_waits_for_them() -> None:
     assert [int(line) for line in pipe.lines()] == list(range(50))
 
 
-def test_a_reader_that_stalls_costs_only_the_lines_beyond_the_queue() -> None:
+def test_a_stalled_reader_loses_only_lines_beyond_the_queue() -> None:
     """No call waits; when the reader continues, it gets a notice of the dropped lines, and no line is torn."""
     pipe = Pipe()
     before = pipe.fill()
@@ -94,7 +94,7 @@ class FullDisk:
         return len(part)
 
 
-def test_a_disk_that_was_full_gets_the_rest_of_the_line_it_had_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_was_full_gets_the_rest_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "RETRY_SECONDS", 0.001)
     disk, dropped = FullDisk(room_bytes=1_500), Dropped()
     writer = LogWriter(disk, make_notice=make_notice, on_dropped=dropped, maximum_bytes=3_000)
