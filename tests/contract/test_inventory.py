@@ -147,7 +147,7 @@ async def test_confirming_sells(shop: Shop) -> None:
     assert await shop.inventory.get_stock(GetStock(("A",))) == (StockLevel("A", 3, 0, gbp(250)),)
 
 
-async def test_releasing_gives_back(shop: Shop) -> None:
+async def test_a_release_returns_the_stock(shop: Shop) -> None:
     """Once, however often it is repeated."""
     await stock(shop, A=5)
     reservation = await shop.inventory.reserve_stock(reserve(A=2))
@@ -171,7 +171,7 @@ async def test_a_release_before_the_reserve_voids_it(shop: Shop) -> None:
     assert await available(shop, "A") == 5
 
 
-async def test_what_was_sold_is_returned_once(shop: Shop) -> None:
+async def test_a_sold_reservation_is_returned_once(shop: Shop) -> None:
     """Returned goods are on the shelf again."""
     await stock(shop, A=5)
     reservation = await shop.inventory.reserve_stock(reserve(A=2))
@@ -202,7 +202,7 @@ async def test_a_released_reservation_is_not_sold(shop: Shop) -> None:
     assert caught.value == ReservationStateConflict(reservation.reservation_id, ReservationState.RELEASED)
 
 
-async def test_a_released_reservation_still_tells_its_prices(shop: Shop) -> None:
+async def test_a_released_reservation_keeps_its_prices(shop: Shop) -> None:
     """So that a repeat of what reserved it finds why it made no sale."""
     await stock(shop, A=5)
     command = reserve(A=2)
@@ -213,7 +213,7 @@ async def test_a_released_reservation_still_tells_its_prices(shop: Shop) -> None
     assert await shop.inventory.get_stock(GetStock(("A",))) == (StockLevel("A", 5, 0, gbp(250)),)
 
 
-async def test_an_expired_reservation_is_not_sold_and_gives_back(shop: Shop) -> None:
+async def test_an_expired_reservation_returns_its_stock_unsold(shop: Shop) -> None:
     """Expiry is by the inventory database's clock, and is kept although the call fails."""
     await stock(shop, A=5)
     reservation = await shop.inventory.reserve_stock(reserve(A=2))

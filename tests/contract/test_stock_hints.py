@@ -57,7 +57,7 @@ async def test_a_hint_says_what_is_left_and_what_was_sold(shop: Shop) -> None:
     assert await hints(shop, "B", "A") == (StockHint("B", 0, 5), StockHint("A", 6, 3))
 
 
-async def test_what_is_set_aside_is_neither_left_nor_sold(shop: Shop) -> None:
+async def test_reserved_units_are_neither_left_nor_sold(shop: Shop) -> None:
     await stock(shop, A=9)
     reservation = await shop.inventory.reserve_stock(reserve(A=2))
     assert await hints(shop, "A") == (StockHint("A", 7, 0),)
@@ -129,7 +129,7 @@ async def test_an_unknown_sku_is_known_soon_after_it_is_there(cached_shop: Shop)
             await asyncio.sleep(0.1)
 
 
-async def test_many_who_look_at_once_are_one_read_of_the_database(cached_shop: Shop) -> None:
+async def test_concurrent_lookups_are_one_read_of_the_database(cached_shop: Shop) -> None:
     await stock(cached_shop, A=9)
     answers = await asyncio.gather(*(hints(cached_shop, "A") for _ in range(30)))
     assert answers == [(StockHint("A", 9, 0),)] * 30
@@ -147,7 +147,7 @@ async def test_a_cache_that_is_killed_costs_no_answer(cached_shop: Shop, valkey_
         assert await hints(cached_shop, "A") == (StockHint("A", 7, 2),)
 
 
-async def test_the_trace_shows_what_was_asked_of_whom(cached_shop: Shop) -> None:
+async def test_the_trace_shows_cache_and_database_calls(cached_shop: Shop) -> None:
     """The cache, how much of it was there, and the database for what was not; no key and no value."""
     await stock(cached_shop, A=9, B=9)
     await hints(cached_shop, "A")

@@ -32,7 +32,7 @@ def test_a_matcher_names_a_label_of_its_series(expression: Expression) -> None:
 
 
 @each_expression
-def test_what_is_summed_by_is_a_label_of_the_series(expression: Expression) -> None:
+def test_sum_labels_are_labels_of_the_series(expression: Expression) -> None:
     for labels, summed in aggregations(expression.text):
         for selector in selectors(summed):
             # A selector of several names may give each its own label.

@@ -129,7 +129,7 @@ def test_a_matcher_names_a_label_of_its_series(book: Runbook) -> None:
 
 
 @each_runbook
-def test_what_is_summed_by_is_a_label_of_the_series(book: Runbook) -> None:
+def test_sum_labels_are_labels_of_the_series(book: Runbook) -> None:
     for labels, summed in (found for text in book.pasted("promql") for found in aggregations(text)):
         for selector in selectors(summed):
             known = [KNOWN[name].labels for name in selector.names(list(KNOWN))]

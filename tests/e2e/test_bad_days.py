@@ -93,7 +93,7 @@ def test_service_variables_of_kubernetes_are_no_settings() -> None:
     assert "no such setting" not in start({**stores(), **given}).stderr
 
 
-def test_an_unreachable_database_is_said() -> None:
+def test_an_unreachable_database_is_reported() -> None:
     """The line says what to check, without a traceback."""
     ended = start({**stores(), **ephemeral()})
     assert ended.returncode == 1
@@ -102,7 +102,7 @@ def test_an_unreachable_database_is_said() -> None:
     assert SECRET not in ended.stderr + ended.stdout
 
 
-def test_a_refusing_database_is_said(shop: Endpoints) -> None:
+def test_a_rejecting_database_is_reported(shop: Endpoints) -> None:
     """A wrong password is told apart from an absent server."""
     dsn = shop.databases["order"].replace("://order:", f"://order:{SECRET}")
     ended = start({**stores(shop), "ORDER_DATABASE_DSN": dsn, **ephemeral()})
@@ -112,7 +112,7 @@ def test_a_refusing_database_is_said(shop: Endpoints) -> None:
 
 
 @pytest.mark.parametrize("port", ["ORDER_GRPC_LISTEN", *in_full("ORDER_HTTP_LISTEN", "ORDER_ADMIN_LISTEN")])
-def test_a_taken_port_is_said(shop: Endpoints, port: str) -> None:
+def test_a_taken_port_is_reported(shop: Endpoints, port: str) -> None:
     """Rather than shared."""
     ended = start({**stores(shop), **ephemeral(), port: shop.edge_http})
     assert ended.returncode == 1

@@ -63,7 +63,7 @@ def test_a_foreign_client_gets_the_shortages(shop: Endpoints, environment: dict[
 
 
 @pytest.mark.parametrize("service", ["order", "inventory"])
-def test_health_is_told_in_the_standard_way(shop: Endpoints, environment: dict[str, str], service: str) -> None:
+def test_health_uses_the_standard_grpc_service(shop: Endpoints, environment: dict[str, str], service: str) -> None:
     """grpc.health.v1 answers SERVING for the service by name."""
     target = {"order": shop.order_grpc, "inventory": shop.inventory_grpc}[service]
     name = f"shop.{service}.v1.{service.capitalize()}Service"

@@ -36,7 +36,7 @@ def stalled_reader(folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("log", [*in_full(full_disk), stalled_reader])
-async def test_orders_and_workers_go_on(services: Services, log: object, tmp_path: Path) -> None:
+async def test_orders_and_workers_continue(services: Services, log: object, tmp_path: Path) -> None:
     """Each order is answered 201 and comes into the list, which a worker writes; SIGTERM ends the process with 0."""
     with log(tmp_path) as log_path:  # type: ignore[operator]
         service = services.order(log_path=log_path)

@@ -91,7 +91,7 @@ def test_amtool_accepts_the_configuration_at_the_pace_of_a_drill(tmp_path: Path)
     assert "SUCCESS" in run("amtool", "check-config", path)
 
 
-def test_a_page_goes_to_who_is_on_call() -> None:
+def test_a_page_goes_to_the_on_call_receiver() -> None:
     assert receiver_of(alertname="ShopOrderPlacementErrors", severity="critical") == "page"
 
 
@@ -99,7 +99,7 @@ def test_a_warning_makes_a_ticket() -> None:
     assert receiver_of(alertname="ShopOutboxStalled", severity="warning") == "ticket"
 
 
-def test_the_watchdog_goes_its_own_way() -> None:
+def test_the_watchdog_has_a_route_of_its_own() -> None:
     assert receiver_of(alertname="ShopWatchdog", severity="info") == "watchdog"
 
 

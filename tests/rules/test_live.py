@@ -98,7 +98,7 @@ async def test_counters_that_rules_read_exist_from_the_start(tmp_path: Path) -> 
     assert missing == set()
 
 
-async def test_a_service_that_stops_is_told_of_and_its_return_too(platform: Platform, tmp_path: Path) -> None:
+async def test_a_stopped_service_fires_and_resolves_an_alert(platform: Platform, tmp_path: Path) -> None:
     """A stopped process keeps its port open and does not answer; all windows are 60 times shorter."""
     (admin,) = set(platform.endpoints.admin.values())
     pid = platform.endpoints.service_pids["monolith"]

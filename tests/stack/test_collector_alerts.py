@@ -90,9 +90,7 @@ FAULTS = (
     reason="there is no prometheus or prometheus-alertmanager here: these alerts do not fire for real",
 )
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.alert)
-async def test_spans_that_are_lost_are_told_of_and_their_end_too(
-    fault: Fault, tmp_path: Path, measured: Measured
-) -> None:
+async def test_lost_spans_fire_and_resolve_an_alert(fault: Fault, tmp_path: Path, measured: Measured) -> None:
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(fault.overlay, encoding="utf-8")
     with jaeger(tmp_path) as search, collector(tmp_path, overlay, jaeger=search.otlp) as taken:

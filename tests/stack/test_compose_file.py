@@ -122,7 +122,7 @@ def test_postgresql_logs_no_value_of_a_statement() -> None:
 
 
 @each_service
-def test_the_socket_of_docker_is_nobody_s(name: str) -> None:
+def test_no_service_mounts_the_docker_socket(name: str) -> None:
     assert "docker.sock" not in str(SERVICES[name].get("volumes", []))
 
 

@@ -150,7 +150,7 @@ async def test_its_trace_is_found_in_jaeger(healthy: Stack) -> None:
     eventually(lambda: {"order", "inventory"} <= services(), what="the order's trace", seconds=FOUND_SECONDS)
 
 
-async def test_its_confirmation_is_sent_after_a_way_through_nats(healthy: Stack) -> None:
+async def test_a_confirmation_is_sent_through_nats(healthy: Stack) -> None:
     await placed(healthy)
     look = ("exec", "-T", "notification", "ls", "/var/lib/shop/notifications")
     eventually(lambda: healthy.compose(*look).split(), what="a confirmation", seconds=FOUND_SECONDS)
@@ -186,7 +186,7 @@ def test_postgres_answers_what_the_dashboards_ask(healthy: Stack) -> None:
         eventually(lambda query=query: healthy.prometheus(query), what=f"{query} has data", seconds=FOUND_SECONDS)  # type: ignore[misc]  # mypy infers no lambda with a default
 
 
-def test_an_alert_is_told_to_the_webhook(healthy: Stack) -> None:
+def test_an_alert_reaches_the_webhook(healthy: Stack) -> None:
     """The one that always fires."""
     eventually(
         lambda: "ShopWatchdog" in healthy.compose("logs", "--no-log-prefix", "alert-webhook"),
@@ -212,7 +212,7 @@ def _exited(container: dict[str, Any]) -> str | None:
     return str(container["ExitCode"]) if container["State"] == "exited" else None
 
 
-def test_no_password_is_told_by_the_engine(healthy: Stack) -> None:
+def test_the_engine_shows_no_password(healthy: Stack) -> None:
     secrets = {path.read_text(encoding="utf-8") for path in Path(healthy.environment["SECRETS_FOLDER"]).iterdir()}
     identities = [state["ID"] for state in healthy.containers().values()]
     told = healthy.engine.run("docker", "inspect", *identities)

@@ -79,13 +79,13 @@ def test_all_that_is_set_up_has_a_place_in_a_pipeline() -> None:
     assert placed == set_up
 
 
-def test_it_runs_without_a_word_of_warning(alone: Collector) -> None:
+def test_the_collector_starts_without_warnings(alone: Collector) -> None:
     """But for those of gRPC: there is no Jaeger here."""
     lines = alone.output.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if '"level":"info"' not in line and '"grpc_log":true' not in line] == []
 
 
-def test_it_allows_what_our_spans_may_carry_and_no_more() -> None:
+def test_redaction_allows_only_the_attributes_of_our_spans() -> None:
     allowed = configuration()["processors"]["redaction/spans"]["allowed_keys"]
     assert set(allowed) == ALLOWED_ATTRIBUTES | BESIDE_SPANS
 

@@ -48,7 +48,7 @@ async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testb
 
 
 @pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.name)
-async def test_the_owner_alert_fires_and_what_else_fires_is_told_of(
+async def test_the_owner_alert_fires_and_others_are_listed(
     tried: Experiment, stand: Testbed, tmp_path: Path, measured: Measured
 ) -> None:
     """Under the load that a trial would send, from an empty Prometheus, a minute of the rules in a second."""

@@ -106,7 +106,7 @@ def test_no_canary_gets_out(everywhere: Everywhere, out: str) -> None:
     assert [text[max(0, at - 60) : at + 60] for at in [text.find(SECRET)] if at >= 0] == []
 
 
-def test_what_tells_of_nobody_comes_through(search: Jaeger, everywhere: Everywhere, tmp_path: Path) -> None:
+def test_harmless_attributes_pass(search: Jaeger, everywhere: Everywhere, tmp_path: Path) -> None:
     assert '"http.route"' not in everywhere.traces
     harmless = ForeignSpan(service="harmless", attributes={"http.route": "/things", "shop.outcome": "ok"})
     with collector(tmp_path, jaeger=search.otlp) as taken:
@@ -116,7 +116,7 @@ def test_what_tells_of_nobody_comes_through(search: Jaeger, everywhere: Everywhe
     assert (tags["http.route"], tags["shop.outcome"]) == ("/things", "ok")
 
 
-def test_without_redaction_each_span_would_tell(search: Jaeger, tmp_path: Path) -> None:
+def test_without_redaction_spans_have_personal_data(search: Jaeger, tmp_path: Path) -> None:
     """The search of the tests above finds a canary that is there."""
     without = tmp_path / "without.yaml"
     without.write_text("service: {pipelines: {traces/taken: {processors: [memory_limiter]}}}", encoding="utf-8")

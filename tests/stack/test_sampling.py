@@ -74,7 +74,7 @@ def test_every_trace_that_was_slow_is_kept(sampled: Sampled) -> None:
     assert sampled.slow - sampled.kept == set()
 
 
-def test_of_the_rest_a_share_is_kept(sampled: Sampled, measured: Measured) -> None:
+def test_a_share_of_other_traces_is_kept(sampled: Sampled, measured: Measured) -> None:
     kept = len(sampled.rest & sampled.kept)
     measured(
         f"sampled at {PERCENT} %: {kept} of {REST} traces kept that neither failed nor were slow; "

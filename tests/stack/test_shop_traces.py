@@ -116,7 +116,7 @@ def test_a_duration_that_all_have_finds_all(shop: Watched, search: Jaeger) -> No
     ("client", "server"),
     [("order", "inventory"), ("order", "postgresql order"), ("order", "shop.orders"), ("shop.orders", "notification")],
 )
-def test_who_calls_whom_is_counted(shop: Watched, client: str, server: str) -> None:
+def test_calls_between_services_are_counted(shop: Watched, client: str, server: str) -> None:
     name = "traces_service_graph_request"
     assert eventually(lambda: shop.taken.span_metric(name, client=client, server=server), what=f"{client} to {server}")
 

@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Mapping[str, 
     return result, orjson.loads(written.read_bytes())
 
 
-def test_it_says_how_fast_both_are_and_their_ratio(run: tuple[Result, Mapping[str, Any]]) -> None:
+def test_relay_bench_reports_both_rates_and_their_ratio(run: tuple[Result, Mapping[str, Any]]) -> None:
     output = run[0].output
     assert "relay / pgbench: " in output
     assert "INSERT event_log" in output

@@ -45,7 +45,7 @@ async def test_an_unknown_field_is_named_and_gives_the_reason_no_name(edge: Edge
     assert reasons == {"lines[0].quantity": "INVALID_QUANTITY", "lines[0].colour": "UNKNOWN_FIELD"}
 
 
-async def test_more_fields_than_there_are_is_said_with_their_number(edge: Edge) -> None:
+async def test_too_many_fields_are_reported_with_their_number(edge: Edge) -> None:
     (error,) = (await problem_of(edge, json.dumps({"lines": [LINE | {"x": 1, "y": 2}]}).encode()))["errors"]
     assert error == {
         "field": "lines[0]",

@@ -51,7 +51,7 @@ def test_the_verdict_is_the_truth(verdict: Verdict, truth: Place) -> None:
 
 
 @pytest.mark.full
-def test_it_is_the_same_each_time(observation: Observation, verdict: Verdict) -> None:
+def test_diagnosis_is_deterministic(observation: Observation, verdict: Verdict) -> None:
     assert diagnose(observation) == verdict
 
 
@@ -106,7 +106,7 @@ def test_from_half_of_the_requests_it_names_the_same(folder: Path, truth: Place,
 # --- What it cannot see -----------------------------------------------------------------------------------------------
 
 
-async def test_runs_beside_it_change_no_byte_of_what_is_told(tmp_path: Path) -> None:
+async def test_concurrent_runs_do_not_change_the_diagnosis(tmp_path: Path) -> None:
     """A healthy run, blocks with the fix and the truth lie beside one of two copies, which has another name."""
     alone = unpack("n_plus_one", tmp_path / "alone")
     trial = tmp_path / "trial"

@@ -149,7 +149,7 @@ def waiting(folder: Path) -> list[Session]:
     return [session for session in sessions if session.wait_event_type == "Lock"]
 
 
-async def test_a_wait_for_a_lock_shows_who_is_waited_for(
+async def test_a_lock_wait_shows_the_blocking_session(
     place: Place, one: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:
     update = "UPDATE watched SET n = $1 WHERE id = 1"
@@ -245,7 +245,7 @@ async def test_metrics_are_scraped_from_the_start_to_the_end(place: Place, scrap
     assert {each.split(";")[0] for each in scraped[1].accepted} == {"application/openmetrics-text"}
 
 
-async def test_what_a_process_is_does_not_stand_in_its_scrapes(place: Place) -> None:
+async def test_scrapes_do_not_identify_the_process(place: Place) -> None:
     async with place.observed():
         pass
     written = (place.folder / "scrapes.jsonl").read_text()
@@ -297,7 +297,7 @@ async def test_a_scrape_that_is_not_answered_ends_the_block(
     assert "no answer in time" in await why_it_ended(place, fall_silent())
 
 
-async def test_a_database_that_goes_away_ends_the_block(place: Place, admin: asyncpg.Connection) -> None:
+async def test_a_lost_database_ends_the_block(place: Place, admin: asyncpg.Connection) -> None:
     async def end_sessions() -> None:
         await admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({OBSERVERS})")
 
@@ -350,7 +350,7 @@ async def test_an_error_of_the_block_passes_as_it_is(place: Place, error: Except
     assert error.__cause__ is cause
 
 
-async def test_it_may_be_cancelled_at_any_await(place: Place, admin: asyncpg.Connection) -> None:
+async def test_the_recorder_may_be_cancelled_at_any_await(place: Place, admin: asyncpg.Connection) -> None:
     """Nothing of it goes on then, and no session of it stays."""
     tasks, files = asyncio.all_tasks(), open_files()
 

@@ -28,7 +28,7 @@ def make_server(application: Application = empty, limits: Limits = EDGE) -> Http
     return HttpServer(application, name="http", listen=Address("127.0.0.1", 0), metrics=metrics, limits=limits)
 
 
-async def test_those_in_the_queue_of_the_listener_are_answered() -> None:
+async def test_queued_connections_are_answered() -> None:
     """The kernel has accepted them, but the event loop has not when the stop begins."""
     server = make_server()
     host, port = (await server.start())["http"].split(":")

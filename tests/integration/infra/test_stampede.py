@@ -109,7 +109,7 @@ async def test_values_written_together_expire_one_by_one(store: ValkeyStore) -> 
     assert all(third - first > 10 * LIFETIME_SECONDS for (first, _), (_, third) in pairwise(pairwise(ends)))
 
 
-async def test_those_of_the_naive_one_end_all_at_once(store: ValkeyStore) -> None:
+async def test_the_naive_cache_expires_all_values_at_once(store: ValkeyStore) -> None:
     await Naive(store, Source()).get(NAMES)
     ends = [await store._client.pttl(f"naive:{name}") for name in NAMES]
     assert max(ends) - min(ends) < 10 * LIFETIME_SECONDS

@@ -61,7 +61,7 @@ async def in_flight(shop: Shop) -> set[str]:
 
 
 @pytest.mark.full
-async def test_a_shop_at_work_raises_no_false_alarm(shop: Shop) -> None:
+async def test_a_busy_shop_raises_no_false_alarm(shop: Shop) -> None:
     """Customers order, cancel and go away while all workers work and the checker looks, again and again."""
     await stock(shop, **dict.fromkeys(SKUS, 400))
     chance = random.Random(7)

@@ -38,7 +38,7 @@ async def test_a_sound_shop_exits_with_0(endpoints: Path, tmp_path: Path) -> Non
     assert [check["violation_count"] for check in verdict["checks"]] == [0] * 8
 
 
-async def test_a_violation_exits_with_1_and_is_told(endpoints: Path, sound: Sound, tmp_path: Path) -> None:
+async def test_a_violation_exits_with_1_and_is_printed(endpoints: Path, sound: Sound, tmp_path: Path) -> None:
     """On the terminal and in the file."""
     await tamper(sound.dsns["order"], f"UPDATE orders SET total_minor = 1 WHERE order_id = {SOLD}")
     verdict_path = tmp_path / "verdict.json"
@@ -48,7 +48,7 @@ async def test_a_violation_exits_with_1_and_is_told(endpoints: Path, sound: Soun
     assert json.loads(verdict_path.read_text())["holds"] is False
 
 
-async def test_a_dead_letter_is_told_rather_than_waited_for(endpoints: Path, sound: Sound) -> None:
+async def test_a_dead_letter_is_reported_without_waiting(endpoints: Path, sound: Sound) -> None:
     """It is a violation."""
     park = """
         INSERT INTO dead_letters (consumer, event_id, type, aggregate_id, aggregate_version, occur_time, traceparent,
@@ -60,7 +60,7 @@ async def test_a_dead_letter_is_told_rather_than_waited_for(endpoints: Path, sou
     assert "I8: it is a dead letter" in result.output
 
 
-async def test_a_shop_at_work_is_not_waited_for_in_vain(endpoints: Path, sound: Sound) -> None:
+async def test_a_busy_shop_ends_the_wait_with_an_error(endpoints: Path, sound: Sound) -> None:
     """Exit 2 and what is in flight; without waiting, what holds under load."""
     await tamper(sound.dsns["order"], f"INSERT INTO outbox (stream_id, version) VALUES ({SOLD}, 1)")
     result = await plumb("--endpoints", endpoints, "--wait", 0.1)
@@ -71,7 +71,7 @@ async def test_a_shop_at_work_is_not_waited_for_in_vain(endpoints: Path, sound: 
     assert "I6 whether none waits to be published" in under_load.output
 
 
-async def test_what_cannot_be_asked_exits_with_2(endpoints: Path, tmp_path: Path) -> None:
+async def test_an_unreachable_platform_exits_with_2(endpoints: Path, tmp_path: Path) -> None:
     """An endpoints file that is none, and a platform that is gone, each in one plain line."""
     (tmp_path / "none.json").write_text("{}")
     gone = tmp_path / "gone.json"

@@ -76,7 +76,7 @@ EDITS: dict[str, tuple[Callable[[list[Message]], list[Message]], str]] = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-async def test_one_thing_that_is_wrong_with_a_log_is_told_once(sound: Sound, edit: str) -> None:
+async def test_a_fault_of_a_log_is_reported_once(sound: Sound, edit: str) -> None:
     """In words that say what."""
     state, messages = await messages_of(sound)
     change, words = EDITS[edit]
@@ -87,7 +87,7 @@ async def test_one_thing_that_is_wrong_with_a_log_is_told_once(sound: Sound, edi
     assert words in found.violations[0]
 
 
-async def test_what_is_wrong_with_every_event_is_counted(sound: Sound) -> None:
+async def test_a_fault_of_every_event_is_counted(sound: Sound) -> None:
     """A log that has all of them twice, and one that has none."""
     state, messages = await messages_of(sound)
     for edited in ([each for each in messages for _ in range(2)], []):

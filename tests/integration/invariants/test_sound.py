@@ -17,7 +17,7 @@ async def test_a_sound_shop_holds(sound: Sound) -> None:
     assert all(check.counted > 0 and not check.skipped for check in verdict.checks)
 
 
-async def test_it_also_holds_what_is_asked_under_load(sound: Sound) -> None:
+async def test_a_sound_shop_passes_the_checks_for_load_too(sound: Sound) -> None:
     """And what was left out is said."""
     verdict = await sound.verdict(quiet=False)
     assert verdict.sentences() == []
@@ -37,12 +37,12 @@ async def test_every_final_state_is_among_the_checked_orders(sound: Sound) -> No
     assert ends == {"CONFIRMED", "RELEASED", "RETURNED", "EXPIRED", "REJECTED", "VOIDED"}
 
 
-async def test_a_shop_at_rest_is_quiet_at_once(sound: Sound) -> None:
+async def test_an_idle_shop_is_quiet_at_once(sound: Sound) -> None:
     """Not after the time that one would wait at most."""
     assert await wait_for_quiet(sound.target(), timeout_seconds=600) < 600
 
 
-async def test_mail_that_goes_elsewhere_is_not_looked_for(sound: Sound, tmp_path: Path) -> None:
+async def test_mail_to_another_server_is_not_checked(sound: Sound, tmp_path: Path) -> None:
     """Without a folder, only the rows say what was sent."""
     for path in tmp_path.iterdir():
         path.unlink()

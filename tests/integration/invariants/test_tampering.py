@@ -44,7 +44,7 @@ async def test_an_item_that_is_oversold_in_spite_of_its_constraint(sound: Sound)
     assert "it is oversold: sku A" in verdict.sentences()[1]
 
 
-async def test_an_order_that_is_on_its_way_for_too_long(sound: Sound) -> None:
+async def test_an_order_in_flight_for_too_long(sound: Sound) -> None:
     """Under load it is given two minutes."""
     cancel = f"UPDATE orders SET cancellation_requested = true, update_time = now() WHERE order_id = {SOLD}"
     drive = f"INSERT INTO sagas (order_id, due_time) VALUES ({SOLD}, now())"
@@ -76,7 +76,7 @@ async def test_an_order_placed_by_two_keys_is_a_doubled_order(sound: Sound) -> N
     assert (broken(verdict), verdict.sentences()) == ("I2", [f"I2: order {order_id} was placed by 2 keys"])
 
 
-async def test_a_file_that_is_missing_or_of_nobody_is_told(sound: Sound, tmp_path: Path) -> None:
+async def test_a_missing_or_stray_file_is_reported(sound: Sound, tmp_path: Path) -> None:
     """Each by its name; a draft that a killed sender left is neither."""
     lost = next(tmp_path.glob("*.eml"))
     lost.unlink()
@@ -90,7 +90,7 @@ async def test_a_file_that_is_missing_or_of_nobody_is_told(sound: Sound, tmp_pat
         assert f"{lost.stem} was sent and its file is not there" in verdict.sentences()[0]
 
 
-async def test_all_violations_are_counted_and_the_first_are_told(sound: Sound) -> None:
+async def test_all_violations_are_counted_and_the_first_printed(sound: Sound) -> None:
     """Ten of them, however many there are."""
     await tamper(
         sound.dsns["inventory"],

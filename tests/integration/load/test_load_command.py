@@ -79,7 +79,7 @@ def test_orders_that_failed_exit_4_and_are_judged(prompt_edge: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
 )
-def test_a_run_that_is_interrupted_prints_what_it_has(
+def test_an_interrupted_run_prints_its_result_so_far(
     prompt_edge: str, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     arguments = ("--target", prompt_edge, "--rate", "20", "--duration", "600", "--json", "r.json")

@@ -121,7 +121,7 @@ async def test_a_child_dies_with_its_guard(scratch: Scratch, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands a child's orphans to its guard")
-async def test_what_a_child_leaves_behind_ends_too(scratch: Scratch, marked_here: Marked, tmp_path: Path) -> None:
+async def test_grandchildren_end_with_their_parent(scratch: Scratch, marked_here: Marked, tmp_path: Path) -> None:
     process = await running(python(PARENT, log_path=tmp_path / "log"), scratch)
     await process.stop()
     assert marked_here.leftovers() == []

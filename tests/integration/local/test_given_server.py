@@ -109,7 +109,7 @@ async def test_a_malformed_address_is_rejected_without_quoting_it(dsn: str) -> N
     assert "secret" not in str(refused.value)
 
 
-async def test_a_role_that_may_not_create_databases_is_told_so(admin_dsn: str) -> None:
+async def test_a_role_without_createdb_is_an_error(admin_dsn: str) -> None:
     await execute(admin_dsn, "CREATE ROLE plain LOGIN PASSWORD 'p'")
     with pytest.raises(DatabaseUnavailable, match="needs CREATEDB and CREATEROLE"):
         await Databases(admin_dsn=admin_dsn.replace("owner:", "plain:"), prefix="plumb_x_").create(["order"])

@@ -79,7 +79,7 @@ async def test_a_killed_child_is_named(name: str, options: PlatformOptions, mark
     assert marked_here.leftovers() == []
 
 
-async def test_a_child_killed_while_something_else_goes_on_ends_that(options: PlatformOptions) -> None:
+async def test_a_killed_child_cancels_the_awaited_work(options: PlatformOptions) -> None:
     async with Platform.start(options) as platform:
         os.kill(platform.endpoints.service_pids["inventory"], signal.SIGKILL)
         with pytest.raises(ProcessFailed, match="inventory"):

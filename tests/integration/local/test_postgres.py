@@ -81,7 +81,7 @@ async def test_a_wrong_password_is_refused(server: Server, user: str) -> None:
         await ask(dsn, "SELECT 1")
 
 
-async def test_every_way_in_asks_for_scram(server: Server) -> None:
+async def test_every_connection_needs_scram(server: Server) -> None:
     methods = await ask(server.postgres.admin_dsn, "SELECT array_agg(DISTINCT auth_method) FROM pg_hba_file_rules")
     assert methods == ["scram-sha-256"]
 

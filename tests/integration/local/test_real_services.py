@@ -22,7 +22,7 @@ def readiness_of(address: str) -> int:
 
 
 @pytest.mark.parametrize("mode", ["monolith", *in_full("services")])
-async def test_they_get_ready_and_stop_by_themselves(mode: Mode, tmp_path: Path, marked_here: Marked) -> None:
+async def test_services_get_ready_and_stop(mode: Mode, tmp_path: Path, marked_here: Marked) -> None:
     said: list[str] = []
     options = PlatformOptions(run_directory=tmp_path / "run", mode=mode)
     async with Platform.start(options, progress=said.append) as platform:

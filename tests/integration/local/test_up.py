@@ -113,7 +113,7 @@ def test_it_continues_when_its_output_is_not_read(port_base: int, marked: Marked
     assert marked.leftovers() == []
 
 
-def test_it_goes_on_when_standard_output_is_full(port_base: int, marked: Marked, tmp_path: Path) -> None:
+def test_it_continues_when_standard_output_is_full(port_base: int, marked: Marked, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full, up(port_base, marked, tmp_path / "up", stdout=full) as process:
         wait_until_it_runs(process, tmp_path / "up" / f"{port_base}.json")
         process.send_signal(signal.SIGINT)

@@ -16,7 +16,7 @@ from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, ValkeyUna
 from tests.patience import PATIENCE_SECONDS
 
 
-async def test_it_is_empty_bounded_and_forgets_the_oldest(valkey_server: EmbeddedValkey) -> None:
+async def test_the_cache_is_empty_bounded_and_evicts_the_oldest(valkey_server: EmbeddedValkey) -> None:
     async with Valkey.from_url(valkey_server.url, socket_timeout=PATIENCE_SECONDS) as client:
         assert await client.dbsize() == 0
         settings = await client.config_get("maxmemory*")
@@ -46,7 +46,7 @@ async def test_it_writes_nothing_to_disk(valkey_server: EmbeddedValkey, valkey_s
     assert [path.name for path in valkey_start.folder.iterdir()] == ["valkey.conf"]
 
 
-async def test_its_end_is_gentle(valkey_server: EmbeddedValkey) -> None:
+async def test_the_server_stops_gracefully(valkey_server: EmbeddedValkey) -> None:
     exit_ = await valkey_server.process.stop()
     assert (exit_.status, exit_.killed) == (0, False)
 

@@ -211,7 +211,7 @@ async def test_a_log_that_has_lost_its_last_events_is_filled_again(
     assert (await log.state()).incarnation != before.incarnation
 
 
-async def test_filling_again_goes_on_where_it_was_cut_off(store: Store, log: PostgresLog) -> None:
+async def test_an_interrupted_refill_resumes(store: Store, log: PostgresLog) -> None:
     """By another relay, also when the first had appended a batch and marked nothing."""
     events = await store.store(45)
     await run(store.relay(log))

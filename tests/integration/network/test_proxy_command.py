@@ -56,7 +56,7 @@ def echo() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_passes_on_until_a_signal_ends_it(number: signal.Signals, code: int, echo: str, tmp_path: Path) -> None:
+def test_proxy_command_runs_until_a_signal(number: signal.Signals, code: int, echo: str, tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     arguments = ("--to", echo, "--latency-ms", "2", "--jitter-ms", "1", "--seed", "7", "--ready-file", str(ready))
     with running(*arguments) as (process, address), connected(address) as connection:
@@ -70,7 +70,7 @@ def test_it_passes_on_until_a_signal_ends_it(number: signal.Signals, code: int, 
             connection.recv(100)
 
 
-def test_it_says_how_many_it_could_not_pass_on() -> None:
+def test_proxy_command_counts_failed_connections() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Bound and not listening: it refuses.
         target = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -109,7 +109,7 @@ def test_a_bad_option_is_named_in_one_line(arguments: tuple[str, ...], says: str
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_address_that_is_taken_is_said() -> None:
+def test_a_taken_address_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = CliRunner().invoke(main, ["proxy", "--to", "127.0.0.1:1", "--latency-ms", "5", "--listen", address])
@@ -118,7 +118,7 @@ def test_an_address_that_is_taken_is_said() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_ready_file_that_cannot_be_written_is_said() -> None:
+def test_an_unwritable_ready_file_is_reported() -> None:
     arguments = ["proxy", "--to", "127.0.0.1:1", "--latency-ms", "5", "--ready-file", "/dev/null/ready.json"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1

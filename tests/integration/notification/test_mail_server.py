@@ -79,7 +79,7 @@ async def test_a_slow_server_gets_each_mail_once(
     assert {row["state"] for row in await bench.rows()} == {"SENT"}
 
 
-async def test_what_is_refused_for_good_is_parked_and_others_go_on(bench: Bench, mailbox: Mailbox) -> None:
+async def test_a_permanent_rejection_is_parked_and_others_are_sent(bench: Bench, mailbox: Mailbox) -> None:
     """It is sent once and counted as a dead letter; a replay sends it when the server accepts it again."""
     refused, *others = await record(bench, 5)
     mailbox.refusals[refused] = "554 no"
@@ -130,7 +130,7 @@ async def test_an_unknown_recipient_is_parked_alone(bench: Bench, mailbox: Mailb
     assert RECIPIENT not in bench.logs.getvalue().decode()
 
 
-async def test_what_is_refused_for_now_is_tried_again(bench: Bench, mailbox: Mailbox) -> None:
+async def test_a_temporary_rejection_is_retried(bench: Bench, mailbox: Mailbox) -> None:
     (order_id,) = await record(bench, 1)
     mailbox.refusals[order_id] = "451 try later"
     await bench.parts.send()

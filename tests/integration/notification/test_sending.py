@@ -39,7 +39,7 @@ async def test_an_event_becomes_one_file_and_is_sent(bench: Bench) -> None:
     assert row["send_time"] is not None
 
 
-async def test_what_was_sent_is_not_sent_again(bench: Bench) -> None:
+async def test_a_sent_notification_is_not_sent_again(bench: Bench) -> None:
     """Neither by a further step nor by a repeated event."""
     orders = await record(bench)
     await bench.send()
@@ -131,7 +131,7 @@ async def test_a_failed_sending_says_why(bench: Bench, not_sent: ConfirmationNot
     assert (line["order_id"], line["error_type"]) == (str(order_id), "SMTPConnectError")
 
 
-async def test_the_metrics_tell_what_waits_and_what_was_sent(bench: Bench, not_sent: ConfirmationNotSent) -> None:
+async def test_the_metrics_count_waiting_and_sent_notifications(bench: Bench, not_sent: ConfirmationNotSent) -> None:
     """What failed waits."""
     broken, *_ = await record(bench, 3)
     bench.sender.failures[broken] = not_sent

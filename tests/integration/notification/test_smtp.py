@@ -115,7 +115,9 @@ async def test_a_refusal_is_a_failure_that_names_no_address(
     ("verb", "answer", "code"),
     [("RCPT", b"550 no such user\r\n", 550), ("RCPT", b"552 full\r\n", 552), ("DATA", b"554 not wanted\r\n", 554)],
 )
-async def test_a_refusal_for_good_is_told_apart(server: MailServer, verb: str, answer: bytes, code: int) -> None:
+async def test_a_permanent_rejection_is_a_kind_of_its_own(
+    server: MailServer, verb: str, answer: bytes, code: int
+) -> None:
     """Of the recipient or the content; it names no address either."""
     server.answers[verb] = answer
     with pytest.raises(ConfirmationRefused) as caught:

@@ -141,7 +141,7 @@ def test_the_list_shows_each_dead_letter_with_its_reason(platform: Platform, poi
     assert str(poisoned.customer_id) not in table + json.dumps(found)
 
 
-def test_a_replay_before_the_cause_is_mended_says_what_stops_it(platform: Platform, poisoned: Poisoned) -> None:
+def test_a_replay_before_the_fix_reports_the_cause(platform: Platform, poisoned: Poisoned) -> None:
     """Exit 1, with the event; everything is left as it was."""
     before = letters(platform)
     result = platform.plumb("deadletters", "replay")

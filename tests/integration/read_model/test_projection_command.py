@@ -78,7 +78,7 @@ def test_an_interrupted_rebuild_is_resumed_or_forgotten(
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, read)
 
 
-def test_events_that_could_not_be_consumed_are_told(platform: Platform) -> None:
+def test_events_that_could_not_be_consumed_are_reported(platform: Platform) -> None:
     """With the command that lists them, which then does."""
     platform.let(live_with_poison)
     result = platform.plumb(*REBUILD)
@@ -101,7 +101,7 @@ def test_a_log_that_lacks_orders_is_refused_unless_forced(platform: Platform, mo
     assert (forced.exit_code, forced.stdout) == (0, "0 events read\n3 orders in the list before, 0 now\n")
 
 
-def test_a_second_rebuild_is_told_to_wait(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_rebuild_is_rejected(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 1; nothing is begun."""
     monkeypatch.setattr(summaries_rebuild, "LOCK_SECONDS", 0.1)
     platform.let(live)
@@ -122,7 +122,7 @@ def test_a_second_rebuild_is_told_to_wait(platform: Platform, monkeypatch: pytes
         pytest.param(signal.SIGKILL, -9, id="kill", marks=pytest.mark.full),
     ],
 )
-async def test_a_rebuild_that_is_interrupted_goes_on_the_next_time(
+async def test_an_interrupted_rebuild_command_resumes(
     platform: Platform, shop: Shop, number: signal.Signals, code: int
 ) -> None:
     """A process of its own, which had read everything and waited for the consumer; the list was left alone."""

@@ -81,7 +81,7 @@ async def test_a_list_that_was_spoilt_is_mended(shop: Shop) -> None:
     assert await listed(shop) == await all_folded(shop)
 
 
-async def test_a_rebuild_that_was_cut_off_goes_on_where_it_was(shop: Shop) -> None:
+async def test_an_interrupted_rebuild_resumes(shop: Shop) -> None:
     """Not from the start; the list that customers read was left alone."""
     await live(shop)
     await cut_off_at(shop, 4)
@@ -92,7 +92,7 @@ async def test_a_rebuild_that_was_cut_off_goes_on_where_it_was(shop: Shop) -> No
     assert await listed(shop) == await all_folded(shop)
 
 
-async def test_a_rebuild_begins_anew_when_it_is_told_to(shop: Shop) -> None:
+async def test_a_rebuild_starts_anew_on_demand(shop: Shop) -> None:
     """What was built before is forgotten."""
     await live(shop)
     await cut_off_at(shop, 4)

@@ -31,7 +31,7 @@ def test_a_trace_is_drawn_with_its_calls_below_it(receiver: RunningReceiver, ide
     assert "█" in call
 
 
-def test_what_links_to_it_is_named(receiver: RunningReceiver) -> None:
+def test_linked_traces_are_named(receiver: RunningReceiver) -> None:
     export(receiver.address, request_of("one").SerializeToString())
     later = request_of("process shop.orders")
     span = later.resource_spans[0].scope_spans[0].spans[0]

@@ -95,5 +95,5 @@ def test_what_was_written_and_removed_is_counted(start_receiver: StartReceiver) 
     assert 'receiver_requests_total{status="400"} 1.0' in counts
 
 
-def test_it_says_that_it_lives(receiver: RunningReceiver) -> None:
+def test_the_receiver_is_live(receiver: RunningReceiver) -> None:
     assert ask(receiver.address, "GET", "/livez").status == 200

@@ -71,7 +71,7 @@ def test_the_bound_holds_without_a_content_length(bounded: RunningReceiver) -> N
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_that_does_not_come_is_given_up(start_receiver: StartReceiver) -> None:
+def test_a_body_that_does_not_arrive_times_out(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(body_timeout_seconds=0.1)
     host, _, port = receiver.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:

@@ -43,7 +43,7 @@ def test_the_endpoint_may_be_exported(start_receiver: StartReceiver, monkeypatch
     assert (sent.exit_code, theirs.lines()) == (0, recorded.lines())
 
 
-def test_a_line_that_is_cut_off_is_said_and_left_out(start_receiver: StartReceiver) -> None:
+def test_a_truncated_line_is_reported_and_skipped(start_receiver: StartReceiver) -> None:
     recorded, theirs = start_receiver(name="recorded"), start_receiver(name="theirs")
     export(recorded.address, request_of("one").SerializeToString())
     with recorded.files()[0].open("ab") as file:

@@ -81,7 +81,7 @@ async def waiters(shop: Shop) -> int:
     return count
 
 
-async def test_what_has_expired_is_given_back_once_however_many_sweep(shop: Shop) -> None:
+async def test_concurrent_sweeps_return_expired_stock_once(shop: Shop) -> None:
     """More reservations than one step takes, four sweepers at once."""
     count = BATCH_SIZE + 20
     await stock(shop, A=count, B=count)
@@ -146,7 +146,7 @@ async def test_a_sale_during_the_expiry_of_its_reservation_is_refused(shop: Shop
     assert await stock_violations(shop.inventory_dsn) == []
 
 
-async def test_a_release_and_a_sweep_at_once_give_back_once(shop: Shop) -> None:
+async def test_a_concurrent_release_and_sweep_return_stock_once(shop: Shop) -> None:
     """Twenty times, each on a reservation of its own."""
     await stock(shop, A=5)
     for _ in range(20):

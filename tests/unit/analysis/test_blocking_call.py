@@ -89,7 +89,7 @@ def test_processor_time_is_deducted_from_any_stall() -> None:
     assert saved == pytest.approx([0.057 - 0.15 * 3.96 / 80] * COUNT)
 
 
-def test_a_statement_whose_answer_nobody_took_lost_that_time_too() -> None:
+def test_an_unread_answer_loses_the_time_of_the_stall() -> None:
     """Another's statement of 2 ms is over after 58, since the loop stood still from 3 to 60."""
     held_up = at(7, 65, query("SELECT item", 2.5, 60.5))
     saved = saved_wait(find_blocking_call, still([*BLOCKED, held_up]))
@@ -122,7 +122,7 @@ def test_a_gauge_will_do_as_well(seconds: float, count: int) -> None:
     assert len(found(find_blocking_call, still(BLOCKED, scrapes=scrapes))) == count
 
 
-def test_it_is_one_loop_for_all_operations() -> None:
+def test_a_stalled_loop_delays_all_operations() -> None:
     """Three, each of which blocks it in turn: it is as late as all of them together make it."""
     roots = [serve(f"GET /{number % 3}", *_times(root), *root.children) for number, root in enumerate(BLOCKED)]
     assert found(find_blocking_call, still(roots))
@@ -136,7 +136,7 @@ def test_only_the_scrapes_around_the_requests_count() -> None:
     assert found(find_blocking_call, still(BLOCKED, scrapes=[*before, *lag(LATE), after]))
 
 
-def test_of_a_summary_the_mean_counts_and_no_quantile() -> None:
+def test_a_summary_counts_by_its_mean() -> None:
     scrapes = [
         TimedScrape(
             each.at_seconds,
@@ -248,7 +248,7 @@ def test_without_loop_lag_no_blocking_call_is_named() -> None:
     assert "it is unknown whether its process is blocked in them" in verdict.reasons[0]
 
 
-def test_from_traces_alone_it_cannot_be_told() -> None:
+def test_traces_alone_name_no_blocking_call() -> None:
     """Code that takes long at once, 55 ms where 1 ms is usual, may be work as well."""
     calls = [query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6)]
     verdict = diagnose(seen(*(at(number, 61, *calls) for number in range(COUNT))))

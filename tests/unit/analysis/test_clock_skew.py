@@ -73,7 +73,7 @@ def test_a_server_that_looks_out_at_one_end_only_is_moved_whole() -> None:
     assert times(repair(client("call", 0, 10, server("serve", 6, 12))).root)["serve"] == (2, 8)
 
 
-def test_of_an_odd_rest_the_response_gets_the_larger_part() -> None:
+def test_the_response_gets_the_odd_nanosecond() -> None:
     assert times(repair(client("call", 0, 10, server("serve", 103, 106))).root)["serve"] == (3, 6)
 
 
@@ -182,7 +182,7 @@ def test_a_leaf_adopts_a_sibling_that_ran_within_its_time() -> None:
     assert _parents(root) == {"outer": "root", "query": "outer"}
 
 
-def test_of_several_leaves_the_shortest_adopts() -> None:
+def test_the_shortest_enclosing_leaf_adopts() -> None:
     root = repair(node("root", 0, 10, node("wide", 0, 10), node("narrow", 1, 9), client("query", 2, 5))).root
     assert _parents(root) == {"wide": "root", "narrow": "wide", "query": "narrow"}
 
@@ -220,12 +220,12 @@ def test_a_call_adopts_what_happened_inside_it() -> None:
     assert _parents(root) == {"call": "root", "resolve": "call"}
 
 
-def test_nobody_adopts_a_span_of_another_service() -> None:
+def test_a_span_of_another_service_is_not_adopted() -> None:
     root = repair(node("root", 0, 10, node("outer", 1, 9), node("elsewhere", 2, 5, service="stock"))).root
     assert _parents(root)["elsewhere"] == "root"
 
 
-def test_nobody_adopts_a_consumer() -> None:
+def test_a_consumer_is_not_adopted() -> None:
     root = repair(node("root", 0, 10, node("outer", 1, 9), node("consume", 2, 5, kind=SpanKind.CONSUMER))).root
     assert _parents(root)["consume"] == "root"
 

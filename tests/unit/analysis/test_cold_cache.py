@@ -61,21 +61,21 @@ def test_a_cold_cache_is_named_by_the_read_that_replaces_it() -> None:
     assert named(candidate) == (Bottleneck.COLD_CACHE, "shop", READ)
 
 
-def test_its_fix_takes_the_read_and_all_that_followed_the_lookup() -> None:
+def test_the_fix_saves_the_read_and_what_followed_the_lookup() -> None:
     """20 ms of read are work; 4 for a turn and 1 to keep it are waited, less what a lookup takes."""
     observation = with_cache(missing(), missing())
     assert saved_work(find_cold_cache, observation) == pytest.approx((0.020, 0.020))
     assert saved_wait(find_cold_cache, observation) == pytest.approx((0.004, 0.004))
 
 
-def test_it_takes_the_wait_for_what_another_request_reads() -> None:
+def test_the_fix_saves_the_wait_for_the_read_of_another_request() -> None:
     """16 ms, less the lookup of 1 ms that it makes then itself."""
     observation = with_cache(missing(), waiting())
     assert saved_work(find_cold_cache, observation) == pytest.approx((0.020, 0.0))
     assert saved_wait(find_cold_cache, observation) == pytest.approx((0.004, 0.015))
 
 
-def test_it_takes_nothing_from_a_request_that_found_its_keys() -> None:
+def test_the_fix_saves_nothing_of_a_request_with_hits() -> None:
     observation = with_cache(missing(), missing(), there())
     assert saved_work(find_cold_cache, observation)[2] == 0.0
     assert saved_wait(find_cold_cache, observation)[2] == 0.0

@@ -82,7 +82,7 @@ def test_the_longest_of_children_that_end_together_is_critical() -> None:
     ]
 
 
-def test_nobody_waits_for_a_consumer() -> None:
+def test_a_consumer_is_not_on_the_critical_path() -> None:
     below = node("below", 3, 8)
     assert _path(node("root", 0, 10, node("consume", 2, 9, below, kind=SpanKind.CONSUMER))) == [("root", "self", 0, 10)]
 

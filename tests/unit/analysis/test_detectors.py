@@ -69,7 +69,7 @@ def test_a_request_without_them_saves_nothing() -> None:
     )
 
 
-def test_its_traces_are_those_with_the_longest_rows() -> None:
+def test_n_plus_one_traces_are_those_with_the_longest_rows() -> None:
     roots = [request(20, *queries("SELECT item", count)) for count in (3, 9, 5, 7)]
     [candidate] = found(find_n_plus_one, seen(*roots))
     assert candidate.trace_ids == ("trace 1", "trace 3", "trace 2")
@@ -133,7 +133,7 @@ def test_each_service_has_a_pool_of_its_own() -> None:
     assert [named(candidate)[1] for candidate in found(find_pool, seen(waited))] == ["shop", "other"]
 
 
-def test_without_scrapes_the_waits_alone_tell() -> None:
+def test_without_scrapes_pool_waits_are_enough() -> None:
     assert saved_wait(find_pool, seen(request(10, query("BEGIN", 6, 7, waited=6)))) == pytest.approx([0.006])
 
 
@@ -141,7 +141,7 @@ def test_a_pool_with_a_free_connection_is_not_exhausted() -> None:
     assert found(find_pool, seen(request(10, query("BEGIN", 6, 7, waited=6)), scrapes=idle_pool())) == []
 
 
-def test_a_wait_beside_the_path_holds_nobody_up() -> None:
+def test_a_wait_off_the_critical_path_delays_nothing() -> None:
     observation = seen(request(20, step("beside", 1, 8, query("BEGIN", 6, 7, waited=5)), LONG), scrapes=full_pool())
     assert found(find_pool, observation) == []
 
@@ -191,7 +191,7 @@ def test_a_call_that_changes_state_is_no_side_effect() -> None:
     assert found(find_side_effect, seen(request(20, query("COMMIT", 2, 3), call("pay", 4, 13, answer)))) == []
 
 
-def test_of_a_call_beside_another_only_what_is_waited_for_counts() -> None:
+def test_parallel_calls_count_by_their_critical_part() -> None:
     """Without the first, which began 1 ms earlier, the request would still wait for the second."""
     beside = call("send letter", 1, 10), call("send parcel", 2, 11)
     candidates = found(find_side_effect, seen(request(20, query("COMMIT", 0, 1), *beside)))
@@ -255,7 +255,7 @@ def test_what_takes_most_comes_first() -> None:
 
 
 @pytest.mark.parametrize(("whole", "count"), [(40, 1), (41, 0)])
-def test_what_takes_less_than_a_tenth_of_the_time_is_no_suspect(whole: float, count: int) -> None:
+def test_less_than_a_tenth_of_the_time_is_no_candidate(whole: float, count: int) -> None:
     observation = seen(request(whole, query("BEGIN", 6, 7, waited=4)))
     assert len(find_candidates(observation, requests_in(observation))) == count
 

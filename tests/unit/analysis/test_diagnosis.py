@@ -46,7 +46,7 @@ def test_30_requests_are_enough() -> None:
     assert diagnose(seen(*[N_PLUS_ONE] * 30)).answer is Answer.FOUND
 
 
-def test_nothing_at_all_tells_nothing() -> None:
+def test_an_empty_observation_has_no_diagnosis() -> None:
     assert diagnose(seen()).answer is Answer.CANNOT_TELL
 
 
@@ -82,7 +82,7 @@ def test_waits_that_were_seen_too_seldom_may_be_chance() -> None:
     assert diagnose(seen(*[HEALTHY] * 30, sessions=samples)).answer is Answer.NONE
 
 
-def test_requests_that_took_no_time_are_told_of_too() -> None:
+def test_requests_of_no_duration_have_no_diagnosis() -> None:
     assert diagnose(seen(*[request(0)] * 30, sessions=looks([session("Lock")], []))).answer is Answer.CANNOT_TELL
 
 
@@ -136,7 +136,7 @@ def test_a_bottleneck_has_a_class_a_place_and_a_share() -> None:
     assert (verdict.requests, verdict.also) == (30, ())
 
 
-def test_it_comes_with_what_its_fix_would_gain() -> None:
+def test_a_diagnosis_predicts_the_gain_of_the_fix() -> None:
     prediction = diagnose(seen(*[N_PLUS_ONE] * 30)).prediction
     assert prediction is not None
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.02, 0.012))
@@ -155,7 +155,7 @@ def test_confidence_is_high_with_metrics_and_one_candidate() -> None:
 
 
 @pytest.mark.parametrize(("utilisation", "confidence"), [(0.95, "medium"), (None, "medium")])
-def test_it_is_less_sure_where_the_formula_does_not_hold(utilisation: float | None, confidence: str) -> None:
+def test_confidence_is_lower_outside_the_range_of_the_formula(utilisation: float | None, confidence: str) -> None:
     processes = () if utilisation is None else busy(utilisation)
     assert diagnose(seen(*[POOL] * 30, scrapes=full_pool(), processes=processes)).confidence == confidence
 
@@ -247,7 +247,7 @@ def test_without_a_promise_the_diagnosis_is_the_same(clients: Requests) -> None:
 # --- What is said beside it -------------------------------------------------------------------------------------------
 
 
-def test_retries_are_said_whatever_the_verdict() -> None:
+def test_retries_are_reported_with_any_verdict() -> None:
     """Of 20 ms, 0.4 ms are a failed attempt and back-off."""
     refused = Node(replace(call("ask", 1, 1.2).span, status=SpanStatus.ERROR), ())
     verdict = diagnose(seen(*[request(20, refused, call("ask", 1.4, 2), query("SELECT item", 2, 20))] * 30))
@@ -258,12 +258,12 @@ def test_retries_are_said_whatever_the_verdict() -> None:
     )
 
 
-def test_work_for_callers_that_had_ended_is_said() -> None:
+def test_wasted_work_is_reported() -> None:
     verdict = diagnose(seen(*[request(20, step("late", 18, 25))] * 30))
     assert "5.0 ms of work per request ran on after its caller had ended" in verdict.reasons
 
 
-def test_when_requests_took_effect_is_said_whatever_the_verdict() -> None:
+def test_effects_are_reported_with_any_verdict() -> None:
     observation = seen(*[HEALTHY] * 2)
     consumed = step("consume", 30, 35, kind=SpanKind.CONSUMER, service="mail")
     links = tuple(Link(trace.trace_id, trace.roots[0].span.span_id) for trace in observation.traces)

@@ -41,7 +41,7 @@ def read(spans: Iterable[Span]) -> tuple[tuple[Request, ...], tuple[Trace, ...]]
     return requests_of(traces), traces
 
 
-def test_it_is_from_the_requests_start_to_the_consumers_end() -> None:
+def test_the_lag_is_from_request_start_to_consumer_end() -> None:
     [effect] = effects(root("a", start=100, end=110), sent("a", start=104), consumed("c", 135, sent("a")))
     assert (effect.service, effect.operation, effect.requests) == ("read model", "process things", 1)
     assert effect.seconds_p50 == effect.seconds_p95 == pytest.approx(0.035)
@@ -54,7 +54,7 @@ def test_a_consumer_span_is_an_effect_of_each_linked_request() -> None:
     assert effect.seconds_p50 == pytest.approx((0.035 + 0.015) / 2)
 
 
-def test_of_several_messages_the_last_one_consumed_counts() -> None:
+def test_the_last_message_consumed_counts() -> None:
     first, second = sent("a", "one"), sent("a", "two")
     [effect] = effects(root("a"), first, second, consumed("d", 80, second), consumed("c", 35, first))
     assert (effect.requests, effect.seconds_p50) == (1, 0.08)
@@ -115,7 +115,7 @@ def test_a_clock_that_is_behind_makes_no_time_negative() -> None:
     assert effect.seconds_p50 == 0
 
 
-def test_it_says_so_in_a_sentence() -> None:
+def test_a_lag_is_reported_in_a_sentence() -> None:
     [effect] = effects(root("a"), sent("a"), consumed("c", 35, sent("a")))
     assert effect.sentence() == "time to effect: p50 35 ms, p95 35 ms at process things of read model (1)"
     slow = replace(effect, seconds_p95=61.25, grows=True)
@@ -125,7 +125,7 @@ def test_it_says_so_in_a_sentence() -> None:
 # --- Whether it grows -------------------------------------------------------------------------------------------------
 
 
-def test_a_consumer_that_falls_behind_more_and_more_is_said_to() -> None:
+def test_a_consumer_that_falls_behind_is_reported() -> None:
     assert _grows([20 + 5 * number for number in range(40)])
 
 

@@ -62,7 +62,7 @@ def test_shedding_turns_wasted_work_into_goodput() -> None:
     assert candidate.goodput.after.low < 7.5 < candidate.goodput.after.high
 
 
-def test_where_none_was_of_use_there_is_a_ratio_all_the_same() -> None:
+def test_the_ratio_is_defined_without_useful_requests() -> None:
     lost = [asked(number, 2.5, DONE if number % 4 else GIVEN_UP) for number in range(COUNT)]
     slow = [asked(number, 5.0, DONE + 3) if number % 10 == 0 else each for number, each in enumerate(lost)]
     observation = seen(*slow, processes=busy(0.95), clients=clients([2.5] * COUNT, [False] * COUNT))
@@ -150,7 +150,7 @@ def test_a_queue_that_all_leave_in_time_is_no_overload() -> None:
     assert not found(find_overload, observation)
 
 
-def test_who_is_turned_away_at_once_is_the_fix_at_work() -> None:
+def test_requests_shed_at_once_are_no_overload() -> None:
     assert not found(find_overload, half_lost(lost_seconds=0.1))
 
 
@@ -180,6 +180,6 @@ def test_without_a_word_of_the_clients_nothing_is_too_late() -> None:
     assert not found(find_overload, replace(half_lost(), requests=told))
 
 
-def test_where_nobody_named_a_deadline_what_was_promised_is_one() -> None:
+def test_the_objective_is_the_deadline_if_there_is_no_other() -> None:
     told = replace(clients([2.5 if number % 2 else 1.0 for number in range(COUNT)]), deadline_seconds=None)
     assert found(find_overload, replace(half_lost(), requests=replace(told, objective=ObservedObjective(2.0, 0.99))))

@@ -68,7 +68,7 @@ def test_the_pool_that_was_waited_for_longest_comes_first() -> None:
     assert [pool.target for pool in pools(seen(scrapes=scrapes))] == ["worker", "web"]
 
 
-def test_a_pool_that_nobody_asked_is_not_described() -> None:
+def test_an_unused_pool_is_not_described() -> None:
     assert pools(seen(scrapes=[pool_scrape(0, used=2, waits=5), pool_scrape(1, used=2, waits=5)])) == []
 
 
@@ -80,7 +80,7 @@ def test_the_mean_hold_is_by_how_often_one_was_asked_for() -> None:
     assert Pool("web", "main", 2, waits=20, wait_seconds=8, hold_seconds=3, full_share=0.5).mean_hold_seconds == 0.15
 
 
-def test_nobody_held_what_nobody_asked_for() -> None:
+def test_an_unused_pool_has_no_hold_time() -> None:
     assert Pool("web", "main", 2, waits=0, wait_seconds=0, hold_seconds=0, full_share=0.5).mean_hold_seconds == 0
 
 
@@ -119,6 +119,6 @@ def test_more_sightings_than_looks_are_no_error() -> None:
     assert seconds.low <= seconds.value <= seconds.high
 
 
-def test_a_session_that_waits_for_its_client_is_not_at_work() -> None:
+def test_a_session_that_waits_for_its_client_is_idle() -> None:
     samples = looks([session("Client", state="idle in transaction")], [])
     assert database_seconds(seen(sessions=samples)) == {}

@@ -118,7 +118,7 @@ def test_retries_that_cost_next_to_nothing_are_not_worth_a_word() -> None:
     )
 
 
-def test_of_several_the_one_that_costs_most_comes_first() -> None:
+def test_the_most_expensive_call_comes_first() -> None:
     both = request(60, failed(call("a", 0, 2)), call("a", 3, 5), failed(call("b", 10, 30)), call("b", 31, 33))
     assert [each.operation for each in retried_calls(requests_in(seen(both)))] == ["b", "a"]
 

@@ -40,7 +40,7 @@ def test_calls_that_outlast_the_deadline_are_an_unbounded_wait() -> None:
     assert named(candidate) == (Bottleneck.UNBOUNDED_WAIT, "shop", "ask")
 
 
-def test_it_says_how_many_took_how_long_and_what_the_others_took() -> None:
+def test_an_unbounded_wait_reports_counts_and_durations() -> None:
     [candidate] = found(find_unbounded_wait, THIRD)
     assert candidate.evidence == (
         "20 of 60 calls of shop took longer than 2 s, and up to 5.0 s",

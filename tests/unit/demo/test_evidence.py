@@ -25,7 +25,7 @@ def test_a_whole_run_is_called_whole(finished_by_its_request: bool, tmp_path: Pa
     assert broken(one_order(finished_by_its_request=finished_by_its_request), tmp_path) == ""
 
 
-def test_what_is_turned_away_at_the_door_has_no_trace(tmp_path: Path) -> None:
+def test_an_order_rejected_by_admission_has_no_trace(tmp_path: Path) -> None:
     """And is no excuse for one that is missing."""
     run = replace(one_order(), turned_away=2)
     assert broken(run, tmp_path) == ""
@@ -34,7 +34,7 @@ def test_what_is_turned_away_at_the_door_has_no_trace(tmp_path: Path) -> None:
     )
 
 
-def test_a_wait_that_no_span_shows_is_said(tmp_path: Path) -> None:
+def test_a_wait_outside_of_all_spans_is_reported(tmp_path: Path) -> None:
     """The client waited 10 ms, and the edge measured 8 of them."""
     sentences = [check.sentence for check in check_traces(one_order().recorded(tmp_path)).checks]
     (said,) = (sentence for sentence in sentences if "ms on average at the client" in sentence)

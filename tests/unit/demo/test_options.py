@@ -20,7 +20,7 @@ def test_the_rate_is_half_of_capacity_up_to_a_limit(sells: float, rate: float) -
 
 
 @pytest.mark.parametrize("sells", [0.0, 1.9])
-def test_a_machine_too_slow_for_anything_is_said_so_plainly(sells: float) -> None:
+def test_a_machine_that_is_too_slow_is_an_error(sells: float) -> None:
     with pytest.raises(DemoError, match=rf"too slow for a demo now: it sells about {sells:.1f} orders a second"):
         OPTIONS.rate_on(Capacity(sells, 3))
 

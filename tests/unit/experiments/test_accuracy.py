@@ -99,7 +99,7 @@ def test_a_ratio_whose_interval_excludes_one_is_significant() -> None:
     assert significant([scored(RIGHT, 0.5), score(experiment(), TRUTH, RIGHT, blocks(1.0), attempts=6)]) == 1
 
 
-def test_predictions_with_a_queue_and_without_are_told_apart() -> None:
+def test_predictions_with_and_without_a_queue_are_counted_apart() -> None:
     """Predicted are 60 and 90 ms, and 75 and 120 came: 20 % and 25 % too low."""
     told = list(prediction_sentences([finished(RIGHT), finished(QUEUED)]))
     assert told[0] == "without a queue: median error 23% of 2 predictions"
@@ -113,13 +113,13 @@ def test_an_interval_that_holds_what_came_is_counted() -> None:
     assert told[2].startswith("1 of 2 predictions held, 1 missed; 0 cannot be judged")
 
 
-def test_those_who_know_nothing_are_told_beside() -> None:
+def test_accuracy_lists_the_trivial_predictors_too() -> None:
     told = list(prediction_sentences([finished(RIGHT), finished(NOTHING_FOUND, after=1.0, name=SAME_TWICE)]))
     assert told[-2] == "if unchanged: median error 100%"
     assert told[-1] == "if it became as fast as the healthy run: median error 100%"
 
 
-def test_what_was_predicted_of_goodput_is_told_by_itself() -> None:
+def test_goodput_predictions_are_counted_apart() -> None:
     """2.25 times as many were predicted as the 4.5 that had been, and 9 came."""
     tried = replace(experiment(), metric=Metric.GOODPUT)
     verdict = replace(RIGHT, prediction=FEWER_LOST)

@@ -40,7 +40,7 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert folder.read("diagnosis.json", Verdict) == RIGHT
 
 
-def test_what_another_version_wrote_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_another_version_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "diagnosis.json").write_bytes(b'{"answer": "perhaps"}')
     with pytest.raises(TrialError, match=r"diagnosis\.json was written by another version: start again with --fresh"):
         Folder(tmp_path).read("diagnosis.json", Verdict)

@@ -55,7 +55,7 @@ def test_a_call_has_no_self_time_while_its_server_works() -> None:
     )
 
 
-def test_self_time_counts_where_nobody_waits_for_it() -> None:
+def test_self_time_counts_off_the_critical_path() -> None:
     """The path leads through the longer call beside it, whose time is its servers'."""
     beside = call("beside", 0, 12)
     servers = [serve(f"answer {at}", at, at + 4, service="stock") for at in (0, 4, 8, 12)]
@@ -74,7 +74,7 @@ def test_largest_growth_on_the_path_is_named() -> None:
     assert largest_path_growth(_took(11, 11, ask=[8, 8]), _took(10, 10)) == ("shop", "ask")
 
 
-def test_what_was_not_there_before_has_grown_by_all_of_it() -> None:
+def test_a_new_operation_has_grown_by_all_of_its_time() -> None:
     letter = request(20, query("SELECT item", 0, 11), call("send letter", 11, 18))
     assert largest_path_growth(seen(letter), _took(10)) == ("shop", "send letter")
 
@@ -93,20 +93,20 @@ def test_a_mean_that_has_fallen_deviates_too() -> None:
     assert largest_deviation(_took(9, 11, ask=[1, 1]), healthy) == ("shop", "ask")
 
 
-def test_what_was_never_seen_before_has_no_deviation() -> None:
+def test_a_new_operation_has_no_deviation() -> None:
     healthy = _took(8, 12)
     letter = request(30, query("SELECT item", 0, 10.1), call("send letter", 11, 30))
     assert largest_deviation(seen(letter), healthy) == ("shop", "POST /things")
 
 
-def test_what_always_took_the_same_has_no_deviation() -> None:
+def test_an_operation_of_constant_time_has_no_deviation() -> None:
     assert largest_deviation(_took(10, 10, ask=[50, 50]), _took(10, 10)) is None
 
 
 # --- All of them ------------------------------------------------------------------------------------------------------
 
 
-def test_of_two_alike_the_first_by_name_is_named() -> None:
+def test_ties_are_broken_by_name() -> None:
     roots = [request(20, call(second, 0, 10), call(first, 10, 20)) for first, second in (("a", "b"), ("b", "a"))]
     assert {largest_self_time(seen(root)) for root in roots} == {("shop", "a")}
 

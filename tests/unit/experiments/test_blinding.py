@@ -83,7 +83,7 @@ def test_what_customers_saw_is_kept(seen: Observation) -> None:
     assert (seen.requests.answered, seen.requests.deadline_seconds) == ((True, False), DEADLINE_SECONDS)
 
 
-def test_nobody_writes_there_any_more(kept: Path) -> None:
+def test_observation_files_are_read_only(kept: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept.iterdir()} == {0o400}
 
 

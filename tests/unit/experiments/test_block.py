@@ -54,7 +54,7 @@ def test_latencies_with_failures_or_backlog_are_invalid() -> None:
     assert block.invalid_because == ("backlog: 9 early, 90 at the end", "1 of 41 orders failed")
 
 
-def test_its_goodput_is_not() -> None:
+def test_a_backlog_does_not_invalidate_goodput() -> None:
     assert not ran([SOLD, FAILED], gates=[BEHIND], metric=Metric.GOODPUT).invalid_because
 
 

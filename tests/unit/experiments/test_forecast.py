@@ -35,7 +35,7 @@ def test_blocks_that_differ_widen_the_interval_on_both_sides() -> None:
     ],
     ids=["within", "beyond", "beyond with noise", "noisier than the gain"],
 )
-def test_a_prediction_holds_misses_or_cannot_be_told(measured: Estimate, result: ForecastResult) -> None:
+def test_a_prediction_holds_misses_or_is_undecided(measured: Estimate, result: ForecastResult) -> None:
     assert judged(SEALED, measured) is result
 
 

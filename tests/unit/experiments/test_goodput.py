@@ -57,7 +57,7 @@ def test_a_block_in_which_no_order_was_of_use_has_a_ratio() -> None:
     assert goodput.ratio.value == pytest.approx(100.0)
 
 
-def test_blocks_of_an_earlier_version_do_not_tell() -> None:
+def test_blocks_of_an_earlier_version_have_no_goodput() -> None:
     with pytest.raises(ValueError, match="not every block"):
         measure_goodput(VERDICT, blocks(1.0))
 
@@ -75,9 +75,9 @@ def test_a_gain_of_a_twentieth_is_too_small_to_pass() -> None:
     assert "does not hurt" in result.failed_because[0]
 
 
-def test_one_of_which_nobody_can_tell_does_not_either() -> None:
+def test_an_undecided_gain_does_not_pass() -> None:
     assert not score(tried(), TRUTH, VERDICT, pairs(40, 150, 50), attempts=6).passed
 
 
-def test_of_latencies_goodput_is_not_told() -> None:
+def test_a_latency_experiment_has_no_goodput() -> None:
     assert score(experiment(), TRUTH, VERDICT, pairs(80, 100, 90), attempts=6).goodput is None

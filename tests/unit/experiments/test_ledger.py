@@ -40,7 +40,7 @@ def test_nothing_was_run_where_there_is_no_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{\n", '{"at": "now"}\n'], ids=["no JSON", "no run"])
-def test_a_list_that_is_none_is_told(tmp_path: Path, content: str) -> None:
+def test_a_malformed_ledger_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "runs.jsonl").write_text(content)
     with pytest.raises(TrialError, match="move it away"):
         Ledger(tmp_path).runs()

@@ -22,7 +22,7 @@ def made(after: float, *, cpu_after: float, pairs: int = 3) -> list[BlockRecord]
     ]
 
 
-def test_latency_is_told_as_a_ratio_and_as_a_difference() -> None:
+def test_latency_is_reported_as_ratio_and_difference() -> None:
     p50, p95 = measure(made(0.5, cpu_after=1)).latency
     assert (p50.name, p95.name) == ("p50", "p95")
     assert p50.before == pytest.approx(0.15)
@@ -32,7 +32,7 @@ def test_latency_is_told_as_a_ratio_and_as_a_difference() -> None:
     assert p50.difference.low < -0.075 < p50.difference.high < 0
 
 
-def test_the_processor_is_told_an_order() -> None:
+def test_processor_time_is_reported_for_each_order() -> None:
     cpu = measure(made(1.0, cpu_after=0.8)).cpu
     assert cpu.before == pytest.approx(0.045)
     assert cpu.after == pytest.approx(0.036)
@@ -45,7 +45,7 @@ def test_one_pair_does_not_say_how_sure_a_difference_is() -> None:
     assert (difference.low, difference.high) == (-math.inf, math.inf)
 
 
-def test_it_is_told_in_a_line() -> None:
+def test_a_measurement_is_one_line() -> None:
     said = measure(made(0.5, cpu_after=0.8)).sentence()
     assert "p50 150.0 ms, 75.0 after: -75.0 ms (" in said
     assert "processor an order 45.0 ms, 36.0 after: -9.0 ms (-9.0 to -9.0), x 0.80 (0.80-0.80)" in said

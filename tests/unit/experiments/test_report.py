@@ -27,7 +27,7 @@ def text_of(page: str) -> str:
     return " ".join(html.unescape(body).split())
 
 
-def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_page_loads_no_other_file(tmp_path: Path) -> None:
     page = render_trial(finished_trial(tmp_path))
     assert not re.search(r"\b(?:src|srcset)\s*=|href=\"(?!#)|url\(|@import|https?:|<script", page)
 
@@ -62,7 +62,7 @@ def test_goodput_replaces_quantiles_where_it_counts(tmp_path: Path) -> None:
     assert "The prediction of goodput after / before 2.25 (2.00 to 2.50) held: measured 2.00." in page
 
 
-def test_goodput_of_which_nothing_was_predicted_is_told_without(tmp_path: Path) -> None:
+def test_goodput_without_a_forecast_says_so(tmp_path: Path) -> None:
     shown = text_of(render_trial(finished_trial(tmp_path, verdict=CANNOT_TELL, metric=Metric.GOODPUT)))
     assert "Nothing was predicted, since the diagnosis could not tell." in shown
     assert "measured after 9.0 7.3 to 10.7" in shown
@@ -126,7 +126,7 @@ def test_a_measurement_reports_latency_and_processor_time(tmp_path: Path) -> Non
     assert "processor an order 45.0 ms, 45.0 after" in shown
 
 
-def test_of_a_wrong_optimisation_nothing_was_predicted(tmp_path: Path) -> None:
+def test_a_wrong_optimisation_has_no_forecast(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path, kind=ExperimentKind.WRONG_OPTIMISATION)
     shown = text_of(render_trial(folder))
     assert "which was not changed here" in shown

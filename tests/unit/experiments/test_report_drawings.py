@@ -72,7 +72,7 @@ def test_processor_time_is_by_second_busiest_process_first() -> None:
     assert seen(saturation(observed)[0]) == {"busy": [0.5, 1.0], "idle": [0.1, 0.1]}
 
 
-def test_many_small_processes_are_told_as_one() -> None:
+def test_small_processes_are_merged() -> None:
     observed = with_processes(
         *((100 + second, f"p{number}", second * number) for number in range(1, 10) for second in (0, 1))
     )
@@ -99,7 +99,7 @@ def with_waits(*waited: tuple[float, float]) -> Observation:
     return Observation((), scrapes, (), (), (), (), None, 0, 0)
 
 
-def test_a_pools_waits_are_told_as_callers_that_wait() -> None:
+def test_pool_waits_are_shown_as_waiting_callers() -> None:
     assert seen(saturation(with_waits((100, 0.0), (101, 0.5), (102, 2.5)))[2]) == {"main of stock": [0.5, 2.0]}
 
 
@@ -115,5 +115,5 @@ def test_the_seconds_that_count_are_marked(tmp_path: Path) -> None:
     assert seen(processor) == {"shop": [0.5] * 5, "stock": [0.25] * 5}
 
 
-def test_what_was_not_looked_at_has_no_series() -> None:
+def test_an_unobserved_resource_has_no_series() -> None:
     assert [panel.series for panel in saturation(NOTHING)] == [(), (), ()]

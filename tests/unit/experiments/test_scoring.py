@@ -49,7 +49,7 @@ def test_nothing_found_is_right_where_nothing_is_wrong() -> None:
     ],
     ids=["found nothing's", "untold nothing", "missed", "untold", "other class", "other service", "other operation"],
 )
-def test_a_wrong_verdict_is_told_by_how_it_differs(truth: Truth | None, verdict: Verdict, words: str) -> None:
+def test_a_wrong_verdict_says_how_it_differs(truth: Truth | None, verdict: Verdict, words: str) -> None:
     assert words in why_wrong(truth, verdict)
 
 

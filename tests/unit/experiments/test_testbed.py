@@ -7,7 +7,7 @@ from observability.experiments.runner.testbed import Serving, settings_of
 SETTINGS = {"*": {"EACH": "1", "OF_ORDER": "all"}, "order": {"OF_ORDER": "2"}, "notification": {"OF_NOTIFICATION": "3"}}
 
 
-def test_a_service_is_told_what_each_is_told_and_then_its_own() -> None:
+def test_a_service_gets_shared_settings_and_then_its_own() -> None:
     assert settings_of("order", SETTINGS) == {"EACH": "1", "OF_ORDER": "2"}
 
 
@@ -16,7 +16,7 @@ def test_a_service_without_settings_gets_the_shared_ones() -> None:
     assert settings_of("inventory", {}) == {}
 
 
-def test_a_monolith_is_told_what_every_service_is_told() -> None:
+def test_a_monolith_gets_the_settings_of_every_service() -> None:
     assert settings_of("monolith", SETTINGS) == {"EACH": "1", "OF_ORDER": "2", "OF_NOTIFICATION": "3"}
 
 

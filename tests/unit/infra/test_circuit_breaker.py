@@ -135,7 +135,7 @@ def test_once_closed_it_begins_again_with_the_shortest_time() -> None:
     watched.half_open()
 
 
-def test_jitter_takes_up_to_half_of_the_time_away() -> None:
+def test_jitter_shortens_the_time_by_up_to_half() -> None:
     breaker = CircuitBreaker(POLICY, draw=lambda: 0.0, on_transition=lambda *_: None)
     for _ in range(POLICY.fewest_calls):
         breaker.record(breaker.admit(0.0), CallOutcome.FAILED, seconds=FAST, now=0.0)

@@ -108,7 +108,7 @@ async def test_a_failing_worker_is_not_woken_out_of_its_backoff(monkeypatch: pyt
         await woken.stop(grace_seconds=PATIENCE_SECONDS)
 
 
-async def test_its_end_comes_once_after_the_last_step() -> None:
+async def test_the_end_of_a_worker_runs_once_after_the_last_step() -> None:
     """As soon as the drain is announced."""
     steps = Steps(3600.0)
     async with running(steps, at_end=steps.at_end) as (draining, _):

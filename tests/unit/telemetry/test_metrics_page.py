@@ -11,7 +11,7 @@ PROMETHEUS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;versio
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", PROMETHEUS, "text/html,application/xhtml+xml,*/*;q=0.8"])
-def test_openmetrics_is_what_is_given(runtime: setup.Runtime, accept: str) -> None:
+def test_the_metrics_page_is_openmetrics(runtime: setup.Runtime, accept: str) -> None:
     body, content_type = runtime.render_metrics(accept=accept)
     assert content_type.startswith("application/openmetrics-text")
     assert list(parse_openmetrics(body.decode()))  # type: ignore[no-untyped-call]  # untyped

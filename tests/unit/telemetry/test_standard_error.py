@@ -33,7 +33,7 @@ def test_a_reader_that_stalls_does_not_hold_the_end_up() -> None:
     assert ended.returncode == 1
 
 
-def test_who_shares_a_file_goes_on_where_the_process_ended(tmp_path: Path) -> None:
+def test_processes_of_one_file_append_to_each_other(tmp_path: Path) -> None:
     """As `(one; two) 2> file` does."""
     with (tmp_path / "err").open("wb") as file:
         for _ in range(2):
