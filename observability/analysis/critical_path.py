@@ -14,8 +14,8 @@ class Where(StrEnum):
     """The part of a span that a segment covers: its own code, or a call's way to the server and back."""
 
     SELF = "self"
-    REQUEST_EDGE = "request edge"
-    RESPONSE_EDGE = "response edge"
+    REQUEST_TRANSIT = "request in transit"
+    RESPONSE_TRANSIT = "response in transit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,17 @@ def _time(span: Span) -> tuple[int, int]:
 
 def _walk_back(visit: _Visit) -> Iterator[PathSegment | _Visit]:
     """Split the time of a visit into its own segments and visits to its children, the last first."""
-    edges = _edges(visit.node)
+    served = _served(visit.node)
     cursor = visit.end
     for child in sorted(visit.node.children, key=_last_end_first):
         start, end = _time(child.span)
         start, end = max(start, visit.start), min(end, cursor)
         if child.span.kind is SpanKind.CONSUMER or start >= end:
             continue
-        yield from _own(visit.node, edges, end, cursor)
+        yield from _own(visit.node, served, end, cursor)
         yield _Visit(child, start, end)
         cursor = start
-    yield from _own(visit.node, edges, visit.start, cursor)
+    yield from _own(visit.node, served, visit.start, cursor)
 
 
 def _last_end_first(node: Node) -> tuple[int, int]:
@@ -99,18 +99,18 @@ def _last_end_first(node: Node) -> tuple[int, int]:
     return -end, start
 
 
-def _own(node: Node, edges: tuple[int, int] | None, start: int, end: int) -> Iterator[PathSegment]:
-    """Yield the segments of a time without a child on the path, last first: response edge, self, request edge."""
-    request_end, response_start = (min(max(cut, start), end) for cut in edges or (start, end))
+def _own(node: Node, served: tuple[int, int] | None, start: int, end: int) -> Iterator[PathSegment]:
+    """Yield the segments of a time without a child on the path, last first: response, own code, request."""
+    request_end, response_start = (min(max(cut, start), end) for cut in served or (start, end))
     if response_start < end:
-        yield PathSegment(node, Where.RESPONSE_EDGE, response_start, end)
+        yield PathSegment(node, Where.RESPONSE_TRANSIT, response_start, end)
     if request_end < response_start:
         yield PathSegment(node, Where.SELF, request_end, response_start)
     if start < request_end:
-        yield PathSegment(node, Where.REQUEST_EDGE, start, request_end)
+        yield PathSegment(node, Where.REQUEST_TRANSIT, start, request_end)
 
 
-def _edges(node: Node) -> tuple[int, int] | None:
+def _served(node: Node) -> tuple[int, int] | None:
     """Return when a client's first server span began and its last one ended; None when it has none."""
     if node.span.kind is not SpanKind.CLIENT:
         return None

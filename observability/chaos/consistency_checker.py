@@ -84,7 +84,7 @@ def check_no_unexpected_errors(exchanges: Sequence[RecordedExchange], _orders: O
     for exchange in exchanges:
         answer = exchange.answer
         if answer.known and not answer.state and answer.reason not in EXPECTED_ERRORS:
-            yield f"request {exchange.request.request_id} was answered with {answer.reason} by {exchange.edge}"
+            yield f"request {exchange.request.request_id} was answered with {answer.reason} by {exchange.api}"
 
 
 def check_one_order_per_request(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
@@ -265,7 +265,7 @@ def check_rejection_reasons(_exchanges: Sequence[RecordedExchange], orders: Orde
 def check_lists_are_current(listings: Sequence[Listing]) -> Iterator[str]:
     """Check that a list read with a token is not older than the token's answer, or fails as not current."""
     for listing in listings:
-        subject = f"the list of {listing.edge} with the token of order {listing.order_id}, {listing.answered_state},"
+        subject = f"the list of {listing.api} with the token of order {listing.order_id}, {listing.answered_state},"
         if listing.reason == "INVALID_CONSISTENCY_TOKEN":
             yield f"{subject} failed as if the token were forged"
         elif not listing.reason and listing.state not in LATER[listing.answered_state]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from observability.testbed.requests import EdgeName, Listing, RecordedExchange, Request, Response
+from observability.testbed.requests import ApiName, Listing, RecordedExchange, Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class History:
         """Return the seconds since the round began."""
         return time.monotonic() - self._began
 
-    def record(self, request: Request, edge: EdgeName, sent_seconds: float, answer: Response) -> None:
+    def record(self, request: Request, api: ApiName, sent_seconds: float, answer: Response) -> None:
         """Record one attempt that has just ended."""
-        self.exchanges.append(RecordedExchange(request, edge, sent_seconds, self.seconds(), answer))
+        self.exchanges.append(RecordedExchange(request, api, sent_seconds, self.seconds(), answer))
 
     def outcomes(self) -> dict[str, int]:
         """Count the attempts by kind of request and outcome."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from observability.chaos.history import History
 from observability.load.orders import stream
-from observability.testbed.api_clients import Edge
+from observability.testbed.api_clients import ApiClient
 from observability.testbed.requests import PlaceRequest, RequestedLine, Response
 
 SKUS = tuple(f"HONEST{number}" for number in range(20))
@@ -42,7 +42,7 @@ class HonestOrder:
 class HonestCustomers:
     """Orders in an open loop over the REST edge, recorded in the history; unknown outcomes are repeated for a time."""
 
-    def __init__(self, *, edge: Edge, history: History, rate_per_second: float, seed: int) -> None:
+    def __init__(self, *, edge: ApiClient, history: History, rate_per_second: float, seed: int) -> None:
         self.orders: list[HonestOrder] = []
         self._edge = edge
         self._history = history

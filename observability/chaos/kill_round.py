@@ -125,9 +125,9 @@ class Round:
         return self.result
 
     async def _kill_under_load(self, group: ProcessGroup) -> None:
-        async with group.edges() as edges, group.stock() as stock:
+        async with group.api_clients() as apis, group.stock() as stock:
             options = WorkloadOptions(seed=self._seed)
-            workload = Workload(options, edges=edges, stock=stock, history=self._history)
+            workload = Workload(options, apis=apis, stock=stock, history=self._history)
             await workload.stock_up()
             async with workload.running():
                 await all_at_once(

@@ -1,6 +1,6 @@
 """Workload of a campaign: a few customers who order the same few SKUs and repeat until each outcome is known.
 
-A request keeps its id until its outcome is known. Some are sent twice at once, over both edges; some again later. The
+A request keeps its id until its outcome is known. Some are sent twice at once, over both APIs; some again later. The
 seed fixes what a client requests; the time depends on the shop's answers.
 """
 
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from observability.chaos.history import Delivered, History
 from observability.load.orders import stream
-from observability.testbed.api_clients import ATTEMPT_SECONDS, UNKNOWN_KINDS, Edge
+from observability.testbed.api_clients import ATTEMPT_SECONDS, UNKNOWN_KINDS, ApiClient
 from observability.testbed.requests import CancelRequest, PlaceRequest, ReadRequest, Request, RequestedLine, Response
 from services.infra import deadline
 from services.inventory import api as inventory
@@ -64,10 +64,15 @@ class Workload:
     """The customers of one round. `run` sends until `stop`, and then waits until every outcome is known."""
 
     def __init__(
-        self, options: WorkloadOptions, *, edges: Sequence[Edge], stock: inventory.InventoryService, history: History
+        self,
+        options: WorkloadOptions,
+        *,
+        apis: Sequence[ApiClient],
+        stock: inventory.InventoryService,
+        history: History,
     ) -> None:
         self._options = options
-        self._edges = edges
+        self._apis = apis
         self._stock = stock
         self._history = history
         self._stopping = asyncio.Event()
@@ -124,9 +129,9 @@ class Workload:
 
     async def _place(self, generator: random.Random, customer_id: str, key: str) -> None:
         request = PlaceRequest(f"place-{key}", customer_id, draw_lines(generator))
-        first, other = generator.sample(self._edges, 2)
+        first, other = generator.sample(self._apis, 2)
         if generator.random() < 0.25:
-            answers = await asyncio.gather(*(self._until_known(request, edge) for edge in (first, other)))
+            answers = await asyncio.gather(*(self._until_known(request, api) for api in (first, other)))
         else:
             answers = [await self._until_known(request, first)]
         own = self._orders[customer_id]
@@ -140,23 +145,23 @@ class Workload:
     async def _cancel(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
             request = CancelRequest(f"cancel-{key}", customer_id, generator.choice(own))
-            first, other = generator.sample(self._edges, 2)
-            edges = (first, other) if generator.random() < 0.2 else (first,)
-            await asyncio.gather(*(self._until_known(request, edge) for edge in edges))
+            first, other = generator.sample(self._apis, 2)
+            apis = (first, other) if generator.random() < 0.2 else (first,)
+            await asyncio.gather(*(self._until_known(request, api) for api in apis))
 
     async def _read(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
             request = ReadRequest(f"read-{key}", customer_id, generator.choice(own))
-            await self._until_known(request, generator.choice(self._edges))
+            await self._until_known(request, generator.choice(self._apis))
 
-    async def _until_known(self, request: Request, edge: Edge) -> Response:
-        """Repeat with the same id over the same edge until the outcome is known or the time to finish is over."""
+    async def _until_known(self, request: Request, api: ApiClient) -> Response:
+        """Repeat with the same id over the same API until the outcome is known or the time to finish is over."""
         seconds = self._pauses.uniform(*HURRIED_SECONDS) if self._pauses.random() < HURRIED_SHARE else ATTEMPT_SECONDS
         while True:
             sent_seconds = self._history.seconds()
-            answer = await edge.send(request, seconds=seconds)
+            answer = await api.send(request, seconds=seconds)
             seconds = ATTEMPT_SECONDS
-            self._history.record(request, edge.name, sent_seconds, answer)
+            self._history.record(request, api.name, sent_seconds, answer)
             if answer.known or self._is_over():
                 return answer
             patient = self._pauses.random() < PATIENT_SHARE and not self._stopping.is_set()

@@ -12,8 +12,8 @@ import orjson
 
 from observability.telemetry.telemetry import unobserved
 from observability.testbed.requests import (
+    ApiName,
     CancelRequest,
-    EdgeName,
     Listing,
     PlaceRequest,
     ReadRequest,
@@ -47,11 +47,11 @@ UNKNOWN_REASONS = frozenset(
 REJECTIONS = frozenset({"ORDER_REJECTED", "OUT_OF_STOCK", "SKU_NOT_FOUND"})
 
 
-class Edge(Protocol):
-    """One of the shop's public APIs."""
+class ApiClient(Protocol):
+    """Client of one of the shop's public APIs."""
 
     @property
-    def name(self) -> EdgeName:
+    def name(self) -> ApiName:
         """REST or gRPC."""
 
     async def send(self, request: Request, *, seconds: float = ATTEMPT_SECONDS) -> Response:
@@ -61,10 +61,10 @@ class Edge(Protocol):
         """Find an order in its customer's list, read with the answer's consistency token."""
 
 
-class RestEdge:
-    """The REST edge."""
+class RestApiClient:
+    """Client of the REST edge."""
 
-    name = EdgeName.REST
+    name = ApiName.REST
 
     def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
         self._session = session
@@ -119,10 +119,10 @@ class RestEdge:
                 return "GET", f"{self._base}/{request.order_id}", None
 
 
-class GrpcEdge:
-    """The order service's gRPC, by its own client."""
+class GrpcApiClient:
+    """Client of the order service's gRPC."""
 
-    name = EdgeName.GRPC
+    name = ApiName.GRPC
 
     def __init__(self, orders: OrderClient) -> None:
         self._orders = orders
@@ -161,14 +161,14 @@ class GrpcEdge:
 
 
 @asynccontextmanager
-async def open_edges(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[Edge, Edge]]:
-    """Open both edges for the time of a block; addresses are host:port."""
+async def open_api_clients(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
+    """Open a client of each API for the time of a block; addresses are host:port."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,
     ):
         orders = OrderClient(channel, target=order_grpc, telemetry=unobserved("chaos"), guarded=False)
-        yield RestEdge(session, edge_http), GrpcEdge(orders)
+        yield RestApiClient(session, edge_http), GrpcApiClient(orders)
 
 
 def answer_of_response(status: int, body: bytes) -> Response:

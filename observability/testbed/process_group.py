@@ -13,7 +13,7 @@ import asyncpg
 
 from observability.invariants.target import VerifyTarget
 from observability.telemetry.telemetry import unobserved
-from observability.testbed.api_clients import Edge, open_edges
+from observability.testbed.api_clients import ApiClient, open_api_clients
 from observability.testbed.errors import TestbedError
 from observability.testbed.program import ProcessHandle, Program
 from services.infra.rpc.client import open_channel
@@ -259,11 +259,11 @@ class ProcessGroup:
             await connection.close(timeout=CONNECT_SECONDS)
 
     @asynccontextmanager
-    async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
-        """Open the public edges for the time of a block."""
+    async def api_clients(self) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
+        """Open clients of the public APIs for the time of a block."""
         edge_http, order_grpc = str(local_address(self.ports.edge_http)), str(local_address(self.ports.order_grpc))
-        async with open_edges(edge_http=edge_http, order_grpc=order_grpc) as edges:
-            yield edges
+        async with open_api_clients(edge_http=edge_http, order_grpc=order_grpc) as apis:
+            yield apis
 
     @asynccontextmanager
     async def stock(self) -> AsyncIterator[InventoryClient]:

@@ -1,11 +1,11 @@
-"""Requests to the shop and its answers, in one form for both edges, so that answers can be compared."""
+"""Requests to the shop and its answers, in one form for both APIs, so that answers can be compared."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 
-class EdgeName(StrEnum):
+class ApiName(StrEnum):
     """The shop's two public APIs."""
 
     REST = "rest"
@@ -76,10 +76,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class RecordedExchange:
-    """One attempt: the request, its edge, its answer, and both times, in seconds from the start of the round."""
+    """One attempt: the request, its API, its answer, and both times, in seconds from the start of the round."""
 
     request: Request
-    edge: EdgeName
+    api: ApiName
     sent_seconds: float
     answered_seconds: float
     answer: Response
@@ -114,14 +114,14 @@ class Listing:
     """An order in its customer's list, read with the consistency token of an earlier answer.
 
     order_id: the order.
-    edge: the API that was read.
+    api: the API that was read.
     answered_state: the state in the earlier answer.
     state: the state in the list; "" if the order is not in it.
     reason: why there was no list; "" if there was one.
     """
 
     order_id: str
-    edge: EdgeName
+    api: ApiName
     answered_state: str
     state: str = ""
     reason: str = ""

@@ -185,7 +185,7 @@ TABLE: list[tuple[Situation, grpc.StatusCode, HTTPStatus]] = [
 async def test_each_row_of_the_error_table(
     shop: Shop, situation: Situation, code: grpc.StatusCode, status: HTTPStatus
 ) -> None:
-    """The error has its type, all its data, and its status on both edges."""
+    """The error has its type, all its data, and its status over REST and gRPC."""
     error, expected = await situation(shop)
     assert error == expected
     assert (CODES[error.kind], STATUSES[error.kind]) == (code, status)

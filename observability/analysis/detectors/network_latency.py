@@ -20,17 +20,17 @@ NEAR_SECONDS = 0.001
 
 
 def find_network_latency(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Return a candidate for each pair of services; the fix saves the network time of even the fastest calls.
+    """Return a candidate for each caller and callee; the fix saves the network time of even the fastest calls.
 
     Even the fastest calls include that time, so no queue at either end explains it.
     """
-    edges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    calls: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for number, request in enumerate(requests):
-        for node, network_seconds in _edges(request):
+        for node, network_seconds in _network_calls(request):
             served = next(child.span for child in node.children if child.span.kind is SpanKind.SERVER)
-            edges[node.span.service, served.service].append((number, network_seconds))
+            calls[node.span.service, served.service].append((number, network_seconds))
     candidates = []
-    for (caller, called), seen in edges.items():
+    for (caller, called), seen in calls.items():
         fastest = quantile(sorted(taken for _, taken in seen), UNHINDERED)
         saved = [0.0] * len(requests)
         for number, taken in seen:
@@ -53,7 +53,7 @@ def find_network_latency(_observation: Observation, requests: Sequence[Request])
     return candidates
 
 
-def _edges(request: Request) -> list[tuple[Node, float]]:
+def _network_calls(request: Request) -> list[tuple[Node, float]]:
     """Return the calls on the path with a server span, each with its seconds on the network, there and back."""
     found: dict[int, tuple[Node, float]] = {}
     for segment in request.path:

@@ -179,7 +179,7 @@ class AbuseRun:
         """Run all attacks, then report."""
         options = self._options
         await self._deliver()
-        async with self._group.edges() as (rest, _):
+        async with self._group.api_clients() as (rest, _):
             customers = HonestCustomers(
                 edge=rest, history=self._context.history, rate_per_second=options.rate_per_second, seed=options.seed
             )

@@ -16,7 +16,7 @@ from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import wait_for_quiet
-from observability.testbed.api_clients import Edge
+from observability.testbed.api_clients import ApiClient
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import CancelRequest, PlaceRequest, RequestedLine
 from services.infra import deadline
@@ -76,11 +76,11 @@ async def duplicates(options: DuplicatesOptions, folder: Path, say: Say) -> Repo
 
 
 async def _ask(context: CampaignContext) -> None:
-    """Send every request three times, two of them at once over both edges."""
+    """Send every request three times, two of them at once over both APIs."""
     stocked = 10 * ORDERS
     command = inventory.Restock("deliver", (inventory.Delivery(SKU, stocked, UNIT_PRICE),))
     context.history.deliveries.append(Delivered("deliver", SKU, stocked))
-    async with context.group.edges() as (rest, grpc), context.group.stock() as stock:
+    async with context.group.api_clients() as (rest, grpc), context.group.stock() as stock:
         for _ in range(3):
             with deadline.within(CALL_SECONDS):
                 await stock.restock(command)
@@ -99,12 +99,12 @@ async def _ask(context: CampaignContext) -> None:
         await asyncio.gather(*(customer(number) for number in range(ORDERS)))
 
 
-async def _send(context: CampaignContext, edge: Edge, request: PlaceRequest | CancelRequest) -> str:
+async def _send(context: CampaignContext, api: ApiClient, request: PlaceRequest | CancelRequest) -> str:
     """Repeat a request until its outcome is known, and return the order's id."""
     while True:
         sent_seconds = context.history.seconds()
-        answer = await edge.send(request, seconds=CALL_SECONDS)
-        context.history.record(request, edge.name, sent_seconds, answer)
+        answer = await api.send(request, seconds=CALL_SECONDS)
+        context.history.record(request, api.name, sent_seconds, answer)
         if answer.known or context.history.seconds() > QUIET_SECONDS:
             return answer.order_id
         await asyncio.sleep(0.1)

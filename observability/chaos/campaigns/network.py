@@ -18,9 +18,9 @@ from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
 from observability.chaos.workload import Workload, WorkloadOptions
 from observability.network.proxy import Delay, Impairment, Proxy, rerouted
-from observability.testbed.api_clients import ATTEMPT_SECONDS, Edge, open_edges
+from observability.testbed.api_clients import ATTEMPT_SECONDS, ApiClient, open_api_clients
 from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
-from observability.testbed.requests import EdgeName
+from observability.testbed.requests import ApiName
 from services.local.platform.endpoints import Bus
 from services.local.servers.ports import local_address
 
@@ -29,7 +29,7 @@ REST_SECONDS = 4.0
 # The edge's own deadline, and what a busy machine may add to it.
 DEADLINE_SECONDS = 2.0
 SLACK_SECONDS = 1.0
-CLIENT_EDGE = "client-order"
+CLIENT_PATH = "client-order"
 NO_DELAY = Delay(latency_seconds=0.0)
 
 
@@ -50,11 +50,11 @@ class Network:
     environment: Mapping[str, str]
 
     @asynccontextmanager
-    async def edges(self) -> AsyncIterator[tuple[Edge, Edge]]:
-        """Open the public edges through their proxies, for the time of a block."""
-        http, rpc = self.proxies[CLIENT_EDGE]
-        async with open_edges(edge_http=http.address, order_grpc=rpc.address) as edges:
-            yield edges
+    async def api_clients(self) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
+        """Open clients of the public APIs through their proxies, for the time of a block."""
+        http, rpc = self.proxies[CLIENT_PATH]
+        async with open_api_clients(edge_http=http.address, order_grpc=rpc.address) as apis:
+            yield apis
 
 
 async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
@@ -64,37 +64,37 @@ async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
     async with ProcessGroup.open(group_options) as group, _network(group) as net:
         context = CampaignContext(group, History(), report, say)
         await asyncio.gather(*(group.start_ready(name, **net.environment) for name in group.processes))
-        async with net.edges() as edges, group.stock() as stock:
-            workload = Workload(WorkloadOptions(seed=options.seed), edges=edges, stock=stock, history=context.history)
+        async with net.api_clients() as apis, group.stock() as stock:
+            workload = Workload(WorkloadOptions(seed=options.seed), apis=apis, stock=stock, history=context.history)
             await workload.stock_up()
             async with workload.running():
                 report.figures["faults"] = [
-                    await _impair(context, edge, proxies, fault)
-                    for edge, proxies in net.proxies.items()
+                    await _impair(context, path, proxies, fault)
+                    for path, proxies in net.proxies.items()
                     for fault in options.faults
                 ]
         return await context.conclude()
 
 
-async def _impair(context: CampaignContext, edge: str, proxies: Sequence[Proxy], fault: Impairment) -> dict[str, Any]:
-    """Impair one path for a while, then rest; return the number of answers and the slowest one of each edge."""
-    context.say(f"{edge}: {fault}")
+async def _impair(context: CampaignContext, path: str, proxies: Sequence[Proxy], fault: Impairment) -> dict[str, Any]:
+    """Impair one path for a while, then rest; return the number of answers and the slowest one of each API."""
+    context.say(f"{path}: {fault}")
     began = context.history.seconds()
     with _all_impaired(proxies, fault):
         await asyncio.sleep(FAULT_SECONDS)
     await asyncio.sleep(REST_SECONDS)
     exchanges = [each for each in context.history.exchanges if each.sent_seconds >= began]
     slowest = {
-        name: max((each.answered_seconds - each.sent_seconds for each in exchanges if each.edge is name), default=0.0)
-        for name in EdgeName
+        name: max((each.answered_seconds - each.sent_seconds for each in exchanges if each.api is name), default=0.0)
+        for name in ApiName
     }
-    # A client that cannot reach the edge at all has only its own timeout.
-    limit = (ATTEMPT_SECONDS if edge == CLIENT_EDGE else DEADLINE_SECONDS) + SLACK_SECONDS
-    hung = slowest[EdgeName.REST] > limit or slowest[EdgeName.GRPC] > ATTEMPT_SECONDS + SLACK_SECONDS
-    context.report.expect(not hung, f"{edge}, {fault}: an answer took {max(slowest.values()):.1f} s")
+    # A client that cannot reach the shop at all has only its own timeout.
+    limit = (ATTEMPT_SECONDS if path == CLIENT_PATH else DEADLINE_SECONDS) + SLACK_SECONDS
+    hung = slowest[ApiName.REST] > limit or slowest[ApiName.GRPC] > ATTEMPT_SECONDS + SLACK_SECONDS
+    context.report.expect(not hung, f"{path}, {fault}: an answer took {max(slowest.values()):.1f} s")
     known = sum(each.answer.known for each in exchanges)
     return {
-        "edge": edge,
+        "path": path,
         "fault": fault,
         "attempts": len(exchanges),
         "known": known,
@@ -122,7 +122,7 @@ async def _network(group: ProcessGroup) -> AsyncIterator[Network]:
         inventory = await proxy(ports.inventory_grpc)
         postgres = await proxy(urlsplit(databases["order"]).port or 5432)
         proxies = {
-            CLIENT_EDGE: [await proxy(ports.edge_http), await proxy(ports.order_grpc)],
+            CLIENT_PATH: [await proxy(ports.edge_http), await proxy(ports.order_grpc)],
             "order-inventory": [inventory],
             "services-postgres": [postgres],
         }

@@ -21,7 +21,7 @@ from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
 from observability.load.orders import stream
-from observability.testbed.api_clients import Edge, RestEdge
+from observability.testbed.api_clients import ApiClient, RestApiClient
 from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import PlaceRequest, ReadRequest, RequestedLine, Response
 from services.infra import deadline
@@ -53,7 +53,7 @@ class RollingOptions:
 class Balancer:
     """Load balancer: alternates between edges, and retries once on the other one."""
 
-    edges: Sequence[Edge]
+    edges: Sequence[ApiClient]
     turn: int = 0
     sent_again: int = 0
 
@@ -108,7 +108,7 @@ async def _balancer(group: ProcessGroup) -> AsyncIterator[Balancer]:
         for name in REPLICAS["order"]:
             session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             await stack.enter_async_context(session)
-            edges.append(RestEdge(session, str(local_address(group.ports_of(name).edge_http))))
+            edges.append(RestApiClient(session, str(local_address(group.ports_of(name).edge_http))))
         yield Balancer(edges)
 
 

@@ -18,7 +18,7 @@ from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import wait_for_quiet
 from observability.load.orders import stream
-from observability.testbed.api_clients import Edge
+from observability.testbed.api_clients import ApiClient
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import PlaceRequest, RequestedLine, StoredOrder
 from services.infra import deadline
@@ -50,13 +50,13 @@ async def storm(options: StormOptions, folder: Path, say: Say) -> Report:
     async with ProcessGroup.open(group_options) as group:
         context = CampaignContext(group, History(), report, say)
         await group.start_all()
-        async with group.edges() as edges:
-            storms = [await _storm(context, edges, options.seed, number) for number in range(options.times)]
+        async with group.api_clients() as apis:
+            storms = [await _storm(context, apis, options.seed, number) for number in range(options.times)]
         report.figures["storms"] = storms
         return await context.conclude()
 
 
-async def _storm(context: CampaignContext, edges: Sequence[Edge], seed: int, number: int) -> dict[str, Any]:
+async def _storm(context: CampaignContext, apis: Sequence[ApiClient], seed: int, number: int) -> dict[str, Any]:
     sku, most = f"STORM{number}", 1 if number % 2 == 0 else 3
     await _deliver(context, sku)
     generator = stream(seed, f"storm {number}")
@@ -68,7 +68,7 @@ async def _storm(context: CampaignContext, edges: Sequence[Edge], seed: int, num
         )
         for index in range(ORDERS)
     ]
-    await asyncio.gather(*(_place(context, edges[index % 2], request) for index, request in enumerate(requests)))
+    await asyncio.gather(*(_place(context, apis[index % 2], request) for index, request in enumerate(requests)))
     target = context.group.verify_target()
     await wait_for_quiet(target, timeout_seconds=QUIET_SECONDS)
     orders = [
@@ -120,13 +120,13 @@ async def _deliver(context: CampaignContext, sku: str) -> None:
             await stock.restock(command)
 
 
-async def _place(context: CampaignContext, edge: Edge, request: PlaceRequest) -> None:
+async def _place(context: CampaignContext, api: ApiClient, request: PlaceRequest) -> None:
     """Place one order, and repeat it with its id until its outcome is known."""
     pauses = stream(0, request.request_id)
     for _ in range(ATTEMPTS):
         sent_seconds = context.history.seconds()
-        answer = await edge.send(request, seconds=CALL_SECONDS)
-        context.history.record(request, edge.name, sent_seconds, answer)
+        answer = await api.send(request, seconds=CALL_SECONDS)
+        context.history.record(request, api.name, sent_seconds, answer)
         if answer.known:
             return
         await asyncio.sleep(pauses.uniform(*PAUSE_SECONDS))

@@ -54,32 +54,32 @@ class SaturationChart:
 
 def saturation(observation: Observation) -> tuple[SaturationChart, ...]:
     """Describe the processor, the database's sessions and the pools."""
-    edges = _edges(observation)
-    counted = _counted(observation, edges)
+    bounds = _bounds_of_seconds(observation)
+    counted = _counted(observation, bounds)
     told = (
         (
             "Processor",
             "cores at work",
             "User and system time of each process; all of them share the platform's cores.",
-            _rises(_cpu_readings(observation), edges),
+            _rises(_cpu_readings(observation), bounds),
         ),
         (
             "Database sessions",
             "sessions in a transaction or statement",
             "By what each waits for; CPU is at work, or ready to be.",
-            _sessions(observation, edges),
+            _sessions(observation, bounds),
         ),
         (
             "Connection pools",
             "callers that wait",
             "How many callers wait for a connection at a time: seconds of waiting a second.",
-            _rises(_pool_readings(observation), edges),
+            _rises(_pool_readings(observation), bounds),
         ),
     )
     return tuple(SaturationChart(title, unit, note, _fold(series), *counted) for title, unit, note, series in told)
 
 
-def _edges(observation: Observation) -> list[float]:
+def _bounds_of_seconds(observation: Observation) -> list[float]:
     """Return the whole seconds of an observed time."""
     looks = [
         *(sample.at_seconds for sample in observation.processes),
@@ -89,12 +89,12 @@ def _edges(observation: Observation) -> list[float]:
     return [min(looks) + second for second in range(int(max(looks) - min(looks)) + 1)] if looks else []
 
 
-def _counted(observation: Observation, edges: Sequence[float]) -> tuple[float, float]:
-    if not edges or observation.requests is None:
-        return 0.0, float(max(len(edges) - 1, 0))
-    last = float(len(edges) - 1)
-    bounds = (observation.requests.from_seconds - edges[0], observation.requests.until_seconds - edges[0])
-    low, high = (min(max(bound, 0.0), last) for bound in bounds)
+def _counted(observation: Observation, bounds: Sequence[float]) -> tuple[float, float]:
+    if not bounds or observation.requests is None:
+        return 0.0, float(max(len(bounds) - 1, 0))
+    last = float(len(bounds) - 1)
+    window = (observation.requests.from_seconds - bounds[0], observation.requests.until_seconds - bounds[0])
+    low, high = (min(max(bound, 0.0), last) for bound in window)
     return low, high
 
 
@@ -127,11 +127,11 @@ def _go_on(readings: list[tuple[float, float]], since: float, until: float, rise
     readings.append((until, stood + rise))
 
 
-def _rises(readings: Mapping[str, Readings], edges: Sequence[float]) -> list[ResourceSeries]:
+def _rises(readings: Mapping[str, Readings], bounds: Sequence[float]) -> list[ResourceSeries]:
     """Return how far each counter rose in each second."""
     series = []
     for name, points in readings.items():
-        values = [_value_at(points, edge) for edge in edges]
+        values = [_value_at(points, bound) for bound in bounds]
         series.append(ResourceSeries(name, tuple(later - earlier for earlier, later in pairwise(values))))
     return series
 
@@ -147,13 +147,13 @@ def _value_at(points: Readings, at: float) -> float:
     return first + (second - first) * (at - first_at) / (second_at - first_at)
 
 
-def _sessions(observation: Observation, edges: Sequence[float]) -> list[ResourceSeries]:
+def _sessions(observation: Observation, bounds: Sequence[float]) -> list[ResourceSeries]:
     """Return the mean number of sessions in each second over its samples, by what they wait for."""
-    seconds = max(len(edges) - 1, 0)
+    seconds = max(len(bounds) - 1, 0)
     looks = [0] * seconds
     seen: dict[str, list[int]] = defaultdict(lambda: [0] * seconds)
     for sample in observation.sessions:
-        second = int(sample.at_seconds - edges[0])
+        second = int(sample.at_seconds - bounds[0])
         if second < seconds:
             looks[second] += 1
             for session in sample.sessions:

@@ -1,4 +1,4 @@
-"""Tests of the shop's answers against its databases: a real shop, both edges, and the consistency checker."""
+"""Tests of the shop's answers against its databases: a real shop, both APIs, and the consistency checker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from observability.chaos.consistency_checker import check_lists_are_current, fin
 from observability.chaos.database_snapshot import read_orders
 from observability.chaos.history import History
 from observability.telemetry.admission import AdmissionTelemetry
-from observability.testbed.api_clients import Edge, GrpcEdge, RestEdge, open_edges
+from observability.testbed.api_clients import ApiClient, GrpcApiClient, RestApiClient, open_api_clients
 from observability.testbed.requests import CancelRequest, PlaceRequest, Request, RequestedLine, Response
 from services.edge.admission import AdmissionMiddleware
 from services.edge.application import make_edge
@@ -34,26 +34,26 @@ LATE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Customers:
-    """A shop with admission control, both edges, and the history of all answers."""
+    """A shop with admission control, both APIs, and the history of all answers."""
 
     shop: Shop
-    rest: Edge
-    grpc: Edge
+    rest: ApiClient
+    grpc: ApiClient
     history: History = field(default_factory=History)
     late_seconds: float = 0.0
     customer_id: str = field(default_factory=lambda: str(uuid4()))
 
-    async def send(self, edge: Edge, request: Request) -> Response:
+    async def send(self, api: ApiClient, request: Request) -> Response:
         """Send a request once."""
         sent_seconds = self.history.seconds()
-        answer = await edge.send(request, seconds=DEADLINE_SECONDS)
-        self.history.record(request, edge.name, sent_seconds, answer)
+        answer = await api.send(request, seconds=DEADLINE_SECONDS)
+        self.history.record(request, api.name, sent_seconds, answer)
         return answer
 
-    async def until_known(self, edge: Edge, request: Request) -> Response:
+    async def until_known(self, api: ApiClient, request: Request) -> Response:
         """Repeat a request until its outcome is known."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (answer := await self.send(edge, request)).known:
+            while not (answer := await self.send(api, request)).known:
                 await asyncio.sleep(0.05)
         return answer
 
@@ -71,7 +71,7 @@ class Customers:
 
 @pytest.fixture
 async def customers(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Customers]:
-    """Open a shop whose order and inventory speak gRPC, with both edges."""
+    """Open a shop whose order and inventory speak gRPC, with both APIs."""
     async with open_shop("grpc", postgres_server.dsns) as shop:
         assert isinstance(shop.orders, OrderClient)
         edge = make_edge(
@@ -95,9 +95,9 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
         server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
         target = (await server.start())["http"]
         try:
-            async with open_edges(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):
-                assert isinstance(rest, RestEdge)
-                found = Customers(shop, rest, GrpcEdge(shop.orders))
+            async with open_api_clients(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):
+                assert isinstance(rest, RestApiClient)
+                found = Customers(shop, rest, GrpcApiClient(shop.orders))
                 await stock(shop, A=50)
                 yield found
         finally:
@@ -150,7 +150,7 @@ async def test_a_stored_order_is_not_denied_in_an_outage(customers: Customers) -
 
 
 async def test_a_list_holds_what_its_token_says(customers: Customers) -> None:
-    """Over both edges; while the read model is behind, the list is an error."""
+    """Over both APIs; while the read model is behind, the list is an error."""
     answer = await customers.send(customers.rest, customers.place())
     behind = await customers.rest.find_in_list(customers.customer_id, answer, seconds=DEADLINE_SECONDS)
     await customers.shop.catch_up()

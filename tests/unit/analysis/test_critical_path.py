@@ -101,34 +101,34 @@ def test_a_producer_is_waited_for_and_its_consumer_is_not() -> None:
 
 def test_around_its_server_a_clients_time_is_the_edge() -> None:
     assert _path(client("call", 0, 10, server("serve", 2, 7))) == [
-        ("call", "request edge", 0, 2),
+        ("call", "request in transit", 0, 2),
         ("serve", "self", 2, 7),
-        ("call", "response edge", 7, 10),
+        ("call", "response in transit", 7, 10),
     ]
 
 
 def test_between_two_attempts_a_clients_time_is_its_own() -> None:
     assert _path(client("call", 0, 20, server("first", 2, 5), server("second", 9, 15))) == [
-        ("call", "request edge", 0, 2),
+        ("call", "request in transit", 0, 2),
         ("first", "self", 2, 5),
         ("call", "self", 5, 9),
         ("second", "self", 9, 15),
-        ("call", "response edge", 15, 20),
+        ("call", "response in transit", 15, 20),
     ]
 
 
 def test_a_server_without_length_splits_request_and_response() -> None:
     assert _path(client("call", 0, 10, server("serve", 4, 4))) == [
-        ("call", "request edge", 0, 4),
-        ("call", "response edge", 4, 10),
+        ("call", "request in transit", 0, 4),
+        ("call", "response in transit", 4, 10),
     ]
 
 
 def test_what_a_client_does_itself_before_its_server_is_no_edge() -> None:
     assert _path(client("call", 0, 10, node("encode", 1, 3), server("serve", 5, 10))) == [
-        ("call", "request edge", 0, 1),
+        ("call", "request in transit", 0, 1),
         ("encode", "self", 1, 3),
-        ("call", "request edge", 3, 5),
+        ("call", "request in transit", 3, 5),
         ("serve", "self", 5, 10),
     ]
 

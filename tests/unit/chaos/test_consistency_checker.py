@@ -6,8 +6,8 @@ import pytest
 
 from observability.chaos.consistency_checker import check_lists_are_current, find_contradictions
 from observability.testbed.requests import (
+    ApiName,
     CancelRequest,
-    EdgeName,
     Listing,
     PlaceRequest,
     ReadRequest,
@@ -36,7 +36,7 @@ def attempt(
     request: PlaceRequest | CancelRequest | ReadRequest, answer: Response, *, at: float = 0.0
 ) -> RecordedExchange:
     """Return an attempt that took half a second."""
-    return RecordedExchange(request, EdgeName.REST, at, at + 0.5, answer)
+    return RecordedExchange(request, ApiName.REST, at, at + 0.5, answer)
 
 
 SOUND = (
@@ -172,12 +172,12 @@ def test_answers_that_overlap_in_time_may_come_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("listing", "found"),
     [
-        (Listing("o1", EdgeName.REST, "CONFIRMED", "CONFIRMED"), ""),
-        (Listing("o1", EdgeName.REST, "CONFIRMED", "CANCELLED"), ""),
-        (Listing("o1", EdgeName.REST, "CONFIRMED", reason="READ_MODEL_BEHIND"), ""),
-        (Listing("o1", EdgeName.REST, "CONFIRMED", "PENDING"), "has it PENDING"),
-        (Listing("o1", EdgeName.REST, "CONFIRMED"), "has it not at all"),
-        (Listing("o1", EdgeName.REST, "CONFIRMED", reason="INVALID_CONSISTENCY_TOKEN"), "as if the token were forged"),
+        (Listing("o1", ApiName.REST, "CONFIRMED", "CONFIRMED"), ""),
+        (Listing("o1", ApiName.REST, "CONFIRMED", "CANCELLED"), ""),
+        (Listing("o1", ApiName.REST, "CONFIRMED", reason="READ_MODEL_BEHIND"), ""),
+        (Listing("o1", ApiName.REST, "CONFIRMED", "PENDING"), "has it PENDING"),
+        (Listing("o1", ApiName.REST, "CONFIRMED"), "has it not at all"),
+        (Listing("o1", ApiName.REST, "CONFIRMED", reason="INVALID_CONSISTENCY_TOKEN"), "as if the token were forged"),
     ],
 )
 def test_a_list_that_is_older_than_its_token_is_found(listing: Listing, found: str) -> None:

@@ -6,7 +6,7 @@ from observability.chaos import honest_customers
 from observability.chaos.consistency_checker import check_outcomes_known
 from observability.chaos.history import History
 from observability.chaos.honest_customers import HonestCustomers
-from observability.testbed.requests import EdgeName, Listing, PlaceRequest, Request, RequestedLine, Response
+from observability.testbed.requests import ApiName, Listing, PlaceRequest, Request, RequestedLine, Response
 
 PLACE = PlaceRequest("honest-1", "customer", (RequestedLine("A", 1),))
 
@@ -14,7 +14,7 @@ PLACE = PlaceRequest("honest-1", "customer", (RequestedLine("A", 1),))
 class SilentEdge:
     """An edge whose answers leave every outcome unknown."""
 
-    name = EdgeName.REST
+    name = ApiName.REST
 
     def __init__(self) -> None:
         self.asked = 0
