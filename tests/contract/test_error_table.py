@@ -41,11 +41,11 @@ from tests.patience import PATIENCE_SECONDS
 SHORT_SECONDS = 0.3
 Situation = Callable[[Shop], Awaitable[tuple[ServiceError, ServiceError]]]
 CLAIM = """
-    INSERT INTO idempotency_keys (scope, request_id, digest, resource_id)
-    VALUES ($1, $2, '', '00000000-0000-0000-0000-000000000000')"""
+    INSERT INTO idempotency_keys (scope, request_id, digest, resource_id, logical_shard)
+    VALUES ($1, $2, '', '00000000-0000-0000-0000-000000000000', get_byte(sha256(uuid_send($1::text::uuid)), 0))"""
 NEXT_EVENT = """
-    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
-    VALUES ($1, $2, 'order.cancelled', 1, '{}', '{}', now())"""
+    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time, logical_shard)
+    SELECT order_id, $2, 'order.cancelled', 1, '{}', '{}', now(), logical_shard FROM orders WHERE order_id = $1"""
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError:

@@ -62,7 +62,7 @@ async def test_a_dead_letter_is_reported_without_waiting(endpoints: Path, sound:
 
 async def test_a_busy_shop_ends_the_wait_with_an_error(endpoints: Path, sound: Sound) -> None:
     """Exit 2 and what is in flight; without waiting, what holds under load."""
-    await tamper(sound.dsns["order"], f"INSERT INTO outbox (stream_id, version) VALUES ({SOLD}, 1)")
+    await tamper(sound.dsns["order"], f"INSERT INTO outbox (stream_id, version, logical_shard) VALUES ({SOLD}, 1, 0)")
     result = await plumb("--endpoints", endpoints, "--wait", 0.1)
     assert result.exit_code == 2
     assert "1 events to publish" in result.stderr

@@ -47,7 +47,7 @@ async def test_an_item_that_is_oversold_in_spite_of_its_constraint(sound: Sound)
 async def test_an_order_in_flight_for_too_long(sound: Sound) -> None:
     """Under load it is given two minutes."""
     cancel = f"UPDATE orders SET cancellation_requested = true, update_time = now() WHERE order_id = {SOLD}"
-    drive = f"INSERT INTO sagas (order_id, due_time) VALUES ({SOLD}, now())"
+    drive = f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({SOLD}, now(), 0)"
     await tamper(sound.dsns["order"], cancel, drive)
     assert broken(await sound.verdict()) == "I3 I7"
     assert broken(await sound.verdict(quiet=False)) == "I7"
@@ -67,7 +67,9 @@ async def test_an_order_placed_by_two_keys_is_a_doubled_order(sound: Sound) -> N
         rows = await connection.fetch(select)
         order_id, customer_id = rows[0]["order_id"], rows[0]["customer_id"]
         lines = tuple(OrderLine(row["sku"], row["quantity"]) for row in rows)
-        insert = "INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, 'another', $2, $3)"
+        insert = """
+            INSERT INTO idempotency_keys (scope, request_id, digest, resource_id, logical_shard)
+            VALUES ($1, 'another', $2, $3, 0)"""
         again = first_form(PlaceOrder("another", customer_id, lines))
         await connection.execute(insert, str(customer_id), again, order_id)
     finally:

@@ -60,7 +60,7 @@ class Shop:
             settle=settle,
             check_inventory=self.inventory.check,
             clock=utc_now,
-            new_id=uuid4,
+            new_id=lambda _customer_id: uuid4(),
         )
         self._cancel = CancelOrderHandler(orders=self.orders, tokens=FakeTokens(), settle=settle, clock=utc_now)
         self._finish = FinishOrderHandler(orders=self.orders, settle=settle)
