@@ -55,7 +55,7 @@ class CampaignContext:
         examination = await examine(self.group, self.history)
         report, folder = self.report, self.group.options.folder
         report.violations += examination.violations
-        report.verdict = examination.verdict
+        report.invariants = examination.invariants
         report.figures |= {
             "orders": examination.orders,
             "requests": self.history.requests(),

@@ -227,7 +227,7 @@ def outage_command(
 ) -> None:
     """Stop inventory for a while under load, and count every attempt to call it.
 
-    With guards there are at most 1.15 attempts per request, the breaker opens within 2 s, and the platform works as
+    Guarded, there are at most 1.15 attempts per request, the breaker opens within 2 s, and the platform works as
     before within 12 s after inventory is back.
     """
     options = OutageOptions(how=how, guarded=guarded, seed=seed, rate_per_second=rate, away_seconds=away)

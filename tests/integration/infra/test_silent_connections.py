@@ -1,6 +1,6 @@
 """Silently lost connections, while new ones work: each client of each server recovers within seconds.
 
-No end and no reset tells of the loss, as when a firewall forgets a connection; the lab's proxy does the same.
+No end and no reset tells of the loss, as when a firewall forgets a connection; `plumb proxy` does the same.
 """
 
 import asyncio
