@@ -224,7 +224,7 @@ def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRe
 
 @asynccontextmanager
 async def watching_memory(pids: Sequence[int]) -> AsyncIterator[list[int]]:
-    """Sample the total memory of these processes, in bytes, for the time of a block."""
+    """Sample the total memory of these processes, in bytes, during a with block."""
     processes = [psutil.Process(pid) for pid in pids]
 
     def resident() -> int:

@@ -38,7 +38,7 @@ class StockLineByLine(PostgresStock):
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[PostgresStockTransaction]:
-        """Run a block in one transaction."""
+        """Run a with block in one transaction."""
         async with self._database.transaction(name) as transaction:
             yield LevelsLineByLine(transaction, self._reservation_ttl_seconds)
 

@@ -131,7 +131,7 @@ async def dependency_down(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 @asynccontextmanager
 async def closed_to_others(dsn: str) -> AsyncIterator[None]:
-    """Refuse new connections to a database, and close the open ones, for the time of a block."""
+    """Refuse new connections to a database, and close the open ones, during a with block."""
     connection = await asyncpg.connect(dsn)
     name = await connection.fetchval("SELECT current_database()")
     try:

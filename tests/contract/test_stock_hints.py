@@ -165,7 +165,7 @@ async def test_the_trace_shows_cache_and_database_calls(cached_shop: Shop) -> No
 
 @asynccontextmanager
 async def edge_of(shop: Shop) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the edge for the time of a block; yield a client without a customer id."""
+    """Serve the edge during a with block; yield a client without a customer id."""
     edge = make_edge(
         orders=shop.orders,
         inventory=shop.inventory,

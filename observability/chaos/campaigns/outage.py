@@ -102,7 +102,7 @@ class RejectingServer:
 
 @asynccontextmanager
 async def rejecting_server(port: int) -> AsyncIterator[RejectingServer]:
-    """Reject calls at inventory's address for the time of a block."""
+    """Reject calls at inventory's address during a with block."""
     counting = RejectingServer(asyncio.get_running_loop().time())
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(counting.answer) for name in SERVICE.methods_by_name

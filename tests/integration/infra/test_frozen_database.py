@@ -59,7 +59,7 @@ class Running:
 
 @asynccontextmanager
 async def running(dsn: str, folder: Path) -> AsyncIterator[Running]:
-    """Run inventory for the time of a block."""
+    """Run inventory during a with block."""
     ready_file = folder / "ready.json"
     variables = {
         "DATABASE_DSN": dsn,

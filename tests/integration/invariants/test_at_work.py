@@ -34,7 +34,7 @@ async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncI
 
 @asynccontextmanager
 async def working(*steps: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Repeat these steps concurrently for the time of a block."""
+    """Repeat these steps concurrently during a with block."""
     stopping = False
 
     async def repeat(step: Callable[[], Awaitable[object]]) -> None:
