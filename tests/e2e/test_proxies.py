@@ -43,6 +43,7 @@ def load(edge: str, inventory: str, folder: Path) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.full
 async def test_stock_load_an_order_and_its_trace_go_past_a_dead_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
