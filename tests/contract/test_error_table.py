@@ -37,6 +37,7 @@ from services.order.api import (
 )
 from tests.contract.shop import POOL_SIZE, Shop, holding, place, request_id, stock, waits
 from tests.patience import PATIENCE_SECONDS
+from tests.postgres import CLEANING
 
 SHORT_SECONDS = 0.3
 Situation = Callable[[Shop], Awaitable[tuple[ServiceError, ServiceError]]]
@@ -139,6 +140,7 @@ async def closed_to_others(dsn: str) -> AsyncIterator[None]:
         await connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+            f" AND application_name <> '{CLEANING}'"
         )
         yield
     finally:

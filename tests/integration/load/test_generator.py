@@ -93,8 +93,8 @@ def test_a_closed_loop_sends_every_order_once(prompt_edge: str) -> None:
 
 def test_a_closed_loop_ends_after_its_duration_and_its_answers(prompt_edge: str) -> None:
     timed = replace(options(prompt_edge, concurrency=2), duration_seconds=0.5)
-    result = run_closed(plan_requests(requests=20_000, seed=1), timed)
-    assert 0 < len(result.records) < 20_000
+    result = run_closed(plan_requests(requests=5_000, seed=1), timed)
+    assert 0 < len(result.records) < 5_000
     assert max(record.sent_seconds for record in result.records) < 0.5
     assert result.summary().confirmed == len(result.records)
 
