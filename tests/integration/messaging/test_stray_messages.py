@@ -17,6 +17,7 @@ from services.infra.messaging.nats_headers import MALFORMED, MOST_DATA_BYTES, en
 from services.infra.messaging.nats_log import MOST_PAGES, NatsLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.local.servers.nats import EmbeddedNats
+from tests.full import in_full
 from tests.integration.messaging.conftest import OpenDatabases, everything, message, two_logs
 from tests.integration.messaging.consuming import NAME, Bench
 from tests.integration.messaging.relaying import Store, run
@@ -70,7 +71,7 @@ ODD_EPOCHS: Mapping[str, bytes] = {
 }
 
 
-@pytest.fixture(params=["nats_server", "newer_nats_server"])
+@pytest.fixture(params=["nats_server", *in_full("newer_nats_server")])
 def server(request: pytest.FixtureRequest) -> EmbeddedNats:
     """Each release that is supported."""
     found: EmbeddedNats = request.getfixturevalue(request.param)

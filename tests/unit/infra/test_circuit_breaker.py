@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Permit, Policy, State
 from services.kernel.errors import CircuitOpen
+from tests.full import in_full
 
 POLICY = Policy()
 FAST, SLOW = 0.01, 1.0
@@ -269,5 +270,6 @@ class AnyOrder(RuleBasedStateMachine):
         assert set(self.watched.transitions) <= allowed
 
 
-AnyOrder.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
-test_in_any_order = AnyOrder.TestCase
+@pytest.mark.parametrize("examples", [40, *in_full(200)])
+def test_in_any_order(examples: int) -> None:
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None))
