@@ -16,7 +16,7 @@ def modules_after(*modules: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-def test_a_service_imports_only_what_its_settings_ask_for() -> None:
+def test_a_service_imports_only_what_its_settings_need() -> None:
     services = ("order", "inventory", "notification", "monolith")
     assert not modules_after(*(f"services.{name}.__main__" for name in services)) & ASKED_FOR
 

@@ -75,7 +75,7 @@ def test_a_log_file_is_that_of_a_process(book: Runbook) -> None:
     assert set(re.findall(r"out/up/8400/logs/([\w*-]+)\.log", book.text)) <= LOGS
 
 
-def test_the_checks_find_what_they_look_for() -> None:
+def test_the_checks_find_faults() -> None:
     """They would pass on runbooks that name nothing."""
     text = "\n".join(book.code() for book in runbooks())
     assert {"order", "nats", "plumb"} <= {word for _, words in COMPOSE.findall(text) for word in words.split()}

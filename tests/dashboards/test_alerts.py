@@ -29,7 +29,7 @@ def test_an_alert_leads_to_a_panel(alert: dict[str, Any]) -> None:
 
 
 @each_alert
-def test_the_panel_draws_what_the_alert_watches(alert: dict[str, Any]) -> None:
+def test_the_panel_draws_the_expression_of_the_alert(alert: dict[str, Any]) -> None:
     panel = panel_of(alert)
     assert panel
     if NO_SERIES.match(alert["expr"]):

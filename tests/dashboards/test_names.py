@@ -56,7 +56,7 @@ def test_a_bucket_is_one_of_the_catalogue(expression: Expression) -> None:
 
 
 @each_expression
-def test_a_rate_is_taken_of_what_grows_and_of_nothing_else(expression: Expression) -> None:
+def test_rates_are_of_counters_alone(expression: Expression) -> None:
     for selector in selectors(expression.text):
         for name in selector.names(list(KNOWN)):
             assert selector.of_growth == KNOWN[name].grows, name

@@ -87,7 +87,7 @@ def test_panels_fill_the_width(dashboard: dict[str, Any]) -> None:
 
 
 @each_dashboard
-def test_rows_come_in_the_one_order(dashboard: dict[str, Any]) -> None:
+def test_rows_are_in_the_fixed_order(dashboard: dict[str, Any]) -> None:
     rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
     assert rows == [heading for heading in Heading if heading in rows]
     assert rows[-1] == Heading.SIGNALS

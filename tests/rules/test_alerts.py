@@ -27,7 +27,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.name)
-def test_an_alert_does_what_its_cases_say(cases: Cases, failures: dict[str, str]) -> None:
+def test_an_alert_passes_its_cases(cases: Cases, failures: dict[str, str]) -> None:
     assert cases.name not in failures, failures.get(cases.name)
 
 

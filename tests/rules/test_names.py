@@ -78,7 +78,7 @@ def test_a_bucket_is_one_of_the_catalogue(rule: dict[str, str]) -> None:
     assert set(re.findall(r'le="([^"]*)"', rule["expr"])) <= bounds
 
 
-def test_what_rules_read_of_each_other_is_recorded() -> None:
+def test_recorded_series_are_those_that_rules_read() -> None:
     recorded = {rule["record"] for rule in committed_rules() if "record" in rule}
     read = {name for rule in committed_rules() for name in RECORDED.findall(rule["expr"])}
     assert read == recorded
@@ -116,7 +116,7 @@ def test_an_alert_is_named_and_labelled_as_agreed(alert: dict[str, dict[str, str
 
 
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
-def test_an_alert_says_in_sentences_what_happened(alert: dict[str, dict[str, str]]) -> None:
+def test_alert_annotations_are_sentences(alert: dict[str, dict[str, str]]) -> None:
     for text in (alert["annotations"]["summary"], alert["annotations"]["description"]):
         assert re.fullmatch(r"[A-Z{].*\.", text)
 
@@ -141,6 +141,6 @@ def test_a_description_names_labels_that_the_alert_has(alert: dict[str, dict[str
     assert all(named <= labels for labels in kept)
 
 
-def test_only_what_customers_feel_is_a_page() -> None:
+def test_only_symptoms_page() -> None:
     pages = {rule["alert"] for rule in alerts() if rule["labels"]["severity"] == "critical"}
     assert pages == {"ShopOrderPlacementErrors", "ShopOrderPlacementSlow", "ShopReadModelStale"}

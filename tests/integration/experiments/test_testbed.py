@@ -46,7 +46,7 @@ async def test_one_process_serves_the_orders_that_three_have_served(stand: Testb
     assert (services.unanswered, monolith.unanswered) == (0, 0)
 
 
-async def test_what_a_monolith_does_can_be_observed(stand: Testbed, tmp_path: Path) -> None:
+async def test_a_monolith_can_be_observed(stand: Testbed, tmp_path: Path) -> None:
     await block(stand, Variant(mode="monolith"), observation=tmp_path / "seen")
     for name in ("scrapes", "processes"):
         assert '"monolith"' in (tmp_path / "seen" / f"{name}.jsonl").read_text()

@@ -77,7 +77,7 @@ def test_an_edge_that_falls_behind_makes_the_run_invalid(start_edge: StartEdge) 
     assert any(reason.startswith("backlog") for reason in result.invalid_because)
 
 
-def test_each_answer_is_counted_by_what_it_is(prompt_edge: str) -> None:
+def test_each_answer_is_counted_by_its_kind(prompt_edge: str) -> None:
     """The edge rejects a repeated key and a request with trace headers, so a confirmed order had neither."""
     result = run_closed(orders_of("OK", "SHORT", "UNKNOWN", "PENDING", "BUSY"), options(prompt_edge, concurrency=2))
     summary = result.summary()

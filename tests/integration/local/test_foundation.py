@@ -157,7 +157,7 @@ async def test_a_restarted_server_is_missed_when_it_dies(options: PlatformOption
 
 
 @needs_nats
-async def test_with_nats_events_go_to_it(foundation_with_nats: Foundation, broker: Broker) -> None:
+async def test_events_go_to_nats(foundation_with_nats: Foundation, broker: Broker) -> None:
     assert foundation_with_nats.event_log.url == broker.url
     await open_and_close(foundation_with_nats)
 
@@ -196,7 +196,7 @@ async def test_wiped_nats_restarts_at_its_address_without_streams(
 
 
 @needs_nats
-async def test_nats_wiped_by_two_at_once_comes_back_once(foundation_with_nats: Foundation, broker: Broker) -> None:
+async def test_nats_wiped_twice_at_once_restarts_once(foundation_with_nats: Foundation, broker: Broker) -> None:
     """Neither finds a server half way down, or a folder half gone."""
 
     async def wipe_twice() -> None:

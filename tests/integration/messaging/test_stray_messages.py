@@ -207,7 +207,7 @@ async def test_a_consumer_parks_every_stray_and_takes_every_event(
         assert bench.value("shop_dead_letters_total") == len(STRAYS)
 
 
-async def test_a_relay_goes_on_after_a_stray_and_sees_a_loss_behind_it(server: EmbeddedNats, store: Store) -> None:
+async def test_a_relay_continues_after_a_stray_and_detects_a_loss(server: EmbeddedNats, store: Store) -> None:
     """A message that takes the place of a lost event does not make up for it."""
     async with two_logs(server) as (log, _):
         relay = store.relay(log, lease_seconds=0.0)

@@ -126,7 +126,7 @@ def test_a_server_without_length_splits_request_and_response() -> None:
     ]
 
 
-def test_what_a_client_does_itself_before_its_server_is_no_edge() -> None:
+def test_client_work_before_the_call_is_not_transit() -> None:
     assert _path(client("call", 0, 10, node("encode", 1, 3), server("serve", 5, 10))) == [
         ("call", "request in transit", 0, 1),
         ("encode", "self", 1, 3),
@@ -207,7 +207,7 @@ def test_calls_of_another_name_kind_or_service_are_not_alike() -> None:
     assert _sequences(node("root", 0, 10, one, *others)) == []
 
 
-def test_sequences_come_by_their_first_start() -> None:
+def test_sequences_are_ordered_by_their_first_start() -> None:
     parent = node(
         "root", 0, 10, _query("c", 3, 4), _query("d", 7, 8), _query("a", 1, 2, "UPDATE"), _query("b", 9, 10, "UPDATE")
     )

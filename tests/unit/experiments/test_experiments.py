@@ -107,7 +107,7 @@ def test_collateral_alerts_are_few_and_each_has_a_sentence(name: str) -> None:
 
 
 @every_experiment
-def test_what_is_claimed_is_said_in_sentences(name: str) -> None:
+def test_claims_are_sentences(name: str) -> None:
     tried = find_experiment(name)
     assert tried.name == name
     assert is_sentence(tried.hypothesis)
@@ -135,7 +135,7 @@ def test_a_network_is_between_two_that_talk_to_each_other(name: str) -> None:
 
 
 @every_experiment
-def test_what_is_observed_is_services(name: str) -> None:
+def test_observed_platforms_are_separate_services(name: str) -> None:
     """Only the other side of a comparison may be one process."""
     assert {drawn(name, seed).before.mode for seed in SEEDS} == {"services"}
 

@@ -57,7 +57,7 @@ class Watched:
 # --- Closed -----------------------------------------------------------------------------------------------------------
 
 
-def test_fewer_calls_than_tell_anything_do_not_open_it() -> None:
+def test_too_few_calls_do_not_open_it() -> None:
     watched = Watched()
     watched.call(CallOutcome.FAILED, POLICY.fewest_calls - 1)
     assert watched.breaker.state is State.CLOSED
@@ -89,7 +89,7 @@ def test_consecutive_failures_open_it_after_any_successes() -> None:
     assert watched.breaker.state is State.OPEN
 
 
-def test_what_is_older_than_the_window_does_not_count() -> None:
+def test_calls_older_than_the_window_do_not_count() -> None:
     watched = Watched()
     watched.call(CallOutcome.FAILED, POLICY.fewest_calls - 1)
     watched.now += POLICY.window_seconds
@@ -179,7 +179,7 @@ def test_a_probe_that_its_caller_gave_up_makes_room_for_another() -> None:
     assert not watched.refused()
 
 
-def test_probes_that_never_come_back_open_it_again() -> None:
+def test_unanswered_probes_open_it_again() -> None:
     watched = Watched()
     watched.half_open()
     watched.now += POLICY.probe_seconds
@@ -197,7 +197,7 @@ def test_a_late_success_never_closes_it() -> None:
     assert watched.breaker.state is State.HALF_OPEN
 
 
-def test_a_late_failure_does_not_open_what_has_closed() -> None:
+def test_a_late_failure_does_not_open_a_closed_breaker() -> None:
     watched = Watched()
     late = [watched.admit() for _ in range(POLICY.failures_in_a_row)]
     watched.record(watched.half_open(), CallOutcome.ANSWERED)

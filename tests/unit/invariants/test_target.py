@@ -58,7 +58,7 @@ def test_a_number_is_seen_from_its_adding_on(numbers: list[int]) -> None:
         assert {other for other in range(210) if other in seen} == known
 
 
-def test_a_tally_counts_all_and_tells_the_first() -> None:
+def test_a_tally_counts_all_and_lists_the_first() -> None:
     """The result holds when no invariant is violated."""
     tally = Tally("I1", "it adds up")
     assert InvariantChecks((tally.check(),)).holds
