@@ -3,7 +3,6 @@
 import re
 from functools import cache
 
-import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
@@ -11,6 +10,7 @@ from services.inventory.settings import InventorySettings
 from services.local.platform.plan import MODULES
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderSettings
+from tests.each import for_each
 from tests.runbooks import ROOT, Runbook, runbooks
 
 SERVICES = frozenset(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"])
@@ -31,7 +31,7 @@ PREFIXES: dict[str, type[BaseSettings]] = {
 EVENT = re.compile(r"\b(?:order|inventory|notification|edge|rpc|worker|messaging|process|telemetry)\.[a-z_]+\b")
 # The name of a span, and the beginning of three events.
 NO_EVENTS = {"order.finish_order", "process.drain"}
-each_runbook = pytest.mark.parametrize("book", runbooks(), ids=lambda book: book.alert)
+each_runbook = for_each(runbooks(), name=lambda book: book.alert)
 
 
 @cache

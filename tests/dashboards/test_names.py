@@ -2,19 +2,18 @@
 
 import re
 
-import pytest
-
 from observability.telemetry.instruments import DURATION_BUCKETS_SECONDS
 from observability.testbed.monitoring.panels import Expression, dashboards, expressions
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import FOREIGN, TARGET_LABELS, catalogue, recorded, rules, vocabulary
+from tests.each import for_each
 
 ALL = list(expressions())
 KNOWN = vocabulary()
 BOUNDS = {str(bound) for bound in DURATION_BUCKETS_SECONDS} | {"+Inf"}
 # Metrics of the catalogue that no panel and no recording rule reads, each with its reason; at most five.
 NOT_DRAWN: dict[str, str] = {}
-each_expression = pytest.mark.parametrize("expression", ALL, ids=str)
+each_expression = for_each(ALL)
 
 
 @each_expression

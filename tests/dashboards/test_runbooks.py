@@ -6,11 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from observability.testbed.monitoring.panels import dashboards, panels
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import TARGET_LABELS, Series, rules, vocabulary
+from tests.each import for_each
 from tests.patience import PATIENCE_SECONDS
 from tests.runbooks import HEADINGS, Runbook, runbooks
 
@@ -38,7 +37,7 @@ METRIC = re.compile(
 )
 LEAST_CHECKS = 2
 LEAST_STEPS = 2
-each_runbook = pytest.mark.parametrize("book", RUNBOOKS, ids=lambda book: book.alert)
+each_runbook = for_each(RUNBOOKS, name=lambda book: book.alert)
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
