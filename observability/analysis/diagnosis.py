@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
+from observability.analysis.coverage import LEAST_SHARE as LEAST_COVERAGE
+from observability.analysis.coverage import Coverage
 from observability.analysis.detectors.blocking_call import unexplained_stalls
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.registry import find_candidates
@@ -13,6 +15,7 @@ from observability.analysis.detectors.retries import retry_summaries
 from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
+from observability.analysis.readers.unread import Unread
 from observability.analysis.requests import Request, rate_per_second, requests_of, total_seconds
 from observability.analysis.resources import database_seconds, utilisation
 from observability.analysis.trees import Forest
@@ -59,6 +62,8 @@ class Verdict:
     requests: number of requests that were analysed.
     also: other bottlenecks that are worth a fix.
     effects: time to effect at each consumer, for which no answer waits.
+    unread: what could not be read, by file and reason.
+    coverage: how much was read from a live store; None when the traces come from elsewhere.
     """
 
     answer: Answer
@@ -73,6 +78,8 @@ class Verdict:
     requests: int = 0
     also: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    coverage: Coverage | None = None
 
     def sentence(self) -> str:
         """Return the verdict as one sentence."""
@@ -94,6 +101,10 @@ class Verdict:
 
 def diagnose(observation: Observation) -> Verdict:
     """Return the bottleneck of an observation, or that there is none, or why neither can be said."""
+    return replace(_verdict(observation), unread=observation.unread, coverage=observation.coverage)
+
+
+def _verdict(observation: Observation) -> Verdict:
     requests = requests_of(observation.traces)
     effects = effects_of(requests, (*observation.traces, *observation.later_traces))
     if unfit := _reasons_unfit(observation, requests):
@@ -135,6 +146,8 @@ def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
 def _reasons_unfit(observation: Observation, requests: Sequence[Request]) -> tuple[str, ...]:
     whole = check_integrity(Forest(observation.traces, observation.duplicate_spans))
     reasons = []
+    if (coverage := observation.coverage) is not None and not coverage.is_enough:
+        reasons.append(f"{coverage.sentence()}; at least {LEAST_COVERAGE:.0%} is needed")
     if len(requests) < FEWEST_REQUESTS:
         reasons.append(
             f"{len(requests)} complete requests of one operation were recorded; {FEWEST_REQUESTS} are needed"
@@ -161,11 +174,17 @@ def _predict(
         candidate.saving,
         predictor=candidate.predictor,
         utilisation=busy,
-        rate_per_second=rate_per_second(requests),
+        rate_per_second=_arrival_rate(observation, requests),
         latencies=observation.requests.latencies_seconds if observation.requests else (),
     )
     # Goodput is not predicted with the formula for a shared processor, so it can be trusted at any utilisation.
     return replace(prediction, goodput=candidate.goodput, trusted=prediction.trusted or candidate.goodput is not None)
+
+
+def _arrival_rate(observation: Observation, requests: Sequence[Request]) -> float | None:
+    """Return the arrival rate, as it would be had the whole time window been read."""
+    rate = rate_per_second(requests)
+    return rate and rate / (observation.coverage.share if observation.coverage else 1.0)
 
 
 def _choose(worth: Sequence[Judged]) -> Judged:

@@ -2,7 +2,7 @@
 
 Times are seconds since the Unix epoch. Every file except the traces is optional:
 
-- `*trace*.json` and `*trace*.jsonl`: one OTLP/JSON export request a line.
+- any other name: traces in one of the formats that docs/diagnose.md lists.
 - `scrapes.jsonl`: `{"at", "target", "text"}`, one scrape a line; the text is OpenMetrics or Prometheus' text format.
 - `sessions.jsonl`: `{"at", "sessions": [...]}`, the database sessions that were not idle, fields as in Session.
 - `processes.jsonl`: `{"at", "process", "cpu_seconds", "wait_seconds"}`, one sample of one process a line.
@@ -12,23 +12,44 @@ Times are seconds since the Unix epoch. Every file except the traces is optional
   Optional fields: the clients' objective, `"objective": {"seconds": 0.5, "share": 0.99}`; the time after which an
   answer is useless, `"deadline_seconds": 2.0`; and whether each request got the expected answer at all,
   `"answered": [true, false, ...]`, one for each latency.
+- `coverage.json`: how much of a time window was read from a live store, fields as in Coverage.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import orjson
 
+from observability.analysis.coverage import Coverage
 from observability.analysis.metrics_page import parse_page
 from observability.analysis.openmetrics import Scrape
-from observability.analysis.otlp import read_spans
+from observability.analysis.readers.fields import MALFORMED
+from observability.analysis.readers.trace_files import read_spans
+from observability.analysis.readers.unread import CUT_OFF, MALFORMED_LINE, Unread, UnreadCounter
 from observability.analysis.trees import Trace, build_traces
 
 Json = dict[str, Any]
 T = TypeVar("T")
+
+COVERAGE = "coverage.json"
+SCRAPES = "scrapes.jsonl"
+# The files of a folder that hold no traces.
+_OTHERS = frozenset(
+    {
+        COVERAGE,
+        SCRAPES,
+        "sessions.jsonl",
+        "processes.jsonl",
+        "statements.jsonl",
+        "tables.jsonl",
+        "caches.jsonl",
+        "requests.json",
+    }
+)
+_MOST_REASONS = 5
 
 
 class ObservationUnreadable(Exception):
@@ -207,9 +228,11 @@ class Observation:
 
     traces: those that began while requests were due, if that is known, else all.
     requests: None when the clients' view was not recorded.
-    malformed_lines: lines that were skipped.
+    malformed_lines: lines, documents and spans that were skipped.
     duplicate_spans: spans that were dropped.
     later_traces: those that began after the last request was due and have links, as asynchronous work has.
+    unread: what was skipped, by file and reason.
+    coverage: how much was read from a live store; None when the traces come from elsewhere.
     """
 
     traces: tuple[Trace, ...]
@@ -223,6 +246,8 @@ class Observation:
     duplicate_spans: int
     later_traces: tuple[Trace, ...] = ()
     caches: tuple[CacheUse, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    coverage: Coverage | None = None
 
     def during_requests(self) -> "Observation":
         """Return the samples taken while requests were due: before and after that the system is idle."""
@@ -237,59 +262,119 @@ class Observation:
         )
 
 
-def read_observation(folder: Path) -> Observation:
-    """Read a folder; a truncated or malformed line is skipped and counted. Raises ObservationUnreadable."""
-    traces = sorted(path for path in folder.glob("*trace*.json*") if path.suffix in {".json", ".jsonl"})
-    if not traces:
-        raise ObservationUnreadable(f"no traces in {folder}: name a folder with OTLP/JSON lines in traces.jsonl.")
+def read_observation(path: Path) -> Observation:
+    """Read a folder, or one file of traces. What is malformed is skipped and counted. Raises ObservationUnreadable."""
     try:
-        return _read(folder, traces)
+        return _read(path)
     except OSError as error:
         raise ObservationUnreadable(f"cannot read {error.filename} ({error.strerror}): make it readable.") from error
 
 
-def _read(folder: Path, paths: Iterable[Path]) -> Observation:
-    spans, lines = read_spans(paths), _Lines(folder)
-    requests = _requests(folder / "requests.json")
+def _read(path: Path) -> Observation:
+    unread = UnreadCounter()
+    spans, lines = read_spans(_trace_files(path)), _Lines(path, unread)
+    if not spans.spans:
+        raise ObservationUnreadable(_nothing_read(path, spans.unread))
+    requests = _requests(path / "requests.json")
     traces = build_traces(spans.spans).traces
     linking = {span.trace_id for span in spans.spans if span.links}
-    return Observation(
+    seen = Observation(
         traces=tuple(trace for trace in traces if _counts(trace, requests)),
-        scrapes=lines.read("scrapes.jsonl", lambda row: TimedScrape(row["at"], row["target"], parse_page(row["text"]))),
+        scrapes=lines.read(SCRAPES, _timed_scrape),
         sessions=lines.read("sessions.jsonl", _session_sample),
-        statements=lines.read("statements.jsonl", lambda row: StatementUse(**row)),
-        tables=lines.read("tables.jsonl", lambda row: TableUse(**row)),
-        caches=lines.read("caches.jsonl", lambda row: CacheUse(**row)),
-        processes=lines.read("processes.jsonl", lambda row: ProcessSample(at_seconds=row.pop("at"), **row)),
+        statements=lines.read("statements.jsonl", lambda row: _checked(StatementUse(**row))),
+        tables=lines.read("tables.jsonl", lambda row: _checked(TableUse(**row))),
+        caches=lines.read("caches.jsonl", lambda row: _checked(CacheUse(**row))),
+        processes=lines.read("processes.jsonl", _process_sample),
         requests=requests,
-        malformed_lines=spans.malformed_lines + lines.malformed,
+        malformed_lines=0,
         duplicate_spans=spans.duplicate_spans,
         later_traces=tuple(trace for trace in traces if trace.trace_id in linking and _is_later(trace, requests)),
+        coverage=_coverage(path / COVERAGE),
     )
+    skipped = (*spans.unread, *unread.found)
+    return replace(seen, unread=skipped, malformed_lines=sum(each.count for each in skipped))
+
+
+def _trace_files(path: Path) -> list[Path]:
+    """Return the files that may hold traces: all but those of other names, and hidden ones. Raises OSError."""
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        each for each in path.iterdir() if each.is_file() and each.name not in _OTHERS and each.name[0] not in "._"
+    )
+
+
+def _nothing_read(path: Path, unread: Sequence[Unread]) -> str:
+    reasons = [each.sentence() for each in unread[:_MOST_REASONS]]
+    more = [f"and {len(unread) - _MOST_REASONS} more"] if len(unread) > _MOST_REASONS else []
+    said = f" ({'; '.join((*reasons, *more))})" if reasons else ""
+    return f"no traces in {path}{said}: name a folder or file with traces of OTLP, Jaeger, Zipkin or Tempo."
 
 
 class _Lines:
     """Reader of a folder's JSON lines files, which counts malformed lines."""
 
-    def __init__(self, folder: Path) -> None:
-        self.malformed = 0
+    def __init__(self, folder: Path, unread: UnreadCounter) -> None:
+        self._unread = unread
         self._folder = folder
 
     def read(self, name: str, make: Callable[[Json], T]) -> tuple[T, ...]:
         """Return the parsed lines of a file, none when it is missing; raises OSError."""
         path = self._folder / name
-        made = []
-        for line in path.read_bytes().splitlines() if path.exists() else ():
-            try:
-                made.append(make(orjson.loads(line)))
-            except (AttributeError, KeyError, TypeError, ValueError):
-                self.malformed += 1
-        return tuple(made)
+        if not path.exists():
+            return ()
+        self._unread.file = name
+        with path.open("rb") as lines:
+            return tuple(made for line in lines for made in self._made(line, make))
+
+    def _made(self, line: bytes, make: Callable[[Json], T]) -> Iterable[T]:
+        try:
+            row = orjson.loads(line)
+        except ValueError:
+            self._unread.add(CUT_OFF)
+            return ()
+        try:
+            return (make(row),)
+        except MALFORMED:
+            self._unread.add(MALFORMED_LINE)
+            return ()
+
+
+def _checked(made: T) -> T:
+    """Return a dataclass whose fields have the types that its class says, but for tuples; raises TypeError."""
+    for field in fields(made):  # type: ignore[arg-type]  # T is a dataclass
+        value, kind = getattr(made, field.name), field.type
+        if get_origin(kind) is tuple:
+            continue
+        allowed: Any = kind | int if kind in {float, float | None} else kind
+        if not isinstance(value, allowed):
+            raise TypeError(f"{field.name} is {value!r}")
+    return made
+
+
+def _timed_scrape(row: Json) -> TimedScrape:
+    return TimedScrape(float(row["at"]), str(row["target"]), parse_page(row["text"]))
+
+
+def _process_sample(row: Json) -> ProcessSample:
+    return _checked(ProcessSample(at_seconds=float(row.pop("at")), **row))
 
 
 def _session_sample(line: Json) -> SessionSample:
-    sessions = (Session(**{**each, "blocked_by": tuple(each["blocked_by"])}) for each in line["sessions"])
-    return SessionSample(line["at"], tuple(sessions))
+    sessions = (
+        _checked(Session(**{**each, "blocked_by": tuple(map(int, each["blocked_by"]))})) for each in line["sessions"]
+    )
+    return SessionSample(float(line["at"]), tuple(sessions))
+
+
+def _coverage(path: Path) -> Coverage | None:
+    if not path.exists():
+        return None
+    try:
+        return _checked(Coverage(**orjson.loads(path.read_bytes())))
+    except MALFORMED as error:
+        raise ObservationUnreadable(f"{path} is malformed ({error}): correct it, or remove it.") from error
 
 
 def _requests(path: Path) -> Requests | None:
@@ -298,10 +383,10 @@ def _requests(path: Path) -> Requests | None:
     try:
         document = orjson.loads(path.read_bytes())
         bounds = float(document["from"]), float(document["until"])
-        latencies = tuple(document["latencies_seconds"])
+        latencies = tuple(map(float, document["latencies_seconds"]))
         rate, deadline = document["scheduled_rate_per_second"], document.get("deadline_seconds")
-        return Requests(*bounds, rate, latencies, _objective(document), _answered(document), deadline)
-    except (KeyError, TypeError, ValueError) as error:
+        return _checked(Requests(*bounds, rate, latencies, _objective(document), _answered(document), deadline))
+    except MALFORMED as error:
         raise ObservationUnreadable(f"{path} is malformed ({error}): correct it, or remove it.") from error
 
 

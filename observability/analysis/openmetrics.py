@@ -86,8 +86,9 @@ def histogram_deltas(before: Scrape, after: Scrape, name: str) -> list[Histogram
     buckets: dict[Labels, list[tuple[float, float]]] = defaultdict(list)
     for labels, count in _deltas(before, after, f"{name}_bucket").items():
         bounds = dict(labels)
-        upper_bound = float(bounds.pop("le"))
-        buckets[tuple(bounds.items())].append((upper_bound, count))
+        # What is no number is another metric, whose name happens to end like a bucket's.
+        if (upper_bound := _number(bounds.pop("le", ""))) is not None:
+            buckets[tuple(bounds.items())].append((upper_bound, count))
     return [
         HistogramDelta(dict(labels), count, sums.get(labels, 0.0), tuple(sorted(buckets[labels])))
         for labels, count in sorted(_deltas(before, after, f"{name}_count").items())
@@ -113,6 +114,13 @@ def merge(deltas: Sequence[HistogramDelta], by: Iterable[str]) -> list[Histogram
         )
         for labels, group in sorted(groups.items())
     ]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _deltas(before: Scrape, after: Scrape, name: str) -> dict[Labels, float]:

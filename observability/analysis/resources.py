@@ -62,7 +62,7 @@ def cpu_seconds(observation: Observation) -> dict[str, float]:
 
 
 def pools(observation: Observation) -> list[Pool]:
-    """Return the usage of every pool in the scrapes, the longest total wait first."""
+    """Return the usage of every pool in the scrapes whose limit is known, the longest total wait first."""
     found = [pool for scrapes in _by_target(observation).values() for pool in _pools_of(scrapes)]
     return sorted(found, key=lambda pool: -pool.wait_seconds)
 
@@ -118,10 +118,12 @@ def _by_target(observation: Observation) -> dict[str, list[TimedScrape]]:
 
 def _pools_of(scrapes: list[TimedScrape]) -> Iterator[Pool]:
     first, last = scrapes[0].scrape, scrapes[-1].scrape
-    held = {delta.labels[_POOL_NAME]: delta.sum for delta in histogram_deltas(first, last, _USE_TIME)}
+    held = {delta.labels.get(_POOL_NAME, ""): delta.sum for delta in histogram_deltas(first, last, _USE_TIME)}
     for delta in histogram_deltas(first, last, _WAIT_TIME):
-        name = delta.labels[_POOL_NAME]
+        name = delta.labels.get(_POOL_NAME, "")
         limit = _value(scrapes[-1], _LIMIT, name)
+        if not limit:
+            continue
         full = sum(_value(scrape, _COUNT, name, _USED) >= limit for scrape in scrapes)
         yield Pool(
             target=scrapes[0].target,
@@ -135,6 +137,7 @@ def _pools_of(scrapes: list[TimedScrape]) -> Iterator[Pool]:
 
 
 def _value(scrape: TimedScrape, metric: str, pool: str, *more: tuple[str, str]) -> float:
-    wanted: set[tuple[str, str]] = {(_POOL_NAME, pool), *more}
+    """Return the value of a pool; 0 without one. Libraries with one pool do not name it."""
+    wanted = {**dict(more), **({_POOL_NAME: pool} if pool else {})}.items()
     samples: dict[Labels, float] = dict(scrape.scrape.samples.get(metric, {}))
     return next((value for labels, value in samples.items() if wanted <= set(labels)), 0.0)

@@ -11,16 +11,22 @@ from rich.markup import escape
 
 from observability.analysis.diagnosis import Answer, Verdict, diagnose
 from observability.analysis.observation import read_observation
+from observability.analysis.selection import select
 from observability.analysis.whatif import Prediction
+from observability.cli.exit_codes import CommandFailed
 
 _EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
+_UNREADABLE = 3
+_MOST_UNREAD = 10
 
 
 def diagnose_command(
-    directory: Annotated[
-        Path, typer.Argument(help="Folder with *trace*.jsonl: OTLP/JSON, one export request per line.")
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder, or one file, with traces of OTLP, Jaeger, Zipkin or Tempo.")
     ],
     *,
+    service: Annotated[str, typer.Option(help="Diagnose the requests to this service only.")] = "",
+    operation: Annotated[str, typer.Option(help="Of these, diagnose one operation: the name of its span.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole verdict as JSON.")] = False,
 ) -> None:
     """Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix gains.
@@ -29,9 +35,12 @@ def diagnose_command(
     scrapes of /metrics, sampled database sessions, and the latencies and objectives of clients make the answer more
     certain. docs/diagnose.md describes these files. Works on any system, without configuration.
 
-    Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 the folder cannot be read.
+    Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 nothing could be read, or the command failed.
     """
-    verdict = diagnose(read_observation(directory))
+    if operation and not service:
+        raise CommandFailed("--operation needs --service", status=_UNREADABLE)
+    seen = read_observation(source)
+    verdict = diagnose(select(seen, service=service, operation=operation) if service else seen)
     if as_json:
         typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
     else:
@@ -53,8 +62,20 @@ def _print(console: Console, verdict: Verdict) -> None:
         say(f"  also: {other}")
     for effect in verdict.effects:
         say(f"  {effect.sentence()}")
+    for sentence in _input(verdict):
+        say(f"  {sentence}")
     if verdict.trace_ids:
         say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")
+
+
+def _input(verdict: Verdict) -> Iterator[str]:
+    """Yield what was read of a live store, and what could not be read."""
+    if verdict.coverage:
+        yield verdict.coverage.sentence()
+    for unread in verdict.unread[:_MOST_UNREAD]:
+        yield unread.sentence()
+    if len(verdict.unread) > _MOST_UNREAD:
+        yield f"{len(verdict.unread) - _MOST_UNREAD} more things were not read: --json lists them"
 
 
 def _predicted(prediction: Prediction) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """Exit codes: what a failed command says on standard error, and the status it ends with."""
 
+import os
 import sys
+import tempfile
+import traceback
 from typing import Any, NamedTuple
 
 FAILED = 1
@@ -40,23 +43,54 @@ class Ending(NamedTuple):
 
 
 def ending_of(error: BaseException, *, failed: int) -> Ending | None:
-    """Return how a command ends with this error; None when the error is a bug, whose traceback is wanted.
+    """Return how a command ends with this error; None when Click knows how.
 
-    `failed` is the command's exit status when it cannot do its work.
+    `failed` is the command's exit status when it cannot do its work. A bug ends it with this status, too: that of a
+    Python program with a traceback is 1, which says something else in some commands.
     """
     message = str(error) or type(error).__name__
-    if isinstance(error, CommandFailed):
-        return Ending(message, failed if error.status is None else error.status)
-    if isinstance(error, KeyboardInterrupt):
-        return Ending("interrupted", INTERRUPTED_BY_KEYBOARD)
+    match error:
+        case CommandFailed():
+            return Ending(message, failed if error.status is None else error.status)
+        case KeyboardInterrupt():
+            return Ending("interrupted", INTERRUPTED_BY_KEYBOARD)
+        case BrokenPipeError():
+            # Click ends quietly when the reader of standard output has left.
+            return None
     if isinstance(error, loaded(INTERRUPTION)):
         return Ending("interrupted; everything is stopped", SIGNAL_BASE + error.number)
     if isinstance(error, loaded(*USAGE_ERRORS)):
         return Ending(message, USAGE)
-    # Click ends quietly when the reader of standard output has left.
-    if isinstance(error, BrokenPipeError):
-        return None
-    return Ending(message, failed) if isinstance(error, (OSError, *loaded(*FAILURES))) else None
+    return _ending_of_failure(error, message, failed)
+
+
+def _ending_of_failure(error: BaseException, message: str, failed: int) -> Ending | None:
+    if isinstance(error, (OSError, *loaded(*FAILURES))):
+        return Ending(message, failed)
+    return Ending(_report_of(error), failed) if _is_bug(error) else None
+
+
+def usage_status(failed: int) -> int:
+    """Return the exit status of a call with wrong arguments; 2 says something else where failures have a higher one."""
+    return max(USAGE, failed)
+
+
+def _is_bug(error: BaseException) -> bool:
+    """Return whether an error is a bug: not one of those with which Click and Typer end a program."""
+    return isinstance(error, Exception) and type(error).__module__.partition(".")[0] not in {"click", "typer"}
+
+
+def _report_of(error: BaseException) -> str:
+    """Write the traceback to a file, and return a sentence that names it; without one the sentence has it."""
+    what = f"this is a bug of plumb: {type(error).__name__}: {error}"
+    report = "".join(traceback.format_exception(error))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="plumb-crash-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(report)
+    except OSError as unwritable:
+        return f"{what}; its report cannot be written ({unwritable}):\n{report}"
+    return f"{what}; its report is in {path}"
 
 
 def loaded(*paths: str) -> tuple[type[Any], ...]:

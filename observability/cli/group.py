@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from observability.cli.exit_codes import FAILED, ending_of
+from observability.cli.exit_codes import FAILED, USAGE, ending_of, usage_status
 
 PlumbCommand: TypeAlias = TyperCommand | TyperGroup
 
@@ -48,8 +48,12 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except BaseException as error:
             name = ctx.invoked_subcommand or ""
-            ending = ending_of(error, failed=self.failed_status_of(name))
+            failed = self.failed_status_of(name)
+            ending = ending_of(error, failed=failed)
             if ending is None:
+                # Click's usage errors are the errors with this status; Typer does not export them.
+                if getattr(error, "exit_code", None) == USAGE and hasattr(error, "ctx"):
+                    error.exit_code = usage_status(failed)  # type: ignore[attr-defined]
                 raise
             typer.echo(f"{ctx.command_path} {name}: {ending.message}", err=True)
             raise typer.Exit(ending.status) from error

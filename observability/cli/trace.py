@@ -5,11 +5,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from observability.analysis.otlp import parse_line
+from observability.analysis.readers.documents import spans_of_document
+from observability.analysis.readers.fields import Texts
+from observability.analysis.readers.unread import UnreadCounter
 from observability.analysis.spans import Span, SpanStatus, without_duplicates
 from observability.analysis.trees import Node, Trace, build_traces
 from observability.analysis.waterfall import SpanRow, bar_text, flatten
@@ -64,15 +67,16 @@ def spans_about(files: Iterable[Path], trace_id: str) -> Iterator[Span]:
 
     Lines that are no export request, such as one that is being written, are skipped.
     """
-    wanted = trace_id.encode()
+    wanted, texts, unread = trace_id.encode(), Texts(), UnreadCounter()
     for file in files:
         with file.open("rb") as lines:
             for line in lines:
                 if wanted in line.lower():
                     try:
-                        yield from parse_line(line)
+                        document = orjson.loads(line)
                     except ValueError:
                         continue
+                    yield from spans_of_document(document, texts, unread)
 
 
 def drawn(trace: Trace, *, columns: int) -> Iterator[Text]:

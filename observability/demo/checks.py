@@ -9,7 +9,7 @@ import orjson
 
 from observability.analysis.integrity import Integrity as TraceCounts
 from observability.analysis.integrity import check_integrity, unresolved
-from observability.analysis.otlp import SpansRead
+from observability.analysis.readers.trace_files import SpansRead
 from observability.analysis.spans import Link, Span, SpanKind, SpanStatus
 from observability.analysis.trees import Forest
 from observability.demo.notification_latency import NOTIFIED, ORDER_ROOT, sent_confirmations
@@ -119,9 +119,9 @@ def _stocking_check(recorded: RecordedRun, counts: TraceCounts) -> IntegrityChec
 def _trees_check(recorded: RecordedRun, counts: TraceCounts) -> IntegrityCheck:
     sentence = (
         f"{counts.whole:,} of {counts.traces:,} traces are one tree with one root; {counts.orphans:,} orphans,"
-        f" {recorded.read.duplicate_spans:,} spans written twice, {recorded.read.malformed_lines:,} lines unreadable"
+        f" {recorded.read.duplicate_spans:,} spans written twice, {recorded.read.unread_parts:,} lines unreadable"
     )
-    unwell = counts.orphans + recorded.read.duplicate_spans + recorded.read.malformed_lines
+    unwell = counts.orphans + recorded.read.duplicate_spans + recorded.read.unread_parts
     return IntegrityCheck(sentence, counts.whole == counts.traces and not unwell)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from observability.analysis.otlp import read_spans
+from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.trees import build_traces
 from observability.demo.checks import RecordedRun, check_traces
 from observability.demo.notification_latency import effects_of, notifications, quantile_figures

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.analysis.otlp import read_spans
+from observability.analysis.readers.trace_files import read_spans
 from tests.recorded.recordings import unpack
 
 ROOT = Path(__file__).parents[2]

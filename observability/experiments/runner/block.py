@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
-from observability.analysis.otlp import read_spans
+from observability.analysis.readers.trace_files import read_spans
 from observability.experiments.experiment import Demand, Metric, Variant
 from observability.experiments.runner.blinding import keep
 from observability.experiments.runner.errors import TrialError

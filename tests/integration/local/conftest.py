@@ -36,15 +36,10 @@ def marked(tmp_path: Path) -> Iterator[Marked]:
 @pytest.fixture
 def marked_here(marked: Marked, monkeypatch: pytest.MonkeyPatch) -> Marked:
     """Set the marker in our own environment, for processes that the test starts itself."""
-    marked_environment(marked, monkeypatch)
+    monkeypatch.setenv(VARIABLE, marked.marker)
+    monkeypatch.setattr("tempfile.tempdir", str(marked.temporary))
+    monkeypatch.delenv("PLUMB_POSTGRES_DSN", raising=False)
     return marked
-
-
-def marked_environment(marked: Marked, patch: pytest.MonkeyPatch) -> None:
-    """Let the processes that this one starts carry the marker, and use no given server."""
-    patch.setenv(VARIABLE, marked.marker)
-    patch.setattr("tempfile.tempdir", str(marked.temporary))
-    patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
 
 
 @pytest.fixture
@@ -58,9 +53,4 @@ async def scratch(tmp_path: Path) -> AsyncIterator[Scratch]:
 @pytest.fixture
 def options(tmp_path: Path) -> PlatformOptions:
     """Return options of a platform on free ports in which every service is a stand-in."""
-    return stand_ins(tmp_path / "run")
-
-
-def stand_ins(folder: Path) -> PlatformOptions:
-    """Return options of a platform of stand-ins in a folder."""
-    return PlatformOptions(run_directory=folder, modules=dict.fromkeys(MODULES, STAND_IN))
+    return PlatformOptions(run_directory=tmp_path / "run", modules=dict.fromkeys(MODULES, STAND_IN))

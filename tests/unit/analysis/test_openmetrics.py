@@ -26,7 +26,7 @@ class Service:
         return parse_scrape(text.decode())
 
 
-def test_a_delta_is_the_difference_of_two_scrapes() -> None:
+def test_a_delta_is_what_was_observed_between_two_scrapes() -> None:
     service = Service()
     service.durations.labels("Get", "OK").observe(0.15)
     before = service.scrape()
@@ -52,7 +52,7 @@ def test_after_a_restart_everything_is_new() -> None:
     assert counter_deltas(old.scrape(), new.scrape(), "drops_total") == {(("why", "full"),): 2}
 
 
-def test_merging_adds_up_samples_of_equal_labels() -> None:
+def test_merging_adds_up_what_agrees_in_the_kept_labels() -> None:
     service = Service()
     before = service.scrape()
     service.durations.labels("Get", "OK").observe(0.15)
@@ -96,3 +96,10 @@ def test_a_total_adds_up_the_label_sets_that_match() -> None:
 def test_something_else_is_not_a_scrape() -> None:
     with pytest.raises(ValueError, match="<html>"):
         parse_scrape("<html>")
+
+
+def test_a_sample_that_ends_like_a_bucket_but_has_no_bound_is_none() -> None:
+    labels = (("method", "Get"),)
+    page = Scrape({"a_count": {labels: 2.0}, "a_sum": {labels: 1.0}, "a_bucket": {labels: 2.0}}, ())
+    [delta] = histogram_deltas(Scrape({}, ()), page, "a")
+    assert (delta.count, delta.buckets) == (2, ())

@@ -1,6 +1,7 @@
-"""Errors of a command become one line on standard error and an exit status; bugs keep their traceback."""
+"""Errors of a command become one line on standard error and an exit status; bugs name their report."""
 
 import signal
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ EXPECTED = {
     "signal": (Interrupted(signal.SIGTERM), "interrupted; everything is stopped", 143),
     "keyboard": (KeyboardInterrupt(), "interrupted", 130),
 }
+BUG = KeyError("pool")
 
 
 def raising(error: BaseException) -> Callable[[], NoReturn]:
@@ -39,7 +41,7 @@ def raising(error: BaseException) -> Callable[[], NoReturn]:
 
 
 # Where LazyGroup imports the commands of these tests.
-FAIL = {name: raising(error) for name, (error, _, _) in EXPECTED.items()}
+FAIL = {"bug": raising(BUG), **{name: raising(error) for name, (error, _, _) in EXPECTED.items()}}
 globals().update({f"fail_{name}": command for name, command in FAIL.items()})
 nested = new_app()
 nested.callback()(lambda: None)
@@ -51,7 +53,7 @@ class Failing(LazyGroup):
     """A group like `plumb`, with commands that fail."""
 
     entries: ClassVar = {
-        **{name: CommandEntry(f"{__name__}:fail_{name}", "Fail.", failed=3) for name in EXPECTED},
+        **{name: CommandEntry(f"{__name__}:fail_{name}", "Fail.", failed=3) for name in FAIL},
         "group": CommandEntry(f"{__name__}:nested", "Fail in a group.", failed=3),
     }
 
@@ -69,8 +71,28 @@ def test_an_expected_error_is_one_line_and_a_status(name: str, group: tuple[str,
     assert ran.stderr == f"{' '.join(('plumb', *group, name))}: {message}\n"
 
 
-def test_a_bug_keeps_its_traceback() -> None:
-    assert ending_of(ZeroDivisionError(), failed=1) is None
+def test_a_bug_ends_with_the_status_of_a_failure_and_says_where_its_report_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own status 1 says something else in some commands."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ran = CliRunner().invoke(failing_app, ["bug"])
+    [report] = tmp_path.iterdir()
+    said = f"plumb bug: this is a bug of plumb: KeyError: 'pool'; its report is in {report}\n"
+    assert (ran.exit_code, ran.stderr) == (3, said)
+    assert report.read_text().startswith("Traceback (most recent call last):\n")
+
+
+def test_a_bug_whose_report_cannot_be_written_says_it_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    ran = CliRunner().invoke(failing_app, ["bug"])
+    assert ran.exit_code == 3
+    assert "Traceback (most recent call last):\n" in ran.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), (".", "--no-such-option"), (".", "--operation", "a")])
+def test_a_wrong_call_of_diagnose_does_not_end_as_if_it_could_not_tell(arguments: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(main, ["diagnose", *arguments]).exit_code == 3
 
 
 def test_a_reader_that_left_is_no_failure_of_the_command() -> None:

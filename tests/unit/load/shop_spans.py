@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from observability.analysis.openmetrics import parse_scrape
-from observability.analysis.otlp import SpansRead
+from observability.analysis.readers.trace_files import SpansRead
 from observability.analysis.spans import Link, Span, SpanKind
 from observability.analysis.trees import build_traces
 from observability.demo.checks import RecordedRun
@@ -56,7 +56,7 @@ class Run:
         before = {"monolith": parse_scrape(f"{page}# EOF\n")}
         after = {"monolith": parse_scrape(f"{page}{duration}# EOF\n")}
         return RecordedRun(
-            read=SpansRead(tuple(self.spans), lines=1, malformed_lines=0, duplicate_spans=0),
+            read=SpansRead(tuple(self.spans), duplicate_spans=0),
             forest=build_traces(self.spans),
             scrapes=ScrapePair(before, after),
             log_paths=[log],

@@ -7,7 +7,7 @@ from observability.prometheus.build import thresholds
 ANSWERED = "rpc_server_call_duration_seconds_count"
 DECISIONS = "shop_admission_decisions_total"
 
-PROTECTION_ERRORS = (
+GUARD_ERRORS = (
     Panel(
         35,
         "RPCs not made",
@@ -88,7 +88,7 @@ PROTECTION_ERRORS = (
         opens="shop-runtime",
     ),
 )
-PROTECTION_SATURATION = (
+GUARD_SATURATION = (
     Panel(
         56,
         "Circuit breakers not closed",
