@@ -1,1 +1,1 @@
-"""Tests of the shop, the platform and the lab: each states one fact."""
+"""Tests of the shop and its tools: each states one fact."""

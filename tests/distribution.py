@@ -7,7 +7,7 @@ from xdist.scheduler import LoadScopeScheduling
 # The tests of this folder need one running platform.
 ONE_PLATFORM = "tests/e2e"
 # Files whose tests share nothing that is dear to start, and take long: any worker takes the next.
-SPREAD = ("test_up.py", "test_platform.py", "test_given_server.py", "test_collector_alerts.py")
+SPREAD = ("test_up.py", "test_collector_alerts.py")
 
 
 def shared_by(nodeid: str) -> str:

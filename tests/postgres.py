@@ -1,7 +1,7 @@
 """One embedded PostgreSQL for the whole session, with every database of the shop migrated; emptied before each test."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,32 @@ from services.local.servers.postgres import PostgresStart, start_postgres
 
 SERVICES = Path(__file__).parents[1] / "services"
 CONSUMER = SERVICES / "infra/messaging/consumer_migrations"
+# The name of the sessions that empty databases: a test that ends all others spares them.
+CLEANING = "cleaning"
+# A table is truncated only if it has rows: that makes new files for it and its indices, and a test fills few tables.
+EMPTY = """
+DO $$
+DECLARE
+    name text;
+    filled text[];
+    has_rows boolean;
+BEGIN
+    FOR name IN
+        SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations'
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO has_rows;
+        IF has_rows THEN
+            filled := filled || name;
+        END IF;
+    END LOOP;
+    IF filled IS NOT NULL THEN
+        EXECUTE format('TRUNCATE %s CASCADE', array_to_string(filled, ', '));
+    END IF;
+    FOR name IN SELECT quote_ident(sequencename) FROM pg_sequences WHERE last_value IS NOT NULL LOOP
+        EXECUTE format('ALTER SEQUENCE %s RESTART', name);
+    END LOOP;
+END $$
+"""
 # The folders of migrations of each database, in order.
 MIGRATIONS = {
     "order": (SERVICES / "order/migrations",),
@@ -76,20 +102,29 @@ def inventory_dsn(postgres_server: PostgresServer) -> str:
     return postgres_server.dsns["inventory"]
 
 
-@pytest.fixture
-async def clean_databases(postgres_server: PostgresServer) -> None:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cleaning_connections(postgres_server: PostgresServer) -> AsyncIterator[Sequence[asyncpg.Connection]]:
+    """Keep a connection to each database: to open one costs more than to look whether there is anything to delete."""
+    async with AsyncExitStack() as stack:
+        connections = []
+        for dsn in postgres_server.dsns.values():
+            connection = await asyncpg.connect(dsn, server_settings={"application_name": CLEANING})
+            stack.push_async_callback(connection.close)
+            connections.append(connection)
+        yield connections
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def clean_databases(cleaning_connections: Sequence[asyncpg.Connection]) -> None:
     """Empty every database but for its schema."""
-    for dsn in postgres_server.dsns.values():
-        await empty(dsn)
+    for connection in cleaning_connections:
+        await connection.execute(EMPTY)
 
 
 async def empty(dsn: str) -> None:
     """Delete every row of every table but the list of migrations."""
     connection = await asyncpg.connect(dsn)
     try:
-        rows = await connection.fetch(
-            "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations'"
-        )
-        await connection.execute(f"TRUNCATE {', '.join(row[0] for row in rows)} RESTART IDENTITY")
+        await connection.execute(EMPTY)
     finally:
         await connection.close()

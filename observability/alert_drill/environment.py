@@ -63,7 +63,7 @@ class DrillEnvironment:
     @staticmethod
     @asynccontextmanager
     async def open(options: DrillOptions) -> AsyncIterator["DrillEnvironment"]:
-        """Run the platform under load for the time of a block. Raises LocalError, TestbedError, LoadError."""
+        """Run the platform under load during a with block. Raises LocalError, TestbedError, LoadError."""
         group_options = ProcessGroupOptions(
             folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES
         )
@@ -82,7 +82,7 @@ class DrillEnvironment:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[FaultContext]:
-        """Run an empty Prometheus and Alertmanager for the time of a block, which starts once all is healthy."""
+        """Run an empty Prometheus and Alertmanager during a with block, which starts once all is healthy."""
         self.webhook.notices.clear()
         options = MonitoringOptions(
             targets=self.targets,
@@ -113,7 +113,7 @@ class DrillEnvironment:
 
 @asynccontextmanager
 async def under_load(group: ProcessGroup, options: DrillOptions) -> AsyncIterator[None]:
-    """Place orders at a steady rate, open loop, for the time of a block; the same plan is repeated."""
+    """Place orders at a steady rate, open loop, during a with block; the same plan is repeated."""
     edge = str(local_address(group.ports.edge_http))
     plan = plan_orders(rate_per_second=options.rate_per_second, duration_seconds=PLAN_SECONDS, seed=options.seed)
     skus = ample_stock(line.sku for order in plan for line in order.lines)

@@ -116,7 +116,7 @@ async def ask(once: Ask, layer: str, process: psutil.Process, requests: int, *, 
 
 @asynccontextmanager
 async def locking(dsn: str, table: str) -> AsyncIterator[None]:
-    """Lock a table for the time of a block, like a forgotten migration."""
+    """Lock a table during a with block, like a forgotten migration."""
     connection = await asyncpg.connect(dsn, timeout=LOCK_SECONDS, command_timeout=LOCK_SECONDS)
     try:
         async with connection.transaction():

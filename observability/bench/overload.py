@@ -1,8 +1,8 @@
-"""Benchmark of overload: goodput far above capacity, with the platform's guards and without.
+"""Benchmark of overload: goodput far above capacity, with overload protection and without.
 
 Each block is an open loop on fresh processes: a third at half of the peak, a third at a multiple of it, and a third at
 half again, which shows the recovery. Goodput is the orders a second that were sold within the edge's deadline, of those
-that became due in the middle third. The peak is the highest goodput of any rate with the guards on.
+that became due in the middle third. The peak is the highest goodput of any rate with protection.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from observability.load.goodput import answer_of, is_good
 from observability.load.recorder import RequestRecord
 from observability.load.validity_checks import generator_failures
 from observability.network.proxy import Delay
-from observability.testbed.guard_settings import GUARDED, UNGUARDED
+from observability.testbed.overload_protection import PROTECTED, UNPROTECTED
 
 THIRD_SECONDS = 10.0
 BASE_SHARE = 0.5
@@ -58,9 +58,9 @@ class Work:
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     network: Mapping[str, Delay] = field(default_factory=dict)
 
-    def variant(self, *, guarded: bool) -> Variant:
-        """Return the platform of this work, with or without its guards."""
-        environment = {**self.environment, "*": GUARDED if guarded else UNGUARDED}
+    def variant(self, *, protected: bool) -> Variant:
+        """Return the platform of this work, with or without overload protection."""
+        environment = {**self.environment, "*": PROTECTED if protected else UNPROTECTED}
         return Variant(environment=environment, network=self.network)
 
 
@@ -84,7 +84,7 @@ class OverloadRun:
     """
 
     factor: float
-    guarded: bool
+    protected: bool
     offered_per_second: float
     goodput_per_second: float
     answers: Mapping[str, int]
@@ -115,25 +115,25 @@ async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Pat
         probes = await find_peak(stand, doing, seed=seed, folder=folder, say=say)
         peak = max(probes.values())
         say(f"the peak is {peak:.1f} orders a second")
-        plan = [(factor, guarded) for factor in factors for guarded in (True, False)]
+        plan = [(factor, protected) for factor in factors for protected in (True, False)]
         random.Random(seed).shuffle(plan)
         blocks = []
-        for factor, guarded in plan:
-            blocks.append(await overload(stand, doing, factor, peak, guarded=guarded, seed=seed, folder=folder))
+        for factor, protected in plan:
+            blocks.append(await overload(stand, doing, factor, peak, protected=protected, seed=seed, folder=folder))
             say(sentence(blocks[-1], peak))
     return Overload(work=work, peak_per_second=peak, probes=probes, blocks=sorted(blocks, key=by_factor))
 
 
 def by_factor(block: OverloadRun) -> tuple[float, bool]:
-    """Return the blocks by rate, those with guards first."""
-    return block.factor, not block.guarded
+    """Return the blocks by rate, those with protection first."""
+    return block.factor, not block.protected
 
 
 def sentence(block: OverloadRun, peak_per_second: float) -> str:
     """Return a line with a block's result."""
-    guards = "with guards" if block.guarded else "without guards"
+    protection = "with protection" if block.protected else "without protection"
     share = block.goodput_per_second / peak_per_second
-    return f"{block.factor:g} x, {guards}: {block.goodput_per_second:.1f} a second, {share:.0%} of the peak"
+    return f"{block.factor:g} x, {protection}: {block.goodput_per_second:.1f} a second, {share:.0%} of the peak"
 
 
 async def find_peak(stand: Testbed, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
@@ -161,14 +161,14 @@ async def probe(stand: Testbed, work: Work, rate_per_second: float, *, seed: int
         seed=seed,
         demand=Demand(utilisation=1.0, lines=work.lines),
     )
-    async with stand.serving(work.variant(guarded=True)) as serving:
+    async with stand.serving(work.variant(protected=True)) as serving:
         run, _ = await load(serving, schedule, scratch=folder, on_progress=silent)
     good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_good(each)]
     return len(good) / schedule.duration_seconds
 
 
 async def overload(
-    stand: Testbed, work: Work, factor: float, peak_per_second: float, *, guarded: bool, seed: int, folder: Path
+    stand: Testbed, work: Work, factor: float, peak_per_second: float, *, protected: bool, seed: int, folder: Path
 ) -> OverloadRun:
     """Run one block."""
     schedule = Schedule(
@@ -178,7 +178,7 @@ async def overload(
         seed=seed,
         demand=Demand(utilisation=1.0, surge=factor / BASE_SHARE, lines=work.lines),
     )
-    async with stand.serving(work.variant(guarded=guarded)) as serving:
+    async with stand.serving(work.variant(protected=protected)) as serving:
         services = [pid for name, pid in serving.pids.items() if name in {"order", "inventory"}]
         async with watching_memory(services) as memory:
             run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)
@@ -186,7 +186,7 @@ async def overload(
     good = sorted(each.latency_seconds for each in during if is_good(each))
     return OverloadRun(
         factor=factor,
-        guarded=guarded,
+        protected=protected,
         offered_per_second=len(during) / THIRD_SECONDS,
         goodput_per_second=len(good) / THIRD_SECONDS,
         # dataclasses.asdict does not rebuild a Counter correctly.
@@ -224,7 +224,7 @@ def recovered_seconds(before: Sequence[RequestRecord], after: Sequence[RequestRe
 
 @asynccontextmanager
 async def watching_memory(pids: Sequence[int]) -> AsyncIterator[list[int]]:
-    """Sample the total memory of these processes, in bytes, for the time of a block."""
+    """Sample the total memory of these processes, in bytes, during a with block."""
     processes = [psutil.Process(pid) for pid in pids]
 
     def resident() -> int:

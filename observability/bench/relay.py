@@ -42,12 +42,15 @@ FILL = """
         UNION ALL SELECT 2, 'order.completed', '{{"state": "CONFIRMED", "currency_code": "GBP", "total_minor": 45678}}',
         '{{"currency_code": "GBP", "total_minor": 45678}}' || jsonb_build_object('unit_prices_minor',
         jsonb_agg(100 + n)) FROM generate_series(1, 21) n),
-    stored AS (INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
+    stored AS (INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time,
+            logical_shard)
         SELECT id, version, type, version, CASE version WHEN 1 THEN jsonb_build_object('customer_id', customer) || data
             ELSE data END, meta || jsonb_build_object('customer_id', customer, 'create_time', at, 'line_count', 21,
-            'traceparent', '00-' || md5(id::text) || '-' || left(md5(customer::text), 16) || '-01'), at
-        FROM bought, form ORDER BY at, version RETURNING stream_id, version, sequence)
-    INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored ORDER BY sequence"""
+            'traceparent', '00-' || md5(id::text) || '-' || left(md5(customer::text), 16) || '-01'), at,
+            get_byte(sha256(uuid_send(customer)), 0)
+        FROM bought, form ORDER BY at, version RETURNING stream_id, version, sequence, logical_shard)
+    INSERT INTO outbox (stream_id, version, logical_shard)
+    SELECT stream_id, version, logical_shard FROM stored ORDER BY sequence"""
 COLUMNS = ("type", "aggregate_id", "aggregate_version", "occur_time", "traceparent", "data")
 # Purpose: a table like the log's beside it, and one batch of what the relay appended there.
 FLOOR_TABLES = f"""

@@ -41,7 +41,7 @@ class CampaignContext:
 
     @asynccontextmanager
     async def under_load(self, *, seed: int, clients: int = 10) -> AsyncIterator[None]:
-        """Run the workload for the time of a block, then wait until every outcome is known."""
+        """Run the workload during a with block, then wait until every outcome is known."""
         async with self.group.api_clients() as apis, self.group.stock() as stock:
             options = WorkloadOptions(seed=seed, clients=clients)
             workload = Workload(options, apis=apis, stock=stock, history=self.history)
@@ -55,7 +55,7 @@ class CampaignContext:
         examination = await examine(self.group, self.history)
         report, folder = self.report, self.group.options.folder
         report.violations += examination.violations
-        report.verdict = examination.verdict
+        report.invariants = examination.invariants
         report.figures |= {
             "orders": examination.orders,
             "requests": self.history.requests(),

@@ -12,14 +12,14 @@ class Report:
     options: how it was run, as plain values.
     figures: what was measured, as plain values.
     violations: a sentence for each.
-    verdict: counts and violations of each invariant.
+    invariants: counts and violations of each invariant.
     """
 
     campaign: str
     options: dict[str, Any]
     figures: dict[str, Any] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
-    verdict: dict[str, Any] = field(default_factory=dict)
+    invariants: dict[str, Any] = field(default_factory=dict)
 
     def expect(self, fact: object, otherwise: str) -> None:
         """Add a violation unless the fact holds."""
@@ -34,5 +34,5 @@ class Report:
             "holds": not self.violations,
             "violations": self.violations,
             "figures": self.figures,
-            "verdict": self.verdict,
+            "invariants": self.invariants,
         }

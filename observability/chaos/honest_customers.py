@@ -52,7 +52,7 @@ class HonestCustomers:
 
     @asynccontextmanager
     async def ordering(self) -> AsyncIterator[None]:
-        """Send orders for the time of a block, then wait until each outcome is known or given up."""
+        """Send orders during a with block, then wait until each outcome is known or given up."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._order_all(tasks))
             yield

@@ -12,7 +12,7 @@ from observability.chaos.consistency_checker import check_lists_are_current, fin
 from observability.chaos.database_snapshot import read_deliveries, read_noise, read_orders
 from observability.chaos.history import Delivered, History
 from observability.invariants.quiescence import NotQuiet, wait_for_quiet
-from observability.invariants.target import InvariantVerdict
+from observability.invariants.target import InvariantChecks
 from observability.invariants.verification import verify
 from observability.testbed.process_group import ProcessGroup
 
@@ -26,13 +26,13 @@ class InvariantReport:
     """Result of all checks.
 
     violations: a sentence for each; empty if all is right.
-    verdict: counts and violations of each invariant.
+    invariants: counts and violations of each invariant.
     orders: number of orders by state.
     quiet_seconds: time until the platform was quiescent.
     """
 
     violations: tuple[str, ...]
-    verdict: dict[str, Any]
+    invariants: dict[str, Any]
     orders: dict[str, int]
     quiet_seconds: float
 
@@ -48,23 +48,23 @@ async def examine(group: ProcessGroup, history: History) -> InvariantReport:
         found.append(str(error))
     noise = await read_noise(target.databases["inventory"], history.noise_ids)
     found += (f"reservation {key} without an order is {state}" for key, state in noise.items() if state in HELD)
-    verdict = without_noise(await verify(target), noise.keys())
-    found += sentences_of(verdict)
+    checked = without_noise(await verify(target), noise.keys())
+    found += sentences_of(checked)
     orders = await read_orders(target.databases, since=history.began_time)
     found += find_contradictions(history.exchanges, orders)
     found += check_lists_are_current(history.listings)
     found += check_deliveries(history.deliveries, await read_deliveries(target.databases["inventory"]))
     found += logged_errors(group.options.folder / "logs")
     states = dict(sorted(Counter(order.state for order in orders).items()))
-    return InvariantReport(tuple(found[:MOST_LISTED]), as_document(verdict), states, quiet_seconds)
+    return InvariantReport(tuple(found[:MOST_LISTED]), as_document(checked), states, quiet_seconds)
 
 
-def without_noise(verdict: InvariantVerdict, noise: AbstractSet[str]) -> InvariantVerdict:
-    """Return the verdict without I5's violations by reservations that the workload made without an order.
+def without_noise(checked: InvariantChecks, noise: AbstractSet[str]) -> InvariantChecks:
+    """Return the checks without I5's violations by reservations that the workload made without an order.
 
     I5 reports each of them once, so its other violations remain.
     """
-    return InvariantVerdict(
+    return InvariantChecks(
         tuple(
             replace(
                 check,
@@ -73,14 +73,14 @@ def without_noise(verdict: InvariantVerdict, noise: AbstractSet[str]) -> Invaria
             )
             if check.name == "I5"
             else check
-            for check in verdict.checks
+            for check in checked.checks
         )
     )
 
 
-def sentences_of(verdict: InvariantVerdict) -> Iterator[str]:
+def sentences_of(checked: InvariantChecks) -> Iterator[str]:
     """Yield a sentence for each listed violation, and one for the number of those not listed."""
-    for check in verdict.checks:
+    for check in checked.checks:
         yield from (f"{check.name}: {sentence}" for sentence in check.violations)
         if unlisted := check.violation_count - len(check.violations):
             yield f"{check.name}: and {unlisted} more"
@@ -118,11 +118,11 @@ def error_in(line: str) -> str:
     return " ".join([str(document.get("event")), *last])
 
 
-def as_document(verdict: InvariantVerdict) -> dict[str, Any]:
-    """Return a verdict as a document: by invariant, the rows counted and the violations."""
+def as_document(checked: InvariantChecks) -> dict[str, Any]:
+    """Return a document: by invariant, the rows counted and the violations."""
     return {
         check.name: {"counted": check.counted, "violations": check.violation_count, "told": list(check.violations)}
-        for check in verdict.checks
+        for check in checked.checks
     }
 
 

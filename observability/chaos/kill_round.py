@@ -72,7 +72,7 @@ class RoundResult:
     outcomes: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
-    verdict: dict[str, Any] = field(default_factory=dict)
+    invariants: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -156,7 +156,7 @@ class Round:
 
     def _note(self, examination: InvariantReport) -> None:
         self.result.violations += examination.violations
-        self.result.verdict, self.result.orders = examination.verdict, examination.orders
+        self.result.invariants, self.result.orders = examination.invariants, examination.orders
         self.result.seconds["quiet"] = round(examination.quiet_seconds, 2)
 
     def _count(self) -> None:

@@ -11,7 +11,7 @@ PIPE_BYTES = 4096
 
 
 class StallableLog:
-    """A pipe whose reader copies to the log file, or stalls for the time of a block."""
+    """A pipe whose reader copies to the log file, or stalls during a with block."""
 
     def __init__(self, pipe: Path, file: Path) -> None:
         self.pipe = pipe
@@ -20,7 +20,7 @@ class StallableLog:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Create the pipe and read it for the time of a block."""
+        """Create the pipe and read it during a with block."""
         self.pipe.parent.mkdir(parents=True, exist_ok=True)
         os.mkfifo(self.pipe, 0o600)
         # Opened for writing too: a pipe without a writer is at its end.
@@ -35,7 +35,7 @@ class StallableLog:
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
-        """Stop reading for the time of a block."""
+        """Stop reading during a with block."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         try:
             yield

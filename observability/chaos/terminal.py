@@ -43,12 +43,12 @@ def showing(console: Console, campaign: Campaign) -> Iterator[Listener]:
 
 def line_of(result: RoundResult) -> str:
     """Return a line with a round's result."""
-    colour, verdict = ("red", "VIOLATED") if result.violations else ("green", "holds")
+    colour, state = ("red", "VIOLATED") if result.violations else ("green", "holds")
     ends = ", ".join(f"{count:,} {state.lower()}" for state, count in result.orders.items())
     missed = f", {len(result.missed)} of them missed their point" if result.missed else ""
     return (
         f"round {result.number:3}: {result.kills} kills{missed}; {result.requests:,} requests, {ends or 'no orders'}; "
-        f"quiet after {result.seconds.get('quiet', 0):.1f} s: [{colour}]{verdict}[/]"
+        f"quiet after {result.seconds.get('quiet', 0):.1f} s: [{colour}]{state}[/]"
     )
 
 
@@ -81,7 +81,7 @@ def print_report(console: Console, report: Report) -> None:
                 console.print(f"  {name}: {each}", markup=False, soft_wrap=True)
         else:
             console.print(f"  {name}: {figure}", markup=False, soft_wrap=True)
-    counted = ", ".join(f"{name} {found['counted']:,}" for name, found in report.verdict.items())
+    counted = ", ".join(f"{name} {found['counted']:,}" for name, found in report.invariants.items())
     console.print(f"  checked: {counted}", markup=False, soft_wrap=True)
     for violation in report.violations:
         console.print(f"[bold red]VIOLATED[/] {escape(violation)}", soft_wrap=True)

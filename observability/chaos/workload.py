@@ -93,7 +93,7 @@ class Workload:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run all clients for the time of a block, then wait until every outcome is known."""
+        """Run all clients during a with block, then wait until every outcome is known."""
         running = asyncio.create_task(self.run(), name="traffic")
         try:
             yield

@@ -146,14 +146,14 @@ class ReplayCommand:
 
 @asynccontextmanager
 async def open_letters(endpoints: Endpoints, consumer: Consumer) -> AsyncIterator[DeadLetters]:
-    """Open a consumer's dead letters, and close them after the block."""
+    """Open a consumer's dead letters, and close them after the with block."""
     async with open_database(endpoints, STORES[consumer].database) as database:
         yield DeadLetters(consumer, database=database)
 
 
 @asynccontextmanager
 async def open_database(endpoints: Endpoints, name: str) -> AsyncIterator[Database]:
-    """Open a database, and close it after the block."""
+    """Open a database, and close it after the with block."""
     telemetry = unobserved(name)
     database = await Database.open(endpoints.databases[name], pool_size=POOL_SIZE, telemetry=telemetry, name=name)
     try:

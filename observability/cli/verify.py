@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from observability.invariants.quiescence import DEAD_LETTERS, NotQuiet, wait_for_quiet
-from observability.invariants.target import Check, InvariantVerdict, VerifyTarget
+from observability.invariants.target import Check, InvariantChecks, VerifyTarget
 from observability.invariants.verification import verify as verify_target
 from observability.load.target import find_endpoints
 from services.local.platform.endpoints import Endpoints
@@ -28,7 +28,7 @@ def verify(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait at most until nothing is in flight; 0: check under load.")
     ] = 30.0,
-    json_path: Annotated[Path | None, typer.Option("--json", help="File for the verdict, as JSON.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="File for the result, as JSON.")] = None,
 ) -> None:
     """Check the invariants I1 to I8 over the databases and the event log of a running platform.
 
@@ -37,14 +37,14 @@ def verify(
 
     Exit codes: 0 all hold, 1 one is violated, 2 the platform could not be read, or orders stayed in flight.
     """
-    verdict = asyncio.run(_verify(find_endpoints(endpoints), wait))
+    checked = asyncio.run(_verify(find_endpoints(endpoints), wait))
     if json_path:
-        json_path.write_text(json.dumps({"holds": verdict.holds, **asdict(verdict)}, indent=2) + "\n")
-    show(verdict, Console(highlight=False))
-    raise typer.Exit(0 if verdict.holds else _EXIT_VIOLATED)
+        json_path.write_text(json.dumps({"holds": checked.holds, **asdict(checked)}, indent=2) + "\n")
+    show(checked, Console(highlight=False))
+    raise typer.Exit(0 if checked.holds else _EXIT_VIOLATED)
 
 
-async def _verify(platform: Endpoints, wait_seconds: float) -> InvariantVerdict:
+async def _verify(platform: Endpoints, wait_seconds: float) -> InvariantChecks:
     target = VerifyTarget(
         databases=platform.databases,
         event_log_url=platform.event_log_url,
@@ -61,19 +61,19 @@ async def _verify(platform: Endpoints, wait_seconds: float) -> InvariantVerdict:
     return await verify_target(target)
 
 
-def show(verdict: InvariantVerdict, console: Console) -> None:
+def show(checked: InvariantChecks, console: Console) -> None:
     """Print each invariant with its counts, then the violations that it lists, then what was not checked."""
     table = Table("", "invariant", "counted", "violations", box=None, pad_edge=False)
     for column in table.columns[2:]:
         column.justify = "right"
-    for check in verdict.checks:
+    for check in checked.checks:
         colour = "red" if check.violation_count else "green"
         figures = (f"{check.counted:,}", f"[{colour}]{check.violation_count:,}[/]")
         table.add_row(check.name, escape(check.sentence), *figures)
     console.print(table)
-    for check in verdict.checks:
+    for check in checked.checks:
         show_violations(check, console)
-    if left_out := [f"{check.name} {check.skipped}" for check in verdict.checks if check.skipped]:
+    if left_out := [f"{check.name} {check.skipped}" for check in checked.checks if check.skipped]:
         console.print("Not checked under load:", *left_out, sep="\n  ", markup=False, soft_wrap=True)
 
 

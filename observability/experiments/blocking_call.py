@@ -152,7 +152,7 @@ class AuditedStock(PostgresStock):
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[AuditedTransaction]:
-        """Run a block in one transaction, then audit: locks are not held while the audit writes."""
+        """Run a with block in one transaction, then audit: locks are not held while the audit writes."""
         async with self._database.transaction(name) as transaction:
             audited = AuditedTransaction(transaction, self._reservation_ttl_seconds)
             yield audited

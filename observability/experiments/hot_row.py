@@ -28,7 +28,7 @@ class CountingStock(PostgresStock):
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[PostgresStockTransaction]:
-        """Run a block in one transaction."""
+        """Run a with block in one transaction."""
         async with self._database.transaction(name) as transaction:
             yield CountingTransaction(transaction, self._reservation_ttl_seconds)
 

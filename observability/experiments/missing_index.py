@@ -7,21 +7,23 @@ from observability.experiments.experiment import Demand, Experiment, ExperimentK
 
 # Rows of a shop that has sold for a while: orders of ten lines.
 FILL = """
-    INSERT INTO {table} ({id}, line_number, sku, quantity)
-    SELECT md5((number / 10)::text)::uuid, number % 10 + 1, '10001', 1
+    INSERT INTO {table} ({columns}, line_number, sku, quantity)
+    SELECT {values}, number % 10 + 1, '10001', 1
     FROM generate_series(0, {rows} - 1) AS number"""
+ID = "md5((number / 10)::text)::uuid"
+# Table, columns of its key without the line's number, their values, and the slow statement.
 PLACES = {
-    "inventory": ("reservation_lines", "reservation_id", "SELECT reservations FOR UPDATE"),
-    "order": ("order_lines", "order_id", "UPDATE orders"),
+    "inventory": ("reservation_lines", "reservation_id", ID, "SELECT reservations FOR UPDATE"),
+    "order": ("order_lines", "order_id, logical_shard", f"{ID}, 0", "UPDATE orders"),
 }
 
 
 def draw(source: random.Random) -> Setting:
     """Draw the table without an index, its number of rows, and the utilisation."""
     service = source.choice(sorted(PLACES))
-    table, identifier, operation = PLACES[service]
+    table, columns, values, operation = PLACES[service]
     rows = source.randrange(240_000, 400_000, 10_000)
-    filled = (FILL.format(table=table, id=identifier, rows=rows), f"ANALYZE {table}")
+    filled = (FILL.format(table=table, columns=columns, values=values, rows=rows), f"ANALYZE {table}")
     dropped = f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey"
     return Setting(
         place=f"{table} of {service}, {rows:,} rows",

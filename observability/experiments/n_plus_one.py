@@ -14,6 +14,7 @@ from services.inventory.adapters.rows import level_of
 from services.inventory.api import StockLevel
 from services.order.adapters.postgres import PostgresOrders
 from services.order.api import PlaceOrder
+from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.order import Change, Order
 
 
@@ -37,7 +38,7 @@ class StockLineByLine(PostgresStock):
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[PostgresStockTransaction]:
-        """Run a block in one transaction."""
+        """Run a with block in one transaction."""
         async with self._database.transaction(name) as transaction:
             yield LevelsLineByLine(transaction, self._reservation_ttl_seconds)
 
@@ -55,6 +56,7 @@ class OrdersLineByLine(PostgresOrders):
                 request_id=command.request_id,
                 command=command,
                 resource_id=order.order_id,
+                logical_shard=logical_shard_of(order.customer_id),
             )
             if first_id is None:
                 await self._event_store.append(transaction, placed)
@@ -66,8 +68,9 @@ class OrdersLineByLine(PostgresOrders):
 async def insert_line_by_line(transaction: Transaction, order: Order) -> None:
     """Store the order, then its lines one after the other."""
     insert_order = """
-        INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+        INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time, logical_shard)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"""
+    shard = logical_shard_of(order.customer_id)
     await transaction.execute(
         "INSERT orders",
         insert_order,
@@ -78,10 +81,12 @@ async def insert_line_by_line(transaction: Transaction, order: Order) -> None:
         len(order.lines),
         order.create_time,
         order.update_time,
+        shard,
     )
-    insert = "INSERT INTO order_lines (order_id, line_number, sku, quantity) VALUES ($1, $2, $3, $4)"
+    insert = """
+        INSERT INTO order_lines (order_id, line_number, sku, quantity, logical_shard) VALUES ($1, $2, $3, $4, $5)"""
     for number, line in enumerate(order.lines, start=1):
-        await transaction.execute("INSERT order_lines", insert, order.order_id, number, line.sku, line.quantity)
+        await transaction.execute("INSERT order_lines", insert, order.order_id, number, line.sku, line.quantity, shard)
 
 
 def stock_line_by_line(_telemetry: Telemetry) -> Callable[..., PostgresStock]:

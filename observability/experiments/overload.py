@@ -4,7 +4,7 @@ import random
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Metric, Setting, Truth, Variant
-from observability.testbed.guard_settings import GUARDED, UNGUARDED
+from observability.testbed.overload_protection import PROTECTED, UNPROTECTED
 
 
 def draw(source: random.Random) -> Setting:
@@ -12,8 +12,8 @@ def draw(source: random.Random) -> Setting:
     factor, most_lines = source.uniform(1.5, 3.0), source.randint(20, 60)
     return Setting(
         place=f"{factor:.1f} times as many orders as can be done, of up to {most_lines} lines, and each is let in",
-        before=Variant(environment={"*": UNGUARDED}),
-        after=Variant(environment={"*": GUARDED}),
+        before=Variant(environment={"*": UNPROTECTED}),
+        after=Variant(environment={"*": PROTECTED}),
         demand=Demand(utilisation=factor, lines=(1, most_lines)),
         truth=Truth(Bottleneck.OVERLOAD, "order"),
     )

@@ -61,7 +61,7 @@ async def reader(dsn: str) -> AsyncIterator[Reader]:
 
 @asynccontextmanager
 async def snapshot(dsn: str) -> AsyncIterator[Reader]:
-    """Yield a reader of a database as of now, for the time of the block."""
+    """Yield a reader of a database as of now, during the with block."""
     async with reader(dsn) as found, found.connection.transaction(isolation="repeatable_read", readonly=True):
         # The roles' timeouts are for requests; a check of all rows may take longer.
         await found.connection.execute("SET LOCAL statement_timeout = 0")

@@ -1,4 +1,4 @@
-"""Data types of the invariant checks: what is checked, and the verdict with the violations found."""
+"""Data types of the invariant checks: what is checked, and the violations found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class InvariantVerdict:
+class InvariantChecks:
     """All invariants, I1 to I8."""
 
     checks: tuple[Check, ...]

@@ -13,7 +13,7 @@ from observability.invariants.reservations import Agreement
 from observability.invariants.saga_completion import check_completion
 from observability.invariants.snapshot_reader import Reader, reader, snapshot
 from observability.invariants.stock import check_stock
-from observability.invariants.target import CONSUMERS, Check, InvariantVerdict, Tally, VerifyTarget
+from observability.invariants.target import CONSUMERS, Check, InvariantChecks, Tally, VerifyTarget
 from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.message import LogState
@@ -76,7 +76,7 @@ class Views:
         )
 
 
-async def verify(target: VerifyTarget) -> InvariantVerdict:
+async def verify(target: VerifyTarget) -> InvariantChecks:
     """Check every invariant. Raises OSError, asyncpg.PostgresError, or a ServiceError of the log.
 
     In a shop that is not quiescent, only what holds at every moment is checked.
@@ -105,7 +105,7 @@ async def verify(target: VerifyTarget) -> InvariantVerdict:
             await effects.check(),
         )
     checks = [tally.check() for tally in tallies]
-    return InvariantVerdict(tuple(checks if quiet else map(with_skipped, checks)))
+    return InvariantChecks(tuple(checks if quiet else map(with_skipped, checks)))
 
 
 def with_skipped(check: Check) -> Check:

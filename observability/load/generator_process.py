@@ -53,7 +53,7 @@ async def run_load(task: GeneratorTask, *, log_path: Path, on_progress: OnProgre
 
 @asynccontextmanager
 async def _generator(task: GeneratorTask, log_path: Path) -> AsyncIterator[Process]:
-    """Start the generator in its own session, so that Ctrl-C reaches this process only; end it with the block."""
+    """Start the generator in its own session, so that Ctrl-C reaches this process only; end it after the with block."""
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", _MODULE, stdin=PIPE, stdout=PIPE, stderr=log, start_new_session=True

@@ -61,7 +61,7 @@ def judge(summary: LoadSummary, host: HostUse, offered: OfferedLoad, *, elapsed_
 
 def _overload(count: int, summary: LoadSummary, offered: OfferedLoad, host: HostUse, elapsed_seconds: float) -> str:
     rate, waited = offered.rate_per_second, _waited(host, elapsed_seconds)
-    failed = f"{count:,} of {summary.sent:,} orders were rejected by the guards or timed out"
+    failed = f"{count:,} of {summary.sent:,} orders were rejected by overload protection or timed out"
     if rate is None:
         served = _rate(_served(summary, elapsed_seconds))
         return (

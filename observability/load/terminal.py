@@ -45,8 +45,8 @@ def print_result(console: Console, result: LoadResult) -> None:
     """Print a run's counts, why orders failed, its latencies, gates and validity."""
     summary = result.summary()
     offered = OfferedLoad(rate_per_second=result.options.rate_per_second)
-    verdict = judge(summary, result.host, offered, elapsed_seconds=result.elapsed_seconds)
-    console.print(f"[bold]{escape(count_orders(summary))}.[/] {escape(verdict)}", highlight=False, soft_wrap=True)
+    judgement = judge(summary, result.host, offered, elapsed_seconds=result.elapsed_seconds)
+    console.print(f"[bold]{escape(count_orders(summary))}.[/] {escape(judgement)}", highlight=False, soft_wrap=True)
     console.print(_counts(result, summary))
     console.print(_latency_table(result, summary))
     if result.loop == "closed":

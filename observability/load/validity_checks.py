@@ -29,7 +29,7 @@ _SHORTEST_LATENCY_SECONDS = 0.002
 
 
 class GateStatus(StrEnum):
-    """Verdict of a gate. A gate that could not be checked has not passed."""
+    """Result of a gate. A gate that could not be checked has not passed."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -38,7 +38,7 @@ class GateStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate's verdict, with a sentence that names the measured value and the limit."""
+    """One gate's result, with a sentence that names the measured value and the limit."""
 
     name: str
     status: GateStatus

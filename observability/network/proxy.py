@@ -3,7 +3,7 @@
 It holds what each side sends until it is due at the other. It delays bytes and not handshakes: a connection opens as
 fast as without it, which makes no difference to callers that reuse their connections.
 
-An `Impairment` of the network lasts for the time of a block:
+An `Impairment` of the network lasts during a with block:
 
     with proxy.impaired(Impairment.BLACKHOLE):
         ...
@@ -128,7 +128,7 @@ class Proxy:
     async def open(
         *, target: Address, delay: Delay, seed: int, listen: Address | None = None
     ) -> AsyncIterator["Proxy"]:
-        """Listen for the time of a block; at its end, reset all connections. Raises OSError.
+        """Listen during a with block; at its end, reset all connections. Raises OSError.
 
         The seed fixes the jitter of the nth chunk in each direction of the nth connection.
         """
@@ -145,7 +145,7 @@ class Proxy:
 
     @contextmanager
     def impaired(self, impairment: Impairment) -> Iterator[None]:
-        """Impair the connections for the time of a block, in one way at a time; raises ValueError for a second one."""
+        """Impair the connections during a with block, in one way at a time; raises ValueError for a second one."""
         if self._impairment is not None:
             raise ValueError(f"the proxy is already impaired: {self._impairment}")
         self._impairment = impairment

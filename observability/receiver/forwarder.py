@@ -85,7 +85,7 @@ class Forwarder:
 async def forwarding(
     endpoint: OtlpEndpoint, *, counts: Counts, log: structlog.typing.FilteringBoundLogger
 ) -> AsyncIterator[Forwarder]:
-    """Forward for the time of a block; at its end, queued requests have two seconds to be sent. Raises OSError."""
+    """Forward during a with block; at its end, queued requests have two seconds to be sent. Raises OSError."""
     async with open_otlp_client(endpoint) as client:
         forwarder = Forwarder(client, counts=counts, log=log)
         running = asyncio.create_task(forwarder.run(), name="forwarder")

@@ -98,7 +98,7 @@ def parse_headers(text: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_otlp_client(endpoint: OtlpEndpoint) -> AsyncIterator[OtlpClient]:
-    """Open a client for the time of a block; it connects with its first request. Raises OSError for bad TLS files."""
+    """Open a client during a with block; it connects with its first request. Raises OSError for bad TLS files."""
     if endpoint.protocol == "grpc":
         async with _open_channel(endpoint) as channel:
             yield GrpcClient(channel, endpoint)

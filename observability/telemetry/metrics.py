@@ -24,7 +24,7 @@ class Metrics:
         self._count = partial(Counter, registry=registry, enabled=enabled)
         self._add_http()
         self._add_rpc()
-        self._add_guards()
+        self._add_overload_protection()
         self._add_database()
         self._add_cache()
         self._add_process()
@@ -74,7 +74,7 @@ class Metrics:
             ("context", "rpc_method"),
         )
 
-    def _add_guards(self) -> None:
+    def _add_overload_protection(self) -> None:
         self.circuit_breaker_state = self._level(
             "shop_circuit_breaker_state",
             "1 for the state of the circuit breaker in front of a dependency: closed, open or half_open.",

@@ -162,7 +162,7 @@ class GrpcApiClient:
 
 @asynccontextmanager
 async def open_api_clients(*, edge_http: str, order_grpc: str) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
-    """Open a client of each API for the time of a block; addresses are host:port."""
+    """Open a client of each API during a with block; addresses are host:port."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as session,
         open_channel(order_grpc) as channel,

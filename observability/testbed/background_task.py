@@ -1,4 +1,4 @@
-"""Background task: a coroutine that runs for the time of a block."""
+"""Background task: a coroutine that runs during a with block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a coroutine for the time of a block, then cancel it; an exception that it has raised is raised here."""
+    """Run a coroutine during a with block, then cancel it; an exception that it has raised is raised here."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -17,7 +17,7 @@ _COUNTERS = {
 
 @asynccontextmanager
 async def open_cache(url: str) -> AsyncIterator[Valkey]:
-    """Yield a client, which connects on first use and is closed after the block."""
+    """Yield a client, which connects on first use and is closed after the with block."""
     async with Valkey.from_url(url, socket_timeout=TIMEOUT_SECONDS) as client:
         yield client
 

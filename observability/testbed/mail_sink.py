@@ -19,7 +19,7 @@ _NAME = "mail.lab.example"
 
 @asynccontextmanager
 async def mail_server() -> AsyncIterator[Address]:
-    """Listen for the time of a block, without TLS. Raises OSError."""
+    """Listen during a with block, without TLS. Raises OSError."""
     loop = asyncio.get_running_loop()
     # The default host name is looked up in the DNS, without a timeout.
     server = await loop.create_server(lambda: SMTP(Sink(), hostname=_NAME, loop=loop), *local_address(0))

@@ -260,14 +260,14 @@ class ProcessGroup:
 
     @asynccontextmanager
     async def api_clients(self) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
-        """Open clients of the public APIs for the time of a block."""
+        """Open clients of the public APIs during a with block."""
         edge_http, order_grpc = str(local_address(self.ports.edge_http)), str(local_address(self.ports.order_grpc))
         async with open_api_clients(edge_http=edge_http, order_grpc=order_grpc) as apis:
             yield apis
 
     @asynccontextmanager
     async def stock(self) -> AsyncIterator[InventoryClient]:
-        """Open inventory's own gRPC for the time of a block."""
+        """Open inventory's own gRPC during a with block."""
         target = str(local_address(self.ports.inventory_grpc))
         async with open_channel(target) as channel:
             yield InventoryClient(channel, target=target, telemetry=unobserved("chaos"), guarded=False)

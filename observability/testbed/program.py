@@ -62,7 +62,7 @@ class Program:
     @staticmethod
     @asynccontextmanager
     async def prepare(module: str) -> AsyncIterator["Program"]:
-        """Start the fork server for the time of a block; at its end, kill its process. Raises TestbedError."""
+        """Start the fork server during a with block; at its end, kill its process. Raises TestbedError."""
         server = await asyncio.create_subprocess_exec(
             sys.executable, "-m", _FORK_SERVER, module, "serve", stdin=PIPE, stdout=PIPE, start_new_session=True
         )

@@ -146,7 +146,7 @@ class AdmissionController:
 
     @contextmanager
     def release(self) -> Iterator[None]:
-        """Release a slot for the time of a block, and take it again at its end, even when none is free by then."""
+        """Release a slot during a with block, and take it again at its end, even when none is free by then."""
         self.active -= 1
         self.waiting += 1
         try:
@@ -161,7 +161,7 @@ _admitted_by: ContextVar[AdmissionController | None] = ContextVar("admission", d
 
 @contextmanager
 def waiting_downstream() -> Iterator[None]:
-    """Release the slot of the current request while the block waits for another process.
+    """Release the slot of the current request while the with block waits for another process.
 
     Does nothing outside a request, which has no slot.
     """

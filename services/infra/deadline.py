@@ -15,7 +15,7 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Set a deadline for the block; an earlier one that is already set stays."""
+    """Set a deadline for the with block; an earlier one that is already set stays."""
     current = _deadline.get()
     ends = monotonic() + seconds
     token = _deadline.set(ends if current is None else min(current, ends))
@@ -27,7 +27,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def detached(seconds: float) -> Iterator[None]:
-    """Set a deadline for the block and ignore the caller's, for work that is shared with other callers."""
+    """Set a deadline for the with block and ignore the caller's, for work that is shared with other callers."""
     token = _deadline.set(monotonic() + seconds)
     try:
         yield

@@ -20,6 +20,14 @@ RETRY_AFTER_SECONDS = 1.0
 # Length of a digest of form 1; later forms have one more byte in front, the number of the form.
 DIGEST_BYTES = 32
 
+# Purpose: one row per key, for ever; the second of two concurrent calls waits for the first.
+INSERT = """
+    INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (scope, request_id) DO NOTHING RETURNING resource_id"""
+INSERT_IN_SHARD = """
+    INSERT INTO idempotency_keys (scope, request_id, digest, resource_id, logical_shard) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (scope, request_id, logical_shard) DO NOTHING RETURNING resource_id"""
+
 
 def first_form(command: object) -> bytes:
     """Return the SHA-256 of a command's type and of the fields that identify its content.
@@ -66,20 +74,25 @@ def matches(digest: bytes, command: object) -> bool:
 
 
 async def claim(
-    transaction: Transaction, *, scope: str, request_id: str, command: object, resource_id: UUID
+    transaction: Transaction,
+    *,
+    scope: str,
+    request_id: str,
+    command: object,
+    resource_id: UUID,
+    logical_shard: int | None = None,
 ) -> UUID | None:
     """Insert the key; return None when it is new, else the resource id of the first call with it.
 
-    A second call waits here until the first has committed. Raises RequestIdReused when the content differs, and
-    IdempotencyInProgress when the first call holds the key for longer than the role's lock_timeout.
+    The table of a sharded database has a column for the logical shard, which depends on the scope alone. A second call
+    waits here until the first has committed. Raises RequestIdReused when the content differs, and IdempotencyInProgress
+    when the first call holds the key for longer than the role's lock_timeout.
     """
     digest = first_form(command)
-    # Purpose: one row per key, for ever; the second of two concurrent calls waits for the first.
-    insert = """
-        INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (scope, request_id) DO NOTHING RETURNING resource_id"""
+    insert = INSERT if logical_shard is None else INSERT_IN_SHARD
+    arguments = (scope, request_id, digest, resource_id, *(() if logical_shard is None else (logical_shard,)))
     try:
-        inserted = await transaction.fetch("INSERT idempotency_keys", insert, scope, request_id, digest, resource_id)
+        inserted = await transaction.fetch("INSERT idempotency_keys", insert, *arguments)
     except LockTimeout as error:
         raise IdempotencyInProgress from error
     if inserted:

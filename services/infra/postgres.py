@@ -161,7 +161,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[Transaction]:
-        """Run a block in one READ COMMITTED transaction; an error or cancellation rolls it back."""
+        """Run a with block in one READ COMMITTED transaction; an error or cancellation rolls it back."""
         with self._telemetry.statement("BEGIN") as statement:
             connection, waited_seconds = await self._acquire()
             transaction = Transaction(connection, self._telemetry, name)

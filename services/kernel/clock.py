@@ -1,12 +1,10 @@
-"""Types of the clock and the id generator that callers pass in, so that the domain stays deterministic."""
+"""Type of the clock that callers pass in, so that the domain stays deterministic."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
-from uuid import UUID
 
 Clock: TypeAlias = Callable[[], datetime]
-NewId: TypeAlias = Callable[[], UUID]
 
 
 def utc_now() -> datetime:

@@ -36,6 +36,7 @@ from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
 from services.order.consumers.order_summaries import CONSUMER, OrderEvents
+from services.order.domain.logical_shard import order_id_of
 from services.order.migrate import MIGRATIONS
 from services.order.settings import OrderContextSettings
 from services.order.workers.event_messages import DESTINATION, message_of
@@ -106,7 +107,12 @@ def bootstrap_order(
 
     tokens, summaries = PostgresTokenKeys(database=database, clock=clock), PostgresSummaries(database=read_database)
     place = PlaceOrderHandler(
-        orders=orders, tokens=tokens, settle=settle, check_inventory=inventory.check, clock=clock, new_id=uuid4
+        orders=orders,
+        tokens=tokens,
+        settle=settle,
+        check_inventory=inventory.check,
+        clock=clock,
+        new_id=lambda customer_id: order_id_of(customer_id, uuid4()),
     )
     cancel = CancelOrderHandler(orders=orders, tokens=tokens, settle=settle, clock=clock)
     application = OrderApplication(

@@ -2,13 +2,13 @@
 
 import re
 
-import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from observability.cli import main
 from observability.cli.group import PlumbCommand
 from tests.architecture import documents
+from tests.each import for_each
 
 TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
@@ -19,13 +19,13 @@ def test_documents_name_the_main_commands() -> None:
     assert {"demo", "test", "lint", "up"} <= named
 
 
-@pytest.mark.parametrize("command", sorted(set(documents.commands("make")), key=repr), ids=str)
+@for_each(sorted(set(documents.commands("make")), key=repr))
 def test_make_target_exists(command: documents.Command) -> None:
     targets = TARGET.findall((documents.ROOT / "Makefile").read_text())
     assert set(command.words) <= set(targets), command.document
 
 
-@pytest.mark.parametrize("command", sorted(set(documents.commands("plumb")), key=repr), ids=str)
+@for_each(sorted(set(documents.commands("plumb")), key=repr))
 def test_plumb_command_and_its_options_exist(command: documents.Command) -> None:
     assert set(command.options) <= options_of(find(plumb(), command.words)), command.document
 

@@ -20,7 +20,7 @@ def protos(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PROTOS, tmp_path / "protos", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def test_committed_code_is_what_the_compiler_writes(protos: Path) -> None:
+def test_committed_code_matches_the_compiler(protos: Path) -> None:
     """The code generated anew, from nothing, equals the committed code byte for byte."""
     shutil.rmtree(protos / "gen")
     generate(protos)

@@ -3,7 +3,6 @@
 import re
 from functools import cache
 
-import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
@@ -11,6 +10,7 @@ from services.inventory.settings import InventorySettings
 from services.local.platform.plan import MODULES
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderSettings
+from tests.each import for_each
 from tests.runbooks import ROOT, Runbook, runbooks
 
 SERVICES = frozenset(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"])
@@ -31,7 +31,7 @@ PREFIXES: dict[str, type[BaseSettings]] = {
 EVENT = re.compile(r"\b(?:order|inventory|notification|edge|rpc|worker|messaging|process|telemetry)\.[a-z_]+\b")
 # The name of a span, and the beginning of three events.
 NO_EVENTS = {"order.finish_order", "process.drain"}
-each_runbook = pytest.mark.parametrize("book", runbooks(), ids=lambda book: book.alert)
+each_runbook = for_each(runbooks(), name=lambda book: book.alert)
 
 
 @cache
@@ -75,7 +75,7 @@ def test_a_log_file_is_that_of_a_process(book: Runbook) -> None:
     assert set(re.findall(r"out/up/8400/logs/([\w*-]+)\.log", book.text)) <= LOGS
 
 
-def test_the_checks_find_what_they_look_for() -> None:
+def test_the_checks_find_faults() -> None:
     """They would pass on runbooks that name nothing."""
     text = "\n".join(book.code() for book in runbooks())
     assert {"order", "nats", "plumb"} <= {word for _, words in COMPOSE.findall(text) for word in words.split()}

@@ -127,7 +127,7 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "") -> AsyncIterator[Shop]:
-    """Run the shop, with a cache or without, for the time of a block. Workers rest: `catch_up` takes their steps."""
+    """Run the shop, with a cache or without, during a with block. Workers rest: `catch_up` takes their steps."""
     spans = InMemorySpanExporter()
     runtime = setup.start("contract", log_level="error", processor=SimpleSpanProcessor(spans))
     contexts = ("order", "inventory", "notification", "test")
@@ -207,7 +207,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
 
 @contextmanager
 def waits(seconds: float) -> Iterator[None]:
-    """Let calls wait so long for a connection, a lock, the cache and the list, for the time of a block."""
+    """Let calls wait so long for a connection, a lock, the cache and the list, during a with block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(postgres, "ACQUIRE_SECONDS", seconds)
         patch.setattr(postgres, "LOCK_SECONDS", seconds)
@@ -272,7 +272,7 @@ def place(customer_id: UUID | None = None, **quantities: int) -> order_api.Place
 
 @asynccontextmanager
 async def holding(dsn: str, statement: str, *arguments: object) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Hold what a statement locks, in a transaction of another connection, for the time of a block."""
+    """Hold what a statement locks, in a transaction of another connection, during a with block."""
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction():

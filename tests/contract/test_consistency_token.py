@@ -68,7 +68,7 @@ class Edge:
 
 @asynccontextmanager
 async def opened(shop: Shop, *, admission: AdmissionController | None = None) -> AsyncIterator[Edge]:
-    """Serve the edge for the time of a block, with admission control or without."""
+    """Serve the edge during a with block, with admission control or without."""
     edge = make_edge(
         orders=shop.orders,
         inventory=shop.inventory,

@@ -39,7 +39,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 async def opened(
     shop: Shop, admission: AdmissionController, *, deadline_seconds: float
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the edge with admission control for the time of a block."""
+    """Serve the edge with admission control during a with block."""
     telemetry = shop.runtime.for_context("edge")
     edge = make_edge(
         orders=shop.orders,

@@ -37,15 +37,16 @@ from services.order.api import (
 )
 from tests.contract.shop import POOL_SIZE, Shop, holding, place, request_id, stock, waits
 from tests.patience import PATIENCE_SECONDS
+from tests.postgres import CLEANING
 
 SHORT_SECONDS = 0.3
 Situation = Callable[[Shop], Awaitable[tuple[ServiceError, ServiceError]]]
 CLAIM = """
-    INSERT INTO idempotency_keys (scope, request_id, digest, resource_id)
-    VALUES ($1, $2, '', '00000000-0000-0000-0000-000000000000')"""
+    INSERT INTO idempotency_keys (scope, request_id, digest, resource_id, logical_shard)
+    VALUES ($1, $2, '', '00000000-0000-0000-0000-000000000000', get_byte(sha256(uuid_send($1::text::uuid)), 0))"""
 NEXT_EVENT = """
-    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
-    VALUES ($1, $2, 'order.cancelled', 1, '{}', '{}', now())"""
+    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time, logical_shard)
+    SELECT order_id, $2, 'order.cancelled', 1, '{}', '{}', now(), logical_shard FROM orders WHERE order_id = $1"""
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError:
@@ -131,7 +132,7 @@ async def dependency_down(shop: Shop) -> tuple[ServiceError, ServiceError]:
 
 @asynccontextmanager
 async def closed_to_others(dsn: str) -> AsyncIterator[None]:
-    """Refuse new connections to a database, and close the open ones, for the time of a block."""
+    """Refuse new connections to a database, and close the open ones, during a with block."""
     connection = await asyncpg.connect(dsn)
     name = await connection.fetchval("SELECT current_database()")
     try:
@@ -139,6 +140,7 @@ async def closed_to_others(dsn: str) -> AsyncIterator[None]:
         await connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+            f" AND application_name <> '{CLEANING}'"
         )
         yield
     finally:

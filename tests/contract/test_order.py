@@ -314,7 +314,7 @@ async def test_every_step_of_an_order_is_published_once_and_in_order(shop: Shop)
 
 @asynccontextmanager
 async def inventory_unavailable(shop: Shop) -> AsyncIterator[None]:
-    """Let inventory fail for the time of a block."""
+    """Let inventory fail during a with block."""
     connection = await asyncpg.connect(shop.inventory_dsn)
     try:
         await connection.execute("ALTER TABLE items RENAME TO items_away")
@@ -326,7 +326,7 @@ async def inventory_unavailable(shop: Shop) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def refused_for_good(shop: Shop, *request_ids: str) -> AsyncIterator[None]:
-    """Let inventory hold other content under some request ids for the time of a block."""
+    """Let inventory hold other content under some request ids during a with block."""
     connection = await asyncpg.connect(shop.inventory_dsn)
     try:
         insert = """

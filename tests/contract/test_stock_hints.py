@@ -65,7 +65,7 @@ async def test_reserved_units_are_neither_left_nor_sold(shop: Shop) -> None:
     assert await hints(shop, "A") == (StockHint("A", 9, 0),)
 
 
-async def test_what_was_sold_before_the_last_hour_does_not_count(shop: Shop) -> None:
+async def test_sales_before_the_last_hour_do_not_count(shop: Shop) -> None:
     await stock(shop, A=9)
     await sell(shop, A=2)
     connection = await asyncpg.connect(shop.inventory_dsn)
@@ -106,7 +106,7 @@ async def test_with_a_cache_a_hint_is_as_of_a_moment_ago(cached_shop: Shop) -> N
     assert len(cached_shop.finished(READ)) == 1
 
 
-async def test_a_reservation_is_decided_on_what_is_there(cached_shop: Shop) -> None:
+async def test_reservations_use_the_stock_and_not_the_hint(cached_shop: Shop) -> None:
     """Whatever the hint says."""
     await stock(cached_shop, A=2)
     await hints(cached_shop, "A")
@@ -165,7 +165,7 @@ async def test_the_trace_shows_cache_and_database_calls(cached_shop: Shop) -> No
 
 @asynccontextmanager
 async def edge_of(shop: Shop) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the edge for the time of a block; yield a client without a customer id."""
+    """Serve the edge during a with block; yield a client without a customer id."""
     edge = make_edge(
         orders=shop.orders,
         inventory=shop.inventory,
@@ -205,7 +205,7 @@ async def test_anybody_may_look(shop: Shop) -> None:
         ("&".join(f"sku=S{number}" for number in range(MAX_HINTS + 1)), 400, "INVALID_SKU"),
     ],
 )
-async def test_what_cannot_be_answered_is_a_problem(shop: Shop, query: str, status: int, reason: str) -> None:
+async def test_an_unanswerable_request_is_a_problem(shop: Shop, query: str, status: int, reason: str) -> None:
     await stock(shop, A=9)
     async with edge_of(shop) as session, session.get(f"/stock-hints?{query}") as answer:
         problem = await answer.json(content_type="application/problem+json")

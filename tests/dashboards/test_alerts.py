@@ -3,18 +3,17 @@
 import re
 from typing import Any
 
-import pytest
-
 from observability.testbed.monitoring.panels import dashboards, panels
 from tests.dashboards.promql import selectors
 from tests.dashboards.vocabulary import rules, vocabulary
+from tests.each import for_each
 
 ALERTS = {f"{rule['alert']}-{number}": rule for number, rule in enumerate(rules()) if "alert" in rule}
 PANELS = {(d["uid"], panel["id"]): panel for d in dashboards() for panel in panels(d)}
 KNOWN = list(vocabulary())
 # These watch nothing that could be drawn but themselves: that a series is there at all.
 NO_SERIES = re.compile(r"^(vector\(1\)|absent\()")
-each_alert = pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+each_alert = for_each(ALERTS.values(), name=lambda alert: alert["alert"])
 
 
 def panel_of(alert: dict[str, Any]) -> dict[str, Any] | None:
@@ -29,7 +28,7 @@ def test_an_alert_leads_to_a_panel(alert: dict[str, Any]) -> None:
 
 
 @each_alert
-def test_the_panel_draws_what_the_alert_watches(alert: dict[str, Any]) -> None:
+def test_the_panel_draws_the_expression_of_the_alert(alert: dict[str, Any]) -> None:
     panel = panel_of(alert)
     assert panel
     if NO_SERIES.match(alert["expr"]):

@@ -14,7 +14,7 @@ from tests.patience import PATIENCE_SECONDS
 PROMTOOL = shutil.which("promtool")
 
 
-def test_what_is_committed_is_what_is_built() -> None:
+def test_committed_dashboards_match_the_build() -> None:
     assert differing() == []
 
 
@@ -38,7 +38,7 @@ def test_no_variable_is_left_in_an_expression_that_is_run() -> None:
     assert not [str(expression) for expression in expressions() if "$" in expression.text]
 
 
-def test_a_longer_rate_interval_can_be_asked_for() -> None:
+def test_a_query_may_have_a_longer_rate_interval() -> None:
     assert {"5m"} == {"5m" for expression in expressions("5m") if "[5m]" in expression.text}
     assert not [expression for expression in expressions("5m") if "[1m]" in expression.text]
 

@@ -2,19 +2,18 @@
 
 import re
 
-import pytest
-
 from observability.telemetry.instruments import DURATION_BUCKETS_SECONDS
 from observability.testbed.monitoring.panels import Expression, dashboards, expressions
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import FOREIGN, TARGET_LABELS, catalogue, recorded, rules, vocabulary
+from tests.each import for_each
 
 ALL = list(expressions())
 KNOWN = vocabulary()
 BOUNDS = {str(bound) for bound in DURATION_BUCKETS_SECONDS} | {"+Inf"}
 # Metrics of the catalogue that no panel and no recording rule reads, each with its reason; at most five.
 NOT_DRAWN: dict[str, str] = {}
-each_expression = pytest.mark.parametrize("expression", ALL, ids=str)
+each_expression = for_each(ALL)
 
 
 @each_expression
@@ -56,7 +55,7 @@ def test_a_bucket_is_one_of_the_catalogue(expression: Expression) -> None:
 
 
 @each_expression
-def test_a_rate_is_taken_of_what_grows_and_of_nothing_else(expression: Expression) -> None:
+def test_rates_are_of_counters_alone(expression: Expression) -> None:
     for selector in selectors(expression.text):
         for name in selector.names(list(KNOWN)):
             assert selector.of_growth == KNOWN[name].grows, name

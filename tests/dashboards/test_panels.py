@@ -11,11 +11,12 @@ from grafana.build.boards.board import TITLES, assemble
 from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.lib.quantiles import UNTRACED
 from observability.testbed.monitoring.panels import dashboards, panels
+from tests.each import for_each
 
 DASHBOARDS = {dashboard["uid"]: dashboard for dashboard in dashboards()}
 PANELS = [(uid, panel) for uid, dashboard in DASHBOARDS.items() for panel in panels(dashboard)]
-each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=list(DASHBOARDS))
-each_panel = pytest.mark.parametrize("panel", [p for _, p in PANELS], ids=[f"{u}/{p['id']}" for u, p in PANELS])
+each_dashboard = for_each(DASHBOARDS.values(), name=lambda dashboard: dashboard["uid"])
+each_panel = for_each([panel for _, panel in PANELS], name=lambda panel: f"{panel['id']} {panel['title']}")
 VARIABLES = {"datasource", "job", "instance", "__rate_interval", "__url_time_range", "__all_variables"}
 # Groups of the regular expression that shortens the names of gRPC methods.
 GROUPS = {"1", "2"}
@@ -87,7 +88,7 @@ def test_panels_fill_the_width(dashboard: dict[str, Any]) -> None:
 
 
 @each_dashboard
-def test_rows_come_in_the_one_order(dashboard: dict[str, Any]) -> None:
+def test_rows_are_in_the_fixed_order(dashboard: dict[str, Any]) -> None:
     rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
     assert rows == [heading for heading in Heading if heading in rows]
     assert rows[-1] == Heading.SIGNALS

@@ -20,7 +20,7 @@ def test_a_bare_name_is_a_selector() -> None:
 
 
 @pytest.mark.parametrize("function", ["rate", "increase", "irate"])
-def test_growth_is_what_stands_inside_a_function_of_growth(function: str) -> None:
+def test_growth_is_found_inside_rate_functions(function: str) -> None:
     found = selectors(f'{function}(a_total{{x="(]"}}[1m]) + b')
     assert {selector.name: selector.of_growth for selector in found} == {"a_total": True, "b": False}
 

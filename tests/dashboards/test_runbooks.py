@@ -6,11 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from observability.testbed.monitoring.panels import dashboards, panels
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import TARGET_LABELS, Series, rules, vocabulary
+from tests.each import for_each
 from tests.patience import PATIENCE_SECONDS
 from tests.runbooks import HEADINGS, Runbook, runbooks
 
@@ -38,7 +37,7 @@ METRIC = re.compile(
 )
 LEAST_CHECKS = 2
 LEAST_STEPS = 2
-each_runbook = pytest.mark.parametrize("book", RUNBOOKS, ids=lambda book: book.alert)
+each_runbook = for_each(RUNBOOKS, name=lambda book: book.alert)
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
@@ -73,7 +72,7 @@ def test_a_link_to_a_panel_has_its_title(book: Runbook) -> None:
 
 
 @each_runbook
-def test_what_is_pasted_to_diagnose_has_a_good_and_a_bad_result(book: Runbook) -> None:
+def test_diagnosis_commands_have_a_good_and_a_bad_result(book: Runbook) -> None:
     """But for what opens a session of psql, whose statements follow."""
     checks = [block for block in book.blocks("Diagnose") if "psql " not in block.text]
     assert len(checks) >= LEAST_CHECKS
@@ -100,7 +99,7 @@ def test_prose_speaks_of_metrics_that_exist(book: Runbook) -> None:
     assert set(named) <= KNOWN.keys() | {series.metric for series in KNOWN.values()}
 
 
-def test_every_series_that_no_panel_draws_is_asked_for() -> None:
+def test_series_without_a_panel_are_in_a_runbook() -> None:
     asked = {selector.name for text in EXPRESSIONS for selector in selectors(text)}
     assert UNDRAWN.keys() <= asked
 
@@ -137,7 +136,7 @@ def test_sum_labels_are_labels_of_the_series(book: Runbook) -> None:
 
 
 @each_runbook
-def test_a_rate_is_taken_of_what_grows_and_of_nothing_else(book: Runbook) -> None:
+def test_rates_are_of_counters_alone(book: Runbook) -> None:
     for selector in (selector for text in book.pasted("promql") for selector in selectors(text)):
         for name in selector.names(list(KNOWN)):
             assert selector.of_growth == KNOWN[name].grows, name

@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from observability.telemetry.instruments import Counter, Gauge, Histogram
 from observability.telemetry.metrics import Metrics
+from tests.rules.rules import committed_rules
 
 RULES = Path(__file__).parents[2] / "observability" / "prometheus"
 QUERIES = Path(__file__).parents[2] / "grafana" / "postgres_exporter" / "queries.yml"
@@ -86,8 +87,7 @@ def foreign() -> dict[str, Series]:
 
 def rules() -> list[dict[str, str]]:
     """Return every rule of the committed rule files."""
-    documents = [yaml.safe_load(path.read_text()) for path in sorted(RULES.glob("*.rules.yml"))]
-    return [rule for document in documents for group in document["groups"] for rule in group["rules"]]
+    return list(committed_rules())
 
 
 def recorded() -> dict[str, Series]:

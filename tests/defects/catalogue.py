@@ -65,7 +65,10 @@ def dual_write(patch: pytest.MonkeyPatch) -> None:
     async def then_publish(self: PostgresOrders, change: Change) -> None:
         await save(self, change)
         async with self._database.transaction("publish") as transaction:
-            insert = "INSERT INTO outbox (stream_id, version) SELECT $1, generate_series(1, $2) ON CONFLICT DO NOTHING"
+            insert = """
+                INSERT INTO outbox (stream_id, version, logical_shard)
+                SELECT stream_id, version, logical_shard FROM events WHERE stream_id = $1 AND version <= $2
+                ON CONFLICT DO NOTHING"""
             await transaction.execute("INSERT", insert, change.order.order_id, change.order.version)
 
     patch.setattr(EventStore, "append", without_outbox)
@@ -175,7 +178,13 @@ def key_looked_up_first(patch: pytest.MonkeyPatch) -> None:
     """Look up a request id, then insert it: two concurrent requests both find nothing."""
 
     async def naive(
-        transaction: Transaction, *, scope: str, request_id: str, command: object, resource_id: UUID
+        transaction: Transaction,
+        *,
+        scope: str,
+        request_id: str,
+        command: object,
+        resource_id: UUID,
+        logical_shard: int,
     ) -> UUID | None:
         select = "SELECT resource_id FROM idempotency_keys WHERE scope = $1 AND request_id = $2"
         rows = await transaction.fetch("SELECT", select, scope, request_id)
@@ -183,9 +192,10 @@ def key_looked_up_first(patch: pytest.MonkeyPatch) -> None:
             found: UUID = rows[0]["resource_id"]
             return found
         insert = """
-            INSERT INTO idempotency_keys (scope, request_id, digest, resource_id) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (scope, request_id) DO UPDATE SET resource_id = excluded.resource_id"""
-        await transaction.execute("INSERT", insert, scope, request_id, first_form(command), resource_id)
+            INSERT INTO idempotency_keys (scope, request_id, digest, resource_id, logical_shard)
+            VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (scope, request_id, logical_shard) DO UPDATE SET resource_id = excluded.resource_id"""
+        await transaction.execute("INSERT", insert, scope, request_id, first_form(command), resource_id, logical_shard)
         return None
 
     patch.setattr("services.order.adapters.postgres.claim", naive)

@@ -16,7 +16,7 @@ TESTS_FAILED = 1
 
 
 @pytest.mark.parametrize("defect", DEFECTS.values(), ids=list(DEFECTS))
-def test_what_catches_a_defect_exists(defect: Defect) -> None:
+def test_the_test_that_catches_a_defect_exists(defect: Defect) -> None:
     path, _, name = defect.caught_by.partition("::")
     assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8")
 

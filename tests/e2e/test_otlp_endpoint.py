@@ -38,7 +38,8 @@ async def counter(session: aiohttp.ClientSession, service: Service, name: str, e
     return sum(float(sample.value) for sample in samples if sample.labels["error_type"] == error_type)
 
 
-@pytest.mark.parametrize("endpoint", [pytest.param(absent, marks=pytest.mark.full), black_hole])
+@pytest.mark.full
+@pytest.mark.parametrize("endpoint", [absent, black_hole])
 async def test_a_dead_endpoint_breaks_nothing(
     services: Services, endpoint: Callable[[], AbstractContextManager[int]]
 ) -> None:

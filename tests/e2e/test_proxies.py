@@ -43,9 +43,8 @@ def load(edge: str, inventory: str, folder: Path) -> dict[str, Any]:
     return document
 
 
-async def test_stock_load_an_order_and_its_trace_go_past_a_dead_proxy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.full
+async def test_loopback_traffic_ignores_a_dead_proxy_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.setenv(name, DEAD_PROXY)
         monkeypatch.setenv(name.lower(), DEAD_PROXY)

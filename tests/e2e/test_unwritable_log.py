@@ -11,7 +11,6 @@ import pytest
 
 from tests.e2e.customers import ANSWER_SECONDS, CUSTOMER, Customer
 from tests.e2e.services import Services
-from tests.full import in_full
 
 ORDERS = 30
 # One page, the least that Linux gives: a few log lines fill it.
@@ -35,7 +34,8 @@ def stalled_reader(folder: Path) -> Iterator[Path]:
     os.close(reader)
 
 
-@pytest.mark.parametrize("log", [*in_full(full_disk), stalled_reader])
+@pytest.mark.full
+@pytest.mark.parametrize("log", [full_disk, stalled_reader])
 async def test_orders_and_workers_continue(services: Services, log: object, tmp_path: Path) -> None:
     """Each order is answered 201 and comes into the list, which a worker writes; SIGTERM ends the process with 0."""
     with log(tmp_path) as log_path:  # type: ignore[operator]

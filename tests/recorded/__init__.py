@@ -1,1 +1,1 @@
-"""Observations of the lab's own platform, trimmed: what the engine is tried on without running anything."""
+"""Recorded observations of experiments, trimmed, on which the diagnosis is tested without running a platform."""

@@ -19,7 +19,7 @@ def committed_rules() -> tuple[Rule, ...]:
     return tuple(
         rule
         for path in sorted(DIRECTORY.glob("*.rules.yml"))
-        for group in yaml.safe_load(path.read_text())["groups"]
+        for group in yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["groups"]  # the safe one, in C
         for rule in group["rules"]
     )
 

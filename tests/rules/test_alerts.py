@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import for_each
 from tests.rules.promtool import Cases, all_cases, failing
 from tests.rules.rules import alert_of, alerts, needed_by, rule_file
 
@@ -27,7 +28,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.name)
-def test_an_alert_does_what_its_cases_say(cases: Cases, failures: dict[str, str]) -> None:
+def test_an_alert_passes_its_cases(cases: Cases, failures: dict[str, str]) -> None:
     assert cases.name not in failures, failures.get(cases.name)
 
 
@@ -37,11 +38,11 @@ def test_every_alert_has_cases() -> None:
     assert [rule["alert"] for rule in alerts() if rule not in tested] == []
 
 
-@pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.name)
+@for_each(CASES, name=lambda cases: cases.name)
 def test_every_alert_has_a_case_that_fires(cases: Cases) -> None:
     assert any(expected != "silent" for case in cases.cases for expected in case["then"].values())
 
 
-@pytest.mark.parametrize("cases", [c for c in CASES if c.alert != "ShopWatchdog"], ids=lambda cases: cases.name)
+@for_each([cases for cases in CASES if cases.alert != "ShopWatchdog"], name=lambda cases: cases.name)
 def test_every_alert_but_the_watchdog_is_seen_silent(cases: Cases) -> None:
     assert any(expected == "silent" for case in cases.cases for expected in case["then"].values())

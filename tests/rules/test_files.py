@@ -32,7 +32,7 @@ def receiver_of(**labels: str) -> str:
     return run("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *pairs).strip()
 
 
-def test_the_committed_files_are_what_the_build_makes() -> None:
+def test_committed_files_match_the_build() -> None:
     assert stale_files() == []
 
 

@@ -4,13 +4,13 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from observability.telemetry.instruments import DURATION_BUCKETS_SECONDS
 from observability.telemetry.metrics import Metrics
 from tests.dashboards.promql import aggregations, selectors
 from tests.dashboards.vocabulary import TARGET_LABELS, vocabulary
+from tests.each import for_each
 from tests.rules.rules import RECORDED, alerts, committed_rules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,6 @@ NAME = re.compile(
 )
 LABELS = re.compile(r"\{[^}]*\}|by \([^)]*\)")
 COLLECTOR = re.compile(r'__name__=~"([^"]*)"')
-ALERTS = {f"{rule['alert']}-{rule['labels'].get('long_window', '')}".rstrip("-"): rule for rule in alerts()}
 
 
 def series_names() -> set[str]:
@@ -57,9 +56,11 @@ def names_in(text: str) -> set[str]:
 
 
 KNOWN = series_names() | FOREIGN
+each_rule = for_each(committed_rules(), name=lambda rule: rule.get("alert") or rule["record"])
+each_alert = for_each(alerts(), name=lambda alert: f"{alert['alert']} {alert['labels']}")
 
 
-@pytest.mark.parametrize("rule", committed_rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+@each_rule
 def test_a_rule_reads_metrics_that_exist(rule: dict[str, str]) -> None:
     assert names_in(rule["expr"]) <= KNOWN
 
@@ -72,13 +73,13 @@ def test_a_rule_on_the_collector_reads_metrics_that_exist() -> None:
         assert any(re.fullmatch(pattern, name) for name in FOREIGN), pattern
 
 
-@pytest.mark.parametrize("rule", committed_rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+@each_rule
 def test_a_bucket_is_one_of_the_catalogue(rule: dict[str, str]) -> None:
     bounds = {str(bound) for bound in DURATION_BUCKETS_SECONDS}
     assert set(re.findall(r'le="([^"]*)"', rule["expr"])) <= bounds
 
 
-def test_what_rules_read_of_each_other_is_recorded() -> None:
+def test_recorded_series_are_those_that_rules_read() -> None:
     recorded = {rule["record"] for rule in committed_rules() if "record" in rule}
     read = {name for rule in committed_rules() for name in RECORDED.findall(rule["expr"])}
     assert read == recorded
@@ -89,7 +90,7 @@ def test_the_readme_speaks_of_metrics_that_exist() -> None:
     assert names_in((ROOT / "README.md").read_text()) <= KNOWN
 
 
-@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+@each_alert
 def test_an_alert_leads_to_its_runbook(alert: dict[str, dict[str, str]]) -> None:
     """A file of this repository: no host that may not be there."""
     url = alert["annotations"]["runbook_url"]
@@ -97,7 +98,7 @@ def test_an_alert_leads_to_its_runbook(alert: dict[str, dict[str, str]]) -> None
     assert (ROOT / url).is_file()
 
 
-@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+@each_alert
 def test_an_alert_leads_to_a_panel(alert: dict[str, dict[str, str]]) -> None:
     panels = {
         f"/d/{dashboard['uid']}?viewPanel={panel['id']}"
@@ -108,27 +109,27 @@ def test_an_alert_leads_to_a_panel(alert: dict[str, dict[str, str]]) -> None:
     assert alert["annotations"]["dashboard_url"] in panels
 
 
-@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+@each_alert
 def test_an_alert_is_named_and_labelled_as_agreed(alert: dict[str, dict[str, str]]) -> None:
     assert str(alert["alert"]).startswith("Shop")
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert "{{" not in alert["annotations"]["summary"]
 
 
-@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
-def test_an_alert_says_in_sentences_what_happened(alert: dict[str, dict[str, str]]) -> None:
+@each_alert
+def test_alert_annotations_are_sentences(alert: dict[str, dict[str, str]]) -> None:
     for text in (alert["annotations"]["summary"], alert["annotations"]["description"]):
         assert re.fullmatch(r"[A-Z{].*\.", text)
 
 
-@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+@each_alert
 def test_an_alert_says_how_much(alert: dict[str, dict[str, str]]) -> None:
     """Where the value is a quantity, not only 0 or 1."""
     is_quantity = not re.search(r"^absent|^vector|== 0$", str(alert["expr"]))
     assert ("$value" in alert["annotations"]["description"]) == is_quantity
 
 
-@pytest.mark.parametrize("alert", ALERTS.values(), ids=list(ALERTS))
+@each_alert
 def test_a_description_names_labels_that_the_alert_has(alert: dict[str, dict[str, str]]) -> None:
     """Labels that its expression keeps, and those that it adds; any other label would be rendered as empty text."""
     named = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["description"])) - alert["labels"].keys()
@@ -141,6 +142,6 @@ def test_a_description_names_labels_that_the_alert_has(alert: dict[str, dict[str
     assert all(named <= labels for labels in kept)
 
 
-def test_only_what_customers_feel_is_a_page() -> None:
+def test_only_symptoms_page() -> None:
     pages = {rule["alert"] for rule in alerts() if rule["labels"]["severity"] == "critical"}
     assert pages == {"ShopOrderPlacementErrors", "ShopOrderPlacementSlow", "ShopReadModelStale"}

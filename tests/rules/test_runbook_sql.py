@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from services.local.platform.platform import Platform
+from tests.postgres import PostgresServer
 from tests.runbooks import Runbook, runbooks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -31,10 +31,10 @@ ALL = [(book.alert, *found) for book in runbooks() for found in statements(book)
 
 @pytest.mark.parametrize(("alert", "database", "statement"), ALL, ids=[alert for alert, _, _ in ALL])
 async def test_a_statement_of_a_runbook_can_be_planned(
-    alert: str, database: str, statement: str, platform: Platform
+    alert: str, database: str, statement: str, postgres_server: PostgresServer
 ) -> None:
     """Its tables and columns exist. Nothing is executed."""
-    connection = await asyncpg.connect(platform.endpoints.databases[database])
+    connection = await asyncpg.connect(postgres_server.dsns[database])
     try:
         plan = await connection.fetch(f"EXPLAIN {statement}")
     finally:

@@ -119,7 +119,7 @@ async def watching(taken: Collector, folder: Path) -> AsyncIterator[Webhook]:
 
 @asynccontextmanager
 async def flowing(flow: Flow, taken: Collector) -> AsyncIterator[None]:
-    """Let spans flow for the time of a block."""
+    """Let spans flow during a with block."""
 
     async def offer_all() -> None:
         while True:

@@ -94,7 +94,7 @@ def test_a_command_is_written_out(name: str) -> None:
 
 
 @each_service
-def test_a_memory_that_go_manages_stays_below_the_limit(name: str) -> None:
+def test_go_memory_limits_are_below_container_limits(name: str) -> None:
     environment = SERVICES[name].get("environment", {})
     if "GOMEMLIMIT" in environment:
         limit = mebibytes(SERVICES[name]["mem_limit"])
@@ -107,7 +107,7 @@ def test_each_program_in_go_knows_its_limit() -> None:
 
 
 @each_service
-def test_no_secret_stands_in_the_environment(name: str) -> None:
+def test_no_secret_is_in_the_environment(name: str) -> None:
     telling = re.compile("password|secret|token|dsn", re.IGNORECASE)
     values = {key: str(value) for key, value in SERVICES[name].get("environment", {}).items() if telling.search(key)}
     assert [key for key, value in values.items() if "/run/secrets/" not in value] == []

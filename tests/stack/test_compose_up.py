@@ -180,7 +180,7 @@ def test_prometheus_reaches_each_target_that_runs(healthy: Stack) -> None:
     eventually(lambda: not down(), what="all targets are up", seconds=FOUND_SECONDS)
 
 
-def test_postgres_answers_what_the_dashboards_ask(healthy: Stack) -> None:
+def test_postgres_answers_the_queries_of_the_dashboards(healthy: Stack) -> None:
     """The exporter serves the metrics of our own queries."""
     for query in ("postgres_connections_sessions", "postgres_statements_calls_total"):
         eventually(lambda query=query: healthy.prometheus(query), what=f"{query} has data", seconds=FOUND_SECONDS)  # type: ignore[misc]  # mypy infers no lambda with a default

@@ -83,5 +83,5 @@ def test_a_share_of_other_traces_is_kept(sampled: Sampled, measured: Measured) -
     assert LEAST <= kept <= MOST
 
 
-def test_every_span_is_counted_whatever_is_kept(sampled: Sampled) -> None:
+def test_every_span_is_counted_before_sampling(sampled: Sampled) -> None:
     assert sampled.counted == FAILED + SLOW + REST

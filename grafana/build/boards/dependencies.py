@@ -3,7 +3,7 @@
 from grafana.build.lib.panel import Board, Heading, PanelRow
 from grafana.build.panels.caches import CACHE_ERRORS, CACHE_RATE, CACHE_SATURATION
 from grafana.build.panels.calls import CALL_DURATION, CALL_ERRORS, CALL_RATE
-from grafana.build.panels.guards import GUARD_ERRORS, GUARD_SATURATION
+from grafana.build.panels.overload_protection import PROTECTION_ERRORS, PROTECTION_SATURATION
 from grafana.build.panels.pool import POOL_DURATION, POOL_ERRORS, POOL_RATE, POOL_RESOURCES, POOL_SATURATION
 from grafana.build.panels.postgres import (
     POSTGRES_DURATION,
@@ -15,7 +15,7 @@ from grafana.build.panels.postgres import (
 from grafana.build.panels.signals import signals, traces
 from grafana.build.panels.statements import STATEMENT_DURATION, STATEMENT_ERRORS, STATEMENT_RATE
 
-ERRORS = (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *GUARD_ERRORS, *CACHE_ERRORS)
+ERRORS = (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *PROTECTION_ERRORS, *CACHE_ERRORS)
 SLOW = traces(
     72,
     "Requests of an order process",
@@ -33,7 +33,9 @@ BOARD = Board(
             ERRORS,
         ),
         PanelRow(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
-        PanelRow(Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *GUARD_SATURATION, *CACHE_SATURATION)),
+        PanelRow(
+            Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *PROTECTION_SATURATION, *CACHE_SATURATION)
+        ),
         PanelRow(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
         signals(SLOW),
     ),

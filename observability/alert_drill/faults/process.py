@@ -195,7 +195,7 @@ async def _repeated_reads(
     connections: int = FLOOD_CONNECTIONS,
     pause_seconds: float = 0.0,
 ) -> AsyncIterator[None]:
-    """Read one address repeatedly over many connections for the time of a block, with a pause after each answer."""
+    """Read one address repeatedly over many connections during a with block, with a pause after each answer."""
     timeout = aiohttp.ClientTimeout(total=10)
 
     async def ask(session: aiohttp.ClientSession) -> None:

@@ -46,7 +46,7 @@ async def too_few_connections(context: FaultContext) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def restarted(context: FaultContext, name: str, **environment: str) -> AsyncIterator[None]:
-    """Run a process with other settings for the time of a block."""
+    """Run a process with other settings during a with block."""
     await context.group.stop(name)
     await context.group.start_ready(name, **environment)
     try:

@@ -27,7 +27,7 @@ async def as_customer(context: FaultContext, customer: str) -> AsyncIterator[aio
 
 @asynccontextmanager
 async def orders_cancelled(context: FaultContext) -> AsyncIterator[None]:
-    """Place and cancel orders, and read unknown ones, repeatedly for the time of the block."""
+    """Place and cancel orders, and read unknown ones, repeatedly during the with block."""
     async with context.administering("inventory") as connection:
         sku = await connection.fetchval("SELECT sku FROM items WHERE on_hand - reserved > $1 LIMIT 1", TIMES)
     async with as_customer(context, str(uuid.uuid4())) as session, background_task(_cancel_orders(session, sku)):

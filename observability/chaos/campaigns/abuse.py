@@ -219,7 +219,7 @@ class AbuseRun:
 
     @asynccontextmanager
     async def _attack(self, name: str) -> AsyncIterator[dict[str, int]]:
-        """Attack for the time of a block; at its end the mapping has the attackers' answers."""
+        """Attack during a with block; at its end the mapping has the attackers' answers."""
         answers: dict[str, int] = {}
         match name:
             case "log_stalled":
@@ -242,7 +242,7 @@ class AbuseRun:
 
     @asynccontextmanager
     async def _attackers(self, name: str) -> AsyncIterator[Process]:
-        """Run the attackers' process for the time of a block, which starts with the attack."""
+        """Run the attackers' process during a with block, which starts with the attack."""
         group = self._group
         targets = Targets(
             edge_http=str(local_address(group.ports.edge_http)),
@@ -328,7 +328,7 @@ async def _end(process: Process) -> dict[str, int]:
 
 @asynccontextmanager
 async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a coroutine beside a block, cancelled at its end; its failure fails the block."""
+    """Run a coroutine beside a with block, cancelled at its end; its failure fails the block."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work)
         yield

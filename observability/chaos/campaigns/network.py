@@ -51,7 +51,7 @@ class Network:
 
     @asynccontextmanager
     async def api_clients(self) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
-        """Open clients of the public APIs through their proxies, for the time of a block."""
+        """Open clients of the public APIs through their proxies, during a with block."""
         http, rpc = self.proxies[CLIENT_PATH]
         async with open_api_clients(edge_http=http.address, order_grpc=rpc.address) as apis:
             yield apis
@@ -112,7 +112,7 @@ def _all_impaired(proxies: Sequence[Proxy], fault: Impairment) -> Iterator[None]
 
 @asynccontextmanager
 async def _network(group: ProcessGroup) -> AsyncIterator[Network]:
-    """Open a proxy on each network path for the time of a block."""
+    """Open a proxy on each network path during a with block."""
     ports, databases = group.ports, group.foundation.databases
     async with AsyncExitStack() as stack:
 

@@ -35,7 +35,7 @@ BEFORE_SECONDS = 10.0
 AWAY_SECONDS = 30.0
 AFTER_SECONDS = 25.0
 SAMPLE_SECONDS = 0.1
-# Limits that the guards must keep: attempts a request, and seconds.
+# Limits that a guarded caller must keep: attempts a request, and seconds.
 MOST_ATTEMPTS = 1.15
 OPEN_WITHIN_SECONDS = 2.0
 # The breaker opens after so many failed calls, which takes longer at a low rate of orders.
@@ -54,7 +54,7 @@ class OutageOptions:
     """Options of the campaign.
 
     how: whether a server rejects the calls, or nothing listens.
-    guarded: whether the callers use breaker and admission control.
+    guarded: whether calls have circuit breaker, throttle and retry budget, and requests admission control.
     seed: fixes the orders.
     rate_per_second: orders a second.
     away_seconds: length of the outage.
@@ -102,7 +102,7 @@ class RejectingServer:
 
 @asynccontextmanager
 async def rejecting_server(port: int) -> AsyncIterator[RejectingServer]:
-    """Reject calls at inventory's address for the time of a block."""
+    """Reject calls at inventory's address during a with block."""
     counting = RejectingServer(asyncio.get_running_loop().time())
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(counting.answer) for name in SERVICE.methods_by_name

@@ -116,7 +116,7 @@ async def _balancer(group: ProcessGroup) -> AsyncIterator[Balancer]:
 async def _customers(
     context: CampaignContext, balancer: Balancer, seed: int, answers: Counter[str]
 ) -> AsyncIterator[None]:
-    """Let customers place orders and read them for the time of a block."""
+    """Let customers place orders and read them during a with block."""
     ended = asyncio.Event()
     async with asyncio.TaskGroup() as customers:
         for number in range(CLIENTS):

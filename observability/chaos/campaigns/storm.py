@@ -80,7 +80,7 @@ async def _storm(context: CampaignContext, apis: Sequence[ApiClient], seed: int,
     sold, left = counts["sold"], counts["left"]
     context.say(f"storm {number + 1}: {ORDERS} orders for {IN_STOCK} of {sku}: {sold} sold, {left} left")
     on_hand = await context.group.fetch_number("inventory", "SELECT on_hand FROM items WHERE sku = $1", sku)
-    for wrong in verdict(counts, on_hand=on_hand):
+    for wrong in faults_of(counts, on_hand=on_hand):
         context.report.violations.append(f"{sku}: {wrong}")
     return {"sku": sku, **counts}
 
@@ -98,7 +98,7 @@ def outcome(orders: Sequence[StoredOrder]) -> dict[str, Any]:
     }
 
 
-def verdict(counts: dict[str, Any], *, on_hand: int) -> list[str]:
+def faults_of(counts: dict[str, Any], *, on_hand: int) -> list[str]:
     """Return a sentence for each violation in a storm's outcome."""
     found = []
     if counts["orders"] != ORDERS:

@@ -27,7 +27,7 @@ class Bench(LazyGroup):
         ),
         "overload": CommandEntry(
             "observability.cli.bench.overload:bench_overload",
-            "Measure goodput at 2, 5 and 10 times the capacity, with the overload guards and without.",
+            "Measure goodput at 2, 5 and 10 times the capacity, with overload protection and without.",
         ),
         "load-shedding": CommandEntry(
             "observability.cli.bench.load_shedding:bench_load_shedding",

@@ -26,7 +26,7 @@ def bench_overload(
     seed: Annotated[int, typer.Option(help="Seed of the arrivals, the orders and the sequence of the blocks.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("out/bench-overload"),
 ) -> None:
-    """Measure goodput at 2, 5 and 10 times the capacity, with the overload guards and without.
+    """Measure goodput at 2, 5 and 10 times the capacity, with overload protection and without.
 
     Goodput counts the orders sold within the edge's deadline of 2 s. Takes about six minutes on a quiet machine.
 
@@ -47,7 +47,16 @@ def show(console: Console, result: Overload) -> None:
     table = Table(
         title=f"{WORKS[result.work].words}; capacity {result.peak_per_second:.1f} per second", title_justify="left"
     )
-    for heading in ("load", "guards", "goodput/s", "of capacity", "p50 / p99 ms", "recovered after", "MiB", "answers"):
+    for heading in (
+        "load",
+        "protection",
+        "goodput/s",
+        "of capacity",
+        "p50 / p99 ms",
+        "recovered after",
+        "MiB",
+        "answers",
+    ):
         table.add_column(heading)
     for block in result.blocks:
         table.add_row(*_row(block, result.peak_per_second))
@@ -62,7 +71,7 @@ def _row(block: OverloadRun, peak_per_second: float) -> tuple[str, ...]:
     most = sorted(block.answers.items(), key=lambda each: -each[1])
     return (
         f"{block.factor:g} x ({block.offered_per_second:.0f}/s)",
-        "on" if block.guarded else "off",
+        "on" if block.protected else "off",
         f"{block.goodput_per_second:.1f}",
         f"{block.goodput_per_second / peak_per_second:.0%}",
         f"{block.p50_seconds * _MILLISECONDS:.0f} / {block.p99_seconds * _MILLISECONDS:.0f}",

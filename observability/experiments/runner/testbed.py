@@ -26,8 +26,8 @@ from observability.load.host_usage import default_cpu, usable_cpus
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
 from observability.network.proxy import Address, Delay, Proxy, rerouted
-from observability.testbed.guard_settings import UNGUARDED
 from observability.testbed.mail_sink import mail_server
+from observability.testbed.overload_protection import UNPROTECTED
 from observability.testbed.process_group import PROCESSES, ProcessGroup, ProcessGroupOptions
 from observability.testbed.process_metrics import pin
 from services.infra.address import parse_address
@@ -96,7 +96,7 @@ class Testbed:
             folder=folder,
             mode="services",
             bus="postgres",
-            environment=DRAIN_DELAYS | UNGUARDED,
+            environment=DRAIN_DELAYS | UNPROTECTED,
             modules=MODULES,
             # On a shared disk other work makes a commit take 1 to 70 ms, which would disturb every experiment.
             temporary_directory=memory_with_room(),

@@ -15,7 +15,7 @@ QUERIES = Path(__file__).resolve().parents[3] / "grafana" / "postgres_exporter" 
 
 @asynccontextmanager
 async def postgres_exporter(admin_dsn: str, logs_directory: Path) -> AsyncIterator[dict[str, str]]:
-    """Run the exporter for the time of a block; yield its host:port by job, or nothing if it is not on PATH."""
+    """Run the exporter during a with block; yield its host:port by job, or nothing if it is not on PATH."""
     program = shutil.which(PROGRAM)
     if program is None:
         yield {}

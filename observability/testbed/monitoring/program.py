@@ -39,7 +39,7 @@ class MonitoringProgram:
 
     @asynccontextmanager
     async def running(self, scratch: Scratch) -> AsyncIterator[GuardedProcess]:
-        """Run it for the time of a block, which starts once it is ready. Raises LocalError."""
+        """Run it during a with block, which starts once it is ready. Raises LocalError."""
         command = Command(
             name=self.name,
             arguments=self.arguments,

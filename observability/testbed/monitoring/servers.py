@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager beside a platform: from PATH, on loopback, for the time of a block."""
+"""Prometheus and Alertmanager beside a platform: from PATH, on loopback, during a with block."""
 
 import asyncio
 import json
@@ -99,7 +99,7 @@ def require_programs(*, alertmanager: bool) -> None:
 
 @asynccontextmanager
 async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
-    """Run both for the time of a block, with empty storage. Raises MonitoringUnavailable, LocalError."""
+    """Run both during a with block, with empty storage. Raises MonitoringUnavailable, LocalError."""
     require_programs(alertmanager=options.webhook_url is not None)
     async with AsyncExitStack() as stack:
         scratch = Scratch()

@@ -65,7 +65,7 @@ class Webhook:
 
 @asynccontextmanager
 async def webhook() -> AsyncIterator[Webhook]:
-    """Listen for the time of a block."""
+    """Listen during a with block."""
     server = Webhook()
     application = web.Application()
     application.router.add_post("/{receiver}", server.take)

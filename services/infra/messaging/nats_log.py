@@ -333,7 +333,7 @@ class NatsLog:
 
 @asynccontextmanager
 async def _bounded(seconds: float) -> AsyncIterator[None]:
-    """Limit the time of a block, also by the deadline; raise Unavailable for errors of the client."""
+    """Limit the time of a with block, also by the deadline; raise Unavailable for errors of the client."""
     try:
         async with asyncio.timeout(min(seconds, deadline.remaining_seconds())):
             yield

@@ -61,7 +61,7 @@ class CallGuard:
 
     @contextmanager
     def call(self, *, timeout_seconds: float) -> Iterator[None]:
-        """Guard one call, made in the block with this timeout. Raises CircuitOpen, Overloaded."""
+        """Guard one call, made in the with block with this timeout. Raises CircuitOpen, Overloaded."""
         if not self._enabled:
             yield
             return

@@ -19,7 +19,7 @@ class Streams:
 
     @asynccontextmanager
     async def admitted(self, context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[None]:
-        """Register a stream for the time of a block; a TimeoutError in the block or a call of `end` ends it.
+        """Register a stream during a with block; a TimeoutError in the block or a call of `end` ends it.
 
         Beyond the limit the stream is aborted with RESOURCE_EXHAUSTED.
         """

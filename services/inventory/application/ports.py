@@ -60,7 +60,7 @@ class Stock(Protocol):
     """The stock: single reads, and transactions that change it."""
 
     def transaction(self, name: str) -> AbstractAsyncContextManager[StockTransaction]:
-        """Run a block in one transaction, named by its use case; an error rolls it back."""
+        """Run a with block in one transaction, named by its use case; an error rolls it back."""
 
     async def read_levels(self, skus: tuple[str, ...]) -> Mapping[str, StockLevel]:
         """Return the present levels without unknown SKUs."""

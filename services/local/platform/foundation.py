@@ -65,7 +65,7 @@ class Foundation:
     @staticmethod
     @asynccontextmanager
     async def start(options: PlatformOptions, *, progress: Progress = silent) -> AsyncIterator["Foundation"]:
-        """Start the foundation for the time of a block, and remove everything at its end. Raises LocalError."""
+        """Start the foundation during a with block, and remove everything at its end. Raises LocalError."""
         async with AsyncExitStack() as stack:
             foundation = Foundation(options, progress=progress, stack=stack)
             await foundation._start()

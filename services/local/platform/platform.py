@@ -39,7 +39,7 @@ class Platform:
     @staticmethod
     @asynccontextmanager
     async def start(options: PlatformOptions, *, progress: Progress = silent) -> AsyncIterator["Platform"]:
-        """Run the platform for the time of a block, and stop it at its end. Raises LocalError.
+        """Run the platform during a with block, and stop it at its end. Raises LocalError.
 
         `progress` is called with a short message for each process that is started, stopped or killed.
         """

@@ -37,7 +37,7 @@ class PostgresNotifications:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["PostgresNotificationsTransaction"]:
-        """Run a block in one transaction, which may idle while a batch is sent."""
+        """Run a with block in one transaction, which may idle while a batch is sent."""
         async with self._database.transaction("notification.send") as transaction:
             limit = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS:.0f}s'"
             await transaction.fetch("SET idle_in_transaction_session_timeout", limit)

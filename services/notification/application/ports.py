@@ -44,4 +44,4 @@ class Notifications(Protocol):
     """All notifications. Any method may raise the kernel's errors."""
 
     def transaction(self) -> AbstractAsyncContextManager[NotificationsTransaction]:
-        """Run a block in one transaction; an error rolls it back."""
+        """Run a with block in one transaction; an error rolls it back."""

@@ -7,6 +7,7 @@ import orjson
 from services.infra.postgres import Transaction
 from services.order.adapters.event_rows import StoredEvent, store
 from services.order.api import VersionConflict
+from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.order import Change, Order
 
 # Records that an event of this type is stored, and returns the traceparent to store with it.
@@ -25,14 +26,17 @@ class EventStore:
         # Purpose: the first writer of a version wins, and nothing else is written unless the event is.
         insert = """
             WITH stored AS (
-                INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
-                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (stream_id, version) DO NOTHING
-                RETURNING stream_id, version),
-            queued AS (INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored),
+                INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time, logical_shard)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $10)
+                ON CONFLICT (stream_id, version, logical_shard) DO NOTHING
+                RETURNING stream_id, version, logical_shard),
+            queued AS (
+                INSERT INTO outbox (stream_id, version, logical_shard)
+                SELECT stream_id, version, logical_shard FROM stored),
             begun AS (
-                INSERT INTO sagas (order_id, due_time)
-                SELECT stream_id, clock_timestamp() + $9 * interval '1 second' FROM stored WHERE NOT $8
-                ON CONFLICT (order_id) DO UPDATE SET due_time = excluded.due_time, parked_reason = NULL,
+                INSERT INTO sagas (order_id, due_time, logical_shard)
+                SELECT stream_id, clock_timestamp() + $9 * interval '1 second', logical_shard FROM stored WHERE NOT $8
+                ON CONFLICT (order_id, logical_shard) DO UPDATE SET due_time = excluded.due_time, parked_reason = NULL,
                     park_time = NULL),
             ended AS (DELETE FROM sagas USING stored WHERE order_id = stream_id AND $8)
             SELECT version FROM stored"""
@@ -47,6 +51,7 @@ class EventStore:
             order.update_time,
             order.is_at_rest,
             self._grace_seconds,
+            logical_shard_of(order.customer_id),
         )
         if not await transaction.fetch("INSERT events", insert, *arguments):
             raise VersionConflict(order.order_id)

@@ -7,6 +7,7 @@ from services.infra.postgres import Database, Transaction
 from services.order.adapters.event_store import EventStore
 from services.order.adapters.rows import order_of, rejection_to_json
 from services.order.api import CancelOrder, OrderNotFound, PlaceOrder
+from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.order import Change, Order
 
 
@@ -26,6 +27,7 @@ class PostgresOrders:
                 request_id=command.request_id,
                 command=command,
                 resource_id=placed.order.order_id,
+                logical_shard=logical_shard_of(command.customer_id),
             )
             if first_id is None:
                 await self._event_store.append(transaction, placed)
@@ -48,6 +50,7 @@ class PostgresOrders:
                 request_id=command.request_id,
                 command=command,
                 resource_id=command.order_id,
+                logical_shard=logical_shard_of(command.customer_id),
             )
             if first_id is None and requested:
                 await self._event_store.append(transaction, requested)
@@ -83,10 +86,11 @@ async def insert_order(transaction: Transaction, order: Order) -> None:
     # Purpose: the order and its lines, PENDING, in one statement.
     insert = """
         WITH inserted AS (
-            INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time)
-            VALUES ($1, $2, $3, $4, cardinality($7::text[]), $5, $6))
-        INSERT INTO order_lines (order_id, line_number, sku, quantity)
-        SELECT $1, row_number, sku, quantity
+            INSERT INTO orders (order_id, customer_id, state, version, line_count, create_time, update_time,
+                logical_shard)
+            VALUES ($1, $2, $3, $4, cardinality($7::text[]), $5, $6, $9))
+        INSERT INTO order_lines (order_id, line_number, sku, quantity, logical_shard)
+        SELECT $1, row_number, sku, quantity, $9
         FROM unnest($7::text[], $8::int[]) WITH ORDINALITY AS line (sku, quantity, row_number)"""
     await transaction.execute(
         "INSERT orders",
@@ -99,6 +103,7 @@ async def insert_order(transaction: Transaction, order: Order) -> None:
         order.update_time,
         [line.sku for line in order.lines],
         [line.quantity for line in order.lines],
+        logical_shard_of(order.customer_id),
     )
 
 

@@ -50,7 +50,7 @@ class Swap:
 
 @asynccontextmanager
 async def alone(dsn: str) -> AsyncIterator[None]:
-    """Hold the lock of rebuilds for the time of a block. Raises RebuildRunning, OSError, asyncpg.PostgresError."""
+    """Hold the lock of rebuilds during a with block. Raises RebuildRunning, OSError, asyncpg.PostgresError."""
     # On a connection of its own: the server releases the lock when the connection or this process ends.
     limit = {"lock_timeout": f"{LOCK_SECONDS}s"}
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=limit)

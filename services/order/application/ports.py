@@ -1,12 +1,16 @@
 """Ports of the use cases: protocols that PostgreSQL and the inventory client satisfy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from services.order.api import CancelOrder, ListOrders, OrderPage, PlaceOrder
 from services.order.consistency_token import OrderVersion, TokenKeys
 from services.order.domain.order import Change, Order
+
+# Returns the id of a new order of this customer.
+NewOrderId: TypeAlias = Callable[[UUID], UUID]
 
 
 class Orders(Protocol):

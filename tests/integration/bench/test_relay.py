@@ -45,7 +45,7 @@ def test_the_relays_time_is_split_by_statement(run: tuple[Result, Mapping[str, A
     assert spent["log: INSERT event_log"] > 0
 
 
-def test_without_pgbench_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pgbench_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's own programs are installed, as in a distribution with a separate package for pgbench."""
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "pgbench" and Path(path).exists())
     result = CliRunner().invoke(main, [*SHORT, str(tmp_path)])

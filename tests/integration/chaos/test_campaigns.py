@@ -62,7 +62,7 @@ async def test_a_storm_on_one_sku_sells_exactly_its_stock(tmp_path: Path) -> Non
     assert found["holds"] is True
 
 
-async def test_requests_and_deliveries_that_come_again_have_no_effect(tmp_path: Path) -> None:
+async def test_repeated_requests_and_deliveries_have_no_effect(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "duplicates", "--deliveries", "1000")
     assert (found["holds"], found["figures"]["repeated_deliveries"] >= 1000) == (True, True)
 

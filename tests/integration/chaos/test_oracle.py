@@ -106,7 +106,7 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
 
 @asynccontextmanager
 async def inventory_unavailable(shop: Shop) -> AsyncIterator[None]:
-    """Make inventory fail for the time of a block, with its breaker open."""
+    """Make inventory fail during a with block, with its breaker open."""
     assert isinstance(shop.inventory, InventoryClient)
     shop.inventory._rpc._guard._breaker.policy = Policy(open_seconds=LATE_SECONDS, longest_open_seconds=LATE_SECONDS)
     connection = await asyncpg.connect(shop.inventory_dsn)

@@ -60,7 +60,7 @@ async def test_a_request_without_a_trace_has_no_link(edge: Edge, spans: Callable
     assert (spans()[-1].parent, linked(spans()[-1])) == (None, [])
 
 
-def test_nothing_of_a_callers_context_comes_in() -> None:
+def test_the_context_of_a_caller_is_ignored() -> None:
     sent = [(name.encode(), value.encode()) for name, value in NOT_SAMPLED.items()]
     scope = without_callers_trace({"type": "http", "headers": [*sent, (b"host", b"shop")]})
     assert scope["headers"] == [(b"host", b"shop")]

@@ -14,12 +14,16 @@ import pytest
 from observability.analysis.diagnosis import Answer, Verdict, diagnose
 from observability.analysis.observation import Observation, read_observation
 from observability.experiments.runner.diagnose_subprocess import diagnose_blindly
+from tests.full import in_full
 from tests.recorded.alterations import Names, renamed, slowed, traces_alone, with_other_targets
 from tests.recorded.recordings import RECORDED, Place, place_of, unpack
 from tests.recorded.trim import REQUESTS, trim
 
+# `make test` has one with a bottleneck and one without.
+FEW = ("healthy", "n_plus_one")
 
-@pytest.fixture(scope="module", params=RECORDED)
+
+@pytest.fixture(scope="module", params=[*FEW, *in_full(*(name for name in RECORDED if name not in FEW))])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recorded observation as files."""
     return unpack(request.param, tmp_path_factory.mktemp("recorded"))

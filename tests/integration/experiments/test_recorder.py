@@ -331,7 +331,7 @@ async def observe_for_ever(place: Place, change: Coroutine[Any, Any, None]) -> N
         ({"folder": Path("/dev/null/seen")}, "/dev/null/seen"),
     ],
 )
-async def test_what_cannot_be_observed_is_one_plain_sentence(
+async def test_an_unobservable_platform_is_one_plain_sentence(
     place: Place, change: dict[str, object], says: str
 ) -> None:
     with pytest.raises(ObserverError, match=says) as raised:

@@ -20,7 +20,7 @@ MAIL_WAY_SECONDS = 0.01
 # The greeting, and then a command and its answer for the name, sender, recipient, data and their end.
 MAIL_WAYS = 1 + 2 * 5
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,7 +37,6 @@ async def block(
     return await run_block(stand, variant, SCHEDULE, observation=observation, own_time=own_time, on_progress=silent)
 
 
-@pytest.mark.full
 async def test_one_process_serves_the_orders_that_three_have_served(stand: Testbed) -> None:
     services = await block(stand, HEALTHY)
     monolith = await block(stand, Variant(mode="monolith"))
@@ -47,8 +46,7 @@ async def test_one_process_serves_the_orders_that_three_have_served(stand: Testb
     assert (services.unanswered, monolith.unanswered) == (0, 0)
 
 
-@pytest.mark.full
-async def test_what_a_monolith_does_can_be_observed(stand: Testbed, tmp_path: Path) -> None:
+async def test_a_monolith_can_be_observed(stand: Testbed, tmp_path: Path) -> None:
     await block(stand, Variant(mode="monolith"), observation=tmp_path / "seen")
     for name in ("scrapes", "processes"):
         assert '"monolith"' in (tmp_path / "seen" / f"{name}.jsonl").read_text()

@@ -60,7 +60,7 @@ class Attempts:
 
 @asynccontextmanager
 async def serving(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Answer all methods of inventory for the time of a block; yields host:port."""
+    """Answer all methods of inventory during a with block; yields host:port."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(answer) for name in SERVICE.methods_by_name
     }
@@ -78,7 +78,7 @@ async def serving(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[str]
 async def calling(
     target: str, telemetry: Telemetry | None = None, *, guarded: bool = True
 ) -> AsyncIterator[InventoryClient]:
-    """Call a target as order does, for the time of a block."""
+    """Call a target as order does, during a with block."""
     async with open_channel(target) as channel:
         yield InventoryClient(channel, target=target, telemetry=telemetry or unobserved("test"), guarded=guarded)
 
@@ -237,7 +237,7 @@ async def test_a_rejected_repeat_may_have_been_processed_before(
 async def real_server(
     inventory: api.InventoryService, telemetry: Telemetry, *, admission: AdmissionController | None = None
 ) -> AsyncIterator[str]:
-    """Serve an inventory by the shop's own server for the time of a block."""
+    """Serve an inventory by the shop's own server during a with block."""
     server = open_server(telemetry, admission=admission)
     server.add(SERVICE, InventoryServicer(inventory).methods(), telemetry=telemetry, errors=translate.ERRORS)
     target = (await server.start())["grpc"]
@@ -329,7 +329,7 @@ BUSY = textwrap.dedent(
 
 @asynccontextmanager
 async def busy_server() -> AsyncIterator[str]:
-    """Run it in a process of its own for the time of a block."""
+    """Run it in a process of its own during a with block."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, stdin=pipe, stdout=pipe)
     assert process.stdout is not None

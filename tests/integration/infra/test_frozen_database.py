@@ -45,7 +45,7 @@ class Running:
         self._check = health.Check
         self._stub = InventoryServiceStub(channel)
 
-    async def verdict(self) -> tuple[int, int]:
+    async def readiness(self) -> tuple[int, int]:
         """Return the status of /readyz and that of gRPC health."""
         async with self._session.get(self._readyz) as response:
             return response.status, (await self._check(HealthCheckRequest())).status
@@ -59,7 +59,7 @@ class Running:
 
 @asynccontextmanager
 async def running(dsn: str, folder: Path) -> AsyncIterator[Running]:
-    """Run inventory for the time of a block."""
+    """Run inventory during a with block."""
     ready_file = folder / "ready.json"
     variables = {
         "DATABASE_DSN": dsn,
@@ -92,7 +92,7 @@ async def running(dsn: str, folder: Path) -> AsyncIterator[Running]:
 async def until(service: Running, expected: tuple[int, int]) -> None:
     """Wait until both probes are answered so."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while await service.verdict() != expected:
+        while await service.readiness() != expected:
             await asyncio.sleep(POLL_SECONDS)
 
 

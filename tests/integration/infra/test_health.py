@@ -43,7 +43,7 @@ class Running:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Running]:
-    """Serve for the time of a block, ready."""
+    """Serve during a with block, ready."""
     telemetry, readiness = unobserved("test"), Readiness({})
     server = RpcServer(
         name="grpc", listen=Address("127.0.0.1", 0), admission=open_admission(telemetry), readiness=readiness

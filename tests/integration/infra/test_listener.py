@@ -337,7 +337,7 @@ async def test_closed_connection_does_not_wait_for_its_client_to_read(request_: 
         await until(lambda: served.open_count() == 0)
 
 
-async def test_expectation_is_answered_when_the_body_is_asked_for() -> None:
+async def test_expectation_is_answered_when_the_body_is_read() -> None:
     async with serving() as served:
         client = await served.connect()
         client.writer.write(b"POST / HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")

@@ -22,7 +22,7 @@ async def database(order_dsn: str, clean_databases: None) -> AsyncIterator[Datab
 
 async def write_and_fail(database: Database) -> None:
     """Write a row, then raise LookupError in the same transaction."""
-    insert = "INSERT INTO sagas (order_id, due_time) VALUES (gen_random_uuid(), now())"
+    insert = "INSERT INTO sagas (order_id, due_time, logical_shard) VALUES (gen_random_uuid(), now(), 0)"
     async with database.transaction("test") as transaction:
         await transaction.execute("INSERT sagas", insert)
         raise LookupError

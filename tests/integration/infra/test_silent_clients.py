@@ -34,7 +34,7 @@ LOOPBACK = "127.0.0.1"
 
 @asynccontextmanager
 async def nats_address(folder: Path) -> AsyncIterator[str]:
-    """Run a server for the time of a block; give its URL."""
+    """Run a server during a with block; give its URL."""
     if not nats_server_available():
         pytest.skip("there is no nats-server here: the event log on NATS goes untested")
     async with AsyncExitStack() as stack:
@@ -91,7 +91,7 @@ async def test_mail_on_a_silent_connection_times_out_alone(
 
 @asynccontextmanager
 async def collector() -> AsyncIterator[str]:
-    """Take every export over HTTP for the time of a block; give host:port."""
+    """Take every export over HTTP during a with block; give host:port."""
 
     async def take(request: web.Request) -> web.Response:
         await request.read()

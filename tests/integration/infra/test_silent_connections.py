@@ -1,6 +1,6 @@
 """Silently lost connections, while new ones work: each client of each server recovers within seconds.
 
-No end and no reset tells of the loss, as when a firewall forgets a connection; the lab's proxy does the same.
+No end and no reset tells of the loss, as when a firewall forgets a connection; `plumb proxy` does the same.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ async def all_at_once(ask: Ask) -> None:
 
 @asynccontextmanager
 async def silence(proxy: Proxy) -> AsyncIterator[None]:
-    """Lose all connections without a word for the time of a block, while new ones pass.
+    """Lose all connections without a word during a with block, while new ones pass.
 
     One that nobody watches over is still open at the end: the system does not tell of the loss for many minutes.
     """

@@ -163,7 +163,7 @@ async def test_callers_that_leave_in_the_middle_leave_no_answer_behind(
         assert await front.store.read([f"numbers:3:{name}"]) == [name.encode()]
 
 
-async def test_a_server_that_comes_back_empty_is_filled_again(valkey_start: ValkeyStart) -> None:
+async def test_an_emptied_server_is_filled_again(valkey_start: ValkeyStart) -> None:
     async with AsyncExitStack() as stack:
         server = await start_valkey(valkey_start, stack=stack)
         async with front_of(server.url) as front:

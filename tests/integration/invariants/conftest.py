@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from observability.invariants.target import InvariantVerdict, VerifyTarget
+from observability.invariants.target import InvariantChecks, VerifyTarget
 from observability.invariants.verification import verify
 from services.order.api import CancelOrder, OutOfStock, PlaceOrder, SkuNotFound
 from tests.cancelling import is_cancelled_at
@@ -34,7 +34,7 @@ class Sound:
             quiet=quiet,
         )
 
-    async def verdict(self, *, quiet: bool = True) -> InvariantVerdict:
+    async def checked(self, *, quiet: bool = True) -> InvariantChecks:
         """Run all checks on it."""
         return await verify(self.target(quiet=quiet))
 

@@ -136,14 +136,14 @@ ORDERS = (
     tampering(
         "a saga of an order at rest",
         "order",
-        f"INSERT INTO sagas (order_id, due_time) VALUES ({SOLD}, now())",
+        f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({SOLD}, now(), 0)",
         "I3",
         "it is at rest and still driven",
     ),
     tampering(
         "a saga of no order",
         "order",
-        f"INSERT INTO sagas (order_id, due_time) VALUES ({NOBODY}, now())",
+        f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({NOBODY}, now(), 0)",
         "I3",
         "a saga drives no order",
     ),
@@ -257,14 +257,14 @@ LOG = (
     tampering(
         "an outbox of nothing",
         "order",
-        f"INSERT INTO outbox (stream_id, version) VALUES ({NOBODY}, 1)",
+        f"INSERT INTO outbox (stream_id, version, logical_shard) VALUES ({NOBODY}, 1, 0)",
         "I6",
         "the outbox speaks of no event",
     ),
     unfinished(
         "an event to be published again",
         "order",
-        f"INSERT INTO outbox (stream_id, version) VALUES ({SOLD}, 1)",
+        f"INSERT INTO outbox (stream_id, version, logical_shard) VALUES ({SOLD}, 1, 0)",
         "I6",
         "it waits to be published",
     ),

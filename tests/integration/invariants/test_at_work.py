@@ -34,7 +34,7 @@ async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncI
 
 @asynccontextmanager
 async def working(*steps: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Repeat these steps concurrently for the time of a block."""
+    """Repeat these steps concurrently during a with block."""
     stopping = False
 
     async def repeat(step: Callable[[], Awaitable[object]]) -> None:
@@ -86,9 +86,9 @@ async def test_a_busy_shop_raises_no_false_alarm(shop: Shop) -> None:
 
     workers = (shop.parts.relay.step, shop.parts.consumer.step, shop.parts.saga_worker.step, shop.sweeper.step)
     async with working(customer, customer, hurry, *workers, shop.notification.consume, shop.notification.send):
-        verdicts = [await verify(target_of(shop, quiet=False)) for _ in range(ROUNDS)]
-    assert [verdict.sentences() for verdict in verdicts] == [[]] * ROUNDS
-    assert verdicts[-1].checks[4].counted > ROUNDS
+        results = [await verify(target_of(shop, quiet=False)) for _ in range(ROUNDS)]
+    assert [result.sentences() for result in results] == [[]] * ROUNDS
+    assert results[-1].checks[4].counted > ROUNDS
     assert placed["CONFIRMED"] > 0
     await shop.settle()
     await shop.catch_up()

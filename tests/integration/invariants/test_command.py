@@ -27,25 +27,25 @@ async def plumb(*arguments: object) -> Result:
 
 
 async def test_a_sound_shop_exits_with_0(endpoints: Path, tmp_path: Path) -> None:
-    """Each invariant has its line, and the verdict can be read by a program."""
-    verdict_path = tmp_path / "verdict.json"
-    result = await plumb("--endpoints", endpoints, "--json", verdict_path)
+    """Each invariant has its line, and the result can be read by a program."""
+    result_path = tmp_path / "checks.json"
+    result = await plumb("--endpoints", endpoints, "--json", result_path)
     assert result.exit_code == 0, result.output
     assert all(f"I{number} " in result.output for number in range(1, 9))
     assert "Not asked" not in result.output
-    verdict = json.loads(verdict_path.read_text())
-    assert verdict["holds"] is True
-    assert [check["violation_count"] for check in verdict["checks"]] == [0] * 8
+    checked = json.loads(result_path.read_text())
+    assert checked["holds"] is True
+    assert [check["violation_count"] for check in checked["checks"]] == [0] * 8
 
 
 async def test_a_violation_exits_with_1_and_is_printed(endpoints: Path, sound: Sound, tmp_path: Path) -> None:
     """On the terminal and in the file."""
     await tamper(sound.dsns["order"], f"UPDATE orders SET total_minor = 1 WHERE order_id = {SOLD}")
-    verdict_path = tmp_path / "verdict.json"
-    result = await plumb("--endpoints", endpoints, "--json", verdict_path)
+    result_path = tmp_path / "checks.json"
+    result = await plumb("--endpoints", endpoints, "--json", result_path)
     assert result.exit_code == 1
     assert "is not the fold of its 2 events" in result.output
-    assert json.loads(verdict_path.read_text())["holds"] is False
+    assert json.loads(result_path.read_text())["holds"] is False
 
 
 async def test_a_dead_letter_is_reported_without_waiting(endpoints: Path, sound: Sound) -> None:
@@ -62,7 +62,7 @@ async def test_a_dead_letter_is_reported_without_waiting(endpoints: Path, sound:
 
 async def test_a_busy_shop_ends_the_wait_with_an_error(endpoints: Path, sound: Sound) -> None:
     """Exit 2 and what is in flight; without waiting, what holds under load."""
-    await tamper(sound.dsns["order"], f"INSERT INTO outbox (stream_id, version) VALUES ({SOLD}, 1)")
+    await tamper(sound.dsns["order"], f"INSERT INTO outbox (stream_id, version, logical_shard) VALUES ({SOLD}, 1, 0)")
     result = await plumb("--endpoints", endpoints, "--wait", 0.1)
     assert result.exit_code == 2
     assert "1 events to publish" in result.stderr

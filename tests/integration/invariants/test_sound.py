@@ -10,18 +10,18 @@ from tests.integration.invariants.conftest import Sound
 
 async def test_a_sound_shop_holds(sound: Sound) -> None:
     """Every invariant was asked, of more than nothing."""
-    verdict = await sound.verdict()
-    assert verdict.sentences() == []
-    assert verdict.holds
-    assert [check.name for check in verdict.checks] == [f"I{number}" for number in range(1, 9)]
-    assert all(check.counted > 0 and not check.skipped for check in verdict.checks)
+    checked = await sound.checked()
+    assert checked.sentences() == []
+    assert checked.holds
+    assert [check.name for check in checked.checks] == [f"I{number}" for number in range(1, 9)]
+    assert all(check.counted > 0 and not check.skipped for check in checked.checks)
 
 
 async def test_a_sound_shop_passes_the_checks_for_load_too(sound: Sound) -> None:
     """And what was left out is said."""
-    verdict = await sound.verdict(quiet=False)
-    assert verdict.sentences() == []
-    assert {check.name for check in verdict.checks if check.skipped} == {"I3", "I4", "I6", "I7", "I8"}
+    checked = await sound.checked(quiet=False)
+    assert checked.sentences() == []
+    assert {check.name for check in checked.checks if check.skipped} == {"I3", "I4", "I6", "I7", "I8"}
 
 
 async def test_every_final_state_is_among_the_checked_orders(sound: Sound) -> None:
@@ -46,6 +46,6 @@ async def test_mail_to_another_server_is_not_checked(sound: Sound, tmp_path: Pat
     """Without a folder, only the rows say what was sent."""
     for path in tmp_path.iterdir():
         path.unlink()
-    assert not (await sound.verdict()).holds
+    assert not (await sound.checked()).holds
     elsewhere = Sound(sound.dsns, None)
-    assert (await elsewhere.verdict()).holds
+    assert (await elsewhere.checked()).holds

@@ -77,7 +77,7 @@ def test_an_edge_that_falls_behind_makes_the_run_invalid(start_edge: StartEdge) 
     assert any(reason.startswith("backlog") for reason in result.invalid_because)
 
 
-def test_each_answer_is_counted_by_what_it_is(prompt_edge: str) -> None:
+def test_each_answer_is_counted_by_its_kind(prompt_edge: str) -> None:
     """The edge rejects a repeated key and a request with trace headers, so a confirmed order had neither."""
     result = run_closed(orders_of("OK", "SHORT", "UNKNOWN", "PENDING", "BUSY"), options(prompt_edge, concurrency=2))
     summary = result.summary()
@@ -93,8 +93,8 @@ def test_a_closed_loop_sends_every_order_once(prompt_edge: str) -> None:
 
 def test_a_closed_loop_ends_after_its_duration_and_its_answers(prompt_edge: str) -> None:
     timed = replace(options(prompt_edge, concurrency=2), duration_seconds=0.5)
-    result = run_closed(plan_requests(requests=20_000, seed=1), timed)
-    assert 0 < len(result.records) < 20_000
+    result = run_closed(plan_requests(requests=5_000, seed=1), timed)
+    assert 0 < len(result.records) < 5_000
     assert max(record.sent_seconds for record in result.records) < 0.5
     assert result.summary().confirmed == len(result.records)
 

@@ -72,7 +72,7 @@ def test_orders_that_failed_exit_4_and_are_judged(prompt_edge: str, tmp_path: Pa
     )
     assert code == 4, output
     assert "8 orders: 2 sold, 2 rejected (OUT_OF_STOCK 2), 2 pending, 2 failed (OVERLOADED 2)." in output
-    assert "2 of 8 orders were rejected by the guards or timed out" in output
+    assert "2 of 8 orders were rejected by overload protection or timed out" in output
     assert "needs 368" in output
 
 

@@ -36,10 +36,15 @@ def marked(tmp_path: Path) -> Iterator[Marked]:
 @pytest.fixture
 def marked_here(marked: Marked, monkeypatch: pytest.MonkeyPatch) -> Marked:
     """Set the marker in our own environment, for processes that the test starts itself."""
-    monkeypatch.setenv(VARIABLE, marked.marker)
-    monkeypatch.setattr("tempfile.tempdir", str(marked.temporary))
-    monkeypatch.delenv("PLUMB_POSTGRES_DSN", raising=False)
+    marked_environment(marked, monkeypatch)
     return marked
+
+
+def marked_environment(marked: Marked, patch: pytest.MonkeyPatch) -> None:
+    """Let the processes that this one starts carry the marker, and use no given server."""
+    patch.setenv(VARIABLE, marked.marker)
+    patch.setattr("tempfile.tempdir", str(marked.temporary))
+    patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
 
 
 @pytest.fixture
@@ -53,4 +58,9 @@ async def scratch(tmp_path: Path) -> AsyncIterator[Scratch]:
 @pytest.fixture
 def options(tmp_path: Path) -> PlatformOptions:
     """Return options of a platform on free ports in which every service is a stand-in."""
-    return PlatformOptions(run_directory=tmp_path / "run", modules=dict.fromkeys(MODULES, STAND_IN))
+    return stand_ins(tmp_path / "run")
+
+
+def stand_ins(folder: Path) -> PlatformOptions:
+    """Return options of a platform of stand-ins in a folder."""
+    return PlatformOptions(run_directory=folder, modules=dict.fromkeys(MODULES, STAND_IN))

@@ -144,6 +144,7 @@ async def test_a_restart_is_no_failure(foundation: Foundation, postgres: Embedde
     failing.cancel()
 
 
+@pytest.mark.full
 async def test_a_restarted_server_is_missed_when_it_dies(options: PlatformOptions, marked_here: Marked) -> None:
     async with Foundation.start(options) as foundation:
         assert foundation.postgres is not None
@@ -156,11 +157,12 @@ async def test_a_restarted_server_is_missed_when_it_dies(options: PlatformOption
 
 
 @needs_nats
-async def test_with_nats_events_go_to_it(foundation_with_nats: Foundation, broker: Broker) -> None:
+async def test_events_go_to_nats(foundation_with_nats: Foundation, broker: Broker) -> None:
     assert foundation_with_nats.event_log.url == broker.url
     await open_and_close(foundation_with_nats)
 
 
+@pytest.mark.full
 async def test_the_services_take_a_newer_nats_which_syncs_always(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,8 +196,7 @@ async def test_wiped_nats_restarts_at_its_address_without_streams(
 
 
 @needs_nats
-@needs_nats
-async def test_nats_wiped_by_two_at_once_comes_back_once(foundation_with_nats: Foundation, broker: Broker) -> None:
+async def test_nats_wiped_twice_at_once_restarts_once(foundation_with_nats: Foundation, broker: Broker) -> None:
     """Neither finds a server half way down, or a folder half gone."""
 
     async def wipe_twice() -> None:
@@ -206,6 +207,7 @@ async def test_nats_wiped_by_two_at_once_comes_back_once(foundation_with_nats: F
     assert await publish(broker.url) == 1
 
 
+@pytest.mark.full
 async def test_a_restarted_server_is_still_stopped_after_the_services(
     options: PlatformOptions, marked_here: Marked
 ) -> None:

@@ -50,32 +50,18 @@ async def ask(dsn: str, question: str) -> object:
         await connection.close(timeout=PATIENCE_SECONDS)
 
 
-async def test_the_given_server_is_used_instead_of_an_embedded_one(
+async def test_a_platform_uses_the_given_server_and_leaves_nothing_on_it(
     admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It starts none, and each database has a role that may use no other."""
     monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
     async with Platform.start(options) as platform:
         assert platform.endpoints.postgres_pid is None
-        name = await ask(platform.endpoints.databases["order"], "SELECT current_user = current_database()")
-        assert name is True
-
-
-async def test_the_databases_of_a_run_are_its_own(
-    admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
-    async with Platform.start(options) as platform:
+        assert await ask(admin_dsn, OWN) == len(DATABASES)
         order, inventory = (platform.endpoints.databases[name] for name in ("order", "inventory"))
+        assert await ask(order, "SELECT current_user = current_database()") is True
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await ask(order.rpartition("/")[0] + "/" + inventory.rpartition("/")[2], "SELECT 1")
-
-
-async def test_nothing_remains_on_the_given_server(
-    admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PLUMB_POSTGRES_DSN", admin_dsn)
-    async with Platform.start(options):
-        assert await ask(admin_dsn, OWN) == len(DATABASES)
     assert await ask(admin_dsn, OWN) == 0
     assert await ask(admin_dsn, "SELECT count(*) FROM pg_database WHERE datname LIKE 'plumb%'") == 0
 

@@ -26,6 +26,9 @@ async def test_services_get_ready_and_stop(mode: Mode, tmp_path: Path, marked_he
     said: list[str] = []
     options = PlatformOptions(run_directory=tmp_path / "run", mode=mode)
     async with Platform.start(options, progress=said.append) as platform:
+        processes = ["monolith"] if mode == "monolith" else ["inventory", "notification", "order"]
+        assert sorted(platform.endpoints.service_pids) == sorted([*processes, "receiver"])
+        assert sorted(platform.endpoints.admin) == processes
         addresses = platform.endpoints.admin.values()
         assert {await asyncio.to_thread(readiness_of, address) for address in addresses} == {200}
     assert [words for words in said if "killed" in words] == []

@@ -91,16 +91,22 @@ def wait_until_it_runs(process: subprocess.Popen[str], addresses: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, *in_full(signal.SIGINT, signal.SIGHUP)])
-def test_once_it_runs_a_signal_ends_it_with_success(
+def test_readers_find_it_until_a_signal_ends_it_with_success(
     number: signal.Signals, port_base: int, marked: Marked, tmp_path: Path
 ) -> None:
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, READY)
+        found = newest_running(tmp_path / "up")
+        assert found is not None
+        assert found.supervisor_pid == process.pid
+        assert stat.S_IMODE((tmp_path / "up" / f"{port_base}.json").stat().st_mode) == 0o600
         process.send_signal(number)
         assert process.wait(timeout=PATIENCE_SECONDS) == 0
+    assert not (tmp_path / "up" / f"{port_base}.json").exists()
     assert marked.leftovers() == []
 
 
+@pytest.mark.full
 def test_it_continues_when_its_output_is_not_read(port_base: int, marked: Marked, tmp_path: Path) -> None:
     """As `plumb up | head -1`: the addresses are in their file."""
     with up(port_base, marked, tmp_path / "up") as process:
@@ -113,6 +119,7 @@ def test_it_continues_when_its_output_is_not_read(port_base: int, marked: Marked
     assert marked.leftovers() == []
 
 
+@pytest.mark.full
 def test_it_continues_when_standard_output_is_full(port_base: int, marked: Marked, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full, up(port_base, marked, tmp_path / "up", stdout=full) as process:
         wait_until_it_runs(process, tmp_path / "up" / f"{port_base}.json")
@@ -154,6 +161,7 @@ def test_interrupted_while_nats_starts_it_leaves_nothing(
 
 
 @needs_nats
+@pytest.mark.full
 def test_killed_with_nats_it_leaves_nothing(port_base: int, marked: Marked, tmp_path: Path) -> None:
     with up(port_base, marked, tmp_path / "up", bus="nats") as process:
         read_until(process, READY)
@@ -161,6 +169,7 @@ def test_killed_with_nats_it_leaves_nothing(port_base: int, marked: Marked, tmp_
     assert marked.leftovers() == []
 
 
+@pytest.mark.full
 def test_a_second_interruption_does_not_break_the_clearing_up(port_base: int, marked: Marked, tmp_path: Path) -> None:
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, READY)
@@ -171,6 +180,7 @@ def test_a_second_interruption_does_not_break_the_clearing_up(port_base: int, ma
     assert marked.leftovers() == []
 
 
+@pytest.mark.full
 def test_an_interruption_of_the_whole_terminal_leaves_nothing(port_base: int, marked: Marked, tmp_path: Path) -> None:
     """Ctrl-C reaches every process of the terminal's foreground group, not the supervisor alone."""
     with up(port_base, marked, tmp_path / "up") as process:
@@ -181,18 +191,7 @@ def test_an_interruption_of_the_whole_terminal_leaves_nothing(port_base: int, ma
     assert marked.leftovers() == []
 
 
-def test_readers_find_it_as_long_as_it_runs(port_base: int, marked: Marked, tmp_path: Path) -> None:
-    with up(port_base, marked, tmp_path / "up") as process:
-        read_until(process, READY)
-        found = newest_running(tmp_path / "up")
-        assert found is not None
-        assert found.supervisor_pid == process.pid
-        assert stat.S_IMODE((tmp_path / "up" / f"{port_base}.json").stat().st_mode) == 0o600
-        process.terminate()
-        process.wait(timeout=PATIENCE_SECONDS)
-    assert not (tmp_path / "up" / f"{port_base}.json").exists()
-
-
+@pytest.mark.full
 def test_a_killed_child_ends_it_with_a_plain_message(port_base: int, marked: Marked, tmp_path: Path) -> None:
     with up(port_base, marked, tmp_path / "up") as process:
         read_until(process, READY)

@@ -28,6 +28,7 @@ from services.local.servers import nats
 from services.local.servers.databases import Databases
 from services.local.servers.nats import EmbeddedNats, NatsStart, nats_server_available, start_nats
 from tests.fakes.event_log import MemoryLog
+from tests.full import in_full
 from tests.integration.messaging.consuming import Bench
 from tests.integration.messaging.relaying import Store
 from tests.patience import PATIENCE_SECONDS
@@ -36,7 +37,7 @@ from tests.stack import programs
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EFFECTS = "CREATE TABLE effects (event_id uuid PRIMARY KEY, aggregate_id uuid, version bigint, place bigserial)"
-KINDS = ("memory", "postgres", "nats", "newer_nats")
+KINDS = ("memory", "postgres", "nats", *in_full("newer_nats"))
 
 
 def message(aggregate_id: UUID | None = None, version: int = 1) -> Message:

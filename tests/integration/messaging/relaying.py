@@ -43,12 +43,13 @@ class Store:
         async with self.database.transaction("test") as transaction:
             insert = """
                 WITH stored AS (
-                    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
-                    SELECT $1, version, 'order.placed', 1, '{}', '{}', clock_timestamp()
+                    INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time, logical_shard)
+                    SELECT $1, version, 'order.placed', 1, '{}', '{}', clock_timestamp(), 7
                     FROM generate_series($2::bigint, $2::bigint + $3 - 1) AS version ORDER BY version
                     RETURNING stream_id, version, event_id, sequence),
                 queued AS (
-                    INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored ORDER BY sequence)
+                    INSERT INTO outbox (stream_id, version, logical_shard)
+                    SELECT stream_id, version, 7 FROM stored ORDER BY sequence)
                 SELECT event_id FROM stored ORDER BY sequence"""
             rows = await transaction.fetch("INSERT", insert, stream_id or uuid4(), first_version, count)
         return [row["event_id"] for row in rows]

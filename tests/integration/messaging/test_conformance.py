@@ -26,7 +26,7 @@ async def held(log: EventLog) -> list[Message]:
     return [delivery.message for delivery in deliveries]
 
 
-async def test_what_is_appended_is_read_whole_and_in_order(logs: Logs) -> None:
+async def test_appended_events_are_read_whole_and_in_order(logs: Logs) -> None:
     """Its trace, its bytes and its time too, by another process."""
     messages = [message(version=version) for version in range(1, 6)]
     state = await append(logs[0], messages)
@@ -47,7 +47,7 @@ async def test_nothing_is_appended_of_nothing(logs: Logs) -> None:
     assert (await append(logs[0], [])).count == 0
 
 
-async def test_an_event_is_kept_once(logs: Logs) -> None:
+async def test_an_event_is_stored_once(logs: Logs) -> None:
     """Twice in a batch, in the next, from another process, and far apart."""
     first, *others = [message() for _ in range(1_200)]
     await append(logs[0], [first, first, others[0], first])
@@ -109,7 +109,7 @@ async def test_a_log_that_was_reset_is_another(logs: Logs) -> None:
 
 
 @pytest.mark.parametrize("logs", ["postgres", "nats"], indirect=True)
-async def test_a_reader_waits_for_what_comes(logs: Logs) -> None:
+async def test_a_reader_waits_for_the_next_event(logs: Logs) -> None:
     """It returns soon after the append, not at the end of its wait."""
     reading = asyncio.create_task(logs[1].read(after=0, limit=10, wait_seconds=2 * PATIENCE_SECONDS))
     await asyncio.sleep(0)

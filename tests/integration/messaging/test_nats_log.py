@@ -38,7 +38,7 @@ async def test_a_server_that_may_lose_what_it_acknowledged_is_refused(nats_serve
         await NatsLog.open(nats_server.url)
 
 
-async def test_what_was_acknowledged_survives_a_kill_of_the_server(mortal_nats: Nats, log: NatsLog) -> None:
+async def test_acknowledged_events_survive_a_kill_of_the_server(mortal_nats: Nats, log: NatsLog) -> None:
     """Nothing is lost or repeated, and the same client recovers; meanwhile it raises Unavailable."""
     messages = [message() for _ in range(20)]
     state = await log.append(messages[:10], epoch=1, incarnation=(await log.state()).incarnation)

@@ -34,9 +34,9 @@ async def store_in(transaction: Transaction, stream_id: UUID) -> None:
     """Store the first event of a stream in a transaction that has not committed yet."""
     insert = """
         WITH stored AS (
-            INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time)
-            VALUES ($1, 1, 'order.placed', 1, '{}', '{}', now()) RETURNING stream_id, version)
-        INSERT INTO outbox (stream_id, version) SELECT stream_id, version FROM stored"""
+            INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time, logical_shard)
+            VALUES ($1, 1, 'order.placed', 1, '{}', '{}', now(), 7) RETURNING stream_id, version, logical_shard)
+        INSERT INTO outbox (stream_id, version, logical_shard) SELECT stream_id, version, logical_shard FROM stored"""
     await transaction.execute("INSERT", insert, stream_id)
 
 

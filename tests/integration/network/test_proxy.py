@@ -370,7 +370,7 @@ async def test_each_of_many_connections_gets_its_own_answer() -> None:
         await until(lambda: empty(proxy))
 
 
-async def test_one_connection_too_many_is_reset_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_connection_too_many_is_reset_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 1)
     async with proxied(echo) as proxy:
         async with connected(proxy) as (reader, writer):

@@ -27,7 +27,7 @@ async def test_a_completed_order_is_recorded(bench: Bench) -> None:
     assert (row["occur_time"], row["traceparent"], row["state"]) == (message.occur_time, TRACEPARENT, "PENDING")
 
 
-async def test_an_event_that_comes_three_times_is_recorded_once(bench: Bench) -> None:
+async def test_an_event_delivered_three_times_is_recorded_once(bench: Bench) -> None:
     """In one batch and in another; each repeat counts as a duplicate."""
     message = event()
     bench.log.redeliver(message, message)
@@ -85,9 +85,7 @@ async def test_a_payload_that_is_no_event_is_parked(bench: Bench, data: bytes) -
     assert (await bench.dead_letters.count(), len(await bench.rows())) == (1, 0)
 
 
-async def test_a_replay_records_what_was_parked_once_it_is_understood(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_replay_records_events_that_are_understood_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a release that knows the currency is out."""
     poison = event(total=CHF_1)
     bench.log.messages = [poison, event("order.cancelled", order_id=poison.aggregate_id, version=3)]

@@ -95,7 +95,7 @@ async def test_the_events_are_published(old_database: asyncpg.Connection) -> Non
         assert [row["version"] for row in history] == list(range(1, len(history) + 1))
 
 
-async def test_what_was_pending_is_finished(old_database: asyncpg.Connection) -> None:
+async def test_pending_orders_are_finished(old_database: asyncpg.Connection) -> None:
     """It has a saga that is due; the others have none."""
     rows = await old_database.fetch("SELECT state, due_time <= now() AS due FROM sagas JOIN orders USING (order_id)")
     assert [tuple(row) for row in rows] == [("PENDING", True)]

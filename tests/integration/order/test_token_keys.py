@@ -74,7 +74,7 @@ async def test_few_keys_are_kept(processes: tuple[Process, Process], shop: Shop)
     assert await kept(shop) <= 3
 
 
-async def test_the_database_is_asked_once_a_day(processes: tuple[Process, Process], shop: Shop) -> None:
+async def test_the_database_is_read_once_a_day(processes: tuple[Process, Process], shop: Shop) -> None:
     """What is taken from it meanwhile is not missed."""
     one, _ = processes
     token = await one.sign()

@@ -163,7 +163,7 @@ def test_a_parked_saga_is_listed_and_made_due_again(platform: Platform) -> None:
         await stock(shop, A=1)
         order = await shop.orders.place_order(place(A=1))
         async with shop.order_database.transaction("test") as transaction:
-            insert = "INSERT INTO sagas (order_id, due_time) VALUES ($1, now())"
+            insert = "INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ($1, now(), 0)"
             await transaction.execute("INSERT", insert, order.order_id)
         sagas = PostgresSagas(database=shop.order_database, lease_seconds=0)
         (saga,) = await sagas.claim(1)

@@ -55,7 +55,7 @@ async def live_with_poison(shop: Shop) -> None:
     await follow(shop, EventNotUnderstood)
 
 
-def test_a_rebuild_says_what_it_read_and_what_it_swapped(platform: Platform) -> None:
+def test_a_rebuild_reports_events_read_and_tables_swapped(platform: Platform) -> None:
     """And exits with 0."""
     platform.let(live)
     result = platform.plumb(*REBUILD)

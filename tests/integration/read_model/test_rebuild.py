@@ -114,7 +114,7 @@ async def test_a_rebuild_may_end_at_any_await(shop: Shop) -> None:
     assert await violations(shop) == []
 
 
-async def test_orders_that_come_meanwhile_are_in_the_new_list(shop: Shop) -> None:
+async def test_orders_placed_during_a_rebuild_are_in_the_new_list(shop: Shop) -> None:
     """Those that the old list had already at once, and the others by their own time: no event is lost or skipped."""
     await live(shop)
 
@@ -251,7 +251,7 @@ async def test_a_rebuild_that_another_overtook_stops(shop: Shop) -> None:
     assert await violations(shop) == []
 
 
-async def test_a_rebuild_does_not_swap_what_another_has_begun(shop: Shop) -> None:
+async def test_a_rebuild_does_not_swap_tables_of_another(shop: Shop) -> None:
     """It lost its lock when it had read everything, and the list lost its rows: an empty one must not replace it."""
     await live(shop)
     state, beside = await shop.log.state(), SummariesRebuild(database=shop.databases["order_read"], consumer=CONSUMER)

@@ -99,7 +99,7 @@ async def test_late_repeated_and_reordered_events_end_in_their_fold(
         assert await listed(shop) == {key: folded(key, recorded[key][:version]) for key, version in latest.items()}
 
 
-async def test_what_the_log_brings_again_writes_nothing(shop: Shop) -> None:
+async def test_a_repeated_event_writes_nothing(shop: Shop) -> None:
     """A consumer that is put back to the beginning leaves every row as it is, and then goes on."""
     await live(shop)
     select = "SELECT order_id, version, xmin::text FROM order_summaries ORDER BY order_id"

@@ -33,7 +33,7 @@ def test_an_endpoints_file_that_is_none_is_a_usage_error(tmp_path: Path) -> None
             assert "`plumb up` writes one" in result.stderr
 
 
-def test_a_platform_that_is_gone_is_one_plain_line(platform: Platform) -> None:
+def test_a_stopped_platform_is_one_plain_line(platform: Platform) -> None:
     """Exit 1, without a stack and without a password."""
     text = platform.endpoints.read_text()
     platform.endpoints.write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1", text))

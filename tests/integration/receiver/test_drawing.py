@@ -44,7 +44,7 @@ def test_linked_traces_are_named(receiver: RunningReceiver) -> None:
 
 
 @pytest.mark.parametrize(("identifier", "status"), [("02" * 16, 1), ("0101", 2)])
-def test_what_cannot_be_drawn_is_one_line(receiver: RunningReceiver, identifier: str, status: int) -> None:
+def test_an_undrawable_trace_is_one_line(receiver: RunningReceiver, identifier: str, status: int) -> None:
     export(receiver.address, request_of("one").SerializeToString())
     said = draw(receiver, identifier)
     assert (said.exit_code, said.stdout, said.stderr.count("\n")) == (status, "", 1)

@@ -65,7 +65,7 @@ def test_a_signal_ends_it_with_status_0_and_everything_written(
     assert len(receiver.lines()) == 20
 
 
-def test_a_restart_goes_on_with_the_same_file(start_receiver: StartReceiver) -> None:
+def test_a_restart_continues_the_same_file(start_receiver: StartReceiver) -> None:
     first = start_receiver()
     export(first.address, request_of("one").SerializeToString())
     first.stop()
@@ -83,7 +83,7 @@ def test_rotated_files_are_bounded_and_the_newest_stay(start_receiver: StartRece
     assert names == [f"span {index}" for index in range(20 - len(names), 20)]
 
 
-def test_what_was_written_and_removed_is_counted(start_receiver: StartReceiver) -> None:
+def test_the_receiver_counts_spans_files_and_requests(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(maximum_file_bytes=1, maximum_files=1)
     for _ in range(3):
         export(receiver.address, request_of("one", "two").SerializeToString())

@@ -83,7 +83,7 @@ def test_over_http_both_have_the_same_line(start_receiver: StartReceiver) -> Non
     assert theirs.lines() == ours.lines()
 
 
-def test_over_grpc_with_headers_and_what_is_rejected_is_counted(start_receiver: StartReceiver) -> None:
+def test_spans_are_forwarded_over_grpc_and_rejections_counted(start_receiver: StartReceiver) -> None:
     with collector() as (theirs, endpoint):
         ours = start_receiver(
             forward_endpoint=endpoint, forward_protocol="grpc", forward_headers="api-key=a%20b,tenant=shop"

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import orjson
+import pytest
 from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from observability.receiver.otlp_json import to_json_line
+from tests.full import in_full
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 _counts = st.integers(0, 2**32 - 1)
@@ -87,9 +89,12 @@ _resource_spans = st.builds(
 _requests = st.builds(ExportTraceServiceRequest, resource_spans=st.lists(_resource_spans, max_size=2))
 
 
-@given(_requests)
-@settings(deadline=None, max_examples=150)
-def test_any_request_can_be_read_back_from_its_line(request: ExportTraceServiceRequest) -> None:
+@pytest.mark.parametrize("examples", [30, *in_full(150)])
+def test_any_request_can_be_read_back_from_its_line(examples: int) -> None:
+    settings(deadline=None, max_examples=examples)(given(_requests)(_is_read_back))()
+
+
+def _is_read_back(request: ExportTraceServiceRequest) -> None:
     document = _with_base64_ids(orjson.loads(to_json_line(request)))
     read_back = json_format.ParseDict(document, ExportTraceServiceRequest())
     assert read_back.SerializeToString(deterministic=True) == request.SerializeToString(deterministic=True)

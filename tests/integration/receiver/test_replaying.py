@@ -24,7 +24,7 @@ def send(path: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["traces", "send", str(path), *options])
 
 
-def test_what_arrives_is_what_was_recorded(start_receiver: StartReceiver) -> None:
+def test_replayed_spans_are_the_recorded_ones(start_receiver: StartReceiver) -> None:
     recorded, theirs = start_receiver(name="recorded", maximum_file_bytes=500), start_receiver(name="theirs")
     for number in range(3):
         export(recorded.address, request_of(f"span {number}", "another").SerializeToString())

@@ -97,7 +97,7 @@ async def test_concurrent_sweeps_return_expired_stock_once(shop: Shop) -> None:
     assert await stock_violations(shop.inventory_dsn) == []
 
 
-async def test_what_has_time_left_stays_and_makes_no_span(shop: Shop) -> None:
+async def test_unexpired_reservations_stay_and_make_no_span(shop: Shop) -> None:
     """The sweeper looks, and leaves no trace of it."""
     await stock(shop, A=5)
     await shop.inventory.reserve_stock(reserve(A=2))

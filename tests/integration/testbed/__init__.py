@@ -1,1 +1,1 @@
-"""Prometheus and Alertmanager as the lab runs them."""
+"""Prometheus and Alertmanager as the testbed runs them."""

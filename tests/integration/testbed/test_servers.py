@@ -92,7 +92,7 @@ async def test_up_scrapes_the_embedded_postgresql(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
 
 
-def test_up_says_at_once_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_up_reports_a_missing_program_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     result = CliRunner().invoke(main, ["up", "--prometheus"])
     assert (result.exit_code, "apt-get install prometheus" in result.output) == (1, True)

@@ -51,7 +51,7 @@ def test_waste_below_a_cut_span_is_counted_once() -> None:
     assert (repaired.truncated, repaired.wasted_nanoseconds) == (2, 6)
 
 
-def test_what_ran_longer_than_a_span_that_was_cut_is_wasted_too() -> None:
+def test_time_beyond_a_cut_span_is_wasted() -> None:
     repaired = repair(node("root", 0, 10, node("late", 8, 16, node("later", 9, 18))))
     assert repaired.wasted_nanoseconds == 6 + 2
 
@@ -205,7 +205,7 @@ def test_siblings_that_overlap_stay_siblings() -> None:
     assert _parents(repair(node("root", 0, 10, node("a", 2, 5), node("b", 4, 8))).root) == {"a": "root", "b": "root"}
 
 
-def test_a_span_with_children_adopts_nobody() -> None:
+def test_a_span_with_children_adopts_none() -> None:
     root = repair(node("root", 0, 10, node("outer", 1, 9, node("own", 1, 2)), client("query", 3, 5))).root
     assert _parents(root)["query"] == "root"
 
@@ -215,7 +215,7 @@ def test_a_call_adopts_no_other_call() -> None:
     assert _parents(root) == {"long": "root", "short": "root"}
 
 
-def test_a_call_adopts_what_happened_inside_it() -> None:
+def test_a_call_adopts_spans_inside_it() -> None:
     root = repair(node("root", 0, 10, client("call", 1, 9), node("resolve", 2, 5))).root
     assert _parents(root) == {"call": "root", "resolve": "call"}
 

@@ -44,7 +44,7 @@ def test_alike_statements_in_a_row_are_an_n_plus_one() -> None:
     assert candidate.saving.wait == (0.0,)
 
 
-def test_the_loop_between_the_statements_goes_with_them() -> None:
+def test_code_between_the_statements_is_saved_with_them() -> None:
     """Five of 1 ms with 0.5 ms between: 7 ms become one."""
     calls = [query("SELECT item", at * 1.5, at * 1.5 + 1) for at in range(5)]
     assert saved_work(find_n_plus_one, seen(request(10, *calls))) == pytest.approx([0.006])
@@ -243,7 +243,7 @@ def test_the_remote_end_is_the_server() -> None:
 # --- All of them ------------------------------------------------------------------------------------------------------
 
 
-def test_what_takes_most_comes_first() -> None:
+def test_the_largest_candidate_comes_first() -> None:
     children = [query("BEGIN", 3, 4, waited=3), *queries("SELECT item", 7, start=4), call("send", 12, 20)]
     roots = [request(20, *children[:-1], query("COMMIT", 11, 12), children[-1])]
     candidates = find_candidates(seen(*roots), requests_in(seen(*roots)))

@@ -111,7 +111,7 @@ def test_from_traces_and_half_of_the_rest_that_is_less_sure(known: dict[str, lis
 
 
 @pytest.mark.parametrize("kind", ["IO", "LWLock", "Client", None])
-def test_what_every_database_waits_for_is_no_bottleneck(kind: str | None) -> None:
+def test_usual_database_waits_are_no_bottleneck(kind: str | None) -> None:
     assert diagnose(seen(*[HEALTHY] * 30, sessions=looks([session(kind)], []))).answer is Answer.NONE
 
 
@@ -142,7 +142,7 @@ def test_a_diagnosis_predicts_the_gain_of_the_fix() -> None:
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.02, 0.012))
 
 
-def test_what_clients_saw_counts() -> None:
+def test_client_latency_counts() -> None:
     clients = Requests(0, 10, 3.0, (0.05,) * 30)
     prediction = diagnose(seen(*[N_PLUS_ONE] * 30, clients=clients)).prediction
     assert prediction is not None
@@ -167,7 +167,7 @@ def test_from_traces_alone_confidence_is_low() -> None:
 # --- Which of several -------------------------------------------------------------------------------------------------
 
 
-def test_what_explains_most_is_named_and_the_other_beside_it() -> None:
+def test_the_largest_candidate_is_named_and_others_listed() -> None:
     both = request(30, *queries("SELECT item", 9), query("COMMIT", 10, 11), call("send", 12, 27))
     verdict = diagnose(seen(*[both] * 30))
     assert verdict.bottleneck is Bottleneck.SYNC_SIDE_EFFECT

@@ -74,7 +74,7 @@ def test_a_consumer_below_the_request_needs_no_link() -> None:
     assert effect.seconds_p50 == 0.035
 
 
-def test_what_a_consumer_sends_on_takes_effect_too() -> None:
+def test_effects_follow_forwarded_messages() -> None:
     onward = sent("c", "onward", parent="consume", start=33)
     mail = consumed("d", 90, onward, name="mail", service="mail")
     found = effects(root("a"), sent("a"), consumed("c", 35, sent("a")), onward, mail)
@@ -95,7 +95,7 @@ def test_a_linked_span_inside_another_request_is_no_effect() -> None:
     assert effects(root("a"), root("b"), inside) == ()
 
 
-def test_links_in_a_ring_come_to_an_end() -> None:
+def test_circular_links_terminate() -> None:
     first = consumed("c", 35, sent("a"), sent("d", "consume"))
     second = consumed("d", 60, sent("c", "consume"), name="onward")
     assert len(effects(root("a"), sent("a"), first, second)) == 2

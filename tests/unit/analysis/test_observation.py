@@ -125,7 +125,7 @@ def test_a_folder_that_is_not_there_is_no_observation(tmp_path: Path) -> None:
         read_observation(tmp_path / "absent")
 
 
-def test_a_file_that_cannot_be_read_is_said(folder: Path) -> None:
+def test_an_unreadable_file_is_reported(folder: Path) -> None:
     (folder / "sessions.jsonl").mkdir()
     with pytest.raises(ObservationUnreadable, match=r"sessions\.jsonl"):
         read_observation(folder)
@@ -152,7 +152,7 @@ def test_sessions_are_read_by_moment(folder: Path) -> None:
     assert read_observation(folder).sessions == (SessionSample(10.1, (session,)), SessionSample(10.2, ()))
 
 
-def test_what_statements_and_tables_were_used_for_is_read(folder: Path) -> None:
+def test_statement_and_table_statistics_are_read(folder: Path) -> None:
     write(folder, "statements.jsonl", STATEMENT)
     write(folder, "tables.jsonl", TABLE)
     seen = read_observation(folder)
@@ -215,7 +215,7 @@ def test_a_trace_without_a_root_began_with_its_first_span(tmp_path: Path) -> Non
     assert read_observation(tmp_path).traces == ()
 
 
-def test_what_began_later_and_links_is_kept_apart(folder: Path) -> None:
+def test_linked_later_traces_are_kept_apart(folder: Path) -> None:
     """Of three traces that begin after the requests, one links."""
     later = [
         exported(span("4", at_seconds=20, trace="b", link="a")),
@@ -237,14 +237,14 @@ def test_without_requests_nothing_is_later(folder: Path) -> None:
     assert (len(seen.traces), seen.later_traces) == (2, ())
 
 
-def test_what_clients_were_promised_is_read(folder: Path) -> None:
+def test_the_objective_is_read(folder: Path) -> None:
     write(folder, "requests.json", {**REQUESTS, "objective": {"seconds": 0.25, "share": 0.99}})
     requests = read_observation(folder).requests
     assert requests is not None
     assert requests.objective == ObservedObjective(seconds=0.25, share=0.99)
 
 
-def test_a_latency_of_just_what_was_promised_is_within_it() -> None:
+def test_a_latency_equal_to_the_objective_meets_it() -> None:
     assert ObservedObjective(seconds=0.2, share=0.5).share_within([0.1, 0.2, 0.3, 0.4]) == 0.5
 
 

@@ -26,7 +26,7 @@ class Service:
         return parse_scrape(text.decode())
 
 
-def test_a_delta_is_what_was_observed_between_two_scrapes() -> None:
+def test_a_delta_is_the_difference_of_two_scrapes() -> None:
     service = Service()
     service.durations.labels("Get", "OK").observe(0.15)
     before = service.scrape()
@@ -52,7 +52,7 @@ def test_after_a_restart_everything_is_new() -> None:
     assert counter_deltas(old.scrape(), new.scrape(), "drops_total") == {(("why", "full"),): 2}
 
 
-def test_merging_adds_up_what_agrees_in_the_kept_labels() -> None:
+def test_merging_adds_up_samples_of_equal_labels() -> None:
     service = Service()
     before = service.scrape()
     service.durations.labels("Get", "OK").observe(0.15)

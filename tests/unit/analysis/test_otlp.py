@@ -56,7 +56,7 @@ def test_a_span_is_read_with_all_it_says(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
+def test_missing_fields_have_their_default(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     span = {"traceId": _SPAN["traceId"], "spanId": _SPAN["spanId"]}
     path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))

@@ -48,7 +48,7 @@ def test_operations_of_two_services_are_two_whatever_their_name() -> None:
 
 
 @pytest.mark.parametrize("kind", [SpanKind.CONSUMER, SpanKind.PRODUCER])
-def test_what_a_message_set_off_is_no_request(kind: SpanKind) -> None:
+def test_a_trace_begun_by_a_message_is_no_request(kind: SpanKind) -> None:
     assert _names(step("work", 0, 100, kind=kind), step("run", 0, 1)) == ["run"]
 
 
@@ -78,7 +78,7 @@ def test_a_request_takes_as_long_as_its_root() -> None:
     assert only.seconds == 0.007
 
 
-def test_spans_on_the_path_come_once_each_and_in_order() -> None:
+def test_path_spans_are_unique_and_in_order() -> None:
     inner = step("inner", 2, 3)
     [only] = requests_of([trace_of(request(6, step("outer", 1, 4, inner), call("beside", 1, 3)))])
     assert [node.span.name for node in only.waited_for()] == ["POST /things", "outer", "inner"]
@@ -89,7 +89,7 @@ def test_times_that_disagree_are_repaired() -> None:
     assert [node.span.name for node in only.waited_for()] == ["POST /things", "ask", "answer"]
 
 
-def test_what_ran_on_after_its_caller_had_ended_is_wasted() -> None:
+def test_work_after_the_end_of_the_caller_is_wasted() -> None:
     [only] = requests_of([trace_of(request(6, step("late", 4, 9)))])
     assert (only.seconds, only.wasted_nanoseconds) == (0.006, 3_000_000)
 
@@ -115,7 +115,7 @@ def test_a_call_without_a_database_is_none_of_it() -> None:
     assert not is_database_call(call("SELECT", 0, 1).span)
 
 
-def test_what_is_no_call_is_none_of_a_database() -> None:
+def test_only_calls_can_be_database_calls() -> None:
     assert not is_database_call(replace(query("SELECT", 0, 1).span, kind=SpanKind.SERVER))
 
 

@@ -18,7 +18,7 @@ from tests.unit.analysis.seeing import looks, pool_scrape, seen, session
 # --- Processors -------------------------------------------------------------------------------------------------------
 
 
-def test_utilisation_is_what_all_processes_worked_of_the_time() -> None:
+def test_utilisation_is_processor_time_over_time() -> None:
     samples = [
         ProcessSample(100.0, "web", 5.0, None),
         ProcessSample(100.0, "database", 1.0, None),
@@ -60,7 +60,7 @@ def test_a_pool_is_described_between_first_and_last_scrape() -> None:
     assert pool == Pool("shop", "main", limit=2, waits=20, wait_seconds=8, hold_seconds=3, full_share=0.5)
 
 
-def test_the_pool_that_was_waited_for_longest_comes_first() -> None:
+def test_the_pool_with_the_longest_waits_comes_first() -> None:
     scrapes = [
         *(pool_scrape(0, used=0, target=target) for target in ("web", "worker")),
         pool_scrape(1, used=0, waits=9, wait_seconds=1, target="web"),
@@ -77,7 +77,7 @@ def test_one_scrape_says_nothing() -> None:
     assert pools(seen(scrapes=[pool_scrape(0, used=2, waits=5)])) == []
 
 
-def test_the_mean_hold_is_by_how_often_one_was_asked_for() -> None:
+def test_the_mean_hold_is_per_acquisition() -> None:
     assert Pool("web", "main", 2, waits=20, wait_seconds=8, hold_seconds=3, full_share=0.5).mean_hold_seconds == 0.15
 
 
@@ -107,7 +107,7 @@ def test_a_session_sample_stands_for_the_time_until_the_next() -> None:
     assert {kind: each.value for kind, each in seconds.items()} == {"Lock": 1.0, "IO": 0.5, "CPU": 0.5}
 
 
-def test_few_sightings_may_stand_for_less_and_for_more() -> None:
+def test_few_samples_have_a_wide_interval() -> None:
     """Of 10 looks 2 saw it: Clopper and Pearson give 2.5 % to 55.6 %."""
     seconds = database_seconds(seen(sessions=looks(*[[session("Lock")]] * 2, *[[]] * 8, each_seconds=0.1)))["Lock"]
     assert seconds.low == pytest.approx(0.025, abs=0.001)

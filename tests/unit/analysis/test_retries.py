@@ -111,12 +111,12 @@ def test_failed_attempts_are_wasted_and_gaps_are_back_off() -> None:
     assert (call.wasted_nanoseconds, call.back_off_nanoseconds, call.lost_nanoseconds) == (3 + 4, 2 + 5, 14)
 
 
-def test_what_a_failed_attempt_called_is_wasted_with_it() -> None:
+def test_calls_of_a_failed_attempt_are_wasted_with_it() -> None:
     [call] = _calls(node("root", 0, 30, _failed("a", 1, 9, _served("serve", 2, 8)), _ok("c", 15, 20)))
     assert call.wasted_nanoseconds == 8
 
 
-def test_what_else_is_done_between_two_attempts_is_no_back_off() -> None:
+def test_other_work_between_two_attempts_is_no_back_off() -> None:
     [call] = _calls(node("root", 0, 30, _failed("a", 1, 4), node("other", 5, 7), _ok("b", 10, 20)))
     assert call.back_off_nanoseconds == 1 + 3
 

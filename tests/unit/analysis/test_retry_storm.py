@@ -45,7 +45,7 @@ def test_the_fix_saves_failed_attempts_and_back_off() -> None:
     assert saved_work(find_retries, observation) == (0.0, 0.0, 0.0)
 
 
-def test_calls_of_one_server_go_together_whatever_is_asked() -> None:
+def test_calls_to_one_server_are_one_candidate() -> None:
     """The one that costs most gives the name."""
     both = request(60, failed(call("a", 0, 2)), call("a", 3, 5), failed(call("b", 10, 30)), call("b", 31, 33))
     [candidate] = found(find_retries, seen(*[both] * 10))
@@ -105,7 +105,7 @@ def test_attempts_within_one_client_span_count() -> None:
     assert saved_wait(find_retries, observation) == pytest.approx((0.014,) * 10)
 
 
-def test_calls_that_go_well_are_no_storm_however_many() -> None:
+def test_many_successful_calls_are_no_storm() -> None:
     assert not found(find_retries, seen(*[request(40, asked(0, 10), asked(16, 20), asked(25, 33))] * 30))
 
 

@@ -15,7 +15,7 @@ def with_attribute(name: str, value: Attribute, status: SpanStatus = SpanStatus.
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "unavailable"])
-def test_a_call_that_may_go_better_next_time_failed(code: str) -> None:
+def test_a_retryable_status_is_a_failure(code: str) -> None:
     assert failed(with_attribute("rpc.response.status_code", code))
 
 
@@ -50,12 +50,12 @@ def test_a_timed_out_or_cancelled_call_gave_up(code: str) -> None:
     assert gave_up(with_attribute("rpc.response.status_code", code))
 
 
-def test_a_call_that_was_refused_did_not_give_up() -> None:
+def test_a_rejected_call_did_not_give_up() -> None:
     assert not gave_up(with_attribute("rpc.response.status_code", "UNAVAILABLE", SpanStatus.ERROR))
 
 
 @pytest.mark.parametrize("kind", ["TimeoutError", "CancelledError", "timeout", "java.net.SocketTimeoutException"])
-def test_what_ended_with_a_timeout_or_a_cancellation_gave_up(kind: str) -> None:
+def test_timed_out_and_cancelled_calls_gave_up(kind: str) -> None:
     assert gave_up(with_attribute("error.type", kind, SpanStatus.ERROR))
 
 
@@ -79,6 +79,6 @@ def test_a_span_that_says_nothing_was_sent_once() -> None:
     assert not is_resend(span("a"))
 
 
-def test_an_answer_to_ask_elsewhere_is_a_redirection() -> None:
+def test_a_redirect_status_is_a_redirection() -> None:
     assert was_redirected(with_attribute("http.response.status_code", 307))
     assert not was_redirected(with_attribute("http.response.status_code", 200))

@@ -59,7 +59,7 @@ def test_order_and_repetition_of_spans_change_nothing(spans: list[Span], source:
     assert build_traces(shuffled).traces == build_traces(spans).traces
 
 
-def test_integrity_counts_what_is_whole_and_what_is_not() -> None:
+def test_integrity_counts_whole_and_broken_traces() -> None:
     whole = [span("a", trace="1", name="GET /"), span("b", "a", trace="1")]
     broken = [span("c", "gone", trace="2"), span("c", "gone", trace="2")]
     integrity = check_integrity(build_traces([*whole, *broken]))

@@ -23,7 +23,7 @@ def test_a_saving_is_all_of_its_work_and_waits() -> None:
 # --- Where the processor is not known, or not touched -----------------------------------------------------------------
 
 
-def test_each_request_loses_what_the_fix_takes_from_it() -> None:
+def test_each_request_loses_its_own_saving() -> None:
     """Of 1 to 5 s, each loses a half: the median of 3 is then 1.5, and the 95th percentile of 4.8 is 2.4."""
     durations = (1.0, 2.0, 3.0, 4.0, 5.0)
     prediction = predict(
@@ -51,7 +51,7 @@ def test_no_request_takes_less_than_nothing() -> None:
     assert prediction.after["p95"].value == 0
 
 
-def test_what_clients_saw_beyond_the_traces_stays() -> None:
+def test_client_time_outside_the_traces_stays() -> None:
     """They saw 150 ms where traces say 100: of 150, the 60 that are saved leave 90."""
     prediction = predict(TENTH, Saving(NOTHING, (0.06,) * 40), predictor="", utilisation=None, latencies=(0.15,) * 40)
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.15, 0.09))
@@ -68,7 +68,7 @@ def test_less_work_makes_the_rest_faster_too() -> None:
 
 
 @pytest.mark.parametrize(("rate_per_second", "after"), [(40.0, 0.4), (20.0, 0.6), (400.0, 0.4)])
-def test_what_the_processor_does_beside_the_requests_goes_on(rate_per_second: float, after: float) -> None:
+def test_background_processor_load_stays(rate_per_second: float, after: float) -> None:
     """At 80 %, 50 ms were 10 ms of work: of 20 requests a second 0.2. More than they worked cannot go away."""
     saving = Saving((0.05,) * 40, NOTHING)
     prediction = predict(TENTH, saving, predictor="", utilisation=0.8, rate_per_second=rate_per_second)
@@ -126,7 +126,7 @@ def test_no_fix_makes_requests_slower(drawn: list[tuple[float, float, float]], u
     assert prediction.after["p95"].value <= prediction.before["p95"] * (1 + 1e-9)
 
 
-def test_the_same_is_told_each_time() -> None:
+def test_the_prediction_is_deterministic() -> None:
     drawn = [(0.01 * number, 0.2, 0.1) for number in range(1, 50)]
     assert _predicted(drawn, 0.7) == _predicted(drawn, 0.7)
 
@@ -145,7 +145,7 @@ def test_unchanged_is_as_before() -> None:
     assert prediction.gain_p95.value == 0
 
 
-def test_unchanged_is_what_clients_saw() -> None:
+def test_unchanged_is_the_client_latency() -> None:
     prediction = unchanged((0.1,) * 3, latencies=(0.4,) * 3)
     assert (prediction.before["p95"], prediction.after["p95"].value) == pytest.approx((0.4, 0.4))
 
@@ -184,7 +184,7 @@ def test_no_more_are_of_use_than_there_are() -> None:
     assert changed_goodput(4.0, 10.0, requests=100, seconds=10.0).after.high == pytest.approx(10.0)
 
 
-def test_what_changes_more_is_less_sure() -> None:
+def test_larger_changes_have_wider_intervals() -> None:
     near, far = (changed_goodput(before, 9.0, requests=100, seconds=10.0).after for before in (8.0, 1.0))
     assert far.low < near.low
 

@@ -27,7 +27,7 @@ def test_a_ratio_is_taken_pair_by_pair() -> None:
     assert (found.low, found.value, found.high) == pytest.approx((2, 2, 2))
 
 
-def test_a_share_is_what_a_round_costs_more() -> None:
+def test_a_share_is_the_extra_cost_of_a_round() -> None:
     """The difference of all on and the variant without the part."""
     found = share(blocks(all_on=(3.0, 5.0), logs_off=(2.0, 4.0)), "logs off")
     assert (found.low, found.value, found.high) == pytest.approx((1, 1, 1))

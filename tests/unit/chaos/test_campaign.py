@@ -33,7 +33,7 @@ def test_a_folder_without_a_campaign_is_rejected_by_name(tmp_path: Path, content
         CampaignOptions.read(tmp_path)
 
 
-def test_the_last_round_has_what_is_left() -> None:
+def test_the_last_round_has_the_remaining_kills() -> None:
     assert [OPTIONS.kills_of(number) for number in range(OPTIONS.rounds)] == [60, 60, 10]
 
 

@@ -40,12 +40,12 @@ def test_every_point_has_its_turn_within_the_promised_rounds(mode: Mode, bus: Bu
         assert set(own) <= struck
 
 
-def test_a_kill_comes_at_a_passage_that_the_point_has() -> None:
+def test_kills_are_planned_at_passages_that_occur() -> None:
     planned_kills = plan_round(POINTS, seed=1, number=0, kills=400)["order"]
     assert {planned.passage for planned in planned_kills if planned.point} == {1, 2, 3}
 
 
-def test_some_of_the_later_kills_come_at_random_moments() -> None:
+def test_some_later_kills_are_at_random_moments() -> None:
     counts = Counter(planned.point is None for planned in plan_round(POINTS, seed=1, number=0, kills=600)["order"])
     assert 0.1 < counts[True] / counts.total() < 0.3
 

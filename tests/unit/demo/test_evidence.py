@@ -82,7 +82,7 @@ def failed_at_first(run: Run) -> Run:
         ),
     ],
 )
-def test_what_is_missing_is_named(damage: Callable[[Run], Run], complaint: str, tmp_path: Path) -> None:
+def test_broken_traces_are_named(damage: Callable[[Run], Run], complaint: str, tmp_path: Path) -> None:
     assert complaint in broken(damage(one_order()), tmp_path)
 
 

@@ -47,7 +47,7 @@ def scored(verdict: Verdict, after: float) -> Score:
     return score(experiment(), TRUTH, verdict, blocks(after, wobble=(1.0, 1.0, 1.0)), attempts=6)
 
 
-def test_what_was_named_is_counted_by_what_is_true() -> None:
+def test_named_classes_are_counted_by_the_true_class() -> None:
     answers = [
         answered(TRUTH, RIGHT),
         answered(TRUTH, replace(RIGHT, service="shop")),
@@ -106,7 +106,7 @@ def test_predictions_with_and_without_a_queue_are_counted_apart() -> None:
     assert told[1] == "with a queue: 2/2 within 30%, median error 23%"
 
 
-def test_an_interval_that_holds_what_came_is_counted() -> None:
+def test_intervals_with_the_measured_value_are_counted() -> None:
     wide = replace(PREDICTION, ratio={"p50": Estimate(0.4, 0.3, 0.6), "p95": Estimate(0.375, 0.35, 0.4)})
     told = list(prediction_sentences([finished(replace(RIGHT, prediction=wide))]))
     assert told[1] == "half of an interval (median) is 22%; 1/2 measured ratios lie within"
@@ -130,5 +130,5 @@ def test_goodput_predictions_are_counted_apart() -> None:
     assert told == ["goodput: median error 12% of 1 predictions; if unchanged: 50%"]
 
 
-def test_what_was_named_wrongly_predicts_nothing() -> None:
+def test_a_wrong_name_has_no_prediction_error() -> None:
     assert list(prediction_sentences([finished(replace(RIGHT, service="shop")), finished(CANNOT_TELL)])) == []

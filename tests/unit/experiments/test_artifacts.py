@@ -19,7 +19,7 @@ def test_a_written_file_is_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_path: Path, _target: Path) -> NoReturn:
         raise OSError("no space left")
 
@@ -30,7 +30,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-def test_what_is_not_written_yet_reads_as_nothing(tmp_path: Path) -> None:
+def test_a_missing_artifact_is_none(tmp_path: Path) -> None:
     assert Folder(tmp_path).read("plan.json", Verdict) is None
 
 

@@ -33,7 +33,7 @@ def _took(*milliseconds: float, ask: Sequence[float] | None = None) -> Observati
 # --- Largest self time ------------------------------------------------------------------------------------------------
 
 
-def test_self_time_is_what_no_child_ran_in() -> None:
+def test_self_time_is_time_without_a_running_child() -> None:
     """Children at 1-4, 3-6 and 8-9 leave 0-1, 6-8 and 9-10."""
     assert self_nanoseconds(node("root", 0, 10, node("a", 1, 4), node("b", 3, 6), node("c", 8, 9))) == 4
 

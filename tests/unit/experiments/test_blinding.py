@@ -51,7 +51,7 @@ def seen(kept: Path) -> Observation:
     return read_observation(kept)
 
 
-def test_no_version_and_no_instance_is_kept(kept: Path) -> None:
+def test_version_and_instance_are_removed(kept: Path) -> None:
     text = "".join(path.read_text() for path in kept.iterdir())
     assert not [word for word in ("version", "0.1.0", "instance", "f00") if word in text]
 
@@ -61,7 +61,7 @@ def test_the_other_attributes_of_a_resource_stay(kept: Path) -> None:
     assert [each["key"] for each in attributes_of(line)] == ["service.name", "host.name"]
 
 
-def test_every_span_is_kept_with_its_service_and_its_links(seen: Observation) -> None:
+def test_spans_keep_their_service_and_links(seen: Observation) -> None:
     spans = [trace.roots[0].span for trace in seen.traces]
     assert {(each.trace_id[0], each.service) for each in spans} == {("a", "stock"), ("b", "stock")}
     assert [link.trace_id[0] for each in spans for link in each.links] == ["a"]
@@ -76,7 +76,7 @@ def test_the_objective_is_the_shops(seen: Observation) -> None:
     assert seen.requests.objective == ObservedObjective(SLOW_SECONDS, ORDER_SLOW.target)
 
 
-def test_what_customers_saw_is_kept(seen: Observation) -> None:
+def test_latencies_of_customers_are_kept(seen: Observation) -> None:
     assert seen.requests is not None
     assert (seen.requests.from_seconds, seen.requests.until_seconds) == (1.0, 11.0)
     assert seen.requests.latencies_seconds == (0.1, 0.2)

@@ -37,7 +37,7 @@ def ran(
     return block_of(cast("Load", run), schedule, {}, metric=metric)
 
 
-def test_what_became_due_in_the_warm_up_does_not_count() -> None:
+def test_orders_due_in_the_warm_up_do_not_count() -> None:
     block = ran(ALL)
     assert (block.orders, len(block.latencies_seconds)) == (5, 4)
 

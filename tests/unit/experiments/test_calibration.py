@@ -41,7 +41,7 @@ def test_the_pool_that_is_held_longest_binds_before_the_core() -> None:
     assert rate_for(POOL, 0.7) < rate_for(one, 0.7) < rate_for(none, 0.7)
 
 
-def test_what_workers_hold_anyway_is_part_of_how_busy_a_pool_is() -> None:
+def test_pool_utilisation_includes_idle_workers() -> None:
     """A tenth of it, and 5 orders a second that hold it for 50 ms each, on a core as busy as the probe's."""
     asked = ResourceDemand(
         cpu_seconds=0.001, pools=(PoolBaseline(0.1, 0.05),), probe_utilisation=IDLE_UTILISATION + 0.005

@@ -1,5 +1,6 @@
 """What every experiment owes, whichever file it is in."""
 
+import functools
 import pkgutil
 import random
 from typing import Any
@@ -30,9 +31,12 @@ ALERTS = frozenset(alert["alert"] for alert in alerts())
 every_experiment = pytest.mark.parametrize("name", NAMES)
 
 
-def drawn(name: str, seed: int) -> Setting:
+def drawn_anew(name: str, seed: int) -> Setting:
     """Return an experiment as a trial draws it."""
     return find_experiment(name).draw(random.Random(f"{seed}:{name}"))
+
+
+drawn = functools.cache(drawn_anew)
 
 
 def variants(name: str) -> list[Variant]:
@@ -62,7 +66,7 @@ def test_any_seed_draws_a_load_that_can_be(name: str) -> None:
 
 @every_experiment
 def test_a_seed_draws_the_same_again(name: str) -> None:
-    assert [drawn(name, seed) for seed in SEEDS] == [drawn(name, seed) for seed in SEEDS]
+    assert [drawn_anew(name, seed) for seed in SEEDS] == [drawn(name, seed) for seed in SEEDS]
 
 
 @every_experiment
@@ -103,7 +107,7 @@ def test_collateral_alerts_are_few_and_each_has_a_sentence(name: str) -> None:
 
 
 @every_experiment
-def test_what_is_claimed_is_said_in_sentences(name: str) -> None:
+def test_claims_are_sentences(name: str) -> None:
     tried = find_experiment(name)
     assert tried.name == name
     assert is_sentence(tried.hypothesis)
@@ -131,7 +135,7 @@ def test_a_network_is_between_two_that_talk_to_each_other(name: str) -> None:
 
 
 @every_experiment
-def test_what_is_observed_is_services(name: str) -> None:
+def test_observed_platforms_are_separate_services(name: str) -> None:
     """Only the other side of a comparison may be one process."""
     assert {drawn(name, seed).before.mode for seed in SEEDS} == {"services"}
 

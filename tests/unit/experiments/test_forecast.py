@@ -47,7 +47,7 @@ def test_a_machine_that_is_not_the_one_observed_is_no_miss(drift: float) -> None
     assert judged(sealed, came, drift=drift) is ForecastResult.UNTOLD
 
 
-def test_that_nothing_changes_can_be_told_of_blocks_that_differ() -> None:
+def test_no_change_can_be_shown_with_noisy_blocks() -> None:
     assert judged(Estimate(1.0, 0.95, 1.05), Estimate(1.1, 0.9, 1.3)) is ForecastResult.HELD
 
 

@@ -38,7 +38,7 @@ def test_the_ratio_is_of_the_pairs() -> None:
     assert (ratio.low, ratio.value, ratio.high) == pytest.approx((2.0, 2.0, 2.0))
 
 
-def test_what_was_predicted_is_held_against_what_came() -> None:
+def test_predicted_goodput_is_compared_with_measured() -> None:
     """2.25 times as many were predicted where they were twice as many."""
     forecast = measure_goodput(VERDICT, pairs(80, 100, 90)).forecast
     assert forecast is not None

@@ -82,7 +82,7 @@ def test_predicted_and_measured_have_intervals_and_errors(tmp_path: Path) -> Non
     assert "| 90.0 (83.3 to 96.8) |" in summarise_trial(folder)
 
 
-def test_a_prediction_that_missed_is_said_in_the_headline(tmp_path: Path) -> None:
+def test_a_missed_prediction_is_in_the_headline(tmp_path: Path) -> None:
     folder = finished_trial(tmp_path)
     missed = "The prediction of p95 after / before 0.38 (0.35 to 0.40) MISSED: measured 0.50 (0.48 to 0.52)."
     page, summary = render_trial(folder), summarise_trial(folder)
@@ -162,7 +162,7 @@ def test_used_invalid_blocks_are_reported_before_any_figure(tmp_path: Path) -> N
     assert "1 of 6 blocks are INVALID" in summarise_trial(folder)
 
 
-def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
+def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
     assert "it is sent &lt;4&gt; times in a row" in render_trial(finished_trial(tmp_path))
 
 

@@ -46,7 +46,7 @@ def test_calls_in_a_row_share_a_row(slow: SlowRequest) -> None:
     assert len(repeated.own) == 4
 
 
-def test_what_follows_the_answer_is_left_out(slow: SlowRequest) -> None:
+def test_spans_after_the_answer_are_left_out(slow: SlowRequest) -> None:
     assert "process orders" not in {row.name for row in slow.rows}
     assert slow.left_out == 1
 
@@ -81,7 +81,7 @@ def test_small_processes_are_merged() -> None:
     assert values["all others"] == [6.0]
 
 
-def test_sessions_are_counted_by_what_they_wait_for() -> None:
+def test_sessions_are_counted_by_wait_event() -> None:
     def session(state: str, waits_for: str | None) -> Session:
         return Session(1, "some", state, waits_for, None, "SELECT", (), 0.0)
 

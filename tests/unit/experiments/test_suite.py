@@ -7,7 +7,7 @@ from observability.experiments.registry import experiments
 from observability.experiments.runner.suite import asked
 
 
-def test_every_experiment_is_asked_under_each_seed() -> None:
+def test_every_experiment_runs_under_each_seed() -> None:
     every = asked(first=5, seeds=2, least_negatives=0)
     assert set(every) == {(name, seed) for name in experiments() for seed in (5, 6)}
 

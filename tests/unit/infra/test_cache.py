@@ -86,7 +86,7 @@ class World:
         return counted(self.telemetry, "shop_cache_lookups_total", context="shop", cache="numbers", result=result)
 
 
-async def test_what_was_read_once_is_not_read_again_while_it_lives() -> None:
+async def test_a_value_is_read_once_in_its_lifetime() -> None:
     world = World()
     for _ in range(3):
         assert await world.cache.get(("1", "2")) == {"1": 1, "2": 2}
@@ -94,7 +94,7 @@ async def test_what_was_read_once_is_not_read_again_while_it_lives() -> None:
     assert (world.counted("hit"), world.counted("miss")) == (4, 2)
 
 
-async def test_only_what_is_missing_is_read() -> None:
+async def test_only_missing_keys_are_read() -> None:
     world = World()
     await world.cache.get(("1", "2"))
     assert await world.cache.get(("1", "3", "2")) == {"1": 1, "2": 2, "3": 3}
@@ -154,7 +154,7 @@ async def test_without_a_store_absent_keys_are_read_each_time() -> None:
     assert world.reads == {"13": 2}
 
 
-async def test_a_failure_of_the_source_is_not_kept() -> None:
+async def test_a_failure_of_the_source_is_not_cached() -> None:
     world = World()
     world.failure = Unavailable(1.0)
     with pytest.raises(Unavailable):

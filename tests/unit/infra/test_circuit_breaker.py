@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from services.infra.circuit_breaker import CallOutcome, CircuitBreaker, Permit, Policy, State
 from services.kernel.errors import CircuitOpen
+from tests.full import in_full
 
 POLICY = Policy()
 FAST, SLOW = 0.01, 1.0
@@ -56,7 +57,7 @@ class Watched:
 # --- Closed -----------------------------------------------------------------------------------------------------------
 
 
-def test_fewer_calls_than_tell_anything_do_not_open_it() -> None:
+def test_too_few_calls_do_not_open_it() -> None:
     watched = Watched()
     watched.call(CallOutcome.FAILED, POLICY.fewest_calls - 1)
     assert watched.breaker.state is State.CLOSED
@@ -88,7 +89,7 @@ def test_consecutive_failures_open_it_after_any_successes() -> None:
     assert watched.breaker.state is State.OPEN
 
 
-def test_what_is_older_than_the_window_does_not_count() -> None:
+def test_calls_older_than_the_window_do_not_count() -> None:
     watched = Watched()
     watched.call(CallOutcome.FAILED, POLICY.fewest_calls - 1)
     watched.now += POLICY.window_seconds
@@ -178,7 +179,7 @@ def test_a_probe_that_its_caller_gave_up_makes_room_for_another() -> None:
     assert not watched.refused()
 
 
-def test_probes_that_never_come_back_open_it_again() -> None:
+def test_unanswered_probes_open_it_again() -> None:
     watched = Watched()
     watched.half_open()
     watched.now += POLICY.probe_seconds
@@ -196,7 +197,7 @@ def test_a_late_success_never_closes_it() -> None:
     assert watched.breaker.state is State.HALF_OPEN
 
 
-def test_a_late_failure_does_not_open_what_has_closed() -> None:
+def test_a_late_failure_does_not_open_a_closed_breaker() -> None:
     watched = Watched()
     late = [watched.admit() for _ in range(POLICY.failures_in_a_row)]
     watched.record(watched.half_open(), CallOutcome.ANSWERED)
@@ -269,5 +270,6 @@ class AnyOrder(RuleBasedStateMachine):
         assert set(self.watched.transitions) <= allowed
 
 
-AnyOrder.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
-test_in_any_order = AnyOrder.TestCase
+@pytest.mark.parametrize("examples", [40, *in_full(200)])
+def test_in_any_order(examples: int) -> None:
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None))

@@ -46,7 +46,13 @@ HANGING = textwrap.dedent(
 
 
 @pytest.mark.parametrize(
-    ("part", "code"), [("server", 1), ("loop", 1), ("closing", 1), pytest.param("none", 0, id="nothing hangs")]
+    ("part", "code"),
+    [
+        ("server", 1),
+        pytest.param("loop", 1, marks=pytest.mark.full),
+        pytest.param("closing", 1, marks=pytest.mark.full),
+        pytest.param("none", 0, id="nothing hangs"),
+    ],
 )
 def test_all_steps_of_the_end_share_one_limit(part: str, code: int) -> None:
     """Their own limits add up: 43 s where compose kills after 25."""

@@ -56,7 +56,7 @@ def test_a_new_field_of_a_line_changes_no_digest() -> None:
     assert matches(bytes.fromhex(GOLDEN["place_order"]), command)
 
 
-def test_what_is_about_the_answer_is_no_part_of_a_digest() -> None:
+def test_answer_preferences_are_no_part_of_a_digest() -> None:
     willing = replace(PLACE_ORDER, respond_async=True)
     assert matches(bytes.fromhex(GOLDEN["place_order"]), willing)
 

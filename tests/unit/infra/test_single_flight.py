@@ -173,7 +173,7 @@ async def test_no_keys_need_no_fetch() -> None:
     asked=st.lists(st.sets(st.sampled_from("abcde"), min_size=1), min_size=1, max_size=30),
     steps=st.lists(st.sampled_from(("let", "hold", "leave")), min_size=30, max_size=30),
 )
-def test_no_key_is_ever_asked_for_twice_at_once(asked: list[set[str]], steps: list[str]) -> None:
+def test_no_key_is_read_twice_at_once(asked: list[set[str]], steps: list[str]) -> None:
     """Callers come and leave at any time; each that stays gets its keys."""
 
     async def scenario() -> None:

@@ -17,7 +17,7 @@ def test_a_bucket_is_forgotten_when_the_window_has_passed_it() -> None:
     assert [counts.total(now)["calls"] for now in (9.9, 10.1, 11.1)] == [2, 1, 0]
 
 
-def test_after_a_pause_nothing_old_comes_back() -> None:
+def test_old_counts_are_dropped_after_a_pause() -> None:
     counts = SlidingCounts(window_seconds=10.0, buckets=10)
     counts.add(0.5, "calls")
     counts.add(60.0, "calls")

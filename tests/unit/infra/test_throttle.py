@@ -44,7 +44,7 @@ def test_calls_in_flight_do_not_cause_rejections() -> None:
     assert not any(throttle.rejects(0.0) for _ in range(100))
 
 
-def test_what_is_older_than_the_window_does_not_count() -> None:
+def test_calls_older_than_the_window_do_not_count() -> None:
     throttle = Throttle(draw=lambda: 1.0)
     sent(throttle, 100, accepted=0)
     assert throttle.rejection_probability(WINDOW_SECONDS) == 0

@@ -32,7 +32,7 @@ def test_money_survives(money: Money) -> None:
         (MoneyMessage(currency_code="GBP", nanos=-10_000_000), "price.nanos"),
     ],
 )
-def test_what_is_no_amount_names_its_part(message: MoneyMessage, field: str) -> None:
+def test_an_invalid_amount_names_its_part(message: MoneyMessage, field: str) -> None:
     """Currency, units or nanos."""
     with pytest.raises(InvalidField) as caught:
         money_from_proto("price", message)

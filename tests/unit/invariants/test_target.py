@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from observability.invariants.publication import Seen
 from observability.invariants.snapshot_reader import grouped, side_by_side
-from observability.invariants.target import MOST_LISTED, InvariantVerdict, Tally
+from observability.invariants.target import MOST_LISTED, InvariantChecks, Tally
 
 Item = TypeVar("Item")
 
@@ -58,14 +58,14 @@ def test_a_number_is_seen_from_its_adding_on(numbers: list[int]) -> None:
         assert {other for other in range(210) if other in seen} == known
 
 
-def test_a_tally_counts_all_and_tells_the_first() -> None:
-    """A verdict holds when no invariant is violated."""
+def test_a_tally_counts_all_and_lists_the_first() -> None:
+    """The result holds when no invariant is violated."""
     tally = Tally("I1", "it adds up")
-    assert InvariantVerdict((tally.check(),)).holds
+    assert InvariantChecks((tally.check(),)).holds
     for number in range(MOST_LISTED):
         tally.violated(f"number {number}")
     tally.violated("many", times=90)
     check = tally.check()
     assert (check.violation_count, len(check.violations), check.violations[-1]) == (100, MOST_LISTED, "number 9")
-    assert not InvariantVerdict((check,)).holds
-    assert InvariantVerdict((check,)).sentences()[0] == "I1: number 0"
+    assert not InvariantChecks((check,)).holds
+    assert InvariantChecks((check,)).sentences()[0] == "I1: number 0"

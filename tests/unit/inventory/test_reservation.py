@@ -39,7 +39,7 @@ def test_all_lines_are_reserved_or_none(wishes: dict[str, tuple[int, int]]) -> N
     assert all((line.unit_price is None) == bool(short) for line in decision.lines)
 
 
-def test_an_unknown_sku_comes_before_a_short_one() -> None:
+def test_an_unknown_sku_outranks_a_shortage() -> None:
     """Shortages are not computed then."""
     decision = decide(uuid4(), (StockLine("A", 5), StockLine("X", 1)), levels(A=1))
     assert (decision.unknown_skus, decision.shortages) == (("X",), ())

@@ -10,6 +10,7 @@ import pytest
 from observability.load.arrival_plan import plan_orders, plan_requests
 from observability.load.errors import LoadUsageError
 from observability.load.orders import BasketLine
+from tests.full import in_full
 
 BASKETS = [(BasketLine("85123A", 6),), (BasketLine("71053"), BasketLine("84406B"))]
 
@@ -40,7 +41,7 @@ def test_gaps_between_arrivals_are_exponential() -> None:
     assert sum(gap > 0.01 for gap in gaps) / len(gaps) == pytest.approx(0.368, rel=0.05)
 
 
-@pytest.mark.parametrize("surge", [1.0, 4.0])
+@pytest.mark.parametrize("surge", [*in_full(1.0), 4.0])
 def test_counted_arrivals_have_a_fixed_number_and_poisson_spread(surge: float) -> None:
     """The middle third has its share, and the gaps of each third are exponential."""
     rate, third = 100.0, 50.0

@@ -36,7 +36,7 @@ def test_a_fee_is_dropped_and_counted_by_its_code(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["DCGS0003", "85123A", "BAG", "C2X", "POSTER"])
-def test_what_is_no_listed_fee_is_stock(code: str) -> None:
+def test_a_code_that_is_no_listed_fee_is_stock(code: str) -> None:
     assert clean(RawLine(code, 1))[0] == (BasketLine(code, 1),)
 
 
@@ -70,7 +70,7 @@ def test_a_basket_of_over_1500_lines_is_left_out(lines: int, kept: bool) -> None
 @given(
     st.lists(st.builds(RawLine, st.sampled_from(["22752", "post", "", "22633"]), st.integers(-2, 10_001)), max_size=9)
 )
-def test_every_line_is_kept_or_counted(lines: list[RawLine]) -> None:
+def test_every_line_is_used_or_counted(lines: list[RawLine]) -> None:
     _, report = clean(*lines)
     left_out = report.fee_lines + report.returned_lines + report.malformed_lines + report.over_quantity_lines
     assert report.usable_lines + report.merged_lines + left_out == len(lines)

@@ -79,7 +79,7 @@ def test_prices_have_the_quantiles_of_the_figures(share: float, pence: int) -> N
     assert at(prices, share) == pytest.approx(pence, rel=0.1, abs=1)
 
 
-def test_a_sku_stands_in_an_order_once(orders: list[tuple[PlannedLine, ...]]) -> None:
+def test_an_order_has_each_sku_once(orders: list[tuple[PlannedLine, ...]]) -> None:
     assert all(len({line.sku for line in order}) == len(order) for order in orders)
 
 

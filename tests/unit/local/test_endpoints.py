@@ -40,7 +40,7 @@ def endpoints() -> Endpoints:
     )
 
 
-def test_what_is_saved_is_what_is_loaded(endpoints: Endpoints, tmp_path: Path) -> None:
+def test_endpoints_are_loaded_as_saved(endpoints: Endpoints, tmp_path: Path) -> None:
     endpoints.save(tmp_path / "deep" / "8400.json")
     assert Endpoints.load(tmp_path / "deep" / "8400.json") == endpoints
 

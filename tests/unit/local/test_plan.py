@@ -41,7 +41,7 @@ def test_without_an_endpoint_nothing_is_sent_on(exported: dict[str, str]) -> Non
 @pytest.mark.parametrize(
     ("name", "value"), [("ENDPOINT", "jaeger:4318"), ("PROTOCOL", "http/json"), ("TRACES_PROTOCOL", "thrift")]
 )
-def test_what_cannot_be_sent_on_is_a_sentence(name: str, value: str) -> None:
+def test_an_unusable_endpoint_is_a_sentence(name: str, value: str) -> None:
     exported = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://jaeger:4318", f"OTEL_EXPORTER_OTLP_{name}": value}
     with pytest.raises(ValueError, match=f"must .*{value}"):
         forward_settings(exported)

@@ -6,13 +6,15 @@ Against the log in memory, which keeps the promises of the durable ones: see tes
 import asyncio
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from services.infra.messaging.log import Fenced, Replaced
 from services.infra.messaging.message import LogState, Message
 from tests.fakes.event_log import MemoryLog
+from tests.full import in_full
 from tests.integration.messaging.conftest import message
 
 BATCH_SIZE = 1
@@ -142,5 +144,8 @@ class TwoRelays(RuleBasedStateMachine):
         assert set(self.effects) == set(stored)
 
 
-TestTwoRelays = TwoRelays.TestCase
-TestTwoRelays.settings = settings(max_examples=250, stateful_step_count=25, deadline=None)
+@pytest.mark.parametrize("examples", [40, *in_full(250)])
+def test_two_relays_in_any_order(examples: int) -> None:
+    run_state_machine_as_test(
+        TwoRelays, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None)
+    )

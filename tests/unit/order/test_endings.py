@@ -60,7 +60,7 @@ class Shop:
             settle=settle,
             check_inventory=self.inventory.check,
             clock=utc_now,
-            new_id=uuid4,
+            new_id=lambda _customer_id: uuid4(),
         )
         self._cancel = CancelOrderHandler(orders=self.orders, tokens=FakeTokens(), settle=settle, clock=utc_now)
         self._finish = FinishOrderHandler(orders=self.orders, settle=settle)
@@ -137,7 +137,7 @@ async def test_an_expired_reservation_rejects_the_order() -> None:
         (FakeInventory(Money("GBP", 50_000_000)), "ORDER_TOTAL_EXCEEDED"),
     ],
 )
-async def test_what_cannot_be_sold_is_released(inventory: FakeInventory, reason: str) -> None:
+async def test_unsellable_stock_is_released(inventory: FakeInventory, reason: str) -> None:
     """The reservation is compensated before the order is rejected."""
     shop = Shop(inventory)
     with pytest.raises(OrderRejected) as caught:
@@ -186,7 +186,7 @@ async def test_cancelling_a_pending_order_releases() -> None:
     assert shop.state() is OrderState.CANCELLED
 
 
-async def test_cancelling_what_was_sold_meanwhile_returns_it() -> None:
+async def test_cancelling_a_sale_that_completed_returns_its_stock() -> None:
     """Inventory says that it is confirmed although the order is still PENDING here."""
     shop = Shop()
     shop.inventory.failures["confirm"] = [Unavailable(1.0)]

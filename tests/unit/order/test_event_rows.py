@@ -50,7 +50,7 @@ def test_every_form_has_a_golden_row() -> None:
     assert {key(row) for row in ROWS} == set(TYPES.values()) | set(UPCASTERS)
 
 
-def test_an_upcaster_leaves_what_it_is_given_alone() -> None:
+def test_an_upcaster_does_not_change_its_input() -> None:
     """It is pure: a row that is read twice is read alike."""
     for row in ROWS:
         before = json.dumps(row["data"])

@@ -103,6 +103,6 @@ def test_no_figure_is_cut_off_in_a_terminal_of_80_columns() -> None:
     assert line.split()[-7:] == ["1,500", "25.0", "10.0", "%", "0", "12.0", "1,234"]
 
 
-def test_what_is_broken_is_at_the_top_of_the_page() -> None:
+def test_broken_checks_are_at_the_top_of_the_page() -> None:
     page = render(broken_result())
     assert page.index("The traces do not add up") < page.index("How long customers waited")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from observability.telemetry.environment import settle
+from tests.full import in_full
 
 # A process that starts telemetry, makes a span and ends.
 PROGRAM = """
@@ -39,9 +40,11 @@ def events(**variables: str) -> list[str]:
     [
         {"OTEL_PROPAGATORS": "", "OTEL_TRACES_EXPORTER": "none", "OTEL_TRACES_SAMPLER": "", "OTEL_SDK_DISABLED": ""},
         {"OTEL_PROPAGATORS": "b3"},
-        {"OTEL_PROPAGATORS": "none"},
-        {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"},
-        {"OTEL_SDK_DISABLED": "True"},
+        *in_full(
+            {"OTEL_PROPAGATORS": "none"},
+            {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"},
+            {"OTEL_SDK_DISABLED": "True"},
+        ),
     ],
 )
 def test_a_valid_value_logs_no_warning(variables: dict[str, str]) -> None:
@@ -56,9 +59,11 @@ def test_spans_on_the_console_are_lines() -> None:
     "variables",
     [
         {"OTEL_PROPAGATORS": "tracecontext,uber"},
-        {"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
-        {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "5"},
-        {"OTEL_SPAN_EVENT_COUNT_LIMIT": "-1"},
+        *in_full(
+            {"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "5"},
+            {"OTEL_SPAN_EVENT_COUNT_LIMIT": "-1"},
+        ),
     ],
 )
 def test_an_invalid_value_logs_one_warning_and_the_process_runs(variables: dict[str, str]) -> None:

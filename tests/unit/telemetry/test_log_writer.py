@@ -121,7 +121,7 @@ def test_an_output_that_never_works_does_not_hold_the_end_up() -> None:
     os.close(descriptor)
 
 
-def test_a_reader_that_is_gone_is_no_error_of_the_caller() -> None:
+def test_a_closed_reader_is_no_error_of_the_caller() -> None:
     pipe = Pipe()
     os.close(pipe.reader)
     pipe.writer.write(LINE)

@@ -1,10 +1,10 @@
 """Place an order: store it, then sell its goods while the customer waits."""
 
-from services.kernel.clock import Clock, NewId
+from services.kernel.clock import Clock
 from services.kernel.errors import CircuitOpen
 from services.order import api
 from services.order.api import PlaceOrder
-from services.order.application.ports import CheckInventory, Orders, Tokens
+from services.order.application.ports import CheckInventory, NewOrderId, Orders, Tokens
 from services.order.application.settle_order import SettleOrder
 from services.order.application.views import raise_rejection, view
 from services.order.domain.order import Order
@@ -21,7 +21,7 @@ class PlaceOrderHandler:
         settle: SettleOrder,
         check_inventory: CheckInventory,
         clock: Clock,
-        new_id: NewId,
+        new_id: NewOrderId,
     ) -> None:
         self._orders = orders
         self._tokens = tokens
@@ -56,6 +56,9 @@ class PlaceOrderHandler:
 
     async def _store(self, command: PlaceOrder) -> Order:
         placed = Order.place(
-            order_id=self._new_id(), customer_id=command.customer_id, lines=command.lines, at=self._clock()
+            order_id=self._new_id(command.customer_id),
+            customer_id=command.customer_id,
+            lines=command.lines,
+            at=self._clock(),
         )
         return await self._orders.add(placed, command)

@@ -7,7 +7,7 @@ from observability.prometheus.build import thresholds
 ANSWERED = "rpc_server_call_duration_seconds_count"
 DECISIONS = "shop_admission_decisions_total"
 
-GUARD_ERRORS = (
+PROTECTION_ERRORS = (
     Panel(
         35,
         "RPCs not made",
@@ -88,7 +88,7 @@ GUARD_ERRORS = (
         opens="shop-runtime",
     ),
 )
-GUARD_SATURATION = (
+PROTECTION_SATURATION = (
     Panel(
         56,
         "Circuit breakers not closed",

@@ -1,0 +1,26 @@
+"""`plumb chaos network`: faults of each network connection."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from observability.chaos.campaigns.network import NetworkOptions, network
+from observability.cli.chaos.running import BusOption, OutputOption, SeedOption, run_campaign
+from observability.network.proxy import Impairment
+
+
+def network_command(
+    *,
+    bus: BusOption = "nats",
+    seed: SeedOption = 1,
+    fault: Annotated[list[Impairment] | None, typer.Option(help="Fault to try; may be repeated. Default: all.")] = None,
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Break each network connection of the platform in each way under load: resets, a blackhole, and more.
+
+    No answer may come after its deadline, and afterwards the platform must work as before. Takes ten seconds for each
+    fault on each connection.
+    """
+    options = NetworkOptions(bus=bus, seed=seed, faults=tuple(fault or Impairment))
+    run_campaign(lambda folder, say: network(options, folder, say), output, f"network-{bus}")

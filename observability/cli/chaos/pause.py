@@ -1,0 +1,21 @@
+"""`plumb chaos pause`: a process stops while it holds a batch, a lock or orders."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from observability.chaos.campaigns.pause import PAUSES, PauseOptions, pause
+from observability.cli.chaos.running import BusOption, OutputOption, SeedOption, run_campaign
+
+
+def pause_command(
+    *,
+    bus: BusOption = "postgres",
+    seed: SeedOption = 1,
+    most: Annotated[int, typer.Option(min=1, help="Pauses to try, the first ones of the list.")] = len(PAUSES),
+    output: OutputOption = Path("out/chaos"),
+) -> None:
+    """Pause one of two order processes that holds a batch, a lock or orders, until the other has taken over."""
+    options = PauseOptions(bus=bus, seed=seed, most=most)
+    run_campaign(lambda folder, say: pause(options, folder, say), output, f"pause-{bus}")
