@@ -67,9 +67,13 @@ async def measure(options: BenchOptions, *, say: Say) -> list[Cost]:
         ]
         say("locking the tables, and asking again")
         async with locking(platform.databases["order"], "orders"):
-            costs.append(await ask(get_order, "the edge's door", order, options.requests, at_once=AT_ONCE))
+            costs.append(
+                await ask(get_order, "admission control at the edge", order, options.requests, at_once=AT_ONCE)
+            )
         async with locking(platform.databases["inventory"], "items"):
-            costs.append(await ask(check, "the door behind gRPC", inventory, options.requests, at_once=AT_ONCE))
+            costs.append(
+                await ask(check, "admission control behind gRPC", inventory, options.requests, at_once=AT_ONCE)
+            )
             costs.append(await ask(check, "gRPC's own limit", inventory, options.requests, at_once=CROWD))
     return [*costs, refuse(options.requests)]
 

@@ -121,7 +121,7 @@ def error_in(line: str) -> str:
 def as_document(checked: InvariantChecks) -> dict[str, Any]:
     """Return a document: by invariant, the rows counted and the violations."""
     return {
-        check.name: {"counted": check.counted, "violations": check.violation_count, "told": list(check.violations)}
+        check.name: {"counted": check.counted, "violations": check.violation_count, "listed": list(check.violations)}
         for check in checked.checks
     }
 

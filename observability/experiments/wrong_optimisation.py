@@ -1,6 +1,6 @@
 """Experiment wrong optimisation: mail gets a nearer server, but no request waits for mail, so latency stays.
 
-What they wait for is the way between order and inventory, which the diagnosis must name and nobody touches.
+Requests wait for the network between order and inventory, which the diagnosis must name and the change does not touch.
 """
 
 import random

@@ -75,7 +75,7 @@ class Effects:
             if notification is not None:
                 self._compare(notification, event, files)
             elif event is not None and self._quiet:
-                self._tally.violated(f"order {event['stream_id']} was completed and its customer not told")
+                self._tally.violated(f"order {event['stream_id']} was completed and its customer not notified")
         for name in sorted(self._unexplained):
             self._tally.violated(f"file {name} is of no notification")
         if self._quiet:

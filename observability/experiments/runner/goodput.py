@@ -52,11 +52,11 @@ class MeasuredGoodput:
 
 
 def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord]) -> MeasuredGoodput:
-    """Compare both sides of every pair. Raises ValueError when there is none, or blocks do not tell their goodput."""
+    """Compare both sides of every pair. Raises ValueError when there is none, or a block has no goodput."""
     before, after = (_orders(blocks, side) for side in ("before", "after"))
     seconds = [each.block.counted_seconds for each in blocks if each.block.counted_seconds is not None]
     if len(seconds) != len(blocks) or len(before) != len(after):
-        raise ValueError("not every block tells how many of its orders were of use")
+        raise ValueError("not every block has the number of its useful orders")
     mean_seconds = fmean(seconds)
     pairs = [Pair((old,), (new,)) for old, new in zip(before, after, strict=True)]
     ratio = compare(pairs, 0.5).ratio

@@ -22,7 +22,7 @@ class BlockRow:
 
 
 def block_rows(evidence: Evidence) -> tuple[BlockRow, ...]:
-    """Describe every run of a block that the folder tells of."""
+    """Describe every run of a block in the folder."""
     place = {(each.pair, each.side): number for number, each in enumerate(evidence.blocks)}
     rows = [_row(run, counts=True) for run in evidence.blocks] + [_row(run, counts=False) for run in evidence.invalid]
     return tuple(

@@ -127,25 +127,25 @@ ORDERS = (
         "in the scope of another customer",
     ),
     tampering(
-        "an order that nobody drives",
+        "an order without its saga",
         "order",
         f"UPDATE orders SET state = 'PENDING' WHERE order_id = {SOLD}",
         "I3 I7",
-        "nobody drives it",
+        "has no saga",
     ),
     tampering(
-        "a saga of an order at rest",
+        "a saga of a finished order",
         "order",
         f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({SOLD}, now(), 0)",
         "I3",
-        "it is at rest and still driven",
+        "it is finished and still has a saga",
     ),
     tampering(
         "a saga of no order",
         "order",
         f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({NOBODY}, now(), 0)",
         "I3",
-        "a saga drives no order",
+        "a saga has no order",
     ),
 )
 RESERVATIONS = (
@@ -392,7 +392,11 @@ PROJECTIONS = (
 )
 EFFECTS = (
     tampering(
-        "a customer not told", "notification", f"DELETE FROM notifications WHERE event_id = {TOLD}", "I8", "not told"
+        "a customer not notified",
+        "notification",
+        f"DELETE FROM notifications WHERE event_id = {TOLD}",
+        "I8",
+        "not notified",
     ),
     tampering(
         "a customer told of nothing",

@@ -63,7 +63,7 @@ async def test_an_order_in_flight_for_too_long(sound: Sound) -> None:
     await tamper(sound.dsns["order"], "UPDATE orders SET update_time = update_time - interval '121 seconds'")
     i3 = (await sound.checked(quiet=False)).checks[2]
     assert i3.violation_count == 1
-    assert "it is on its way for more than 120 s" in i3.violations[0]
+    assert "it has been in progress for more than 120 s" in i3.violations[0]
 
 
 async def test_an_order_placed_by_two_keys_is_a_doubled_order(sound: Sound) -> None:
