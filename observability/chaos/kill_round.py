@@ -24,8 +24,8 @@ from observability.chaos.process_killer import (
 from observability.chaos.table_dump import dump_databases
 from observability.chaos.workload import Workload, WorkloadOptions
 from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
-from observability.testbed.program import ProcessHandle
 from services.local.platform.endpoints import Bus, Mode
+from services.local.processes.guarded_process import GuardedProcess
 
 # Events that TRUNCATE_LOG removes.
 LOST_EVENTS = 5
@@ -196,13 +196,13 @@ async def all_at_once(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
 def actions_of(group: ProcessGroup) -> Mapping[Trigger, TriggerAction]:
     """Return the action of each trigger on this platform."""
 
-    async def wipe(_life: ProcessHandle) -> None:
+    async def wipe(_life: GuardedProcess) -> None:
         await group.wipe_log()
 
-    async def truncate(_life: ProcessHandle) -> None:
+    async def truncate(_life: GuardedProcess) -> None:
         await group.truncate_log(LOST_EVENTS)
 
-    async def pause(_life: ProcessHandle) -> None:
+    async def pause(_life: GuardedProcess) -> None:
         inventory = group.handles["inventory"]
         inventory.send(signal.SIGSTOP)
         await asyncio.sleep(PAUSE_SECONDS)

@@ -10,9 +10,8 @@ from typing import Literal
 
 from observability.chaos.crash_point_catalog import Trigger
 from observability.chaos.kill_schedule import PlannedKill
-from observability.testbed.errors import TestbedError
 from observability.testbed.process_group import ProcessGroup
-from observability.testbed.program import ProcessHandle
+from services.local.processes.guarded_process import GuardedProcess
 
 # A point that the load has not reached by then is missed: the process is killed wherever it is.
 POINT_SECONDS = 12.0
@@ -20,7 +19,7 @@ AGAIN_SECONDS = 4.0
 KILL_SECONDS = 10.0
 
 How = Literal["point", "random", "missed"]
-TriggerAction = Callable[[ProcessHandle], Awaitable[None]]
+TriggerAction = Callable[[GuardedProcess], Awaitable[None]]
 
 
 class UnexpectedExit(Exception):
@@ -65,7 +64,7 @@ class ProcessKiller:
     async def kill_all(self) -> None:
         """Kill the process as planned, then leave it running. A missed point is tried once more, at the end.
 
-        Raises EndedByItself, TestbedError.
+        Raises UnexpectedExit, LocalError.
         """
         await self._group.kill(self._name)
         missed: set[str] = set()
@@ -89,31 +88,29 @@ class ProcessKiller:
         how = await self._finish(handle, "missed", drained=planned.point.trigger is Trigger.DRAIN)
         return Kill(self._name, planned.point.name, planned.passage, how)
 
-    async def _wait(self, handle: ProcessHandle, trigger: Trigger) -> None:
+    async def _wait(self, handle: GuardedProcess, trigger: Trigger) -> None:
         """Wait for the kill at the point, and repeat the point's trigger until it comes."""
         try:
             async with asyncio.timeout(POINT_SECONDS):
-                if trigger is not Trigger.NONE and await self._group.is_ready(self._name, handle):
-                    while not handle.is_over:
+                if trigger is not Trigger.NONE and await self._group.is_ready(self._name):
+                    while not handle.ended:
                         await self._actions[trigger](handle)
                         await handle.ended_within(AGAIN_SECONDS)
                 await handle.ended_within(POINT_SECONDS)
         except TimeoutError:
             return
 
-    async def _finish(self, handle: ProcessHandle, otherwise: How, *, drained: bool = False) -> How:
+    async def _finish(self, handle: GuardedProcess, otherwise: How, *, drained: bool = False) -> How:
         """Kill the process if it still runs, and return whether its point had killed it."""
-        killed_here = not handle.is_over
-        handle.send(signal.SIGKILL)
-        if not await handle.ended_within(KILL_SECONDS):
-            raise TestbedError(f"{self._name} did not end within {KILL_SECONDS:.0f} s of SIGKILL")
+        killed_here = not handle.ended
+        result = await handle.end_by(signal.SIGKILL, limit_seconds=KILL_SECONDS)
         if self._log.exists():
             return "point"
         # A drained process may end without passing its point: then another one held the lease.
-        if killed_here or (drained and handle.status == 0):
+        if killed_here or (drained and result.status == 0):
             return otherwise
         log_path = self._group.log_path(self._name)
-        raise UnexpectedExit(f"{self._name} ended without a kill, with status {handle.status}; see {log_path}")
+        raise UnexpectedExit(f"{self._name} {result.describe()}, but not by this campaign; see {log_path}")
 
     def _arming(self, planned: PlannedKill) -> dict[str, str]:
         if planned.point is None:
@@ -135,7 +132,7 @@ def census_path(folder: Path, name: str) -> Path:
     return folder / f"passed-{name}.txt"
 
 
-async def send_drain(handle: ProcessHandle) -> None:
+async def send_drain(handle: GuardedProcess) -> None:
     """Send SIGTERM to a process."""
     handle.send(signal.SIGTERM)
     await asyncio.sleep(0)

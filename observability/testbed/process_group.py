@@ -5,7 +5,7 @@ import json
 import random
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,33 +15,20 @@ from observability.invariants.target import VerifyTarget
 from observability.telemetry.telemetry import unobserved
 from observability.testbed.api_clients import ApiClient, open_api_clients
 from observability.testbed.errors import TestbedError
-from observability.testbed.program import ProcessHandle, Program
 from services.infra.rpc.client import open_channel
 from services.inventory.rpc.client import InventoryClient
 from services.local.platform.endpoints import Bus, Mode
 from services.local.platform.foundation import Foundation
-from services.local.platform.plan import (
-    MODULES,
-    PlatformOptions,
-    inventory_settings,
-    monolith_settings,
-    notification_settings,
-    order_settings,
-)
+from services.local.platform.plan import MODULES, PROCESSES, PlatformOptions
 from services.local.processes.errors import PortTaken
+from services.local.processes.guarded_process import GuardedProcess
 from services.local.servers.ports import PURPOSES, Ports, documented_ports, local_address
 
 # Below the range of ephemeral ports, so that a restarted process finds its port free.
 PORTS = range(12_000, 30_000, 20)
 PORT_ATTEMPTS = 50
-READY_SECONDS = 20.0
-POLL_SECONDS = 0.005
 STOP_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
-PROCESSES: Mapping[Mode, tuple[str, ...]] = {
-    "services": ("inventory", "order", "notification"),
-    "monolith": ("monolith",),
-}
 # Second instances of a program, for campaigns in which two compete or take turns.
 SECOND_ORDER = "order-2"
 SECOND_INVENTORY = "inventory-2"
@@ -61,7 +48,7 @@ QUICK = {
 class ProcessGroupOptions:
     """Options of a platform.
 
-    folder: where it writes logs and ready files.
+    folder: where it writes logs.
     mode: separate services, or one monolith.
     bus: kind of event log.
     environment: extra settings of all processes.
@@ -80,21 +67,24 @@ class ProcessGroupOptions:
 
 
 class ProcessGroup:
-    """The platform's processes without a supervisor: a dead process stays dead until a caller starts it."""
+    """The platform's processes without a watch: a dead process stays dead until a caller starts it.
 
-    def __init__(self, options: ProcessGroupOptions, foundation: Foundation, programs: Mapping[str, Program]) -> None:
+    `handles` are the last processes that it started, by name.
+    """
+
+    def __init__(self, options: ProcessGroupOptions, foundation: Foundation, processes: tuple[str, ...]) -> None:
         self.options = options
         self.foundation = foundation
-        self.handles: dict[str, ProcessHandle] = {}
-        self._programs = programs
-        self._second_ports = documented_ports(free_port_base()) if SECONDS & programs.keys() else self.ports
+        self.processes = processes
+        self.handles: dict[str, GuardedProcess] = {}
+        self._second_ports = documented_ports(free_port_base()) if SECONDS & set(processes) else self.ports
 
     @staticmethod
     @asynccontextmanager
     async def open(options: ProcessGroupOptions, *, more: Sequence[str] = ()) -> AsyncIterator["ProcessGroup"]:
         """Start databases and event log, and prepare the programs and `more` of them; no process runs yet.
 
-        Raises LocalError, TestbedError.
+        Raises LocalError.
         """
         platform = PlatformOptions(
             run_directory=options.folder,
@@ -102,6 +92,8 @@ class ProcessGroup:
             mode=options.mode,
             bus=options.bus,
             port_base=free_port_base(),
+            modules={SECOND_ORDER: MODULES["order"], SECOND_INVENTORY: MODULES["inventory"], **options.modules},
+            stop_timeout_seconds=STOP_SECONDS,
         )
         async with (
             Foundation.start(platform) as foundation,
@@ -114,20 +106,15 @@ class ProcessGroup:
     async def on(
         foundation: Foundation, options: ProcessGroupOptions, *, more: Sequence[str] = ()
     ) -> AsyncIterator["ProcessGroup"]:
-        """Prepare the programs on a running foundation, which serves one group at a time. Raises TestbedError."""
-        async with AsyncExitStack() as stack:
-            names = (*PROCESSES[options.mode], *more)
-            modules = [options.modules.get(name, MODULES[name.partition("-")[0]]) for name in names]
-            preparing = [stack.enter_async_context(Program.prepare(module)) for module in modules]
-            programs = await asyncio.gather(*preparing)
-            group = ProcessGroup(options, foundation, dict(zip(names, programs, strict=True)))
-            stack.push_async_callback(group.kill_all)
+        """Prepare the programs on a running foundation, which serves one group at a time."""
+        processes = (*PROCESSES[options.mode], *more)
+        for name in processes:
+            foundation.launcher.preload(name)
+        group = ProcessGroup(options, foundation, processes)
+        try:
             yield group
-
-    @property
-    def processes(self) -> tuple[str, ...]:
-        """Names of the processes that it can run."""
-        return tuple(self._programs)
+        finally:
+            await group.kill_all()
 
     @property
     def ports(self) -> Ports:
@@ -141,53 +128,42 @@ class ProcessGroup:
     @property
     def inventory_target(self) -> str:
         """Inventory's gRPC as host:port; both, separated by a comma, if there are two."""
-        names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self._programs else ("inventory",)
+        names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self.processes else ("inventory",)
         return ",".join(str(local_address(self.ports_of(name).inventory_grpc)) for name in names)
 
-    async def start(self, name: str, **environment: str) -> ProcessHandle:
-        """Start a process with extra variables; it is not ready yet. Raises TestbedError."""
-        self._ready_file(name).unlink(missing_ok=True)
-        everything = {**self.foundation.environment, **self._settings(name), **self.options.environment, **environment}
-        self.handles[name] = handle = await self._programs[name].start(everything, log_path=self.log_path(name))
+    async def start(self, name: str, **environment: str) -> GuardedProcess:
+        """Start a process with extra variables; it is not ready yet. Raises LocalError."""
+        own = self.foundation.settings(name, ports=self.ports_of(name), inventory_target=self.inventory_target)
+        settings = {**own, **self.options.environment, **environment}
+        handle = self.foundation.launcher.start(name, settings, log_path=self.log_path(name))
+        self.handles[name] = handle
+        await handle.started()
         return handle
 
-    async def start_ready(self, name: str, **environment: str) -> ProcessHandle:
-        """Start a process and wait until it serves. Raises TestbedError if it ends before, or takes too long."""
+    async def start_ready(self, name: str, **environment: str) -> GuardedProcess:
+        """Start a process and wait until it serves. Raises LocalError if it ends before, or takes too long."""
         handle = await self.start(name, **environment)
-        if not await self.is_ready(name, handle):
-            raise TestbedError(f"{name} ended with status {handle.status} while it started; see {self.log_path(name)}")
+        await self.foundation.launcher.ready(name)
         return handle
 
-    async def is_ready(self, name: str, handle: ProcessHandle) -> bool:
-        """Wait until a process serves; return False if it ends before. Raises TestbedError if it takes too long."""
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                while not self._ready_file(name).exists():
-                    if handle.is_over:
-                        return False
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError as error:
-            raise TestbedError(
-                f"{name} did not serve within {READY_SECONDS:.0f} s; see {self.log_path(name)}"
-            ) from error
-        return True
+    async def is_ready(self, name: str) -> bool:
+        """Wait until a process serves; return False if it ends before. Raises LocalError if it takes too long."""
+        return await self.foundation.launcher.is_ready(name)
 
     async def start_all(self) -> None:
-        """Start all processes that do not run, and wait until they serve."""
-        stopped = [name for name in self._programs if name not in self.handles or self.handles[name].is_over]
+        """Start all processes that do not run, and wait until they serve. Raises LocalError."""
+        stopped = [name for name in self.processes if name not in self.handles or self.handles[name].ended]
         await asyncio.gather(*(self.start_ready(name) for name in stopped))
 
     async def stop(self, name: str) -> None:
         """Stop a process with SIGTERM and wait for its end. Raises TestbedError if it does not drain."""
-        self.handles[name].send(signal.SIGTERM)
-        if not await self.handles[name].ended_within(STOP_SECONDS):
+        if (await self.handles[name].stop()).killed:
             raise TestbedError(f"{name} did not drain within {STOP_SECONDS:.0f} s; see {self.log_path(name)}")
 
     async def kill(self, name: str) -> None:
         """Kill a process if it runs."""
         if name in self.handles:
-            self.handles[name].send(signal.SIGKILL)
-            await self.handles[name].ended_within(STOP_SECONDS)
+            await self.handles[name].end_by(signal.SIGKILL, limit_seconds=STOP_SECONDS)
 
     async def kill_all(self) -> None:
         """Kill all processes that run."""
@@ -200,7 +176,7 @@ class ProcessGroup:
 
     def admin_address(self, name: str) -> str:
         """Return the host:port of a process's metrics server."""
-        address: str = json.loads(self._ready_file(name).read_bytes())["admin"]
+        address: str = json.loads(self.foundation.launcher.ready_file(name).read_bytes())["admin"]
         return address
 
     def verify_target(self) -> VerifyTarget:
@@ -271,47 +247,6 @@ class ProcessGroup:
         target = str(local_address(self.ports.inventory_grpc))
         async with open_channel(target) as channel:
             yield InventoryClient(channel, target=target, telemetry=unobserved("chaos"), guarded=False)
-
-    def _ready_file(self, name: str) -> Path:
-        return self.options.folder / f"ready-{name}.json"
-
-    def _settings(self, name: str) -> dict[str, str]:
-        foundation, ready_file = self.foundation, self._ready_file(name)
-        databases, event_log = foundation.databases, foundation.event_log
-        ports = self.ports_of(name)
-        outbox_folder = foundation.options.notifications_directory
-        match name.partition("-")[0]:
-            case "inventory":
-                return inventory_settings(
-                    ports=ports,
-                    dsn=databases["inventory"],
-                    cache_url=foundation.cache_url,
-                    ready_file=ready_file,
-                )
-            case "order":
-                return order_settings(
-                    ports=ports,
-                    databases=databases,
-                    event_log=event_log,
-                    ready_file=ready_file,
-                    inventory_target=self.inventory_target,
-                )
-            case "notification":
-                return notification_settings(
-                    ports=ports,
-                    dsn=databases["notification"],
-                    event_log=event_log,
-                    ready_file=ready_file,
-                    outbox_folder=outbox_folder,
-                )
-        return monolith_settings(
-            ports=ports,
-            databases=databases,
-            event_log=event_log,
-            cache_url=foundation.cache_url,
-            ready_file=ready_file,
-            outbox_folder=outbox_folder,
-        )
 
 
 def free_port_base() -> int:

@@ -111,7 +111,7 @@ class Memory:
 
     def _sizes(self) -> dict[str, int]:
         handles = self._group.handles.items()
-        return {name: psutil.Process(handle.pid).memory_info().rss for name, handle in handles if not handle.is_over}
+        return {name: psutil.Process(handle.pid).memory_info().rss for name, handle in handles if not handle.ended}
 
 
 async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:

@@ -105,7 +105,7 @@ async def bad_input(options: BadInputOptions, folder: Path, say: Say) -> Report:
         report.figures |= {"cases": counts.total(), "answers": {" ".join(key): n for key, n in sorted(counts.items())}}
         report.violations += wrong
         for name in group.processes:
-            report.expect(not group.handles[name].is_over, f"{name} ended")
+            report.expect(not group.handles[name].ended, f"{name} ended")
         if not report.violations:
             context.say("every case was answered or rejected, and every process still runs")
     return report

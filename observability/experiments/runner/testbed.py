@@ -28,11 +28,11 @@ from observability.load.stocking import stock_shop
 from observability.network.proxy import Address, Delay, Proxy, rerouted
 from observability.testbed.mail_sink import mail_server
 from observability.testbed.overload_protection import UNPROTECTED
-from observability.testbed.process_group import PROCESSES, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
 from observability.testbed.process_metrics import pin
 from services.infra.address import parse_address
 from services.local.platform.endpoints import Mode
-from services.local.platform.plan import DATABASES
+from services.local.platform.plan import DATABASES, PROCESSES
 from services.local.servers.ports import local_address
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one

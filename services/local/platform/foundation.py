@@ -20,7 +20,11 @@ from services.local.platform.plan import (
     EventLogAddress,
     PlatformOptions,
     base_environment,
+    inventory_settings,
+    monolith_settings,
+    notification_settings,
     notification_stores,
+    order_settings,
     order_stores,
     receiver_settings,
 )
@@ -88,6 +92,39 @@ class Foundation:
     def cache_url(self) -> str:
         """URL of the cache of stock hints; empty without a cache."""
         return self.cache.url if self.cache else ""
+
+    def settings(self, name: str, *, ports: Ports, inventory_target: str) -> dict[str, str]:
+        """Return the settings of a service's process; NAME-2 is a second one."""
+        databases, event_log, ready_file = self.databases, self.event_log, self.launcher.ready_file(name)
+        outbox_folder = self.options.notifications_directory
+        match name.removesuffix("-2"):
+            case "inventory":
+                dsn = databases["inventory"]
+                return inventory_settings(ports=ports, dsn=dsn, cache_url=self.cache_url, ready_file=ready_file)
+            case "order":
+                return order_settings(
+                    ports=ports,
+                    databases=databases,
+                    event_log=event_log,
+                    ready_file=ready_file,
+                    inventory_target=inventory_target,
+                )
+            case "notification":
+                return notification_settings(
+                    ports=ports,
+                    dsn=databases["notification"],
+                    event_log=event_log,
+                    ready_file=ready_file,
+                    outbox_folder=outbox_folder,
+                )
+        return monolith_settings(
+            ports=ports,
+            databases=databases,
+            event_log=event_log,
+            cache_url=self.cache_url,
+            ready_file=ready_file,
+            outbox_folder=outbox_folder,
+        )
 
     async def _start(self) -> None:
         if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE]):

@@ -11,10 +11,11 @@ from pathlib import Path
 from services.local.platform.plan import PlatformOptions
 from services.local.processes.errors import ProcessFailed
 from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.preloaded_program import PreloadedProgram
 from services.local.processes.process_watch import Watch
 from services.local.processes.scratch_folder import Scratch
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.005
 MIGRATION_SECONDS = 60.0
 # Interval of the progress message about a program that is not ready yet.
 PROGRESS_SECONDS = 3.0
@@ -28,7 +29,11 @@ def silent(message: str) -> None:
 
 
 class Launcher:
-    """Starts programs with a common environment; `stack` stops them, and `watch` reports those that end before."""
+    """Starts programs with a common environment.
+
+    The platform depends on a launched program: `stack` stops it, and `watch` reports it if it ends before. A started
+    program is the caller's: a dead one stays dead until the caller starts it again.
+    """
 
     def __init__(
         self,
@@ -47,10 +52,11 @@ class Launcher:
         self._stack = stack
         self._progress = progress
         self.processes: dict[str, GuardedProcess] = {}
+        self._preloaded: dict[str, PreloadedProgram] = {}
 
     async def migrate(self, name: str, settings: Mapping[str, str]) -> None:
         """Run a service's migrations to their end. Raises ProcessFailed with their output."""
-        command = self._command(f"{name}-migrate", name, (), settings)
+        command = self._command(f"{name}-migrate", {**settings, **self._options.extra_environment(name)}, ())
         process = GuardedProcess(command, scratch=self._scratch)
         try:
             await process.started()
@@ -63,31 +69,66 @@ class Launcher:
             raise process.failure(result)
 
     def launch(self, name: str, settings: Mapping[str, str], *, arguments: tuple[str, ...] = ("serve",)) -> None:
-        """Start a program that runs until it is stopped."""
+        """Start a program that runs until the platform is stopped."""
         self._progress(f"starting {name}")
-        process = GuardedProcess(self._command(name, name, arguments, settings), scratch=self._scratch)
+        process = self.start(name, {**settings, **self._options.extra_environment(name)}, arguments=arguments)
         self._stack.push_async_callback(self.stop, process)
         self._watch.add(process)
-        self.processes[name] = process
 
-    async def ready(self, name: str, *, keys: tuple[str, ...]) -> dict[str, str]:
-        """Wait until a program has written its addresses, and return them. Raises ProcessFailed after the timeout."""
+    def start(
+        self,
+        name: str,
+        settings: Mapping[str, str],
+        *,
+        arguments: tuple[str, ...] = ("serve",),
+        log_path: Path | None = None,
+    ) -> GuardedProcess:
+        """Start a program for the caller, which stops it; the process of this name before must have ended."""
+        self.ready_file(name).unlink(missing_ok=True)
+        command = self._command(name, settings, arguments, log_path)
+        process = GuardedProcess(command, scratch=self._scratch, program=self._preloaded.get(name))
+        self.processes[name] = process
+        return process
+
+    def preload(self, name: str) -> None:
+        """Import a program once and fork it for each start from now on, which saves each start the imports."""
+        module, log_path = self._options.module(name), self._log_path(name)
+        program = self._preloaded[name] = PreloadedProgram(module, scratch=self._scratch, log_path=log_path)
+        self._stack.push_async_callback(program.close)
+
+    async def ready(self, name: str, *, keys: tuple[str, ...] = ()) -> dict[str, str]:
+        """Wait until a program has written its addresses, and return them.
+
+        Raises ProcessFailed if it ends before, or after the timeout.
+        """
+        process = self.processes[name]
+        if not await self.is_ready(name):
+            raise process.failure(await process.exited())
+        addresses: dict[str, str] = json.loads(self.ready_file(name).read_text())
+        if missing := [key for key in keys if key not in addresses]:
+            raise ProcessFailed(f"{name} wrote a ready file without {', '.join(missing)}.")
+        self._progress(f"{name} is ready")
+        return addresses
+
+    async def is_ready(self, name: str) -> bool:
+        """Wait until a program has written its addresses; return False if it ends before.
+
+        Raises ProcessFailed after the timeout.
+        """
         process, ready_file = self.processes[name], self.ready_file(name)
         await process.started()
         limit_seconds, began, reported_seconds = self._options.start_timeout_seconds, time.monotonic(), 0.0
         while not ready_file.exists():
             waited_seconds = time.monotonic() - began
+            if process.ended:
+                return False
             if waited_seconds > limit_seconds:
                 raise ProcessFailed(f"{name} was not ready within {limit_seconds:.0f} s.{process.tail()}")
             if waited_seconds > reported_seconds + PROGRESS_SECONDS:
                 reported_seconds = waited_seconds
                 self._progress(f"waiting for {name}, process {process.pid}, to be ready.{process.tail(lines=1)}")
             await asyncio.sleep(POLL_SECONDS)
-        addresses: dict[str, str] = json.loads(ready_file.read_text())
-        if missing := [key for key in keys if key not in addresses]:
-            raise ProcessFailed(f"{name} wrote a ready file without {', '.join(missing)}.")
-        self._progress(f"{name} is ready")
-        return addresses
+        return True
 
     def ready_file(self, name: str) -> Path:
         """Return the file in which a program writes its addresses."""
@@ -104,12 +145,17 @@ class Launcher:
         if result.killed:
             self._progress(f"{process.command.name} did not stop in time and was killed")
 
-    def _command(self, name: str, program: str, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Command:
+    def _log_path(self, name: str) -> Path:
+        return self._options.logs_directory / f"{name}.log"
+
+    def _command(
+        self, name: str, settings: Mapping[str, str], arguments: tuple[str, ...], log_path: Path | None = None
+    ) -> Command:
         return Command(
             name=name,
             arguments=(sys.executable, "-m", self._options.module(name), *arguments),
-            log_path=self._options.logs_directory / f"{name}.log",
-            environment={**self._environment, **settings, **self._options.extra_environment(program)},
+            log_path=log_path or self._log_path(name),
+            environment={**self._environment, **settings},
             stop=(("SIGTERM", self._options.stop_timeout_seconds), ("SIGKILL", KILL_SECONDS)),
             cpus=self._options.cpus,
         )

@@ -18,6 +18,11 @@ MODULES = {
     "inventory-migrate": "services.inventory.migrate",
     "notification-migrate": "services.notification.migrate",
 }
+# The services' processes, which start in this order, since each calls those before it.
+PROCESSES: Mapping[Mode, tuple[str, ...]] = {
+    "services": ("inventory", "order", "notification"),
+    "monolith": ("monolith",),
+}
 # One role each. The read model and the event log have databases of their own, since each can be lost and rebuilt.
 DATABASES = ("order", "order_read", "inventory", "notification", "event_log")
 # Variables for single processes, which the processes must not inherit from the shell that started `plumb`.
@@ -96,7 +101,7 @@ class PlatformOptions:
 
     def module(self, name: str) -> str:
         """Return the Python module of a process."""
-        return self.modules.get(name, MODULES[name])
+        return {**MODULES, **self.modules}[name]
 
     def extra_environment(self, name: str) -> dict[str, str]:
         """Return the extra variables of a process."""

@@ -11,10 +11,18 @@ from dataclasses import replace
 
 from services.local.platform.endpoints import Endpoints
 from services.local.platform.foundation import Foundation
-from services.local.platform.plan import inventory_settings, monolith_settings, notification_settings, order_settings
+from services.local.platform.plan import PROCESSES
 from services.local.processes.errors import LocalError
 from services.local.processes.process_identity import start_token
 from services.local.servers.ports import local_address, unassigned_port
+
+# Addresses that each process must write.
+KEYS = {
+    "inventory": ("grpc", "admin"),
+    "order": ("grpc", "http", "admin"),
+    "notification": ("admin",),
+    "monolith": ("order_grpc", "inventory_grpc", "http", "admin"),
+}
 
 
 class Startup:
@@ -27,103 +35,37 @@ class Startup:
 
     async def run(self) -> Endpoints:
         """Start the services and return their endpoints. Raises LocalError."""
-        start = self._start_services if self._options.mode == "services" else self._start_monolith
-        return self._endpoints(await start())
-
-    async def _start_services(self) -> dict[str, str]:
-        """Start three services; order gets inventory's address in advance, and retries calls until it listens."""
-        launcher, foundation = self._launcher, self._foundation
-        ports = foundation.ports
-        if not ports.inventory_grpc:
+        ports, names = self._foundation.ports, PROCESSES[self._options.mode]
+        if self._options.mode == "services" and not ports.inventory_grpc:
+            # Order gets inventory's address in advance, and retries calls until it listens.
             ports = replace(ports, inventory_grpc=unassigned_port(purpose="inventory gRPC"))
-        launcher.launch(
-            "inventory",
-            inventory_settings(
-                ports=ports,
-                dsn=foundation.databases["inventory"],
-                cache_url=foundation.cache_url,
-                ready_file=launcher.ready_file("inventory"),
-            ),
-        )
-        launcher.launch(
-            "order",
-            order_settings(
-                ports=ports,
-                databases=foundation.databases,
-                event_log=foundation.event_log,
-                ready_file=launcher.ready_file("order"),
-                inventory_target=str(local_address(ports.inventory_grpc)),
-            ),
-        )
-        launcher.launch(
-            "notification",
-            notification_settings(
-                ports=ports,
-                dsn=foundation.databases["notification"],
-                event_log=foundation.event_log,
-                ready_file=launcher.ready_file("notification"),
-                outbox_folder=self._options.notifications_directory,
-            ),
-        )
-        inventory, order, notification = await self._ready(
-            inventory=("grpc", "admin"), order=("grpc", "http", "admin"), notification=("admin",)
-        )
-        return {
-            "edge_http": order["http"],
-            "order_grpc": order["grpc"],
-            "inventory_grpc": inventory["grpc"],
-            "admin.order": order["admin"],
-            "admin.inventory": inventory["admin"],
-            "admin.notification": notification["admin"],
-        }
+        target = str(local_address(ports.inventory_grpc))
+        for name in names:
+            self._launcher.launch(name, self._foundation.settings(name, ports=ports, inventory_target=target))
 
-    async def _start_monolith(self) -> dict[str, str]:
-        """Start all contexts in one process."""
-        launcher, foundation = self._launcher, self._foundation
-        launcher.launch(
-            "monolith",
-            monolith_settings(
-                ports=foundation.ports,
-                databases=foundation.databases,
-                event_log=foundation.event_log,
-                cache_url=foundation.cache_url,
-                ready_file=launcher.ready_file("monolith"),
-                outbox_folder=self._options.notifications_directory,
-            ),
-        )
-        (monolith,) = await self._ready(monolith=("order_grpc", "inventory_grpc", "http", "admin"))
-        return {
-            "edge_http": monolith["http"],
-            "order_grpc": monolith["order_grpc"],
-            "inventory_grpc": monolith["inventory_grpc"],
-            "admin.monolith": monolith["admin"],
-        }
+        async def all_ready() -> dict[str, dict[str, str]]:
+            return {name: await self._launcher.ready(name, keys=KEYS[name]) for name in names}
 
-    async def _ready(self, **keys: tuple[str, ...]) -> list[dict[str, str]]:
-        """Wait until each service has written its addresses, which must include its keys; return them."""
+        return self._endpoints(await self._foundation.watch.unless_failure(all_ready()))
 
-        async def all_ready() -> list[dict[str, str]]:
-            return [await self._launcher.ready(name, keys=wanted) for name, wanted in keys.items()]
-
-        return await self._foundation.watch.unless_failure(all_ready())
-
-    def _endpoints(self, addresses: Mapping[str, str]) -> Endpoints:
+    def _endpoints(self, addresses: Mapping[str, Mapping[str, str]]) -> Endpoints:
         token = start_token(os.getpid())
         if token is None:
             raise LocalError("cannot read the start time of this process from the system")
         foundation, options, processes = self._foundation, self._options, self._launcher.processes
         servers = {"postgres": foundation.postgres, "valkey-server": foundation.cache, "nats-server": foundation.nats}
         logging = {**processes, **{name: server.process for name, server in servers.items() if server is not None}}
+        monolith = addresses.get("monolith")
         return Endpoints(
             run_id=f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}",
             mode=options.mode,
             bus=options.bus,
             supervisor_pid=os.getpid(),
             supervisor_token=token,
-            edge_http=addresses["edge_http"],
-            order_grpc=addresses["order_grpc"],
-            inventory_grpc=addresses["inventory_grpc"],
-            admin={key.removeprefix("admin."): value for key, value in addresses.items() if key.startswith("admin.")},
+            edge_http=(monolith or addresses["order"])["http"],
+            order_grpc=monolith["order_grpc"] if monolith else addresses["order"]["grpc"],
+            inventory_grpc=monolith["inventory_grpc"] if monolith else addresses["inventory"]["grpc"],
+            admin={name: written["admin"] for name, written in addresses.items()},
             otlp_http=foundation.otlp_http,
             databases=dict(foundation.databases),
             event_log_url=foundation.event_log.url,

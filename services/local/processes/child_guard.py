@@ -1,9 +1,10 @@
 """Guard of one child process: stops the child when its supervisor ends, even by SIGKILL.
 
-The supervisor runs `python -I -S guard.py SPEC` for each child. The guard holds one end of a socket whose other end
-only the supervisor has. When that end closes (the supervisor ended, even by SIGKILL), when it says `stop`, or on
-SIGTERM, the guard stops the child, within bounds, and ends with the child's status. Standard library only: it starts in
-a few hundredths of a second and cannot break with the environment it guards. SPEC is JSON and holds no secret:
+The supervisor runs `python -I -S child_guard.py SPEC` for each child; fork_server.py guards its children itself. The
+guard holds one end of a socket whose other end only the supervisor has. When that end closes (the supervisor ended,
+even by SIGKILL), when it says `stop`, or on SIGTERM, the guard stops the child, within bounds, and ends with the
+child's status. Standard library only: it starts in a few hundredths of a second and cannot break with the environment
+it guards. SPEC is JSON and holds no secret:
 
     {"command": [...], "control_fd": 5, "supervisor_pid": 1, "stop": [["SIGTERM", 15], ["SIGKILL", 5]],
      "death_signal": "SIGKILL", "cpus": [0, 1] | null, "unprivileged_folder": "/tmp/..." | null}
@@ -21,6 +22,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,16 +41,16 @@ HANDLED = (*STOPPING, signal.SIGCHLD)
 class ChildGuard:
     """One child, the socket to its supervisor, and a pipe that wakes the guard on a signal."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], *, control_fd: int) -> None:
         self.spec = spec
-        self.control = socket.socket(fileno=spec["control_fd"])
+        self.control = socket.socket(fileno=control_fd)
         os.set_inheritable(self.control.fileno(), False)
         self.stop_requested = False
         self.status: int | None = None
-        self.wakeup, wakeup_write = os.pipe()
+        self.wakeup, self.wakeup_write = os.pipe()
         os.set_blocking(self.wakeup, False)
-        os.set_blocking(wakeup_write, False)
-        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        os.set_blocking(self.wakeup_write, False)
+        signal.set_wakeup_fd(self.wakeup_write, warn_on_full_buffer=False)
         for number in STOPPING:
             signal.signal(number, self.request_stop)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -58,15 +60,25 @@ class ChildGuard:
         """Record that a signal asked the guard to stop its child."""
         self.stop_requested = True
 
-    def run(self) -> int:
-        """Start the child, wait until it ends or must be stopped; return its status (-N: killed by signal N)."""
+    def close(self) -> None:
+        """Close the socket and the pipe."""
+        signal.set_wakeup_fd(-1)
+        self.control.close()
+        os.close(self.wakeup)
+        os.close(self.wakeup_write)
+
+    def run(self, child: Callable[[], int]) -> int:
+        """Start the child, wait until it ends or must be stopped; return its status (-N: killed by signal N).
+
+        `child` is called in the child's process and returns its exit status.
+        """
         if self.spec["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.spec["cpus"])
         if self.spec["unprivileged_folder"]:
             become_unprivileged(Path(self.spec["unprivileged_folder"]))
         if LINUX:
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.child = spawn(self.spec["command"], death_signal=signal.Signals[self.spec["death_signal"]])
+        self.child = self.fork(child)
         self.report({"started": self.child})
         while self.status is None and not self.stop_requested:
             self.wait(PARENT_CHECK_SECONDS, watch_supervisor=True)
@@ -75,6 +87,32 @@ class ChildGuard:
         status = self.status if self.status is not None else -signal.SIGKILL
         self.report({"exited": status, "killed": last_signal == "SIGKILL"})
         return status
+
+    def fork(self, child: Callable[[], int]) -> int:
+        """Fork a child in its own session and return its pid; on Linux it gets the death signal when the guard dies."""
+        guard_pid = os.getpid()
+        # Block signals until the guard's handlers are removed: until then they would swallow a signal to the child.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        pid = os.fork()
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            return pid
+        status = 1
+        try:
+            self.close()
+            for number in HANDLED:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.setsid()
+            if LINUX:
+                death_signal = signal.Signals[self.spec["death_signal"]]
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            if os.getppid() == guard_pid:
+                status = child()
+        except BaseException:  # noqa: BLE001  # last frame of the process: report it as the interpreter does
+            sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+        os._exit(status)
 
     def wait(self, timeout_seconds: float, *, watch_supervisor: bool) -> None:
         """Wait for a signal, a message of the supervisor or the timeout, then reap children that ended."""
@@ -138,30 +176,15 @@ class ChildGuard:
             self.stop_requested = True
 
 
-def spawn(command: list[str], *, death_signal: signal.Signals) -> int:
-    """Start `command` in its own session and return its pid; on Linux it gets `death_signal` when the guard dies."""
-    guard_pid = os.getpid()
-    # Block signals until the guard's handlers are removed: between fork and exec they would swallow a signal.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-    pid = os.fork()
-    if pid != 0:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        return pid
+def execute(command: list[str]) -> int:
+    """Replace this process by a program; return 127 if it cannot be run."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        signal.set_wakeup_fd(-1)
-        for number in (*HANDLED, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.setsid()
-        if LINUX:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != guard_pid:
-            os._exit(1)
         os.execvp(command[0], command)
     except OSError as error:
         sys.stderr.write(f"cannot run {command[0]}: {error.strerror}\n")
         sys.stderr.flush()
-    os._exit(127)
+    return 127
 
 
 def become_unprivileged(folder: Path) -> None:
@@ -187,7 +210,8 @@ def become_unprivileged(folder: Path) -> None:
 
 def main() -> int:
     """Run the guard; return the exit status of the child, 128 + N if signal N killed it."""
-    status = ChildGuard(json.loads(sys.argv[1])).run()
+    spec = json.loads(sys.argv[1])
+    status = ChildGuard(spec, control_fd=spec["control_fd"]).run(lambda: execute(spec["command"]))
     return status if status >= 0 else 128 - status
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from services.local.processes.errors import LocalError, ProcessFailed
+from services.local.processes.preloaded_program import PreloadedProgram, open_log
 from services.local.processes.scratch_folder import Scratch
 
-START_SECONDS = 10.0
+# The first process of a preloaded program waits for the imports.
+START_SECONDS = 60.0
 GUARD_MARGIN_SECONDS = 10.0
 TAIL_LINES = 12
 TAIL_BYTES = 16_384
@@ -68,32 +70,26 @@ class GuardedProcess:
     `end_wanted` is True once its end was requested, so that the end is not reported as a failure.
     """
 
-    def __init__(self, command: Command, *, scratch: Scratch) -> None:
-        """Start the guard, synchronously, so that no cancellation can lose it. Raises LocalError."""
+    def __init__(self, command: Command, *, scratch: Scratch, program: PreloadedProgram | None = None) -> None:
+        """Start the guard, synchronously, so that no cancellation can lose it. Raises LocalError.
+
+        With `program`, its fork server is the guard, and forks the child instead of running `python -m`.
+        """
         self.command = command
         self.pid = 0
         self.end_wanted = False
         self._log_start = _size(command.log_path)
         self._scratch = scratch
+        self._forked = program is not None
         ours, theirs = socket.socketpair()
         try:
-            with theirs, _open_log(command.log_path) as log:
-                self._guard = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-I",
-                        "-S",
-                        str(Path(__file__).with_name("child_guard.py")),
-                        self._specification(theirs),
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(theirs.fileno(), scratch.lock_descriptor),
-                    env=dict(command.environment),
-                    cwd=command.working_folder,
-                    start_new_session=True,
-                )
+            with theirs, open_log(command.log_path) as log:
+                if program is None:
+                    self._guard = self._start_guard(theirs, log)
+                else:
+                    spec = {**self._spec(), "environment": dict(command.environment)}
+                    program.start(spec, control=theirs, log=log)
+                    self._guard = program.server
         except OSError as error:
             ours.close()
             raise LocalError(f"cannot start {command.name}: {error}") from error
@@ -104,19 +100,30 @@ class GuardedProcess:
         self._exited: asyncio.Future[Exit] = loop.create_future()
         self._listener = loop.create_task(self._listen())
 
-    def _specification(self, control: socket.socket) -> str:
-        command = self.command
-        return json.dumps(
-            {
-                "command": list(command.arguments),
-                "control_fd": control.fileno(),
-                "supervisor_pid": os.getpid(),
-                "stop": [list(step) for step in command.stop],
-                "death_signal": command.death_signal,
-                "cpus": sorted(command.cpus) if command.cpus else None,
-                "unprivileged_folder": str(command.unprivileged_folder) if command.unprivileged_folder else None,
-            }
+    def _start_guard(self, control: socket.socket, log: BinaryIO) -> "subprocess.Popen[bytes]":
+        guard = Path(__file__).with_name("child_guard.py")
+        spec = json.dumps({**self._spec(), "control_fd": control.fileno()})
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(guard), spec],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(control.fileno(), self._scratch.lock_descriptor),
+            env=dict(self.command.environment),
+            cwd=self.command.working_folder,
+            start_new_session=True,
         )
+
+    def _spec(self) -> dict[str, object]:
+        command = self.command
+        return {
+            "command": list(command.arguments),
+            "supervisor_pid": os.getpid(),
+            "stop": [list(step) for step in command.stop],
+            "death_signal": command.death_signal,
+            "cpus": sorted(command.cpus) if command.cpus else None,
+            "unprivileged_folder": str(command.unprivileged_folder) if command.unprivileged_folder else None,
+        }
 
     async def _listen(self) -> None:
         """Read the guard's messages until it ends; a guard that ends without a message was killed."""
@@ -129,9 +136,11 @@ class GuardedProcess:
                     self._record(json.loads(line))
         finally:
             # Also after an error, such as a full disk: callers that wait for the end must get it.
-            status = await asyncio.to_thread(self._guard.wait)
-            if not self._exited.done():
-                self._exited.set_result(Exit(status=status, killed=False))
+            self._control.close()
+            if not (self._forked and self._exited.done()):  # a fork server outlives its children
+                status = await asyncio.to_thread(self._guard.wait)
+                if not self._exited.done():
+                    self._exited.set_result(Exit(status=status, killed=False))
 
     async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
         try:
@@ -142,9 +151,10 @@ class GuardedProcess:
     def _record(self, message: dict[str, int]) -> None:
         if "started" in message:
             self.pid = message["started"]
-            self._scratch.record(f"{self.command.name} guard", self._guard.pid)
-            self._scratch.record(self.command.name, self.pid)
             self._started.set_result(self.pid)
+            if not self._forked:
+                self._scratch.record(f"{self.command.name} guard", self._guard.pid)
+            self._scratch.record(self.command.name, self.pid)
         else:
             self._exited.set_result(Exit(status=message["exited"], killed=bool(message["killed"])))
 
@@ -165,28 +175,37 @@ class GuardedProcess:
         """Wait, without a limit, until the child has ended, and return how."""
         return await asyncio.shield(self._exited)
 
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait at most so many seconds for the end; return whether the child has ended."""
+        await asyncio.wait({self._exited}, timeout=seconds)
+        return self.ended
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the started child, unless it has ended."""
+        if not self.ended:
+            os.kill(self.pid, number)
+
     async def end_by(self, number: signal.Signals, *, limit_seconds: float) -> Exit:
         """Send one signal and wait for the end; after the limit stop the child with its stop signals."""
         self.end_wanted = True
-        if not self._exited.done():
-            os.kill(await self.started(), number)
-            await asyncio.wait({self._exited}, timeout=limit_seconds)
+        if not self.ended:
+            await self.started()
+            self.send(number)
+            await self.ended_within(limit_seconds)
         return await self.stop()
 
     async def stop(self) -> Exit:
         """Stop the child with its stop signals, and return how it ended; may be called again."""
         self.end_wanted = True
-        if not self._exited.done():
-            with contextlib.suppress(ConnectionError):
+        if not self.ended:
+            with contextlib.suppress(OSError):  # the guard has ended
                 self._control.send(b"stop\n")
             bound_seconds = sum(seconds for _, seconds in self.command.stop) + GUARD_MARGIN_SECONDS
-            await asyncio.wait({self._exited}, timeout=bound_seconds)
-            if not self._exited.done():
+            if not await self.ended_within(bound_seconds):
                 # The guard itself hangs; its death signal ends the child too.
                 self._guard.kill()
         result = await self.exited()
         await self._listener
-        self._control.close()
         return result
 
     def failure(self, result: Exit) -> ProcessFailed:
@@ -195,21 +214,14 @@ class GuardedProcess:
 
     def tail(self, *, lines: int = TAIL_LINES) -> str:
         """Return the last lines of its log, with the path, to be appended to a message."""
-        try:
-            with self.command.log_path.open("rb") as log:
-                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-                written = log.read().decode(errors="replace").splitlines()[-lines:]
-        except FileNotFoundError:
+        if not self.command.log_path.is_file():  # it may be a pipe
             return ""
+        with self.command.log_path.open("rb") as log:
+            log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+            written = log.read().decode(errors="replace").splitlines()[-lines:]
         if not written:
             return f" It wrote nothing to {self.command.log_path}."
         return f" Its last lines, from {self.command.log_path}:\n" + "\n".join(f"  {line}" for line in written)
-
-
-def _open_log(path: Path) -> BinaryIO:
-    """Open the log for appending, since a restarted process continues the log of the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("ab")
 
 
 def _size(path: Path) -> int:

@@ -44,7 +44,7 @@ class Scratch:
 
     def __init__(self, *, parent: Path | None = None) -> None:
         """Create the folder. Raises FolderUnusable."""
-        self._records: list[dict[str, object]] = []
+        self._records: dict[str, RecordedProcess] = {}
         try:
             self.folder = (parent or Path(tempfile.gettempdir())) / f"{PREFIX}{secrets.token_hex(8)}"
             # The cleaner starts before the folder exists, so that a SIGKILL at any moment cannot leave it behind.
@@ -72,13 +72,16 @@ class Scratch:
         return descriptor
 
     def record(self, name: str, pid: int) -> None:
-        """Record a process of the run, so that the next start can end it if this run is killed."""
+        """Record a process of the run, so that the next start can end it if this run is killed.
+
+        It replaces a process of the same name, which has ended.
+        """
         token = start_token(pid)
         if token is None:
             return
-        self._records.append(asdict(RecordedProcess(name=name, pid=pid, token=token)))
+        self._records[name] = RecordedProcess(name=name, pid=pid, token=token)
         fresh = self.folder / "processes.new"
-        fresh.write_text(json.dumps(self._records))
+        fresh.write_text(json.dumps([asdict(record) for record in self._records.values()]))
         fresh.replace(self.folder / "processes.json")
 
     async def close(self) -> None:

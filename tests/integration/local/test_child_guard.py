@@ -1,9 +1,14 @@
-"""A guarded child ends when it is stopped, when its guard dies, and when its supervisor dies."""
+"""A guarded child ends when it is stopped, when its guard dies, and when its supervisor dies.
+
+Its guard is a program of its own, or a fork server.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,10 +16,13 @@ import pytest
 
 from services.local.processes.errors import ProcessFailed
 from services.local.processes.guarded_process import Command, Exit, GuardedProcess
+from services.local.processes.preloaded_program import PreloadedProgram
 from services.local.processes.scratch_folder import Scratch
 from tests.integration.local.traces import Marked
 from tests.patience import PATIENCE_SECONDS
 
+Program = PreloadedProgram | None
+CODED = "tests.integration.local.coded"
 SLEEP = "import time; print('asleep', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
 # Two grandchildren: one in a session of its own that ignores SIGTERM, one that is left by a parent that ended.
@@ -25,15 +33,19 @@ subprocess.run([sys.executable, "-c", "import subprocess, sys; subprocess.Popen(
 {SLEEP}
 """
 SUPERVISOR = """
-import asyncio, os, sys
+import asyncio, sys
 from pathlib import Path
-from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.preloaded_program import PreloadedProgram
 from services.local.processes.scratch_folder import Scratch
+from tests.integration.local.test_child_guard import CODED, python
 
 async def main():
+    code, folder, guard = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     scratch = Scratch()
-    command = Command("child", (sys.executable, "-c", sys.argv[1]), Path(sys.argv[2]), dict(os.environ))
-    process = GuardedProcess(command, scratch=scratch)
+    server = {"scratch": scratch, "log_path": folder / "server.log"}
+    program = PreloadedProgram(CODED, **server) if guard == "fork_server" else None
+    process = GuardedProcess(python(code, log_path=folder / "log"), scratch=scratch, program=program)
     await process.started()
     print("started", flush=True)
     await process.exited()
@@ -46,16 +58,16 @@ def python(code: str, *, log_path: Path, stop_seconds: float = 15.0) -> Command:
     """Return a command that runs `code`."""
     return Command(
         name="child",
-        arguments=(sys.executable, "-c", code),
+        arguments=(sys.executable, "-m", CODED),
         log_path=log_path,
-        environment=dict(os.environ),
+        environment={**os.environ, "CODE": code},
         stop=(("SIGTERM", stop_seconds), ("SIGKILL", 5.0)),
     )
 
 
-async def running(command: Command, scratch: Scratch) -> GuardedProcess:
+async def running(command: Command, scratch: Scratch, program: Program) -> GuardedProcess:
     """Start a process, and return it once it has printed that it sleeps."""
-    process = GuardedProcess(command, scratch=scratch)
+    process = GuardedProcess(command, scratch=scratch, program=program)
     await process.started()
     while "asleep" not in command.log_path.read_text():
         assert not process.ended, process.tail()
@@ -63,30 +75,43 @@ async def running(command: Command, scratch: Scratch) -> GuardedProcess:
     return process
 
 
-async def test_a_child_is_stopped_by_sigterm(scratch: Scratch, tmp_path: Path) -> None:
-    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch)
+@pytest.fixture(params=["child_guard", "fork_server"])
+async def program(request: pytest.FixtureRequest, scratch: Scratch, tmp_path: Path) -> AsyncIterator[Program]:
+    """Yield the program with a fork server, and None for a guard of its own."""
+    if request.param == "child_guard":
+        yield None
+        return
+    program = PreloadedProgram(CODED, scratch=scratch, log_path=tmp_path / "server.log")
+    yield program
+    await program.close()
+
+
+async def test_a_child_is_stopped_by_sigterm(scratch: Scratch, program: Program, tmp_path: Path) -> None:
+    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch, program)
     assert await process.stop() == Exit(status=-signal.SIGTERM)
 
 
-async def test_stopping_twice_is_harmless(scratch: Scratch, tmp_path: Path) -> None:
-    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch)
+async def test_stopping_twice_is_harmless(scratch: Scratch, program: Program, tmp_path: Path) -> None:
+    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch, program)
     assert await process.stop() == await process.stop()
 
 
-async def test_a_child_that_does_not_stop_is_killed_and_reported(scratch: Scratch, tmp_path: Path) -> None:
-    process = await running(python(STUBBORN, log_path=tmp_path / "log", stop_seconds=0.1), scratch)
+async def test_a_child_that_does_not_stop_is_killed_and_reported(
+    scratch: Scratch, program: Program, tmp_path: Path
+) -> None:
+    process = await running(python(STUBBORN, log_path=tmp_path / "log", stop_seconds=0.1), scratch, program)
     assert await process.stop() == Exit(status=-signal.SIGKILL, killed=True)
 
 
-async def test_the_exit_status_of_a_child_is_known(scratch: Scratch, tmp_path: Path) -> None:
-    process = GuardedProcess(python("raise SystemExit(7)", log_path=tmp_path / "log"), scratch=scratch)
+async def test_the_exit_status_of_a_child_is_known(scratch: Scratch, program: Program, tmp_path: Path) -> None:
+    process = GuardedProcess(python("raise SystemExit(7)", log_path=tmp_path / "log"), scratch=scratch, program=program)
     assert await process.exited() == Exit(status=7)
     await process.stop()
 
 
-async def test_output_and_errors_of_a_child_are_in_its_log(scratch: Scratch, tmp_path: Path) -> None:
+async def test_output_and_errors_of_a_child_are_in_its_log(scratch: Scratch, program: Program, tmp_path: Path) -> None:
     code = "import os; os.write(1, b'out\\n'); os.write(2, b'error\\n')"
-    process = GuardedProcess(python(code, log_path=tmp_path / "logs" / "log"), scratch=scratch)
+    process = GuardedProcess(python(code, log_path=tmp_path / "logs" / "log"), scratch=scratch, program=program)
     await process.exited()
     await process.stop()
     assert (tmp_path / "logs" / "log").read_text() == "out\nerror\n"
@@ -100,8 +125,10 @@ async def test_a_program_that_does_not_exist_is_named(scratch: Scratch, tmp_path
     await process.stop()
 
 
-async def test_a_killed_child_is_reported_with_signal_and_last_lines(scratch: Scratch, tmp_path: Path) -> None:
-    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch)
+async def test_a_killed_child_is_reported_with_signal_and_last_lines(
+    scratch: Scratch, program: Program, tmp_path: Path
+) -> None:
+    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch, program)
     os.kill(process.pid, signal.SIGKILL)
     failure = process.failure(await process.exited())
     assert isinstance(failure, ProcessFailed)
@@ -111,8 +138,8 @@ async def test_a_killed_child_is_reported_with_signal_and_last_lines(scratch: Sc
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
-async def test_a_child_dies_with_its_guard(scratch: Scratch, tmp_path: Path) -> None:
-    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch)
+async def test_a_child_dies_with_its_guard(scratch: Scratch, program: Program, tmp_path: Path) -> None:
+    process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch, program)
     child = psutil.Process(process.pid)
     child.parent().kill()  # type: ignore[union-attr]  # A guarded process has a parent.
     await process.exited()
@@ -121,16 +148,21 @@ async def test_a_child_dies_with_its_guard(scratch: Scratch, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands a child's orphans to its guard")
-async def test_grandchildren_end_with_their_parent(scratch: Scratch, marked_here: Marked, tmp_path: Path) -> None:
-    process = await running(python(PARENT, log_path=tmp_path / "log"), scratch)
+async def test_grandchildren_end_with_their_parent(
+    scratch: Scratch, program: Program, marked_here: Marked, tmp_path: Path
+) -> None:
+    process = await running(python(PARENT, log_path=tmp_path / "log"), scratch, program)
     await process.stop()
     assert marked_here.leftovers() == []
 
 
+@pytest.mark.parametrize("guard", ["child_guard", "fork_server"])
 @pytest.mark.parametrize("code", [SLEEP, PARENT], ids=["child", "child with children"])
-def test_a_killed_supervisor_leaves_no_process_and_no_folder(code: str, marked: Marked, tmp_path: Path) -> None:
+def test_a_killed_supervisor_leaves_no_process_and_no_folder(
+    code: str, guard: str, marked: Marked, tmp_path: Path
+) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, code, str(tmp_path / "log")],
+        [sys.executable, "-c", SUPERVISOR, code, str(tmp_path), guard],
         env=marked.environment(),
         stdout=subprocess.PIPE,
     ) as supervisor:
@@ -140,16 +172,64 @@ def test_a_killed_supervisor_leaves_no_process_and_no_folder(code: str, marked: 
     assert marked.leftovers() == []
 
 
-def test_a_guard_that_is_terminated_stops_its_child(marked: Marked, tmp_path: Path) -> None:
+@pytest.mark.parametrize("guard", ["child_guard", "fork_server"])
+def test_a_guard_that_is_terminated_stops_its_child(guard: str, marked: Marked, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, SLEEP, str(tmp_path / "log")],
+        [sys.executable, "-c", SUPERVISOR, SLEEP, str(tmp_path), guard],
         env=marked.environment(),
         stdout=subprocess.PIPE,
     ) as supervisor:
         assert supervisor.stdout is not None
         supervisor.stdout.readline()
-        (guard,) = [process for process in marked.processes() if any("guard.py" in word for word in process.cmdline())]
-        guard.terminate()
+        guards = [process for process in marked.processes() if any(guard in word for word in process.cmdline())]
+        # A fork server's child has its command line too, and is younger.
+        min(guards, key=lambda process: process.create_time()).terminate()
         # The supervisor ends once it hears that the child did.
         supervisor.wait(timeout=PATIENCE_SECONDS)
     assert marked.leftovers() == []
+
+
+@pytest.fixture
+async def preloaded(scratch: Scratch, tmp_path: Path) -> AsyncIterator[PreloadedProgram]:
+    """Yield the program with a fork server."""
+    program = PreloadedProgram(CODED, scratch=scratch, log_path=tmp_path / "server.log")
+    yield program
+    await program.close()
+
+
+async def test_a_fork_server_starts_a_process_again_and_again(
+    scratch: Scratch, preloaded: PreloadedProgram, tmp_path: Path
+) -> None:
+    for status in (0, 3, 0):
+        command = python(f"raise SystemExit({status})", log_path=tmp_path / "log")
+        process = GuardedProcess(command, scratch=scratch, program=preloaded)
+        assert await process.exited() == Exit(status=status)
+
+
+async def test_a_forked_process_is_like_a_new_one(
+    scratch: Scratch, preloaded: PreloadedProgram, tmp_path: Path
+) -> None:
+    """A pipe whose reader has ended is an error of the write, not the end of the process."""
+    code = """
+import os, signal, sys
+print(sys.argv[1:], os.read(0, 1), os.getpid() == os.getsid(0), len(os.listdir("/dev/fd")))
+print(signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+print(signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(), sorted(os.environ) == ["CODE"])
+"""
+    command = replace(python(code, log_path=tmp_path / "log"), environment={"CODE": code})
+    process = GuardedProcess(command, scratch=scratch, program=preloaded)
+    assert await process.exited() == Exit(status=0), process.tail()
+    assert command.log_path.read_text().split("\n") == [
+        "[] b'' True 5",  # standard ones, the lock of the run, and the folder that is listed
+        "True True",
+        "True True",
+        "",
+    ]
+
+
+async def test_a_program_that_cannot_be_imported_says_why(scratch: Scratch, tmp_path: Path) -> None:
+    program = PreloadedProgram("no_such_program", scratch=scratch, log_path=tmp_path / "log")
+    process = GuardedProcess(python("", log_path=tmp_path / "log"), scratch=scratch, program=program)
+    with pytest.raises(ProcessFailed, match="No module named 'no_such_program'"):
+        await process.started()
+    await program.close()

@@ -1,0 +1,1 @@
+"""Program that runs the code of an environment variable."""
