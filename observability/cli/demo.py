@@ -24,7 +24,8 @@ _EXPERIMENT = "n_plus_one"
 def demo(
     *,
     rate: Annotated[
-        float | None, typer.Option(help="Orders per second, on average; by default half of what this machine can sell.")
+        float | None,
+        typer.Option(help="Orders per second, on average. Default: half of what this machine can sell, at most 50."),
     ] = None,
     duration: Annotated[float, typer.Option(help="Seconds during which orders are placed.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Seed of arrivals, baskets, customers and scarce SKUs.")] = 1,

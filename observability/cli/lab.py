@@ -58,10 +58,13 @@ def run_command(
     every: Annotated[bool, typer.Option("--all", help="Run all experiments.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Few and short blocks: a check, not a measurement.")] = False,
     glance: Annotated[
-        bool, typer.Option("--glance", help="As at the end of `plumb demo`: at half the capacity of this machine.")
+        bool,
+        typer.Option(
+            "--glance", help="The short form that `plumb demo` ends with, at half of this machine's capacity."
+        ),
     ] = False,
     seed: Annotated[
-        int, typer.Option(help="Seed of the place, the severity, the rate, the arrivals and the baskets.")
+        int, typer.Option(help="Seed of all that is drawn: where the bottleneck is, how severe, arrivals, baskets.")
     ] = 1,
     output: Annotated[Path, typer.Option(help="Folder of all trials; each gets a folder in it.")] = Path("out/lab"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start trials over, even if their folders exist.")] = False,

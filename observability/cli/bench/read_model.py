@@ -39,7 +39,7 @@ def bench_read_model(
     """Measure the latency of a page of ListOrders in a small and in a big read model.
 
     The first page of a customer's orders and a deep one are measured, in both read models in turn. Customers have ten
-    orders in the mean, and the r-th of them a share that falls with r^(-2/3): most have a few, some thousands. Takes
+    orders on average, and the r-th of them a share that falls with r^(-2/3): most have a few, some thousands. Takes
     about two minutes. Quantiles have 95 % intervals over the queries, ratios over the rounds.
 
     Exit codes: 0 measured, 1 the measurement failed, 2 bad options, 130 interrupted.
