@@ -35,16 +35,17 @@ up: environment ## Start the platform and leave it running until Ctrl-C.
 	@exec .venv/bin/plumb up $(ARGS)
 
 # Tests wait more than they work. They begin in the order of their folders: the long ones first, tests/unit last.
-AT_ONCE := -n 4 --dist loadscope --no-loadscope-reorder
+# Each worker collects all tests and starts a PostgreSQL of its own, so there are no more than what the waits leave room for.
+AT_ONCE := --dist loadscope --no-loadscope-reorder
 
 test: environment-dev ## Run the tests; ARGS="-k name" for some.
-	@exec .venv/bin/python -m pytest -m 'not full' $(AT_ONCE) $(ARGS)
+	@exec .venv/bin/python -m pytest -m 'not full' -n 3 $(AT_ONCE) $(ARGS)
 
 # The files that have some of these tests: to look for them in all others would take each worker longer than many a test.
 FULL = $$(grep -rlE 'mark\.full|in_full' tests --include='test_*.py')
 
 test-full: environment-dev ## Run the tests that take longer: campaigns, drains, defects put back, many cases.
-	@exec .venv/bin/python -m pytest -m full $(AT_ONCE) $(ARGS) $(FULL)
+	@exec .venv/bin/python -m pytest -m full -n 4 $(AT_ONCE) $(ARGS) $(FULL)
 
 test-stack: environment-dev ## Test docker-compose.yml, the Collector and every query with the real programs; builds them once.
 	@exec .venv/bin/python -m pytest tests/stack $(ARGS)

@@ -4,8 +4,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# The tests of this folder need one running platform.
-ONE_PLATFORM = "tests/e2e"
+# The tests of these folders share a running platform, or a shop in which everything has happened.
+SHARING = ("tests/e2e/", "tests/integration/invariants/")
 # Files whose tests share nothing that is dear to start, and take long: any worker takes the next.
 SPREAD = ("test_up.py", "test_collector_alerts.py")
 
@@ -13,8 +13,9 @@ SPREAD = ("test_up.py", "test_collector_alerts.py")
 def shared_by(nodeid: str) -> str:
     """Return the name of what a test shares with others: the folder, the file, or the test itself."""
     path = nodeid.partition("::")[0]
-    if path.startswith(f"{ONE_PLATFORM}/"):
-        return ONE_PLATFORM
+    for folder in SHARING:
+        if path.startswith(folder):
+            return folder
     return nodeid if path.endswith(SPREAD) else path
 
 

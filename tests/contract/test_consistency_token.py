@@ -27,7 +27,8 @@ from services.order.adapters import summaries
 from services.order.api import CancelOrder, GetOrder, ListOrders, Order, OrderState, ReadModelBehind
 from services.order.consistency_token import OrderVersion, TokenKeys
 from services.order.rpc.client import OrderClient
-from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, place, request_id, stock
+from tests.contract.shop import LOOPBACK, POOL_SIZE, Mode, Shop, place, request_id, stock
+from tests.full import in_full
 
 # Far below the time that an answer may take, and above what it takes on a busy machine.
 SHORT_SECONDS = 0.3
@@ -43,6 +44,13 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: Any
+
+
+@pytest.fixture(params=["grpc", *in_full("in_process")])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Return the mode of calling."""
+    found: Mode = request.param
+    return found
 
 
 class Edge:

@@ -24,9 +24,17 @@ from services.inventory.api import (
 from services.kernel.errors import InvalidField
 from services.local.servers.valkey import EmbeddedValkey
 from tests.contract.shop import LOOPBACK, Mode, Shop, open_shop, request_id, reserve, stock
+from tests.full import in_full
 from tests.postgres import PostgresServer
 
 READ = "SELECT stock_ledger"
+
+
+@pytest.fixture(params=["grpc", *in_full("in_process")])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Return the mode of calling."""
+    found: Mode = request.param
+    return found
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Sound:
         return await verify(self.target(quiet=quiet))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def kept(postgres_server: PostgresServer) -> Mapping[str, Mapping[str, Table]]:
     """Every row of every database, after all has happened."""
     for dsn in postgres_server.dsns.values():

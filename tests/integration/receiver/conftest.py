@@ -93,6 +93,11 @@ def standing_receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 @pytest.fixture
 def receiver(standing_receiver: RunningReceiver) -> RunningReceiver:
     """Return the file's receiver with an empty file: it appends, so the test may truncate the file."""
-    for path in standing_receiver.files():
+    return emptied(standing_receiver)
+
+
+def emptied(receiver: RunningReceiver) -> RunningReceiver:
+    """Return a receiver whose file was emptied."""
+    for path in receiver.files():
         os.truncate(path, 0)
-    return standing_receiver
+    return receiver

@@ -11,6 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from tests.full import in_full
 from tests.integration.receiver.conftest import RunningReceiver, StartReceiver
 from tests.integration.receiver.http import GZIPPED, PROTOBUF, ask, export
 from tests.integration.receiver.requests import request_of
@@ -54,7 +55,7 @@ def test_gzip_of_several_members_is_read_whole(receiver: RunningReceiver) -> Non
     assert len(receiver.lines()[0]["resourceSpans"][0]["scopeSpans"][0]["spans"]) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *in_full(signal.SIGINT)])
 def test_a_signal_ends_it_with_status_0_and_everything_written(
     start_receiver: StartReceiver, number: signal.Signals
 ) -> None:

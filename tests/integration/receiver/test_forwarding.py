@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.receiver.conftest import StartReceiver
+from tests.integration.receiver.conftest import RunningReceiver, StartReceiver
 from tests.integration.receiver.http import ask, export
 from tests.integration.receiver.requests import request_of
 
@@ -75,12 +75,11 @@ def collector() -> Iterator[tuple[Collector, str]]:
     server.stop(None)
 
 
-def test_over_http_both_have_the_same_line(start_receiver: StartReceiver) -> None:
-    theirs = start_receiver(name="theirs")
-    ours = start_receiver(forward_endpoint=theirs.url)
+def test_over_http_both_have_the_same_line(start_receiver: StartReceiver, receiver: RunningReceiver) -> None:
+    ours = start_receiver(forward_endpoint=receiver.url)
     export(ours.address, request_of("one", "two").SerializeToString())
     wait_for(ours.address, "sent", 2)
-    assert theirs.lines() == ours.lines()
+    assert receiver.lines() == ours.lines()
 
 
 def test_spans_are_forwarded_over_grpc_and_rejections_counted(start_receiver: StartReceiver) -> None:
@@ -109,9 +108,8 @@ def test_a_silent_endpoint_delays_nothing_and_counts_lost_spans(
         assert ours.stop() == 0
 
 
-def test_a_refusal_is_not_repeated(start_receiver: StartReceiver) -> None:
-    theirs = start_receiver(name="theirs")
-    ours = start_receiver(forward_endpoint=f"http://{theirs.address}/elsewhere")
+def test_a_refusal_is_not_repeated(start_receiver: StartReceiver, receiver: RunningReceiver) -> None:
+    ours = start_receiver(forward_endpoint=f"http://{receiver.address}/elsewhere")
     export(ours.address, request_of("one").SerializeToString())
     wait_for(ours.address, "failed", 1)
 

@@ -100,6 +100,7 @@ def test_connections_held_for_the_processor_are_no_small_pool() -> None:
     assert verdict.also == ("pool in shop",)
 
 
+@pytest.mark.full
 def test_the_cause_of_processor_load_outranks_overload() -> None:
     """Of 2.5 s, statements one after the other take two."""
     roots = [
