@@ -27,6 +27,7 @@ from services.local.servers.ports import PURPOSES
 AfterStart = Callable[[Endpoints], Awaitable[None]]
 Watching = Callable[[Platform, PlatformOptions], AbstractAsyncContextManager[Mapping[str, str]]]
 DEFAULT_PORT_BASE = 8400
+MOST_REPLICAS = 4
 DEFAULT_FOLDER = Path("out/up")
 
 
@@ -52,6 +53,15 @@ def up(
             "scrapes the embedded PostgreSQL, too, if `prometheus-postgres-exporter` is on PATH.",
         ),
     ] = False,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_REPLICAS,
+            help="Streaming replicas of the embedded PostgreSQL, on free ports; reads of orders, lists and stock hints "
+            "go to them.",
+        ),
+    ] = 0,
     endpoints: Annotated[
         Path | None,
         typer.Option(help="File for the addresses (mode 0600: it holds passwords). Default: out/up/PORT_BASE.json."),
@@ -67,7 +77,12 @@ def up(
     run_directory = DEFAULT_FOLDER / str(port_base)
     forward = _forward_settings()
     options = PlatformOptions(
-        run_directory=run_directory, mode=mode, bus=bus, port_base=port_base, environment={"receiver": forward}
+        run_directory=run_directory,
+        mode=mode,
+        bus=bus,
+        port_base=port_base,
+        replicas=replicas,
+        environment={"receiver": forward},
     )
     path = endpoints or DEFAULT_FOLDER / f"{port_base}.json"
     if prometheus:
@@ -225,6 +240,10 @@ def _addresses(endpoints: Endpoints, endpoints_path: Path) -> list[tuple[str, st
         *((f"{name} metrics", f"http://{address}/metrics") for name, address in endpoints.admin.items()),
         ("OTLP receiver", f"http://{endpoints.otlp_http}/v1/traces"),
         ("events", f"{endpoints.bus} at {urlsplit(endpoints.event_log_url).netloc.rpartition('@')[2]}"),
+        *(
+            (f"replica {number}", urlsplit(dsns["order"]).netloc.rpartition("@")[2])
+            for number, dsns in enumerate(endpoints.replica_databases, 1)
+        ),
         ("confirmations", endpoints.notifications_directory),
         ("logs", str(Path(endpoints.run_directory) / "logs")),
         ("traces", endpoints.traces_directory),

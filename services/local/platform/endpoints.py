@@ -22,9 +22,11 @@ class Endpoints:
     supervisor_token: identifies the supervisor's process beyond its pid
     admin: admin address by process name
     databases: DSN by database name; with passwords
+    replica_databases: DSN by database name of each streaming replica; with passwords
     event_log_url: with a password
     event_log_allow_unsafe_sync: whether the log may be used although it does not confirm that it syncs each write
     postgres_pid: pid at the start; a restart changes it. None with a server that was given
+    replica_pids: pid of each streaming replica at the start
     logs: path of the log by process name
     """
 
@@ -47,6 +49,8 @@ class Endpoints:
     traces_directory: str
     notifications_directory: str
     logs: Mapping[str, str]
+    replica_databases: list[Mapping[str, str]] = field(default_factory=list, repr=False)
+    replica_pids: list[int] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write the file in one step, readable by its owner only. Raises FolderUnusable."""

@@ -32,10 +32,11 @@ from services.local.processes.errors import FolderUnusable, LocalError
 from services.local.processes.process_watch import Watch
 from services.local.processes.scratch_folder import Scratch, reap_stale_runs
 from services.local.servers.broker import Broker, start_broker
-from services.local.servers.databases import Databases, new_run_prefix
+from services.local.servers.databases import Databases, new_run_prefix, replace_port
 from services.local.servers.nats import NatsStart, NatsUnavailable, nats_server_available
 from services.local.servers.ports import Ports, documented_ports
 from services.local.servers.postgres import EmbeddedPostgres, PostgresStart, start_postgres
+from services.local.servers.replicas import start_replicas
 from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
 
 DSN_VARIABLE = "PLUMB_POSTGRES_DSN"
@@ -46,6 +47,8 @@ class Foundation:
 
     databases: DSN by name, for each of DATABASES
     postgres: embedded server; None if PLUMB_POSTGRES_DSN gives a server
+    replicas: streaming replicas of the embedded server
+    replica_databases: DSN by name, for each replica
     nats: embedded server; None if events are published to PostgreSQL
     cache: embedded server; None if this machine has no Valkey
     environment: variables that each process inherits, the receiver's address included
@@ -59,6 +62,7 @@ class Foundation:
         self.otlp_http = ""
         self.databases: Mapping[str, str] = {}
         self.postgres: EmbeddedPostgres | None = None
+        self.replicas: tuple[EmbeddedPostgres, ...] = ()
         self.nats: Broker | None = None
         self.cache: EmbeddedValkey | None = None
         self.launcher: Launcher
@@ -87,6 +91,13 @@ class Foundation:
             return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False)
         # The embedded server syncs each write if its version can; otherwise the start prints a warning.
         return EventLogAddress(self.nats.url, allow_unsafe_sync=True)
+
+    @property
+    def replica_databases(self) -> tuple[dict[str, str], ...]:
+        """DSN by name, for each replica: the primary's with the replica's port."""
+        return tuple(
+            {name: replace_port(dsn, replica.port) for name, dsn in self.databases.items()} for replica in self.replicas
+        )
 
     @property
     def cache_url(self) -> str:
@@ -182,6 +193,10 @@ class Foundation:
         """Start the embedded server or use the given one, and create all databases on it."""
         given_dsn = os.environ.get(DSN_VARIABLE)
         if given_dsn:
+            if self.options.replicas:
+                raise LocalError(
+                    f"--replicas copies the embedded PostgreSQL, and {DSN_VARIABLE} gives another server: unset one."
+                )
             self.databases = await self._use_given_server(given_dsn)
             return
         began = time.monotonic()
@@ -199,6 +214,17 @@ class Foundation:
         self.databases = await self.watch.unless_failure(databases.create(DATABASES))
         await self.watch.unless_failure(databases.prepare_own_server(DATABASES))
         self._progress(f"PostgreSQL answers on port {server.port} after {time.monotonic() - began:.1f} s")
+        if self.options.replicas:
+            await self._start_replicas(server, start)
+
+    async def _start_replicas(self, primary: EmbeddedPostgres, start: PostgresStart) -> None:
+        began = time.monotonic()
+        count = self.options.replicas
+        starting = start_replicas(primary, start, count=count, stack=self._stack)
+        self.replicas = await self.watch.unless_failure(starting)
+        for replica in self.replicas:
+            self._stack.push_async_callback(self._stop_server, replica)
+        self._progress(f"{count} streaming {'replica' if count == 1 else 'replicas'}: {time.monotonic() - began:.1f} s")
 
     async def _use_given_server(self, admin_dsn: str) -> dict[str, str]:
         databases = Databases(admin_dsn=admin_dsn, prefix=new_run_prefix())

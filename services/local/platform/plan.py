@@ -1,7 +1,7 @@
 """Settings of each process of the platform, as environment variables."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class PlatformOptions:
     bus: event log in PostgreSQL, or in an embedded NATS server
     port_base: first of the documented ports; None takes free ports
     environment: extra variables by process name (order, inventory, notification, monolith, receiver; "*" means all)
+    replicas: number of streaming replicas of the embedded PostgreSQL
     cpus: processors that all processes of the platform share; None means all
     modules: module that a process runs instead of its own, by process name
     start_timeout_seconds: time for a service to become ready
@@ -78,6 +79,7 @@ class PlatformOptions:
     mode: Mode = "services"
     bus: Bus = "postgres"
     port_base: int | None = None
+    replicas: int = 0
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cpus: frozenset[int] | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -151,10 +153,23 @@ def forward_settings(exported: Mapping[str, str]) -> dict[str, str]:
     return {f"RECEIVER_FORWARD_{name}": value for name, value in settings.items()}
 
 
-def inventory_settings(*, ports: Ports, dsn: str, cache_url: str, ready_file: Path) -> dict[str, str]:
+def replica_settings(replicas: Sequence[Mapping[str, str]], **variables: str) -> dict[str, str]:
+    """Return the variables that list the replicas of a database, given as variable=database; {} without replicas.
+
+    `replicas` has the DSNs of a replica by database, one mapping for each replica.
+    """
+    if not replicas:
+        return {}
+    return {variable: ",".join(dsns[database] for dsns in replicas) for variable, database in variables.items()}
+
+
+def inventory_settings(
+    *, ports: Ports, dsn: str, cache_url: str, ready_file: Path, replicas: Sequence[Mapping[str, str]] = ()
+) -> dict[str, str]:
     """Return the inventory service's settings; an empty `cache_url` means no cache."""
     return {
         "INVENTORY_DATABASE_DSN": dsn,
+        **replica_settings(replicas, INVENTORY_REPLICA_DSNS="inventory"),
         "INVENTORY_CACHE_URL": cache_url,
         "INVENTORY_GRPC_LISTEN": _listen(ports.inventory_grpc),
         "INVENTORY_ADMIN_LISTEN": _listen(ports.inventory_admin),
@@ -178,10 +193,12 @@ def order_settings(
     event_log: EventLogAddress,
     ready_file: Path,
     inventory_target: str,
+    replicas: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, str]:
     """Return the order service's settings."""
     return {
         **order_stores(databases=databases, event_log=event_log),
+        **replica_settings(replicas, ORDER_REPLICA_DSNS="order", ORDER_READ_REPLICA_DSNS="order_read"),
         "ORDER_GRPC_LISTEN": _listen(ports.order_grpc),
         "ORDER_HTTP_LISTEN": _listen(ports.edge_http),
         "ORDER_ADMIN_LISTEN": _listen(ports.order_admin),
@@ -215,13 +232,21 @@ def monolith_settings(
     cache_url: str,
     ready_file: Path,
     outbox_folder: Path,
+    replicas: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, str]:
     """Return the monolith's settings: those of all services, with one admin port and one ready file."""
     settings = {
         **order_settings(
-            ports=ports, databases=databases, event_log=event_log, ready_file=ready_file, inventory_target=""
+            ports=ports,
+            databases=databases,
+            event_log=event_log,
+            ready_file=ready_file,
+            inventory_target="",
+            replicas=replicas,
         ),
-        **inventory_settings(ports=ports, dsn=databases["inventory"], cache_url=cache_url, ready_file=ready_file),
+        **inventory_settings(
+            ports=ports, dsn=databases["inventory"], cache_url=cache_url, ready_file=ready_file, replicas=replicas
+        ),
         **notification_settings(
             ports=ports,
             dsn=databases["notification"],

@@ -54,6 +54,7 @@ class Startup:
             raise LocalError("cannot read the start time of this process from the system")
         foundation, options, processes = self._foundation, self._options, self._launcher.processes
         servers = {"postgres": foundation.postgres, "valkey-server": foundation.cache, "nats-server": foundation.nats}
+        servers |= {f"postgres-replica-{number}": each for number, each in enumerate(foundation.replicas, 1)}
         logging = {**processes, **{name: server.process for name, server in servers.items() if server is not None}}
         monolith = addresses.get("monolith")
         return Endpoints(
@@ -68,9 +69,11 @@ class Startup:
             admin={name: written["admin"] for name, written in addresses.items()},
             otlp_http=foundation.otlp_http,
             databases=dict(foundation.databases),
+            replica_databases=list(foundation.replica_databases),
             event_log_url=foundation.event_log.url,
             event_log_allow_unsafe_sync=foundation.event_log.allow_unsafe_sync,
             postgres_pid=foundation.postgres.process.pid if foundation.postgres else None,
+            replica_pids=[replica.process.pid for replica in foundation.replicas],
             service_pids={name: process.pid for name, process in processes.items()},
             run_directory=str(options.run_directory.resolve()),
             traces_directory=str(options.traces_directory.resolve()),

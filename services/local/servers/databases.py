@@ -127,6 +127,13 @@ def replace_login(dsn: str, *, user: str, password: str, database: str) -> str:
     return urlunsplit((parts.scheme, f"{user}:{password}@{hosts}", f"/{database}", urlencode(query), ""))
 
 
+def replace_port(dsn: str, port: int) -> str:
+    """Return `dsn` with another port on the same host."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{host}:{port}"))
+
+
 def _host_of(dsn: str) -> str:
     return urlsplit(dsn).netloc.rpartition("@")[2] or "the default address"
 

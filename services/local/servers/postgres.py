@@ -31,6 +31,8 @@ RESTART_STOP_SECONDS = 15.0
 STOP = (("SIGQUIT", 15.0), ("SIGKILL", 5.0))
 # Fast shutdown ends sessions and checkpoints; immediate shutdown does neither, and the server recovers as from a crash.
 RESTARTS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+# States of a primary, and of a standby, in which they accept logins.
+ACCEPTING = frozenset({"ready", "standby"})
 # Durability stays real: fsync, synchronous_commit and full_page_writes keep their defaults.
 SETTINGS = {
     "unix_socket_directories": "",
@@ -51,18 +53,19 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresStart:
-    """Parameters of a start; `port` 0 means any free one."""
+    """Parameters of a start; `port` 0 means any free one, and `name` that of its folder tells servers of a run apart."""
 
     scratch: Scratch
     log_path: Path
     environment: Mapping[str, str]
     port: int = 0
     cpus: frozenset[int] | None = None
+    name: str = "postgres"
 
     @property
     def folder(self) -> Path:
         """Parent of the data folder, the only folder that PostgreSQL may write."""
-        return self.scratch.folder / "postgres"
+        return self.scratch.folder / self.name
 
     def command(self, name: str, *arguments: str) -> Command:
         """Return the command of a PostgreSQL program, run as a user that it accepts."""
@@ -87,6 +90,7 @@ class EmbeddedPostgres:
     ) -> None:
         self.process = process
         self.port = port
+        self.password = password
         self.admin_dsn = f"postgresql://{SUPERUSER}:{password}@{local_address(port)}/postgres?sslmode=disable"
         self._start = start
         self._watch = watch
@@ -119,13 +123,22 @@ async def start_postgres(
 
     Raises DatabaseUnavailable, PortTaken, ProcessFailed.
     """
-    watch = watch or Watch()
     password = secrets.token_hex(24)
+    make_folder(start)
+    await _initialise(start, password=password)
+    return await serve(start, password=password, stack=stack, watch=watch or Watch())
+
+
+def make_folder(start: PostgresStart) -> None:
+    """Create the folder of a server."""
     start.folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
         # If PostgreSQL must run as `nobody`, it needs to traverse the folder of the run.
         start.scratch.folder.chmod(0o711)
-    await _initialise(start, binaries=find_postgres_binaries(), password=password)
+
+
+async def serve(start: PostgresStart, *, password: str, stack: AsyncExitStack, watch: Watch) -> EmbeddedPostgres:
+    """Start a server on an existing data folder and wait until it is ready; `stack` stops it, `watch` watches it."""
     for _ in range(PORT_ATTEMPTS):
         port = start.port or free_port()
         process = _launch(start, port)
@@ -144,33 +157,46 @@ def _launch(start: PostgresStart, port: int) -> GuardedProcess:
     return GuardedProcess(start.command("postgres", *_server_arguments(start, binaries, port)), scratch=start.scratch)
 
 
-async def _initialise(start: PostgresStart, *, binaries: PostgresBinaries, password: str) -> None:
+async def _initialise(start: PostgresStart, *, password: str) -> None:
     """Run initdb; it reads the superuser's password from a file that only we can read, deleted afterwards."""
-    password_file = start.folder / "password"
-    with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(password)
-    command = start.command(
-        "initdb",
-        str(binaries.initdb),
-        f"--pgdata={start.folder / 'data'}",
-        f"--username={SUPERUSER}",
-        "--encoding=UTF8",
-        "--locale=C.UTF-8",
-        "--auth=scram-sha-256",
-        "--no-sync",  # the data need not survive a crash of the machine
-        f"--pwfile={password_file}",
-    )
-    process = GuardedProcess(command, scratch=start.scratch)
+    password_file = write_secret(start.folder / "password", password)
+    try:
+        await run_program(
+            start,
+            "initdb",
+            f"--pgdata={start.folder / 'data'}",
+            f"--username={SUPERUSER}",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--auth=scram-sha-256",
+            "--no-sync",  # the data need not survive a crash of the machine
+            f"--pwfile={password_file}",
+            limit_seconds=INITDB_SECONDS,
+        )
+    finally:
+        password_file.unlink()
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """Write a new file that only we can read; return its path."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path
+
+
+async def run_program(start: PostgresStart, name: str, *arguments: str, limit_seconds: float) -> None:
+    """Run a program of PostgreSQL to its end. Raises DatabaseUnavailable with its output."""
+    program = find_postgres_binaries().postgres.with_name(name)
+    process = GuardedProcess(start.command(name, str(program), *arguments), scratch=start.scratch)
     try:
         await process.started()
-        result = await asyncio.wait_for(process.exited(), INITDB_SECONDS)
+        result = await asyncio.wait_for(process.exited(), limit_seconds)
     except TimeoutError as error:
-        raise DatabaseUnavailable(f"initdb took more than {INITDB_SECONDS:.0f} s.{process.tail()}") from error
+        raise DatabaseUnavailable(f"{name} took more than {limit_seconds:.0f} s.{process.tail()}") from error
     finally:
         await process.stop()
-        password_file.unlink()
     if result.status != 0:
-        raise DatabaseUnavailable(f"PostgreSQL's initdb {result.describe()}.{process.tail()}{_advice()}")
+        raise DatabaseUnavailable(f"PostgreSQL's {name} {result.describe()}.{process.tail()}{_advice()}")
 
 
 def _server_arguments(start: PostgresStart, binaries: PostgresBinaries, port: int) -> list[str]:
@@ -187,7 +213,7 @@ async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
     pid = await process.started()
     deadline = time.monotonic() + START_SECONDS
     while not process.ended:
-        if _own_status(start.folder / "data" / "postmaster.pid", pid) == "ready":
+        if _own_status(start.folder / "data" / "postmaster.pid", pid) in ACCEPTING:
             return True
         if time.monotonic() > deadline:
             raise DatabaseUnavailable(f"PostgreSQL was not ready within {START_SECONDS:.0f} s.{process.tail()}")
@@ -198,7 +224,7 @@ async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
 
 
 def _own_status(pid_file: Path, pid: int) -> str:
-    """Return the status in line 8 of postmaster.pid: starting, ready, stopping; "" before the process wrote it."""
+    """Return line 8 of postmaster.pid: starting, ready, standby, stopping; "" before the process wrote it."""
     try:
         lines = pid_file.read_text().splitlines()
     except FileNotFoundError:
