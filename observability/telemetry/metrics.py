@@ -26,6 +26,7 @@ class Metrics:
         self._add_rpc()
         self._add_overload_protection()
         self._add_database()
+        self._add_replicas()
         self._add_cache()
         self._add_process()
         self._add_events()
@@ -127,6 +128,35 @@ class Metrics:
         )
         self.db_client_connection_timeouts = self._count(
             "db_client_connection_timeouts", "Waits for a connection that timed out.", POOL
+        )
+
+    def _add_replicas(self) -> None:
+        database = ("context", "database")
+        self.replica_up = self._level("shop_replica_up", "1 when the replica of this pool answers.", POOL)
+        self.replica_lag_bytes = self._level(
+            "shop_replica_lag_bytes", "Bytes of the primary's log that the replica has not replayed yet.", POOL
+        )
+        self.replica_lag_seconds = self._level(
+            "shop_replica_lag_seconds",
+            "Age of the oldest sample of the primary's log that the replica has not reached yet.",
+            POOL,
+        )
+        self.replica_reads = self._count(
+            "shop_replica_reads",
+            "Reads that replicas may answer, by target: replica, primary in its place, or rejected.",
+            (*database, "target"),
+        )
+        self.replica_wait = self._seconds(
+            "shop_replica_wait_seconds", "Time that reads waited for a replica to get a change.", database
+        )
+        self.replica_fallbacks = self._count(
+            "shop_replica_fallbacks",
+            "Reads that went to the primary because replicas were behind, lacked the row, had a conflict, or were"
+            " unavailable.",
+            (*database, "reason"),
+        )
+        self.replica_conflicts = self._count(
+            "shop_replica_conflicts", "Reads that a replica cancelled in favour of its replay.", database
         )
 
     def _add_cache(self) -> None:

@@ -26,7 +26,8 @@ ERROR_HEADERS = {
 }
 CONSISTENCY_TOKEN = {
     "Consistency-Token": header(
-        "Pass it to the list of orders, which then has this version of the order or a later one.", {"type": "string"}
+        "Pass it to a read of the order or the list of orders, which then has this version or a later one.",
+        {"type": "string"},
     )
 }
 # A request that admission control rejects has no trace, so this header is optional.
@@ -43,7 +44,13 @@ LOCATION = {
 }
 # Links from a placed order to further operations; test generators need them too, since they cannot guess ids.
 AFTER_PLACING = {
-    "get": {"operationId": "get_order", "parameters": {"order_id": "$response.body#/order_id"}},
+    "get": {
+        "operationId": "get_order",
+        "parameters": {
+            "order_id": "$response.body#/order_id",
+            "consistency_token": "$response.header.Consistency-Token",
+        },
+    },
     "cancel": {"operationId": "cancel_order", "parameters": {"order_id": "$response.body#/order_id"}},
     "list": {
         "operationId": "list_orders",

@@ -133,9 +133,17 @@ async def place_order(
     "/orders/{order_id}",
     responses={200: {"headers": CONSISTENCY_TOKEN}, **errors(400, 401, 404, 500, 503, 504)},
 )
-async def get_order(order_id: UUID, caller: CallerId, request: Request, response: Response) -> OrderBody:
-    """Read one of your orders."""
-    return answer(await orders_of(request).get_order(api.GetOrder(caller, order_id)), response)
+async def get_order(
+    order_id: UUID,
+    caller: CallerId,
+    request: Request,
+    response: Response,
+    consistency_token: Annotated[
+        str, Query(max_length=200, description="Consistency-Token of this order: it is read at least as new.")
+    ] = "",
+) -> OrderBody:
+    """Read one of your orders; 503 READ_MODEL_BEHIND while only an older version than your token's can be read."""
+    return answer(await orders_of(request).get_order(api.GetOrder(caller, order_id, consistency_token)), response)
 
 
 @router.get(

@@ -135,29 +135,32 @@ class Database:
     """Database of one context. Every wait is bounded; errors are Overloaded, Unavailable, DeadlineExceeded, or bugs."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", telemetry: DatabaseTelemetry) -> None:
+        self.name = telemetry.pool
         self._pool = pool
         self._telemetry = telemetry
         telemetry.watch_pool(size=pool.get_size, idle=pool.get_idle_size, limit=pool.get_max_size)
 
     @classmethod
-    async def open(cls, dsn: str, *, pool_size: int, telemetry: Telemetry, name: str | None = None) -> Self:
+    async def open(
+        cls, dsn: str, *, pool_size: int, telemetry: Telemetry, name: str | None = None, lazy: bool = False
+    ) -> Self:
         """Connect once, so that a wrong DSN fails here. Raises OSError, TimeoutError or asyncpg.PostgresError.
 
-        `name` identifies the pool in metrics; by default it is the name of the context.
+        `name` identifies the pool in metrics; by default it is the name of the context. `lazy` does not connect yet,
+        for a server that need not answer. A DSN may list several hosts; the first names the server in spans.
         """
         parts = urlsplit(dsn)
+        host = urlsplit(f"//{parts.netloc.rpartition('@')[2].split(',')[0]}")
         pool = await asyncpg.create_pool(
             dsn,
-            min_size=1,
+            min_size=0 if lazy else 1,
             max_size=pool_size,
             timeout=CONNECT_SECONDS,
             reset=keep_session,
             connection_class=KeptAliveConnection,
         )
-        namespace, address = parts.path.lstrip("/"), parts.hostname or "localhost"
-        return cls(
-            pool, DatabaseTelemetry(telemetry, name or telemetry.context, namespace, address, parts.port or 5432)
-        )
+        namespace, address = parts.path.lstrip("/"), host.hostname or "localhost"
+        return cls(pool, DatabaseTelemetry(telemetry, name or telemetry.context, namespace, address, host.port or 5432))
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[Transaction]:
@@ -195,6 +198,10 @@ class Database:
                 return rows
             finally:
                 await self._release(connection)
+
+    async def reconnect(self) -> None:
+        """Replace each connection by a new one when it is used next."""
+        await self._pool.expire_connections()
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Close the pool once its connections are free; terminate them after the timeout."""

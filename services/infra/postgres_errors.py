@@ -42,6 +42,8 @@ def translated() -> Iterator[None]:
     except (
         OSError,
         asyncpg.PostgresConnectionError,
+        # A write came to a standby: the primary was demoted, and we are still connected to it.
+        asyncpg.ReadOnlySQLTransactionError,
         asyncpg.OperatorInterventionError,
         asyncpg.InterfaceError,
     ) as error:

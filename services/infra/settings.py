@@ -1,6 +1,7 @@
 """Settings of a runnable: environment variables, validated, each with a description and a unit."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from observability.telemetry.environment import unknown_settings
 from services.infra.address import ip_version, is_loopback, parse_address
 
+DSN = re.compile(r"postgres(ql)?://\S+")
 CACHE_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
 
 
@@ -48,7 +50,15 @@ def check_cache_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def check_dsns(dsns: SecretStr) -> SecretStr:
+    """Return the addresses if each, separated by commas, is one of PostgreSQL. Raises ValueError; for a validator."""
+    if (text := dsns.get_secret_value()) and not all(DSN.match(dsn) for dsn in text.split(",")):
+        raise ValueError("must be addresses that begin with postgresql://, separated by commas without spaces")
+    return dsns
+
+
 CacheUrl = Annotated[SecretStr, AfterValidator(check_cache_url)]
+Dsns = Annotated[SecretStr, AfterValidator(check_dsns)]
 ListenAddress = Annotated[str, AfterValidator(check_address)]
 Targets = Annotated[str, AfterValidator(check_targets)]
 
@@ -91,6 +101,27 @@ class RunnableSettings(BaseSettings):
                     " listen on 127.0.0.1, or set ALLOW_INSECURE_BIND=true"
                 )
         return self
+
+
+class ReplicatedSettings(RunnableSettings):
+    """Settings of a runnable whose databases may have read replicas."""
+
+    replica_dsns: Dsns = Field(
+        SecretStr(""),
+        description="postgresql:// addresses of streaming replicas of the database, separated by commas; a comma in a"
+        " password is written %2C. The server that is the primary now may be among them. Empty: no replicas.",
+    )
+    replica_pool_size: int = Field(4, ge=1, le=100, description="Most connections to each replica.")
+    replica_most_lag_seconds: float = Field(
+        10.0, gt=0, le=300, description="Seconds behind the primary from which on a replica is not read."
+    )
+    replica_fallbacks_per_second: float = Field(
+        10.0,
+        ge=0,
+        le=10_000,
+        description="Reads a second that the primary takes when no replica can answer, beside a tenth of what replicas"
+        " answer; further ones are rejected.",
+    )
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from observability.telemetry.cache import CacheTelemetry
@@ -11,10 +12,12 @@ from observability.telemetry.use_case import use_case
 from services.infra.cache import Cache, Store
 from services.infra.postgres import Database
 from services.infra.readiness import Check
+from services.infra.replicas import ReplicaOptions, Replicas, replica_workers
 from services.infra.schema import schema_check
 from services.infra.worker import Worker
 from services.inventory.adapters.hint_codec import HintCodec
 from services.inventory.adapters.postgres import PostgresStock
+from services.inventory.api import StockHint
 from services.inventory.application.commands.confirm_reservation import ConfirmReservationHandler
 from services.inventory.application.commands.expire_reservation import ExpireReservationHandler
 from services.inventory.application.commands.release_reservation import ReleaseReservationHandler
@@ -69,11 +72,26 @@ def bootstrap_inventory(
     hint_store: Store | None = None,
     hint_lifetime_seconds: float = HINT_LIFETIME_SECONDS,
     stock_adapter: StockAdapter = PostgresStock,
+    replicas: Replicas | None = None,
 ) -> InventoryParts:
-    """Return inventory on a database, with a cache of hints if there is a store; every use case is observed."""
-    stock = stock_adapter(database=database, reservation_ttl_seconds=reservation_ttl_seconds)
+    """Return inventory on a database, with a cache of hints if there is a store; every use case is observed.
+
+    Hints, and nothing else, are read from `replicas`.
+    """
+    open_stock = partial(stock_adapter, reservation_ttl_seconds=reservation_ttl_seconds)
+    stock = open_stock(database=database)
+
+    async def read_hints(skus: tuple[str, ...]) -> Mapping[str, StockHint]:
+        if replicas is None:
+            return await stock.read_hints(skus)
+        return await replicas.read(
+            lambda replica: open_stock(database=replica).read_hints(skus),
+            primary=partial(stock.read_hints, skus),
+            may_wait=False,
+        )
+
     hints = Cache(
-        stock.read_hints,
+        read_hints,
         store=hint_store,
         codec=HintCodec(),
         lifetime_seconds=hint_lifetime_seconds,
@@ -101,6 +119,7 @@ def bootstrap_inventory(
     workers = (
         Worker("sweeper", sweeper.step, telemetry=telemetry),
         Worker("self-check", SelfCheck(stock=stock, telemetry=telemetry).step, telemetry=telemetry),
+        *replica_workers(replicas, telemetry=telemetry),
     )
     return InventoryParts(application=application, workers=workers, sweeper=sweeper)
 
@@ -119,6 +138,13 @@ async def open_inventory(
     dsn = settings.database_dsn.get_secret_value()
     database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
     stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    replicas = await Replicas.open(
+        ReplicaOptions.of(settings, settings.replica_dsns),
+        primary=database,
+        telemetry=telemetry,
+        stack=stack,
+        close_seconds=settings.drain_grace_seconds,
+    )
     hint_store = None
     if cache_url := settings.cache_url.get_secret_value():
         from services.infra.valkey_store import ValkeyStore  # noqa: PLC0415 - saves 0.1 s without a cache
@@ -133,5 +159,6 @@ async def open_inventory(
         hint_store=hint_store,
         hint_lifetime_seconds=settings.hint_lifetime_seconds,
         stock_adapter=stock_adapter,
+        replicas=replicas,
     )
     return parts, {"inventory database": schema_check(database, MIGRATIONS)}

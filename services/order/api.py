@@ -78,8 +78,8 @@ class Order:
     total: sum of quantity times unit price; None until its stock is reserved.
     rejection: set exactly when REJECTED.
     version: number of its events.
-    consistency_token: for ListOrders, so that the list holds the order in this version or a later one. The same order
-        may come with another token the next day.
+    consistency_token: for GetOrder and ListOrders, whose answer then has the order in this version or a later one. The
+        same order may come with another token the next day.
     """
 
     order_id: UUID
@@ -163,10 +163,15 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class GetOrder:
-    """Read this customer's order."""
+    """Read this customer's order.
+
+    consistency_token: of this order, which is then read in that version or a later one. Empty: with replicas a change
+        of the last moment may be missing, also the order itself for the time of a failover.
+    """
 
     customer_id: UUID
     order_id: UUID
+    consistency_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +248,7 @@ class VersionConflict(OrderError):
 
 
 class ReadModelBehind(OrderError, Unavailable):
-    """The list of orders does not hold your last change yet."""
+    """What can be read now does not hold your last change yet."""
 
     reason = "READ_MODEL_BEHIND"
 
@@ -267,7 +272,10 @@ class OrderService(Protocol):
         """
 
     async def get_order(self, query: GetOrder, /) -> Order:
-        """Return the order. Raises OrderNotFound, also for another customer's order."""
+        """Return the order. Raises OrderNotFound, also for another customer's order.
+
+        Raises InvalidField for the token of another order, and ReadModelBehind.
+        """
 
     async def cancel_order(self, command: CancelOrder, /) -> Order:
         """Return the order CANCELLED, or with `cancellation_requested` when that is not done in time.

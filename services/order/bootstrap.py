@@ -17,13 +17,15 @@ from services.infra.messaging.outbox import Outbox
 from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
 from services.infra.readiness import Check
+from services.infra.replicas import ReplicaOptions, Replicas, replica_workers
 from services.infra.schema import schema_check
 from services.infra.worker import Worker
 from services.inventory.api import InventoryService
-from services.kernel.clock import Clock, utc_now
+from services.kernel.clock import utc_now
 from services.kernel.errors import Internal
 from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
+from services.order.adapters.replicated import ReplicatedOrders, ReplicatedSummaries
 from services.order.adapters.sagas import PostgresSagas
 from services.order.adapters.summaries import PostgresSummaries, project
 from services.order.adapters.token_keys import PostgresTokenKeys
@@ -31,7 +33,7 @@ from services.order.application.commands.cancel_order import CancelOrderHandler
 from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
 from services.order.application.orders import OrderApplication
-from services.order.application.ports import Orders, Saga
+from services.order.application.ports import OrderReader, Orders, Saga, Summaries
 from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
@@ -67,6 +69,17 @@ class OrderParts:
     consumer: Consumer
 
 
+@dataclass(frozen=True, slots=True)
+class OrderReplicas:
+    """Read replicas of the database of orders and of that of the lists, None without; only queries read them."""
+
+    orders: Replicas | None = None
+    lists: Replicas | None = None
+
+
+NO_REPLICAS = OrderReplicas()
+
+
 def bootstrap_order(
     *,
     database: Database,
@@ -75,8 +88,8 @@ def bootstrap_order(
     inventory: InventoryService,
     telemetry: Telemetry,
     grace_seconds: float = GRACE_SECONDS,
-    clock: Clock = utc_now,
     orders_adapter: OrdersAdapter = PostgresOrders,
+    replicas: OrderReplicas = NO_REPLICAS,
 ) -> OrderParts:
     """Return orders on two databases and an event log, with an inventory in this process or another.
 
@@ -92,7 +105,7 @@ def bootstrap_order(
     settle = SettleOrder(
         orders=orders,
         inventory=inventory,
-        clock=clock,
+        clock=utc_now,
         compensated=lambda: compensations.add(1, context),
     )
 
@@ -105,21 +118,30 @@ def bootstrap_order(
         identity = ("shop.order.id", "order_id")
         return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
-    tokens, summaries = PostgresTokenKeys(database=database, clock=clock), PostgresSummaries(database=read_database)
+    tokens, summaries = PostgresTokenKeys(database=database, clock=utc_now), PostgresSummaries(database=read_database)
+    reader: OrderReader = orders
+    if replicas.orders:
+        on_replica = partial(orders_adapter, event_store=event_store)
+        reader = ReplicatedOrders(
+            primary=orders, replicas=replicas.orders, on_replica=lambda replica: on_replica(database=replica)
+        )
+    lists: Summaries = summaries
+    if replicas.lists:
+        lists = ReplicatedSummaries(primary=summaries, replicas=replicas.lists)
     place = PlaceOrderHandler(
         orders=orders,
         tokens=tokens,
         settle=settle,
         check_inventory=inventory.check,
-        clock=clock,
+        clock=utc_now,
         new_id=lambda customer_id: order_id_of(customer_id, uuid4()),
     )
-    cancel = CancelOrderHandler(orders=orders, tokens=tokens, settle=settle, clock=clock)
+    cancel = CancelOrderHandler(orders=orders, tokens=tokens, settle=settle, clock=utc_now)
     application = OrderApplication(
         place_order=observed("place_order", place),
-        get_order=observed("get_order", GetOrderHandler(orders=orders, tokens=tokens)),
+        get_order=observed("get_order", GetOrderHandler(orders=reader, tokens=tokens)),
         cancel_order=observed("cancel_order", cancel),
-        list_orders=observed("list_orders", ListOrdersHandler(summaries=summaries, tokens=tokens)),
+        list_orders=observed("list_orders", ListOrdersHandler(summaries=lists, tokens=tokens)),
     )
     finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
     saga_worker = SagaWorker(
@@ -136,6 +158,7 @@ def bootstrap_order(
         Worker("relay", relay.step, telemetry=telemetry, at_end=relay.give_up),
         Worker("saga-worker", saga_worker.step, telemetry=telemetry),
         Worker("order-summaries", consumer.step, telemetry=telemetry),
+        *replica_workers(replicas.orders, replicas.lists, telemetry=telemetry),
     )
     return OrderParts(application=application, workers=workers, relay=relay, saga_worker=saga_worker, consumer=consumer)
 
@@ -177,6 +200,12 @@ async def open_order(
         settings.read_database_dsn.get_secret_value(), pool_size=settings.read_database_pool_size, name="order_read"
     )
     stack.push_async_callback(read_database.close, timeout_seconds=settings.drain_grace_seconds)
+    open_replicas = partial(Replicas.open, telemetry=telemetry, stack=stack, close_seconds=settings.drain_grace_seconds)
+    replica_options = partial(ReplicaOptions.of, settings)
+    replicas = OrderReplicas(
+        orders=await open_replicas(replica_options(settings.replica_dsns), primary=database),
+        lists=await open_replicas(replica_options(settings.read_replica_dsns), primary=read_database),
+    )
     log = await open_log(
         settings.event_log_url.get_secret_value(),
         telemetry=telemetry,
@@ -191,5 +220,6 @@ async def open_order(
         telemetry=telemetry,
         grace_seconds=settings.saga_grace_seconds,
         orders_adapter=orders_adapter,
+        replicas=replicas,
     )
     return parts, {"order database": schema_check(database, *MIGRATIONS)}

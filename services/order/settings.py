@@ -3,10 +3,10 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import ListenAddress, RunnableSettings, Targets
+from services.infra.settings import Dsns, ListenAddress, ReplicatedSettings, RunnableSettings, Targets
 
 
-class OrderContextSettings(RunnableSettings):
+class OrderContextSettings(ReplicatedSettings):
     """Settings that do not depend on where inventory runs. Read from ORDER_* variables."""
 
     model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "ORDER_"})
@@ -15,6 +15,9 @@ class OrderContextSettings(RunnableSettings):
     database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
     read_database_dsn: SecretStr = Field(description="postgresql:// address of the read model's database.")
     read_database_pool_size: int = Field(4, ge=2, le=100, description="Most connections to the read model's database.")
+    read_replica_dsns: Dsns = Field(
+        SecretStr(""), description="Addresses of streaming replicas of the read model's database, as replica_dsns."
+    )
     event_log_url: SecretStr = Field(description="postgresql:// or nats:// address of the event log to publish to.")
     event_log_allow_unsafe_sync: bool = Field(
         False, description="Accept an event log that may lose acknowledged events in a power cut."

@@ -274,6 +274,24 @@ async def test_http_list_behind_is_503_and_malformed_token_is_400(shop: Shop, im
     assert [problem["field"] for problem in invalid.body["errors"]] == ["consistency_token"]
 
 
+async def test_an_order_is_read_with_its_token_and_with_no_other(shop: Shop) -> None:
+    order, other = await sell(shop), await sell(shop)
+    found = await shop.orders.get_order(GetOrder(order.customer_id, order.order_id, order.consistency_token))
+    assert found == order
+    with pytest.raises(InvalidField) as caught:
+        await shop.orders.get_order(GetOrder(other.customer_id, order.order_id, other.consistency_token))
+    assert (caught.value.field, caught.value.reason) == ("consistency_token", "INVALID_CONSISTENCY_TOKEN")
+
+
+async def test_an_order_that_is_older_than_its_token_is_not_answered(shop: Shop) -> None:
+    """A write that a failover lost: the token outlives it."""
+    order = await sell(shop)
+    async with shop.order_database.transaction("test") as transaction:
+        await transaction.execute("UPDATE", "UPDATE orders SET version = version - 1")
+    with pytest.raises(ReadModelBehind):
+        await shop.orders.get_order(GetOrder(order.customer_id, order.order_id, order.consistency_token))
+
+
 @pytest.mark.parametrize("mode", ["in_process"])
 async def test_requests_that_wait_for_a_list_take_no_slots(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as many lists as there are slots wait together, and other requests are served meanwhile."""

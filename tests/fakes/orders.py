@@ -1,4 +1,4 @@
-"""Orders in a dictionary, each the fold of its events; satisfies `services.order.application.ports.Orders`."""
+"""Orders in a dictionary, each the fold of its events; satisfies `Orders` and `OrderReader` of the ports."""
 
 from collections import defaultdict
 from uuid import UUID
@@ -42,6 +42,11 @@ class FakeOrders:
         if order_id not in self.histories or (order := self.fold(order_id)).customer_id != customer_id:
             raise OrderNotFound(order_id)
         return order
+
+    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:
+        """Return the customer's order."""
+        assert version >= 0
+        return await self.get(order_id, customer_id)
 
     async def save(self, change: Change) -> None:
         """Store the next event."""

@@ -38,7 +38,7 @@ def assemble(board: Board) -> dashboard.Dashboard:
     for row in board.rows:
         builder.with_row(build.Row(row.heading).id(row.heading.number * 10))
         for panel in row.panels:
-            if panel.id // 10 != row.heading.number:
+            if not str(panel.id).startswith(str(row.heading.number)):
                 raise ValueError(f"{board.uid}: the id of {panel.title!r} does not begin with its row's number")
             builder.with_panel(draw(panel))
     return builder.build()

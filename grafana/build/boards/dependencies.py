@@ -12,10 +12,19 @@ from grafana.build.panels.postgres import (
     POSTGRES_RESOURCES,
     POSTGRES_SATURATION,
 )
+from grafana.build.panels.replicas import REPLICA_DURATION, REPLICA_ERRORS, REPLICA_RATE, REPLICA_SATURATION
 from grafana.build.panels.signals import signals, traces
 from grafana.build.panels.statements import STATEMENT_DURATION, STATEMENT_ERRORS, STATEMENT_RATE
 
-ERRORS = (*CALL_ERRORS, *STATEMENT_ERRORS, *POOL_ERRORS, *POSTGRES_ERRORS, *PROTECTION_ERRORS, *CACHE_ERRORS)
+ERRORS = (
+    *CALL_ERRORS,
+    *STATEMENT_ERRORS,
+    *POOL_ERRORS,
+    *POSTGRES_ERRORS,
+    *PROTECTION_ERRORS,
+    *CACHE_ERRORS,
+    *REPLICA_ERRORS,
+)
 SLOW = traces(
     72,
     "Requests of an order process",
@@ -25,16 +34,17 @@ SLOW = traces(
 BOARD = Board(
     "shop-dependencies",
     "Dependencies",
-    "What the shop waits for: other services, connections, PostgreSQL, and reads of keys that no cache has.",
+    "What the shop waits for: other services, connections, PostgreSQL, its replicas, and reads that no cache has.",
     (
-        PanelRow(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE)),
+        PanelRow(Heading.RATE, (*CALL_RATE, *STATEMENT_RATE, *POOL_RATE, *POSTGRES_RATE, *CACHE_RATE, *REPLICA_RATE)),
+        PanelRow(Heading.ERRORS, ERRORS),
         PanelRow(
-            Heading.ERRORS,
-            ERRORS,
+            Heading.DURATION,
+            (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION, *REPLICA_DURATION),
         ),
-        PanelRow(Heading.DURATION, (*CALL_DURATION, *STATEMENT_DURATION, *POOL_DURATION, *POSTGRES_DURATION)),
         PanelRow(
-            Heading.SATURATION, (*POOL_SATURATION, *POSTGRES_SATURATION, *PROTECTION_SATURATION, *CACHE_SATURATION)
+            Heading.SATURATION,
+            (*POOL_SATURATION, *POSTGRES_SATURATION, *PROTECTION_SATURATION, *CACHE_SATURATION, *REPLICA_SATURATION),
         ),
         PanelRow(Heading.RESOURCES, (*POOL_RESOURCES, *POSTGRES_RESOURCES)),
         signals(SLOW),

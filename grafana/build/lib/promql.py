@@ -23,6 +23,11 @@ def highest(selector: str, *by: str) -> str:
     return f"max by ({', '.join(by)}) ({selector})"
 
 
+def lowest(selector: str, *by: str) -> str:
+    """Return the least value of a gauge."""
+    return f"min by ({', '.join(by)}) ({selector})"
+
+
 def per_second(selector: str, *by: str, window: str = "$__rate_interval") -> str:
     """Return the rate of a counter, a second."""
     return f"{_sum(by)} (rate({selector}[{window}]))"

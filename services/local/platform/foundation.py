@@ -110,8 +110,13 @@ class Foundation:
         outbox_folder = self.options.notifications_directory
         match name.removesuffix("-2"):
             case "inventory":
-                dsn = databases["inventory"]
-                return inventory_settings(ports=ports, dsn=dsn, cache_url=self.cache_url, ready_file=ready_file)
+                return inventory_settings(
+                    ports=ports,
+                    dsn=databases["inventory"],
+                    cache_url=self.cache_url,
+                    ready_file=ready_file,
+                    replicas=self.replica_databases,
+                )
             case "order":
                 return order_settings(
                     ports=ports,
@@ -119,6 +124,7 @@ class Foundation:
                     event_log=event_log,
                     ready_file=ready_file,
                     inventory_target=inventory_target,
+                    replicas=self.replica_databases,
                 )
             case "notification":
                 return notification_settings(
@@ -135,6 +141,7 @@ class Foundation:
             cache_url=self.cache_url,
             ready_file=ready_file,
             outbox_folder=outbox_folder,
+            replicas=self.replica_databases,
         )
 
     async def _start(self) -> None:

@@ -53,7 +53,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresStart:
-    """Parameters of a start; `port` 0 means any free one, and `name` that of its folder tells servers of a run apart."""
+    """Parameters of a start; `port` 0 means any free one, and `name` is that of the server's folder."""
 
     scratch: Scratch
     log_path: Path
@@ -92,7 +92,7 @@ class EmbeddedPostgres:
         self.port = port
         self.password = password
         self.admin_dsn = f"postgresql://{SUPERUSER}:{password}@{local_address(port)}/postgres?sslmode=disable"
-        self._start = start
+        self.start = start
         self._watch = watch
 
     async def restart(self, *, how: Literal["fast", "immediate"] = "fast") -> None:
@@ -103,8 +103,8 @@ class EmbeddedPostgres:
         """
         await self.process.end_by(RESTARTS[how], limit_seconds=RESTART_STOP_SECONDS)
         for _ in range(PORT_ATTEMPTS):
-            self.process = _launch(self._start, self.port)
-            if await _is_ready(self._start, self.process):
+            self.process = _launch(self.start, self.port)
+            if await _is_ready(self.start, self.process):
                 self._watch.add(self.process)
                 return
             # A client that tries to connect may have got this very port as its own for a moment.

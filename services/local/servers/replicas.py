@@ -10,6 +10,7 @@ from services.local.processes.errors import DatabaseUnavailable
 from services.local.processes.process_watch import Watch
 from services.local.servers.ports import loopback
 from services.local.servers.postgres import (
+    SUPERUSER,
     EmbeddedPostgres,
     PostgresStart,
     make_folder,
@@ -21,6 +22,7 @@ from services.local.servers.scram import scram_verifier
 
 ROLE = "replicator"
 BASEBACKUP_SECONDS = 120.0
+PROMOTE_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 30.0
 # A replica that is gone must not fill the primary's disk: its slot keeps at most this much, and ends after this time.
@@ -38,6 +40,36 @@ async def start_replicas(
     password = secrets.token_hex(24)
     await _prepare(primary, password)
     return tuple([await _start_replica(primary, start, number, password, stack) for number in range(1, count + 1)])
+
+
+async def promote(replica: EmbeddedPostgres) -> None:
+    """Make a replica a primary that takes writes; return when it does. Raises DatabaseUnavailable."""
+    start = replica.start
+    arguments = ("promote", "--wait", f"--pgdata={start.folder / 'data'}")
+    await run_program(start, "pg_ctl", *arguments, limit_seconds=PROMOTE_SECONDS)
+
+
+async def rejoin(former: EmbeddedPostgres, *, primary: EmbeddedPostgres) -> None:
+    """Make a former primary that has ended a replica of its successor; what only it had is lost.
+
+    pg_rewind copies what changed, and the configuration, too: the slot in it belongs to the successor's past.
+    """
+    start = former.start
+    passfile = start.folder / "pgpass"
+    passfile.unlink(missing_ok=True)
+    write_secret(passfile, f"*:*:*:{SUPERUSER}:{primary.password}\n")
+    await run_program(
+        start,
+        "pg_rewind",
+        f"--target-pgdata={start.folder / 'data'}",
+        f"--source-server=host={loopback()} port={primary.port} user={SUPERUSER} dbname=postgres passfile={passfile}",
+        "--write-recovery-conf",
+        "--no-sync",
+        limit_seconds=BASEBACKUP_SECONDS,
+    )
+    with (start.folder / "data" / "postgresql.auto.conf").open("a") as configuration:
+        configuration.write("primary_slot_name = ''\n")
+    await former.restart()
 
 
 async def _start_replica(

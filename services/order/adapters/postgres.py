@@ -74,6 +74,10 @@ class PostgresOrders:
             raise OrderNotFound(order_id)
         return order_of(rows[0])
 
+    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:  # has them all
+        """Return the customer's order, always its latest version. Satisfies `ports.OrderReader`."""
+        return await self.get(order_id, customer_id)
+
     async def save(self, change: Change) -> None:
         """Store the order's next event. Raises VersionConflict when its version is taken."""
         async with self._database.transaction("settle_order") as transaction:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from time import monotonic
 from uuid import UUID
 
+import asyncpg
+
 from services.infra import deadline
 from services.infra.admission import waiting_downstream
 from services.infra.postgres import Database, Transaction
@@ -24,6 +26,16 @@ MOST_WAITING = 16
 # Limit of one customer, so that a customer who repeats a request does not use up all 16.
 MOST_WAITING_PER_CUSTOMER = 4
 RETRY_AFTER_SECONDS = 1.0
+
+
+# One page, and one more row, which shows whether there is a next page. The first page begins after the greatest
+# possible key. With `$2 IS NULL OR ...` instead, the generic plan that PostgreSQL makes after five executions reads a
+# customer's whole list for every page.
+PAGE = """
+    SELECT order_id, state, line_count, currency_code, total_minor, create_time FROM order_summaries
+    WHERE customer_id = $1 AND (create_time, order_id)
+        < (coalesce($2, timestamptz 'infinity'), coalesce($3, uuid 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+    ORDER BY create_time DESC, order_id DESC LIMIT $4"""
 
 
 class PostgresSummaries:
@@ -52,6 +64,21 @@ class PostgresSummaries:
             if not self._waiting[customer_id]:
                 del self._waiting[customer_id]
 
+    async def page_since(self, query: ListOrders, seen: OrderVersion) -> OrderPage:
+        """Return a page, as soon as the list is recent enough."""
+        await self.wait_for(seen)
+        return await self.page(query)
+
+    async def find_page(self, query: ListOrders, seen: OrderVersion) -> OrderPage | None:
+        """Return a page of a list that is recent enough, None of another; a standby may be older at the next look."""
+        # Purpose: one snapshot says whether the list is recent enough and has the page; an empty one is a row of NULL.
+        select = f"""
+            SELECT page.* FROM (
+                SELECT FROM order_summaries WHERE order_id = $5 AND customer_id = $1 AND version >= $6) seen
+            LEFT JOIN LATERAL ({PAGE}) page ON true ORDER BY create_time DESC, order_id DESC"""  # noqa: S608  # constant
+        rows = await self._fetch_page("SELECT order_summaries page since", select, query, seen.order_id, seen.version)
+        return page_of([row for row in rows if row["order_id"]], query) if rows else None
+
     async def _wait(self, seen: OrderVersion) -> None:
         """Poll until the deadline: a NOTIFY would cost the writer more."""
         ends = monotonic() + min(MOST_WAIT_SECONDS, deadline.remaining_seconds() - deadline.MARGIN_SECONDS)
@@ -65,32 +92,29 @@ class PostgresSummaries:
             poll_seconds = min(2 * poll_seconds, LONGEST_POLL_SECONDS)
 
     async def page(self, query: ListOrders) -> OrderPage:
-        """Return a page by keyset, so that the cost does not grow with the page's number.
+        """Return a page by keyset, so that the cost does not grow with the page's number."""
+        return page_of(await self._fetch_page("SELECT order_summaries page", PAGE, query), query)
 
-        The first page begins after the greatest possible key. With `$2 IS NULL OR ...` instead, the generic plan that
-        PostgreSQL makes after five executions reads a customer's whole list for every page.
-        """
-        after = decode_page_token(query.page_token, query.customer_id)
-        # Purpose: one page, and one more row, which shows whether there is a next page.
-        select = """
-            SELECT order_id, state, line_count, currency_code, total_minor, create_time FROM order_summaries
-            WHERE customer_id = $1 AND (create_time, order_id)
-                < (coalesce($2, timestamptz 'infinity'), coalesce($3, uuid 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-            ORDER BY create_time DESC, order_id DESC LIMIT $4"""
-        create_time, order_id = after or (None, None)
-        rows = await self._database.fetch(
-            "SELECT order_summaries page", select, query.customer_id, create_time, order_id, query.page_size + 1
-        )
-        page = tuple(summary_of(row) for row in rows[: query.page_size])
-        has_more = len(rows) > query.page_size
-        token = encode_page_token(page[-1].create_time, page[-1].order_id, query.customer_id) if has_more else ""
-        return OrderPage(page, token)
+    async def _fetch_page(
+        self, summary: str, select: str, query: ListOrders, *more: object
+    ) -> Sequence[asyncpg.Record]:
+        create_time, order_id = decode_page_token(query.page_token, query.customer_id) or (None, None)
+        arguments = (query.customer_id, create_time, order_id, query.page_size + 1)
+        return await self._database.fetch(summary, select, *arguments, *more)
 
     async def _holds(self, seen: OrderVersion) -> bool:
         # Purpose: a look-up by primary key.
         select = "SELECT FROM order_summaries WHERE order_id = $1 AND customer_id = $2 AND version >= $3"
         arguments = (seen.order_id, seen.customer_id, seen.version)
         return bool(await self._database.fetch("SELECT order_summaries version", select, *arguments))
+
+
+def page_of(rows: Sequence[asyncpg.Record], query: ListOrders) -> OrderPage:
+    """Return the page in rows of PAGE."""
+    page = tuple(summary_of(row) for row in rows[: query.page_size])
+    has_more = len(rows) > query.page_size
+    token = encode_page_token(page[-1].create_time, page[-1].order_id, query.customer_id) if has_more else ""
+    return OrderPage(page, token)
 
 
 async def project(transaction: Transaction, snapshots: Sequence[OrderSnapshot], *, table: str = TABLE) -> int:

@@ -13,7 +13,17 @@ from services.order.domain.order import Change, Order
 NewOrderId: TypeAlias = Callable[[UUID], UUID]
 
 
-class Orders(Protocol):
+class OrderReader(Protocol):
+    """Reads of single orders, which may be older than those of `Orders`. It may raise the kernel's errors."""
+
+    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:
+        """Return the customer's order, not older than `version` unless the primary has it no newer.
+
+        Raises OrderNotFound, ReadModelBehind.
+        """
+
+
+class Orders(OrderReader, Protocol):
     """All orders, each the fold of its events. Any method may raise the kernel's errors."""
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
@@ -60,11 +70,11 @@ class Saga:
 class Summaries(Protocol):
     """The customers' lists of orders, built from the orders' events. Any method may raise the kernel's errors."""
 
-    async def wait_for(self, seen: OrderVersion) -> None:
-        """Return when the customer's list holds the order at that version or a later one. Raises ReadModelBehind."""
-
     async def page(self, query: ListOrders) -> OrderPage:
         """Return a page of the customer's orders, newest first. Raises InvalidField for a bad page token."""
+
+    async def page_since(self, query: ListOrders, seen: OrderVersion) -> OrderPage:
+        """Return a page of a list that holds the order at that version or a later one. Raises ReadModelBehind, too."""
 
 
 class Tokens(Protocol):

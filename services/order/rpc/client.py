@@ -43,7 +43,11 @@ class OrderClient:
 
     async def get_order(self, query: api.GetOrder) -> api.Order:
         """Return the order."""
-        request = pb.GetOrderRequest(order_id=str(query.order_id), customer_id=str(query.customer_id))
+        request = pb.GetOrderRequest(
+            order_id=str(query.order_id),
+            customer_id=str(query.customer_id),
+            consistency_token=query.consistency_token,
+        )
         response = await self._rpc.call("GetOrder", self._stub.GetOrder, request)
         return translate.order_from_proto(response)
 

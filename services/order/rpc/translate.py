@@ -45,7 +45,8 @@ def cancel_from_proto(request: pb.CancelOrderRequest) -> api.CancelOrder:
 def get_from_proto(request: pb.GetOrderRequest) -> api.GetOrder:
     """Return the query. Raises InvalidField."""
     order_id = uuid_from_text("order_id", request.order_id)
-    return api.GetOrder(uuid_from_text("customer_id", request.customer_id), order_id)
+    customer_id = uuid_from_text("customer_id", request.customer_id)
+    return api.GetOrder(customer_id, order_id, request.consistency_token)
 
 
 def list_from_proto(request: pb.ListOrdersRequest) -> api.ListOrders:

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from services.local.platform.endpoints import Bus, Mode
-from services.local.platform.platform import Platform
 from services.local.platform.plan import MODULES, PlatformOptions, base_environment
+from services.local.platform.platform import Platform
 from services.local.processes.errors import LocalError
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.postgres import EmbeddedPostgres, PostgresStart, start_postgres

@@ -19,6 +19,7 @@ from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, U
         (ConnectionResetError(), Unavailable),
         (asyncpg.ConnectionDoesNotExistError("connection was closed"), Unavailable),
         (asyncpg.AdminShutdownError("terminating connection"), Unavailable),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"), Unavailable),
         (asyncpg.InterfaceError("connection is closed"), Unavailable),
         # The server has said that it ends, and has not hung up yet.
         (asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"), Unavailable),

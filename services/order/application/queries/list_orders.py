@@ -13,7 +13,7 @@ class ListOrdersHandler:
 
     async def __call__(self, query: ListOrders) -> OrderPage:
         """Return the page. Raises InvalidField for the token of another list, and ReadModelBehind."""
-        if query.consistency_token:
-            keys = await self._tokens.keys()
-            await self._summaries.wait_for(keys.verify(query.consistency_token, query.customer_id))
-        return await self._summaries.page(query)
+        if not query.consistency_token:
+            return await self._summaries.page(query)
+        keys = await self._tokens.keys()
+        return await self._summaries.page_since(query, keys.verify(query.consistency_token, query.customer_id))

@@ -392,8 +392,8 @@ class PlaceOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     consistency_token: _builtins.str
-    """For ListOrders, whose response then holds the order in this version or a later one. Opaque, at most 200 characters;
-    valid for a day at least.
+    """For GetOrder and ListOrders, whose response then holds the order in this version or a later one. Opaque, at most 200
+    characters; valid for a day at least.
     """
     @_builtins.property
     def order(self) -> Global___Order:
@@ -421,19 +421,25 @@ class GetOrderRequest(_message.Message):
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """UUID of the order."""
     customer_id: _builtins.str
     """UUID of the customer whose order it is."""
+    consistency_token: _builtins.str
+    """consistency_token of an earlier response with this order, which is then read in that version or a later one; default
+    empty: as a replica has it. Other tokens are rejected.
+    """
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
+        consistency_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "order_id", b"order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "customer_id", b"customer_id", "order_id", b"order_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,8 +454,8 @@ class GetOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     consistency_token: _builtins.str
-    """For ListOrders, whose response then holds the order in this version or a later one. Opaque, at most 200 characters;
-    valid for a day at least.
+    """For GetOrder and ListOrders, whose response then holds the order in this version or a later one. Opaque, at most 200
+    characters; valid for a day at least.
     """
     @_builtins.property
     def order(self) -> Global___Order:
@@ -508,8 +514,8 @@ class CancelOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     consistency_token: _builtins.str
-    """For ListOrders, whose response then holds the order in this version or a later one. Opaque, at most 200 characters;
-    valid for a day at least.
+    """For GetOrder and ListOrders, whose response then holds the order in this version or a later one. Opaque, at most 200
+    characters; valid for a day at least.
     """
     @_builtins.property
     def order(self) -> Global___Order:

@@ -97,7 +97,10 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order.
+        """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order. Where orders have
+        read replicas, a change of the last moment may be missing, unless a consistency_token names it: INVALID_ARGUMENT /
+        INVALID_CONSISTENCY_TOKEN, also for another order's token; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when that
+        version cannot be read in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,11 @@ class OrderServiceStub:
     BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is running.
     """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.GetOrderRequest, _order_service_pb2.GetOrderResponse]
-    """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order."""
+    """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order. Where orders have
+    read replicas, a change of the last moment may be missing, unless a consistency_token names it: INVALID_ARGUMENT /
+    INVALID_CONSISTENCY_TOKEN, also for another order's token; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when that
+    version cannot be read in time.
+    """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]
     """CancelOrder cancels a PENDING or CONFIRMED order and releases or returns its stock. Idempotent by customer_id and
     request_id, and by the order's state. OK with the present order and cancellation_requested when that is not done in
@@ -97,7 +101,11 @@ class OrderServiceAsyncStub(OrderServiceStub):
     BadRequest, or REQUEST_ID_REUSED; ABORTED / IDEMPOTENCY_IN_PROGRESS while the first call with this key is running.
     """
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.GetOrderRequest, _order_service_pb2.GetOrderResponse]  # type: ignore[assignment]
-    """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order."""
+    """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order. Where orders have
+    read replicas, a change of the last moment may be missing, unless a consistency_token names it: INVALID_ARGUMENT /
+    INVALID_CONSISTENCY_TOKEN, also for another order's token; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when that
+    version cannot be read in time.
+    """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """CancelOrder cancels a PENDING or CONFIRMED order and releases or returns its stock. Idempotent by customer_id and
     request_id, and by the order's state. OK with the present order and cancellation_requested when that is not done in
@@ -148,7 +156,11 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_service_pb2.GetOrderResponse, _abc.Awaitable[_order_service_pb2.GetOrderResponse]]:
-        """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order."""
+        """GetOrder reads one order. Reads only. NOT_FOUND / ORDER_NOT_FOUND, also for another customer's order. Where orders have
+        read replicas, a change of the last moment may be missing, unless a consistency_token names it: INVALID_ARGUMENT /
+        INVALID_CONSISTENCY_TOKEN, also for another order's token; UNAVAILABLE / READ_MODEL_BEHIND, with RetryInfo, when that
+        version cannot be read in time.
+        """
 
     @_abc_1.abstractmethod
     def CancelOrder(
