@@ -11,8 +11,8 @@ from rich.table import Table
 from observability.alert_drill.drill import DrillResult, drill
 from observability.alert_drill.environment import DrillOptions
 from observability.alert_drill.faults.registry import FAULTS, NOT_DRILLED
-from observability.chaos.campaigns.kill import write_whole
 from observability.cli.exit_codes import CommandFailed
+from services.infra.atomic_file import write_json
 from services.local.processes.signals import run_interruptible
 
 
@@ -52,7 +52,7 @@ def drill_command(
     result = run_interruptible(
         lambda: drill(options, chosen, quiet_seconds=quiet, say=say), again=lambda: console.print("already stopping")
     )
-    write_whole(directory / "result.json", result.as_document())
+    write_json(directory / "result.json", result.as_document())
     _print(console, result)
     console.print(f"written to {directory / 'result.json'}", markup=False)
     raise typer.Exit(0 if result.holds else 1)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from observability.demo.options import DemoError
+from services.infra.atomic_file import write_atomically
 
 
 def make_run_directory(output: Path) -> Path:
@@ -23,12 +24,9 @@ def remove_run_directory(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write or replace a file atomically; raises DemoError."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        fresh.write_bytes(content)
-        fresh.replace(path)
+        write_atomically(path, content)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise DemoError(f"cannot write {path}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from observability.demo.evidence import DemoObservation, make_result
-from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
+from observability.demo.folders import make_run_directory, remove_run_directory, write_file
 from observability.demo.options import OUT_OF_STOCK_SHARE, DemoOptions
 from observability.demo.scrapes import ScrapePair, scrape_when_quiet
 from observability.load.arrival_plan import plan_orders, plan_requests
@@ -207,9 +207,9 @@ class Demo:
 def write_reports(finished: FinishedDemo) -> None:
     """Write the result, its report, and the report once more as the newest one; raises DemoError."""
     result, directory = finished.result, finished.directory
-    write_whole(directory / "result.json", result.to_json())
-    write_whole(finished.report, render(result).encode())
-    write_whole(finished.latest, render(result, run_folder=f"{directory.name}/").encode())
+    write_file(directory / "result.json", result.to_json())
+    write_file(finished.report, render(result).encode())
+    write_file(finished.latest, render(result, run_folder=f"{directory.name}/").encode())
 
 
 def link_experiment(finished: FinishedDemo, report: Path) -> None:

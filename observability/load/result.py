@@ -1,12 +1,12 @@
 """Result of a run: its records, its figures, and their JSON file."""
 
 import errno
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import orjson
 
@@ -17,6 +17,7 @@ from observability.load.options import LoadOptions, LoopName
 from observability.load.outcomes import OutcomeKind
 from observability.load.recorder import RequestRecord
 from observability.load.validity_checks import Gate, GateStatus, generator_failures
+from services.infra.atomic_file import write_atomically
 
 FORMAT = "plumbline-load/1"
 STOPPED_EARLY = "stopped early"
@@ -177,28 +178,24 @@ def rounded_down(per_second: float) -> float:
 
 def write_result(result: LoadResult, path: Path) -> None:
     """Write a run as JSON, atomically. Raises LoadError if the file cannot be written."""
-    with _writing(path) as partial:
-        partial.write_bytes(result.to_json())
-        partial.replace(path)
+    with _writing(path):
+        write_atomically(path, result.to_json())
 
 
 def check_writable(path: Path) -> None:
     """Raise LoadError if `write_result` could not write there, before a long run instead of after it."""
-    with _writing(path) as partial:
+    with _writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        partial.touch()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file beside `path`, which is removed afterwards."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a LoadError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield partial
-        finally:
-            partial.unlink(missing_ok=True)
+        yield
     except OSError as error:
         raise LoadError(f"cannot write the result to {path}: {error.strerror or error}") from error

@@ -17,6 +17,7 @@ from observability.listener.accept_errors import AcceptErrors
 from observability.telemetry import setup
 from observability.telemetry.logs import LogOutputs
 from observability.telemetry.process import watch_process
+from services.infra.atomic_file import write_atomically
 from services.infra.crash_points import crash_points
 from services.infra.readiness import Readiness
 from services.infra.settings import RunnableSettings
@@ -116,9 +117,7 @@ async def stop_all(servers: Sequence[Server], *, grace_seconds: float) -> None:
 def write_ready_file(path: Path | None, addresses: dict[str, str]) -> None:
     """Write the addresses as JSON in one atomic step, so that a reader never sees half of them."""
     if path:
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_bytes(orjson.dumps(addresses))
-        draft.replace(path)
+        write_atomically(path, orjson.dumps(addresses))
 
 
 def run(name: str, settings: RunnableSettings, body: Callable[[setup.Runtime], Coroutine[Any, Any, None]]) -> None:

@@ -16,6 +16,7 @@ from observability.chaos.crash_point_catalog import OUTSIDE, points_of
 from observability.chaos.kill_round import Round, RoundOptions, RoundResult
 from observability.chaos.process_killer import Kill
 from observability.testbed.errors import TestbedError
+from services.infra.atomic_file import write_json
 from services.local.platform.endpoints import Bus, Mode
 
 KILLS_A_ROUND = 60
@@ -101,8 +102,8 @@ class Campaign:
             number = len(self.finished)
             result = await self._run_round(number, listener)
             self.finished.append(result)
-            write_whole(self._path(number), asdict(result))
-            write_whole(self.directory / "result.json", self.as_document())
+            write_json(self._path(number), asdict(result))
+            write_json(self.directory / "result.json", self.as_document())
             listener.on_round(result)
 
     def unreached(self) -> list[str]:
@@ -183,13 +184,6 @@ def read_rounds(directory: Path) -> list[RoundResult]:
         document = json.loads(path.read_text())
         found.append(RoundResult(**{name: value for name, value in document.items() if name in known}))
     return found
-
-
-def write_whole(path: Path, document: object) -> None:
-    """Write a JSON file atomically, so that a resume finds a whole file or none."""
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(document, indent=2) + "\n")
-    draft.replace(path)
 
 
 def totals(results: Sequence[RoundResult]) -> str:

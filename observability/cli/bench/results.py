@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 from rich.console import Console
 
-from observability.demo.folders import make_run_directory, remove_run_directory, write_whole
+from observability.demo.folders import make_run_directory, remove_run_directory, write_file
 from services.local.processes.signals import Interrupted, run_interruptible
 
 T = TypeVar("T")
@@ -33,5 +33,5 @@ def run_folder(output: Path) -> Iterator[Path]:
 def write_result(folder: Path, document: Mapping[str, object], console: Console) -> None:
     """Write result.json and print where it is. Raises DemoError."""
     path = folder / "result.json"
-    write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    write_file(path, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
     console.print(f"written to {path}", markup=False, soft_wrap=True)

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from observability.chaos.campaign_context import Say
 from observability.chaos.campaign_report import Report
-from observability.chaos.campaigns.kill import write_whole
 from observability.chaos.terminal import print_report
 from observability.cli.exit_codes import SIGNAL_BASE, CommandFailed
+from services.infra.atomic_file import write_json
 from services.local.platform.endpoints import Bus, Mode
 from services.local.processes.signals import Interrupted, run_interruptible
 
@@ -39,7 +39,7 @@ def run_campaign(campaign: Callable[[Path, Say], Coroutine[Any, Any, Report]], o
 
     report = run_until_signal(lambda: campaign(directory, say), console)
     report.figures["seconds"] = round(time.monotonic() - began, 1)
-    write_whole(directory / "result.json", report.as_document())
+    write_json(directory / "result.json", report.as_document())
     print_report(console, report)
     console.print(f"written to {directory / 'result.json'}", markup=False)
     raise typer.Exit(EXIT_VIOLATED if report.violations else 0)

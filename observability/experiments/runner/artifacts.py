@@ -19,6 +19,7 @@ from observability.analysis.diagnosis import Verdict
 from observability.experiments.runner.block import Block
 from observability.experiments.runner.errors import TrialError
 from observability.load.result import SHARE_OF_CAPACITY
+from services.infra.atomic_file import write_atomically
 
 T = TypeVar("T")
 Side = Literal["before", "after"]
@@ -138,7 +139,7 @@ class Folder:
 
     def write(self, name: str, value: object) -> None:
         """Write a file as JSON, atomically."""
-        write_whole(self.path / name, encode(value))
+        write_atomically(self.path / name, encode(value))
 
     def link_demo(self, report: Path) -> None:
         """Record the path of the demo's report that this trial belongs to."""
@@ -148,7 +149,7 @@ class Folder:
         """Write the hash, then the diagnosis: a diagnosis that exists is sealed."""
         content = encode(verdict)
         self.write("seal.json", {"sha256_of_diagnosis": hashlib.sha256(content).hexdigest()})
-        write_whole(self.path / "diagnosis.json", content)
+        write_atomically(self.path / "diagnosis.json", content)
 
     def hash_of_diagnosis(self) -> str:
         """Return the SHA-256 of the diagnosis file with its prediction. Raises OSError when there is none."""
@@ -165,14 +166,6 @@ class Folder:
 def encode(value: object) -> bytes:
     """Return a value as JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def verdict_from(document: dict[str, Any]) -> Verdict:

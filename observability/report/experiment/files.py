@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from observability.experiments.runner.artifacts import Folder, write_whole
+from observability.experiments.runner.artifacts import Folder
 from observability.report.experiment.evidence import read_evidence
 from observability.report.experiment.page import render
 from observability.report.experiment.summary import summarise
+from services.infra.atomic_file import write_atomically
 
 
 def write_summary(folder: Folder, path: Path) -> Path:
     """Write the summary alone, to a place of its own; return it. Raises NotFinished, OSError."""
-    write_whole(path, summarise(read_evidence(folder)).encode())
+    write_atomically(path, summarise(read_evidence(folder)).encode())
     return path
 
 
@@ -18,6 +19,6 @@ def write_report(folder: Folder) -> tuple[Path, Path]:
     """Write report.html and summary.md, and return where they are. Raises NotFinished, OSError."""
     evidence = read_evidence(folder)
     page, summary = folder.path / "report.html", folder.path / "summary.md"
-    write_whole(page, render(evidence).encode())
-    write_whole(summary, summarise(evidence).encode())
+    write_atomically(page, render(evidence).encode())
+    write_atomically(summary, summarise(evidence).encode())
     return page, summary

@@ -1,7 +1,6 @@
 """Prometheus and Alertmanager beside a platform: from PATH, on loopback, during a with block."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from observability.prometheus.build.model import Document
 from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.rule_files import write_rule_files
 from observability.testbed.monitoring.program import MonitoringProgram
+from services.infra.atomic_file import write_json
 from services.local.processes.errors import LocalError
 from services.local.processes.guarded_process import GuardedProcess
 from services.local.processes.scratch_folder import Scratch
@@ -74,7 +74,7 @@ class Monitoring:
     async def reconfigure(self, configuration: Document) -> None:
         """Reload Prometheus with another configuration, and wait for it. Raises MonitoringUnavailable."""
         before = await self._configured_at()
-        _write(self.folder / "prometheus.json", configuration)
+        write_json(self.folder / "prometheus.json", configuration)
         os.kill(self.process.pid, signal.SIGHUP)
         ends = time.monotonic() + READY_SECONDS
         while await self._configured_at() == before:
@@ -109,7 +109,7 @@ async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
         address = str(local_address(options.port or free_port()))
         targets = {**options.targets, "prometheus": address, **({"alertmanager": alertmanager} if alertmanager else {})}
         configuration = local_configuration(targets, alertmanager, scratch.folder / "rules", options.scale)
-        _write(scratch.folder / "prometheus.json", configuration)
+        write_json(scratch.folder / "prometheus.json", configuration)
         process = await _start_prometheus(options, scratch, stack, address)
         yield Monitoring(folder=scratch.folder, prometheus=address, process=process, configuration=configuration)
 
@@ -141,7 +141,7 @@ async def _start_prometheus(
 async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stack: AsyncExitStack) -> str:
     assert options.webhook_url is not None
     address, path = str(local_address(free_port())), scratch.folder / "alertmanager.json"
-    _write(
+    write_json(
         path,
         alertmanager_configuration(webhook_url=options.webhook_url, credentials_file=None, scale=options.scale),
     )
@@ -164,10 +164,3 @@ async def _start_alertmanager(options: MonitoringOptions, scratch: Scratch, stac
 def find_program(names: tuple[str, ...]) -> str | None:
     """Return the path of the first of these programs that is on PATH."""
     return next((found for name in names if (found := shutil.which(name))), None)
-
-
-def _write(path: Path, document: Document) -> None:
-    """Write a configuration as JSON, which is valid YAML, atomically, since it may be read at any time."""
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(document, indent=1))
-    draft.replace(path)

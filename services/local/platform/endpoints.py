@@ -1,13 +1,12 @@
 """Endpoints file: addresses, processes and paths of a running platform."""
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from services.infra.atomic_file import write_atomically
 from services.local.processes.errors import FolderUnusable
 from services.local.processes.process_identity import is_same_process
 
@@ -54,13 +53,8 @@ class Endpoints:
 
     def save(self, path: Path) -> None:
         """Write the file in one step, readable by its owner only. Raises FolderUnusable."""
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(asdict(self), file, indent=2)
-                file.write("\n")
-            fresh.replace(path)
+            write_atomically(path, f"{json.dumps(asdict(self), indent=2)}\n".encode(), mode=0o600)
         except OSError as error:
             raise FolderUnusable(
                 f"cannot write {path}: {error.strerror}. Choose a folder that you may write."

@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from services.infra.atomic_file import write_atomically
 from services.local.processes.errors import FolderUnusable
 from services.local.processes.folder_cleaner import is_unlocked
 from services.local.processes.process_identity import is_same_process, start_token
@@ -80,9 +81,8 @@ class Scratch:
         if token is None:
             return
         self._records[name] = RecordedProcess(name=name, pid=pid, token=token)
-        fresh = self.folder / "processes.new"
-        fresh.write_text(json.dumps([asdict(record) for record in self._records.values()]))
-        fresh.replace(self.folder / "processes.json")
+        records = [asdict(record) for record in self._records.values()]
+        write_atomically(self.folder / "processes.json", json.dumps(records).encode())
 
     async def close(self) -> None:
         """Release the folder and wait until the cleaner has removed it. Raises FolderUnusable if it could not."""

@@ -1,15 +1,15 @@
 """The folder of a campaign: its options, its rounds, where it resumes, and its summary."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from observability.chaos.campaigns.kill import Campaign, CampaignOptions, write_whole
+from observability.chaos.campaigns.kill import Campaign, CampaignOptions
 from observability.chaos.crash_point_catalog import points_of
 from observability.chaos.kill_round import RoundResult
 from observability.testbed.errors import TestbedError
+from services.infra.atomic_file import write_json
 
 OPTIONS = CampaignOptions(mode="services", bus="postgres", seed=9, kills=130, kills_a_round=60)
 
@@ -17,7 +17,7 @@ OPTIONS = CampaignOptions(mode="services", bus="postgres", seed=9, kills=130, ki
 def finished(folder: Path, number: int, **figures: object) -> None:
     """Write the file of a finished round."""
     result = RoundResult(number, 9_000 + number, 60, random_kills={"order": 60})
-    write_whole(folder / f"round-{number:03d}.json", {**asdict(result), **figures})
+    write_json(folder / f"round-{number:03d}.json", {**asdict(result), **figures})
 
 
 def test_the_options_are_read_back_as_they_were_written(tmp_path: Path) -> None:
@@ -69,9 +69,3 @@ def test_points_without_a_kill_are_reported(tmp_path: Path) -> None:
 def test_a_point_that_the_catalogue_lacks_is_reported(tmp_path: Path) -> None:
     finished(tmp_path, 0, unlisted_points=["order: new.before_commit"])
     assert "order: new.before_commit is not in the catalogue of points" in Campaign(OPTIONS, tmp_path).complaints
-
-
-def test_a_document_is_written_atomically(tmp_path: Path) -> None:
-    write_whole(tmp_path / "result.json", {"holds": True})
-    assert json.loads((tmp_path / "result.json").read_text()) == {"holds": True}
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

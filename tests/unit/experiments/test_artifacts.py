@@ -2,32 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import orjson
 import pytest
 
 from observability.analysis.diagnosis import Verdict
 from observability.analysis.effects import Effect
-from observability.experiments.runner.artifacts import BlockRecord, Folder, encode, verdict_from, write_whole
+from observability.experiments.runner.artifacts import BlockRecord, Folder, encode, verdict_from
 from observability.experiments.runner.errors import TrialError
 from tests.unit.experiments.making import RIGHT, block
-
-
-def test_a_written_file_is_alone(tmp_path: Path) -> None:
-    write_whole(tmp_path / "deep" / "file", b"new")
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_path: Path, _target: Path) -> NoReturn:
-        raise OSError("no space left")
-
-    write_whole(tmp_path / "file", b"old")
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="no space left"):
-        write_whole(tmp_path / "file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"old"
 
 
 def test_a_missing_artifact_is_none(tmp_path: Path) -> None:
