@@ -110,16 +110,16 @@ class Overload:
 async def measure(work: str, factors: Sequence[float], *, seed: int, folder: Path, say: Say) -> Overload:
     """Find the peak, then run the blocks in an order drawn from the seed. Raises TrialError, LocalError, LoadError."""
     doing = WORKS[work]
-    async with Testbed.open(folder / "stand") as stand:
+    async with Testbed.open(folder / "testbed") as testbed:
         say(f"finding the peak of {doing.words}")
-        probes = await find_peak(stand, doing, seed=seed, folder=folder, say=say)
+        probes = await find_peak(testbed, doing, seed=seed, folder=folder, say=say)
         peak = max(probes.values())
         say(f"the peak is {peak:.1f} orders a second")
         plan = [(factor, protected) for factor in factors for protected in (True, False)]
         random.Random(seed).shuffle(plan)
         blocks = []
         for factor, protected in plan:
-            blocks.append(await overload(stand, doing, factor, peak, protected=protected, seed=seed, folder=folder))
+            blocks.append(await overload(testbed, doing, factor, peak, protected=protected, seed=seed, folder=folder))
             say(sentence(blocks[-1], peak))
     return Overload(work=work, peak_per_second=peak, probes=probes, blocks=sorted(blocks, key=by_factor))
 
@@ -136,23 +136,23 @@ def sentence(block: OverloadRun, peak_per_second: float) -> str:
     return f"{block.factor:g} x, {protection}: {block.goodput_per_second:.1f} a second, {share:.0%} of the peak"
 
 
-async def find_peak(stand: Testbed, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
+async def find_peak(testbed: Testbed, work: Work, *, seed: int, folder: Path, say: Say) -> dict[float, float]:
     """Return the goodput by rate: double the rate until goodput no longer follows, then probe around that rate."""
     probes: dict[float, float] = {}
     rate = FIRST_RATE_PER_SECOND
     while not probes or probes[rate / 2] >= FULL_SHARE * rate / 2:
-        probes[rate] = await probe(stand, work, rate, seed=seed, folder=folder)
+        probes[rate] = await probe(testbed, work, rate, seed=seed, folder=folder)
         say(f"{rate:.1f} orders a second: {probes[rate]:.1f} in time")
         rate *= 2
     full = max(probes.values())
     for share in AROUND_THE_PEAK:
         rate = share * full
-        probes[rate] = await probe(stand, work, rate, seed=seed, folder=folder)
+        probes[rate] = await probe(testbed, work, rate, seed=seed, folder=folder)
         say(f"{rate:.1f} orders a second: {probes[rate]:.1f} in time")
     return probes
 
 
-async def probe(stand: Testbed, work: Work, rate_per_second: float, *, seed: int, folder: Path) -> float:
+async def probe(testbed: Testbed, work: Work, rate_per_second: float, *, seed: int, folder: Path) -> float:
     """Return the goodput at a steady rate."""
     schedule = Schedule(
         rate_per_second=rate_per_second,
@@ -161,14 +161,14 @@ async def probe(stand: Testbed, work: Work, rate_per_second: float, *, seed: int
         seed=seed,
         demand=Demand(utilisation=1.0, lines=work.lines),
     )
-    async with stand.serving(work.variant(protected=True)) as serving:
+    async with testbed.serving(work.variant(protected=True)) as serving:
         run, _ = await load(serving, schedule, scratch=folder, on_progress=silent)
     good = [each for each in run.requests if each.intended_seconds >= PROBE_WARM_UP_SECONDS and is_good(each)]
     return len(good) / schedule.duration_seconds
 
 
 async def overload(
-    stand: Testbed, work: Work, factor: float, peak_per_second: float, *, protected: bool, seed: int, folder: Path
+    testbed: Testbed, work: Work, factor: float, peak_per_second: float, *, protected: bool, seed: int, folder: Path
 ) -> OverloadRun:
     """Run one block."""
     schedule = Schedule(
@@ -178,7 +178,7 @@ async def overload(
         seed=seed,
         demand=Demand(utilisation=1.0, surge=factor / BASE_SHARE, lines=work.lines),
     )
-    async with stand.serving(work.variant(protected=protected)) as serving:
+    async with testbed.serving(work.variant(protected=protected)) as serving:
         services = [pid for name, pid in serving.pids.items() if name in {"order", "inventory"}]
         async with watching_memory(services) as memory:
             run, cpu_seconds = await load(serving, schedule, scratch=folder, on_progress=silent)

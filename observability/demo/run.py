@@ -32,7 +32,7 @@ from observability.load.stocking import stock_shop
 from observability.load.terminal import showing_progress
 from observability.report.demo.page import render
 from observability.report.demo.result import DemoResult, Phases
-from observability.testbed.environment import describe_environment
+from observability.testbed.environment import describe_environment, describe_event_log
 from observability.testbed.side_effects import SideEffects, wait_for_effects
 from services.local.platform.endpoints import Endpoints
 from services.local.platform.plan import PlatformOptions
@@ -97,7 +97,10 @@ class Demo:
         )
         async with Platform.start(platform_options, progress=self._say) as platform:
             endpoints = platform.endpoints
-            environment = await describe_environment(endpoints, platform_cpus=platform_cpus)
+            stores = {"events": await describe_event_log(endpoints)}
+            environment = await describe_environment(
+                endpoints.databases["order"], stores=stores, platform_cpus=platform_cpus
+            )
             measured = await platform.unless_failure(self._measure(endpoints, directory))
             rate = self._rate(measured.capacity)
             plan = await asyncio.to_thread(self._plan_stock, rate)

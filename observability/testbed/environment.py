@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,13 +20,18 @@ from services.local.platform.endpoints import Endpoints
 _TIMEOUT_SECONDS = 5.0
 
 
-async def describe_environment(endpoints: Endpoints, *, platform_cpus: frozenset[int] | None) -> dict[str, str]:
-    """Describe hardware and versions, by name. Raises TestbedError if the database or NATS does not answer."""
+async def describe_environment(
+    dsn: str, *, stores: Mapping[str, str], platform_cpus: frozenset[int] | None
+) -> dict[str, str]:
+    """Describe versions, what the platform stores where (`stores`), and hardware, by name.
+
+    Raises TestbedError if the database does not answer.
+    """
     return {
         "Plumbline": version("plumbline"),
         "Python": platform.python_version(),
-        "PostgreSQL": await _postgres_version(endpoints.databases["order"]),
-        "events": await _event_log(endpoints),
+        "PostgreSQL": await _postgres_version(dsn),
+        **stores,
         **describe_hardware(platform_cpus=platform_cpus),
     }
 
@@ -65,7 +71,8 @@ async def _postgres_version(dsn: str) -> str:
         raise TestbedError(f"the database does not answer: {error}") from error
 
 
-async def _event_log(endpoints: Endpoints) -> str:
+async def describe_event_log(endpoints: Endpoints) -> str:
+    """Describe where events are stored. Raises TestbedError if NATS does not answer."""
     if endpoints.bus == "postgres":
         return "in a database of their own"
     try:

@@ -41,25 +41,25 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testbed]:
+async def testbed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testbed]:
     """One for all experiments."""
-    async with Testbed.open(tmp_path_factory.mktemp("stand")) as opened:
+    async with Testbed.open(tmp_path_factory.mktemp("testbed")) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.name)
 async def test_the_owner_alert_fires_and_others_are_listed(
-    tried: Experiment, stand: Testbed, tmp_path: Path, measured: Measured
+    tried: Experiment, testbed: Testbed, tmp_path: Path, measured: Measured
 ) -> None:
     """Under the load that a trial would send, from an empty Prometheus, a minute of the rules in a second."""
-    fired = await fired_by(tried, stand, tmp_path)
+    fired = await fired_by(tried, testbed, tmp_path)
     measured(f"{tried.name}: {', '.join(sorted(fired)) or 'no alert'}")
     owner = {tried.owner_alert} - {"none"}
     assert owner <= fired
     assert fired - owner <= tried.collateral.keys()
 
 
-async def fired_by(tried: Experiment, stand: Testbed, folder: Path) -> set[str]:
+async def fired_by(tried: Experiment, testbed: Testbed, folder: Path) -> set[str]:
     """Return the alerts that fire while the platform with the bottleneck serves its load, but the one that always does.
 
     Prometheus is asked and not Alertmanager, which mutes causes while a page on the same symptom fires.
@@ -67,7 +67,7 @@ async def fired_by(tried: Experiment, stand: Testbed, folder: Path) -> set[str]:
     setting = tried.draw(random.Random(f"{SEED}:{tried.name}"))
 
     async def probe(schedule: Schedule, seen: Path) -> Block:
-        return await run_block(stand, setting.before, schedule, observation=seen, on_progress=silent)
+        return await run_block(testbed, setting.before, schedule, observation=seen, on_progress=silent)
 
     rate = await calibrate(probe, setting.demand, seed=SEED, observation=folder / "probe")
     schedule = Schedule(
@@ -77,7 +77,7 @@ async def fired_by(tried: Experiment, stand: Testbed, folder: Path) -> set[str]:
         seed=SEED,
         demand=setting.demand,
     )
-    async with watched(stand, setting.before) as (serving, prometheus):
+    async with watched(testbed, setting.before) as (serving, prometheus):
         began = time.time()
         await load(serving, schedule, scratch=folder, on_progress=silent)
         firing = await prometheus.over(FIRING, start=began, end=time.time(), step_seconds=1.0)
@@ -87,16 +87,16 @@ async def fired_by(tried: Experiment, stand: Testbed, folder: Path) -> set[str]:
 
 
 @asynccontextmanager
-async def watched(stand: Testbed, variant: Variant) -> AsyncIterator[tuple[Serving, PrometheusClient]]:
+async def watched(testbed: Testbed, variant: Variant) -> AsyncIterator[tuple[Serving, PrometheusClient]]:
     """Serve as a variant wants it, watched as in the drill; the block begins when no alert is active."""
-    options = DrillOptions(folder=stand.folder, scale=SCALE, rate_per_second=0.0, healthy_seconds=0.0, seed=SEED)
+    options = DrillOptions(folder=testbed.folder, scale=SCALE, rate_per_second=0.0, healthy_seconds=0.0, seed=SEED)
     async with (
-        stand.serving(variant) as serving,
+        testbed.serving(variant) as serving,
         webhook() as listener,
-        postgres_exporter(serving.admin_dsn, stand.folder / "logs") as exported,
+        postgres_exporter(serving.admin_dsn, testbed.folder / "logs") as exported,
     ):
-        targets = {**serving.admin, "receiver": stand.foundation.otlp_http, **exported}
-        group = await stand.group(variant.mode)
+        targets = {**serving.admin, "receiver": testbed.foundation.otlp_http, **exported}
+        group = await testbed.group(variant.mode)
         stage = DrillEnvironment(options=options, group=group, webhook=listener, targets=targets)
         async with stage.watched() as scene:
             yield serving, PrometheusClient(scene.monitoring.prometheus)

@@ -1,6 +1,5 @@
 """Suite of trials that run one after the other on one testbed: several experiments, or several seeds."""
 
-import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -13,7 +12,6 @@ from observability.experiments.experiment import NOTHING_WRONG
 from observability.experiments.registry import experiments, find_experiment
 from observability.experiments.runner.accuracy import Answered
 from observability.experiments.runner.artifacts import GLANCE, QUICK, Sizes
-from observability.experiments.runner.environment import describe_machine
 from observability.experiments.runner.ledger import Ledger
 from observability.experiments.runner.scoring import Score, why_wrong
 from observability.experiments.runner.testbed import Testbed
@@ -51,12 +49,12 @@ class Suite:
     @staticmethod
     @asynccontextmanager
     async def open(options: SuiteOptions, *, say: Say) -> AsyncIterator["Suite"]:
-        """Open the testbed for the `async with` block. Raises TrialError, LocalError, LoadError."""
+        """Open the testbed for the `async with` block. Raises TrialError, LocalError, LoadError, TestbedError."""
         folder = options.output / f".testbed-{secrets.token_hex(4)}"
-        environment = await asyncio.to_thread(describe_machine)
         say("starting PostgreSQL, preparing the services, stocking the shop")
         try:
             async with Testbed.open(folder) as testbed:
+                environment = await testbed.describe_environment()
                 yield Suite(testbed, options, environment=environment, say=say)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -26,6 +26,7 @@ from observability.load.host_usage import default_cpu, usable_cpus
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
 from observability.network.proxy import Address, Delay, Proxy, rerouted
+from observability.testbed.environment import describe_environment
 from observability.testbed.mail_sink import mail_server
 from observability.testbed.overload_protection import UNPROTECTED
 from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
@@ -115,6 +116,12 @@ class Testbed:
             testbed._pin([pid, *testbed._beside().values()])
             with keeping_off(testbed.generator_cpu):
                 yield testbed
+
+    async def describe_environment(self) -> dict[str, str]:
+        """Return hardware and versions by name. Raises TestbedError."""
+        stores = {"databases": "in memory" if self.foundation.options.temporary_directory else "on the disk"}
+        dsn = self.foundation.databases["order"]
+        return await describe_environment(dsn, stores=stores, platform_cpus=platform_cpus())
 
     @asynccontextmanager
     async def serving(self, variant: Variant) -> AsyncIterator[Serving]:

@@ -24,36 +24,36 @@ pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testbed]:
+async def testbed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Testbed]:
     """One of its own."""
-    async with Testbed.open(tmp_path_factory.mktemp("stand")) as opened:
+    async with Testbed.open(tmp_path_factory.mktemp("testbed")) as opened:
         yield opened
 
 
 async def block(
-    stand: Testbed, variant: Variant, *, observation: Path | None = None, own_time: str | None = None
+    testbed: Testbed, variant: Variant, *, observation: Path | None = None, own_time: str | None = None
 ) -> Block:
     """Run a short one."""
-    return await run_block(stand, variant, SCHEDULE, observation=observation, own_time=own_time, on_progress=silent)
+    return await run_block(testbed, variant, SCHEDULE, observation=observation, own_time=own_time, on_progress=silent)
 
 
-async def test_one_process_serves_the_orders_that_three_have_served(stand: Testbed) -> None:
-    services = await block(stand, HEALTHY)
-    monolith = await block(stand, Variant(mode="monolith"))
+async def test_one_process_serves_the_orders_that_three_have_served(testbed: Testbed) -> None:
+    services = await block(testbed, HEALTHY)
+    monolith = await block(testbed, Variant(mode="monolith"))
     assert services.cpu_seconds.keys() == {"inventory", "order", "notification", *BESIDE_THE_SHOP}
     assert monolith.cpu_seconds.keys() == {"monolith", *BESIDE_THE_SHOP}
     assert services.orders == monolith.orders > 0
     assert (services.unanswered, monolith.unanswered) == (0, 0)
 
 
-async def test_a_monolith_can_be_observed(stand: Testbed, tmp_path: Path) -> None:
-    await block(stand, Variant(mode="monolith"), observation=tmp_path / "seen")
+async def test_a_monolith_can_be_observed(testbed: Testbed, tmp_path: Path) -> None:
+    await block(testbed, Variant(mode="monolith"), observation=tmp_path / "seen")
     for name in ("scrapes", "processes"):
         assert '"monolith"' in (tmp_path / "seen" / f"{name}.jsonl").read_text()
 
 
-async def test_mail_takes_the_round_trip_time_of_the_variant(stand: Testbed) -> None:
+async def test_mail_takes_the_round_trip_time_of_the_variant(testbed: Testbed) -> None:
     far = Variant(network={"notification-mail": Delay(latency_seconds=MAIL_WAY_SECONDS)})
-    sent = await block(stand, far, own_time="notification.send_confirmation")
+    sent = await block(testbed, far, own_time="notification.send_confirmation")
     assert sent.own_seconds is not None
     assert sent.own_seconds >= MAIL_WAYS * MAIL_WAY_SECONDS
