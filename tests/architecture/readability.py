@@ -14,6 +14,7 @@ GENERATED = "protos/gen"
 RUNBOOKS = "observability/runbooks"
 # Packages that hold packages alone: a module beside them has no place that says what it holds.
 ROOMS = ("services", "services/local", "observability", "grafana", "grafana/build")
+LONGEST_TEST_NAME = 75
 # Public classes of one name in several modules, and why each is right where it is.
 HOMONYMS = {
     "EventNotUnderstood": "Each context that consumes order events states its own error.",
@@ -40,6 +41,7 @@ def count(root: Path = ROOT) -> dict[str, list[Finding]]:
         "modules beside packages": list(loose_modules(trees)),
         "public classes of one name": list(homonyms(trees)),
         "sections of runbooks that only refer": list(references(root)),
+        "long test names": list(long_test_names(trees)),
     }
 
 
@@ -80,6 +82,14 @@ def homonyms(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:
     for name, places in found.items():
         if len(places) > 1 and name not in HOMONYMS:
             yield Finding(places[0], f"class {name} is in {', '.join(places[1:])}, too")
+
+
+def long_test_names(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:
+    """Yield the tests with a long name: it says what is tested and what that does; a docstring may say more."""
+    for path, tree in trees.items():
+        for node in ast.walk(tree) if path.startswith("tests/") else ():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.name) > LONGEST_TEST_NAME:
+                yield Finding(f"{path}:{node.lineno}", f"{node.name} has more than {LONGEST_TEST_NAME} characters")
 
 
 def references(root: Path) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.readability import HOMONYMS, ROOT, RUNBOOKS, count, files, homonyms, main
+from tests.architecture.readability import HOMONYMS, LONGEST_TEST_NAME, ROOT, RUNBOOKS, count, files, homonyms, main
 
 BAD = '''"""What does this module do?"""
 
@@ -20,10 +20,13 @@ class Same:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Return a tree with a loose module, classes of one name, two questions in each file, and a bad runbook."""
+    """Return a tree with a loose module, classes of one name, questions, a long test name, and a bad runbook."""
     for path in ("observability/lab.py", "observability/cli/command.py", "observability/collector/other.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(BAD)
+    (tmp_path / "tests").mkdir()
+    names = ("test_".ljust(length, "x") for length in (LONGEST_TEST_NAME, LONGEST_TEST_NAME + 1))
+    (tmp_path / "tests/test_names.py").write_text("".join(f"def {name}() -> None: ...\n" for name in names))
     (tmp_path / RUNBOOKS).mkdir()
     (tmp_path / RUNBOOKS / "ShopBad.md").write_text("# ShopBad\n\n## Meaning\n\nSee [ShopWorse](ShopWorse.md).\n")
     return tmp_path
@@ -38,6 +41,7 @@ def test_each_kind_is_found(tree: Path) -> None:
         "modules beside packages": ["observability/lab.py"],
         "public classes of one name": ["observability/cli/command.py:4"],
         "sections of runbooks that only refer": ["observability/runbooks/ShopBad.md"],
+        "long test names": ["tests/test_names.py:2"],
     }
     assert main(tree) == 1
 

@@ -50,7 +50,7 @@ async def ask(dsn: str, question: str) -> object:
         await connection.close(timeout=PATIENCE_SECONDS)
 
 
-async def test_a_platform_uses_the_given_server_and_leaves_nothing_on_it(
+async def test_a_platform_leaves_nothing_on_a_given_server(
     admin_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It starts none, and each database has a role that may use no other."""

@@ -122,7 +122,7 @@ async def test_rows_of_a_new_order_are_in_the_shard_of_its_customer(shop: Shop) 
     assert await shards(shop) == {table: {shard} for table in TABLES} | {"sagas": set()}
 
 
-async def test_database_refuses_an_order_in_the_shard_of_another_customer(shop: Shop) -> None:
+async def test_database_rejects_an_order_in_the_shard_of_another(shop: Shop) -> None:
     """A row that the map does not lead to would be lost."""
     await stock(shop, A=5)
     await shop.orders.place_order(place(A=2))

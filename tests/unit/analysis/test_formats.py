@@ -50,7 +50,7 @@ def test_every_format_gives_the_same_verdict(name: str, written: dict[str, bytes
 
 
 @every_format
-def test_a_file_that_is_cut_off_gives_the_same_verdict_and_is_counted(
+def test_a_truncated_file_gives_the_same_verdict_and_is_counted(
     name: str, written: dict[str, bytes], spans: int, tmp_path: Path
 ) -> None:
     """All that came before the cut is read."""
@@ -77,7 +77,7 @@ def test_a_packed_file_is_read_like_the_plain_one(
 
 
 @every_format
-def test_a_folder_of_two_formats_and_other_files_gives_the_same_verdict(
+def test_a_folder_of_two_formats_gives_the_same_verdict(
     name: str, traces: list[list[Json]], spans: int, tmp_path: Path
 ) -> None:
     """Half of the traces are in this format, half are OTLP/JSON lines; two spans are in both."""

@@ -98,7 +98,7 @@ def test_something_else_is_not_a_scrape() -> None:
         parse_scrape("<html>")
 
 
-def test_a_sample_that_ends_like_a_bucket_but_has_no_bound_is_none() -> None:
+def test_a_sample_named_like_a_bucket_without_a_bound_is_none() -> None:
     labels = (("method", "Get"),)
     page = Scrape({"a_count": {labels: 2.0}, "a_sum": {labels: 1.0}, "a_bucket": {labels: 2.0}}, ())
     [delta] = histogram_deltas(Scrape({}, ()), page, "a")

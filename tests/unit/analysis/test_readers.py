@@ -117,7 +117,7 @@ def jaeger(**fields: Any) -> Any:
     return {"data": [{"traceID": "1", "spans": [{**span, **fields}], "processes": {"p1": {"serviceName": "some"}}}]}
 
 
-def test_jaeger_ids_get_their_leading_zeros_and_times_are_microseconds(tmp_path: Path) -> None:
+def test_jaeger_ids_are_padded_and_times_are_microseconds(tmp_path: Path) -> None:
     [span] = read(tmp_path, jaeger()).spans
     assert (span.trace_id, span.span_id, span.service) == ("0" * 31 + "1", "0" * 15 + "2", "some")
     assert (span.start_nanoseconds, span.end_nanoseconds) == (5_000, 12_000)

@@ -41,7 +41,7 @@ def test_a_request_is_each_span_that_enters_the_service() -> None:
     assert roots("shop", "list") == ["5"]
 
 
-def test_the_roots_of_traces_stay_as_they_are_with_what_clients_measured() -> None:
+def test_roots_of_traces_stay_if_clients_measured_latency() -> None:
     selected = select(SEEN, service="web")
     assert (selected.traces, selected.requests) == (TRACES, CALLS)
     assert select(SEEN, service="shop").requests is None

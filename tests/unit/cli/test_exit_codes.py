@@ -71,9 +71,7 @@ def test_an_expected_error_is_one_line_and_a_status(name: str, group: tuple[str,
     assert ran.stderr == f"{' '.join(('plumb', *group, name))}: {message}\n"
 
 
-def test_a_bug_ends_with_the_status_of_a_failure_and_says_where_its_report_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_is_a_failure_and_names_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's own status 1 says something else in some commands."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ran = CliRunner().invoke(failing_app, ["bug"])
@@ -91,7 +89,7 @@ def test_a_bug_whose_report_cannot_be_written_says_it_itself(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("arguments", [(), (".", "--no-such-option"), (".", "--operation", "a")])
-def test_a_wrong_call_of_diagnose_does_not_end_as_if_it_could_not_tell(arguments: tuple[str, ...]) -> None:
+def test_a_usage_error_of_diagnose_is_no_verdict(arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(main, ["diagnose", *arguments]).exit_code == 3
 
 
