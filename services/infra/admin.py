@@ -1,10 +1,18 @@
-"""ASGI application of a process's admin port: /livez, /readyz and /metrics."""
+"""Admin port of a process: /livez, /readyz and /metrics."""
 
 from urllib.parse import parse_qs
 
 from observability.telemetry.http import Receive, Scope, Send
 from observability.telemetry.setup import Runtime
+from services.infra.address import parse_address
+from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
+
+
+def admin_server(listen: str, *, runtime: Runtime, readiness: Readiness) -> HttpServer:
+    """Return the server of a process's admin port, on host:port."""
+    application = AdminApplication(runtime=runtime, readiness=readiness)
+    return HttpServer(application, name="admin", listen=parse_address(listen), metrics=runtime.metrics, limits=ADMIN)
 
 
 class AdminApplication:

@@ -6,9 +6,8 @@ from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
-from services.infra.admin import AdminApplication
+from services.infra.admin import admin_server
 from services.infra.admission import AdmissionController
-from services.infra.http_server import ADMIN, HttpServer
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
@@ -35,14 +34,7 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
             name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
         )
         rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
-        admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(
-            admin_application,
-            name="admin",
-            listen=parse_address(settings.admin_listen),
-            metrics=runtime.metrics,
-            limits=ADMIN,
-        )
+        admin = admin_server(settings.admin_listen, runtime=runtime, readiness=readiness)
         servers: list[lifecycle.Server] = [admin, rpc, *parts.workers]
         await lifecycle.serve(
             servers, readiness=readiness, settings=settings, log=telemetry.log, outputs=runtime.outputs

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
-from services.edge.admission import AdmissionMiddleware
-from services.edge.application import make_edge
+from services.edge.server import edge_server
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
-from services.infra.admin import AdminApplication
+from services.infra.admin import admin_server
 from services.infra.admission import AdmissionController
-from services.infra.http_server import ADMIN, HttpServer, edge_limits
+from services.infra.http_server import edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
@@ -80,34 +79,16 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         )
         inventory_methods = inventory_rpc.InventoryServicer(stock.application).methods()
         inventory_server.add(inventory_rpc.SERVICE, inventory_methods, telemetry=inventory, errors=INVENTORY_ERRORS)
-        edge = make_edge(
+        admin = admin_server(settings.order.admin_listen, runtime=runtime, readiness=readiness)
+        http = edge_server(
             orders=orders.application,
             inventory=stock.application,
-            telemetry=runtime.for_context("edge"),
-            tracer_provider=runtime.provider,
-            request_deadline_seconds=settings.order.request_deadline_seconds,
-            continues_traces=settings.order.caller_traces_continued,
-        )
-        admitted_edge = AdmissionMiddleware(
-            edge,
             admission=admissions["order"],
-            telemetry=runtime.for_context("edge"),
-            request_deadline_seconds=settings.order.request_deadline_seconds,
-        )
-        admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(
-            admin_application,
-            name="admin",
-            listen=parse_address(settings.order.admin_listen),
-            metrics=runtime.metrics,
-            limits=ADMIN,
-        )
-        http = HttpServer(
-            admitted_edge,
-            name="http",
+            runtime=runtime,
             listen=parse_address(settings.order.http_listen),
-            metrics=runtime.metrics,
+            request_deadline_seconds=settings.order.request_deadline_seconds,
             limits=edge_limits(settings.order.http_connections),
+            continues_traces=settings.order.caller_traces_continued,
         )
         workers = (*stock.workers, *orders.workers, *notifications.workers)
         servers: list[lifecycle.Server] = [admin, inventory_server, order_server, http, *workers]

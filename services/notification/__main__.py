@@ -5,9 +5,7 @@ from contextlib import AsyncExitStack
 
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle, program
-from services.infra.address import parse_address
-from services.infra.admin import AdminApplication
-from services.infra.http_server import ADMIN, HttpServer
+from services.infra.admin import admin_server
 from services.infra.readiness import Readiness
 from services.infra.settings import read_settings
 from services.notification.application.ports import Sender
@@ -26,14 +24,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         parts, checks = await open_notification(settings, telemetry=telemetry, stack=stack, sender_of=sender_of)
         readiness = Readiness(checks)
-        admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(
-            admin_application,
-            name="admin",
-            listen=parse_address(settings.admin_listen),
-            metrics=runtime.metrics,
-            limits=ADMIN,
-        )
+        admin = admin_server(settings.admin_listen, runtime=runtime, readiness=readiness)
         await lifecycle.serve(
             [admin, *parts.workers], readiness=readiness, settings=settings, log=telemetry.log, outputs=runtime.outputs
         )

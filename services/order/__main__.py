@@ -5,13 +5,12 @@ from contextlib import AsyncExitStack
 
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
-from services.edge.admission import AdmissionMiddleware
-from services.edge.application import make_edge
+from services.edge.server import edge_server
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
-from services.infra.admin import AdminApplication
+from services.infra.admin import admin_server
 from services.infra.admission import AdmissionController
-from services.infra.http_server import ADMIN, HttpServer, edge_limits
+from services.infra.http_server import edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
@@ -62,34 +61,16 @@ async def serve(
             errors=ERRORS,
             continues_traces=settings.caller_traces_continued,
         )
-        edge = make_edge(
+        admin = admin_server(settings.admin_listen, runtime=runtime, readiness=readiness)
+        http = edge_server(
             orders=parts.application,
             inventory=inventory,
-            telemetry=runtime.for_context("edge"),
-            tracer_provider=runtime.provider,
-            request_deadline_seconds=settings.request_deadline_seconds,
-            continues_traces=settings.caller_traces_continued,
-        )
-        admitted_edge = AdmissionMiddleware(
-            edge,
             admission=admission,
-            telemetry=runtime.for_context("edge"),
-            request_deadline_seconds=settings.request_deadline_seconds,
-        )
-        admin_application = AdminApplication(runtime=runtime, readiness=readiness)
-        admin = HttpServer(
-            admin_application,
-            name="admin",
-            listen=parse_address(settings.admin_listen),
-            metrics=runtime.metrics,
-            limits=ADMIN,
-        )
-        http = HttpServer(
-            admitted_edge,
-            name="http",
+            runtime=runtime,
             listen=parse_address(settings.http_listen),
-            metrics=runtime.metrics,
+            request_deadline_seconds=settings.request_deadline_seconds,
             limits=edge_limits(settings.http_connections),
+            continues_traces=settings.caller_traces_continued,
         )
         servers: list[lifecycle.Server] = [admin, rpc, http, *parts.workers]
         await lifecycle.serve(

@@ -15,12 +15,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from shop.order.v1 import order_service_pb2 as pb
 
 from observability.telemetry.admission import AdmissionTelemetry
-from observability.telemetry.http import Application
-from services.edge.admission import AdmissionMiddleware
-from services.edge.application import make_edge
+from services.edge.server import edge_server
 from services.infra import deadline
 from services.infra.admission import AdmissionController
-from services.infra.http_server import HttpServer
 from services.infra.rpc.errors import Details, status_of
 from services.kernel.errors import InvalidField
 from services.order.adapters import summaries
@@ -77,22 +74,14 @@ class Edge:
 @asynccontextmanager
 async def opened(shop: Shop, *, admission: AdmissionController | None = None) -> AsyncIterator[Edge]:
     """Serve the edge during a with block, with admission control or without."""
-    edge = make_edge(
+    server = edge_server(
         orders=shop.orders,
         inventory=shop.inventory,
-        telemetry=shop.runtime.for_context("edge"),
-        tracer_provider=shop.runtime.provider,
+        admission=admission,
+        runtime=shop.runtime,
+        listen=LOOPBACK,
         request_deadline_seconds=AMPLE_SECONDS,
     )
-    admitted_edge: Application = edge
-    if admission:
-        admitted_edge = AdmissionMiddleware(
-            edge,
-            admission=admission,
-            telemetry=shop.runtime.for_context("edge"),
-            request_deadline_seconds=AMPLE_SECONDS,
-        )
-    server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}

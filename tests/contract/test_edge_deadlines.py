@@ -9,10 +9,8 @@ import aiohttp
 import pytest
 
 from observability.telemetry.admission import AdmissionTelemetry
-from services.edge.admission import AdmissionMiddleware
-from services.edge.application import make_edge
+from services.edge.server import edge_server
 from services.infra.admission import AdmissionController
-from services.infra.http_server import HttpServer
 from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, holding, request_id, stock
 
 CUSTOMER_ID, ORDER_ID = str(uuid4()), str(uuid4())
@@ -40,18 +38,14 @@ async def opened(
     shop: Shop, admission: AdmissionController, *, deadline_seconds: float
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve the edge with admission control during a with block."""
-    telemetry = shop.runtime.for_context("edge")
-    edge = make_edge(
+    server = edge_server(
         orders=shop.orders,
         inventory=shop.inventory,
-        telemetry=telemetry,
-        tracer_provider=shop.runtime.provider,
+        admission=admission,
+        runtime=shop.runtime,
+        listen=LOOPBACK,
         request_deadline_seconds=deadline_seconds,
     )
-    admitted_edge = AdmissionMiddleware(
-        edge, admission=admission, telemetry=telemetry, request_deadline_seconds=deadline_seconds
-    )
-    server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target = (await server.start())["http"]
     try:
         headers = {"X-Customer-Id": CUSTOMER_ID}

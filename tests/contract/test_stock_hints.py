@@ -11,8 +11,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from services.edge.application import make_edge
-from services.infra.http_server import HttpServer
+from services.edge.server import edge_server
 from services.inventory.api import (
     MAX_HINTS,
     ConfirmReservation,
@@ -174,14 +173,14 @@ async def test_the_trace_shows_cache_and_database_calls(cached_shop: Shop) -> No
 @asynccontextmanager
 async def edge_of(shop: Shop) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve the edge during a with block; yield a client without a customer id."""
-    edge = make_edge(
+    server = edge_server(
         orders=shop.orders,
         inventory=shop.inventory,
-        telemetry=shop.runtime.for_context("edge"),
-        tracer_provider=shop.runtime.provider,
+        admission=None,
+        runtime=shop.runtime,
+        listen=LOOPBACK,
         request_deadline_seconds=10.0,
     )
-    server = HttpServer(edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
     target = (await server.start())["http"]
     try:
         async with aiohttp.ClientSession(f"http://{target}") as session:

@@ -15,11 +15,9 @@ from observability.chaos.history import History
 from observability.telemetry.admission import AdmissionTelemetry
 from observability.testbed.api_clients import ApiClient, GrpcApiClient, RestApiClient, open_api_clients
 from observability.testbed.requests import CancelRequest, PlaceRequest, Request, RequestedLine, Response
-from services.edge.admission import AdmissionMiddleware
-from services.edge.application import make_edge
+from services.edge.server import edge_server
 from services.infra.admission import AdmissionController
 from services.infra.circuit_breaker import Policy
-from services.infra.http_server import HttpServer
 from services.inventory.api import GetStock
 from services.inventory.rpc.client import InventoryClient
 from services.kernel.errors import CircuitOpen, ServiceError
@@ -74,25 +72,19 @@ async def customers(postgres_server: PostgresServer, clean_databases: None) -> A
     """Open a shop whose order and inventory speak gRPC, with both APIs."""
     async with open_shop("grpc", postgres_server.dsns) as shop:
         assert isinstance(shop.orders, OrderClient)
-        edge = make_edge(
-            orders=shop.parts.application,
-            inventory=shop.inventory,
-            telemetry=shop.runtime.for_context("edge"),
-            tracer_provider=shop.runtime.provider,
-            request_deadline_seconds=DEADLINE_SECONDS,
-        )
         admission = AdmissionController(
             connections=POOL_SIZE,
             late_seconds=lambda: found.late_seconds,
             telemetry=AdmissionTelemetry(shop.runtime.for_context("edge")),
         )
-        admitted_edge = AdmissionMiddleware(
-            edge,
+        server = edge_server(
+            orders=shop.parts.application,
+            inventory=shop.inventory,
             admission=admission,
-            telemetry=shop.runtime.for_context("edge"),
+            runtime=shop.runtime,
+            listen=LOOPBACK,
             request_deadline_seconds=DEADLINE_SECONDS,
         )
-        server = HttpServer(admitted_edge, name="http", listen=LOOPBACK, metrics=shop.runtime.metrics)
         target = (await server.start())["http"]
         try:
             async with open_api_clients(edge_http=target, order_grpc="127.0.0.1:1") as (rest, _):

@@ -12,11 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from observability.telemetry import setup
 from observability.telemetry.admission import AdmissionTelemetry
-from services.edge.admission import AdmissionMiddleware
-from services.edge.application import make_edge
+from services.edge.server import edge_server
 from services.infra.address import Address
 from services.infra.admission import AdmissionController
-from services.infra.http_server import HttpServer
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.order_service import FakeOrderService
 
@@ -43,17 +41,14 @@ async def edge() -> AsyncIterator[Edge]:
     )
     telemetry, orders = runtime.for_context("edge"), FakeOrderService()
     admission = AdmissionController(connections=2, late_seconds=lambda: 0.0, telemetry=AdmissionTelemetry(telemetry))
-    application = make_edge(
+    server = edge_server(
         orders=orders,
         inventory=FakeInventory(),
-        telemetry=telemetry,
-        tracer_provider=runtime.provider,
+        admission=admission,
+        runtime=runtime,
+        listen=Address("127.0.0.1", 0),
         request_deadline_seconds=DEADLINE_SECONDS,
     )
-    admitted_edge = AdmissionMiddleware(
-        application, admission=admission, telemetry=telemetry, request_deadline_seconds=DEADLINE_SECONDS
-    )
-    server = HttpServer(admitted_edge, name="http", listen=Address("127.0.0.1", 0), metrics=runtime.metrics)
     address, customer_id = (await server.start())["http"], uuid4()
     try:
         headers = {"X-Customer-Id": str(customer_id)}
