@@ -19,6 +19,7 @@ class Coverage:
     missing_traces: traces that the store listed in these slices but did not return.
     truncated_slices: slices as short as possible that still held more traces than the store returns at once.
     stopped_by: the limit that ended the reading early; empty when there was none.
+    service, operation: the requests to which the traces belong; all when empty.
     """
 
     source: str
@@ -29,6 +30,8 @@ class Coverage:
     missing_traces: int = 0
     truncated_slices: int = 0
     stopped_by: str = ""
+    service: str = ""
+    operation: str = ""
 
     @property
     def share(self) -> float:

@@ -1,7 +1,9 @@
 """`plumb diagnose`: name the bottleneck of an observed system, and predict what its fix gains."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import orjson
@@ -14,19 +16,34 @@ from observability.analysis.observation import read_observation
 from observability.analysis.selection import select
 from observability.analysis.whatif import Prediction
 from observability.cli.exit_codes import CommandFailed
+from observability.live.download import Wanted, download
+from observability.live.http_client import DownloadLimits, ReadOnlyClient, base_url, headers_from_environment
+from observability.live.jaeger import JaegerSource
+from observability.live.tempo import TempoSource
+from observability.live.time_slices import window_since
 
 _EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
 _UNREADABLE = 3
 _MOST_UNREAD = 10
 
 
-def diagnose_command(
+def diagnose_command(  # noqa: PLR0913 - an option each
     source: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder, or one file, with traces of OTLP, Jaeger, Zipkin or Tempo.")
-    ],
+        Path | None,
+        typer.Argument(metavar="DIR", help="Folder, or one file, with traces of OTLP, Jaeger, Zipkin or Tempo."),
+    ] = None,
     *,
+    jaeger: Annotated[str, typer.Option(metavar="URL", help="Read the traces of a Jaeger instead of a folder.")] = "",
+    tempo: Annotated[str, typer.Option(metavar="URL", help="Read the traces of a Tempo instead of a folder.")] = "",
+    prometheus: Annotated[
+        str, typer.Option(metavar="URL", help="Read metrics of a Prometheus, too. Only with --jaeger or --tempo.")
+    ] = "",
     service: Annotated[str, typer.Option(help="Diagnose the requests to this service only.")] = "",
     operation: Annotated[str, typer.Option(help="Of these, diagnose one operation: the name of its span.")] = "",
+    since: Annotated[str, typer.Option(help="Length of time until now to read: 90s, 15m, 2h or 1d.")] = "15m",
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep what was read in this new folder, for plumb diagnose DIR.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole verdict as JSON.")] = False,
 ) -> None:
     """Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix gains.
@@ -39,13 +56,42 @@ def diagnose_command(
     """
     if operation and not service:
         raise CommandFailed("--operation needs --service", status=_UNREADABLE)
-    seen = read_observation(source)
+    if sum(map(bool, (source, jaeger, tempo))) != 1:
+        raise CommandFailed("name one source: a folder, --jaeger or --tempo", status=_UNREADABLE)
+    if source and (prometheus or save):
+        raise CommandFailed("--prometheus and --save need --jaeger or --tempo", status=_UNREADABLE)
+    with _recorded(save) as folder:
+        if source is None:
+            client = ReadOnlyClient(limits=DownloadLimits(), headers=headers_from_environment())
+            store = JaegerSource(base_url(jaeger), client) if jaeger else TempoSource(base_url(tempo), client)
+            wanted = Wanted(service, operation, window_since(since))
+            download(store, wanted, client=client, prometheus=prometheus, folder=folder, say=_say_on_stderr)
+        seen = read_observation(source or folder)
+    if seen.coverage and not service:
+        service, operation = seen.coverage.service, seen.coverage.operation
     verdict = diagnose(select(seen, service=service, operation=operation) if service else seen)
     if as_json:
         typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
     else:
         _print(Console(), verdict)
     raise typer.Exit(_EXIT[verdict.answer])
+
+
+@contextmanager
+def _recorded(save: Path | None) -> Iterator[Path]:
+    """Yield the folder to download into: a new one to keep, or one that is removed."""
+    if save is None:
+        with TemporaryDirectory(prefix="plumb-diagnose-") as folder:
+            yield Path(folder)
+        return
+    if save.exists() and (not save.is_dir() or any(save.iterdir())):
+        raise CommandFailed(f"{save} exists and is no empty folder: name a new one with --save", status=_UNREADABLE)
+    save.mkdir(parents=True, exist_ok=True)
+    yield save
+
+
+def _say_on_stderr(sentence: str) -> None:
+    typer.echo(sentence, err=True)
 
 
 def _print(console: Console, verdict: Verdict) -> None:

@@ -18,6 +18,7 @@ FAILURES = (
     "observability.analysis.observation:ObservationUnreadable",
     "observability.demo.options:DemoError",
     "observability.experiments.runner.errors:TrialError",
+    "observability.live.http_client:SourceFailed",
     "observability.load.errors:LoadError",
     "observability.testbed.errors:TestbedError",
     "services.kernel.errors:ServiceError",

@@ -66,7 +66,7 @@ def jaeger(folder: Path) -> Iterator[Jaeger]:
         [programs.jaeger(), f"--config={CONFIGURATION}"],
         log=folder / "jaeger.log",
         ready=f"http://{HOST}:{ports['JAEGER_HEALTH_PORT']}/status",
-        environment={"JAEGER_LISTEN": HOST, **ports},
+        environment={"JAEGER_LISTEN": HOST, "OTEL_TRACES_SAMPLER": "always_off", **ports},
     ) as process:
         addresses = {"query": f"{HOST}:{ports['JAEGER_QUERY_PORT']}", "otlp": f"{HOST}:{ports['JAEGER_OTLP_PORT']}"}
         yield Jaeger(**addresses, pid=process.pid)

@@ -1,0 +1,1 @@
+"""Live sources: download traces from Jaeger or Tempo and metrics from Prometheus into a folder."""

@@ -1,0 +1,1 @@
+"""Live sources, over HTTP: stand-ins answer as the documentation of the APIs says."""
