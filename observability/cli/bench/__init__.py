@@ -25,6 +25,10 @@ class Bench(LazyGroup):
             "observability.cli.bench.read_model:bench_read_model",
             "Measure the latency of a page of ListOrders in a small and in a big read model.",
         ),
+        "shard-keys": CommandEntry(
+            "observability.cli.bench.shard_keys:bench_shard_keys",
+            "Replay the same real baskets on four servers of orders, sharded by user, by region and by time.",
+        ),
         "overload": CommandEntry(
             "observability.cli.bench.overload:bench_overload",
             "Measure goodput at 2, 5 and 10 times the capacity, with overload protection and without.",
