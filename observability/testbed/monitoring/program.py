@@ -1,22 +1,19 @@
 """Monitoring program: starts one under a guard process, and waits until it is ready."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
 from services.local.platform.plan import base_environment
-from services.local.processes.errors import LocalError
 from services.local.processes.guarded_process import Command, GuardedProcess
 from services.local.processes.scratch_folder import Scratch
 
 READY_SECONDS = 30.0
 ASK_SECONDS = 5.0
-POLL_SECONDS = 0.05
 STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
 
 
@@ -49,21 +46,12 @@ class MonitoringProgram:
         )
         process = GuardedProcess(command, scratch=scratch)
         try:
-            await process.started()
-            await self._until_ready(process)
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_SECONDS)) as session:
+                if not await process.ready_within(READY_SECONDS, partial(self._answers, session)):
+                    raise process.failure(await process.exited())
             yield process
         finally:
             await process.stop()
-
-    async def _until_ready(self, process: GuardedProcess) -> None:
-        ends = time.monotonic() + READY_SECONDS
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_SECONDS)) as session:
-            while not await self._answers(session):
-                if process.ended:
-                    raise process.failure(await process.exited())
-                if time.monotonic() > ends:
-                    raise LocalError(f"{self.name} was not ready within {READY_SECONDS:.0f} s.{process.tail()}")
-                await asyncio.sleep(POLL_SECONDS)
 
     async def _answers(self, session: aiohttp.ClientSession) -> bool:
         try:

@@ -116,19 +116,17 @@ class Launcher:
         Raises ProcessFailed after the timeout.
         """
         process, ready_file = self.processes[name], self.ready_file(name)
-        await process.started()
-        limit_seconds, began, reported_seconds = self._options.start_timeout_seconds, time.monotonic(), 0.0
-        while not ready_file.exists():
+        began, reported_seconds = time.monotonic(), 0.0
+
+        async def is_written() -> bool:
+            nonlocal reported_seconds
             waited_seconds = time.monotonic() - began
-            if process.ended:
-                return False
-            if waited_seconds > limit_seconds:
-                raise ProcessFailed(f"{name} was not ready within {limit_seconds:.0f} s.{process.tail()}")
             if waited_seconds > reported_seconds + PROGRESS_SECONDS:
                 reported_seconds = waited_seconds
                 self._progress(f"waiting for {name}, process {process.pid}, to be ready.{process.tail(lines=1)}")
-            await asyncio.sleep(POLL_SECONDS)
-        return True
+            return ready_file.exists()
+
+        return await process.ready_within(self._options.start_timeout_seconds, is_written, poll_seconds=POLL_SECONDS)
 
     def ready_file(self, name: str) -> Path:
         """Return the file in which a program writes its addresses."""

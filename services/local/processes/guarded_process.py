@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from services.local.processes.scratch_folder import Scratch
 # The first process of a preloaded program waits for the imports.
 START_SECONDS = 60.0
 GUARD_MARGIN_SECONDS = 10.0
+POLL_SECONDS = 0.02
 TAIL_LINES = 12
 TAIL_BYTES = 16_384
 
@@ -170,6 +172,31 @@ class GuardedProcess:
         if not self._started.done():
             raise ProcessFailed(f"{self.command.name} did not start.{self.tail()}")
         return self.pid
+
+    async def ready_within(
+        self, seconds: float, is_ready: Callable[[], Awaitable[bool]], *, poll_seconds: float = POLL_SECONDS
+    ) -> bool:
+        """Wait until the child is ready; return False if it ends before. Raises ProcessFailed after the limit."""
+        await self.started()
+        deadline = time.monotonic() + seconds
+        while not self.ended:
+            if await is_ready():
+                return True
+            if time.monotonic() > deadline:
+                raise ProcessFailed(f"{self.command.name} was not ready within {seconds:.0f} s.{self.tail()}")
+            await asyncio.sleep(poll_seconds)
+        return False
+
+    async def listens_within(self, seconds: float, is_ready: Callable[[], Awaitable[bool]], *, taken: str) -> bool:
+        """Wait until a server is ready; return False if its log says, with the text `taken`, that its port was taken.
+
+        Raises ProcessFailed if it ends for another reason, or after the limit.
+        """
+        if await self.ready_within(seconds, is_ready):
+            return True
+        if taken in self.tail():
+            return False
+        raise self.failure(await self.exited())
 
     async def exited(self) -> Exit:
         """Wait, without a limit, until the child has ended, and return how."""

@@ -7,10 +7,10 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from services.local.processes.errors import LocalError, PortTaken
@@ -25,7 +25,6 @@ SEARCHED = ("/usr/sbin", "/usr/local/sbin")
 CHECK_SECONDS = 10.0
 START_SECONDS = 30.0
 GREETING_SECONDS = 1.0
-POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
 STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
 
@@ -111,8 +110,8 @@ async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats
         configuration, syncs_always = await asyncio.to_thread(_configure, start, binary, port)
         process = GuardedProcess(start.command(binary, configuration), scratch=start.scratch)
         stack.push_async_callback(process.stop)
-        await process.started()
-        if await _is_ready(start, process, port):
+        is_ready = partial(_is_ours, start.server_name, port)
+        if await process.listens_within(START_SECONDS, is_ready, taken="address already in use"):
             url = f"nats://{USER}:{start.password}@{local_address(port)}"
             return EmbeddedNats(process, port, url, start.store_directory, syncs_always)
         if start.port:
@@ -155,18 +154,9 @@ def _check(binary: Path, configuration: Path, environment: Mapping[str, str]) ->
     return done.stderr.strip() or b"it gave no reason" if done.returncode else b""
 
 
-async def _is_ready(start: NatsStart, process: GuardedProcess, port: int) -> bool:
-    """Wait until the server answers; return False if it ended because the port was taken meanwhile."""
-    deadline = time.monotonic() + START_SECONDS
-    while not process.ended:
-        if await _name_behind(port) == start.server_name:
-            return True
-        if time.monotonic() > deadline:
-            raise NatsUnavailable(f"nats-server was not ready within {START_SECONDS:.0f} s.{process.tail()}")
-        await asyncio.sleep(POLL_SECONDS)
-    if "address already in use" in process.tail():
-        return False
-    raise process.failure(await process.exited())
+async def _is_ours(server_name: str, port: int) -> bool:
+    """Return whether our server answers on a port, and not another one."""
+    return await _name_behind(port) == server_name
 
 
 async def _name_behind(port: int) -> str:

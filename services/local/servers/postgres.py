@@ -5,7 +5,6 @@ import os
 import pwd
 import secrets
 import signal
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from services.local.servers.postgres_binaries import PostgresBinaries, find_post
 SUPERUSER = "postgres"
 INITDB_SECONDS = 60.0
 START_SECONDS = 30.0
-POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
 PORT_PAUSE_SECONDS = 0.2
 RESTART_STOP_SECONDS = 15.0
@@ -210,17 +208,11 @@ async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
 
     Reads the server's own file and not the port, where another server may answer.
     """
-    pid = await process.started()
-    deadline = time.monotonic() + START_SECONDS
-    while not process.ended:
-        if _own_status(start.folder / "data" / "postmaster.pid", pid) in ACCEPTING:
-            return True
-        if time.monotonic() > deadline:
-            raise DatabaseUnavailable(f"PostgreSQL was not ready within {START_SECONDS:.0f} s.{process.tail()}")
-        await asyncio.sleep(POLL_SECONDS)
-    if "could not bind" in process.tail():
-        return False
-    raise process.failure(await process.exited())
+
+    async def accepts() -> bool:
+        return _own_status(start.folder / "data" / "postmaster.pid", process.pid) in ACCEPTING
+
+    return await process.listens_within(START_SECONDS, accepts, taken="could not bind")
 
 
 def _own_status(pid_file: Path, pid: int) -> str:

