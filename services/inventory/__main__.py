@@ -13,8 +13,7 @@ from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
 from services.inventory.adapters.postgres import PostgresStock
 from services.inventory.bootstrap import StockAdapter, open_inventory
-from services.inventory.rpc.server import SERVICE, InventoryServicer
-from services.inventory.rpc.translate import ERRORS
+from services.inventory.rpc.server import add_inventory_service
 from services.inventory.settings import InventorySettings
 
 
@@ -33,7 +32,7 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
         rpc = RpcServer(
             name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
         )
-        rpc.add(SERVICE, InventoryServicer(parts.application).methods(), telemetry=telemetry, errors=ERRORS)
+        add_inventory_service(rpc, parts.application, telemetry=telemetry)
         admin = admin_server(settings.admin_listen, runtime=runtime, readiness=readiness)
         servers: list[lifecycle.Server] = [admin, rpc, *parts.workers]
         await lifecycle.serve(

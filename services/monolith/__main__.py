@@ -15,14 +15,12 @@ from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
 from services.inventory.bootstrap import open_inventory
-from services.inventory.rpc import server as inventory_rpc
-from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
+from services.inventory.rpc.server import add_inventory_service
 from services.inventory.settings import InventorySettings
 from services.notification.bootstrap import open_notification
 from services.notification.settings import NotificationSettings
 from services.order.bootstrap import open_order
-from services.order.rpc import server as order_rpc
-from services.order.rpc.translate import ERRORS as ORDER_ERRORS
+from services.order.rpc.server import add_order_service
 from services.order.settings import OrderContextSettings
 
 
@@ -63,12 +61,10 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             admission=admissions["order"],
             readiness=readiness,
         )
-        order_methods = order_rpc.OrderServicer(orders.application).methods()
-        order_server.add(
-            order_rpc.SERVICE,
-            order_methods,
+        add_order_service(
+            order_server,
+            orders.application,
             telemetry=order,
-            errors=ORDER_ERRORS,
             continues_traces=settings.order.caller_traces_continued,
         )
         inventory_server = RpcServer(
@@ -77,8 +73,7 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
             admission=admissions["inventory"],
             readiness=readiness,
         )
-        inventory_methods = inventory_rpc.InventoryServicer(stock.application).methods()
-        inventory_server.add(inventory_rpc.SERVICE, inventory_methods, telemetry=inventory, errors=INVENTORY_ERRORS)
+        add_inventory_service(inventory_server, stock.application, telemetry=inventory)
         admin = admin_server(settings.order.admin_listen, runtime=runtime, readiness=readiness)
         http = edge_server(
             orders=orders.application,

@@ -19,8 +19,7 @@ from services.inventory.api import InventoryService
 from services.inventory.rpc.client import InventoryClient
 from services.order.adapters.postgres import PostgresOrders
 from services.order.bootstrap import OrdersAdapter, open_order
-from services.order.rpc.server import SERVICE, OrderServicer
-from services.order.rpc.translate import ERRORS
+from services.order.rpc.server import add_order_service
 from services.order.settings import OrderSettings
 
 
@@ -54,12 +53,8 @@ async def serve(
         rpc = RpcServer(
             name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
         )
-        rpc.add(
-            SERVICE,
-            OrderServicer(parts.application).methods(),
-            telemetry=telemetry,
-            errors=ERRORS,
-            continues_traces=settings.caller_traces_continued,
+        add_order_service(
+            rpc, parts.application, telemetry=telemetry, continues_traces=settings.caller_traces_continued
         )
         admin = admin_server(settings.admin_listen, runtime=runtime, readiness=readiness)
         http = edge_server(

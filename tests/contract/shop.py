@@ -27,18 +27,16 @@ from services.infra.rpc.server import RpcServer
 from services.infra.valkey_store import ValkeyStore
 from services.inventory import api as inventory_api
 from services.inventory.bootstrap import bootstrap_inventory, hint_telemetry
-from services.inventory.rpc import server as inventory_rpc
 from services.inventory.rpc.client import InventoryClient
-from services.inventory.rpc.translate import ERRORS as INVENTORY_ERRORS
+from services.inventory.rpc.server import add_inventory_service
 from services.inventory.workers.sweeper import Sweeper
 from services.kernel.money import Money
 from services.notification.bootstrap import NotificationParts, bootstrap_notification
 from services.order import api as order_api
 from services.order.adapters import summaries
 from services.order.bootstrap import OrderParts, bootstrap_order
-from services.order.rpc import server as order_rpc
 from services.order.rpc.client import OrderClient
-from services.order.rpc.translate import ERRORS as ORDER_ERRORS
+from services.order.rpc.server import add_order_service
 from tests.fakes.sender import FakeSender
 
 Mode = Literal["in_process", "grpc"]
@@ -152,11 +150,8 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
         )
         inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":
-            methods = inventory_rpc.InventoryServicer(inventory).methods()
-            server = RpcServer(
-                name="grpc", listen=LOOPBACK, admission=open_admission(telemetry["test"]), readiness=Readiness({})
-            )
-            server.add(inventory_rpc.SERVICE, methods, telemetry=telemetry["inventory"], errors=INVENTORY_ERRORS)
+            server = open_server(telemetry["test"])
+            add_inventory_service(server, inventory, telemetry=telemetry["inventory"])
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
             inventory = InventoryClient(
@@ -177,15 +172,8 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             database=databases["notification"], log=log, sender=sender, telemetry=telemetry["notification"]
         )
         if mode == "grpc":
-            server = RpcServer(
-                name="grpc", listen=LOOPBACK, admission=open_admission(telemetry["test"]), readiness=Readiness({})
-            )
-            server.add(
-                order_rpc.SERVICE,
-                order_rpc.OrderServicer(orders).methods(),
-                telemetry=telemetry["order"],
-                errors=ORDER_ERRORS,
-            )
+            server = open_server(telemetry["test"])
+            add_order_service(server, orders, telemetry=telemetry["order"])
             target = await serve(server, stack)
             channel = await stack.enter_async_context(open_channel(target))
             orders = OrderClient(channel, target=target, telemetry=telemetry["test"], call_seconds=AMPLE_SECONDS)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from shop.inventory.v1 import inventory_service_pb2 as pb
 
+from observability.telemetry.telemetry import Telemetry
 from services.infra.admission import Priority
 from services.infra.rpc.fields import uuid_from_text
-from services.infra.rpc.server import Method
+from services.infra.rpc.server import Method, RpcServer
 from services.inventory import api
 from services.inventory.rpc import translate
 
@@ -76,3 +77,9 @@ class InventoryServicer:
         """Answer Restock."""
         levels = await self._inventory.restock(translate.restock_from_proto(request))
         return pb.RestockResponse(levels=map(translate.level_to_proto, levels))
+
+
+def add_inventory_service(server: RpcServer, inventory: api.InventoryService, *, telemetry: Telemetry) -> None:
+    """Register the service, answered by `inventory`, with a server."""
+    methods = InventoryServicer(inventory).methods()
+    server.add(SERVICE, methods, telemetry=telemetry, errors=translate.ERRORS)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from shop.order.v1 import order_service_pb2 as pb
 
+from observability.telemetry.telemetry import Telemetry
 from services.infra.admission import Priority
-from services.infra.rpc.server import Method
+from services.infra.rpc.server import Method, RpcServer
 from services.order import api
 from services.order.rpc import translate
 
@@ -45,3 +46,11 @@ class OrderServicer:
     async def list_orders(self, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
         """Answer ListOrders."""
         return translate.page_to_proto(await self._orders.list_orders(translate.list_from_proto(request)))
+
+
+def add_order_service(
+    server: RpcServer, orders: api.OrderService, *, telemetry: Telemetry, continues_traces: bool = True
+) -> None:
+    """Register the service, answered by `orders`, with a server."""
+    methods = OrderServicer(orders).methods()
+    server.add(SERVICE, methods, telemetry=telemetry, errors=translate.ERRORS, continues_traces=continues_traces)
