@@ -272,7 +272,7 @@ def read_observation(path: Path) -> Observation:
 
 def _read(path: Path) -> Observation:
     unread = UnreadCounter()
-    spans, lines = read_spans(_trace_files(path)), _Lines(path, unread)
+    spans, lines = read_spans(trace_files_of(path)), _Lines(path, unread)
     if not spans.spans:
         raise ObservationUnreadable(_nothing_read(path, spans.unread))
     requests = _requests(path / "requests.json")
@@ -296,7 +296,7 @@ def _read(path: Path) -> Observation:
     return replace(seen, unread=skipped, malformed_lines=sum(each.count for each in skipped))
 
 
-def _trace_files(path: Path) -> list[Path]:
+def trace_files_of(path: Path) -> list[Path]:
     """Return the files that may hold traces: all but those of other names, and hidden ones. Raises OSError."""
     if not path.is_dir():
         return [path]

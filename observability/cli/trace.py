@@ -10,8 +10,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from observability.analysis.observation import trace_files_of
 from observability.analysis.readers.documents import spans_of_document
 from observability.analysis.readers.fields import Texts
+from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.readers.unread import UnreadCounter
 from observability.analysis.spans import Span, SpanStatus, without_duplicates
 from observability.analysis.trees import Node, Trace, build_traces
@@ -35,7 +37,7 @@ def trace_command(
     *,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder with *trace*.jsonl: OTLP/JSON lines. Default: that of the running platform."),
+        typer.Option(help="Folder or file with traces, as for plumb diagnose. Default: that of the running platform."),
     ] = None,
 ) -> None:
     """Draw a trace as a waterfall: what ran when, and in which service.
@@ -53,6 +55,9 @@ def trace_command(
     files = sorted(directory.glob(PATTERN))
     spans = list(spans_about(files, trace_id))
     ours = [span for span in spans if span.trace_id == trace_id]
+    if not ours and folder:
+        spans = list(spans_of_other_formats(folder, trace_id))
+        ours = [span for span in spans if span.trace_id == trace_id]
     if not ours:
         message = f"no span of {trace_id} in {directory}; spans are written some seconds after the answer"
         raise CommandFailed(message, status=FAILED)
@@ -77,6 +82,13 @@ def spans_about(files: Iterable[Path], trace_id: str) -> Iterator[Span]:
                     except ValueError:
                         continue
                     yield from spans_of_document(document, texts, unread)
+
+
+def spans_of_other_formats(folder: Path, trace_id: str) -> Iterator[Span]:
+    """Yield the spans of a trace, and those that link to it, from a folder of any format. Raises OSError."""
+    for span in read_spans(trace_files_of(folder)).spans:
+        if span.trace_id == trace_id or any(link.trace_id == trace_id for link in span.links):
+            yield span
 
 
 def drawn(trace: Trace, *, columns: int) -> Iterator[Text]:

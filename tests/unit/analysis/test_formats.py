@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from backports import zstd
+from typer.testing import CliRunner
 
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import ObservationUnreadable, read_observation
 from observability.analysis.readers import containers
 from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.readers.unread import CUT_OFF, CUT_OFF_MESSAGE, EMPTY, UNKNOWN_FORMAT, Unread
+from observability.cli import main
 from tests.recorded.recordings import RECORDED, place_of, unpack
 from tests.unit.analysis.trace_writers import WRITERS, Json, otlp_lines, traces_of
 
@@ -127,3 +129,12 @@ def test_a_gzip_file_that_is_cut_off_is_read_to_the_damage(
     read = read_spans([tmp_path / "data.gz"])
     assert 0.5 * spans < len(read.spans) < spans
     assert {each.file for each in read.unread} == {"data.gz"}
+
+
+def test_a_named_trace_is_drawn_from_any_format(written: dict[str, bytes], tmp_path: Path) -> None:
+    """The verdict names traces; `plumb trace` shows them."""
+    (tmp_path / "spans.json").write_bytes(written["zipkin"])
+    trace_id = diagnose(read_observation(tmp_path)).trace_ids[0]
+    ran = CliRunner().invoke(main, ["trace", trace_id, "--folder", str(tmp_path)])
+    assert ran.exit_code == 0, ran.stderr
+    assert "SELECT items FOR UPDATE" in ran.stdout
