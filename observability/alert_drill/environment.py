@@ -25,7 +25,12 @@ from observability.testbed.process_group import ProcessGroup, ProcessGroupOption
 from services.local.servers.ports import local_address
 
 # Abandoned reservations expire within their case.
-SETTINGS = {"INVENTORY_RESERVATION_TTL_SECONDS": "10"}
+SETTINGS = {
+    "INVENTORY_RESERVATION_TTL_SECONDS": "10",
+    # Only inventory reads the replica: other cases are about orders and lists that are read on the primary.
+    "ORDER_REPLICA_DSNS": "",
+    "ORDER_READ_REPLICA_DSNS": "",
+}
 # The same program, whose mail client a fault can replace.
 MODULES = {"notification": "observability.alert_drill.notification_process"}
 ALWAYS = "ShopWatchdog"
@@ -65,7 +70,7 @@ class DrillEnvironment:
     async def open(options: DrillOptions) -> AsyncIterator["DrillEnvironment"]:
         """Run the platform under load during a with block. Raises LocalError, TestbedError, LoadError."""
         group_options = ProcessGroupOptions(
-            folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES
+            folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES, replicas=1
         )
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(ProcessGroup.open(group_options))

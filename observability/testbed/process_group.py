@@ -54,6 +54,7 @@ class ProcessGroupOptions:
     environment: extra settings of all processes.
     modules: another program for a process, by process name.
     log_paths: another log file for a process, by process name.
+    replicas: streaming replicas of the databases.
     temporary_directory: where the databases lie; None for the system's.
     """
 
@@ -63,6 +64,7 @@ class ProcessGroupOptions:
     environment: Mapping[str, str]
     modules: Mapping[str, str] = field(default_factory=dict)
     log_paths: Mapping[str, Path] = field(default_factory=dict)
+    replicas: int = 0
     temporary_directory: Path | None = None
 
 
@@ -89,6 +91,7 @@ class ProcessGroup:
         platform = PlatformOptions(
             run_directory=options.folder,
             temporary_directory=options.temporary_directory,
+            replicas=options.replicas,
             mode=options.mode,
             bus=options.bus,
             port_base=free_port_base(),

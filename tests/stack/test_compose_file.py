@@ -43,9 +43,16 @@ def test_the_real_compose_finds_it_valid() -> None:
     assert "order" in run([compose(), "--profile", "load", "config", "--services"], timeout=30, folder=ROOT).split()
 
 
+def test_the_replica_is_started_with_its_profile_alone() -> None:
+    without = run([compose(), "config", "--services"], timeout=30, folder=ROOT).split()
+    with_it = run([compose(), "--profile", "replica", "config", "--services"], timeout=30, folder=ROOT).split()
+    assert set(with_it) - set(without) == {"postgres-replica"}
+
+
 @pytest.mark.parametrize("absent", [BEFORE_THE_SERVICES, ONE_SHOT - BEFORE_THE_SERVICES], ids=["running", "starting"])
 def test_memory_limits_add_up_to_less_than_two_gibibytes(absent: set[str]) -> None:
-    together = SERVICES.keys() - absent
+    """The replica comes on top, for users who ask for it."""
+    together = SERVICES.keys() - absent - {"postgres-replica"}
     assert sum(mebibytes(SERVICES[name]["mem_limit"]) for name in together) <= LIMIT_MEBIBYTES
 
 
@@ -103,7 +110,7 @@ def test_go_memory_limits_are_below_container_limits(name: str) -> None:
 
 def test_each_program_in_go_knows_its_limit() -> None:
     without = {name for name, service in SERVICES.items() if "GOMEMLIMIT" not in service.get("environment", {})}
-    assert without == {*OURS, *ONE_SHOT, "postgres", "valkey", "alert-webhook"}
+    assert without == {*OURS, *ONE_SHOT, "postgres", "postgres-replica", "valkey", "alert-webhook"}
 
 
 @each_service
@@ -190,7 +197,7 @@ def test_plumb_uses_the_databases_and_log_of_the_services(tmp_path: Path) -> Non
     said = run([sys.executable, "-c", program, tmp_path], timeout=30, folder=ROOT / "compose", more=more)
     commands = "\n".join(SERVICES[service]["command"][-1] for service in sorted(OURS))
     commands = commands.replace("$$password", "$$(cat /run/secrets/order_password)")
-    addresses = re.findall(r'="((?:postgresql|nats)://[^"]*)"', commands)
+    addresses = re.findall(r'(?<!REPLICA_DSNS)="((?:postgresql|nats)://[^"]*)"', commands)
     used = {re.sub(r"\$\$\(cat /run/secrets/(\w+)\)", r"\1-value", address) for address in addresses}
     assert set(json.loads(said)) == used
 

@@ -1,8 +1,9 @@
 """Panels of the read replicas: reads by target, waits, fallbacks, conflicts, lag."""
 
-from grafana.build.lib.panel import Panel, Query, Words
+from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, highest, lowest, per_second
 from grafana.build.lib.quantiles import p95
+from observability.prometheus.build import thresholds
 
 DATABASE = ("context", "database")
 POOL = ("context", "db_client_connection_pool_name")
@@ -98,10 +99,12 @@ REPLICA_SATURATION = (
         Words(
             "How long ago the primary first had what the replica has not replayed yet, sampled twice a second.",
             "below 0.1 s.",
-            "above ORDER_REPLICA_MOST_LAG_SECONDS (10) it is not read. ShopReplicaLagging fires earlier.",
+            "above ORDER_REPLICA_MOST_LAG_SECONDS (10) it is not read. ShopReplicaLagging fires above"
+            f" {thresholds.REPLICA_LAGGING.text} s.",
             "its processor and disk; pg_stat_replication on the primary says where the log waits.",
         ),
         (Query(highest(chosen("shop_replica_lag_seconds"), *POOL), LEGEND),),
+        limits=(Limit(thresholds.REPLICA_LAGGING.limit),),
         width=12,
     ),
     Panel(

@@ -1,6 +1,7 @@
 """Faults of a database: a locked table, a database without connections, or a row changed by hand."""
 
 import asyncio
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from observability.load.stock_plan import PlannedDelivery
 from observability.load.stocking import stock_shop
 from services.local.servers.ports import local_address
 
+END_SECONDS = 15.0
 LOCKED_SKU = "DRILL-LOCKED"
 
 # Purpose: an event written to the log by hand, which no consumer can read.
@@ -129,3 +131,29 @@ async def order_stuck(context: FaultContext) -> AsyncIterator[None]:
             async with session.post("/orders", json=order, headers={"Idempotency-Key": customer}) as page:
                 page.raise_for_status()
         yield
+
+
+@asynccontextmanager
+async def replay_paused(context: FaultContext) -> AsyncIterator[None]:
+    """Let a replica receive, and replay nothing."""
+    (replica, *_) = context.group.foundation.replicas
+    connection = await asyncpg.connect(replica.admin_dsn)
+    try:
+        await connection.execute("SELECT pg_wal_replay_pause()")
+        try:
+            yield
+        finally:
+            await connection.execute("SELECT pg_wal_replay_resume()")
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def replica_ended(context: FaultContext) -> AsyncIterator[None]:
+    """End a replica's server, and start it again."""
+    (replica, *_) = context.group.foundation.replicas
+    await replica.process.end_by(signal.SIGQUIT, limit_seconds=END_SECONDS)
+    try:
+        yield
+    finally:
+        await replica.restart()

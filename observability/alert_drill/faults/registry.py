@@ -9,6 +9,8 @@ from observability.alert_drill.faults.database import (
     lease_of_dead_relay,
     locked,
     order_stuck,
+    replay_paused,
+    replica_ended,
     stock_changed_by_hand,
     unreadable_event,
 )
@@ -65,6 +67,8 @@ FAULTS = (
     Fault("ShopCacheCold", "the cache is paused while many customers read", cache_paused),
     Fault("ShopPoolExhausted", "the table of the lists is locked while customers read theirs", lists_behind_a_lock),
     Fault("ShopPoolWaiting", "the table of the lists is locked while customers read theirs", lists_behind_a_lock),
+    Fault("ShopReplicaDown", "the replica's server is ended", replica_ended),
+    Fault("ShopReplicaLagging", "the replica receives, and replays nothing", replay_paused),
     Fault(
         "ShopEventLoopLagging",
         "notification is paused for a quarter of a second, repeatedly",

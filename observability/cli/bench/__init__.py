@@ -29,6 +29,10 @@ class Bench(LazyGroup):
             "observability.cli.bench.shard_keys:bench_shard_keys",
             "Replay the same real baskets on four servers of orders, sharded by user, by region and by time.",
         ),
+        "replicas": CommandEntry(
+            "observability.cli.bench.replicas:bench_replicas",
+            "Measure reads from replicas at four lags, with one of them killed, and a promotion under load.",
+        ),
         "overload": CommandEntry(
             "observability.cli.bench.overload:bench_overload",
             "Measure goodput at 2, 5 and 10 times the capacity, with overload protection and without.",

@@ -15,6 +15,8 @@ PANELS = {
     "ShopCacheCold": ("shop-dependencies", 39),
     "ShopPoolExhausted": ("shop-dependencies", 33),
     "ShopPoolWaiting": ("shop-dependencies", 51),
+    "ShopReplicaDown": ("shop-dependencies", 303),
+    "ShopReplicaLagging": ("shop-dependencies", 501),
     "ShopEventLoopLagging": ("shop-runtime", 51),
     "ShopCpuSaturated": ("shop-runtime", 61),
     "ShopRunQueueWaiting": ("shop-runtime", 52),

@@ -9,6 +9,7 @@ from observability.prometheus.build.event_rules import event_groups
 from observability.prometheus.build.meta_rules import meta_groups
 from observability.prometheus.build.model import RUNBOOKS, Document, RuleGroup
 from observability.prometheus.build.pace import Pace
+from observability.prometheus.build.replica_rules import replica_groups
 from observability.prometheus.build.saturation_rules import saturation_groups
 from observability.prometheus.build.service_rules import service_groups
 from observability.prometheus.build.slo_rules import slo_groups
@@ -20,6 +21,7 @@ FILES: dict[str, Callable[[Pace], list[RuleGroup]]] = {
     "services": service_groups,
     "saturation": saturation_groups,
     "calls": call_groups,
+    "replicas": replica_groups,
     "events": event_groups,
     "telemetry": telemetry_groups,
     "meta": meta_groups,

@@ -60,6 +60,11 @@ REQUESTS_SHED = Threshold(limit=0.01, for_seconds=1 * MINUTE)
 # Rejected requests a second, below which a share says nothing.
 REQUESTS_SHED_LEAST_RATE = 0.02
 
+# Replicas that answer.
+REPLICA_DOWN = Threshold(limit=0, for_seconds=1 * MINUTE)
+# Seconds: half of the lag at which a replica is not read any more.
+REPLICA_LAGGING = Threshold(limit=5, for_seconds=2 * MINUTE)
+
 # Share of the keys asked of a cache that were not there, and how many connections it keeps busy to read them.
 CACHE_COLD = Threshold(limit=0.5, for_seconds=5 * MINUTE, keep_seconds=5 * MINUTE)
 CACHE_COLD_LEAST_BUSY = 0.05

@@ -1,0 +1,38 @@
+"""Rules of read replicas: one that does not answer, and one that is far behind."""
+
+from observability.prometheus.build import thresholds
+from observability.prometheus.build.model import Alert, RuleGroup
+from observability.prometheus.build.pace import Pace
+
+REPLICA = "{{ $labels.db_client_connection_pool_name }} of {{ $labels.job }}"
+
+
+def replica_groups(_pace: Pace) -> list[RuleGroup]:
+    """Return the alerts on replicas. Placing orders reads none of them."""
+    return [RuleGroup("replicas", [replica_down(), replica_lagging()])]
+
+
+def replica_down() -> Alert:
+    """Return the alert on a replica that does not answer."""
+    threshold = thresholds.REPLICA_DOWN
+    return Alert(
+        name="ShopReplicaDown",
+        expression=f"shop_replica_up == {threshold.text}",
+        for_seconds=threshold.for_seconds,
+        affects="looking",
+        summary="A read replica does not answer.",
+        description=f"{REPLICA} does not answer. Other replicas get its reads, or within a budget the primary.",
+    )
+
+
+def replica_lagging() -> Alert:
+    """Return the alert on a replica that is far behind its primary."""
+    threshold = thresholds.REPLICA_LAGGING
+    return Alert(
+        name="ShopReplicaLagging",
+        expression=f"shop_replica_lag_seconds > {threshold.text}",
+        for_seconds=threshold.for_seconds,
+        affects="looking",
+        summary="A read replica is far behind its primary.",
+        description=f"{REPLICA} is {{{{ $value | humanizeDuration }}}} behind.",
+    )
