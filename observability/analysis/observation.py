@@ -27,6 +27,7 @@ from observability.analysis.coverage import Coverage
 from observability.analysis.metrics_page import parse_page
 from observability.analysis.openmetrics import Scrape
 from observability.analysis.readers.fields import MALFORMED
+from observability.analysis.readers.garbage import without_garbage_collection
 from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.readers.unread import CUT_OFF, MALFORMED_LINE, Unread, UnreadCounter
 from observability.analysis.trees import Trace, build_traces
@@ -265,7 +266,8 @@ class Observation:
 def read_observation(path: Path) -> Observation:
     """Read a folder, or one file of traces. What is malformed is skipped and counted. Raises ObservationUnreadable."""
     try:
-        return _read(path)
+        with without_garbage_collection():
+            return _read(path)
     except OSError as error:
         raise ObservationUnreadable(f"cannot read {error.filename} ({error.strerror}): make it readable.") from error
 

@@ -1,8 +1,6 @@
 """Trace files: reads the spans of files in any known format, told apart by content, and counts what cannot be read."""
 
-import gc
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,6 +10,7 @@ from observability.analysis.readers.collector import SpanCollector
 from observability.analysis.readers.compression import chunks_of
 from observability.analysis.readers.documents import spans_of_document
 from observability.analysis.readers.fields import Texts
+from observability.analysis.readers.garbage import without_garbage_collection
 from observability.analysis.readers.protobuf_messages import spans_of_messages
 from observability.analysis.readers.unread import EMPTY, Unread, UnreadCounter
 from observability.analysis.spans import Span
@@ -41,23 +40,11 @@ def read_spans(paths: Iterable[Path]) -> SpansRead:
     What is malformed or cut off is skipped and counted. Raises OSError when a file cannot be read.
     """
     collector, texts, unread = SpanCollector(), Texts(), UnreadCounter()
-    with _without_garbage_collection():
+    with without_garbage_collection():
         for path in paths:
             unread.file = path.name
             collector.add(_spans_of_file(path, texts, unread))
         return SpansRead(collector.spans(), collector.duplicates, unread.found)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pause the collection of cycles: spans hold none, and looking for them again and again takes 40 % of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _spans_of_file(path: Path, texts: Texts, unread: UnreadCounter) -> Iterator[Span]:
