@@ -14,6 +14,7 @@ from observability.analysis.readers import containers
 from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.readers.unread import CUT_OFF, CUT_OFF_MESSAGE, EMPTY, UNKNOWN_FORMAT, Unread
 from observability.cli import main
+from tests.full import in_full
 from tests.recorded.recordings import RECORDED, place_of, unpack
 from tests.unit.analysis.trace_writers import WRITERS, Json, otlp_lines, traces_of
 
@@ -21,7 +22,12 @@ RECORDING = "n_plus_one"
 DOCUMENTS = ["otlp_document", "otlp_pretty", "otlp_array", "jaeger_v1", "jaeger_v1_pretty", "zipkin", "zipkin_traces"]
 PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress}
 
+# One of each kind of container: lines, one document, messages.
+SOME = ("otlp_lines", "jaeger_v1", "collector_proto")
+OTHERS = [name for name in WRITERS if name not in SOME]
+
 every_format = pytest.mark.parametrize("name", WRITERS)
+some_formats = pytest.mark.parametrize("name", [*SOME, *in_full(*OTHERS)])
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,7 @@ def test_every_format_gives_the_same_verdict(name: str, written: dict[str, bytes
     assert (place_of(verdict), verdict.unread) == (RECORDED[RECORDING], ())
 
 
-@every_format
+@some_formats
 def test_a_truncated_file_gives_the_same_verdict_and_is_counted(
     name: str, written: dict[str, bytes], spans: int, tmp_path: Path
 ) -> None:
@@ -67,7 +73,7 @@ def test_a_truncated_file_gives_the_same_verdict_and_is_counted(
     assert unread.reason in {CUT_OFF, CUT_OFF_MESSAGE}
 
 
-@every_format
+@some_formats
 @pytest.mark.parametrize("packer", PACKERS)
 def test_a_packed_file_is_read_like_the_plain_one(
     name: str, packer: str, written: dict[str, bytes], tmp_path: Path
@@ -78,7 +84,7 @@ def test_a_packed_file_is_read_like_the_plain_one(
     assert read_spans([packed]) == read_spans([plain])
 
 
-@every_format
+@some_formats
 def test_a_folder_of_two_formats_gives_the_same_verdict(
     name: str, traces: list[list[Json]], spans: int, tmp_path: Path
 ) -> None:
@@ -101,7 +107,7 @@ def test_a_format_without_spans_is_nothing_readable(name: str, tmp_path: Path) -
         read_observation(tmp_path)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS[:1], *in_full(*DOCUMENTS[1:])])
 def test_a_long_document_is_read_in_parts(
     name: str, written: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
