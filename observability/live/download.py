@@ -75,7 +75,7 @@ def download(
         until_seconds=wanted.window.end,
         read_seconds=read.read_seconds,
         traces=len(pages.trace_ids),
-        missing_traces=read.missing,
+        missing_traces=len(pages.missing_ids),
         truncated_slices=read.truncated,
         stopped_by=read.stopped_by,
         service=wanted.service,
@@ -116,12 +116,15 @@ class _Pages:
 
     def __init__(self, folder: Path) -> None:
         self.trace_ids: set[str] = set()
+        # Slices of whole seconds overlap, so a trace may be missing in two.
+        self.missing_ids: set[str] = set()
         self._folder = folder
         self._written = 0
 
     def keep(self, answer: SliceAnswer) -> None:
         """Write the answers for a slice."""
         self.trace_ids |= answer.trace_ids
+        self.missing_ids |= answer.missing_ids
         if not answer.pages:
             return
         self._written += 1

@@ -45,9 +45,10 @@ class TempoSource:
             raise SourceFailed(f"{self.url} does not answer like Tempo")
         if len(found) >= _MOST_TRACES:
             return SliceAnswer(is_full=True)
-        pages = [page for each in found if (page := self._trace(str(each.get("traceID")))) is not None]
+        traces = {trace_id: self._trace(trace_id) for each in found if (trace_id := str(each.get("traceID")))}
+        pages = [page for page in traces.values() if page is not None]
         ids: frozenset[str] = frozenset().union(*map(trace_ids_in, pages))
-        return SliceAnswer(tuple(pages), ids, missing=len(found) - len(pages))
+        return SliceAnswer(tuple(pages), ids, missing_ids=frozenset(each for each in traces if traces[each] is None))
 
     def _trace(self, trace_id: str) -> bytes | None:
         """Return a trace; None when it is gone, or too large for Tempo to return it in full."""

@@ -44,13 +44,13 @@ class SliceAnswer:
     pages: answers with traces.
     trace_ids: of the traces in these.
     is_full: whether the store may have more traces in the slice.
-    missing: traces that it listed but did not return.
+    missing_ids: of traces that it listed but did not return.
     """
 
     pages: tuple[bytes, ...] = ()
     trace_ids: frozenset[str] = frozenset()
     is_full: bool = False
-    missing: int = 0
+    missing_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,6 @@ class WindowRead:
     """How much of a window was read; fields as in Coverage, and what is still to do in slices."""
 
     read_seconds: float = 0.0
-    missing: int = 0
     truncated: int = 0
     stopped_by: str = ""
     left: int = 0
@@ -98,7 +97,7 @@ def read_window(
         full_in_a_row = full_in_a_row + 1 if answer.is_full else 0
         if not answer.is_full:
             keep(answer)
-            read = replace(read, read_seconds=read.read_seconds + part.seconds, missing=read.missing + answer.missing)
+            read = replace(read, read_seconds=read.read_seconds + part.seconds)
         elif part.seconds / 2 >= shortest_seconds:
             if full_in_a_row >= _FULL_IN_A_ROW:
                 longest, full_in_a_row = part.seconds / 2, 0
