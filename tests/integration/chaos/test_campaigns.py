@@ -96,7 +96,7 @@ async def test_a_rolling_restart_causes_no_visible_error(tmp_path: Path) -> None
 async def test_connections_that_are_reset_lose_nothing(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "network", "--bus", "postgres", "--fault", "reset")
     assert found["holds"] is True
-    assert {each["edge"] for each in found["figures"]["faults"]} == {
+    assert {each["path"] for each in found["figures"]["faults"]} == {
         "client-order",
         "order-inventory",
         "services-postgres",
