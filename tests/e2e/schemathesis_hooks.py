@@ -10,8 +10,8 @@ import schemathesis
 from tests.e2e.customers import CUSTOMER
 from tests.e2e.stock import PLENTY
 
-# The consistency tokens of answers.
-given: set[Any] = set()
+# The consistency token of each answer, and the order that it came with.
+given: dict[Any, str] = {}
 BEGINNING_OF_TOKEN = "WyI"  # what a JSON list that begins with a text looks like in base64
 
 
@@ -30,8 +30,10 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
         # An opaque token cannot be invented: only one that a page gave, and a link carried here, stays.
         if not str(case.query.get("page_token", "")).startswith(BEGINNING_OF_TOKEN):
             case.query.pop("page_token", None)
-        if case.query.get("consistency_token", "") not in given:
-            case.query.pop("consistency_token", None)
+    if "consistency_token" in (case.query or {}):
+        order_id = given.get(case.query["consistency_token"])
+        if order_id is None or case.path_parameters.get("order_id", order_id) != order_id:
+            del case.query["consistency_token"]
 
 
 @schemathesis.hook
@@ -39,4 +41,5 @@ def after_call(
     _context: schemathesis.HookContext, _case: schemathesis.Case[Any], response: schemathesis.Response
 ) -> None:
     """Remember the token that an order came with."""
-    given.update(response.headers.get("consistency-token", ()))
+    for token in response.headers.get("consistency-token", ()):
+        given[token] = response.json()["order_id"]
