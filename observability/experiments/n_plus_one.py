@@ -127,6 +127,9 @@ EXPERIMENT = Experiment(
     symptoms=("the number of statements per request grows with the lines of an order", "each statement is fast"),
     owner_alert="none",
     owner_alert_because="Every statement is fast and no resource is exhausted; only requests with many lines are slow.",
-    collateral={"ShopOrderPlacementSlow": "On a slow machine orders with many lines take more than half a second."},
+    collateral={
+        "ShopOrderPlacementSlow": "On a slow machine orders with many lines take more than half a second.",
+        "ShopPoolWaiting": "On a slow machine their transactions hold all connections for a while.",
+    },
     draw=draw,
 )

@@ -89,7 +89,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, measured: Measured) -> Itera
                 stack.compose("up", "--build", "--detach", *RUNNING)
             yield stack
         finally:
-            stack.compose("--profile", "load", "down", "--volumes", "--timeout", "30")
+            stack.compose("--profile", "*", "down", "--volumes", "--timeout", "30")
         assert running.run("docker", "ps", "--all", "--quiet") == ""
         assert running.run("docker", "volume", "ls", "--quiet") == ""
         assert PROJECT not in running.run("docker", "network", "ls", "--format", "{{.Name}}")
