@@ -13,6 +13,9 @@ from observability.cli import main
 COMMAND = ("bench", "shard-keys", "--orders", "60", "--window", "60", "--output")
 LINES = 3
 
+# Four servers.
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Mapping[str, Any]]:

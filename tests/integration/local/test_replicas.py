@@ -19,6 +19,7 @@ from services.local.processes.errors import LocalError
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from services.local.servers.replicas import start_replicas
+from tests.full import in_full
 from tests.integration.local.conftest import STAND_IN, needs_nats
 from tests.patience import PATIENCE_SECONDS
 
@@ -92,8 +93,8 @@ async def test_the_password_of_replication_is_in_no_argument_and_no_readable_fil
                 assert password not in " ".join(process.cmdline())
 
 
-@pytest.mark.parametrize("mode", ["services", "monolith"])
-@pytest.mark.parametrize("bus", ["postgres", pytest.param("nats", marks=needs_nats)])
+@pytest.mark.parametrize("mode", ["services", *in_full("monolith")])
+@pytest.mark.parametrize("bus", ["postgres", pytest.param("nats", marks=[needs_nats, pytest.mark.full])])
 async def test_a_platform_tells_its_services_where_its_replicas_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, bus: Bus
 ) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": z
 SOME = ("otlp_lines", "jaeger_v1", "collector_proto")
 OTHERS = [name for name in WRITERS if name not in SOME]
 
-every_format = pytest.mark.parametrize("name", WRITERS)
-some_formats = pytest.mark.parametrize("name", [*SOME, *in_full(*OTHERS)])
+every_format = pytest.mark.parametrize("name", [*SOME, *in_full(*OTHERS)])
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> list[list[Json]]:
 
 
 @pytest.fixture(scope="module")
-def written(traces: list[list[Json]]) -> dict[str, bytes]:
-    """Return the run in each format."""
-    return {name: write(traces) for name, write in WRITERS.items()}
+def written(traces: list[list[Json]]) -> Callable[[str], bytes]:
+    """Return the run in a format, which is written once."""
+    return cache(lambda name: WRITERS[name](traces))
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +49,22 @@ def spans(traces: list[list[Json]]) -> int:
 
 
 @every_format
-def test_every_format_gives_the_same_verdict(name: str, written: dict[str, bytes], spans: int, tmp_path: Path) -> None:
-    (tmp_path / "data").write_bytes(written[name])
+def test_every_format_gives_the_same_verdict(
+    name: str, written: Callable[[str], bytes], spans: int, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_bytes(written(name))
     seen = read_observation(tmp_path / "data")
     verdict = diagnose(seen)
     assert sum(trace.spans for trace in seen.traces) == spans
     assert (place_of(verdict), verdict.unread) == (RECORDED[RECORDING], ())
 
 
-@some_formats
+@every_format
 def test_a_truncated_file_gives_the_same_verdict_and_is_counted(
-    name: str, written: dict[str, bytes], spans: int, tmp_path: Path
+    name: str, written: Callable[[str], bytes], spans: int, tmp_path: Path
 ) -> None:
     """All that came before the cut is read."""
-    content = written[name]
+    content = written(name)
     (tmp_path / "data").write_bytes(content[: len(content) * 9 // 10])
     seen = read_observation(tmp_path)
     verdict = diagnose(seen)
@@ -73,18 +75,18 @@ def test_a_truncated_file_gives_the_same_verdict_and_is_counted(
     assert unread.reason in {CUT_OFF, CUT_OFF_MESSAGE}
 
 
-@some_formats
+@every_format
 @pytest.mark.parametrize("packer", PACKERS)
 def test_a_packed_file_is_read_like_the_plain_one(
-    name: str, packer: str, written: dict[str, bytes], tmp_path: Path
+    name: str, packer: str, written: Callable[[str], bytes], tmp_path: Path
 ) -> None:
     plain, packed = tmp_path / "plain", tmp_path / "packed"
-    plain.write_bytes(written[name])
-    packed.write_bytes(PACKERS[packer](written[name]))
+    plain.write_bytes(written(name))
+    packed.write_bytes(PACKERS[packer](written(name)))
     assert read_spans([packed]) == read_spans([plain])
 
 
-@some_formats
+@every_format
 def test_a_folder_of_two_formats_gives_the_same_verdict(
     name: str, traces: list[list[Json]], spans: int, tmp_path: Path
 ) -> None:
@@ -109,9 +111,9 @@ def test_a_format_without_spans_is_nothing_readable(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", [*DOCUMENTS[:1], *in_full(*DOCUMENTS[1:])])
 def test_a_long_document_is_read_in_parts(
-    name: str, written: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, written: Callable[[str], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "data").write_bytes(written[name])
+    (tmp_path / "data").write_bytes(written(name))
     whole = read_spans([tmp_path / "data"])
     monkeypatch.setattr(containers, "WHOLE_BYTES", 1 << 20)
     assert read_spans([tmp_path / "data"]) == whole
@@ -128,18 +130,18 @@ def test_lines_of_several_formats_may_be_in_one_file(traces: list[list[Json]], t
 
 
 def test_a_gzip_file_that_is_cut_off_is_read_to_the_damage(
-    written: dict[str, bytes], spans: int, tmp_path: Path
+    written: Callable[[str], bytes], spans: int, tmp_path: Path
 ) -> None:
-    packed = gzip.compress(written["otlp_lines"])
+    packed = gzip.compress(written("otlp_lines"))
     (tmp_path / "data.gz").write_bytes(packed[: len(packed) * 9 // 10])
     read = read_spans([tmp_path / "data.gz"])
     assert 0.5 * spans < len(read.spans) < spans
     assert {each.file for each in read.unread} == {"data.gz"}
 
 
-def test_a_named_trace_is_drawn_from_any_format(written: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_named_trace_is_drawn_from_any_format(written: Callable[[str], bytes], tmp_path: Path) -> None:
     """The verdict names traces; `plumb trace` shows them."""
-    (tmp_path / "spans.json").write_bytes(written["zipkin"])
+    (tmp_path / "spans.json").write_bytes(written("zipkin"))
     trace_id = diagnose(read_observation(tmp_path)).trace_ids[0]
     ran = CliRunner().invoke(main, ["trace", trace_id, "--folder", str(tmp_path)])
     assert ran.exit_code == 0, ran.stderr
