@@ -1,4 +1,4 @@
-# Everything starts here and needs only Python 3.11 or newer with venv: `make` alone lists the targets.
+# Targets for set-up, tests, checks and runs; `make` alone lists them. Needs only Python 3.11 or newer with venv.
 #
 # One environment serves all: `make demo` adds what the product needs and removes nothing (--inexact), `make test` and
 # `make lint` bring it to exactly the lock, development tools included. So they can run in any order and side by side

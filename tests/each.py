@@ -1,4 +1,4 @@
-"""One test for many values, where an item of pytest for each would take longer than the check."""
+"""Decorator that runs one test function for many values, without the cost of one pytest item for each."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""Demand of the shard-key benchmark: baskets of a file, each with a customer, a region and a period.
+"""Input of the shard-key benchmark: baskets from a file, each given a customer, a region and a time.
 
 A file of codes has none of the three. The customer is drawn: of as many customers as *Online Retail* has, the r-th has
 a share that falls with r^(-2/3). The region is the customer's, and drawn once: 91 % are in the United Kingdom, the

@@ -1,4 +1,4 @@
-"""Atomic file: a reader, or a run that resumes, finds the whole content or what was there before."""
+"""Atomic file writes: a reader finds either the previous content or all of the new content."""
 
 import os
 import secrets

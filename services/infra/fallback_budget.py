@@ -1,4 +1,4 @@
-"""Budget of reads that replicas cannot answer and the primary does: a share of what replicas answer, and a reserve.
+"""Token bucket that limits how many reads fall back from replicas to the primary.
 
 Without it a replica that lags or fails moves all its reads to the primary at once, which also has all the writes.
 

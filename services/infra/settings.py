@@ -1,4 +1,4 @@
-"""Settings of a runnable: environment variables, validated, each with a description and a unit."""
+"""Settings of a process from environment variables: validated, each with a description and a unit."""
 
 import os
 import re

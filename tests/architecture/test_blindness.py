@@ -1,4 +1,4 @@
-"""Checks that the diagnosis is blind: its code holds no name of the shop."""
+"""Checks that the code of the diagnosis contains no name of a service, table, RPC or span of the shop."""
 
 import ast
 import re

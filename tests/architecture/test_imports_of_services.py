@@ -1,4 +1,4 @@
-"""A service imports, before it reads its settings, nothing that only some settings need."""
+"""Checks that optional dependencies are not imported when a service or a migration is imported."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The counts of `make lint` find what they are to find, and their list of exceptions holds nothing needless."""
+"""Tests of the readability checks of `make lint`: each kind of finding is reported, and no exception is superfluous."""
 
 import ast
 from pathlib import Path

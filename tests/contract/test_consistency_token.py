@@ -1,4 +1,4 @@
-"""Consistency tokens: a list that is requested with a token holds that order in its version or a later one."""
+"""Consistency tokens: a list requested with an order's token contains that order at its version or a later one."""
 
 import asyncio
 from base64 import urlsafe_b64encode

@@ -1,4 +1,4 @@
-"""The edge answers 504 where the time of a request runs out, or is too short to begin with, however the shop runs."""
+"""Deadlines at the edge: it answers 504 when one expires or is too short, in process and over gRPC."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,4 +1,4 @@
-"""Series that exist: those of our catalogue, of recording rules, and of other programs, which are listed here."""
+"""Prometheus series that dashboards may query: our own, and those of recording rules and of other programs."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Naive versions that are put back, and the test that catches each."""
+"""Catalogue of mutations that replace correct code by a naive version, each with the test that must detect it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

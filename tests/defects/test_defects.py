@@ -1,4 +1,4 @@
-"""Checks that each naive version fails the test that is there for it, and that the test passes without it."""
+"""Mutation tests: each defect of the catalogue makes the test named for it fail, by an assertion."""
 
 import asyncio
 import os

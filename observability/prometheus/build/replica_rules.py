@@ -1,4 +1,4 @@
-"""Rules of read replicas: one that does not answer, and one that is far behind."""
+"""Alert rules for read replicas: a replica that does not answer, and one that lags far behind its primary."""
 
 from observability.prometheus.build import thresholds
 from observability.prometheus.build.model import Alert, RuleGroup

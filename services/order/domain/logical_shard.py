@@ -1,4 +1,4 @@
-"""Logical shards: the rows of a customer's orders are in one of 256, and a new order's id carries its number.
+"""Logical shards: maps each customer to one of 256, and puts its number into the ids of new orders.
 
 The number is the first byte of the SHA-256 of the customer's id, so it never changes, and SQL computes the same:
 `get_byte(sha256(uuid_send(customer_id)), 0)`. An order's id is a UUIDv8 (RFC 9562) in whose text

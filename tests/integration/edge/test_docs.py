@@ -1,4 +1,4 @@
-"""The page /docs without a network."""
+"""API documentation page at /docs: it loads files of the edge only, and contains no inline script."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The diagnosis of recorded observations depends on the evidence alone: other changes leave the verdict as it is.
+"""Metamorphic tests of the diagnosis: renaming, reordering or rescaling an observation does not change the verdict.
 
 How these were made says tests/recorded/trim.py.
 """

@@ -1,4 +1,4 @@
-"""A shop in which everything has happened that can happen to an order, at rest; put back before each test."""
+"""Fixture of an idle shop with orders in every final state, restored before each test."""
 
 import contextlib
 from collections.abc import Mapping

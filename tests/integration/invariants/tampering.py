@@ -1,4 +1,4 @@
-"""Tamperings with a shop: one for each clause of each invariant, and what the checker must report."""
+"""SQL statements that violate each clause of each invariant, and the violations that the checker must report."""
 
 from dataclasses import dataclass, field
 

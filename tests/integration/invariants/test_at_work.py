@@ -1,4 +1,4 @@
-"""A shop at work: nothing that is in flight is taken for a violation."""
+"""Invariant checks of a shop under load: work in flight is not reported as a violation."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The log beside the store, where the log is not PostgreSQL's: others have no constraint against repeats."""
+"""Comparison of the event log with the event store: lost, repeated and reordered events of any log are reported."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""A sound shop at rest: nothing is violated, and something was looked at."""
+"""Invariant checks of a consistent, idle shop: no violation is reported, and no check is empty."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Each clause of each invariant, broken by hand: exactly the invariants that it breaks say so, and nothing crashes."""
+"""Invariant checks of tampered databases: exactly the violated invariants are reported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Logical shards of orders: every row has its customer's, also those of the schema before, which stay reachable."""
+"""Logical shards in the order database: each row has its customer's, including rows from before the migration."""
 
 import shutil
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A rebuild of the list that a test can stop at, cut off, and let something happen in the middle of."""
+"""Helpers to cancel a rebuild of the read model, or to run an action in the middle of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

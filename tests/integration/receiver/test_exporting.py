@@ -1,4 +1,4 @@
-"""What an exporter sends is in the files, as standard OTLP/JSON, when it has its answer."""
+"""Exports to the receiver: spans are in its files, as standard OTLP/JSON, before it answers."""
 
 import gzip
 import signal

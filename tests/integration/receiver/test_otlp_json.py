@@ -1,4 +1,4 @@
-"""A line of OTLP/JSON loses nothing, whatever the request."""
+"""Conversion of OTLP export requests to lines of OTLP/JSON without loss of data."""
 
 import base64
 import math

@@ -1,4 +1,4 @@
-"""Refused requests get a sentence as the reason, and do no harm."""
+"""Invalid export requests and settings: the receiver rejects them with a reason, and continues to work."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""Spans for tests: by hand in milliseconds, trees by hand in nanoseconds, or random ones."""
+"""Builders of spans and span trees for tests, from given or random times."""
 
 import random
 from dataclasses import replace

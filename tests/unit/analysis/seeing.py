@@ -1,4 +1,4 @@
-"""What was seen, for tests: requests by hand in milliseconds, and the observation that holds them."""
+"""Builders of observations for tests: request traces, metrics, and samples of processes and database sessions."""
 
 from collections.abc import Sequence
 from dataclasses import replace

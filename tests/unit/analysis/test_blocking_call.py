@@ -1,4 +1,4 @@
-"""Blocking calls: a process that stands still with all that it does, and neither works nor waits for a processor."""
+"""Detector of blocking calls: the event loop lags while its process neither works nor waits for a processor."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Repair: within a service spans are cut, between services they are moved, and consumers are left alone."""
+"""Repair of clock skew: truncates spans within a service, shifts those of others, and leaves consumers unchanged."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Cold cache: how much was there, what was read instead, who waited for whose read, and when that has no name."""
+"""Detector of cold caches: the conditions of a finding, its evidence, and the time that the fix would save."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the classes of a database look for: what must be there, and what must not."""
+"""Detectors of missing indexes and hot rows: what they report, and what they must not report."""
 
 import pytest
 

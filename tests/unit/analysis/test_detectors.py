@@ -1,4 +1,4 @@
-"""What each class looks for: what must be there, and what must not."""
+"""Detectors of N+1 queries, full pools, synchronous side effects and network latency: what they report and what not."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The verdict: a name, none, or why that cannot be prediction."""
+"""Verdict of the diagnosis: a bottleneck, none, or the reason why it cannot tell."""
 
 import random
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Time to effect: along links and down a trace to those who consume, until the last of them ended."""
+"""Time from a request until its messages were consumed, followed along span links and child spans."""
 
 import random
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Reading what was seen of a system, whole or not."""
+"""Reading of an observation from its folder, with files that are complete, truncated, malformed or missing."""
 
 import json
 from pathlib import Path

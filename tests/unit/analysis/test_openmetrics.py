@@ -1,4 +1,4 @@
-"""Two scrapes: what happened in between."""
+"""Changes of counters and histograms between two OpenMetrics scrapes."""
 
 import math
 

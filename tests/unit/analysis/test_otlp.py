@@ -1,4 +1,4 @@
-"""Reading OTLP/JSON lines, whole or not."""
+"""Reading of OTLP/JSON lines, including malformed and truncated ones."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Overload: what must be there, what it is not, and what is done when the rest is turned away."""
+"""Detector of overload: the conditions of a finding, and the goodput predicted with load shedding."""
 
 from collections.abc import Sequence
 from dataclasses import replace

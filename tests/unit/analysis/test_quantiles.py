@@ -1,4 +1,4 @@
-"""Quantiles and how sure they are."""
+"""Quantiles of a sample and their confidence intervals."""
 
 import math
 import random

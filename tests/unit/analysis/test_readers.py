@@ -1,4 +1,4 @@
-"""Readers raise on no JSON and no bytes, and know the corners of each format."""
+"""Readers of trace formats: no input raises an exception, and special cases of each format are read correctly."""
 
 import json
 from contextlib import suppress

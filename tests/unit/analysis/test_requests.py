@@ -1,4 +1,4 @@
-"""Which traces are requests, and what their spans are."""
+"""Selection of the traces that are requests, and classification of their spans."""
 
 from dataclasses import replace
 

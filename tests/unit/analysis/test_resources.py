@@ -1,4 +1,4 @@
-"""How busy everything was, and what was waited for, from literals."""
+"""Resource usage from samples and scrapes: processor utilisation, connection pools and database waits."""
 
 import pytest
 

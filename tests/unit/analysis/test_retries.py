@@ -1,4 +1,4 @@
-"""Which calls took several attempts, and what of the critical path was spent for that."""
+"""Recognition of retried calls in a trace, and the time of the critical path that retries take."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Retry storm: attempts a call, what they take, and when that has no name."""
+"""Detector of retry storms: attempts per call, the time that retries take, and when no storm is reported."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How an operation ended, by the conventions of today and of before."""
+"""Outcome of a span by current and older semantic conventions: failed, timed out, retried or redirected."""
 
 from dataclasses import replace
 

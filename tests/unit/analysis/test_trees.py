@@ -1,4 +1,4 @@
-"""Trees: every span is somewhere, once."""
+"""Trees built from spans: each span is in exactly one place, and incomplete traces are recognised."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Unbounded wait: calls that outlast everybody's patience, and what a limit would give."""
+"""Detector of calls without a timeout that outlast the deadline, and the goodput predicted with a timeout."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Waterfalls: time is conserved, bars stay on the time line."""
+"""Waterfall of a trace: self times add up to its duration, and bars stay within the time axis."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a fix would gain, by numbers that can be done by hand."""
+"""Prediction of latency and goodput after a fix, compared with values calculated by hand."""
 
 from dataclasses import astuple
 

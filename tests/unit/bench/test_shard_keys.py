@@ -1,4 +1,4 @@
-"""Demand and ratios of `plumb bench shard-keys`."""
+"""Input and hot-spot ratios of `plumb bench shard-keys`."""
 
 from collections import Counter
 

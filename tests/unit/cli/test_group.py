@@ -1,4 +1,4 @@
-"""Lazy groups of commands: what they list without an import is what the commands say of themselves."""
+"""Command groups: the summaries that they list are the first sentences of the commands' help texts."""
 
 import pytest
 

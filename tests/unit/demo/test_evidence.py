@@ -1,4 +1,4 @@
-"""What a demo says of its traces: true of a whole run, and false as soon as a part is missing."""
+"""Checks of a demo's traces: they pass on a complete run, and fail when spans are missing or repeated."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What many trials say together, by numbers that can be counted by hand."""
+"""Accuracy of the diagnosis over many trials: confusion matrix, share of wrong verdicts, and prediction errors."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a trial's folder keeps: whole files, a seal, and no half of anything."""
+"""Files in a trial's folder: they are read as written, and a changed diagnosis breaks its seal."""
 
 from dataclasses import replace
 from pathlib import Path

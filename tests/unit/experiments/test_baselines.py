@@ -1,4 +1,4 @@
-"""What simpler ways name, and where that is not the bottleneck."""
+"""Baselines for the diagnosis: the operation that each of three simple rules names."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is kept of a block for the diagnosis: everything but versions, instances and whatever was cut off."""
+"""Blinding of an observation: versions and instance ids are removed, all other data stays."""
 
 import stat
 from pathlib import Path

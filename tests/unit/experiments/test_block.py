@@ -1,4 +1,4 @@
-"""What counts of a block, and what makes it invalid."""
+"""Result of a block of an experiment: which orders count, and which conditions invalidate it."""
 
 from collections.abc import Sequence
 from dataclasses import replace

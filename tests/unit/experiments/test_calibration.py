@@ -1,4 +1,4 @@
-"""At which rate the busiest resource is as busy as wanted."""
+"""Calibration: the request rate at which the busiest resource reaches a given utilisation."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every experiment owes, whichever file it is in."""
+"""Rules that every experiment must satisfy: valid loads, a fix, existing alerts, and complete sentences."""
 
 import functools
 import pkgutil

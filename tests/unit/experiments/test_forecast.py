@@ -1,4 +1,4 @@
-"""Predictions of after / before against what pairs of blocks measured."""
+"""Result of a predicted after / before ratio: held, missed or undecided, by the measured ratio."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A glance runs at a share of what is sold, which says nothing where nobody orders or too much is asked."""
+"""Rejection of `--glance` for an experiment whose rate does not follow from the measured capacity."""
 
 from dataclasses import replace
 from pathlib import Path

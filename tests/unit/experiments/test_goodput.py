@@ -1,4 +1,4 @@
-"""Goodput as what a trial measures: the ratio, what must hurt, and what was predicted of it."""
+"""Goodput of a trial: the after / before ratio, the least gain that passes, and the error of its prediction."""
 
 from dataclasses import replace
 

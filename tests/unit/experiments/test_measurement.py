@@ -1,4 +1,4 @@
-"""What a comparison of two ways to run the same code comes to."""
+"""Comparison of two ways to run the same code: ratio and difference of latency and CPU time."""
 
 import math
 from dataclasses import replace

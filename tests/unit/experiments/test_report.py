@@ -1,4 +1,4 @@
-"""The report of a trial: what it shows, and that it is made from the folder alone."""
+"""HTML report and summary of a trial: their content, and that they depend on the trial's folder alone."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""What the report draws of an observation: a slow request's path, and how busy everything was."""
+"""Data of the report's charts: critical path of a slow request, and saturation of resources over time."""
 
 from pathlib import Path
 

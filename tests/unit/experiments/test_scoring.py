@@ -1,4 +1,4 @@
-"""When a verdict is right, what an experiment owes, and how far a prediction was off."""
+"""Score of a trial: correctness of the verdict, conditions to pass, and errors of the predictions."""
 
 from dataclasses import replace
 

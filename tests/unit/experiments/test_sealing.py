@@ -1,4 +1,4 @@
-"""No block with the fix before the prediction is sealed, and none after the sealed prediction was changed."""
+"""Sealing of a diagnosis: no block runs before it is sealed, or after the sealed file was changed."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""What a series of trials asks."""
+"""Trials of a suite: which experiments it runs, and with which seeds."""
 
 from collections import Counter
 

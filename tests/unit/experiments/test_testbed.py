@@ -1,4 +1,4 @@
-"""What each process of a variant is told."""
+"""Environment variables and addresses of the processes that a testbed starts."""
 
 from pathlib import Path
 

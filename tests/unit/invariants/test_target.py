@@ -1,4 +1,4 @@
-"""The mechanics of the checker: streams side by side, numbers that were seen, and tallies."""
+"""Helpers of the invariant checker: merging of sorted streams, sets of numbers, and counts of violations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

@@ -1,4 +1,4 @@
-"""Search for nats-server."""
+"""Search for the nats-server program: in the installed wheel, on PATH, and in system folders."""
 
 import importlib.machinery
 import importlib.util

@@ -1,4 +1,4 @@
-"""Elements that all plots share."""
+"""Axis labels and percentages of plots: labels do not overlap, and percentages are short."""
 
 from itertools import pairwise
 

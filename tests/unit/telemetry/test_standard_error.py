@@ -1,4 +1,4 @@
-"""Standard error of a process with telemetry: what else writes there does not wait, and shares a file as before."""
+"""Standard error of a process with telemetry: a stalled reader does not block its exit, and files are appended to."""
 
 import os
 import subprocess
