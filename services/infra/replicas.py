@@ -37,6 +37,8 @@ FIRST_POLL_SECONDS = 0.005
 MOST_WAITING = 16
 # A replica that does not answer leaves the primary half of the deadline.
 ATTEMPT_SHARE = 0.5
+# A replica that takes longer is left out; a read that had less time says nothing about it.
+HANG_SECONDS = 0.5
 # Replicas less far behind than this count as equally recent: a read may wait as long.
 EQUAL_LAG_SECONDS = MOST_WAIT_SECONDS
 RETRY_AFTER_SECONDS = 1.0
@@ -80,7 +82,7 @@ class Replica:
 
     database: pool of its connections.
     is_up: it answered its last sample.
-    is_usable: it answered, no read of it failed since, and it is a standby.
+    is_usable: it answered, no read of it failed or hung since, and it is a standby.
     position: bytes of the log that it has replayed; 0 if that is not known, or it is no standby now.
     lag_seconds: how far it is behind.
     in_flight: reads that it has not answered yet.
@@ -207,15 +209,21 @@ class Replicas:
         ends = began + min(MOST_WAIT_SECONDS, WAIT_SHARE * deadline.remaining_seconds())
         poll_seconds = FIRST_POLL_SECONDS
         while replica := choose(self._replicas, most_lag_seconds=self._most_lag_seconds, without=failed):
+            asked = monotonic()
             try:
                 answer = await replica.read(run)
             except TransactionAborted:
                 # The replica had to replay a change that the read was in the way of; there it may happen again.
                 self._telemetry.conflicted()
                 return None, "conflict"
-            except (Unavailable, DeadlineExceeded, asyncpg.SyntaxOrAccessError):
+            except (Unavailable, asyncpg.SyntaxOrAccessError):
                 # The last is a table or a column that it does not have yet; were it a bug, the primary would say so.
                 replica.is_usable = False
+                failed.add(replica)
+                continue
+            except DeadlineExceeded:
+                if monotonic() - asked >= HANG_SECONDS:
+                    replica.is_usable = False
                 failed.add(replica)
                 continue
             except Overloaded:

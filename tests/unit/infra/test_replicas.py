@@ -1,14 +1,21 @@
 """Choice of a replica, lag from samples of the log, and the budget of reads on the primary."""
 
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from observability.telemetry.replicas import ReplicaTelemetry
+from observability.telemetry.telemetry import unobserved
+from services.infra import deadline
 from services.infra.fallback_budget import BURST, SHARE, FallbackBudget
+from services.infra.postgres import time_left_seconds
 from services.infra.replica_lag import WalHistory
-from services.infra.replicas import EQUAL_LAG_SECONDS, Replica, choose
+from services.infra.replicas import EQUAL_LAG_SECONDS, Replica, ReplicaOptions, Replicas, choose
+from services.kernel.errors import DeadlineExceeded
 
 NO_DATABASE = cast("Any", None)
 REPLICAS = st.lists(
@@ -97,3 +104,18 @@ def test_the_primary_gets_a_share_of_what_replicas_answer_and_a_reserve(
             taken += 1
     most = BURST + seconds * (reserve + SHARE * answered)
     assert min(BURST - 1, most) - 1 <= taken <= most
+
+
+async def test_a_read_with_no_time_left_leaves_the_replicas_in_use() -> None:
+    database = cast("Any", SimpleNamespace(name="order"))
+    each = [Replica(database, is_usable=True) for _ in range(2)]
+    options = ReplicaOptions(dsns=(), pool_size=1, most_lag_seconds=10, reserve_per_second=10)
+    telemetry = ReplicaTelemetry(unobserved("order"), database="order")
+    replicas = Replicas(primary=database, replicas=each, options=options, telemetry=telemetry)
+
+    async def read(_: object = None) -> float:
+        return time_left_seconds()
+
+    with deadline.within(0), pytest.raises(DeadlineExceeded):
+        await replicas.read(read, primary=read, may_wait=False)
+    assert [replica.is_usable for replica in each] == [True, True]
