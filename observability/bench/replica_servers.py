@@ -114,7 +114,7 @@ async def administer(server: EmbeddedPostgres, setting: str) -> None:
 
 @asynccontextmanager
 async def stand(*, directory: Path, seed: int) -> AsyncIterator[Stand]:
-    """Start a primary with orders and two replicas, and what reads them, for the time of a block. Raises LocalError."""
+    """Start a primary with orders and two replicas, and what reads them, during a with block. Raises LocalError."""
     runtime = setup.start("bench", log_level="error")
     telemetry = runtime.for_context("order")
     async with AsyncExitStack() as stack:

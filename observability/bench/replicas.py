@@ -230,7 +230,7 @@ async def promote_under_load(shop: Stand, *, synchronous: bool) -> PromotionResu
 
 @asynccontextmanager
 async def paced(step: Callable[[], Awaitable[None]], per_second: float) -> AsyncIterator[None]:
-    """Repeat a step at a rate for the time of a block; a failed step fails the block at its end."""
+    """Repeat a step at a rate during a with block; a failed step fails the block at its end."""
     stop = asyncio.Event()
 
     async def repeat() -> None:

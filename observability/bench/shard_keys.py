@@ -105,7 +105,7 @@ def hot_spot_ratio(windows: Sequence[Sequence[float]]) -> float:
 async def measure(
     options: ShardKeysBenchOptions, baskets: Sequence[KeyedBasket], *, say: Say
 ) -> Mapping[str, KeyFigures]:
-    """KeyReplay the baskets under each key. Raises LocalError."""
+    """Replay the baskets under each key. Raises LocalError."""
     chance, shard_map = random.Random(options.seed), spread(options.servers, epoch=1)
     async with AsyncExitStack() as stack:
         runtime = setup.start("bench-shard-keys", log_level="warning")
@@ -179,7 +179,7 @@ class KeyReplay:
         self._map = shard_map
 
     async def run(self, baskets: Sequence[KeyedBasket], *, concurrency: int) -> None:
-        """KeyReplay a window of baskets, and record what each server did."""
+        """Replay a window of baskets, and record what each server did."""
         rows_before, seconds_before = await self._work()
         remaining = iter(enumerate(baskets))
 

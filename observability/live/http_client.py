@@ -38,7 +38,7 @@ class AnswerTooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """DownloadLimits of a download.
+    """Limits of a download.
 
     seconds: of all requests together.
     bytes: received by all requests together, unpacked.
