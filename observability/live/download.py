@@ -33,7 +33,7 @@ class TraceSource(Protocol):
         """Return the names of all services. Raises SourceFailed."""
 
     def fetch(self, part: TimeSlice, service: str, operation: str) -> SliceAnswer:
-        """Return the traces with a span of the service in a slice. Raises SourceFailed and OutOfBudget."""
+        """Return the traces with a span of the service in a slice. Raises SourceFailed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """HTTP client that only reads, within a budget of bytes and seconds that all its requests share."""
 
-import gzip
 import http.client
 import os
 import time
@@ -21,6 +20,8 @@ _BUSY = frozenset({429, 503})
 _MOST_TRIES = 4
 _LONGEST_PAUSE_SECONDS = 10.0
 _CHUNK_BYTES = 1 << 18
+# The format of zlib with the header of gzip.
+_GZIP = zlib.MAX_WBITS | 16
 _MOST_ERROR_BYTES = 300
 
 
@@ -28,12 +29,12 @@ class SourceFailed(Exception):
     """A live source cannot be read; the message says what it answered."""
 
 
-class OutOfBudget(Exception):
+class OutOfBudget(SourceFailed):
     """The limit of bytes or seconds is reached; the message names it."""
 
 
-class AnswerTooLong(Exception):
-    """One answer is longer than its limit."""
+class AnswerTooLong(SourceFailed):
+    """One answer is longer than its limit; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,13 @@ class ReadOnlyClient:
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def get(self, url: str, parameters: Mapping[str, object] | None = None) -> bytes | None:
-        """Return the body of an answer, None for 404. Raises SourceFailed, OutOfBudget and AnswerTooLong."""
+        """Return the body of an answer, None for 404. Raises SourceFailed."""
         query = urllib.parse.urlencode(dict(parameters or {}))
         request = urllib.request.Request(f"{url}?{query}" if query else url, headers=self._headers)  # noqa: S310 - checked by `base_url`
         for attempt in range(1, _MOST_TRIES + 1):
             try:
                 with self._opener.open(request, timeout=self._timeout_seconds()) as answer:
-                    return self._body(answer)
+                    return self._body(url, answer)
             except urllib.error.HTTPError as error:
                 with error:
                     if error.code == NOT_FOUND:
@@ -105,18 +106,23 @@ class ReadOnlyClient:
             raise OutOfBudget(f"the limit of {self.limits.seconds:g} s")
         return min(left, self.limits.request_seconds)
 
-    def _body(self, answer: http.client.HTTPResponse) -> bytes:
+    def _body(self, url: str, answer: http.client.HTTPResponse) -> bytes:
         packed = answer.headers.get("Content-Encoding", "") == "gzip"
-        source = gzip.GzipFile(fileobj=answer) if packed else answer
+        unpacker = zlib.decompressobj(_GZIP) if packed else None
         body = bytearray()
-        while chunk := source.read(_CHUNK_BYTES):
+        # What has come in is read, not a whole chunk: a slow server must not outlast the limit of seconds.
+        while chunk := answer.read1(_CHUNK_BYTES):
+            if unpacker:
+                chunk = unpacker.decompress(chunk, self.limits.answer_bytes + 1 - len(body))
             body += chunk
             self.received_bytes += len(chunk)
             self._timeout_seconds()
             if len(body) > self.limits.answer_bytes:
-                raise AnswerTooLong
+                raise AnswerTooLong(f"{url} answered with more than {self.limits.answer_bytes / 1e6:.0f} MB")
             if self.received_bytes > self.limits.bytes:
                 raise OutOfBudget(f"the limit of {self.limits.bytes / 1e6:.0f} MB")
+        if unpacker and not unpacker.eof:
+            raise EOFError("the answer is cut off")
         return bytes(body)
 
 

@@ -89,8 +89,8 @@ def read_window(
             answer = fetch(part)
         except AnswerTooLong:
             answer = SliceAnswer(is_full=True)
-        except (OutOfBudget, SourceFailed) as error:
-            if not asked and isinstance(error, SourceFailed):
+        except SourceFailed as error:
+            if not asked and not isinstance(error, OutOfBudget):
                 raise
             return replace(read, stopped_by=str(error), left=len(queue) + 1)
         asked = True

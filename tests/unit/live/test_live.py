@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +136,16 @@ def test_another_server_is_told_apart(option: str, body: bytes) -> None:
     with served(lambda _: Answer(body)) as (url, _):
         ran = plumb(option, url, "--service", "a")
     assert (ran.exit_code, len(ran.stderr.splitlines())) == (3, 1)
+
+
+@pytest.mark.parametrize("option", ["--jaeger", "--tempo"])
+def test_a_list_of_services_that_is_too_long_is_one_sentence(option: str) -> None:
+    body = gzip.compress(bytes(DownloadLimits().answer_bytes + 1))
+    with served(lambda _: Answer(body, headers={"Content-Encoding": "gzip"})) as (url, _):
+        ran = plumb(option, url, "--service", "a")
+    assert ran.exit_code == 3
+    [line] = ran.stderr.splitlines()
+    assert line.endswith("answered with more than 34 MB")
 
 
 def test_a_folder_that_holds_something_is_not_saved_into(tmp_path: Path) -> None:
@@ -266,6 +279,32 @@ def test_seconds_are_bounded() -> None:
         late.get(url)
         with pytest.raises(OutOfBudget, match="the limit of 120 s"):
             late.get(url)
+
+
+def test_a_body_that_comes_in_slowly_does_not_outlast_the_limit() -> None:
+    slow = client(DownloadLimits(seconds=0.5))
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n")
+            for _ in range(200):
+                connection.sendall(b" ")
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        threads.submit(drip, listener)
+        with pytest.raises(OutOfBudget):
+            slow.get(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    assert slow.received_bytes < 200
+
+
+def test_an_answer_that_is_cut_off_is_not_read() -> None:
+    body = gzip.compress(b'{"a": 1}')[:-8]
+    cut_off = Answer(body, headers={"Content-Encoding": "gzip"})
+    with served(lambda _: cut_off) as (url, _), pytest.raises(SourceFailed, match="cut off"):
+        client().get(url)
 
 
 def test_a_busy_server_is_asked_again_later() -> None:
