@@ -220,8 +220,8 @@ async def promote_under_load(shop: Stand, *, synchronous: bool) -> PromotionResu
     await administer(heir, "ALTER SYSTEM RESET synchronous_standby_names")
     async with asyncio.timeout(RUN_SECONDS):
         await asyncio.wait(writers, return_when=asyncio.FIRST_COMPLETED)
-    unavailable_seconds = time.monotonic() - ended
-    await asyncio.gather(*writers)
+        unavailable_seconds = time.monotonic() - ended
+        await asyncio.gather(*writers)
     rows = await shop.database.fetch("SELECT orders", "SELECT order_id, version FROM orders")
     kept = {row["order_id"]: row["version"] for row in rows}
     lost = sum(kept[ids[0]] < version for ids, version in zip(shop.ids, expected, strict=True))

@@ -14,7 +14,6 @@ from itertools import accumulate
 from uuid import UUID
 
 from observability.load.orders import Basket
-from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.shard_map import ShardMap
 
 CUSTOMERS = 4_372
@@ -68,7 +67,7 @@ def server_of(key: str, basket: KeyedBasket, shard_map: ShardMap) -> int:
     """Return the server that stores a basket's order under a key."""
     match key:
         case "user":
-            return shard_map.servers[logical_shard_of(basket.customer_id)]
+            return shard_map.server_of(basket.customer_id)
         case "region":
             return shard_map.servers[sha256(basket.region.encode()).digest()[0]]
         case "time":

@@ -17,8 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import asyncpg
-
+from observability.bench.read_model import session
 from observability.bench.shard_key_demand import KEYS, KeyedBasket, server_of, servers_of_list
 from observability.telemetry import setup
 from observability.telemetry.telemetry import Telemetry
@@ -161,12 +160,9 @@ class ShardServer:
 
     async def seconds(self, key: str) -> float:
         """Return the seconds that the statements in a key's database took so far."""
-        connection = await asyncpg.connect(self.admin_dsn)
-        try:
+        async with session(self.admin_dsn) as connection:
             found = await connection.fetch(TIMES, [key])
-            return float(found[0]["seconds"]) if found else 0.0
-        finally:
-            await connection.close()
+        return float(found[0]["seconds"]) if found else 0.0
 
 
 class KeyReplay:
