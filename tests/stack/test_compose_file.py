@@ -1,6 +1,7 @@
 """Checks of docker-compose.yml: limits, privileges, loopback addresses, pinned images, no secrets."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -126,6 +127,35 @@ def test_postgresql_logs_no_value_of_a_statement() -> None:
     told = dict(re.findall(r"--(log_\w+)=(\S+)", command))
     quiet = ("log_parameter_max_length", "log_parameter_max_length_on_error", "log_error_verbosity")
     assert {name: told.get(name) for name in quiet} == {name: SETTINGS[name] for name in quiet}
+
+
+# Stand-ins that record their calls. A copy that is to be cut off ends the shell, as a container that is killed ends.
+PROGRAMS = {
+    "psql": 'echo "psql $*" >>"$CALLS"',
+    "pg_basebackup": 'echo copy >>"$CALLS"; mkdir copy; echo 17 >copy/PG_VERSION; [ ! -e cut_off ] || kill -9 $PPID',
+    "postgres": 'echo "postgres $1 $2" >>"$CALLS"',
+}
+
+
+def test_a_replica_whose_copy_was_cut_off_copies_again(tmp_path: Path) -> None:
+    """And drops the slot that the first attempt has made, which a second one would find in its way."""
+    (command,) = SERVICES["postgres-replica"]["command"]
+    for path, place in (("/var/lib/postgresql/data", "data"), ("/run/secrets", "secrets")):
+        (tmp_path / place).mkdir()
+        command = command.replace(path, str(tmp_path / place))
+    (tmp_path / "secrets/postgres_password").write_text("secret")
+    for name, script in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o700)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
+    (tmp_path / "data/cut_off").touch()
+    for _ in range(3):
+        subprocess.run(["/bin/sh", "-ec", command.replace("$$", "$")], env=environment, timeout=30, check=False)
+        (tmp_path / "data/cut_off").unlink(missing_ok=True)
+    calls = (tmp_path / "calls").read_text()
+    assert re.findall("^[a-z]+", calls, re.MULTILINE) == ["psql", "copy", "psql", "copy", "postgres", "postgres"]
+    assert calls.count("pg_drop_replication_slot") == 2
+    assert "secret" not in calls
 
 
 @each_service
