@@ -52,7 +52,7 @@ def check_cache_url(url: SecretStr) -> SecretStr:
 
 def check_dsns(dsns: SecretStr) -> SecretStr:
     """Return the addresses if each, separated by commas, is one of PostgreSQL. Raises ValueError; for a validator."""
-    if (text := dsns.get_secret_value()) and not all(DSN.match(dsn) for dsn in text.split(",")):
+    if (text := dsns.get_secret_value()) and not all(DSN.fullmatch(dsn) for dsn in text.split(",")):
         raise ValueError("must be addresses that begin with postgresql://, separated by commas without spaces")
     return dsns
 

@@ -1,4 +1,4 @@
-"""Settings of inventory's cache: which URLs are valid, and that no password is shown."""
+"""Settings of inventory's cache and replicas: which URLs are valid, and that no password is shown."""
 
 import pytest
 
@@ -38,6 +38,15 @@ def test_another_kind_of_url_is_refused_without_its_password(monkeypatch: pytest
 def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSettings, match="INVENTORY_CACHE_URL"):
         settings(monkeypatch, CACHE_URL="valkey://cache:port")
+
+
+@pytest.mark.parametrize("between", [", ", " ,", ",,"])
+def test_replicas_are_separated_by_commas_alone(monkeypatch: pytest.MonkeyPatch, between: str) -> None:
+    replica = "postgresql://inventory:hunter2@replica/inventory"
+    settings(monkeypatch, REPLICA_DSNS=f"{replica},{replica}")
+    with pytest.raises(BadSettings, match=r"INVENTORY_REPLICA_DSNS: .* separated by commas without spaces") as refused:
+        settings(monkeypatch, REPLICA_DSNS=f"{replica}{between}{replica}")
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "3601", "nan"])
