@@ -8,6 +8,8 @@ import pytest
 from services.infra.messaging.log import EventLog, Fenced, Replaced
 from services.infra.messaging.message import LogState, Message
 from services.infra.messaging.relay import BATCH_SIZE
+from services.infra.postgres_errors import RETRY_AFTER_SECONDS
+from services.kernel.errors import Unavailable
 from tests.integration.messaging.conftest import everything, message
 from tests.patience import PATIENCE_SECONDS
 
@@ -15,8 +17,13 @@ Logs = tuple[EventLog, EventLog]
 
 
 async def append(log: EventLog, messages: Sequence[Message], *, epoch: int = 1) -> LogState:
-    """Append to the log as it is."""
-    return await log.append(messages, epoch=epoch, incarnation=(await log.state()).incarnation)
+    """Append to the log as it is; repeat it, as the relay does, while a slow server does not say that it is done."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await log.append(messages, epoch=epoch, incarnation=(await log.state()).incarnation)
+            except Unavailable:
+                await asyncio.sleep(RETRY_AFTER_SECONDS)
 
 
 async def held(log: EventLog) -> list[Message]:
