@@ -1,5 +1,6 @@
 """Log lines: one JSON object a line on standard output, with the ids of the current trace and span."""
 
+import io
 import logging
 import os
 import stat
@@ -180,6 +181,10 @@ def take_over_standard_error(log: FilteringBoundLogger) -> None:
         return
     os.dup2(unblocked, 2)
     os.close(unblocked)
+    # Without a buffer: what a stalled reader does not take is lost, instead of failing the interpreter's last flush,
+    # which would change the exit status.
+    raw = io.FileIO(2, "w", closefd=False)
+    sys.stderr = io.TextIOWrapper(raw, encoding=sys.stderr.encoding, errors=sys.stderr.errors, write_through=True)
 
 
 def _name_of(value: object) -> str:

@@ -20,7 +20,7 @@ from tests.integration.notification.conftest import ADDRESSES, CUSTOMER_ID, Benc
 RECIPIENT = f"{CUSTOMER_ID}@customers.example"
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: aiosmtpd looks at every attribute, and on Python 3.11.2 that of weak references fails
 class Mailbox:
     """Takes mails after a while; refuses some orders' as told, by an answer each."""
 
