@@ -15,6 +15,7 @@ from observability.analysis.detectors.retries import retry_summaries
 from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
+from observability.analysis.precedence import choose
 from observability.analysis.readers.unread import Unread
 from observability.analysis.requests import Request, rate_per_second, requests_of, total_seconds
 from observability.analysis.resources import database_seconds, utilisation
@@ -31,13 +32,6 @@ _REPORTED_WASTE_SHARE = 0.01
 _NANOSECONDS = 1e9
 # Kinds of database wait that say something about the machine and not about locks.
 _HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
-# A resource is exhausted by something else, which is named instead if it was found.
-_RESOURCES = frozenset({Bottleneck.POOL, Bottleneck.CPU_BOUND, Bottleneck.BLOCKING_CALL})
-# Waiting for a saturated resource looks like one of these.
-_SYMPTOMS_OF_OVERLOAD = _RESOURCES | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT}
-
-
-Judged = tuple[Candidate, Prediction]
 
 
 class Answer(StrEnum):
@@ -124,7 +118,7 @@ def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
     worth = [(candidate, prediction) for candidate, prediction in judged if _is_worth_fixing(prediction)]
     if not worth:
         return _no_bottleneck(observation, requests, busy)
-    candidate, prediction = _choose(worth)
+    candidate, prediction = choose(worth)
     others = tuple(
         f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
     )
@@ -185,39 +179,6 @@ def _arrival_rate(observation: Observation, requests: Sequence[Request]) -> floa
     """Return the arrival rate, as it would be had the whole time window been read."""
     rate = rate_per_second(requests)
     return rate and rate / (observation.coverage.share if observation.coverage else 1.0)
-
-
-def _choose(worth: Sequence[Judged]) -> Judged:
-    """Return the candidate that explains most, or its cause, if that explains at least half as much.
-
-    Overload outranks pools and network latency: they are only its symptoms. An unbounded wait has a cause as well: what
-    makes the calls slow. A cold cache comes before a bottleneck in the read that a cache hit would make unnecessary.
-    """
-    first = next((each for each in worth if each[0].bottleneck is Bottleneck.OVERLOAD), worth[0])
-    first = next((each for each in worth if _removes_need_for(each[0], first[0])), first)
-    return next((other for other in worth if other is not first and _is_cause_of(other[0], first[0])), first)
-
-
-def _removes_need_for(other: Candidate, first: Candidate) -> bool:
-    """Return whether a cache hit would make the operation of the first candidate unnecessary."""
-    return other.bottleneck is Bottleneck.COLD_CACHE and _is_same_operation(first, other)
-
-
-def _is_cause_of(other: Candidate, first: Candidate) -> bool:
-    """Return whether `other` may cause `first` and explains at least half as much time."""
-    match first.bottleneck:
-        case Bottleneck.OVERLOAD:
-            holds = other.bottleneck not in _SYMPTOMS_OF_OVERLOAD
-        case Bottleneck.UNBOUNDED_WAIT:
-            holds = True
-        case _:
-            holds = first.bottleneck in _RESOURCES and other.bottleneck not in _RESOURCES
-            holds = holds and other.service == first.service
-    return holds and other.saving.total() >= first.saving.total() / 2
-
-
-def _is_same_operation(one: Candidate, other: Candidate) -> bool:
-    return (one.service, one.operation) == (other.service, other.operation)
 
 
 def _no_bottleneck(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:
