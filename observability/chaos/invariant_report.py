@@ -11,12 +11,11 @@ from typing import Any
 from observability.chaos.consistency_checker import check_lists_are_current, find_contradictions
 from observability.chaos.database_snapshot import read_deliveries, read_noise, read_orders
 from observability.chaos.history import Delivered, History
-from observability.invariants.quiescence import NotQuiet, wait_for_quiet
+from observability.invariants.quiescence import QUIET_SECONDS, NotQuiet, wait_for_quiet
 from observability.invariants.target import InvariantChecks
 from observability.invariants.verification import verify
 from observability.testbed.process_group import ProcessGroup
 
-QUIET_SECONDS = 60.0
 MOST_LISTED = 50
 HELD = frozenset({"PENDING", "CONFIRMED"})
 

@@ -11,11 +11,14 @@ from observability.invariants.snapshot_reader import Reader, reader
 from observability.invariants.target import CONSUMERS, VerifyTarget
 from observability.load.errors import LoadError
 from observability.telemetry.telemetry import unobserved
+from services.infra.backoff import LONGEST_SECONDS
 from services.infra.messaging.message import LogState
 from services.infra.messaging.open_log import open_log
 from services.kernel.errors import ServiceError
 
 POLL_SECONDS = 0.2
+# An order that failed often waits this long for its next attempt. A wait that is no longer calls it stuck.
+QUIET_SECONDS = 2 * LONGEST_SECONDS
 DEAD_LETTERS = "dead letters"
 # In the direction of the flow, so that work that moves on between two queries is counted at its next stage.
 BEFORE_THE_LOG = (

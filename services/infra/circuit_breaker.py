@@ -52,7 +52,7 @@ class Policy:
         it, so that callers do not return together
     longest_open_seconds: upper limit of the open time
     probes: calls that are admitted half-open; all must be answered to close the breaker
-    probe_seconds: time in which the probes must be answered
+    probe_seconds: time in which the probes under way must be answered
     """
 
     window_seconds: float = 10.0
@@ -110,10 +110,13 @@ class CircuitBreaker:
         """Return a permit for one call. Raises CircuitOpen."""
         if self._state is State.OPEN and now >= self._until:
             self._become(State.HALF_OPEN)
-            self._until = now + self.policy.probe_seconds
-        elif self._state is State.HALF_OPEN and now >= self._until:
-            # Probes without a result in time count as failed.
-            self._open(now)
+        if self._state is State.HALF_OPEN:
+            if self._admitted == self._answered:
+                # No probe is under way: the time begins with this one. Few calls are no failure.
+                self._until = now + self.policy.probe_seconds
+            elif now >= self._until:
+                # Probes without a result in time count as failed.
+                self._open(now)
         if self._state is State.OPEN:
             raise CircuitOpen(self._until - now)
         if self._state is State.HALF_OPEN:

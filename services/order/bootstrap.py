@@ -147,6 +147,7 @@ def bootstrap_order(
     saga_worker = SagaWorker(
         sagas=PostgresSagas(database=database, lease_seconds=2 * grace_seconds),
         finish=finish,
+        check_inventory=inventory.check,
         attempt_seconds=grace_seconds,
         telemetry=telemetry,
     )

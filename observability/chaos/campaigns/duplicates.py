@@ -15,7 +15,7 @@ from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
-from observability.invariants.quiescence import wait_for_quiet
+from observability.invariants.quiescence import QUIET_SECONDS, wait_for_quiet
 from observability.testbed.api_clients import ApiClient
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
 from observability.testbed.requests import CancelRequest, PlaceRequest, RequestedLine
@@ -26,7 +26,6 @@ from services.local.platform.endpoints import Bus
 ORDERS = 600
 AT_ONCE = 20
 CALL_SECONDS = 10.0
-QUIET_SECONDS = 120.0
 # Every fifth lap empties the log itself.
 WIPE_EVERY = 5
 SKU = "TWICE"

@@ -16,7 +16,7 @@ from observability.chaos.campaign_report import Report
 from observability.chaos.database_snapshot import read_orders
 from observability.chaos.history import Delivered, History
 from observability.chaos.workload import UNIT_PRICE
-from observability.invariants.quiescence import wait_for_quiet
+from observability.invariants.quiescence import QUIET_SECONDS, wait_for_quiet
 from observability.load.orders import stream
 from observability.testbed.api_clients import ApiClient
 from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
@@ -30,7 +30,6 @@ ORDERS = 400
 CALL_SECONDS = 10.0
 ATTEMPTS = 60
 PAUSE_SECONDS = (0.05, 0.5)
-QUIET_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

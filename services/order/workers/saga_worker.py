@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from observability.telemetry.telemetry import Telemetry
 from services.infra import deadline
 from services.infra.backoff import full_jitter_seconds
-from services.kernel.errors import ErrorKind, ServiceError
+from services.kernel.errors import CircuitOpen, ErrorKind, ServiceError
 from services.order.adapters.sagas import PostgresSagas, SagaBacklog
-from services.order.application.ports import Saga
+from services.order.application.ports import CheckInventory, Saga
 from services.order.domain.order import Order
 
 # One database connection each: a saga settles with one statement at a time.
@@ -25,7 +25,8 @@ class SagaWorker:
     """Claims sagas that are due and settles them, each within `attempt_seconds`.
 
     A saga that fails is retried after a back-off, without a limit: an accepted order is never abandoned. A saga whose
-    error is final is parked as a dead letter, for a person to look at.
+    error is final is parked as a dead letter, for a person to look at. None is claimed while the circuit breaker in
+    front of inventory is open: attempts without a call would lengthen the back-off to many times the outage.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class SagaWorker:
         *,
         sagas: PostgresSagas,
         finish: Callable[[Saga], Awaitable[Order]],
+        check_inventory: CheckInventory,
         attempt_seconds: float,
         telemetry: Telemetry,
     ) -> None:
         self._sagas = sagas
         self._finish = finish
+        self._check_inventory = check_inventory
         self._attempt_seconds = attempt_seconds
         self._telemetry = telemetry
         self._backlog = SagaBacklog(0, 0, 0.0)
@@ -52,6 +55,10 @@ class SagaWorker:
         """Settle one batch; return the seconds to wait before the next step."""
         self._backlog = await self._sagas.backlog()
         if not self._backlog.due:
+            return POLL_SECONDS
+        try:
+            self._check_inventory()
+        except CircuitOpen:
             return POLL_SECONDS
         due = await self._sagas.claim(BATCH_SIZE)
         await asyncio.gather(*(self._attempt(saga) for saga in due))

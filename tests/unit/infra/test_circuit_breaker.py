@@ -187,6 +187,30 @@ def test_unanswered_probes_open_it_again() -> None:
     assert watched.breaker.state is State.OPEN
 
 
+@pytest.mark.parametrize("outcome", [CallOutcome.ANSWERED, CallOutcome.GIVEN_UP])
+def test_few_calls_never_open_it_again(outcome: CallOutcome) -> None:
+    """As of a saga worker after the customers have left: each call comes when the time of the one before is over."""
+    watched = Watched()
+    watched.record(watched.half_open(), outcome)
+    for _ in range(POLICY.probes - 1):
+        watched.now += 2 * POLICY.probe_seconds
+        watched.call(outcome)
+    assert watched.transitions.count((State.HALF_OPEN, State.OPEN)) == 0
+    assert watched.breaker.state is (State.CLOSED if outcome is CallOutcome.ANSWERED else State.HALF_OPEN)
+
+
+def test_a_probe_has_its_time_however_long_it_has_been_half_open() -> None:
+    watched = Watched()
+    watched.record(watched.half_open(), CallOutcome.ANSWERED)
+    watched.now += POLICY.probe_seconds - 0.001
+    watched.admit()
+    watched.now += POLICY.probe_seconds - 0.001
+    assert not watched.refused()
+    watched.now += 0.001
+    assert watched.refused()
+    assert watched.breaker.state is State.OPEN
+
+
 def test_a_late_success_never_closes_it() -> None:
     """Five calls from before it opened come back answered while it is half-open."""
     watched = Watched()
