@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -86,8 +87,11 @@ class DrillEnvironment:
             yield DrillEnvironment(options=options, group=group, webhook=listener, targets=targets)
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[FaultContext]:
-        """Run an empty Prometheus and Alertmanager during a with block, which starts once all is healthy."""
+    async def watched(self, *, healthy: bool = True) -> AsyncIterator[FaultContext]:
+        """Run an empty Prometheus and Alertmanager during a with block, which starts once every target is scraped.
+
+        healthy: whether the block waits until no alert is active, too. Raises TestbedError.
+        """
         self.webhook.notices.clear()
         options = MonitoringOptions(
             targets=self.targets,
@@ -96,24 +100,37 @@ class DrillEnvironment:
             webhook_url=self.webhook.url,
         )
         async with monitoring(options) as running:
-            await self._until_well(PrometheusClient(running.prometheus))
+            prometheus = PrometheusClient(running.prometheus)
+            await until("every target is scraped", partial(_all_up, prometheus), limit_seconds=WELL_SECONDS)
+            if healthy:
+                await self._until_no_alert(prometheus)
             yield FaultContext(group=self.group, monitoring=running, webhook=self.webhook)
 
-    async def _until_well(self, prometheus: PrometheusClient) -> None:
-        """Wait until every target is scraped and no earlier alert is left. Raises TestbedError."""
+    async def _until_no_alert(self, prometheus: PrometheusClient) -> None:
+        """Wait until no alert is active and the end of each earlier one was notified. Raises TestbedError."""
+        left: set[str] = set()
 
         async def is_well() -> bool:
-            down = await prometheus.instant("count(up) - sum(up)")
             alerts = {name for name, _ in await prometheus.alerts()}
             began, ended = (self.fired(firing=firing) for firing in (True, False))
-            return bool(down) and down[0].values == (0.0,) and alerts == {ALWAYS} and began <= ended
+            left.clear()
+            left.update(alerts ^ {ALWAYS}, began - ended)
+            return not left
 
-        await until("every target is scraped and no alert is active", is_well, limit_seconds=WELL_SECONDS)
+        try:
+            await until("no alert is active", is_well, limit_seconds=WELL_SECONDS)
+        except TestbedError as error:
+            raise TestbedError(f"{error}; left are {', '.join(sorted(left))}") from error
 
     def fired(self, *, since: float = 0.0, firing: bool = True) -> set[str]:
         """Return the alerts, except ShopWatchdog, that were notified since a time as started, or as ended."""
         notified = {each.alert for each in self.webhook.notices if each.firing is firing and each.seconds >= since}
         return notified - {ALWAYS}
+
+
+async def _all_up(prometheus: PrometheusClient) -> bool:
+    down = await prometheus.instant("count(up) - sum(up)")
+    return bool(down) and down[0].values == (0.0,)
 
 
 @asynccontextmanager
