@@ -16,9 +16,11 @@ from observability.analysis.effects import Effect, effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
 from observability.analysis.precedence import choose
+from observability.analysis.processor_use import BUSY
+from observability.analysis.processors import fullest, utilisation
 from observability.analysis.readers.unread import Unread
-from observability.analysis.requests import Request, rate_per_second, requests_of, total_seconds
-from observability.analysis.resources import database_seconds, utilisation
+from observability.analysis.requests import Request, rate_per_second, requests_of, services_on_paths, total_seconds
+from observability.analysis.resources import database_seconds
 from observability.analysis.trees import Forest
 from observability.analysis.whatif import Prediction, predict, unchanged
 
@@ -26,7 +28,6 @@ FEWEST_REQUESTS = 30
 MOST_BROKEN = 0.20
 # A bottleneck is named when even the low end of its fix's predicted gain, in p95 or goodput, is above this share.
 LEAST_GAIN = 0.10
-BUSY = 0.70
 # Work after its caller had ended is reported from this share of the requests' time on.
 _REPORTED_WASTE_SHARE = 0.01
 _NANOSECONDS = 1e9
@@ -117,7 +118,7 @@ def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
     ]
     worth = [(candidate, prediction) for candidate, prediction in judged if _is_worth_fixing(prediction)]
     if not worth:
-        return _no_bottleneck(observation, requests, busy)
+        return _no_bottleneck(observation, requests)
     candidate, prediction = choose(worth)
     others = tuple(
         f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
@@ -181,12 +182,16 @@ def _arrival_rate(observation: Observation, requests: Sequence[Request]) -> floa
     return rate and rate / (observation.coverage.share if observation.coverage else 1.0)
 
 
-def _no_bottleneck(observation: Observation, requests: Sequence[Request], busy: float | None) -> Verdict:
+def _no_bottleneck(observation: Observation, requests: Sequence[Request]) -> Verdict:
     """Return that there is no bottleneck, or CANNOT_TELL when a busy resource or a long wait remains unexplained."""
     whole = total_seconds(requests)
     reasons = unexplained_stalls(observation, requests)
-    if busy is not None and busy >= BUSY:
-        reasons.append(f"the processor is {busy:.0%} busy, which no known class of bottleneck explains")
+    used = fullest(observation, services_on_paths(requests))
+    busy = used.fullness if used else None
+    if used is not None and busy is not None and busy >= BUSY:
+        reasons.append(
+            f"the processor is {busy:.0%} busy, which no known class of bottleneck explains: {used.sentence()}"
+        )
     for kind, waited in database_seconds(observation).items():
         if kind not in _HARMLESS_WAITS and waited.low >= LEAST_SHARE * whole:
             share = waited.value / whole
@@ -207,7 +212,7 @@ def _no_bottleneck(observation: Observation, requests: Sequence[Request], busy: 
         confidence="high" if busy is not None and observation.sessions else "medium",
         reasons=(
             not_found,
-            "the processor's utilisation is unknown" if busy is None else f"the processor is {busy:.0%} busy",
+            used.sentence() if used else "the processor's utilisation is unknown",
             *promised,
         ),
         prediction=unchanged(durations, latencies),

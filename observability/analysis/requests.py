@@ -68,6 +68,11 @@ def total_seconds(requests: Iterable[Request]) -> float:
     return sum(request.seconds for request in requests) or 1 / _NANOSECONDS
 
 
+def services_on_paths(requests: Iterable[Request]) -> set[str]:
+    """Return the services that the requests wait for."""
+    return {segment.node.span.service for request in requests for segment in request.path}
+
+
 def rate_per_second(requests: Sequence[Request]) -> float | None:
     """Return the arrival rate; None when all requests began at the same instant."""
     began = [request.root.span.start_nanoseconds for request in requests]

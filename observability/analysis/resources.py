@@ -1,4 +1,4 @@
-"""Resource usage in an observation: processor, connection pools, and what database sessions waited for."""
+"""Resource usage in an observation: connection pools, and what database sessions waited for."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -39,26 +39,6 @@ class Pool:
     def mean_hold_seconds(self) -> float:
         """The mean time that a connection was in use."""
         return self.hold_seconds / self.waits if self.waits else 0.0
-
-
-def utilisation(observation: Observation) -> float | None:
-    """Return the utilisation (0 to 1) of the one processor that all sampled processes share; None if unknown.
-
-    A system on several processors would need one value for each.
-    """
-    used = cpu_seconds(observation)
-    elapsed = _elapsed_seconds(observation)
-    return sum(used.values()) / elapsed if used and elapsed > 0 else None
-
-
-def cpu_seconds(observation: Observation) -> dict[str, float]:
-    """Return the processor time that each process used during the observation."""
-    first: dict[str, float] = {}
-    last: dict[str, float] = {}
-    for sample in observation.processes:
-        first.setdefault(sample.process, sample.cpu_seconds)
-        last[sample.process] = sample.cpu_seconds
-    return {process: last[process] - first[process] for process in last}
 
 
 def pools(observation: Observation) -> list[Pool]:
@@ -102,11 +82,6 @@ def _seconds_of(occurrences: int, samples: int, seconds_each: float) -> Estimate
     most = max(occurrences, samples)
     low, high = clopper_pearson(occurrences, most)
     return Estimate(occurrences * seconds_each, low * most * seconds_each, high * most * seconds_each)
-
-
-def _elapsed_seconds(observation: Observation) -> float:
-    times = [sample.at_seconds for sample in observation.processes]
-    return times[-1] - times[0] if times else 0.0
 
 
 def _by_target(observation: Observation) -> dict[str, list[TimedScrape]]:

@@ -9,14 +9,12 @@ from typing import Any
 
 import orjson
 
+from observability.analysis.processor_metrics import is_machine_metric, is_processor_metric
 from observability.live.http_client import ReadOnlyClient, SourceFailed
 from observability.live.time_slices import TimeSlice
 
 # Names differ between libraries and collectors, so these are looked for among the names that exist.
-WANTED = re.compile(
-    r"db_client_connections?_\w+|\w*event_?loop_lag\w*|process_cpu_\w+|container_cpu_\w+|"
-    r"process_cpu|jvm_cpu_\w+|nodejs_eventloop_\w+"
-)
+WANTED = re.compile(r"db_client_connections?_\w+|\w*event_?loop_lag\w*|nodejs_eventloop_\w+")
 # Prometheus refuses more points of one series.
 MOST_POINTS = 11_000
 _USUAL_POINTS = 200
@@ -55,11 +53,14 @@ def step_seconds(window: TimeSlice) -> int:
 def _names(url: str, window: TimeSlice, client: ReadOnlyClient) -> list[str]:
     bounds = {"start": window.start, "end": window.end}
     names = _data(url, client.get_json(f"{url}/api/v1/label/__name__/values", bounds), list)
-    return sorted(name for name in map(str, names) if WANTED.fullmatch(name))[:_MOST_METRICS]
+    wanted = (name for name in map(str, names) if WANTED.fullmatch(name) or is_processor_metric(name))
+    return sorted(wanted)[:_MOST_METRICS]
 
 
 def _series(url: str, name: str, window: TimeSlice, client: ReadOnlyClient) -> Iterable[dict[str, Any]]:
-    parameters = {"query": name, "start": window.start, "end": window.end, "step": step_seconds(window)}
+    # The use of each processor of each machine would be hundreds of series, of which only the sum is needed.
+    query = f"sum without (cpu) ({name})" if is_machine_metric(name) else name
+    parameters = {"query": query, "start": window.start, "end": window.end, "step": step_seconds(window)}
     data = _data(url, client.get_json(f"{url}/api/v1/query_range", parameters), dict)
     if data.get("resultType") != _MATRIX:
         raise SourceFailed(f"{url} does not answer like Prometheus")

@@ -21,9 +21,10 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
 from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.observation import Observation, Requests
+from observability.analysis.processors import fullest
 from observability.analysis.quantiles import quantile
-from observability.analysis.requests import Request, longest
-from observability.analysis.resources import pools, utilisation
+from observability.analysis.requests import Request, longest, services_on_paths
+from observability.analysis.resources import pools
 from observability.analysis.spans import SpanKind
 from observability.analysis.whatif import Saving, changed_goodput
 
@@ -41,7 +42,7 @@ def find_overload(observation: Observation, requests: Sequence[Request]) -> list
     seen = observation.requests
     if seen is None or seen.patience_seconds is None or not requests:
         return []
-    if min(_lost(seen)) < LEAST_SHARE or not (saturated := _saturated(observation)):
+    if min(_lost(seen)) < LEAST_SHARE or not (saturated := _saturated(observation, requests)):
         return []
     finished = _finished_per_second(seen, requests)
     if finished >= _KEEPS_UP * seen.offered_per_second:
@@ -86,11 +87,11 @@ def _share_at_least(lost: Sequence[bool]) -> float:
     return clopper_pearson(sum(lost), len(lost))[0] if lost else 0.0
 
 
-def _saturated(observation: Observation) -> str:
+def _saturated(observation: Observation, requests: Sequence[Request]) -> str:
     """Return a sentence about the resource that was saturated while requests arrived; empty when there was none."""
-    busy = utilisation(observation.during_requests())
-    if busy is not None and busy >= SATURATED:
-        return f"the processor was {busy:.0%} busy"
+    used = fullest(observation.during_requests(), services_on_paths(requests))
+    if used is not None and (used.fullness or 0.0) >= SATURATED:
+        return f"the processor was {used.fullness:.0%} busy"
     for pool in pools(observation.during_requests()):
         if pool.full_share >= SATURATED:
             full = f"in use in {pool.full_share:.0%} of the scrapes"

@@ -63,7 +63,8 @@ def test_a_fifth_of_broken_traces_is_borne() -> None:
 def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
     verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.7)))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("the processor is 70% busy, which no known class of bottleneck explains",)
+    unexplained = "the processor is 70% busy, which no known class of bottleneck explains"
+    assert verdict.reasons == (f"{unexplained}: shop uses 0.70 of 1 processors (one thread)",)
 
 
 def test_unexplained_database_waits_are_not_healthy() -> None:

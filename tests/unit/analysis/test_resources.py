@@ -1,50 +1,17 @@
-"""Resource usage from samples and scrapes: processor utilisation, connection pools and database waits."""
+"""Resource usage from samples and scrapes: connection pools and database waits."""
 
 import pytest
 
 from observability.analysis.metrics_page import parse_page
-from observability.analysis.observation import ProcessSample, TimedScrape
+from observability.analysis.observation import TimedScrape
 from observability.analysis.resources import (
     Pool,
-    cpu_seconds,
     database_seconds,
     pools,
     sampling_seconds,
-    utilisation,
     waiting_sessions,
 )
 from tests.unit.analysis.seeing import looks, pool_scrape, seen, session
-
-# --- Processors -------------------------------------------------------------------------------------------------------
-
-
-def test_utilisation_is_processor_time_over_time() -> None:
-    samples = [
-        ProcessSample(100.0, "web", 5.0, None),
-        ProcessSample(100.0, "database", 1.0, None),
-        ProcessSample(104.0, "web", 6.5, None),
-        ProcessSample(110.0, "web", 9.0, None),
-        ProcessSample(110.0, "database", 3.0, None),
-    ]
-    assert utilisation(seen(processes=samples)) == pytest.approx(0.6)
-
-
-def test_utilisation_is_unknown_without_samples() -> None:
-    assert utilisation(seen()) is None
-
-
-def test_utilisation_is_unknown_from_one_look() -> None:
-    assert utilisation(seen(processes=[ProcessSample(100.0, "web", 5.0, None)])) is None
-
-
-def test_process_usage_is_the_difference_of_its_counters() -> None:
-    samples = [
-        ProcessSample(0, "web", 5.0, None),
-        ProcessSample(0, "worker", 2.0, None),
-        ProcessSample(9, "web", 6.5, 1.0),
-    ]
-    assert cpu_seconds(seen(processes=samples)) == {"web": 1.5, "worker": 0.0}
-
 
 # --- Pools ------------------------------------------------------------------------------------------------------------
 

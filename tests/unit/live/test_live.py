@@ -366,6 +366,22 @@ def test_metrics_become_scrapes_named_after_their_services(tmp_path: Path) -> No
     assert second.scrape.total("process_cpu_seconds_total", job="shop/order") == 8
 
 
+def test_processors_of_a_machine_are_summed_by_prometheus(tmp_path: Path) -> None:
+    """A machine of 64 processors has 512 series; the names of limits and runtimes are looked for, too."""
+    wanted = ["container_spec_cpu_quota", "go_sched_gomaxprocs_threads", "node_cpu_seconds_total", "python_info"]
+    asked: list[str] = []
+
+    def answer(question: Asked) -> Answer:
+        if question.path.endswith("/values"):
+            return as_json({"status": "success", "data": [*wanted, "go_goroutines", "node_load1"]})
+        asked.append(question.parameters["query"])
+        return as_json({"status": "success", "data": {"resultType": "matrix", "result": []}})
+
+    with served(answer) as (url, _):
+        download_metrics(url, WINDOW, client(), tmp_path / "scrapes.jsonl")
+    assert asked == [*wanted[:2], "sum without (cpu) (node_cpu_seconds_total)", wanted[3]]
+
+
 @pytest.mark.parametrize("seconds", [90.0, 900.0, 86_400.0, 30 * 86_400.0, 1e9])
 def test_a_series_has_at_most_as_many_points_as_prometheus_returns(seconds: float) -> None:
     assert seconds / step_seconds(TimeSlice(0.0, seconds)) + 1 <= MOST_POINTS
