@@ -64,6 +64,8 @@ class Demand:
 
     utilisation: of the busiest resource with the `before` variant, from which the rate is calibrated; above 1 the
         offered load is this multiple of its capacity.
+    of_capacity: `utilisation` is the share of what a closed loop of a few customers sells with the `before` variant:
+        for a limit that no metric shows.
     surge: factor of the rate in the middle third.
     lines: fewest and most lines of an order, uniformly distributed.
     respond_async: customers send `Prefer: respond-async`, and get an answer once the order is stored.
@@ -71,6 +73,7 @@ class Demand:
     """
 
     utilisation: float
+    of_capacity: bool = False
     surge: float = 1.0
     lines: tuple[int, int] = (1, 12)
     respond_async: bool = False

@@ -122,7 +122,7 @@ class Trial:
 
     async def _rate(self, demand: Demand) -> float:
         """Return the rate of all blocks in orders a second. Raises TrialError when no rate is suitable."""
-        share = self._sizes.share_of_capacity
+        share = self._sizes.share_of_capacity or (demand.utilisation if demand.of_capacity else None)
         if share is not None:
             return await self._rate_of_capacity(demand, share)
         return await calibrate(

@@ -61,6 +61,7 @@ def test_any_seed_draws_a_load_that_can_be(name: str) -> None:
         assert setting.demand.utilisation > 0
         assert setting.demand.utilisation < 1 or find_experiment(name).metric is Metric.GOODPUT
         assert setting.demand.surge >= 1
+        assert not setting.demand.of_capacity or (setting.demand.utilisation < 1 and setting.demand.looked_at is None)
         assert 1 <= setting.demand.lines[0] <= setting.demand.lines[1]
 
 
