@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from observability.analysis.clock_skew import repair
 from observability.analysis.critical_path import PathSegment, critical_path
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node, Trace
 
 _NANOSECONDS = 1e9
@@ -85,34 +85,6 @@ def seconds(nodes: Iterable[Node]) -> float:
     return sum(node.span.duration_nanoseconds for node in nodes) / _NANOSECONDS
 
 
-def is_database_call(span: Span) -> bool:
-    """Return whether a span is a database call, by its attributes."""
-    return span.kind is SpanKind.CLIENT and ("db.system.name" in span.attributes or "db.system" in span.attributes)
-
-
-def is_transaction_control(span: Span) -> bool:
-    """Return whether a database span only begins or ends a transaction."""
-    return _first_word(span) in {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "START"}
-
-
-def begins_a_transaction(span: Span) -> bool:
-    """Return whether a database span begins a transaction."""
-    return _first_word(span) in {"BEGIN", "START"}
-
-
-def summary_of(span: Span) -> str:
-    """Return what identifies a statement: its summary, or else its text, or else the span's name."""
-    for name in ("db.query.summary", "db.query.text", "db.statement"):
-        if isinstance(found := span.attributes.get(name), str) and found:
-            return found
-    return span.name
-
-
-def ends_a_change(span: Span) -> bool:
-    """Return whether a database span makes a change durable: a COMMIT, or a write outside a transaction."""
-    return _first_word(span) in {"COMMIT", "INSERT", "UPDATE", "DELETE", "MERGE"}
-
-
 def longest(requests: Sequence[Request], count: int = 3) -> tuple[str, ...]:
     """Return the trace ids of the slowest requests."""
     slowest = sorted(requests, key=lambda each: -each.seconds)[:count]
@@ -122,8 +94,3 @@ def longest(requests: Sequence[Request], count: int = 3) -> tuple[str, ...]:
 def _request(root: Node) -> Request:
     repaired = repair(root)
     return Request(repaired.root, critical_path(repaired.root), repaired.wasted_nanoseconds)
-
-
-def _first_word(span: Span) -> str:
-    operation = span.attributes.get("db.operation.name") or span.name
-    return str(operation).split(" ", 1)[0].upper()

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.database import is_database_call, summary_of
 from observability.analysis.critical_path import PathSegment
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import CacheUse, Observation
-from observability.analysis.requests import Request, is_database_call, longest, seconds, summary_of
+from observability.analysis.requests import Request, longest, seconds
 from observability.analysis.spans import Span
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from observability.analysis.requests import Request, is_database_call, is_transaction_control, seconds
+from observability.analysis.conventions.database import is_database_call, is_transaction_control, namespace_of
+from observability.analysis.requests import Request, seconds
 from observability.analysis.trees import Node
 
 Calls = dict[tuple[str, str], list[tuple[int, Node]]]
@@ -15,7 +16,7 @@ def database_calls(requests: Sequence[Request], *, namespace: str) -> Calls:
     for number, request in enumerate(requests):
         for node in request.waited_for():
             span = node.span
-            here = span.attributes.get("db.namespace") == namespace
+            here = namespace_of(span) == namespace
             if here and is_database_call(span) and not is_transaction_control(span):
                 calls[span.service, span.name].append((number, node))
     return calls

@@ -6,16 +6,11 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.database import is_database_call, is_transaction_control, summary_of
 from observability.analysis.critical_path import calls_in_sequence
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
-from observability.analysis.requests import (
-    Request,
-    is_database_call,
-    is_transaction_control,
-    seconds,
-    summary_of,
-)
+from observability.analysis.requests import Request, seconds
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 

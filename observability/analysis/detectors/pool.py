@@ -5,16 +5,10 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.database import begins_a_transaction, is_database_call
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
-from observability.analysis.requests import (
-    Request,
-    begins_a_transaction,
-    is_database_call,
-    longest,
-    seconds,
-    total_seconds,
-)
+from observability.analysis.requests import Request, longest, seconds, total_seconds
 from observability.analysis.resources import Pool, pools
 from observability.analysis.spans import SpanStatus
 from observability.analysis.trees import Node

@@ -6,10 +6,11 @@ from itertools import pairwise
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.database import ends_a_change, is_database_call
 from observability.analysis.critical_path import Where
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
-from observability.analysis.requests import Request, ends_a_change, is_database_call, longest
+from observability.analysis.requests import Request, longest
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving

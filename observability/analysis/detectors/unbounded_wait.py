@@ -12,10 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.database import is_database_call
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.observation import Observation, Requests
 from observability.analysis.quantiles import quantile
-from observability.analysis.requests import Request, is_database_call, longest, seconds
+from observability.analysis.requests import Request, longest, seconds
 from observability.analysis.span_status import gave_up
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node

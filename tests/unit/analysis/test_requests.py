@@ -1,21 +1,16 @@
-"""Selection of the traces that are requests, and classification of their spans."""
-
-from dataclasses import replace
+"""Selection of the traces that are requests."""
 
 import pytest
 
 from observability.analysis.requests import (
-    ends_a_change,
-    is_database_call,
-    is_transaction_control,
     longest,
     rate_per_second,
     requests_of,
     seconds,
 )
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node, Trace
-from tests.unit.analysis.seeing import call, query, request, seen, serve, step, trace_of
+from tests.unit.analysis.seeing import call, request, seen, serve, step, trace_of
 
 # --- How many ---------------------------------------------------------------------------------------------------------
 
@@ -103,45 +98,5 @@ def test_seconds_add_up() -> None:
     assert seconds([request(1), request(2.5)]) == 0.0035
 
 
-# --- What a span is ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("attribute", ["db.system.name", "db.system"])
-def test_a_client_span_with_a_database_is_a_call_of_it(attribute: str) -> None:
-    assert is_database_call(replace(call("SELECT", 0, 1).span, attributes={attribute: "mysql"}))
-
-
-def test_a_call_without_a_database_is_none_of_it() -> None:
-    assert not is_database_call(call("SELECT", 0, 1).span)
-
-
-def test_only_calls_can_be_database_calls() -> None:
-    assert not is_database_call(replace(query("SELECT", 0, 1).span, kind=SpanKind.SERVER))
-
-
-@pytest.mark.parametrize("name", ["BEGIN", "commit", "ROLLBACK TO here", "SAVEPOINT here", "START TRANSACTION"])
-def test_transaction_bounds_are_recognised_by_the_first_word(name: str) -> None:
-    assert is_transaction_control(query(name, 0, 1).span)
-
-
-def test_the_operation_counts_before_the_name() -> None:
-    assert is_transaction_control(_operation("COMMIT", name="main"))
-    assert not is_transaction_control(_operation("SELECT", name="COMMIT"))
-
-
-@pytest.mark.parametrize("name", ["COMMIT", "INSERT things", "update things", "DELETE things", "MERGE INTO things"])
-def test_a_commit_and_a_change_make_a_change_last(name: str) -> None:
-    assert ends_a_change(query(name, 0, 1).span)
-
-
-@pytest.mark.parametrize("name", ["SELECT things", "BEGIN", "ROLLBACK"])
-def test_reading_and_giving_up_change_nothing(name: str) -> None:
-    assert not ends_a_change(query(name, 0, 1).span)
-
-
 def _names(*roots: Node) -> list[str]:
     return [each.root.span.name for each in requests_of(seen(*roots).traces)]
-
-
-def _operation(operation: str, *, name: str) -> Span:
-    return replace(query(name, 0, 1).span, attributes={"db.operation.name": operation})

@@ -1,0 +1,114 @@
+"""Database calls: which spans are some, of which system, and which statement they execute."""
+
+import re
+
+from observability.analysis.conventions.operations import operation_of
+from observability.analysis.conventions.statements import is_statement, store_command, verb_of, without_literals
+from observability.analysis.spans import Span, SpanKind
+
+# In-memory key-value stores.
+STORES = frozenset({"valkey", "redis", "memcached", "keydb", "dragonfly"})
+_SYSTEMS = STORES | {
+    "cassandra", "clickhouse", "cockroachdb", "couchbase", "couchdb", "db2", "dynamodb", "elasticsearch", "hbase",
+    "influxdb", "jdbc", "mariadb", "mongo", "mongodb", "mssql", "mysql", "neo4j", "opensearch", "oracle", "postgres",
+    "postgresql", "scylladb", "spanner", "sql", "sqlite", "sqlserver",
+}  # fmt: skip
+
+# Stable and old names of OpenTelemetry, then OpenTracing's.
+_SYSTEM = ("db.system.name", "db.system", "db.type")
+NAMESPACE = ("db.namespace", "db.name", "db.instance", "db.cassandra.keyspace", "db.redis.database_index")
+_SUMMARY = ("db.query.summary",)
+# Also of Brave, HotROD, OpenCensus and Datadog (sql.query), Micrometer (jdbc), and more of Datadog.
+_TEXT = (
+    "db.query.text", "db.statement", "sql.query", "jdbc.query[0]", "mongodb.query", "redis.raw_command",
+    "memcached.query",
+)  # fmt: skip
+_OPERATION = ("db.operation.name", "db.operation")
+_COLLECTION = (
+    "db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table", "db.cosmosdb.container",
+)  # fmt: skip
+# Attributes that name the library or the peer of any call, which may be a database.
+_PARTS = ("component", "peer.service")
+_WORD = re.compile(r"[a-z0-9]+")
+# What a call with one of these attributes asks is no database, whatever its name.
+_OTHER_CALLS = ("http.request.method", "http.method", "rpc.system.name", "rpc.system", "messaging.system")
+
+
+def is_database_call(span: Span) -> bool:
+    """Return whether a span is a call of a database."""
+    if span.kind is not SpanKind.CLIENT:
+        return False
+    attributes = span.attributes
+    return "db.system.name" in attributes or "db.system" in attributes or asks_a_database(span)
+
+
+def asks_a_database(span: Span) -> bool:
+    """Return whether a span has the attributes or the name of a database call, whatever its kind."""
+    if any(_text(span, names) for names in (_SYSTEM, _TEXT, _OPERATION)):
+        return True
+    if any(name in span.attributes for name in _OTHER_CALLS):
+        return False
+    return any(_system_in(_text(span, (part,))) for part in _PARTS) or is_statement(span.name)
+
+
+def database_system(span: Span) -> str:
+    """Return the name of the database system in lower case; empty when it is unknown."""
+    if named := _text(span, _SYSTEM):
+        return named.lower()
+    return next((found for part in _PARTS if (found := _system_in(_text(span, (part,))))), "")
+
+
+def namespace_of(span: Span) -> str:
+    """Return the name of the database; empty when it is unknown."""
+    return _text(span, NAMESPACE)
+
+
+def summary_of(span: Span) -> str:
+    """Return what identifies a statement: its summary, or else its text, both without literals, or else its name."""
+    if summary := _text(span, _SUMMARY):
+        return without_literals(summary)
+    text = _text(span, _TEXT)
+    if text and database_system(span) in STORES:
+        return store_command(text)
+    if text and verb_of(text):
+        return without_literals(text)
+    named = " ".join(filter(None, (_text(span, _OPERATION), _text(span, _COLLECTION))))
+    if text and named:
+        # Such as a document of MongoDB, whose form differs from call to call.
+        return without_literals(named)
+    return without_literals(text) if text else operation_of(span)
+
+
+def is_transaction_control(span: Span) -> bool:
+    """Return whether a database span only begins or ends a transaction."""
+    return _verb(span) in {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "START"}
+
+
+def begins_a_transaction(span: Span) -> bool:
+    """Return whether a database span begins a transaction."""
+    return _verb(span) in {"BEGIN", "START"}
+
+
+def ends_a_change(span: Span) -> bool:
+    """Return whether a database span makes a change durable: a COMMIT, or a write outside a transaction."""
+    return _verb(span) in {"COMMIT", "INSERT", "UPDATE", "DELETE", "MERGE"}
+
+
+def _verb(span: Span) -> str:
+    """Return the first word of what is asked, in capitals."""
+    operation = _text(span, _OPERATION)
+    return (operation or verb_of(_text(span, _TEXT)) or span.name).split(" ", 1)[0].upper()
+
+
+def _system_in(text: str) -> str:
+    """Return the database system that a text names as one of its words, else nothing."""
+    return next((word for word in _WORD.findall(text.lower()) if word in _SYSTEMS), "")
+
+
+def _text(span: Span, names: tuple[str, ...]) -> str:
+    """Return the first of these attributes that is text, else nothing."""
+    attributes = span.attributes
+    for name in names:
+        if name in attributes and isinstance(found := attributes[name], str) and found:
+            return found
+    return ""
