@@ -9,6 +9,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def collector() -> Path:
 
 def jaeger() -> Path:
     """Return Jaeger, without its pages: the API alone."""
-    return kept("jaeger", JAEGER, _build_jaeger) / "jaeger"
+    package, _, version = JAEGER.partition("@")
+    return kept("jaeger", JAEGER, partial(build_go_program, package, version)) / "jaeger"
 
 
 def compose() -> Path:
@@ -102,18 +104,18 @@ def _build_collector(folder: Path) -> None:
     _say(f"built the Collector in {time.monotonic() - began:.0f} s")
 
 
-def _build_jaeger(folder: Path) -> None:
-    go, began = need("go"), time.monotonic()
+def build_go_program(package: str, version: str, folder: Path) -> None:
+    """Build the program of a Go module, named like its last folder, into a folder."""
+    go, began, name = need("go"), time.monotonic(), package.rpartition("/")[2]
     environment = _go_environment()
     sources = folder / "sources"
     sources.mkdir()
-    run([go, "mod", "init", "stack.test/jaeger"], timeout=FETCH_SECONDS, folder=sources, more=environment)
-    run([go, "get", "-tool", JAEGER], timeout=BUILD_SECONDS, folder=sources, more=environment)
-    package = JAEGER.partition("@")[0]
-    command: list[str | Path] = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", folder / "jaeger", package]
+    run([go, "mod", "init", f"stack.test/{name}"], timeout=FETCH_SECONDS, folder=sources, more=environment)
+    run([go, "get", "-tool", f"{package}@{version}"], timeout=BUILD_SECONDS, folder=sources, more=environment)
+    command: list[str | Path] = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", folder / name, package]
     run(command, timeout=BUILD_SECONDS, folder=sources, more=environment)
     shutil.rmtree(sources)
-    _say(f"built Jaeger in {time.monotonic() - began:.0f} s")
+    _say(f"built {name} in {time.monotonic() - began:.0f} s")
 
 
 def _go_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

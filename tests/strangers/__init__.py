@@ -1,0 +1,1 @@
+"""Live systems that nobody of this project wrote, recorded once and diagnosed."""

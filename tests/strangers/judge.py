@@ -1,0 +1,141 @@
+"""Judge of the diagnosis on recorded foreign systems: its verdicts beside the truth, as a table.
+
+python -m tests.strangers.judge FOLDER [NAME ...] prints a row for each recorded setting, and the shares that are right.
+"""
+
+import re
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.observation import Observation, read_observation
+from tests.recorded.alterations import traces_alone
+from tests.strangers.settings import NOTHING, Setting, Truth, read_settings
+
+# The goal of the table, as shares of the settings: right in place and class; of the verdicts with high confidence.
+LEAST_RIGHT = 0.8
+LEAST_RIGHT_OF_SURE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One verdict on one setting.
+
+    traces_only: whether the diagnosis saw nothing but traces.
+    fixed_seconds: the median for the clients where the system's own fix is in place; None where that was not recorded.
+    """
+
+    setting: Setting
+    traces_only: bool
+    verdict: Verdict
+    fixed_seconds: float | None
+
+    @property
+    def right_class(self) -> bool:
+        """Whether the class is right; where nothing is to be named, whether nothing was."""
+        found = self.verdict.bottleneck if self.verdict.answer is Answer.FOUND else NOTHING
+        return found in self.setting.truth.classes
+
+    @property
+    def right_place(self) -> bool:
+        """Whether service and operation are right."""
+        return _is_place(self.verdict, self.setting.truth)
+
+    @property
+    def right(self) -> bool:
+        """Whether class and place are right."""
+        return self.right_class and self.right_place
+
+    def row(self) -> str:
+        """Return the row of the table."""
+        truth, verdict = self.setting.truth, self.verdict
+        named = f"{verdict.bottleneck} {verdict.service} {verdict.operation!r} {verdict.share:.0%}"
+        said = f"{named} {verdict.confidence}" if verdict.answer is Answer.FOUND else f"{verdict.answer}"
+        wanted = f"{' or '.join(truth.classes)} {truth.services[0] if truth.services else ''}".strip()
+        marks = f"{'yes' if self.right_class else 'NO'} | {'yes' if self.right_place else 'NO'}"
+        seen = "traces" if self.traces_only else "all"
+        apart = "apart" if self.setting.kept_apart else "shown"
+        return f"| {self.setting.name} | {apart} | {seen} | {wanted} | {said} | {marks} | {self._gain()} |"
+
+    def _gain(self) -> str:
+        after = self.verdict.prediction.after.get("p50") if self.verdict.prediction else None
+        if self.verdict.answer is not Answer.FOUND or after is None or self.fixed_seconds is None:
+            return ""
+        assert self.verdict.prediction is not None
+        before = self.verdict.prediction.before["p50"] * 1e3
+        interval = f"{after.low * 1e3:.0f}-{after.high * 1e3:.0f}"
+        return f"{before:.0f} -> {after.value * 1e3:.0f} ({interval}), came {self.fixed_seconds * 1e3:.0f}"
+
+
+HEAD = (
+    "| setting | half | seen | truth | verdict | class | place | p50 in ms, predicted (90 %) and measured |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+def main(folder: str, *names: str) -> int:
+    """Print the table and return 1 when a goal is missed."""
+    found = judge(Path(folder), [each for each in read_settings() if not names or each.name in names])
+    sys.stdout.write("\n".join([HEAD, *(each.row() for each in found), "", *summary(found), ""]))
+    return 0 if reaches_goals(found) else 1
+
+
+def judge(folder: Path, settings: Sequence[Setting]) -> list[Judgement]:
+    """Diagnose what was recorded of the settings, each with traces alone and with everything."""
+    return [each for setting in settings if (folder / setting.name).exists() for each in _judged(folder, setting)]
+
+
+def summary(found: Sequence[Judgement]) -> Iterator[str]:
+    """Yield a sentence for each half and each sort of data."""
+    for apart in (False, True):
+        for traces_only in (True, False):
+            some = [each for each in found if (each.setting.kept_apart, each.traces_only) == (apart, traces_only)]
+            if not some:
+                continue
+            sure = [each for each in some if each.verdict.answer is Answer.FOUND and each.verdict.confidence == "high"]
+            yield (
+                f"{'kept apart' if apart else 'shown'}, {'traces alone' if traces_only else 'everything'}: "
+                f"class and place right in {sum(each.right for each in some)} of {len(some)}, "
+                f"place in {sum(each.right_place for each in some)}, "
+                f"nothing said in {sum(each.verdict.answer is not Answer.FOUND for each in some)}; "
+                f"of {len(sure)} with high confidence right {sum(each.right for each in sure)}"
+            )
+
+
+def reaches_goals(found: Sequence[Judgement]) -> bool:
+    """Say whether enough verdicts are right, and enough of those with high confidence."""
+    sure = [each for each in found if each.verdict.answer is Answer.FOUND and each.verdict.confidence == "high"]
+    return _share_right(found) >= LEAST_RIGHT and _share_right(sure) >= LEAST_RIGHT_OF_SURE
+
+
+def _share_right(found: Sequence[Judgement]) -> float:
+    return sum(each.right for each in found) / len(found) if found else 1.0
+
+
+def _judged(folder: Path, setting: Setting) -> Iterator[Judgement]:
+    observation = read_observation(folder / setting.name)
+    fixed = _median(folder / setting.fixed_by) if setting.fixed_by else None
+    views: tuple[tuple[bool, Observation], ...] = ((True, traces_alone(observation)), (False, observation))
+    for traces_only, seen in views:
+        yield Judgement(setting, traces_only, diagnose(seen), fixed)
+
+
+def _is_place(verdict: Verdict, truth: Truth) -> bool:
+    if verdict.answer is not Answer.FOUND:
+        return NOTHING in truth.classes
+    is_operation = not verdict.operation or re.search(truth.operation, verdict.operation) is not None
+    return verdict.service in truth.services and is_operation
+
+
+def _median(folder: Path) -> float | None:
+    path = folder / "requests.json"
+    return statistics.median(orjson.loads(path.read_bytes())["latencies_seconds"]) if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

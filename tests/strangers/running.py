@@ -1,0 +1,58 @@
+"""A foreign system that runs: its address, its processes, and how programs of it are started and ended."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.strangers.load import Send
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A running system.
+
+    send: sends one request and says whether its answer is right.
+    pids: its processes by the service that each runs.
+    metrics: addresses of metrics pages by target.
+    """
+
+    send: Send
+    pids: Mapping[str, int]
+    metrics: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def program(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, with its children, until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env={**os.environ, **environment},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 15)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait(STOP_SECONDS)
