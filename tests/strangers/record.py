@@ -17,12 +17,15 @@ import psutil
 import pytest
 
 from tests.stack.processes import HOST, eventually, free_port, get
-from tests.strangers import hotrod
+from tests.strangers import hotrod, parse_server
 from tests.strangers.load import Sent, send_load
 from tests.strangers.running import System, program
 from tests.strangers.settings import Load, Setting, read_settings
 
-SYSTEMS: dict[str, Callable[[Setting, Path, str], AbstractAsyncContextManager[System]]] = {"hotrod": hotrod.run}
+SYSTEMS: dict[str, Callable[[Setting, Path, str], AbstractAsyncContextManager[System]]] = {
+    "hotrod": hotrod.run,
+    "parse": parse_server.run,
+}
 SEED = 1
 LOOK_SECONDS = 1.0
 LOOKS_A_SCRAPE = 5

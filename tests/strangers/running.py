@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.strangers.load import Send
 
 STOP_SECONDS = 20.0
+CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
+PERIOD_MICROSECONDS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +60,22 @@ def program(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def limited_cpu(pid: int, processors: float) -> Iterator[None]:
+    """Let a process and its later children use so many processors; skips without the right to make a control group."""
+    group = CPU_GROUPS / f"stranger-{pid}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made for a limit of processor time: {error}")
+    try:
+        (group / "cpu.cfs_period_us").write_text(str(PERIOD_MICROSECONDS), encoding="ascii")
+        (group / "cpu.cfs_quota_us").write_text(str(int(processors * PERIOD_MICROSECONDS)), encoding="ascii")
+        (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        yield
+    finally:
+        for member in (group / "cgroup.procs").read_text(encoding="ascii").split():
+            (CPU_GROUPS / "cgroup.procs").write_text(member, encoding="ascii")
+        group.rmdir()
