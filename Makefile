@@ -21,7 +21,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-full test-stack test-expressions check lint protos chaos bench pictures clean environment environment-dev
+.PHONY: help demo up test test-full test-stack test-expressions test-strangers check lint protos chaos bench pictures clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -52,6 +52,10 @@ test-stack: environment-dev ## Test docker-compose.yml, the Collector and every 
 
 test-expressions: environment-dev ## Run every query of dashboards and rules on a shop in which one thing after the other breaks.
 	@exec .venv/bin/python -m pytest tests/stack/test_every_expression.py $(ARGS)
+
+# Not part of .ci/run: it builds and records for three quarters of an hour. What was recorded stays in out/strangers.
+test-strangers: environment-dev ## Diagnose live systems that others wrote, and compare with what is known of each.
+	@exec .venv/bin/python -m pytest tests/strangers $(ARGS)
 
 define check_python
 	.venv/bin/ruff check

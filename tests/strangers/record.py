@@ -17,13 +17,14 @@ import psutil
 import pytest
 
 from tests.stack.processes import HOST, eventually, free_port, get
-from tests.strangers import hotrod, parse_server
+from tests.strangers import hotrod, mlflow_server, parse_server
 from tests.strangers.load import Sent, send_load
 from tests.strangers.running import System, program
 from tests.strangers.settings import Load, Setting, read_settings
 
 SYSTEMS: dict[str, Callable[[Setting, Path, str], AbstractAsyncContextManager[System]]] = {
     "hotrod": hotrod.run,
+    "mlflow": mlflow_server.run,
     "parse": parse_server.run,
 }
 SEED = 1

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.strangers.load import Send
@@ -64,7 +65,7 @@ def program(
 
 @contextmanager
 def limited_cpu(pid: int, processors: float) -> Iterator[None]:
-    """Let a process and its later children use so many processors; skips without the right to make a control group."""
+    """Let a process and its children use so many processors; skips without the right to make a control group."""
     group = CPU_GROUPS / f"stranger-{pid}"
     try:
         group.mkdir()
@@ -73,9 +74,11 @@ def limited_cpu(pid: int, processors: float) -> Iterator[None]:
     try:
         (group / "cpu.cfs_period_us").write_text(str(PERIOD_MICROSECONDS), encoding="ascii")
         (group / "cpu.cfs_quota_us").write_text(str(int(processors * PERIOD_MICROSECONDS)), encoding="ascii")
-        (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            (group / "cgroup.procs").write_text(str(process.pid), encoding="ascii")
         yield
     finally:
         for member in (group / "cgroup.procs").read_text(encoding="ascii").split():
-            (CPU_GROUPS / "cgroup.procs").write_text(member, encoding="ascii")
+            with contextlib.suppress(ProcessLookupError):
+                (CPU_GROUPS / "cgroup.procs").write_text(member, encoding="ascii")
         group.rmdir()
