@@ -1,97 +1,36 @@
 """Diagnosis: names the bottleneck of an observation, or says that there is none, or why it cannot tell."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
+from itertools import compress
 
-from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.comparison import clopper_pearson
+from observability.analysis.comparison import Estimate
 from observability.analysis.coverage import LEAST_SHARE as LEAST_COVERAGE
-from observability.analysis.coverage import Coverage
-from observability.analysis.detectors.blocking_call import unexplained_stalls
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.retries import retry_summaries
-from observability.analysis.effects import Effect, effects_of
+from observability.analysis.effects import effects_of
 from observability.analysis.integrity import check_integrity
 from observability.analysis.observation import Observation
-from observability.analysis.precedence import choose
-from observability.analysis.processor_use import BUSY
+from observability.analysis.precedence import Judged, choose
 from observability.analysis.processors import fullest, utilisation
-from observability.analysis.readers.unread import Unread
 from observability.analysis.requests import Request, rate_per_second, requests_of, services_on_paths, total_seconds
-from observability.analysis.resources import database_seconds
+from observability.analysis.time_table import Place, TimeRow, place_of_most_time, share_of_time, time_table
 from observability.analysis.trees import Forest
+from observability.analysis.unexplained import objective, reasons_against_none
+from observability.analysis.verdict import Answer, ClassShare, Verdict
 from observability.analysis.whatif import Prediction, predict, unchanged
 
 FEWEST_REQUESTS = 30
 MOST_BROKEN = 0.20
-# A bottleneck is named when even the low end of its fix's predicted gain, in p95 or goodput, is above this share.
+# Where requests fail, a bottleneck is named when even the low end of its fix's gain in goodput is above this share.
 LEAST_GAIN = 0.10
+# Else it is named when it takes a tenth of all time (the detectors' LEAST_SHARE), of which half is beyond chance. The
+# mean is judged, not a quantile: a fault in 5 % of the requests may take half of all time and leave p95 unchanged.
+LEAST_SURE_SHARE = LEAST_SHARE / 2
 # Work after its caller had ended is reported from this share of the requests' time on.
 _REPORTED_WASTE_SHARE = 0.01
 _NANOSECONDS = 1e9
-# Kinds of database wait that say something about the machine and not about locks.
-_HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
-
-
-class Answer(StrEnum):
-    """The three possible answers of a diagnosis."""
-
-    FOUND = "found"
-    NONE = "none"
-    CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The result of a diagnosis.
-
-    bottleneck: the class that was found, else None.
-    service, operation: where it is; the operation is empty for a whole service.
-    share: of the requests' time, 0 to 1, that the fix would save.
-    confidence: high, medium or low.
-    reasons: the evidence, or why no bottleneck is named; with findings about retries and the objective.
-    trace_ids: of requests that show the bottleneck.
-    prediction: the predicted effect of the fix.
-    requests: number of requests that were analysed.
-    also: other bottlenecks that are worth a fix.
-    effects: time to effect at each consumer, for which no answer waits.
-    unread: what could not be read, by file and reason.
-    coverage: how much was read from a live store; None when the traces come from elsewhere.
-    """
-
-    answer: Answer
-    bottleneck: Bottleneck | None = None
-    service: str = ""
-    operation: str = ""
-    share: float = 0.0
-    confidence: str = "low"
-    reasons: tuple[str, ...] = ()
-    trace_ids: tuple[str, ...] = ()
-    prediction: Prediction | None = None
-    requests: int = 0
-    also: tuple[str, ...] = ()
-    effects: tuple[Effect, ...] = ()
-    unread: tuple[Unread, ...] = ()
-    coverage: Coverage | None = None
-
-    def sentence(self) -> str:
-        """Return the verdict as one sentence."""
-        match self.answer:
-            case Answer.FOUND:
-                where = f"{self.operation!r} of {self.service}" if self.operation else self.service
-                return f"{self.bottleneck}: {where}{self._impact()} (confidence {self.confidence})"
-            case Answer.NONE:
-                return f"no bottleneck in {self.requests} requests (confidence {self.confidence})"
-            case Answer.CANNOT_TELL:
-                return f"cannot tell from {self.requests} requests"
-
-    def _impact(self) -> str:
-        if (goodput := self.prediction.goodput if self.prediction else None) is not None:
-            before, after = goodput.before.value, goodput.after.value
-            return f"; {before:.1f} requests a second get a useful answer, and {after:.1f} could"
-        return f" takes {self.share:.0%} of the time of {self.requests} requests"
 
 
 def diagnose(observation: Observation) -> Verdict:
@@ -101,41 +40,71 @@ def diagnose(observation: Observation) -> Verdict:
 
 def _verdict(observation: Observation) -> Verdict:
     requests = requests_of(observation.traces)
-    effects = effects_of(requests, (*observation.traces, *observation.later_traces))
-    if unfit := _reasons_unfit(observation, requests):
-        return Verdict(answer=Answer.CANNOT_TELL, reasons=unfit, requests=len(requests), effects=effects)
-    verdict = _judge(observation, requests)
-    reasons = dict.fromkeys((*verdict.reasons, *retry_summaries(requests), *_wasted(requests)))
-    return replace(verdict, reasons=tuple(reasons), effects=effects)
+    rows = time_table(requests)
+    unfit = _reasons_unfit(observation, requests)
+    verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, rows)
+    said = () if unfit else (*retry_summaries(requests), *_wasted(requests))
+    return replace(
+        verdict,
+        reasons=tuple(dict.fromkeys((*verdict.reasons, *said))),
+        requests=len(requests),
+        effects=effects_of(requests, (*observation.traces, *observation.later_traces)),
+        place=verdict.place or place_of_most_time(rows, requests),
+        time_table=rows,
+    )
 
 
-def _judge(observation: Observation, requests: Sequence[Request]) -> Verdict:
+def _judge(observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]) -> Verdict:
     """Return the verdict on requests that are fit for a diagnosis."""
     busy = utilisation(observation)
     judged = [
         (candidate, _predict(candidate, observation, requests, busy))
         for candidate in find_candidates(observation, requests)
     ]
-    worth = [(candidate, prediction) for candidate, prediction in judged if _is_worth_fixing(prediction)]
-    if not worth:
-        return _no_bottleneck(observation, requests)
+    shares = [share_of_time(candidate.saving.by_request(), requests) for candidate, _ in judged]
+    is_worth = [_is_worth_fixing(prediction, share) for (_, prediction), share in zip(judged, shares, strict=True)]
+    worth = list(compress(judged, is_worth))
+    verdict = _found(observation, requests, worth) if worth else _no_bottleneck(observation, requests, rows)
+    return replace(
+        verdict,
+        classes=tuple(
+            ClassShare(candidate.bottleneck, candidate.service, candidate.operation, share, worth_fixing)
+            for (candidate, _), share, worth_fixing in zip(judged, shares, is_worth, strict=True)
+        ),
+        unexplained=_unexplained([candidate for candidate, _ in judged], requests),
+    )
+
+
+def _found(observation: Observation, requests: Sequence[Request], worth: Sequence[Judged]) -> Verdict:
     candidate, prediction = choose(worth)
     others = tuple(
         f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
     )
+    share = share_of_time(candidate.saving.by_request(), requests)
+    where = f"{candidate.operation} of {candidate.service}" if candidate.operation else candidate.service
     return Verdict(
         answer=Answer.FOUND,
         bottleneck=candidate.bottleneck,
         service=candidate.service,
         operation=candidate.operation,
-        share=candidate.saving.total() / total_seconds(requests),
+        share=share.value,
         confidence=_confidence(prediction, others, observation),
-        reasons=(*candidate.evidence, *_objective(observation)[1]),
+        reasons=(*candidate.evidence, *objective(observation)[1]),
         trace_ids=candidate.trace_ids,
         prediction=prediction,
-        requests=len(requests),
         also=others,
+        place=Place(candidate.service, candidate.operation, where, share),
     )
+
+
+def _unexplained(candidates: Sequence[Candidate], requests: Sequence[Request]) -> float:
+    """Return the share of the time that no candidate accounts for; overlaps count once within a request."""
+    explained = [0.0] * len(requests)
+    for candidate in candidates:
+        for number, seconds in enumerate(candidate.saving.by_request()):
+            explained[number] += seconds
+    left = sum(max(0.0, each.seconds - gone) for each, gone in zip(requests, explained, strict=True))
+    return left / total_seconds(requests)
 
 
 def _reasons_unfit(observation: Observation, requests: Sequence[Request]) -> tuple[str, ...]:
@@ -154,11 +123,11 @@ def _reasons_unfit(observation: Observation, requests: Sequence[Request]) -> tup
     return tuple(reasons)
 
 
-def _is_worth_fixing(prediction: Prediction) -> bool:
-    """Return whether the low end of the gain is large enough; for a change of goodput the quantiles do not count."""
+def _is_worth_fixing(prediction: Prediction, share: Estimate) -> bool:
+    """Return whether a fix gains enough: in goodput where requests fail, else in the time of all requests."""
     if prediction.goodput is not None:
         return prediction.goodput.ratio.low > 1 + LEAST_GAIN
-    return prediction.gain_p95.low > LEAST_GAIN
+    return share.low > LEAST_SURE_SHARE
 
 
 def _predict(
@@ -182,62 +151,23 @@ def _arrival_rate(observation: Observation, requests: Sequence[Request]) -> floa
     return rate and rate / (observation.coverage.share if observation.coverage else 1.0)
 
 
-def _no_bottleneck(observation: Observation, requests: Sequence[Request]) -> Verdict:
-    """Return that there is no bottleneck, or CANNOT_TELL when a busy resource or a long wait remains unexplained."""
-    whole = total_seconds(requests)
-    reasons = unexplained_stalls(observation, requests)
-    used = fullest(observation, services_on_paths(requests))
-    busy = used.fullness if used else None
-    if used is not None and busy is not None and busy >= BUSY:
-        reasons.append(
-            f"the processor is {busy:.0%} busy, which no known class of bottleneck explains: {used.sentence()}"
-        )
-    for kind, waited in database_seconds(observation).items():
-        if kind not in _HARMLESS_WAITS and waited.low >= LEAST_SHARE * whole:
-            share = waited.value / whole
-            reasons.append(
-                f"database sessions wait for {kind} for {share:.0%} of the requests' time, "
-                "which no known class of bottleneck explains"
-            )
-    met, promised = _objective(observation)
-    if not met:
-        reasons.extend(f"{each}, and no known class of bottleneck explains it" for each in promised)
-    if reasons:
-        return Verdict(answer=Answer.CANNOT_TELL, reasons=tuple(reasons), requests=len(requests))
+def _no_bottleneck(observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]) -> Verdict:
+    """Return that there is no bottleneck, or CANNOT_TELL when that is not known."""
+    if reasons := reasons_against_none(observation, requests, rows):
+        return Verdict(answer=Answer.CANNOT_TELL, reasons=reasons)
     durations = [request.seconds for request in requests]
     latencies = observation.requests.latencies_seconds if observation.requests else ()
-    not_found = "no known class of bottleneck takes a tenth of the requests' time and has a fix that would gain a tenth"
+    used = fullest(observation, services_on_paths(requests))
     return Verdict(
         answer=Answer.NONE,
-        confidence="high" if busy is not None and observation.sessions else "medium",
+        confidence="high" if used and observation.sessions else "medium",
         reasons=(
-            not_found,
+            "no known class of bottleneck takes a tenth of the requests' time, and nothing else stands out",
             used.sentence() if used else "the processor's utilisation is unknown",
-            *promised,
+            *objective(observation)[1],
         ),
         prediction=unchanged(durations, latencies),
-        requests=len(requests),
     )
-
-
-def _objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
-    """Return whether the clients' objective may have been met, and a sentence about it; none without an objective.
-
-    It is missed when the upper bound of the share of fast requests (Clopper-Pearson, 95 %) is below the objective, and
-    in both halves of the observation the share is below it too: one short disturbance delays many requests.
-    """
-    seen = observation.requests
-    if seen is None or seen.objective is None or not seen.latencies_seconds:
-        return True, ()
-    promised, latencies = seen.objective, seen.latencies_seconds
-    count = len(latencies)
-    within = promised.share_within(latencies)
-    _, at_most = clopper_pearson(round(within * count), count)
-    halves = (latencies[: count // 2] or latencies, latencies[count // 2 :])
-    missed = at_most < promised.share and all(promised.share_within(half) < promised.share for half in halves)
-    result = "missed" if missed else "met" if within >= promised.share else "missed, but within chance"
-    share = f"{100 * within:.5g}% of {count} requests took at most {promised.seconds:g} s"
-    return not missed, (f"the objective is {result}: {share}, target {100 * promised.share:.5g}%",)
 
 
 def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:

@@ -32,6 +32,10 @@ class Saving:
         """Return the total saving in seconds."""
         return sum(self.work) + sum(self.wait)
 
+    def by_request(self) -> tuple[float, ...]:
+        """Return the saving of each request in seconds."""
+        return tuple(map(sum, zip(self.work, self.wait, strict=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Goodput:

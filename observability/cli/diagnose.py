@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import read_observation
 from observability.analysis.selection import select
+from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import Prediction
 from observability.cli.exit_codes import CommandFailed
 from observability.live.download import Wanted, download
@@ -99,19 +100,25 @@ def _print(console: Console, verdict: Verdict) -> None:
         console.print(escape(sentence), style=style, highlight=False, soft_wrap=True)
 
     say(verdict.sentence(), "bold")
-    for reason in verdict.reasons:
-        say(f"  {reason}")
-    if verdict.prediction and verdict.answer is Answer.FOUND:
-        for sentence in _predicted(verdict.prediction):
-            say(f"  {sentence}")
-    for other in verdict.also:
-        say(f"  also: {other}")
+    for sentence in (*verdict.reasons, *_gain(verdict)):
+        say(f"  {sentence}")
+    if verdict.time_table:
+        say("where the time goes:")
+    for sentence in verdict.where_the_time_goes():
+        say(f"  {sentence}")
     for effect in verdict.effects:
         say(f"  {effect.sentence()}")
     for sentence in _input(verdict):
         say(f"  {sentence}")
     if verdict.trace_ids:
         say(f"  traces: {', '.join(verdict.trace_ids)}", "dim")
+
+
+def _gain(verdict: Verdict) -> Iterator[str]:
+    """Yield what the fix gains, and what else would."""
+    if verdict.prediction and verdict.answer is Answer.FOUND:
+        yield from _predicted(verdict.prediction)
+    yield from (f"also: {other}" for other in verdict.also)
 
 
 def _input(verdict: Verdict) -> Iterator[str]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from observability.analysis.diagnosis import Verdict
 from observability.analysis.observation import Observation, SessionSample, TimedScrape
 from observability.analysis.openmetrics import Labels, Scrape
 from observability.analysis.spans import Span
 from observability.analysis.trees import Trace, build_traces
+from observability.analysis.verdict import Verdict
 
 _WORD = re.compile(r"\b[A-Za-z_]\w*")
 # Words that are no names of this system: SQL and HTTP in capitals, and PostgreSQL's own.
@@ -63,6 +63,26 @@ class Names:
             also=tuple(map(back, verdict.also)),
             effects=tuple(
                 replace(each, service=back(each.service), operation=back(each.operation)) for each in verdict.effects
+            ),
+            place=verdict.place
+            and replace(
+                verdict.place,
+                name=back(verdict.place.name),
+                service=back(verdict.place.service),
+                operation=back(verdict.place.operation),
+            ),
+            time_table=tuple(
+                replace(
+                    each,
+                    name=back(each.name),
+                    service=back(each.service),
+                    operation=back(each.operation),
+                    peer=back(each.peer),
+                )
+                for each in verdict.time_table
+            ),
+            classes=tuple(
+                replace(each, service=back(each.service), operation=back(each.operation)) for each in verdict.classes
             ),
         )
 

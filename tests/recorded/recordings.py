@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.diagnosis import Answer, Verdict
+from observability.analysis.verdict import Answer, Verdict
 
 _FOLDER = Path(__file__).parent
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from observability.analysis.diagnosis import Verdict
+from observability.analysis.verdict import Verdict
 from observability.experiments.runner.block import Block
 from observability.experiments.runner.errors import TrialError
 from observability.load.result import SHARE_OF_CAPACITY

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from observability.analysis.comparison import Estimate, Pair, compare, mean_of
-from observability.analysis.diagnosis import Verdict
+from observability.analysis.verdict import Verdict
 from observability.experiments.runner.artifacts import BlockRecord, Side
 from observability.experiments.runner.forecast import ForecastResult, result_of, times, widened
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from observability.analysis.comparison import Estimate, Pair, Ratio, compare, is_equivalent, pooled_quantile
-from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.quantiles import fewest_for
+from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import QUANTILES
 from observability.experiments.experiment import Experiment, ExperimentKind, Metric, Truth
 from observability.experiments.runner.artifacts import BlockRecord, Side

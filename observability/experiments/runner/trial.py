@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from observability.analysis.diagnosis import Verdict
+from observability.analysis.verdict import Verdict
 from observability.experiments.experiment import Demand, Experiment, ExperimentKind, Setting, Variant
 from observability.experiments.runner.artifacts import BlockRecord, Folder, Plan, Side, Sizes, verdict_from
 from observability.experiments.runner.block import Block, Schedule, run_block

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from observability.analysis.comparison import Estimate, pooled_quantile
-from observability.analysis.diagnosis import Verdict
 from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
 from observability.analysis.quantiles import fewest_for
+from observability.analysis.verdict import Verdict
 from observability.analysis.whatif import QUANTILES
 from observability.experiments.runner.artifacts import DEMO, BlockRecord, Folder, Plan
 from observability.experiments.runner.claim import Claim

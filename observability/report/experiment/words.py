@@ -1,8 +1,8 @@
 """Sentences and figures of a trial's report."""
 
 from observability.analysis.comparison import Estimate
-from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.quantiles import fewest_for
+from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import QUANTILES
 from observability.experiments.experiment import ExperimentKind
 from observability.experiments.runner.claim import Claim

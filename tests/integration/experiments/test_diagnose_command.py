@@ -6,7 +6,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from observability.analysis.diagnosis import Verdict
+from observability.analysis.verdict import Verdict
 from observability.cli import main
 from observability.experiments.runner.artifacts import verdict_from
 from tests.recorded.recordings import unpack

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, read_observation
+from observability.analysis.verdict import Answer, Verdict
 from observability.experiments.runner.diagnose_subprocess import diagnose_blindly
 from tests.full import in_full
 from tests.recorded.alterations import Names, renamed, slowed, traces_alone, with_other_targets

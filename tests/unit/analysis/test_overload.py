@@ -7,9 +7,10 @@ import pytest
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.detectors.overload import find_overload
-from observability.analysis.diagnosis import Answer, diagnose
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, ObservedObjective, Requests, TimedScrape
 from observability.analysis.trees import Node
+from observability.analysis.verdict import Answer
 from tests.unit.analysis.seeing import busy, found, named, pool_scrape, queries, query, seen, serve
 
 # Ten a second, for ten seconds.

@@ -7,10 +7,11 @@ import pytest
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.detectors.unbounded_wait import find_unbounded_wait
-from observability.analysis.diagnosis import Answer, diagnose
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, Requests
 from observability.analysis.spans import SpanStatus
 from observability.analysis.trees import Node
+from observability.analysis.verdict import Answer
 from tests.unit.analysis.seeing import call, found, named, query, request, saved_wait, seen, serve
 
 DEADLINE = 2.0

@@ -9,8 +9,8 @@ import orjson
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
-from observability.analysis.diagnosis import Answer, Verdict
 from observability.analysis.spans import SpanKind
+from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import Goodput, Prediction
 from observability.experiments.experiment import HEALTHY, Demand, Experiment, ExperimentKind, Metric, Setting, Truth
 from observability.experiments.runner.artifacts import BlockRecord, Folder, Plan, Side, Sizes

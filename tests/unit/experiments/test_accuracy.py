@@ -5,7 +5,7 @@ from pathlib import Path
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
-from observability.analysis.diagnosis import Verdict
+from observability.analysis.verdict import Verdict
 from observability.experiments.experiment import Metric, Truth
 from observability.experiments.runner.accuracy import (
     SAME_TWICE,

@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from observability.analysis.diagnosis import Verdict
 from observability.analysis.effects import Effect
+from observability.analysis.verdict import Verdict
 from observability.experiments.runner.artifacts import BlockRecord, Folder, encode, verdict_from
 from observability.experiments.runner.errors import TrialError
 from tests.unit.experiments.making import RIGHT, block

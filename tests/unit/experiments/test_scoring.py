@@ -6,7 +6,7 @@ import pytest
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
-from observability.analysis.diagnosis import Verdict
+from observability.analysis.verdict import Verdict
 from observability.experiments.experiment import ExperimentKind, Truth
 from observability.experiments.runner.forecast import ForecastResult
 from observability.experiments.runner.scoring import forecasts, own_ratio, pairs_of, score, why_wrong

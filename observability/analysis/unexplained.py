@@ -1,0 +1,107 @@
+"""Reasons not to say that there is no bottleneck: what was recorded of trouble, and what was not recorded at all."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from observability.analysis.comparison import clopper_pearson
+from observability.analysis.detectors.blocking_call import unexplained_stalls
+from observability.analysis.detectors.candidate import LEAST_SHARE
+from observability.analysis.observation import Observation
+from observability.analysis.processor_use import BUSY
+from observability.analysis.processors import by_service, fullest
+from observability.analysis.requests import Request, services_on_paths, total_seconds
+from observability.analysis.resources import database_seconds
+from observability.analysis.time_table import TimeKind, TimeRow
+
+# What takes a third of all time, and is no code at work, is not called healthy: nothing tells whether it could be less.
+STANDS_OUT = 1 / 3
+# A service's code counts as at work when its processor time is at least half of what requests spent in its code.
+_AT_WORK = 0.5
+_TOO_LITTLE_KNOWN = (
+    "nothing stands out, but neither the use of the processor nor an objective is known, so that all may be slow alike"
+)
+# Kinds of database wait that say something about the machine and not about locks.
+_HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
+
+
+def reasons_against_none(
+    observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]
+) -> tuple[str, ...]:
+    """Return a sentence for each reason; none when all that matters was recorded, and nothing stands out.
+
+    `rows` are the requests' time table.
+    """
+    met, promised = objective(observation)
+    used = fullest(observation, services_on_paths(requests))
+    reasons = [*unexplained_stalls(observation, requests), *_standing_out(observation, rows)]
+    if used is not None and (busy := used.fullness or 0.0) >= BUSY:
+        reasons.append(
+            f"the processor is {busy:.0%} busy, which no known class of bottleneck explains: {used.sentence()}"
+        )
+    reasons.extend(_waits(observation, total_seconds(requests)))
+    if not met:
+        reasons.extend(f"{each}, and no known class of bottleneck explains it" for each in promised)
+    if not reasons and used is None and not promised:
+        reasons.append(_TOO_LITTLE_KNOWN)
+    return tuple(reasons)
+
+
+def objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
+    """Return whether the clients' objective may have been met, and a sentence about it; none without an objective.
+
+    It is missed when the upper bound of the share of fast requests (Clopper-Pearson, 95 %) is below the objective, and
+    in both halves of the observation the share is below it too: one short disturbance delays many requests.
+    """
+    seen = observation.requests
+    if seen is None or seen.objective is None or not seen.latencies_seconds:
+        return True, ()
+    promised, latencies = seen.objective, seen.latencies_seconds
+    count = len(latencies)
+    within = promised.share_within(latencies)
+    _, at_most = clopper_pearson(round(within * count), count)
+    halves = (latencies[: count // 2] or latencies, latencies[count // 2 :])
+    missed = at_most < promised.share and all(promised.share_within(half) < promised.share for half in halves)
+    result = "missed" if missed else "met" if within >= promised.share else "missed, but within chance"
+    share = f"{100 * within:.5g}% of {count} requests took at most {promised.seconds:g} s"
+    return not missed, (f"the objective is {result}: {share}, target {100 * promised.share:.5g}%",)
+
+
+def _standing_out(observation: Observation, rows: Sequence[TimeRow]) -> Iterator[str]:
+    """Yield a sentence for each call, wait or way that takes a large share, and each service with code not at work."""
+    own: dict[str, list[TimeRow]] = defaultdict(list)
+    for row in rows:
+        if row.kind is TimeKind.CODE:
+            own[row.service].append(row)
+        elif row.share.value >= STANDS_OUT:
+            yield f"{row.name} takes {row.share.value:.0%} of the time, and no known class of bottleneck explains it"
+    for service, parts in own.items():
+        share = sum(row.share.value for row in parts)
+        if share >= STANDS_OUT and not _is_at_work(observation, service, sum(row.seconds for row in parts)):
+            yield f"own code of {service} takes {share:.0%} of the time, and it is unknown whether it works or waits"
+
+
+def _is_at_work(observation: Observation, service: str, in_code_seconds: float) -> bool:
+    """Return whether processor time accounts for the time that requests spent in a service's code.
+
+    On a shared processor x seconds of work take x / (1 - utilisation).
+    """
+    used = by_service(observation, (service,)).get(service)
+    times = [
+        *(each.at_seconds for each in observation.processes),
+        *(each.at_seconds for each in observation.scrapes),
+    ]
+    if used is None or used.fullness == 1:
+        return False
+    worked = used.used * (max(times) - min(times)) / (1 - (used.fullness or 0.0))
+    recorded = observation.coverage.share if observation.coverage else 1.0
+    return worked * recorded >= _AT_WORK * in_code_seconds
+
+
+def _waits(observation: Observation, whole_seconds: float) -> Iterator[str]:
+    """Yield a sentence for each kind of wait of database sessions that takes a tenth of the requests' time for sure."""
+    for kind, waited in database_seconds(observation).items():
+        if kind not in _HARMLESS_WAITS and waited.low >= LEAST_SHARE * whole_seconds:
+            yield (
+                f"database sessions wait for {kind} for {waited.value / whole_seconds:.0%} of the requests' time, "
+                "which no known class of bottleneck explains"
+            )

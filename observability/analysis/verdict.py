@@ -1,0 +1,124 @@
+"""Verdict: what a diagnosis says, as values that are printed, stored as JSON and drawn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.comparison import Estimate
+from observability.analysis.coverage import Coverage
+from observability.analysis.effects import Effect
+from observability.analysis.readers.unread import Unread
+from observability.analysis.time_table import Place, TimeRow
+from observability.analysis.whatif import Prediction
+
+# Raised when a field of the verdict is removed or changes its meaning; verdict.schema.json describes all fields.
+SCHEMA_VERSION = 1
+# The table's rows that are printed: of this share, and so many at most.
+_LEAST_SHOWN = 0.02
+_MOST_SHOWN = 10
+
+
+class Answer(StrEnum):
+    """The three possible answers of a diagnosis."""
+
+    FOUND = "found"
+    NONE = "none"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassShare:
+    """A class of bottleneck that applies somewhere.
+
+    share: of the time of all requests, 0 to 1, that its fix would save; shares of several classes may overlap.
+    worth_fixing: whether that is enough, and more than chance, to be named.
+    """
+
+    bottleneck: Bottleneck
+    service: str
+    operation: str
+    share: Estimate
+    worth_fixing: bool
+
+    def sentence(self) -> str:
+        """Return class, place and share."""
+        where = f"{self.operation} of {self.service}" if self.operation else self.service
+        return f"{self.bottleneck}: {where}, {percent(self.share)} of the time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The result of a diagnosis.
+
+    bottleneck: the class that was found, else None.
+    service, operation: where it is; the operation is empty for a whole service.
+    share: of the requests' time, 0 to 1, that the fix would save.
+    confidence: high, medium or low.
+    reasons: the evidence, or why no bottleneck is named; with findings about retries and the objective.
+    trace_ids: of requests that show the bottleneck.
+    prediction: the predicted effect of the fix.
+    requests: number of requests that were analysed.
+    also: other bottlenecks that are worth a fix.
+    effects: time to effect at each consumer, for which no answer waits.
+    unread: what could not be read, by file and reason.
+    coverage: how much was read from a live store; None when the traces come from elsewhere.
+    place: where to look first, whatever the answer; None without requests.
+    time_table: where the requests' time goes, the largest share first; the shares add up to 1.
+    classes: the classes that account for some of that time, the largest share first.
+    unexplained: share of the time, 0 to 1, that no class accounts for; ordinary work is in it, too.
+    schema_version: of these fields.
+    """
+
+    answer: Answer
+    bottleneck: Bottleneck | None = None
+    service: str = ""
+    operation: str = ""
+    share: float = 0.0
+    confidence: str = "low"
+    reasons: tuple[str, ...] = ()
+    trace_ids: tuple[str, ...] = ()
+    prediction: Prediction | None = None
+    requests: int = 0
+    also: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    coverage: Coverage | None = None
+    place: Place | None = None
+    time_table: tuple[TimeRow, ...] = ()
+    classes: tuple[ClassShare, ...] = ()
+    unexplained: float = 1.0
+    schema_version: int = SCHEMA_VERSION
+
+    def sentence(self) -> str:
+        """Return the verdict as one sentence."""
+        match self.answer:
+            case Answer.FOUND:
+                where = f"{self.operation!r} of {self.service}" if self.operation else self.service
+                return f"{self.bottleneck}: {where}{self._impact()} (confidence {self.confidence})"
+            case Answer.NONE:
+                return f"no bottleneck in {self.requests} requests (confidence {self.confidence}){self._most()}"
+            case Answer.CANNOT_TELL:
+                return f"cannot tell from {self.requests} requests{self._most()}"
+
+    def _most(self) -> str:
+        return f"; most time goes to {self.place.name}, {percent(self.place.share)}" if self.place else ""
+
+    def where_the_time_goes(self) -> Iterator[str]:
+        """Yield a sentence for each large row of the table, and one for the rest."""
+        shown = [row for row in self.time_table[:_MOST_SHOWN] if row.share.value >= _LEAST_SHOWN]
+        yield from (row.sentence() for row in shown)
+        if rest := self.time_table[len(shown) :]:
+            left = sum(row.share.value for row in rest)
+            yield f"{left:4.0%}  {len(rest)} more"
+
+    def _impact(self) -> str:
+        if (goodput := self.prediction.goodput if self.prediction else None) is not None:
+            before, after = goodput.before.value, goodput.after.value
+            return f"; {before:.1f} requests a second get a useful answer, and {after:.1f} could"
+        return f" takes {self.share:.0%} of the time of {self.requests} requests"
+
+
+def percent(share: Estimate) -> str:
+    """Write a share with its interval in per cent."""
+    return f"{share.value:.0%} ({100 * share.low:.0f}-{100 * share.high:.0f}%)"
