@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from observability.analysis.comparison import Estimate, student_t_quantile
+from observability.analysis.conventions.database import database_system, is_database_call, summary_of
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment, Where
-from observability.analysis.requests import Request, is_database_call, summary_of, total_seconds
+from observability.analysis.requests import Request, total_seconds
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 
@@ -179,8 +181,7 @@ def _waited_seconds(span: Span) -> float:
 
 def _key(kind: TimeKind, node: Node) -> _Key:
     span = node.span
-    is_statement = is_database_call(span)
-    return kind, span.service, summary_of(span) if is_statement else span.name, _peer(kind, node)
+    return kind, span.service, summary_of(span) if is_database_call(span) else operation_of(span), _peer(kind, node)
 
 
 def _peer(kind: TimeKind, node: Node) -> str:
@@ -188,7 +189,7 @@ def _peer(kind: TimeKind, node: Node) -> str:
         return ""
     if served := _served_by(node):
         return served.service
-    return str(node.span.attributes.get("db.system.name") or node.span.attributes.get("db.system") or "")
+    return database_system(node.span)
 
 
 def _row(key: _Key, sums: _Sums, requests: Sequence[Request]) -> TimeRow:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import orjson
 
-from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, read_observation
+from observability.analysis.verdict import Answer, Verdict
 from tests.recorded.alterations import traces_alone
 from tests.strangers.settings import NOTHING, Setting, Truth, read_settings
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from observability.analysis.diagnosis import Answer, Verdict, diagnose
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, read_observation
 from observability.analysis.spans import Attribute, Span, SpanKind
 from observability.analysis.trees import build_traces
+from observability.analysis.verdict import Answer, Verdict
 
 Change = Callable[[Sequence[Span], random.Random], Sequence[Span]]
 

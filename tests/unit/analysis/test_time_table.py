@@ -117,7 +117,7 @@ def test_the_place_is_the_row_with_most_time() -> None:
 
 def test_a_service_whose_code_takes_most_is_the_place_however_it_is_divided() -> None:
     """Three steps of 5 ms each, and a statement of 5: no row of the code is larger than the statement."""
-    steps = [step(f"step {at}", at * 5, at * 5 + 5) for at in range(3)]
+    steps = [step(name, at * 5, at * 5 + 5) for at, name in enumerate(("parse", "price", "pack"))]
     requests = requests_in(seen(*[request(20, *steps, query("SELECT", 15, 20))] * 3))
     place = place_of_most_time(time_table(requests), requests)
     assert place is not None
