@@ -154,10 +154,10 @@ async def read(shop: Stand, index: int, version: int) -> int | None:
         return None
 
 
-async def cpu_of_reads(shop: Stand, reads: int) -> tuple[list[float], list[float]]:
+async def cpu_of_reads(shop: Stand, reads: int, *, blocks: int = CPU_BLOCKS) -> tuple[list[float], list[float]]:
     """Return the primary's CPU seconds a read, block by block: read from the primary, and from replicas."""
     spent: dict[str, list[float]] = {"primary": [], "replica": []}
-    for _ in range(CPU_BLOCKS):
+    for _ in range(blocks):
         for target in shop.chance.sample(sorted(spent), 2):
             before = shop.primary_cpu_seconds()
             for _ in range(reads):

@@ -88,13 +88,15 @@ def share(blocks: Sequence[OverheadBlock], without: str) -> Estimate:
     return estimate([a - b for a, b in pairs])
 
 
-async def measure(options: BenchOptions, *, say: Say) -> list[OverheadBlock]:
+async def measure(
+    options: BenchOptions, *, say: Say, variants: Mapping[str, Mapping[str, str]] = VARIANTS
+) -> list[OverheadBlock]:
     """Run the benchmark and return its blocks, without those of the warm-up round. Raises LocalError, LoadError."""
     plan = plan_requests(requests=options.requests, seed=options.seed)
     chance = random.Random(options.seed)
     blocks: list[OverheadBlock] = []
     async with AsyncExitStack() as stack:
-        platforms = {name: await start(name, each, options, plan, stack, say) for name, each in VARIANTS.items()}
+        platforms = {name: await start(name, each, options, plan, stack, say) for name, each in variants.items()}
         for number in range(options.rounds + 1):
             order = chance.sample(list(platforms), len(platforms))
             say(f"round {number} of {options.rounds}: {', '.join(order)}" + ("" if number else " (warm-up)"))

@@ -33,6 +33,10 @@ class Bench(LazyGroup):
             "observability.cli.bench.replicas:bench_replicas",
             "Measure reads from replicas at four lags, with one of them killed, and a promotion under load.",
         ),
+        "patterns": CommandEntry(
+            "observability.cli.bench.patterns:bench_patterns",
+            "Measure each pattern briefly, and write the table of patterns.",
+        ),
         "overload": CommandEntry(
             "observability.cli.bench.overload:bench_overload",
             "Measure goodput at 2, 5 and 10 times the capacity, with overload protection and without.",
