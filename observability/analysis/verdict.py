@@ -12,7 +12,7 @@ from observability.analysis.readers.unread import Unread
 from observability.analysis.time_table import Place, TimeRow
 from observability.analysis.whatif import Prediction
 
-# Raised when a field of the verdict is removed or changes its meaning; verdict.schema.json describes all fields.
+# Raised when a field of the verdict is removed or changes its meaning; `verdict_schema` describes all fields.
 SCHEMA_VERSION = 1
 # The table's rows that are printed: of this share, and so many at most.
 _LEAST_SHOWN = 0.02

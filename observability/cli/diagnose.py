@@ -46,6 +46,9 @@ def diagnose_command(  # noqa: PLR0913 - an option each
         Path | None, typer.Option(metavar="DIR", help="Keep what was read in this new folder, for plumb diagnose DIR.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole verdict as JSON.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--json-schema", help="Print the JSON schema of the verdict, and do nothing else.")
+    ] = False,
 ) -> None:
     """Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix gains.
 
@@ -55,6 +58,9 @@ def diagnose_command(  # noqa: PLR0913 - an option each
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 nothing could be read, or the command failed.
     """
+    if schema:
+        typer.echo(_schema())
+        return
     if operation and not service:
         raise CommandFailed("--operation needs --service", status=_UNREADABLE)
     if sum(map(bool, (source, jaeger, tempo))) != 1:
@@ -76,6 +82,13 @@ def diagnose_command(  # noqa: PLR0913 - an option each
     else:
         _print(Console(), verdict)
     raise typer.Exit(_EXIT[verdict.answer])
+
+
+def _schema() -> str:
+    # Takes a third of a second to import.
+    from observability.analysis.verdict_schema import verdict_schema  # noqa: PLC0415
+
+    return orjson.dumps(verdict_schema(), option=orjson.OPT_INDENT_2).decode()
 
 
 @contextmanager
