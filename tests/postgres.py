@@ -52,13 +52,20 @@ MIGRATIONS = {
     "event_log": (SERVICES / "infra/messaging/log_migrations",),
 }
 
+# The databases of a further server of orders, by the name of the first one's.
+SHARD = {"order_1": "order", "event_log_1": "event_log"}
+
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server: the administrator's DSN, and the DSN of each database by its name."""
+    """A running server: the administrator's DSN, and the DSN of each database by its name.
+
+    `shard_dsns` are the databases of a further server of orders, for tests with two.
+    """
 
     admin_dsn: str
     dsns: Mapping[str, str]
+    shard_dsns: Mapping[str, str]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -72,12 +79,14 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         server = await start_postgres(start, stack=stack)
         await without_waiting_for_the_disk(server.admin_dsn)
         databases = Databases(server.admin_dsn)
-        dsns = await databases.create(list(MIGRATIONS))
-        await databases.prepare_own_server(list(MIGRATIONS))
+        names = [*MIGRATIONS, *SHARD]
+        dsns = await databases.create(names)
+        await databases.prepare_own_server(names)
         for name, dsn in dsns.items():
-            for folder in MIGRATIONS[name]:
+            for folder in MIGRATIONS[SHARD.get(name, name)]:
                 await migrate(dsn, folder)
-        yield PostgresServer(server.admin_dsn, dsns)
+        shard_dsns = {name: dsns.pop(name) for name in SHARD}
+        yield PostgresServer(server.admin_dsn, dsns, shard_dsns)
 
 
 async def without_waiting_for_the_disk(admin_dsn: str) -> None:

@@ -5,11 +5,13 @@ from observability.invariants.stock import check_stock
 from observability.invariants.target import VerifyTarget
 from observability.invariants.verification import verify
 from tests.contract.shop import Shop
+from tests.postgres import SHARD
 
 
 def target_of(shop: Shop, *, quiet: bool = True) -> VerifyTarget:
     """Return the shop as something to verify."""
-    return VerifyTarget(databases=shop.dsns, event_log_url=shop.dsns["event_log"], quiet=quiet)
+    logs = [shop.dsns[name] for name in ("event_log", *SHARD) if name.startswith("event_log") and name in shop.dsns]
+    return VerifyTarget(databases=shop.dsns, event_log_url=logs[0], shard_event_log_urls=logs[1:], quiet=quiet)
 
 
 async def violations(shop: Shop) -> list[str]:

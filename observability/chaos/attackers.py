@@ -29,7 +29,7 @@ from shop.order.v1 import order_service_pb2 as pb
 
 from observability.load.stocking import DIRECT
 from services.infra.address import parse_address
-from services.infra.messaging.nats_log import SUBJECTS
+from services.infra.messaging.nats_log import STREAM, subjects_of
 from services.order.rpc.server import SERVICE
 
 Rpc: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
@@ -167,7 +167,9 @@ class Attackers:
         client = await nats.connect(self.targets.nats_url, connect_timeout=int(CONNECT_SECONDS))
         try:
             for headers in STRAY_HEADERS:
-                acknowledged = await client.jetstream().publish(f"{SUBJECTS}stray", b"\x00 stray", headers=headers)
+                acknowledged = await client.jetstream().publish(
+                    f"{subjects_of(STREAM)}stray", b"\x00 stray", headers=headers
+                )
                 self.answers[f"stored at {acknowledged.stream}"] += 1
         except NatsError as error:
             self.answers[type(error).__name__] += 1

@@ -11,6 +11,7 @@ from observability.chaos.history import Delivered
 from observability.testbed.api_clients import detail_of_rejection, detail_of_total
 from observability.testbed.requests import RequestedLine, StoredOrder
 from services.kernel.money import Money
+from services.local.platform.plan import order_databases
 
 _TIMEOUT_SECONDS = 30.0
 # Rejections of orders whose stock was reserved, and released since they cannot be sold.
@@ -32,7 +33,8 @@ async def read_orders(databases: Mapping[str, str], *, since: datetime) -> list[
         LEFT JOIN (SELECT stream_id AS order_id, occur_time AS cancel_time
             FROM events WHERE type = 'order.cancellation_requested') cancellation USING (order_id)"""
     reasons = await read_reasons(databases["inventory"])
-    return [_order_of(row, since, reasons) for row in await _fetch(databases["order"], select)]
+    servers = [await _fetch(databases[name], select) for name in order_databases(databases)]
+    return [_order_of(row, since, reasons) for rows in servers for row in rows]
 
 
 async def read_reasons(inventory_dsn: str) -> dict[UUID, frozenset[str]]:

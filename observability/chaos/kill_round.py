@@ -40,7 +40,7 @@ class RoundOptions:
     """Options of one round.
 
     folder: where it writes.
-    mode, bus: the platform.
+    mode, bus, shards: the platform.
     seed: the campaign's seed.
     number: the round's number in the campaign, from 0.
     kills: number of kills.
@@ -53,6 +53,7 @@ class RoundOptions:
     seed: int
     number: int
     kills: int
+    shards: int = 1
     only: tuple[str, ...] = ()
 
 
@@ -103,7 +104,11 @@ class Round:
     async def run(self) -> RoundResult:
         """Run the round. Raises LocalError, TestbedError."""
         group_options = ProcessGroupOptions(
-            folder=self._options.folder, mode=self._options.mode, bus=self._options.bus, environment=QUICK
+            folder=self._options.folder,
+            mode=self._options.mode,
+            bus=self._options.bus,
+            shards=self._options.shards,
+            environment=QUICK,
         )
         began = time.monotonic()
         async with ProcessGroup.open(group_options) as group:

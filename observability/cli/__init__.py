@@ -83,6 +83,12 @@ class Plumb(LazyGroup):
         "projection": CommandEntry(
             "observability.cli.projection:commands", "Rebuild the list of orders that customers read.", _OPERATE
         ),
+        "shards": CommandEntry(
+            "observability.cli.shards:commands",
+            "List the servers of orders, and check that each order is on the right one.",
+            _OPERATE,
+            failed=2,
+        ),
         "bench": CommandEntry("observability.cli.bench:commands", "Measure what one mechanism costs or gains.", _BENCH),
     }
 

@@ -20,6 +20,7 @@ from services.infra.messaging.consumer import Handle
 from services.infra.messaging.dead_letters import DeadLetter, DeadLetters
 from services.infra.postgres import Database
 from services.local.platform.endpoints import Endpoints
+from services.local.platform.plan import order_databases
 from services.local.processes.signals import run_interruptible
 from services.notification.adapters.postgres import record, send_again
 from services.notification.consumers.order_events import OrderEvents as NotificationEvents
@@ -98,10 +99,11 @@ class ListCommand:
         count = 0
         for consumer in self._consumers:
             if consumer == SAGA_WORKER:
-                async with open_database(endpoints, "order") as database:
-                    sagas = PostgresSagas(database=database, lease_seconds=0)
-                    found += [saga_as_plain(saga) for saga in await sagas.parked(LIST_LIMIT)]
-                    count += await sagas.count_parked()
+                for name in order_databases(endpoints.databases):
+                    async with open_database(endpoints, name) as database:
+                        sagas = PostgresSagas(database=database, lease_seconds=0)
+                        found += [saga_as_plain(saga) for saga in await sagas.parked(LIST_LIMIT)]
+                        count += await sagas.count_parked()
                 continue
             async with open_letters(endpoints, consumer) as letters:
                 found += [as_plain(consumer, letter) for letter in await letters.list(LIST_LIMIT)]
@@ -127,8 +129,10 @@ class ReplayCommand:
     async def _replay(self, endpoints: Endpoints, consumer: Consumer) -> int:
         """Replay until none is left or one fails; return how many are left. Sagas only become due again."""
         if consumer == SAGA_WORKER:
-            async with open_database(endpoints, "order") as database:
-                due = await PostgresSagas(database=database, lease_seconds=0).replay()
+            due = 0
+            for name in order_databases(endpoints.databases):
+                async with open_database(endpoints, name) as database:
+                    due += await PostgresSagas(database=database, lease_seconds=0).replay()
             typer.echo(f"{consumer}: {due} due again, 0 left")
             return 0
         failures = ""

@@ -13,7 +13,7 @@ from observability.cli.exit_codes import SIGNAL_BASE, CommandFailed
 from observability.cli.group import new_app
 from observability.load.target import find_endpoints
 from observability.telemetry.telemetry import unobserved
-from services.infra.messaging.open_log import open_log
+from services.infra.messaging.open_log import open_logs
 from services.infra.postgres import Database
 from services.kernel.errors import ServiceError
 from services.local.platform.endpoints import Endpoints
@@ -88,18 +88,18 @@ async def _run(endpoints: Endpoints, bar: Progress, *, anew: bool, force: bool) 
         await stack.enter_async_context(alone(dsn))
         database = await Database.open(dsn, pool_size=POOL_SIZE, telemetry=telemetry, name=DATABASE)
         stack.push_async_callback(database.close, timeout_seconds=CLOSE_SECONDS)
-        log = await open_log(
-            endpoints.event_log_url,
+        logs = await open_logs(
+            [endpoints.event_log_url, *endpoints.shard_event_log_urls],
             telemetry=telemetry,
+            stack=stack,
             pool_size=POOL_SIZE,
             allow_unsafe_sync=endpoints.event_log_allow_unsafe_sync,
         )
-        stack.push_async_callback(log.close)
 
         def show(position: int, head: int) -> None:
             bar.update(task, completed=position, total=head)
 
-        return await Rebuild(database=database, log=log, progress=show).run(anew=anew, force=force)
+        return await Rebuild(database=database, logs=logs, progress=show).run(anew=anew, force=force)
 
 
 def _show(rebuilt: Rebuilt, console: Console) -> None:

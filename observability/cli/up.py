@@ -37,6 +37,9 @@ def up(
     bus: Annotated[
         Bus, typer.Option(help="Where events are published: a database, or a NATS server (nats-server installed).")
     ] = "postgres",
+    shards: Annotated[
+        int, typer.Option(min=1, max=8, help="Servers of orders: each is a PostgreSQL server of its own.")
+    ] = 1,
     port_base: Annotated[
         int,
         typer.Option(
@@ -80,6 +83,7 @@ def up(
         run_directory=run_directory,
         mode=mode,
         bus=bus,
+        shards=shards,
         port_base=port_base,
         replicas=replicas,
         environment={"receiver": forward},

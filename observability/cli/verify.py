@@ -48,6 +48,7 @@ async def _verify(platform: Endpoints, wait_seconds: float) -> InvariantChecks:
     target = VerifyTarget(
         databases=platform.databases,
         event_log_url=platform.event_log_url,
+        shard_event_log_urls=platform.shard_event_log_urls,
         event_log_allow_unsafe_sync=platform.event_log_allow_unsafe_sync,
         notifications_directory=Path(platform.notifications_directory),
         quiet=wait_seconds > 0,

@@ -65,8 +65,8 @@ class Effects:
         """Run the check and return its tally."""
         files = list_files(self._folder)
         pairs = side_by_side(
-            self._consumers["notification"].stream(NOTIFICATIONS),
-            self._orders.stream(EVENTS),
+            self._consumers["notification"].stream(NOTIFICATIONS, by=("event_id",)),
+            self._orders.stream(EVENTS, by=("event_id",)),
             left_key=lambda row: row["event_id"],
             right_key=lambda row: row["event_id"],
         )

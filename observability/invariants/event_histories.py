@@ -41,8 +41,8 @@ class EventContent:
 async def check_histories(orders: Reader, i7: Tally) -> None:
     """Compare each order with the fold of its events; both come in order of the order's id."""
     pairs = side_by_side(
-        orders.stream(ORDERS),
-        grouped(orders.stream(EVENTS), by="stream_id"),
+        orders.stream(ORDERS, by=("order_id",)),
+        grouped(orders.stream(EVENTS, by=("stream_id", "version")), by="stream_id"),
         left_key=lambda row: row["order_id"],
         right_key=lambda history: history[0]["stream_id"],
     )

@@ -50,8 +50,8 @@ async def check_keys(orders: Reader) -> Tally:
     """Compare the keys with their orders; both are read in order of the order's id."""
     i2 = Tally("I2", I2)
     pairs = side_by_side(
-        orders.stream(ORDERS),
-        grouped(orders.stream(KEYS), by="resource_id"),
+        orders.stream(ORDERS, by=("order_id",)),
+        grouped(orders.stream(KEYS, by=("resource_id",)), by="resource_id"),
         left_key=lambda row: row["order_id"],
         right_key=lambda group: group[0]["resource_id"],
     )

@@ -27,8 +27,8 @@ CURSORS = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $
 async def check_summaries(read: Reader, orders: Reader, i7: Tally, *, quiet: bool) -> None:
     """Compare each row of the list with its event, which must be the latest one if the shop is quiescent."""
     pairs = side_by_side(
-        read.stream(SUMMARIES),
-        orders.stream(EVENTS),
+        read.stream(SUMMARIES, by=("order_id",)),
+        orders.stream(EVENTS, by=("stream_id", "version")),
         left_key=lambda row: (row["order_id"], row["version"]),
         right_key=lambda row: (row["stream_id"], row["version"]),
     )

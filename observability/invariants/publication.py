@@ -50,21 +50,22 @@ async def is_whole(orders: Reader, log: LogState) -> bool:
 
 
 class Publication:
-    """Compares the log with the event store in one pass; it stores one bit for each event.
+    """Compares the log of one server of orders with its event store in one pass; it stores one bit for each event.
 
     orders: snapshot of the order database.
     now: the same database, as it is at each query.
     log: the event log.
     head: the log's state, read after the snapshot.
+    tally: that of I6, over all servers.
     """
 
-    def __init__(self, *, orders: Reader, now: Reader, log: EventLog, head: LogState) -> None:
+    def __init__(self, *, orders: Reader, now: Reader, log: EventLog, head: LogState, tally: Tally) -> None:
         self._orders = orders
         self._now = now
         self._log = log
         self._head = head
         self._seen = Seen()
-        self._tally = Tally("I6", I6)
+        self._tally = tally
 
     async def check(self, *, quiet: bool) -> Tally:
         """Run the check and return its tally."""
@@ -115,7 +116,7 @@ class Publication:
             self._tally.violated(f"{describe(message)} is in the log otherwise than in the store")
 
     async def _check_missing(self) -> None:
-        async for row in self._orders.stream(WAITING):
+        async for row in self._orders.stream(WAITING, by=("sequence",)):
             if not row["waits"] and row["sequence"] not in self._seen:
                 which = f"event {row['event_id']}, version {row['version']} of order {row['stream_id']},"
                 self._tally.violated(f"{which} is neither in the log nor in the outbox")

@@ -1,7 +1,7 @@
 """Quiescence: waits until no order, event or confirmation is in flight."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
 
@@ -12,8 +12,9 @@ from observability.invariants.target import CONSUMERS, VerifyTarget
 from observability.load.errors import LoadError
 from observability.telemetry.telemetry import unobserved
 from services.infra.backoff import LONGEST_SECONDS
+from services.infra.messaging.consumer import cursor_name
 from services.infra.messaging.message import LogState
-from services.infra.messaging.open_log import open_log
+from services.infra.messaging.open_log import open_logs
 from services.kernel.errors import ServiceError
 
 POLL_SECONDS = 0.2
@@ -63,17 +64,18 @@ async def in_flight(target: VerifyTarget) -> dict[str, int]:
     """Return the counts of work in flight by kind, or the part of the shop that does not answer."""
     try:
         async with AsyncExitStack() as stack:
-            names = ("order", "inventory", *CONSUMERS)
+            names = ("inventory", *CONSUMERS)
             databases = {name: await stack.enter_async_context(reader(target.databases[name])) for name in names}
-            log = await open_log(
-                target.event_log_url,
+            databases["order"] = await stack.enter_async_context(reader(*target.order_dsns))
+            logs = await open_logs(
+                target.event_log_urls,
                 telemetry=unobserved("verify"),
+                stack=stack,
                 pool_size=1,
                 allow_unsafe_sync=target.event_log_allow_unsafe_sync,
             )
-            stack.push_async_callback(log.close)
             left = {what: await databases[name].count(select) for what, name, select in BEFORE_THE_LOG}
-            left |= await behind(databases, await log.state())
+            left |= await behind(databases, [await log.state() for log in logs])
     except UNREACHABLE as error:
         return {f"databases that cannot be asked ({type(error).__name__})": 1}
     except ServiceError as error:
@@ -81,12 +83,15 @@ async def in_flight(target: VerifyTarget) -> dict[str, int]:
     return {what: count for what, count in left.items() if count}
 
 
-async def behind(databases: Mapping[str, Reader], log: LogState) -> dict[str, int]:
+async def behind(databases: Mapping[str, Reader], logs: Sequence[LogState]) -> dict[str, int]:
     """Return the counts of events and confirmations that are not processed yet, and of dead letters."""
     left = {}
     for name, consumer in CONSUMERS.items():
-        rows = await databases[name].rows(CURSOR, consumer, log.incarnation)
-        left[f"events to consume by {consumer}"] = abs(log.head - (rows[0]["position"] if rows else 0))
+        events = 0
+        for number, log in enumerate(logs):
+            rows = await databases[name].rows(CURSOR, cursor_name(consumer, number), log.incarnation)
+            events += abs(log.head - (rows[0]["position"] if rows else 0))
+        left[f"events to consume by {consumer}"] = events
     left["confirmations to send"] = await databases["notification"].count(UNSENT)
     left[DEAD_LETTERS] = sum([await databases[name].count(PARKED, consumer) for name, consumer in CONSUMERS.items()])
     left[DEAD_LETTERS] += await databases["order"].count(PARKED_SAGAS)

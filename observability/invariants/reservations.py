@@ -49,8 +49,8 @@ class Agreement:
     async def check(self) -> Tally:
         """Run the check and return its tally."""
         pairs = side_by_side(
-            self._orders.stream(ORDERS),
-            self._inventory.stream(RESERVATIONS),
+            self._orders.stream(ORDERS, by=("order_id",)),
+            self._inventory.stream(RESERVATIONS, by=("reservation_id",)),
             left_key=lambda row: row["order_id"],
             right_key=lambda row: row["reservation_id"],
         )

@@ -1,7 +1,7 @@
 """Snapshot reader: reads large tables at one moment in bounded memory, as streams ordered by a key."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -12,6 +12,7 @@ from observability.invariants.target import MOST_LISTED, Tally
 CONNECT_SECONDS = 10.0
 PREFETCH = 2_000
 
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Rows: TypeAlias = AsyncIterator[asyncpg.Record]
 Left = TypeVar("Left")
 Right = TypeVar("Right")
@@ -19,56 +20,66 @@ Right = TypeVar("Right")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One database: as of one moment from `snapshot`, or as of each query from `reader`."""
+    """One database, or several with the same tables: as of one moment from `snapshot`, of each query from `reader`."""
 
-    connection: "asyncpg.Connection[asyncpg.Record]"
+    connections: Sequence[Connection]
 
     async def rows(self, select: str, *arguments: object) -> list[asyncpg.Record]:
         """Return all rows of a small query."""
-        return await self.connection.fetch(select, *arguments)
+        return [row for each in self.connections for row in await each.fetch(select, *arguments)]
 
     async def count(self, select: str, *arguments: object) -> int:
-        """Return one number."""
-        number: int = await self.connection.fetchval(select, *arguments)
-        return number
+        """Return one number, the sum of those of several databases."""
+        return sum([await each.fetchval(select, *arguments) for each in self.connections])
 
-    async def stream(self, select: str) -> Rows:
-        """Yield the rows of a large query; only in a snapshot."""
-        async for row in self.connection.cursor(select, prefetch=PREFETCH):
-            yield row
+    async def stream(self, select: str, *, by: Sequence[str]) -> Rows:
+        """Yield the rows of a large query, whose order is that of the columns `by`; only in a snapshot."""
+        streams = [aiter(each.cursor(select, prefetch=PREFETCH)) for each in self.connections]
+        first = {number: row for number, each in enumerate(streams) if (row := await anext(each, None)) is not None}
+        while first:
+            number = min(first, key=lambda each: tuple(first[each][column] for column in by))
+            yield first.pop(number)
+            if (row := await anext(streams[number], None)) is not None:
+                first[number] = row
 
     async def count_violations(self, tally: Tally, clauses: Mapping[str, str]) -> None:
         """Add the violations of each clause: every row of its query is one, described by its columns."""
         for clause, select in clauses.items():
             # Purpose: count all violations, and return only those that are listed.
             found = f"SELECT *, count(*) OVER () AS found FROM ({select}) violation LIMIT {MOST_LISTED}"
-            rows = await self.rows(found)
-            for number, row in enumerate(rows):
-                what = ", ".join(f"{name} {value}" for name, value in row.items() if name != "found")
-                times = row["found"] - len(rows) + 1 if number == 0 else 1
-                tally.violated(f"{clause}: {what}", times=times)
+            for each in self.connections:
+                self._count(tally, clause, await each.fetch(found))
+
+    def _count(self, tally: Tally, clause: str, rows: Sequence[asyncpg.Record]) -> None:
+        for number, row in enumerate(rows):
+            what = ", ".join(f"{name} {value}" for name, value in row.items() if name != "found")
+            times = row["found"] - len(rows) + 1 if number == 0 else 1
+            tally.violated(f"{clause}: {what}", times=times)
 
 
 @asynccontextmanager
-async def reader(dsn: str) -> AsyncIterator[Reader]:
-    """Yield a reader of a database as it is at each query."""
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
-    try:
-        yield Reader(connection)
-    finally:
-        await connection.close(timeout=CONNECT_SECONDS)
+async def reader(*dsns: str) -> AsyncIterator[Reader]:
+    """Yield a reader of databases as they are at each query."""
+    async with AsyncExitStack() as stack:
+        connections = []
+        for dsn in dsns:
+            connections.append(await asyncpg.connect(dsn, timeout=CONNECT_SECONDS))
+            stack.push_async_callback(connections[-1].close, timeout=CONNECT_SECONDS)
+        yield Reader(connections)
 
 
 @asynccontextmanager
-async def snapshot(dsn: str) -> AsyncIterator[Reader]:
-    """Yield a reader of a database as of now, during the with block."""
-    async with reader(dsn) as found, found.connection.transaction(isolation="repeatable_read", readonly=True):
-        # The roles' timeouts are for requests; a check of all rows may take longer.
-        await found.connection.execute("SET LOCAL statement_timeout = 0")
-        await found.connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        await found.connection.execute("SET LOCAL work_mem = '64MB'")
-        # The first query takes the snapshot; BEGIN and SET do not.
-        await found.connection.execute("SELECT now()")
+async def snapshot(*dsns: str) -> AsyncIterator[Reader]:
+    """Yield a reader of databases as of now, during the with block."""
+    async with reader(*dsns) as found, AsyncExitStack() as stack:
+        for connection in found.connections:
+            await stack.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
+            # The roles' timeouts are for requests; a check of all rows may take longer.
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            await connection.execute("SET LOCAL work_mem = '64MB'")
+            # The first query takes the snapshot; BEGIN and SET do not.
+            await connection.execute("SELECT now()")
         yield found
 
 

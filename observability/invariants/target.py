@@ -1,9 +1,10 @@
 """Data types of the invariant checks: what is checked, and the violations found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.local.platform.plan import order_databases
 from services.notification import bootstrap as notification
 from services.order.consumers import order_summaries
 
@@ -17,8 +18,9 @@ MOST_LISTED = 10
 class VerifyTarget:
     """A shop to check.
 
-    databases: DSNs of order, order_read, inventory and notification.
+    databases: DSNs of order, order_read, inventory and notification; order_1 and so on for further servers of orders.
     event_log_url, event_log_allow_unsafe_sync: as in the settings of the services.
+    shard_event_log_urls: the event logs of the further servers of orders.
     notifications_directory: folder with one file for each confirmation; None if they are not written to a folder.
     quiet: whether nothing is in flight; then everything must be finished too.
     """
@@ -26,8 +28,19 @@ class VerifyTarget:
     databases: Mapping[str, str] = field(repr=False)
     event_log_url: str = field(repr=False)
     event_log_allow_unsafe_sync: bool = False
+    shard_event_log_urls: Sequence[str] = field(default=(), repr=False)
     notifications_directory: Path | None = None
     quiet: bool = True
+
+    @property
+    def order_dsns(self) -> list[str]:
+        """DSNs of all servers of orders."""
+        return [self.databases[name] for name in order_databases(self.databases)]
+
+    @property
+    def event_log_urls(self) -> list[str]:
+        """URLs of their event logs."""
+        return [self.event_log_url, *self.shard_event_log_urls]
 
 
 @dataclass(frozen=True, slots=True)

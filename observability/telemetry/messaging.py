@@ -52,18 +52,19 @@ def sent(telemetry: Telemetry, *, destination: str, event_type: str) -> str:
 
 
 class RelayTelemetry:
-    """Telemetry of one relay."""
+    """Telemetry of one relay, of the outbox in the database of one `shard` (the number of its server)."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, *, shard: int = 0) -> None:
         self._telemetry = telemetry
+        self._labels = (telemetry.context, str(shard))
         self._depth, self._age_seconds, self._leading, self._epoch = 0.0, 0.0, 0.0, 0.0
-        metrics, context = telemetry.metrics, telemetry.context
-        metrics.outbox_depth.read_from(lambda: self._depth, context)
-        metrics.outbox_oldest_age.read_from(lambda: self._age_seconds, context)
-        metrics.relay_leader.read_from(lambda: self._leading, context)
-        metrics.relay_epoch.read_from(lambda: self._epoch, context)
+        metrics = telemetry.metrics
+        metrics.outbox_depth.read_from(lambda: self._depth, *self._labels)
+        metrics.outbox_oldest_age.read_from(lambda: self._age_seconds, *self._labels)
+        metrics.relay_leader.read_from(lambda: self._leading, *self._labels)
+        metrics.relay_epoch.read_from(lambda: self._epoch, *self._labels)
         for count in (metrics.relay_published, metrics.relay_fenced, metrics.relay_republished):
-            count.add(0, context)
+            count.add(0, *self._labels)
 
     def leads(self, *, leading: bool, epoch: int) -> None:
         """Record whether this relay holds the lease, and the epoch of the lease."""
@@ -72,7 +73,7 @@ class RelayTelemetry:
     def fenced(self) -> None:
         """Count a lease that was lost to another relay."""
         self.leads(leading=False, epoch=0)
-        self._telemetry.metrics.relay_fenced.add(1, self._telemetry.context)
+        self._telemetry.metrics.relay_fenced.add(1, *self._labels)
         self._telemetry.log.warning("messaging.relay_fenced")
 
     def backlog(self, depth: int, age_seconds: float) -> None:
@@ -81,9 +82,9 @@ class RelayTelemetry:
 
     def published(self, events: int, *, again: bool) -> None:
         """Count published events; `again`: they are published again because the log had lost events."""
-        self._telemetry.metrics.relay_published.add(events, self._telemetry.context)
+        self._telemetry.metrics.relay_published.add(events, *self._labels)
         if again:
-            self._telemetry.metrics.relay_republished.add(events, self._telemetry.context)
+            self._telemetry.metrics.relay_republished.add(events, *self._labels)
 
     def unreadable(self, event_id: UUID, error: Exception) -> None:
         """Log that this release cannot read a stored event, with the stack."""

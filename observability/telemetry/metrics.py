@@ -201,18 +201,24 @@ class Metrics:
         )
 
     def _add_events(self) -> None:
-        self.outbox_depth = self._level("shop_outbox_events", "Stored events that are not published yet.", ("context",))
+        self.outbox_depth = self._level(
+            "shop_outbox_events", "Stored events that are not published yet.", ("context", "shard")
+        )
         self.outbox_oldest_age = self._level(
-            "shop_outbox_oldest_age_seconds", "Age of the oldest unpublished event.", ("context",)
+            "shop_outbox_oldest_age_seconds", "Age of the oldest unpublished event.", ("context", "shard")
         )
         self.relay_leader = self._level(
-            "shop_relay_leader", "1 when this process's relay holds the lease.", ("context",)
+            "shop_relay_leader", "1 when this process's relay holds the lease.", ("context", "shard")
         )
-        self.relay_epoch = self._level("shop_relay_epoch", "Epoch of the lease; 0 without it.", ("context",))
-        self.relay_published = self._count("shop_relay_published_events", "Events appended to the log.", ("context",))
-        self.relay_fenced = self._count("shop_relay_fenced", "Leases lost to another relay.", ("context",))
+        self.relay_epoch = self._level("shop_relay_epoch", "Epoch of the lease; 0 without it.", ("context", "shard"))
+        self.relay_published = self._count(
+            "shop_relay_published_events", "Events appended to the log.", ("context", "shard")
+        )
+        self.relay_fenced = self._count("shop_relay_fenced", "Leases lost to another relay.", ("context", "shard"))
         self.relay_republished = self._count(
-            "shop_relay_republished_events", "Events published again because the log had lost events.", ("context",)
+            "shop_relay_republished_events",
+            "Events published again because the log had lost events.",
+            ("context", "shard"),
         )
         self.consumer_lag_events = self._level(
             "shop_consumer_lag_events", "Events in the log that are not consumed yet.", ("context", "consumer")
@@ -242,9 +248,9 @@ class Metrics:
         )
 
     def _add_shop(self) -> None:
-        self.sagas = self._level("shop_sagas", "Orders that are not settled yet.", ("context",))
+        self.sagas = self._level("shop_sagas", "Orders that are not settled yet.", ("context", "shard"))
         self.saga_oldest_age = self._level(
-            "shop_saga_oldest_age_seconds", "Age of the oldest order that is not settled yet.", ("context",)
+            "shop_saga_oldest_age_seconds", "Age of the oldest order that is not settled yet.", ("context", "shard")
         )
         self.saga_settled = self._count(
             "shop_sagas_settled",

@@ -19,7 +19,7 @@ from services.infra.rpc.client import open_channel
 from services.inventory.rpc.client import InventoryClient
 from services.local.platform.endpoints import Bus, Mode
 from services.local.platform.foundation import Foundation
-from services.local.platform.plan import MODULES, PROCESSES, PlatformOptions
+from services.local.platform.plan import MODULES, PROCESSES, PlatformOptions, order_databases
 from services.local.processes.errors import PortTaken
 from services.local.processes.guarded_process import GuardedProcess
 from services.local.servers.ports import PURPOSES, Ports, documented_ports, local_address
@@ -51,6 +51,7 @@ class ProcessGroupOptions:
     folder: where it writes logs.
     mode: separate services, or one monolith.
     bus: kind of event log.
+    shards: servers of orders.
     environment: extra settings of all processes.
     modules: another program for a process, by process name.
     log_paths: another log file for a process, by process name.
@@ -62,6 +63,7 @@ class ProcessGroupOptions:
     mode: Mode
     bus: Bus
     environment: Mapping[str, str]
+    shards: int = 1
     modules: Mapping[str, str] = field(default_factory=dict)
     log_paths: Mapping[str, Path] = field(default_factory=dict)
     replicas: int = 0
@@ -94,6 +96,7 @@ class ProcessGroup:
             replicas=options.replicas,
             mode=options.mode,
             bus=options.bus,
+            shards=options.shards,
             port_base=free_port_base(),
             modules={SECOND_ORDER: MODULES["order"], SECOND_INVENTORY: MODULES["inventory"], **options.modules},
             stop_timeout_seconds=STOP_SECONDS,
@@ -189,30 +192,34 @@ class ProcessGroup:
             databases=self.foundation.databases,
             event_log_url=event_log.url,
             event_log_allow_unsafe_sync=event_log.allow_unsafe_sync,
+            shard_event_log_urls=event_log.shard_urls,
             notifications_directory=self.foundation.options.notifications_directory,
         )
 
     async def wipe_log(self) -> None:
-        """Delete all events of the event log, which is another log afterwards. Raises LocalError."""
+        """Delete all events of the event logs, which are other logs afterwards. Raises LocalError."""
         if self.foundation.nats is not None:
             await self.foundation.nats.wipe()
         else:
-            # Lock the head first, as every append does: the other order would deadlock.
-            await self.execute("event_log", "DELETE FROM event_log_head; DELETE FROM event_log")
+            for name in self._event_logs:
+                # Lock the head first, as every append does: the other order would deadlock.
+                await self.execute(name, "DELETE FROM event_log_head; DELETE FROM event_log")
 
     async def truncate_log(self, events: int) -> None:
-        """Delete the last events of an event log in PostgreSQL, as restoring an older backup does."""
+        """Delete the last events of each event log in PostgreSQL, as restoring an older backup does."""
         # Purpose: make head and rows consistent, without the events acknowledged since.
         delete = "DELETE FROM event_log WHERE position > (SELECT max(position) FROM event_log) - $1"
         update = "UPDATE event_log_head SET position = coalesce((SELECT max(position) FROM event_log), 0)"
-        async with self._connected("event_log") as connection, connection.transaction():
-            await connection.execute("SELECT FROM event_log_head FOR UPDATE")
-            await connection.execute(delete, events)
-            await connection.execute(update)
+        for name in self._event_logs:
+            async with self._connected(name) as connection, connection.transaction():
+                await connection.execute("SELECT FROM event_log_head FOR UPDATE")
+                await connection.execute(delete, events)
+                await connection.execute(update)
 
     async def end_lease(self) -> None:
-        """End the relay's lease, since its holder is dead, so that the next relay starts without a wait."""
-        await self.execute("order", "UPDATE relay SET lease_end_time = '-infinity'")
+        """End the relays' leases, since their holder is dead, so that the next relays start without a wait."""
+        for name in order_databases(self.foundation.databases):
+            await self.execute(name, "UPDATE relay SET lease_end_time = '-infinity'")
 
     async def execute(self, database: str, sql: str, *arguments: object) -> None:
         """Run a statement in one of the shop's databases."""
@@ -228,6 +235,10 @@ class ProcessGroup:
         """Read one number from one of the shop's databases."""
         ((number,),) = await self.fetch(database, sql, *arguments)
         return int(number)
+
+    @property
+    def _event_logs(self) -> list[str]:
+        return [name for name in self.foundation.databases if name.startswith("event_log")]
 
     @asynccontextmanager
     async def _connected(self, database: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":

@@ -1,7 +1,7 @@
 """Readiness of a process: background checks of its dependencies, and one result for /readyz and gRPC health."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,24 @@ INTERVAL_SECONDS = 1.0
 CHECK_SECONDS = 2.0
 # A single slow or lost check is no evidence, two in a row are. One check that passes makes the process ready again.
 FAILURES_UNTIL_UNREADY = 2
+
+
+def one_of(checks: Sequence[Check]) -> Check:
+    """Return a check that passes when one of the checks does; otherwise it gives the reason of the first.
+
+    One whose connections are all in use counts before those that fail, as it does alone.
+    """
+
+    async def check() -> str:
+        reasons = await asyncio.gather(*(each() for each in checks), return_exceptions=True)
+        if "" in reasons:
+            return ""
+        reason = next((each for each in reasons if isinstance(each, Overloaded)), reasons[0])
+        if isinstance(reason, BaseException):
+            raise reason
+        return reason
+
+    return checks[0] if len(checks) == 1 else check
 
 
 @dataclass(slots=True)

@@ -57,6 +57,11 @@ def check_dsns(dsns: SecretStr) -> SecretStr:
     return dsns
 
 
+def split_urls(urls: SecretStr) -> list[str]:
+    """Return the URLs of a text, which are separated by spaces."""
+    return urls.get_secret_value().split()
+
+
 CacheUrl = Annotated[SecretStr, AfterValidator(check_cache_url)]
 Dsns = Annotated[SecretStr, AfterValidator(check_dsns)]
 ListenAddress = Annotated[str, AfterValidator(check_address)]

@@ -47,12 +47,15 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         )
         admissions = {
             telemetry.context: AdmissionController(
-                connections=context_settings.database_pool_size,
+                connections=connections,
                 late_seconds=runtime.loop_lag.seconds,
                 telemetry=AdmissionTelemetry(telemetry),
-                enabled=context_settings.admission_enabled,
+                enabled=enabled,
             )
-            for telemetry, context_settings in ((order, settings.order), (inventory, settings.inventory))
+            for telemetry, connections, enabled in (
+                (order, settings.order.connections, settings.order.admission_enabled),
+                (inventory, settings.inventory.database_pool_size, settings.inventory.admission_enabled),
+            )
         }
         readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
         order_server = RpcServer(

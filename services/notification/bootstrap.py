@@ -1,15 +1,15 @@
 """Composition of the notification context: its use case, adapters and workers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from observability.telemetry.messaging import ConsumerTelemetry
 from observability.telemetry.telemetry import Telemetry
 from services.infra.backoff import full_jitter_seconds
-from services.infra.messaging.consumer import Consumer, Handle
+from services.infra.messaging.consumer import Consumer, Handle, cursor_name
 from services.infra.messaging.log import EventLog
-from services.infra.messaging.open_log import open_log
+from services.infra.messaging.open_log import open_logs
 from services.infra.postgres import Database
 from services.infra.readiness import Check
 from services.infra.schema import schema_check
@@ -36,19 +36,23 @@ class NotificationParts:
 
     workers: background work, to be started by the process.
     handle: applies events of the consumer `CONSUMER`, also dead letters.
-    consume, send: steps of the two workers; tests call them directly.
+    consume: the step of the worker of each event log; tests call them directly.
+    send: the step of the worker that sends.
     """
 
     workers: tuple[Worker, ...]
     handle: Handle
-    consume: Callable[[], Awaitable[float]]
+    consume: tuple[Callable[[], Awaitable[float]], ...]
     send: Callable[[], Awaitable[float]]
 
 
 def bootstrap_notification(
-    *, database: Database, log: EventLog, sender: Sender, telemetry: Telemetry, clock: Clock = utc_now
+    *, database: Database, logs: Sequence[EventLog], sender: Sender, telemetry: Telemetry, clock: Clock = utc_now
 ) -> NotificationParts:
-    """Return notification on a database, an event log and a sender; every e-mail is observed."""
+    """Return notification on a database, the event log of each server of orders, and a sender.
+
+    Every e-mail is observed.
+    """
     notifications = PostgresNotifications(database=database)
     observed = ObservedSender(sender, telemetry=telemetry, clock=clock)
     dead_letters = telemetry.metrics.dead_letters
@@ -61,25 +65,34 @@ def bootstrap_notification(
     )
     send = SendStep(notifications, handler, telemetry=telemetry)
     handle = OrderEvents(record=record)
-    consumer = Consumer(
-        CONSUMER,
-        database=database,
-        log=log,
-        handle=handle,
-        telemetry=ConsumerTelemetry(telemetry, consumer=CONSUMER, destination=DESTINATION),
-    )
     send_worker = Worker(
         "send-confirmations", send, telemetry=telemetry, step_limit_seconds=SEND_SECONDS + STEP_SECONDS
     )
 
-    async def consume() -> float:
-        """Consume one batch, then wake the sender, so that it does not wait for its next poll."""
-        wait_seconds = await consumer.step()
-        send_worker.wake()
-        return wait_seconds
+    def consuming(number: int, log: EventLog) -> Callable[[], Awaitable[float]]:
+        cursor = cursor_name(CONSUMER, number)
+        consumer = Consumer(
+            CONSUMER,
+            database=database,
+            log=log,
+            handle=handle,
+            telemetry=ConsumerTelemetry(telemetry, consumer=cursor, destination=DESTINATION),
+            cursor=cursor,
+        )
 
-    consume_worker = Worker("notification", consume, telemetry=telemetry)
-    return NotificationParts(workers=(send_worker, consume_worker), handle=handle, consume=consume, send=send)
+        async def consume() -> float:
+            """Consume one batch, then wake the sender, so that it does not wait for its next poll."""
+            wait_seconds = await consumer.step()
+            send_worker.wake()
+            return wait_seconds
+
+        return consume
+
+    consume = tuple(consuming(number, log) for number, log in enumerate(logs))
+    consume_workers = (
+        Worker(cursor_name("notification", number), step, telemetry=telemetry) for number, step in enumerate(consume)
+    )
+    return NotificationParts(workers=(send_worker, *consume_workers), handle=handle, consume=consume, send=send)
 
 
 def make_sender(settings: NotificationSettings) -> Sender:
@@ -111,11 +124,11 @@ async def open_notification(
     dsn = settings.database_dsn.get_secret_value()
     database = await Database.open(dsn, pool_size=settings.database_pool_size, telemetry=telemetry)
     stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
-    log = await open_log(
-        settings.event_log_url.get_secret_value(),
+    logs = await open_logs(
+        settings.event_log_urls,
         telemetry=telemetry,
+        stack=stack,
         allow_unsafe_sync=settings.event_log_allow_unsafe_sync,
     )
-    stack.push_async_callback(log.close)
-    parts = bootstrap_notification(database=database, log=log, sender=sender, telemetry=telemetry)
+    parts = bootstrap_notification(database=database, logs=logs, sender=sender, telemetry=telemetry)
     return parts, {"notification database": schema_check(database, *MIGRATIONS)}

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.infra.address import is_loopback
-from services.infra.settings import RunnableSettings
+from services.infra.settings import RunnableSettings, split_urls
 
 
 def check_mail_address(text: str) -> str:
@@ -41,6 +41,11 @@ class NotificationSettings(RunnableSettings):
     database_dsn: SecretStr = Field(description="postgresql:// address of notification's database.")
     database_pool_size: int = Field(4, ge=2, le=100, description="Most connections to the database.")
     event_log_url: SecretStr = Field(description="postgresql:// or nats:// address of the event log of the orders.")
+    shard_event_log_urls: SecretStr = Field(
+        SecretStr(""),
+        description="Addresses of the event logs of further order databases, separated by spaces, in the order of"
+        " ORDER_SHARD_EVENT_LOG_URLS.",
+    )
     event_log_allow_unsafe_sync: bool = Field(
         False, description="Accept an event log that may lose acknowledged events in a power cut."
     )
@@ -61,6 +66,11 @@ class NotificationSettings(RunnableSettings):
     recipient_template: Annotated[str, AfterValidator(check_recipient_template)] = Field(
         "{customer_id}@customers.example", description="E-mail address of a customer; {customer_id} is its UUID."
     )
+
+    @property
+    def event_log_urls(self) -> list[str]:
+        """The address of the event log of each server of orders."""
+        return [self.event_log_url.get_secret_value(), *split_urls(self.shard_event_log_urls)]
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:

@@ -44,7 +44,7 @@ async def serve(
             orders_adapter=orders_adapter,
         )
         admission = AdmissionController(
-            connections=settings.database_pool_size,
+            connections=settings.connections,
             late_seconds=runtime.loop_lag.seconds,
             telemetry=AdmissionTelemetry(telemetry),
             enabled=settings.admission_enabled,

@@ -1,22 +1,24 @@
 """Composition of the order context: its use cases, adapters and workers."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import asyncpg
+
 from observability.telemetry.messaging import ConsumerTelemetry, RelayTelemetry, sent
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
-from services.infra.messaging.consumer import Consumer, Handle
+from services.infra.messaging.consumer import Consumer, Handle, cursor_name
 from services.infra.messaging.log import EventLog
-from services.infra.messaging.open_log import open_log
+from services.infra.messaging.open_log import open_logs
 from services.infra.messaging.outbox import Outbox
 from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
-from services.infra.readiness import Check
+from services.infra.readiness import Check, one_of
 from services.infra.replicas import ReplicaOptions, Replicas, replica_workers
 from services.infra.schema import schema_check
 from services.infra.worker import Worker
@@ -27,6 +29,8 @@ from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.replicated import ReplicatedOrders, ReplicatedSummaries
 from services.order.adapters.sagas import PostgresSagas
+from services.order.adapters.shard_maps import PostgresShardMaps, check_servers
+from services.order.adapters.sharded_orders import ShardedOrders
 from services.order.adapters.summaries import PostgresSummaries, project
 from services.order.adapters.token_keys import PostgresTokenKeys
 from services.order.application.commands.cancel_order import CancelOrderHandler
@@ -39,6 +43,7 @@ from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
 from services.order.consumers.order_summaries import CONSUMER, OrderEvents
 from services.order.domain.logical_shard import order_id_of
+from services.order.domain.shard_map import ALL_ON_FIRST, ShardMap
 from services.order.migrate import MIGRATIONS
 from services.order.settings import OrderContextSettings
 from services.order.workers.event_messages import DESTINATION, message_of
@@ -54,19 +59,39 @@ OrdersAdapter = Callable[..., Orders]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderServer:
+    """One server of orders: its database, and the event log that its events are published to."""
+
+    database: Database
+    log: EventLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerParts:
+    """Background work on one server of orders; tests call the steps directly.
+
+    relay: publishes its events.
+    saga_worker: settles its orders.
+    consumer: updates the read model from its event log.
+    """
+
+    relay: Relay
+    saga_worker: SagaWorker
+    consumer: Consumer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderParts:
     """Parts of orders in a process.
 
     application: answers calls.
     workers: background work, to be started by the process.
-    relay, saga_worker, consumer: what the workers run; tests call their steps directly.
+    servers: what the workers run, for each server of orders.
     """
 
     application: OrderApplication
     workers: tuple[Worker, ...]
-    relay: Relay
-    saga_worker: SagaWorker
-    consumer: Consumer
+    servers: tuple[ServerParts, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +107,16 @@ NO_REPLICAS = OrderReplicas()
 
 def bootstrap_order(
     *,
-    database: Database,
+    servers: Sequence[OrderServer],
+    shard_map: ShardMap = ALL_ON_FIRST,
     read_database: Database,
-    log: EventLog,
     inventory: InventoryService,
     telemetry: Telemetry,
     grace_seconds: float = GRACE_SECONDS,
     orders_adapter: OrdersAdapter = PostgresOrders,
     replicas: OrderReplicas = NO_REPLICAS,
 ) -> OrderParts:
-    """Return orders on two databases and an event log, with an inventory in this process or another.
+    """Return orders on one server or several, with an inventory in this process or another.
 
     Every use case is observed. A request has `grace_seconds` to settle its order before the saga worker takes over.
     """
@@ -101,7 +126,9 @@ def bootstrap_order(
         sent=lambda event_type: sent(telemetry, destination=DESTINATION, event_type=event_type),
         grace_seconds=grace_seconds,
     )
-    orders = orders_adapter(database=database, event_store=event_store)
+    on_servers = [orders_adapter(database=server.database, event_store=event_store) for server in servers]
+    # One server needs no routing.
+    orders: Orders = ShardedOrders(servers=on_servers, shard_map=shard_map) if len(servers) > 1 else on_servers[0]
     settle = SettleOrder(
         orders=orders,
         inventory=inventory,
@@ -118,7 +145,8 @@ def bootstrap_order(
         identity = ("shop.order.id", "order_id")
         return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
-    tokens, summaries = PostgresTokenKeys(database=database, clock=utc_now), PostgresSummaries(database=read_database)
+    tokens = PostgresTokenKeys(database=servers[0].database, clock=utc_now)
+    summaries = PostgresSummaries(database=read_database)
     reader: OrderReader = orders
     if replicas.orders:
         on_replica = partial(orders_adapter, event_store=event_store)
@@ -144,36 +172,54 @@ def bootstrap_order(
         list_orders=observed("list_orders", ListOrdersHandler(summaries=lists, tokens=tokens)),
     )
     finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
-    saga_worker = SagaWorker(
-        sagas=PostgresSagas(database=database, lease_seconds=2 * grace_seconds),
-        finish=finish,
-        check_inventory=inventory.check,
-        attempt_seconds=grace_seconds,
-        telemetry=telemetry,
-    )
-    relay_telemetry = RelayTelemetry(telemetry)
-    outbox = Outbox(database=database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
-    relay = Relay(outbox=outbox, log=log, telemetry=relay_telemetry)
-    consumer = projection(read_database, log, telemetry)
-    workers = (
-        Worker("relay", relay.step, telemetry=telemetry, at_end=relay.give_up),
-        Worker("saga-worker", saga_worker.step, telemetry=telemetry),
-        Worker("order-summaries", consumer.step, telemetry=telemetry),
-        *replica_workers(replicas.orders, replicas.lists, telemetry=telemetry),
-    )
-    return OrderParts(application=application, workers=workers, relay=relay, saga_worker=saga_worker, consumer=consumer)
+    parts: list[ServerParts] = []
+    workers: list[Worker] = []
+    for number, server in enumerate(servers):
+        saga_worker = SagaWorker(
+            sagas=PostgresSagas(database=server.database, lease_seconds=2 * grace_seconds),
+            finish=finish,
+            check_inventory=inventory.check,
+            attempt_seconds=grace_seconds,
+            telemetry=telemetry,
+            shard=number,
+        )
+        relay_telemetry = RelayTelemetry(telemetry, shard=number)
+        outbox = Outbox(database=server.database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
+        relay = Relay(outbox=outbox, log=server.log, telemetry=relay_telemetry)
+        consumer = projection(read_database, server.log, telemetry, number)
+        parts.append(ServerParts(relay=relay, saga_worker=saga_worker, consumer=consumer))
+        name = partial(cursor_name, log=number)
+        workers += (
+            Worker(name("relay"), relay.step, telemetry=telemetry, at_end=relay.give_up),
+            Worker(name("saga-worker"), saga_worker.step, telemetry=telemetry),
+            Worker(name("order-summaries"), consumer.step, telemetry=telemetry),
+        )
+    workers += replica_workers(replicas.orders, replicas.lists, telemetry=telemetry)
+    return OrderParts(application=application, workers=tuple(workers), servers=tuple(parts))
 
 
-def projection(read_database: Database, log: EventLog, telemetry: Telemetry) -> Consumer:
-    """Return the consumer that updates the read model."""
+def projection(read_database: Database, log: EventLog, telemetry: Telemetry, number: int) -> Consumer:
+    """Return the consumer that updates the read model from the event log of one server of orders."""
     handle: Handle = OrderEvents(project=project)
+    cursor = cursor_name(CONSUMER, number)
     return Consumer(
         CONSUMER,
         database=read_database,
         log=log,
         handle=handle,
-        telemetry=ConsumerTelemetry(telemetry, consumer=CONSUMER, destination=DESTINATION),
+        telemetry=ConsumerTelemetry(telemetry, consumer=cursor, destination=DESTINATION),
+        cursor=cursor,
     )
+
+
+async def read_shard_map(databases: Sequence[Database]) -> ShardMap:
+    """Return the shard map. Raises BadSettings when it does not fit the settings."""
+    try:
+        shard_map = await PostgresShardMaps(database=databases[0]).current()
+    except asyncpg.UndefinedTableError:
+        shard_map = ALL_ON_FIRST  # a single server can be migrated while the process waits to be ready
+    check_servers(shard_map, len(databases))
+    return shard_map
 
 
 def traceparent_of(saga: Saga) -> str:
@@ -189,14 +235,19 @@ async def open_order(
     stack: AsyncExitStack,
     orders_adapter: OrdersAdapter = PostgresOrders,
 ) -> tuple[OrderParts, Mapping[str, Check]]:
-    """Connect to the databases and the event log, which `stack` closes; return orders and their readiness checks.
+    """Connect to the databases and the event logs, which `stack` closes; return orders and their readiness checks.
 
-    The read model and the log are no part of readiness: without them orders are still accepted, and their events wait
-    in the outbox.
+    The read model and the logs are no part of readiness: without them orders are still accepted, and their events wait
+    in the outbox. Of several servers of orders one that answers is enough, since its customers are served. Raises
+    BadSettings when the shard map does not fit the settings.
     """
     open_database = partial(Database.open, telemetry=telemetry)
-    database = await open_database(settings.database_dsn.get_secret_value(), pool_size=settings.database_pool_size)
-    stack.push_async_callback(database.close, timeout_seconds=settings.drain_grace_seconds)
+    databases = []
+    for number, dsn in enumerate(settings.order_dsns):
+        name = f"order_{number}" if number else None
+        databases.append(await open_database(dsn, pool_size=settings.database_pool_size, name=name))
+        stack.push_async_callback(databases[-1].close, timeout_seconds=settings.drain_grace_seconds)
+    shard_map = await read_shard_map(databases)
     read_database = await open_database(
         settings.read_database_dsn.get_secret_value(), pool_size=settings.read_database_pool_size, name="order_read"
     )
@@ -204,23 +255,23 @@ async def open_order(
     open_replicas = partial(Replicas.open, telemetry=telemetry, stack=stack, close_seconds=settings.drain_grace_seconds)
     replica_options = partial(ReplicaOptions.of, settings)
     replicas = OrderReplicas(
-        orders=await open_replicas(replica_options(settings.replica_dsns), primary=database),
+        orders=await open_replicas(replica_options(settings.replica_dsns), primary=databases[0]),
         lists=await open_replicas(replica_options(settings.read_replica_dsns), primary=read_database),
     )
-    log = await open_log(
-        settings.event_log_url.get_secret_value(),
+    logs = await open_logs(
+        settings.event_log_urls,
         telemetry=telemetry,
+        stack=stack,
         allow_unsafe_sync=settings.event_log_allow_unsafe_sync,
     )
-    stack.push_async_callback(log.close)
     parts = bootstrap_order(
-        database=database,
+        servers=[OrderServer(database=each, log=log) for each, log in zip(databases, logs, strict=True)],
+        shard_map=shard_map,
         read_database=read_database,
-        log=log,
         inventory=inventory,
         telemetry=telemetry,
         grace_seconds=settings.saga_grace_seconds,
         orders_adapter=orders_adapter,
         replicas=replicas,
     )
-    return parts, {"order database": schema_check(database, *MIGRATIONS)}
+    return parts, {"order database": one_of([schema_check(database, *MIGRATIONS) for database in databases])}

@@ -1,9 +1,11 @@
 """Settings of the order context and its process."""
 
-from pydantic import Field, SecretStr
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import Dsns, ListenAddress, ReplicatedSettings, RunnableSettings, Targets
+from services.infra.settings import Dsns, ListenAddress, ReplicatedSettings, RunnableSettings, Targets, split_urls
 
 
 class OrderContextSettings(ReplicatedSettings):
@@ -12,7 +14,16 @@ class OrderContextSettings(ReplicatedSettings):
     model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "ORDER_"})
 
     database_dsn: SecretStr = Field(description="postgresql:// address of the order database.")
-    database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to the database.")
+    database_pool_size: int = Field(8, ge=1, le=100, description="Most connections to each order database.")
+    shard_dsns: SecretStr = Field(
+        SecretStr(""),
+        description="postgresql:// addresses of further order databases, separated by spaces: servers 1, 2 and so on of"
+        " the shard map, whose server 0 is database_dsn. Never change their order.",
+    )
+    shard_event_log_urls: SecretStr = Field(
+        SecretStr(""),
+        description="Addresses of the event logs of the further order databases, separated by spaces, in their order.",
+    )
     read_database_dsn: SecretStr = Field(description="postgresql:// address of the read model's database.")
     read_database_pool_size: int = Field(4, ge=2, le=100, description="Most connections to the read model's database.")
     read_replica_dsns: Dsns = Field(
@@ -43,6 +54,30 @@ class OrderContextSettings(ReplicatedSettings):
         description="Continue callers' traces, as behind a gateway of ours; else a new trace links to the caller's.",
     )
     request_deadline_seconds: float = Field(2.0, gt=0.3, le=60, description="Most seconds an HTTP request may take.")
+
+    @model_validator(mode="after")
+    def _check_shards(self) -> Self:
+        servers, logs = len(split_urls(self.shard_dsns)), len(split_urls(self.shard_event_log_urls))
+        if servers != logs:
+            raise ValueError(f"shard_dsns has {servers} addresses and shard_event_log_urls {logs}: one for each server")
+        if servers and self.replica_dsns.get_secret_value():
+            raise ValueError("replica_dsns needs a single order database: leave shard_dsns empty, or replica_dsns")
+        return self
+
+    @property
+    def order_dsns(self) -> list[str]:
+        """The addresses of all servers of orders, in order of their numbers in the shard map."""
+        return [self.database_dsn.get_secret_value(), *split_urls(self.shard_dsns)]
+
+    @property
+    def connections(self) -> int:
+        """Most connections to all servers of orders together."""
+        return self.database_pool_size * len(self.order_dsns)
+
+    @property
+    def event_log_urls(self) -> list[str]:
+        """The address of the event log of each server of orders."""
+        return [self.event_log_url.get_secret_value(), *split_urls(self.shard_event_log_urls)]
 
 
 class OrderSettings(OrderContextSettings):

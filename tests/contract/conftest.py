@@ -1,14 +1,14 @@
-"""Every test of the contract runs twice: in process, and over gRPC."""
+"""Every test of the contract runs three times: in process, over gRPC, and in process with two servers of orders."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.contract.shop import Mode, Shop, open_shop
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, empty
 
 
-@pytest.fixture(params=["in_process", "grpc"])
+@pytest.fixture(params=["in_process", "grpc", "sharded"])
 def mode(request: pytest.FixtureRequest) -> Mode:
     """Return the mode of calling."""
     found: Mode = request.param
@@ -18,5 +18,10 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 @pytest.fixture
 async def shop(mode: Mode, postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
     """Open a shop on empty databases."""
-    async with open_shop(mode, postgres_server.dsns) as opened:
+    dsns = postgres_server.dsns
+    if mode == "sharded":
+        dsns = {**dsns, **postgres_server.shard_dsns}
+        for dsn in postgres_server.shard_dsns.values():
+            await empty(dsn)
+    async with open_shop(mode, dsns) as opened:
         yield opened

@@ -1,6 +1,6 @@
 """The shop under test: the same contexts on a real PostgreSQL, called in process or over gRPC."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +18,7 @@ from observability.telemetry.telemetry import Telemetry
 from services.infra import cache, postgres
 from services.infra.address import Address
 from services.infra.admission import AdmissionController
+from services.infra.messaging.consumer import cursor_name
 from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
@@ -31,15 +32,23 @@ from services.inventory.rpc.client import InventoryClient
 from services.inventory.rpc.server import add_inventory_service
 from services.inventory.workers.sweeper import Sweeper
 from services.kernel.money import Money
+from services.local.platform.plan import order_databases
+from services.notification.bootstrap import CONSUMER as NOTIFICATION
 from services.notification.bootstrap import NotificationParts, bootstrap_notification
 from services.order import api as order_api
 from services.order.adapters import summaries
-from services.order.bootstrap import OrderParts, bootstrap_order
+from services.order.adapters.shard_maps import PostgresShardMaps
+from services.order.bootstrap import OrderParts, OrderServer, bootstrap_order
+from services.order.consumers.order_summaries import CONSUMER as SUMMARIES
+from services.order.domain.shard_map import ALL_ON_FIRST, ShardMap
+from services.order.migrate import store_first_map
 from services.order.rpc.client import OrderClient
 from services.order.rpc.server import add_order_service
 from tests.fakes.sender import FakeSender
+from tests.postgres import SHARD
 
-Mode = Literal["in_process", "grpc"]
+# "sharded" is in process, with two servers of orders.
+Mode = Literal["in_process", "grpc", "sharded"]
 LOOPBACK = Address("127.0.0.1", 0)
 POOL_SIZE = 4
 GRACE_SECONDS = 5.0
@@ -66,11 +75,17 @@ class Shop:
     sweeper: Sweeper
     notification: NotificationParts
     sender: FakeSender
-    log: EventLog
+    logs: Sequence[EventLog]
+    shard_map: ShardMap
     databases: Mapping[str, Database]
     dsns: Mapping[str, str]
     runtime: setup.Runtime
     spans: InMemorySpanExporter
+
+    @property
+    def log(self) -> EventLog:
+        """The event log of the first server of orders."""
+        return self.logs[0]
 
     @property
     def order_database(self) -> Database:
@@ -87,29 +102,37 @@ class Shop:
         """The address of inventory's database."""
         return self.dsns["inventory"]
 
+    def customer(self) -> UUID:
+        """Return a new customer whose orders are on the first server, for tests that look into its database."""
+        while self.shard_map.server_of(customer_id := uuid4()) != 0:
+            pass
+        return customer_id
+
     async def catch_up(self) -> None:
         """Publish every stored event, bring the read model up to the last, and send every confirmation."""
-        await self.parts.relay.give_up()  # with its next lease it looks whether the log is still there
-        while await self.parts.relay.step() == 0.0:
-            pass
-        await self._consume("order_read", self.parts.consumer.step)
-        await self._consume("notification", self.notification.consume)
+        for number, server in enumerate(self.parts.servers):
+            await server.relay.give_up()  # with its next lease it looks whether the log is still there
+            while await server.relay.step() == 0.0:
+                pass
+            await self._consume("order_read", cursor_name(SUMMARIES, number), server.consumer.step)
+            await self._consume("notification", cursor_name(NOTIFICATION, number), self.notification.consume[number])
         while await self.notification.send() == 0.0:
             pass
 
     async def settle(self) -> None:
         """Let time pass: every saga is due, and driven until no order is on its way."""
         select = "SELECT count(*) AS left FROM sagas"
-        while (await self.databases["order"].fetch("SELECT", select))[0]["left"]:
-            async with self.databases["order"].transaction("test") as transaction:
-                await transaction.execute("UPDATE", "UPDATE sagas SET due_time = now()")
-            await self.parts.saga_worker.step()
+        for name, server in zip(order_databases(self.dsns), self.parts.servers, strict=True):
+            while (await self.databases[name].fetch("SELECT", select))[0]["left"]:
+                async with self.databases[name].transaction("test") as transaction:
+                    await transaction.execute("UPDATE", "UPDATE sagas SET due_time = now()")
+                await server.saga_worker.step()
 
-    async def _consume(self, database: str, step: Callable[[], Awaitable[float]]) -> None:
+    async def _consume(self, database: str, cursor: str, step: Callable[[], Awaitable[float]]) -> None:
         """Take a consumer's steps until it has read the whole log."""
-        select = "SELECT incarnation, position FROM consumer_cursors"
-        state = await self.log.state()
-        while [tuple(row) for row in await self.databases[database].fetch("SELECT", select)] != [
+        select = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $1"
+        state = await self.logs[int(cursor.partition(".")[2] or 0)].state()
+        while [tuple(row) for row in await self.databases[database].fetch("SELECT", select, cursor)] != [
             (state.incarnation, state.head)
         ]:
             await step()
@@ -133,7 +156,8 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
     async with AsyncExitStack() as stack:
         stack.enter_context(waits(AMPLE_SECONDS))
         databases = {}
-        for name, context in DATABASES.items():
+        for name in dsns:
+            context = DATABASES[SHARD.get(name, name)]
             database = await Database.open(dsns[name], pool_size=POOL_SIZE, telemetry=telemetry[context], name=name)
             stack.push_async_callback(database.close, timeout_seconds=5)
             databases[name] = database
@@ -157,11 +181,21 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             inventory = InventoryClient(
                 channel, target=target, telemetry=telemetry["order"], call_seconds=AMPLE_SECONDS
             )
-        log = PostgresLog(database=databases["event_log"])
+        servers = [
+            OrderServer(
+                database=databases[name], log=PostgresLog(database=databases[name.replace("order", "event_log")])
+            )
+            for name in order_databases(dsns)
+        ]
+        logs = [server.log for server in servers]
+        shard_map = ALL_ON_FIRST
+        if len(servers) > 1:
+            await store_first_map(dsns["order"], len(servers))
+            shard_map = await PostgresShardMaps(database=databases["order"]).current()
         parts = bootstrap_order(
-            database=databases["order"],
+            servers=servers,
+            shard_map=shard_map,
             read_database=databases["order_read"],
-            log=log,
             inventory=inventory,
             telemetry=telemetry["order"],
             grace_seconds=GRACE_SECONDS,
@@ -169,7 +203,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
         orders: order_api.OrderService = parts.application
         sender = FakeSender()
         notification = bootstrap_notification(
-            database=databases["notification"], log=log, sender=sender, telemetry=telemetry["notification"]
+            database=databases["notification"], logs=logs, sender=sender, telemetry=telemetry["notification"]
         )
         if mode == "grpc":
             server = open_server(telemetry["test"])
@@ -185,7 +219,8 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             sweeper=stock_parts.sweeper,
             notification=notification,
             sender=sender,
-            log=log,
+            logs=logs,
+            shard_map=shard_map,
             databases=databases,
             dsns=dsns,
             runtime=runtime,

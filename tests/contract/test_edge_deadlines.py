@@ -13,7 +13,8 @@ from services.edge.server import edge_server
 from services.infra.admission import AdmissionController
 from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, holding, request_id, stock
 
-CUSTOMER_ID, ORDER_ID = str(uuid4()), str(uuid4())
+# A customer on the first server of orders.
+CUSTOMER_ID, ORDER_ID = "00000000-0000-4000-8000-000000000001", str(uuid4())
 ORDER = {"lines": [{"sku": "A", "quantity": 1}]}
 SHORT_SECONDS = 0.3
 AMPLE_SECONDS = 60.0

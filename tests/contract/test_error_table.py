@@ -79,7 +79,7 @@ async def not_enough_stock(shop: Shop) -> tuple[ServiceError, ServiceError]:
 async def optimistic_lock_lost(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """Let another event take the version of a cancellation, without a change of the order's row."""
     await stock(shop, A=1)
-    command = place(A=1)
+    command = place(shop.customer(), A=1)
     order = await shop.orders.place_order(command)
     cancel = CancelOrder(request_id(), command.customer_id, order.order_id)
     async with holding(shop.order_dsn, NEXT_EVENT, order.order_id, order.version + 1) as other:
@@ -100,7 +100,7 @@ async def lock_awaited(connection: "asyncpg.Connection[asyncpg.Record]") -> None
 
 async def same_key_in_progress(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """Repeat a key whose first call does not commit within lock_timeout."""
-    command = place(A=1)
+    command = place(shop.customer(), A=1)
     async with holding(shop.order_dsn, CLAIM, str(command.customer_id), command.request_id):
         with waits(SHORT_SECONDS):
             return await error_of(shop.orders.place_order(command)), IdempotencyInProgress()
@@ -109,7 +109,7 @@ async def same_key_in_progress(shop: Shop) -> tuple[ServiceError, ServiceError]:
 async def key_reused_with_another_body(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """Repeat a key with another quantity."""
     await stock(shop, A=5)
-    command = place(A=1)
+    command = place(shop.customer(), A=1)
     await shop.orders.place_order(command)
     other: PlaceOrder = replace(command, lines=(OrderLine("A", 2),))
     return await error_of(shop.orders.place_order(other)), RequestIdReused()
@@ -121,13 +121,13 @@ async def overload(shop: Shop) -> tuple[ServiceError, ServiceError]:
         for _ in range(POOL_SIZE):
             await stack.enter_async_context(shop.order_database.transaction("test"))
         with waits(SHORT_SECONDS):
-            return await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4()))), Overloaded(1.0)
+            return await error_of(shop.orders.get_order(GetOrder(shop.customer(), uuid4()))), Overloaded(1.0)
 
 
 async def dependency_down(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """Call while the database refuses connections and has closed the open ones."""
     async with closed_to_others(shop.order_dsn):
-        return await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4()))), Unavailable(1.0)
+        return await error_of(shop.orders.get_order(GetOrder(shop.customer(), uuid4()))), Unavailable(1.0)
 
 
 @asynccontextmanager
@@ -150,7 +150,7 @@ async def closed_to_others(dsn: str) -> AsyncIterator[None]:
 
 async def out_of_time(shop: Shop) -> tuple[ServiceError, ServiceError]:
     """Let the deadline pass while a statement waits."""
-    command = place(A=1)
+    command = place(shop.customer(), A=1)
     async with holding(shop.order_dsn, CLAIM, str(command.customer_id), command.request_id):
         with deadline.within(0.5):
             return await error_of(shop.orders.place_order(command)), DeadlineExceeded()
@@ -161,7 +161,7 @@ async def bug(shop: Shop) -> tuple[ServiceError, ServiceError]:
     connection = await asyncpg.connect(shop.order_dsn)
     try:
         await connection.execute("ALTER TABLE orders RENAME TO orders_away")
-        error = await error_of(shop.orders.get_order(GetOrder(uuid4(), uuid4())))
+        error = await error_of(shop.orders.get_order(GetOrder(shop.customer(), uuid4())))
     finally:
         await connection.execute("ALTER TABLE orders_away RENAME TO orders")
         await connection.close()

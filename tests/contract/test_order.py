@@ -214,7 +214,7 @@ async def test_a_page_token_is_bound_to_its_list(shop: Shop) -> None:
 async def test_saga_worker_finishes_a_cancellation_after_an_outage(shop: Shop) -> None:
     """The cancellation is stored first, so no repeat is needed."""
     await stock(shop, A=5)
-    command = place(A=2)
+    command = place(shop.customer(), A=2)
     order = await shop.orders.place_order(command)
     async with inventory_unavailable(shop):
         wished = await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
@@ -228,7 +228,7 @@ async def test_saga_worker_finishes_a_cancellation_after_an_outage(shop: Shop) -
 async def test_saga_worker_finishes_a_pending_order(shop: Shop) -> None:
     """The request is not repeated."""
     await stock(shop, A=5)
-    command = place(A=2)
+    command = place(shop.customer(), A=2)
     async with inventory_unavailable(shop):
         pending = await shop.orders.place_order(command)
     await finish(shop)
@@ -240,15 +240,15 @@ async def test_the_saga_worker_leaves_a_young_order_to_its_request(shop: Shop) -
     """Until its grace is over."""
     await stock(shop, A=5)
     async with inventory_unavailable(shop):
-        pending = await shop.orders.place_order(command := place(A=2))
-    await shop.parts.saga_worker.step()
+        pending = await shop.orders.place_order(command := place(shop.customer(), A=2))
+    await shop.parts.servers[0].saga_worker.step()
     assert (await read(shop, pending.order_id, command.customer_id)).state is OrderState.PENDING
 
 
 async def test_a_permanent_rejection_by_inventory_reaches_no_customer(shop: Shop) -> None:
     """Order and cancellation are stored, and the saga is parked for a person."""
     await stock(shop, A=5)
-    command = place(A=2)
+    command = place(shop.customer(), A=2)
     order_id = await leave_pending(shop, command)
     cancel = CancelOrder(request_id(), command.customer_id, order_id)
     async with refused_for_good(shop, f"{order_id}:reserve", f"{order_id}:release"):
@@ -261,30 +261,30 @@ async def test_a_permanent_rejection_by_inventory_reaches_no_customer(shop: Shop
 async def test_a_permanent_error_parks_an_order_as_a_dead_letter(shop: Shop) -> None:
     """Once: the saga worker ignores it until a person makes it due again."""
     await stock(shop, A=5)
-    command = place(A=2)
+    command = place(shop.customer(), A=2)
     order_id = await leave_pending(shop, command)
     sagas = PostgresSagas(database=shop.order_database, lease_seconds=1)
     async with refused_for_good(shop, f"{order_id}:reserve"):
         await make_due(shop)
         for _ in range(2):
-            await shop.parts.saga_worker.step()
+            await shop.parts.servers[0].saga_worker.step()
         parked = [(saga.order_id, saga.version, saga.parked_reason) for saga in await sagas.parked(10)]
         assert parked == [(order_id, 1, "REQUEST_ID_REUSED")]
         labels = {"context": "order", "consumer": "saga_worker"}
         assert shop.runtime.metrics.registry.get_sample_value("shop_dead_letters_total", labels) == 1
     assert (await sagas.replay(), await sagas.count_parked()) == (1, 0)
-    await shop.parts.saga_worker.step()
+    await shop.parts.servers[0].saga_worker.step()
     assert (await read(shop, order_id, command.customer_id)).state is OrderState.CONFIRMED
 
 
 async def test_a_parked_order_that_is_cancelled_is_tried_again(shop: Shop) -> None:
     """What comes next is another step, which may be possible."""
     await stock(shop, A=5)
-    command = place(A=2)
+    command = place(shop.customer(), A=2)
     order_id = await leave_pending(shop, command)
     async with refused_for_good(shop, f"{order_id}:reserve"):
         await make_due(shop)
-        await shop.parts.saga_worker.step()
+        await shop.parts.servers[0].saga_worker.step()
     async with inventory_unavailable(shop), refused_for_good(shop, f"{order_id}:release"):
         await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order_id))
     await finish(shop)
@@ -294,7 +294,7 @@ async def test_a_parked_order_that_is_cancelled_is_tried_again(shop: Shop) -> No
 async def test_every_step_of_an_order_is_published_once_and_in_order(shop: Shop) -> None:
     """With the order as it was right after the step, for consumers that know nothing else of it."""
     await stock(shop, A=5)
-    command = place(A=2)
+    command = place(shop.customer(), A=2)
     order = await shop.orders.place_order(command)
     await shop.orders.cancel_order(CancelOrder(request_id(), command.customer_id, order.order_id))
     await shop.catch_up()
@@ -356,7 +356,7 @@ async def finish(shop: Shop) -> None:
     connection = await asyncpg.connect(shop.order_dsn)
     try:
         await connection.execute("UPDATE sagas SET due_time = now()")
-        await shop.parts.saga_worker.step()
+        await shop.parts.servers[0].saga_worker.step()
         assert await connection.fetchval("SELECT count(*) FROM sagas") == 0
     finally:
         await connection.close()

@@ -57,7 +57,11 @@ async def test_the_spans_of_a_placement_are_these(shop: Shop) -> None:
         "shop.inventory.v1.InventoryService/ConfirmReservation",
     ]
     orders = ["shop.order.v1.OrderService/PlaceOrder"]
-    expected = {"in_process": [], "grpc": [name for name in inventory + orders for _ in ("server", "client")]}
+    expected = {
+        "in_process": [],
+        "sharded": [],
+        "grpc": [name for name in inventory + orders for _ in ("server", "client")],
+    }
     assert calls == expected[shop.mode]
 
 
@@ -84,7 +88,7 @@ async def test_the_use_case_names_its_order(shop: Shop) -> None:
 async def test_begin_carries_the_wait_for_its_connection(shop: Shop) -> None:
     """Waiting for the pool must not look like the database's time."""
     await stock(shop, A=5)
-    await shop.orders.place_order(place(A=2))
+    await shop.orders.place_order(place(shop.customer(), A=2))
     assert all("db.client.connection.wait_time" in (span.attributes or {}) for span in shop.finished("BEGIN"))
     assert (
         shop.samples("db_client_connection_wait_time_seconds", context="order", db_client_connection_pool_name="order")

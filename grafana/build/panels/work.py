@@ -118,7 +118,7 @@ WORK_DURATION = (
             f"ShopSagaStuck fires above {thresholds.SAGA_STUCK.text} s.",
             "failures of background work (saga-worker), then Dependencies, RPCs made.",
         ),
-        (Query(highest(chosen("shop_saga_oldest_age_seconds"), "context"), "{{context}}"),),
+        (Query(highest(chosen("shop_saga_oldest_age_seconds"), "context", "shard"), "{{context}} {{shard}}"),),
         limits=(Limit(thresholds.SAGA_STUCK.limit),),
         opens="shop-dependencies",
     ),
@@ -129,12 +129,12 @@ WORK_SATURATION = (
         "Unfinished orders",
         "none",
         Words(
-            "Orders that are neither confirmed nor rejected.",
+            "Orders that are neither confirmed nor rejected, by context and server of orders (shard).",
             "a handful: rate times duration of placing an order.",
             "rising. Many and young is load; few and old are stuck.",
             "oldest unfinished order.",
         ),
-        (Query(highest(chosen("shop_sagas"), "context"), "{{context}}"),),
+        (Query(highest(chosen("shop_sagas"), "context", "shard"), "{{context}} {{shard}}"),),
     ),
     Panel(
         56,

@@ -28,7 +28,7 @@ MOST_EXTRA_ROUNDS = 5
 class CampaignOptions:
     """Options of a campaign, which a resumed campaign reads back.
 
-    mode, bus: the platform.
+    mode, bus, shards: the platform.
     seed: fixes the schedule.
     kills: number of kills in all.
     kills_a_round: number of kills in each round.
@@ -39,6 +39,7 @@ class CampaignOptions:
     seed: int
     kills: int
     kills_a_round: int = KILLS_A_ROUND
+    shards: int = 1
 
     def write(self, directory: Path) -> None:
         """Write the options for a later resume."""
@@ -162,6 +163,7 @@ class Campaign:
             folder=folder,
             mode=self.options.mode,
             bus=self.options.bus,
+            shards=self.options.shards,
             seed=self.options.seed,
             number=number,
             kills=self.options.kills_of(number),

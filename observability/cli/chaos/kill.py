@@ -28,6 +28,7 @@ def kill_command(
     seed: SeedOption = 1,
     kills: Annotated[int, typer.Option(min=1, help="Kills in all.")] = 200,
     kills_a_round: Annotated[int, typer.Option(min=3, help="Kills between two checks.")] = KILLS_A_ROUND,
+    shards: Annotated[int, typer.Option(min=1, max=8, help="Servers of orders.")] = 1,
     resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted campaign to continue.")] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
@@ -44,8 +45,10 @@ def kill_command(
     if resume is not None:
         options, directory = CampaignOptions.read(resume), resume
     else:
-        options = CampaignOptions(mode=mode, bus=bus, seed=seed, kills=kills, kills_a_round=kills_a_round)
-        directory = make_directory(output, f"kill-{mode}-{bus}")
+        options = CampaignOptions(
+            mode=mode, bus=bus, seed=seed, kills=kills, kills_a_round=kills_a_round, shards=shards
+        )
+        directory = make_directory(output, f"kill-{mode}-{bus}" + (f"-{shards}-shards" if shards > 1 else ""))
         options.write(directory)
     campaign = Campaign(options, directory)
     with showing(console, campaign) as listener:

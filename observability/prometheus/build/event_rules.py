@@ -48,14 +48,14 @@ def outbox_stalled() -> Alert:
 
 
 def relay_leaderless() -> Alert:
-    """Return the alert on a database whose events no relay publishes."""
+    """Return the alert on an order database, of the server `shard`, whose events no relay publishes."""
     return Alert(
         name="ShopRelayLeaderless",
-        expression=f"sum by (context) (shop_relay_leader) == {thresholds.RELAY_LEADERLESS.text}",
+        expression=f"sum by (context, shard) (shop_relay_leader) == {thresholds.RELAY_LEADERLESS.text}",
         for_seconds=thresholds.RELAY_LEADERLESS.for_seconds,
         affects="reading",
         summary="No relay holds the lease, so that no event is published.",
-        description="None of the relays of {{ $labels.context }} holds the lease.",
+        description="None of the relays of {{ $labels.context }}, shard {{ $labels.shard }}, holds the lease.",
     )
 
 

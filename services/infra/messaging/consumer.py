@@ -31,13 +31,29 @@ class Cursor:
     position: int
 
 
+def cursor_name(consumer: str, log: int) -> str:
+    """Return the name of a consumer's cursor in one of several logs, counted from 0."""
+    return consumer if log == 0 else f"{consumer}.{log}"
+
+
 class Consumer:
-    """Consumer of one log; `step` is a worker's step. Of several replicas only one can move the cursor at a time."""
+    """Consumer of one log; `step` is a worker's step. Of several replicas only one can move the cursor at a time.
+
+    A consumer of several logs is one Consumer for each, with a `cursor` of its own; its dead letters are those of all.
+    """
 
     def __init__(
-        self, name: str, *, database: Database, log: EventLog, handle: Handle, telemetry: ConsumerTelemetry
+        self,
+        name: str,
+        *,
+        database: Database,
+        log: EventLog,
+        handle: Handle,
+        telemetry: ConsumerTelemetry,
+        cursor: str | None = None,
     ) -> None:
         self._name = name
+        self._cursor_name = cursor or name
         self._database = database
         self._log = log
         self._handle = handle
@@ -116,13 +132,13 @@ class Consumer:
 
     async def _cursor(self) -> Cursor:
         select = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $1"
-        rows = await self._database.fetch("SELECT consumer_cursors", select, self._name)
+        rows = await self._database.fetch("SELECT consumer_cursors", select, self._cursor_name)
         return Cursor(rows[0]["incarnation"], rows[0]["position"]) if rows else Cursor("", 0)
 
     async def _move(self, transaction: Transaction, cursor: Cursor, position: int) -> bool:
         # Purpose: compare and set; no row if another replica has moved the cursor meanwhile.
         update = "UPDATE consumer_cursors SET position = $4 WHERE consumer = $1 AND incarnation = $2 AND position = $3"
-        arguments = (self._name, cursor.incarnation, cursor.position, position)
+        arguments = (self._cursor_name, cursor.incarnation, cursor.position, position)
         return await transaction.execute("UPDATE consumer_cursors", update, *arguments) == 1
 
     async def _rewind(self, log: LogState) -> None:
@@ -132,7 +148,7 @@ class Consumer:
             INSERT INTO consumer_cursors (consumer, incarnation, position) VALUES ($1, $2, 0)
             ON CONFLICT (consumer) DO UPDATE SET incarnation = $2, position = 0"""
         async with self._database.transaction(f"rewind.{self._name}") as transaction:
-            await transaction.execute("INSERT consumer_cursors", upsert, self._name, log.incarnation)
+            await transaction.execute("INSERT consumer_cursors", upsert, self._cursor_name, log.incarnation)
         self._telemetry.rewound()
 
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import nats.errors
@@ -32,7 +33,6 @@ from services.infra.settings import BadSettings
 from services.kernel.errors import Unavailable
 
 STREAM = "SHOP_EVENTS"
-SUBJECTS = "shop.events."
 # The server detects duplicate event ids for this long; older duplicates are found among the last TAIL events.
 DUPLICATE_WINDOW_SECONDS = 600.0
 TAIL = 1000
@@ -62,6 +62,11 @@ WRONG_LAST_SEQUENCE = 10071
 def can_sync_always(version: ServerVersion) -> bool:
     """Return whether servers of this version have the setting `sync_interval: always`, which clients cannot read."""
     return (version.major, version.minor) >= (2, 10)
+
+
+def subjects_of(stream: str) -> str:
+    """Return what the subjects of a stream begin with. The server refuses a stream whose subjects overlap another's."""
+    return f"{stream.lower().replace('_', '.', 1)}."
 
 
 class UnsafeSync(BadSettings):
@@ -125,16 +130,22 @@ class NatsLog:
     fault, and the end of the log is determined from events alone.
     """
 
-    def __init__(self, connection: Client) -> None:
+    def __init__(self, connection: Client, stream: str = STREAM) -> None:
         self._connection = connection
+        self._name = stream
+        self._subjects = subjects_of(stream)
         self._stream = connection.jetstream(timeout=REQUEST_SECONDS)
         self._tip: _Tip | None = None
         self._appending = asyncio.Lock()
 
     @classmethod
     async def open(cls, url: str, *, allow_unsafe_sync: bool = False) -> Self:
-        """Connect once, so that a wrong address fails here. Raises Unavailable, and UnsafeSync unless it is allowed."""
+        """Connect once, so that a wrong address fails here. Raises Unavailable, and UnsafeSync unless it is allowed.
+
+        The path of the URL is the name of the stream; SHOP_EVENTS without one.
+        """
         connection = _Client()
+        stream = urlsplit(url).path.strip("/") or STREAM
         try:
             async with _bounded(CONNECT_SECONDS):
                 await connection.connect(
@@ -153,7 +164,7 @@ class NatsLog:
             version = connection.connected_server_version
             await connection.close()
             raise UnsafeSync(version)
-        return cls(connection)
+        return cls(connection, stream)
 
     async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
         """Append new messages without waiting between them; after a rejection read the log's end and send the rest."""
@@ -210,7 +221,7 @@ class NatsLog:
                 await self._state()
             else:
                 await self._read_tip(epoch)
-            await self._stream.delete_stream(STREAM)
+            await self._stream.delete_stream(self._name)
             await self._state()
 
     async def close(self) -> None:
@@ -220,12 +231,12 @@ class NatsLog:
 
     async def _state(self) -> LogState:
         try:
-            found = await self._stream.stream_info(STREAM)
+            found = await self._stream.stream_info(self._name)
         except NotFoundError:
             found = await self._stream.add_stream(
                 StreamConfig(
-                    name=STREAM,
-                    subjects=[f"{SUBJECTS}>"],
+                    name=self._name,
+                    subjects=[f"{self._subjects}>"],
                     storage=StorageType.FILE,
                     duplicate_window=DUPLICATE_WINDOW_SECONDS,
                     max_msg_size=MESSAGE_BYTES,
@@ -277,7 +288,7 @@ class NatsLog:
             if before is not None:
                 headers[EXPECTED_LAST_MSG_ID] = str(before)
             before = message.event_id
-            sendings.append(self._stream.publish(SUBJECTS + message.type, message.data, headers=headers))
+            sendings.append(self._stream.publish(self._subjects + message.type, message.data, headers=headers))
         return await asyncio.gather(*sendings, return_exceptions=True)
 
     async def _fetch(self, after: int, limit: int) -> list[Msg]:
@@ -289,7 +300,7 @@ class NatsLog:
         if limit <= 0:
             return []
         consumer = await self._stream.add_consumer(
-            STREAM,
+            self._name,
             ConsumerConfig(
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=after + 1,
@@ -300,7 +311,7 @@ class NatsLog:
         )
         wanted = min(limit, consumer.num_pending or 0)
         messages = await self._pull(consumer.name, wanted) if wanted else []
-        await self._stream.delete_consumer(STREAM, consumer.name)
+        await self._stream.delete_consumer(self._name, consumer.name)
         # Messages may be missing if the connection was lost in between.
         complete = [message.metadata.sequence.consumer for message in messages] == list(range(1, len(messages) + 1))
         if not complete or (wanted and not messages):
@@ -320,7 +331,7 @@ class NatsLog:
         request = json.dumps({"batch": wanted, "no_wait": True, "max_bytes": most_bytes}).encode()
         messages: list[Msg] = []
         try:
-            await self._connection.publish(f"{NEXT}.{STREAM}.{consumer}", request, reply=inbox)
+            await self._connection.publish(f"{NEXT}.{self._name}.{consumer}", request, reply=inbox)
             while len(messages) < wanted:
                 message = await subscription.next_msg(timeout=REQUEST_SECONDS)
                 if not message.reply:

@@ -23,6 +23,7 @@ class Endpoints:
     databases: DSN by database name; with passwords
     replica_databases: DSN by database name of each streaming replica; with passwords
     event_log_url: with a password
+    shard_event_log_urls: event logs of further servers of orders; with passwords
     event_log_allow_unsafe_sync: whether the log may be used although it does not confirm that it syncs each write
     postgres_pid: pid at the start; a restart changes it. None with a server that was given
     replica_pids: pid of each streaming replica at the start
@@ -50,6 +51,7 @@ class Endpoints:
     logs: Mapping[str, str]
     replica_databases: list[Mapping[str, str]] = field(default_factory=list, repr=False)
     replica_pids: list[int] = field(default_factory=list)
+    shard_event_log_urls: list[str] = field(default_factory=list, repr=False)
 
     def save(self, path: Path) -> None:
         """Write the file in one step, readable by its owner only. Raises FolderUnusable."""

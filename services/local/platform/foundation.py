@@ -6,10 +6,11 @@ async with Foundation.start(PlatformOptions(run_directory=Path("out/chaos/1"), b
 """
 
 import asyncio
+import itertools
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -40,15 +41,18 @@ from services.local.servers.replicas import start_replicas
 from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
 
 DSN_VARIABLE = "PLUMB_POSTGRES_DSN"
+# Streams of the further servers of orders; the first one's has no number.
+SHARD_STREAM = "SHOP_EVENTS"
 
 
 class Foundation:
     """Running foundation: databases are migrated, the event log exists, the receiver listens; no service runs yet.
 
-    databases: DSN by name, for each of DATABASES
+    databases: DSN by name, for each of DATABASES and of the further servers of orders
     postgres: embedded server; None if PLUMB_POSTGRES_DSN gives a server
     replicas: streaming replicas of the embedded server
     replica_databases: DSN by name, for each replica
+    shard_servers: embedded servers of the further servers of orders
     nats: embedded server; None if events are published to PostgreSQL
     cache: embedded server; None if this machine has no Valkey
     environment: variables that each process inherits, the receiver's address included
@@ -60,9 +64,10 @@ class Foundation:
         self.watch = Watch()
         self.environment = base_environment()
         self.otlp_http = ""
-        self.databases: Mapping[str, str] = {}
+        self.databases: dict[str, str] = {}
         self.postgres: EmbeddedPostgres | None = None
         self.replicas: tuple[EmbeddedPostgres, ...] = ()
+        self.shard_servers: list[EmbeddedPostgres] = []
         self.nats: Broker | None = None
         self.cache: EmbeddedValkey | None = None
         self.launcher: Launcher
@@ -87,10 +92,13 @@ class Foundation:
     @property
     def event_log(self) -> EventLogAddress:
         """Address of the event log."""
+        shards = range(1, self.options.shards)
         if self.nats is None:
-            return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False)
+            shard_urls = tuple(self.databases[f"event_log_{number}"] for number in shards)
+            return EventLogAddress(self.databases["event_log"], allow_unsafe_sync=False, shard_urls=shard_urls)
         # The embedded server syncs each write if its version can; otherwise the start prints a warning.
-        return EventLogAddress(self.nats.url, allow_unsafe_sync=True)
+        shard_urls = tuple(f"{self.nats.url}/{SHARD_STREAM}_{number}" for number in shards)
+        return EventLogAddress(self.nats.url, allow_unsafe_sync=True, shard_urls=shard_urls)
 
     @property
     def replica_databases(self) -> tuple[dict[str, str], ...]:
@@ -206,23 +214,36 @@ class Foundation:
                 )
             self.databases = await self._use_given_server(given_dsn)
             return
+        port = self.ports.postgres
+        self.postgres, start, self.databases = await self._start_postgres("postgres", DATABASES, port=port)
+        if self.options.replicas:
+            await self._start_replicas(self.postgres, start)
+        for number, names in enumerate(self.options.shard_databases, start=1):
+            server, _, databases = await self._start_postgres(f"postgres-{number}", names, port=0)
+            self.shard_servers.append(server)
+            self.databases |= databases
+
+    async def _start_postgres(
+        self, name: str, databases: Sequence[str], *, port: int
+    ) -> tuple[EmbeddedPostgres, PostgresStart, dict[str, str]]:
+        """Start an embedded server with these databases; return it, how it was started, and their DSNs."""
         began = time.monotonic()
-        self._progress("starting PostgreSQL")
+        self._progress(f"starting PostgreSQL for {', '.join(databases)}")
         start = PostgresStart(
             scratch=self._scratch,
-            log_path=self.options.logs_directory / "postgres.log",
+            log_path=self.options.logs_directory / f"{name}.log",
             environment=self.environment,
-            port=self.ports.postgres,
+            port=port,
             cpus=self.options.cpus,
+            name=name,
         )
-        server = self.postgres = await start_postgres(start, stack=self._stack, watch=self.watch)
+        server = await start_postgres(start, stack=self._stack, watch=self.watch)
         self._stack.push_async_callback(self._stop_server, server)
-        databases = Databases(admin_dsn=server.admin_dsn)
-        self.databases = await self.watch.unless_failure(databases.create(DATABASES))
-        await self.watch.unless_failure(databases.prepare_own_server(DATABASES))
+        creation = Databases(admin_dsn=server.admin_dsn)
+        created = await self.watch.unless_failure(creation.create(databases))
+        await self.watch.unless_failure(creation.prepare_own_server(databases))
         self._progress(f"PostgreSQL answers on port {server.port} after {time.monotonic() - began:.1f} s")
-        if self.options.replicas:
-            await self._start_replicas(server, start)
+        return server, start, created
 
     async def _start_replicas(self, primary: EmbeddedPostgres, start: PostgresStart) -> None:
         began = time.monotonic()
@@ -237,15 +258,18 @@ class Foundation:
         databases = Databases(admin_dsn=admin_dsn, prefix=new_run_prefix())
         for name in await databases.drop_stale():
             self._progress(f"dropped the database and role {name}, left by an earlier run")
-        self._stack.push_async_callback(self._drop, databases)
+        names = [*DATABASES, *itertools.chain.from_iterable(self.options.shard_databases)]
+        self._stack.push_async_callback(self._drop, databases, names)
         self._progress(f"using the PostgreSQL of {DSN_VARIABLE}")
-        return await databases.create(DATABASES)
+        if self.options.shards > 1:
+            self._progress("all servers of orders are databases of that one server")
+        return await databases.create(names)
 
-    async def _drop(self, databases: Databases) -> None:
+    async def _drop(self, databases: Databases, names: Sequence[str]) -> None:
         try:
             self._progress("dropping the run's databases")
         finally:
-            await databases.drop([databases.prefix + name for name in DATABASES])
+            await databases.drop([databases.prefix + name for name in names])
 
     async def _start_cache(self) -> None:
         if not valkey_server_available():

@@ -43,15 +43,22 @@ LOCAL_HOSTS = "127.0.0.1,localhost,::1"
 
 @dataclass(frozen=True, slots=True)
 class EventLogAddress:
-    """URL of the event log, and whether to use it although it does not confirm that it syncs each write."""
+    """Where events are published.
+
+    url: the event log.
+    allow_unsafe_sync: whether to use it although it does not confirm that it syncs each write.
+    shard_urls: the event logs of further servers of orders.
+    """
 
     url: str = field(repr=False)
     allow_unsafe_sync: bool
+    shard_urls: tuple[str, ...] = field(default=(), repr=False)
 
     def settings(self, prefix: str) -> dict[str, str]:
         """Return the settings of a service whose variables have this prefix."""
         return {
             f"{prefix}_EVENT_LOG_URL": self.url,
+            f"{prefix}_SHARD_EVENT_LOG_URLS": " ".join(self.shard_urls),
             f"{prefix}_EVENT_LOG_ALLOW_UNSAFE_SYNC": str(self.allow_unsafe_sync).lower(),
         }
 
@@ -65,6 +72,7 @@ class PlatformOptions:
         end; None means the system's
     mode: three services, or one monolith
     bus: event log in PostgreSQL, or in an embedded NATS server
+    shards: servers of orders, each a PostgreSQL server
     port_base: first of the documented ports; None takes free ports
     environment: extra variables by process name (order, inventory, notification, monolith, receiver; "*" means all)
     replicas: number of streaming replicas of the embedded PostgreSQL
@@ -78,6 +86,7 @@ class PlatformOptions:
     temporary_directory: Path | None = None
     mode: Mode = "services"
     bus: Bus = "postgres"
+    shards: int = 1
     port_base: int | None = None
     replicas: int = 0
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -85,6 +94,11 @@ class PlatformOptions:
     modules: Mapping[str, str] = field(default_factory=dict)
     start_timeout_seconds: float = 60.0
     stop_timeout_seconds: float = 15.0
+
+    @property
+    def shard_databases(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the databases on each further server of orders."""
+        return tuple((order_database(number), f"event_log_{number}") for number in range(1, self.shards))
 
     @property
     def logs_directory(self) -> Path:
@@ -108,6 +122,17 @@ class PlatformOptions:
     def extra_environment(self, name: str) -> dict[str, str]:
         """Return the extra variables of a process."""
         return {**self.environment.get("*", {}), **self.environment.get(name, {})}
+
+
+def order_database(server: int) -> str:
+    """Return the name of the order database of a server of orders, counted from 0."""
+    return f"order_{server}" if server else "order"
+
+
+def order_databases(databases: Mapping[str, str]) -> list[str]:
+    """Return those of the databases that hold orders, in order of their servers."""
+    names = (order_database(server) for server in range(len(databases)))
+    return [name for name in names if name in databases]
 
 
 def base_environment() -> dict[str, str]:
@@ -181,6 +206,7 @@ def order_stores(*, databases: Mapping[str, str], event_log: EventLogAddress) ->
     """Return the order service's databases and event log, which are all that its migrations need."""
     return {
         "ORDER_DATABASE_DSN": databases["order"],
+        "ORDER_SHARD_DSNS": " ".join(databases[name] for name in order_databases(databases)[1:]),
         "ORDER_READ_DATABASE_DSN": databases["order_read"],
         **event_log.settings("ORDER"),
     }

@@ -55,6 +55,7 @@ class Startup:
         foundation, options, processes = self._foundation, self._options, self._launcher.processes
         servers = {"postgres": foundation.postgres, "valkey-server": foundation.cache, "nats-server": foundation.nats}
         servers |= {f"postgres-replica-{number}": each for number, each in enumerate(foundation.replicas, 1)}
+        servers |= {f"postgres-{number}": server for number, server in enumerate(foundation.shard_servers, start=1)}
         logging = {**processes, **{name: server.process for name, server in servers.items() if server is not None}}
         monolith = addresses.get("monolith")
         return Endpoints(
@@ -71,6 +72,7 @@ class Startup:
             databases=dict(foundation.databases),
             replica_databases=list(foundation.replica_databases),
             event_log_url=foundation.event_log.url,
+            shard_event_log_urls=list(foundation.event_log.shard_urls),
             event_log_allow_unsafe_sync=foundation.event_log.allow_unsafe_sync,
             postgres_pid=foundation.postgres.process.pid if foundation.postgres else None,
             replica_pids=[replica.process.pid for replica in foundation.replicas],

@@ -3,13 +3,13 @@
 These are all that a consumer has, so that one transaction can swap them with the live ones.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass
 
 import asyncpg
 
-from services.infra.messaging.consumer import Cursor
+from services.infra.messaging.consumer import Cursor, cursor_name
 from services.infra.postgres import Database, Transaction
 
 REBUILD = "order_summaries_rebuild"
@@ -70,17 +70,19 @@ class SummariesRebuild:
         self._database = database
         self._consumer = consumer
 
-    async def cursor(self) -> Cursor | None:
-        """Return the cursor of an interrupted rebuild; None without one."""
-        # Purpose: the cursor counts only with its table: a migration of the list's schema drops that table.
+    async def cursors(self, logs: int) -> list[Cursor]:
+        """Return the cursors of an interrupted rebuild, one for each log; none without one of all these logs."""
+        # Purpose: the cursors count only with their table: a migration of the list's schema drops that table.
         select = """
-            SELECT incarnation, position FROM consumer_cursors
-            WHERE consumer = $1 AND to_regclass('order_summaries_rebuild') IS NOT NULL"""
-        rows = await self._database.fetch("SELECT consumer_cursors", select, REBUILD)
-        return Cursor(**rows[0]) if rows else None
+            SELECT consumer, incarnation, position FROM consumer_cursors
+            WHERE consumer = ANY($1) AND to_regclass('order_summaries_rebuild') IS NOT NULL"""
+        names = cursor_names(REBUILD, logs)
+        rows = await self._database.fetch("SELECT consumer_cursors", select, names)
+        found = by_consumer(rows)
+        return [found[name] for name in names] if len(found) == logs else []
 
-    async def begin(self, incarnation: str) -> Cursor:
-        """Begin at the beginning of a log, with an empty list."""
+    async def begin(self, incarnations: Sequence[str]) -> list[Cursor]:
+        """Begin at the beginning of each log, with an empty list."""
         async with self._database.transaction("rebuild.begin") as transaction:
             await transaction.fetch("DROP TABLE", "DROP TABLE IF EXISTS order_summaries_rebuild")
             # Purpose: the live table's columns, checks and indexes; its fill factor is not a part of LIKE.
@@ -88,50 +90,59 @@ class SummariesRebuild:
                 CREATE TABLE order_summaries_rebuild (LIKE order_summaries INCLUDING ALL) WITH (fillfactor = 80)"""
             await transaction.fetch("CREATE TABLE", create)
             await transaction.execute("DELETE dead_letters", "DELETE FROM dead_letters WHERE consumer = $1", REBUILD)
-            await set_cursor(transaction, REBUILD, begun := Cursor(incarnation, 0))
+            begun = [Cursor(incarnation, 0) for incarnation in incarnations]
+            for name, cursor in zip(cursor_names(REBUILD, len(begun)), begun, strict=True):
+                await set_cursor(transaction, name, cursor)
         return begun
 
-    async def move(self, transaction: Transaction, cursor: Cursor, position: int) -> Cursor:
-        """Advance the cursor to a position. Raises RebuildRunning when another rebuild has moved it."""
+    async def move(self, transaction: Transaction, log: int, cursor: Cursor, position: int) -> Cursor:
+        """Advance the cursor of a log to a position. Raises RebuildRunning when another rebuild has moved it."""
         # Purpose: checks the old position: if the lock was lost with its connection, another rebuild may be running.
         update = "UPDATE consumer_cursors SET position = $4 WHERE consumer = $1 AND incarnation = $2 AND position = $3"
-        arguments = (REBUILD, cursor.incarnation, cursor.position, position)
+        arguments = (cursor_name(REBUILD, log), cursor.incarnation, cursor.position, position)
         if not await transaction.execute("UPDATE consumer_cursors", update, *arguments):
             raise RebuildRunning
         return Cursor(cursor.incarnation, position)
 
-    async def swap(self, cursor: Cursor, *, force: bool) -> Swap:
-        """Replace the live list, its cursor and its dead letters by the rebuilt ones.
+    async def swap(self, cursors: Sequence[Cursor], *, force: bool) -> Swap:
+        """Replace the live list, its cursors and its dead letters by the rebuilt ones.
 
-        Raises NotYet when the live consumer is further in the same log, or when an order would vanish or return to an
-        older state, since the log lacks events. `force` swaps nevertheless in the second case.
+        Raises NotYet when the live consumer is further in one of the same logs, or when an order would vanish or return
+        to an older state, since a log lacks events. `force` swaps nevertheless in the second case.
         Raises RebuildRunning when another rebuild owns the rebuilt list by now.
         """
         async with self._database.transaction("rebuild.swap") as transaction:
             # Purpose: readers of the table queue behind this lock, so it must not wait long itself.
             await transaction.fetch("SET lock_timeout", "SET LOCAL lock_timeout = '1s'")
-            live = await self._hold_live(transaction)
-            if live and live.incarnation == cursor.incarnation and live.position > cursor.position:
-                raise NotYet(0)
+            names = cursor_names(self._consumer, len(cursors))
+            held = await self._hold_live(transaction, names)
+            for name, cursor in zip(names, cursors, strict=True):
+                live = held.get(name)
+                if live and live.incarnation == cursor.incarnation and live.position > cursor.position:
+                    raise NotYet(0)
             before, after, behind = await compare(transaction)
             if behind and not force:
                 raise NotYet(behind)
             parked = await self._hand_over_dead_letters(transaction)
             await exchange_tables(transaction)
-            await set_cursor(transaction, self._consumer, cursor)
-            # Purpose: as in `move`: another rebuild that began meanwhile has changed the cursor.
-            if not await transaction.execute("DELETE consumer_cursors", DELETE_CURSOR, REBUILD, *astuple(cursor)):
-                raise RebuildRunning
+            for log, (name, cursor) in enumerate(zip(names, cursors, strict=True)):
+                await set_cursor(transaction, name, cursor)
+                # Purpose: as in `move`: another rebuild that began meanwhile has changed the cursor.
+                own = cursor_name(REBUILD, log)
+                if not await transaction.execute("DELETE consumer_cursors", DELETE_CURSOR, own, *astuple(cursor)):
+                    raise RebuildRunning
         return Swap(before, after, parked)
 
-    async def _hold_live(self, transaction: Transaction) -> Cursor | None:
-        """Lock out the live consumer and replays of its dead letters until the commit; return the live cursor."""
-        # Purpose: both lock in this order, too (the cursor or the letter, then the list), so there is no deadlock.
-        select = "SELECT incarnation, position FROM consumer_cursors WHERE consumer = $1 FOR UPDATE"
-        rows = await transaction.fetch("SELECT consumer_cursors", select, self._consumer)
+    async def _hold_live(self, transaction: Transaction, names: Sequence[str]) -> dict[str, Cursor]:
+        """Lock out the live consumer and replays of its dead letters until the commit; return the live cursors."""
+        # Purpose: both lock in this order, too (a cursor or a letter, then the list), so there is no deadlock.
+        select = """
+            SELECT consumer, incarnation, position FROM consumer_cursors WHERE consumer = ANY($1)
+            ORDER BY consumer FOR UPDATE"""
+        rows = await transaction.fetch("SELECT consumer_cursors", select, list(names))
         select = "SELECT FROM dead_letters WHERE consumer = $1 FOR UPDATE"
         await transaction.fetch("SELECT dead_letters", select, self._consumer)
-        return Cursor(**rows[0]) if rows else None
+        return by_consumer(rows)
 
     async def _hand_over_dead_letters(self, transaction: Transaction) -> int:
         delete = "DELETE FROM dead_letters WHERE consumer = $1"
@@ -141,6 +152,16 @@ class SummariesRebuild:
 
 
 DELETE_CURSOR = "DELETE FROM consumer_cursors WHERE consumer = $1 AND incarnation = $2 AND position = $3"
+
+
+def cursor_names(consumer: str, logs: int) -> list[str]:
+    """Return the names of a consumer's cursors in so many logs."""
+    return [cursor_name(consumer, log) for log in range(logs)]
+
+
+def by_consumer(rows: Sequence[asyncpg.Record]) -> dict[str, Cursor]:
+    """Return the cursors in rows of `consumer_cursors`, by name."""
+    return {row["consumer"]: Cursor(row["incarnation"], row["position"]) for row in rows}
 
 
 async def set_cursor(transaction: Transaction, consumer: str, cursor: Cursor) -> None:

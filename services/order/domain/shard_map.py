@@ -21,6 +21,13 @@ class ShardMap:
         """Return the server that has all orders of a customer."""
         return self.servers[logical_shard_of(customer_id)]
 
+    def shards_of(self, server: int) -> list[int]:
+        """Return the logical shards of a server."""
+        return [shard for shard, its_server in enumerate(self.servers) if its_server == server]
+
+
+ALL_ON_FIRST = ShardMap(0, (0,) * LOGICAL_SHARDS)
+
 
 def spread(servers: int, *, epoch: int) -> ShardMap:
     """Return a map that gives each server the same number of logical shards, or one more."""

@@ -1,4 +1,4 @@
-"""Rebuild of the lists of orders from the beginning of the event log, in batches, resumable after an interruption."""
+"""Rebuild of the lists of orders from the beginning of the event logs, in batches, resumable after an interruption."""
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -23,7 +23,7 @@ BATCH_SIZE = 1_000
 WAIT_LIMIT_SECONDS = 10.0
 POLL_SECONDS = 0.5
 
-# Called with the position of the log that the rebuild has reached, and the last position.
+# Called with the position that the rebuild has reached, and the last position, each the sum over all logs.
 Progress = Callable[[int, int], None]
 
 
@@ -52,60 +52,79 @@ class Rebuilt:
 class Rebuild:
     """One rebuild; the caller holds the lock `summaries_rebuild.alone`."""
 
-    def __init__(self, *, database: Database, log: EventLog, progress: Progress, batch_size: int = BATCH_SIZE) -> None:
+    def __init__(
+        self, *, database: Database, logs: Sequence[EventLog], progress: Progress, batch_size: int = BATCH_SIZE
+    ) -> None:
         self._database = database
         self._summaries = SummariesRebuild(database=database, consumer=CONSUMER)
         self._dead_letters = DeadLetters(REBUILD, database=database)
-        self._log = log
+        self._logs = logs
         self._progress = progress
         self._batch_size = batch_size
-        self._cursor = Cursor("", 0)
+        self._cursors = [Cursor("", 0) for _ in logs]
+        self._heads = [0 for _ in logs]
         self._resumed_after = 0
         self._events_read = 0
 
     async def run(self, *, anew: bool = False, force: bool = False) -> Rebuilt:
-        """Read the log to its end and swap. Raises LogIncomplete, RebuildRunning and the kernel's errors.
+        """Read each log to its end and swap. Raises LogIncomplete, RebuildRunning and the kernel's errors.
 
-        `anew` discards an interrupted rebuild; `force` swaps even if the log lacks events that the list shows.
+        `anew` discards an interrupted rebuild; `force` swaps even if a log lacks events that the list shows.
         """
-        if not anew and (stored := await self._summaries.cursor()):
-            self._cursor, self._resumed_after = stored, stored.position
+        if not anew and (stored := await self._summaries.cursors(len(self._logs))):
+            self._cursors, self._resumed_after = stored, sum(cursor.position for cursor in stored)
         waiting_since: float | None = None
         while True:
-            await self._read_to_end(0.0 if waiting_since is None else POLL_SECONDS)
+            wait_seconds = 0.0 if waiting_since is None else POLL_SECONDS
+            # A rebuild that had to begin anew is behind in the logs before, too.
+            while not all([await self._read_to_end(log, wait_seconds) for log in range(len(self._logs))]):
+                pass
             try:
-                swap = await self._summaries.swap(self._cursor, force=force)
+                swap = await self._summaries.swap(self._cursors, force=force)
                 return Rebuilt(swap, self._events_read, self._resumed_after)
             except (NotYet, LockTimeout, TransactionAborted) as obstacle:
                 waiting_since = waiting_since or monotonic()
                 if monotonic() - waiting_since > WAIT_LIMIT_SECONDS:
                     raise _final_error(obstacle) from obstacle
 
-    async def _read_to_end(self, wait_seconds: float) -> None:
-        """Read until nothing is left; the first read waits `wait_seconds` for an event."""
-        while True:
-            batch = await self._log.read(after=self._cursor.position, limit=self._batch_size, wait_seconds=wait_seconds)
-            if batch.state.incarnation != self._cursor.incarnation or batch.state.head < self._cursor.position:
-                self._cursor = await self._summaries.begin(batch.state.incarnation)
-                self._resumed_after, self._events_read = 0, 0
-                continue
-            if batch.deliveries:
-                await self._apply(batch.deliveries)
-            self._progress(self._cursor.position, batch.state.head)
-            if self._cursor.position >= batch.state.head:
-                return
+    async def _read_to_end(self, log: int, wait_seconds: float) -> bool:
+        """Read a log until nothing is left; the first read waits `wait_seconds` for an event.
 
-    async def _apply(self, deliveries: Sequence[ReceivedMessage]) -> None:
+        Return False when the rebuild had to begin anew, since the log is another one by now.
+        """
+        while True:
+            cursor = self._cursors[log]
+            batch = await self._logs[log].read(after=cursor.position, limit=self._batch_size, wait_seconds=wait_seconds)
+            if batch.state.incarnation != cursor.incarnation or batch.state.head < cursor.position:
+                await self._begin(log, batch.state.incarnation)
+                return False
+            if batch.deliveries:
+                await self._apply(log, batch.deliveries)
+            self._heads[log] = batch.state.head
+            self._progress(sum(each.position for each in self._cursors), sum(self._heads))
+            if self._cursors[log].position >= batch.state.head:
+                return True
+
+    async def _begin(self, log: int, incarnation: str) -> None:
+        """Begin anew, in all logs; one of them was just read."""
+        incarnations = [
+            incarnation if number == log else (await other.state()).incarnation
+            for number, other in enumerate(self._logs)
+        ]
+        self._cursors = await self._summaries.begin(incarnations)
+        self._resumed_after, self._events_read = 0, 0
+
+    async def _apply(self, log: int, deliveries: Sequence[ReceivedMessage]) -> None:
         """Apply one batch. A bad event is parked, and so are the later ones of its order."""
         messages = [delivery.message for delivery in deliveries]
         async with self._database.transaction("rebuild.take") as transaction:
-            moved = await self._summaries.move(transaction, self._cursor, deliveries[-1].position)
+            moved = await self._summaries.move(transaction, log, self._cursors[log], deliveries[-1].position)
             blocked = await self._dead_letters.blocked(transaction, {message.aggregate_id for message in messages})
             snapshots, poison = decode(deliveries, blocked)
             for message, reason in poison:
                 await self._dead_letters.park(transaction, message, reason=reason)
             await project(transaction, snapshots, table=REBUILD)
-        self._cursor = moved
+        self._cursors[log] = moved
         self._events_read += len(deliveries)
 
 

@@ -22,7 +22,7 @@ END_STATES = ("CONFIRMED", "REJECTED", "CANCELLED")
 
 
 class SagaWorker:
-    """Claims sagas that are due and settles them, each within `attempt_seconds`.
+    """Claims sagas of one server of orders, `shard`, that are due and settles them, each within `attempt_seconds`.
 
     A saga that fails is retried after a back-off, without a limit: an accepted order is never abandoned. A saga whose
     error is final is parked as a dead letter, for a person to look at. None is claimed while the circuit breaker in
@@ -37,6 +37,7 @@ class SagaWorker:
         check_inventory: CheckInventory,
         attempt_seconds: float,
         telemetry: Telemetry,
+        shard: int = 0,
     ) -> None:
         self._sagas = sagas
         self._finish = finish
@@ -45,8 +46,8 @@ class SagaWorker:
         self._telemetry = telemetry
         self._backlog = SagaBacklog(0, 0, 0.0)
         metrics, context = telemetry.metrics, telemetry.context
-        metrics.sagas.read_from(lambda: float(self._backlog.count), context)
-        metrics.saga_oldest_age.read_from(lambda: self._backlog.oldest_age_seconds, context)
+        metrics.sagas.read_from(lambda: float(self._backlog.count), context, str(shard))
+        metrics.saga_oldest_age.read_from(lambda: self._backlog.oldest_age_seconds, context, str(shard))
         for state in END_STATES:
             metrics.saga_settled.add(0, context, state)
         metrics.dead_letters.add(0, context, SAGA_WORKER)

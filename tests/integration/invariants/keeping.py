@@ -10,6 +10,10 @@ COLUMNS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER' ORDER BY ordinal_position"""
 
+NUMBERED = """
+    SELECT table_name, column_name FROM information_schema.columns
+    WHERE table_schema = 'public' AND pg_get_serial_sequence(quote_ident(table_name), column_name) IS NOT NULL"""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -41,6 +45,10 @@ async def put_back(dsn: str, kept: Mapping[str, Table]) -> None:
             await connection.execute(f"TRUNCATE {', '.join(kept)}")
             for name, table in kept.items():
                 await connection.copy_records_to_table(name, records=table.rows, columns=table.columns)
+            # Purpose: a test that emptied the database meanwhile has let its numbers begin again.
+            for name, column in await connection.fetch(NUMBERED):
+                last = f"(SELECT coalesce(max({column}), 0) + 1 FROM {name})"
+                await connection.execute(f"SELECT setval(pg_get_serial_sequence('{name}', '{column}'), {last}, false)")
     finally:
         await connection.close()
 

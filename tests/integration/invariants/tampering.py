@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 SOLD = "(SELECT order_id FROM orders WHERE state = 'CONFIRMED' ORDER BY create_time LIMIT 1)"
+FROM_SOLD = f"FROM orders WHERE order_id = {SOLD}"
 REFUSED = "(SELECT order_id FROM orders WHERE rejection->>'reason' = 'OUT_OF_STOCK')"
 SOLD_LINE = "(SELECT min(entry_id) FROM stock_ledger WHERE kind = 'SOLD' AND quantity > 1)"
 RETURNED_LINE = "(SELECT min(entry_id) FROM stock_ledger WHERE kind = 'RETURNED')"
@@ -127,6 +128,20 @@ ORDERS = (
         "in the scope of another customer",
     ),
     tampering(
+        "a line in another logical shard than its order",
+        "order",
+        f"UPDATE order_lines SET logical_shard = 255 - logical_shard WHERE order_id = {SOLD} AND line_number = 1",
+        "I2",
+        "it is in another logical shard than its order: table order_lines",
+    ),
+    tampering(
+        "a map that names another server for all orders",
+        "order",
+        "INSERT INTO shard_map (epoch, servers) SELECT 1, array_fill(1, ARRAY[256])",
+        "I2",
+        "server 0 has rows in orders of a logical shard that is elsewhere",
+    ),
+    tampering(
         "an order without its saga",
         "order",
         f"UPDATE orders SET state = 'PENDING' WHERE order_id = {SOLD}",
@@ -136,7 +151,7 @@ ORDERS = (
     tampering(
         "a saga of a finished order",
         "order",
-        f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({SOLD}, now(), 0)",
+        f"INSERT INTO sagas (order_id, due_time, logical_shard) SELECT order_id, now(), logical_shard {FROM_SOLD}",
         "I3",
         "it is finished and still has a saga",
     ),
@@ -264,7 +279,7 @@ LOG = (
     unfinished(
         "an event to be published again",
         "order",
-        f"INSERT INTO outbox (stream_id, version, logical_shard) VALUES ({SOLD}, 1, 0)",
+        f"INSERT INTO outbox (stream_id, version, logical_shard) SELECT order_id, 1, logical_shard {FROM_SOLD}",
         "I6",
         "it waits to be published",
     ),

@@ -84,8 +84,9 @@ async def test_a_busy_shop_raises_no_false_alarm(shop: Shop) -> None:
         await execute(shop, "order", "UPDATE sagas SET due_time = now()")
         await execute(shop, "inventory", "UPDATE reservations SET expire_time = now() WHERE state = 'PENDING'")
 
-    workers = (shop.parts.relay.step, shop.parts.consumer.step, shop.parts.saga_worker.step, shop.sweeper.step)
-    async with working(customer, customer, hurry, *workers, shop.notification.consume, shop.notification.send):
+    (server,) = shop.parts.servers
+    workers = (server.relay.step, server.consumer.step, server.saga_worker.step, shop.sweeper.step)
+    async with working(customer, customer, hurry, *workers, shop.notification.consume[0], shop.notification.send):
         results = [await verify(target_of(shop, quiet=False)) for _ in range(ROUNDS)]
     assert [result.sentences() for result in results] == [[]] * ROUNDS
     assert results[-1].checks[4].counted > ROUNDS
@@ -111,13 +112,13 @@ async def test_an_order_is_in_flight_until_its_customer_is_notified(shop: Shop) 
     assert (await verify(target_of(shop, quiet=False))).sentences() == []
     await shop.settle()
     assert await in_flight(shop) == {"events to publish"}
-    while await shop.parts.relay.step() == 0.0:
+    while await shop.parts.servers[0].relay.step() == 0.0:
         pass
     assert await in_flight(shop) == {"events to consume by order_summaries", "events to consume by notification"}
-    await shop.parts.consumer.step()
-    await shop.parts.consumer.step()
-    await shop.notification.consume()
-    await shop.notification.consume()
+    await shop.parts.servers[0].consumer.step()
+    await shop.parts.servers[0].consumer.step()
+    await shop.notification.consume[0]()
+    await shop.notification.consume[0]()
     assert await in_flight(shop) == {"confirmations to send"}
     await shop.catch_up()
     await wait_for_quiet(target_of(shop), timeout_seconds=0)

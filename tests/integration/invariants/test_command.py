@@ -12,7 +12,7 @@ from observability.cli import main
 from tests.endpoints import write_endpoints
 from tests.integration.invariants.conftest import Sound
 from tests.integration.invariants.keeping import tamper
-from tests.integration.invariants.tampering import SOLD
+from tests.integration.invariants.tampering import FROM_SOLD, SOLD
 
 
 @pytest.fixture
@@ -62,7 +62,10 @@ async def test_a_dead_letter_is_reported_without_waiting(endpoints: Path, sound:
 
 async def test_a_busy_shop_ends_the_wait_with_an_error(endpoints: Path, sound: Sound) -> None:
     """Exit 2 and what is in flight; without waiting, what holds under load."""
-    await tamper(sound.dsns["order"], f"INSERT INTO outbox (stream_id, version, logical_shard) VALUES ({SOLD}, 1, 0)")
+    await tamper(
+        sound.dsns["order"],
+        f"INSERT INTO outbox (stream_id, version, logical_shard) SELECT order_id, 1, logical_shard {FROM_SOLD}",
+    )
     result = await plumb("--endpoints", endpoints, "--wait", 0.1)
     assert result.exit_code == 2
     assert "1 events to publish" in result.stderr

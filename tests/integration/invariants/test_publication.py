@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from observability.invariants.publication import Publication
+from observability.invariants.publication import I6, Publication
 from observability.invariants.snapshot_reader import reader, snapshot
-from observability.invariants.target import Check
+from observability.invariants.target import Check, Tally
 from observability.telemetry.telemetry import unobserved
 from services.infra.messaging.message import Batch, LogState, Message, ReceivedMessage
 from services.infra.messaging.open_log import open_log
@@ -60,7 +60,8 @@ def put_last_second(messages: list[Message]) -> list[Message]:
 async def check(sound: Sound, log: GivenLog, *, quiet: bool = True) -> Check:
     """Compare the store with a log."""
     async with snapshot(sound.dsns["order"]) as orders, reader(sound.dsns["order"]) as now:
-        publication = Publication(orders=orders, now=now, log=log, head=await log.state())  # type: ignore[arg-type]
+        head, tally = await log.state(), Tally("I6", I6)
+        publication = Publication(orders=orders, now=now, log=log, head=head, tally=tally)  # type: ignore[arg-type]
         return (await publication.check(quiet=quiet)).check()
 
 
@@ -126,5 +127,6 @@ async def test_an_event_stored_during_the_read_is_no_stranger(sound: Sound) -> N
     async with snapshot(sound.dsns["order"]) as orders, reader(sound.dsns["order"]) as now:
         await tamper(sound.dsns["order"], show)
         log = GivenLog(messages, state, state)
-        publication = Publication(orders=orders, now=now, log=log, head=state)  # type: ignore[arg-type]
+        tally = Tally("I6", I6)
+        publication = Publication(orders=orders, now=now, log=log, head=state, tally=tally)  # type: ignore[arg-type]
         assert (await publication.check(quiet=False)).check().violations == ()

@@ -11,7 +11,7 @@ from services.order.api import OrderLine, PlaceOrder
 from tests.full import in_full
 from tests.integration.invariants.conftest import Sound
 from tests.integration.invariants.keeping import tamper
-from tests.integration.invariants.tampering import SOLD, TAMPERINGS, Tampering
+from tests.integration.invariants.tampering import FROM_SOLD, SOLD, TAMPERINGS, Tampering
 
 
 def broken(checked: InvariantChecks) -> str:
@@ -56,7 +56,7 @@ async def test_an_item_that_is_oversold_in_spite_of_its_constraint(sound: Sound)
 async def test_an_order_in_flight_for_too_long(sound: Sound) -> None:
     """Under load it is given two minutes."""
     cancel = f"UPDATE orders SET cancellation_requested = true, update_time = now() WHERE order_id = {SOLD}"
-    drive = f"INSERT INTO sagas (order_id, due_time, logical_shard) VALUES ({SOLD}, now(), 0)"
+    drive = f"INSERT INTO sagas (order_id, due_time, logical_shard) SELECT order_id, now(), logical_shard {FROM_SOLD}"
     await tamper(sound.dsns["order"], cancel, drive)
     assert broken(await sound.checked()) == "I3 I7"
     assert broken(await sound.checked(quiet=False)) == "I7"
@@ -78,7 +78,7 @@ async def test_an_order_placed_by_two_keys_is_a_doubled_order(sound: Sound) -> N
         lines = tuple(OrderLine(row["sku"], row["quantity"]) for row in rows)
         insert = """
             INSERT INTO idempotency_keys (scope, request_id, digest, resource_id, logical_shard)
-            VALUES ($1, 'another', $2, $3, 0)"""
+            SELECT $1, 'another', $2, $3, logical_shard FROM orders WHERE order_id = $3"""
         again = first_form(PlaceOrder("another", customer_id, lines))
         await connection.execute(insert, str(customer_id), again, order_id)
     finally:

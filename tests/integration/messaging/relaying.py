@@ -86,7 +86,7 @@ class Store:
 
     def value(self, name: str) -> float | None:
         """Return the value of a metric."""
-        return self.runtime.metrics.registry.get_sample_value(name, {"context": "test"})
+        return self.runtime.metrics.registry.get_sample_value(name, {"context": "test", "shard": "0"})
 
 
 async def run(relay: Relay) -> None:

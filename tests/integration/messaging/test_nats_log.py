@@ -74,6 +74,24 @@ async def test_a_repeat_is_known_after_the_server_has_forgotten_its_id(
         await second.close()
 
 
+async def test_two_streams_of_one_server_are_two_logs(nats_server: EmbeddedNats) -> None:
+    """The path of the address names the stream; a reset of one leaves the other alone."""
+    first = await NatsLog.open(nats_server.url, allow_unsafe_sync=True)
+    second = await NatsLog.open(f"{nats_server.url}/SHOP_EVENTS_1", allow_unsafe_sync=True)
+    try:
+        for log, count in ((first, 2), (second, 3)):
+            await log.reset()
+            incarnation = (await log.state()).incarnation
+            await log.append([message() for _ in range(count)], epoch=1, incarnation=incarnation)
+        await first.reset()
+        assert [(await log.state()).count for log in (first, second)] == [0, 3]
+        assert len((await second.read(after=0, limit=10, wait_seconds=0)).deliveries) == 3
+    finally:
+        await second.reset()
+        await first.close()
+        await second.close()
+
+
 async def test_an_address_without_a_server_fails_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is reported as unavailable, not as a bug."""
     monkeypatch.setattr(nats_log, "CONNECT_SECONDS", 0.2)

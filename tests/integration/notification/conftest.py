@@ -87,7 +87,7 @@ class Bench:
         """Take the consumer's steps until it has read the whole log; what it cannot understand it tries again."""
         while await self.position() != (self.log.incarnation, len(self.log.messages)):
             try:
-                await self.parts.consume()
+                await self.parts.consume[0]()
             except EventNotUnderstood:
                 continue
 
@@ -144,7 +144,7 @@ async def bench(notification_test_dsn: str, tmp_path: Path) -> AsyncIterator[Ben
     database = await Database.open(notification_test_dsn, pool_size=4, telemetry=telemetry)
     folder = tmp_path / "notifications"
     log, sender = MemoryLog(), FaultySender(FolderSender(folder, addresses=ADDRESSES))
-    parts = bootstrap_notification(database=database, log=log, sender=sender, telemetry=telemetry)
+    parts = bootstrap_notification(database=database, logs=[log], sender=sender, telemetry=telemetry)
     yield Bench(notification_test_dsn, database, log, folder, sender, parts, runtime, spans, logs)
     await database.close(timeout_seconds=5)
 

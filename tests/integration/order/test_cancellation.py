@@ -65,17 +65,17 @@ async def test_the_workers_may_end_at_any_await(shop: Shop) -> None:
     """A cancelled step of the saga worker, the relay, the projection or the notifier is repeated."""
     await stock(shop, A=MOST)
     steps = {
-        "saga_worker": shop.parts.saga_worker.step,
-        "relay": shop.parts.relay.step,
-        "projection": shop.parts.consumer.step,
-        "notification": shop.notification.consume,
+        "saga_worker": shop.parts.servers[0].saga_worker.step,
+        "relay": shop.parts.servers[0].relay.step,
+        "projection": shop.parts.servers[0].consumer.step,
+        "notification": shop.notification.consume[0],
         "sending": shop.notification.send,
     }
     for name, step in steps.items():
         for wait in range(1, MOST):
             await shop.orders.place_order(place(A=1))
             if name not in {"saga_worker", "relay"}:
-                while await shop.parts.relay.step() == 0.0:
+                while await shop.parts.servers[0].relay.step() == 0.0:
                     pass
             if not await is_cancelled_at(wait, coroutine_of(step)):
                 break

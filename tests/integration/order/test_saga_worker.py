@@ -38,9 +38,9 @@ async def test_no_order_is_attempted_while_the_circuit_breaker_is_open(
         async with shop.order_database.transaction("test") as transaction:
             await transaction.execute("UPDATE", "UPDATE sagas SET due_time = now()")
         for _ in range(3):
-            assert await shop.parts.saga_worker.step() > 0
+            assert await shop.parts.servers[0].saga_worker.step() > 0
         rows = await shop.order_database.fetch("SELECT", "SELECT attempts FROM sagas")
         assert [row["attempts"] for row in rows] == [0]
-    await shop.parts.saga_worker.step()
+    await shop.parts.servers[0].saga_worker.step()
     settled = await shop.orders.get_order(GetOrder(command.customer_id, pending.order_id))
     assert settled.state is OrderState.CONFIRMED

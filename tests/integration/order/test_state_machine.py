@@ -193,10 +193,10 @@ class ShopMachine(RuleBasedStateMachine):
 
     async def _work(self, name: str, wait: int | None) -> None:
         steps = {
-            "saga_worker": self.shop.parts.saga_worker.step,
-            "relay": self.shop.parts.relay.step,
-            "projection": self.shop.parts.consumer.step,
-            "notification": self.shop.notification.consume,
+            "saga_worker": self.shop.parts.servers[0].saga_worker.step,
+            "relay": self.shop.parts.servers[0].relay.step,
+            "projection": self.shop.parts.servers[0].consumer.step,
+            "notification": self.shop.notification.consume[0],
             "sending": self.shop.notification.send,
         }
 
@@ -212,7 +212,7 @@ class ShopMachine(RuleBasedStateMachine):
         await self._execute("order", "UPDATE sagas SET due_time = now()")
         await self._execute("inventory", "UPDATE reservations SET expire_time = now() WHERE state = 'PENDING'")
         await self.shop.sweeper.step()
-        await self.shop.parts.saga_worker.step()
+        await self.shop.parts.servers[0].saga_worker.step()
 
     async def _execute(self, database: str, statement: str) -> None:
         async with self.shop.databases[database].transaction("test") as transaction:

@@ -66,7 +66,7 @@ async def refuse(shop: Shop) -> None:
 
 async def publish(shop: Shop) -> None:
     """Bring every event into the log."""
-    while await shop.parts.relay.step() == 0.0:
+    while await shop.parts.servers[0].relay.step() == 0.0:
         pass
 
 
@@ -79,7 +79,7 @@ async def follow(shop: Shop, *poison: type[Exception]) -> None:
         (state.incarnation, state.head)
     ]:
         with contextlib.suppress(*poison):
-            await shop.parts.consumer.step()
+            await shop.parts.servers[0].consumer.step()
 
 
 async def live(shop: Shop) -> None:

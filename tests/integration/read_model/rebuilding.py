@@ -57,7 +57,7 @@ def rebuild(
 ) -> Rebuild:
     """Return a rebuild of a shop's list."""
     database = shop.databases["order_read"]
-    return Rebuild(database=database, log=log or shop.log, batch_size=batch_size, progress=progress)
+    return Rebuild(database=database, logs=[log or shop.log], batch_size=batch_size, progress=progress)
 
 
 async def cut_off_at(shop: Shop, position: int) -> None:

@@ -256,8 +256,8 @@ async def test_a_rebuild_does_not_swap_tables_of_another(shop: Shop) -> None:
     await live(shop)
     state, beside = await shop.log.state(), SummariesRebuild(database=shop.databases["order_read"], consumer=CONSUMER)
     await execute(shop, "order_read", "DELETE FROM order_summaries")
-    await beside.begin(state.incarnation)
+    await beside.begin([state.incarnation])
     with pytest.raises(RebuildRunning):
-        await beside.swap(Cursor(state.incarnation, state.head), force=False)
+        await beside.swap([Cursor(state.incarnation, state.head)], force=False)
     assert (await rebuild(shop).run()).events_read == state.head
     assert await listed(shop) == await all_folded(shop)

@@ -27,7 +27,7 @@ from services.local.servers.ports import local_address
 from services.local.servers.postgres import EmbeddedPostgres, PostgresStart, start_postgres
 from services.local.servers.replicas import start_replicas
 from services.order.api import Order, OrderLine, PlaceOrder
-from services.order.bootstrap import OrderParts, OrderReplicas, bootstrap_order
+from services.order.bootstrap import OrderParts, OrderReplicas, OrderServer, bootstrap_order
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres import MIGRATIONS, without_waiting_for_the_disk
 
@@ -80,14 +80,14 @@ class ReplicatedShop:
 
     async def project(self) -> None:
         """Publish all events, and update the lists."""
-        while await self.orders.relay.step() == 0.0:
+        while await self.orders.servers[0].relay.step() == 0.0:
             pass
         select = "SELECT incarnation, position FROM consumer_cursors"
         state = await self.log.state()
         while [tuple(row) for row in await self.read_database.fetch("SELECT", select)] != [
             (state.incarnation, state.head)
         ]:
-            await self.orders.consumer.step()
+            await self.orders.servers[0].consumer.step()
 
     def count(self, metric: str, database: str = "order", **labels: str) -> float:
         """Return the value of a counter of order's replicas."""
@@ -187,14 +187,13 @@ async def shop(servers: Servers, reserve_per_second: float) -> AsyncIterator[Rep
         )
         log = PostgresLog(database=log_database)
         orders = bootstrap_order(
-            database=database,
+            servers=[OrderServer(database=database, log=log)],
             read_database=read_database,
-            log=log,
             inventory=inventory.application,
             telemetry=order,
             replicas=OrderReplicas(orders=order_replicas, lists=list_replicas),
         )
-        stack.push_async_callback(orders.relay.give_up)
+        stack.push_async_callback(orders.servers[0].relay.give_up)
         shop = ReplicatedShop(
             orders, inventory, database, read_database, log, order_replicas, list_replicas, stock_replicas, runtime
         )

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from services.infra.readiness import Readiness
-from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError
+from services.infra.readiness import Readiness, one_of
+from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
 
 
 class Need:
@@ -66,10 +66,41 @@ async def test_two_failed_checks_decide_and_one_that_passes_ends_it(
     assert readiness.is_ready
 
 
-async def test_a_busy_process_is_ready() -> None:
-    def busy() -> ServiceError:
-        return Overloaded(1.0)
+def busy() -> ServiceError:
+    """Return the error of a database whose connections are all in use."""
+    return Overloaded(1.0)
 
+
+def away() -> ServiceError:
+    """Return the error of a database that does not answer."""
+    return Unavailable(1.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "failures"),
+    [
+        (away, "", []),
+        ("", away, []),
+        (away, busy, []),
+        (busy, "gone", []),
+        ("gone", away, ["databases: gone"]),
+        (away, "gone", ["databases: DEPENDENCY_UNAVAILABLE"]),
+    ],
+)
+async def test_one_of_several_that_passes_is_enough(
+    first: str | Callable[[], Exception], second: str | Callable[[], Exception], failures: list[str]
+) -> None:
+    needs = (Need(), Need())
+    readiness = Readiness({"databases": one_of(needs)})
+    await readiness.check()
+    readiness.serve()
+    needs[0].result, needs[1].result = first, second
+    for _ in range(2):
+        await readiness.check()
+    assert readiness.failures() == failures
+
+
+async def test_a_busy_process_is_ready() -> None:
     need = Need()
     readiness = await serving(need)
     need.result = busy

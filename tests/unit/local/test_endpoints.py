@@ -72,8 +72,9 @@ def test_an_unwritable_folder_is_named(endpoints: Endpoints, tmp_path: Path) -> 
         endpoints.save(tmp_path / "file" / "8400.json")
 
 
-def test_another_json_file_is_no_endpoints_file(tmp_path: Path) -> None:
-    (tmp_path / "other.json").write_text('{"name": 1}')
+@pytest.mark.parametrize("content", ['{"name": 1}', "[1]"])
+def test_another_json_file_is_no_endpoints_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(content)
     with pytest.raises(ValueError, match="not an endpoints file"):
         Endpoints.load(tmp_path / "other.json")
 

@@ -64,6 +64,7 @@ def test_the_monolith_has_one_admin_port_and_one_ready_file() -> None:
         "NOTIFICATION_EVENT_LOG_ALLOW_UNSAFE_SYNC",
         "NOTIFICATION_EVENT_LOG_URL",
         "NOTIFICATION_OUTBOX_FOLDER",
+        "NOTIFICATION_SHARD_EVENT_LOG_URLS",
         "ORDER_ADMIN_LISTEN",
         "ORDER_DATABASE_DSN",
         "ORDER_EVENT_LOG_ALLOW_UNSAFE_SYNC",
@@ -72,7 +73,21 @@ def test_the_monolith_has_one_admin_port_and_one_ready_file() -> None:
         "ORDER_HTTP_LISTEN",
         "ORDER_READY_FILE",
         "ORDER_READ_DATABASE_DSN",
+        "ORDER_SHARD_DSNS",
+        "ORDER_SHARD_EVENT_LOG_URLS",
     ]
+
+
+def test_further_servers_of_orders_are_listed_in_order() -> None:
+    settings = order_settings(
+        ports=Ports(),
+        databases={**ADDRESSES, "order_2": "postgresql://two", "order_1": "postgresql://one"},
+        event_log=EventLogAddress(SECRET, allow_unsafe_sync=True, shard_urls=("nats://a", "nats://b")),
+        ready_file=Path("ready"),
+        inventory_target="127.0.0.1:1",
+    )
+    assert settings["ORDER_SHARD_DSNS"] == "postgresql://one postgresql://two"
+    assert settings["ORDER_SHARD_EVENT_LOG_URLS"] == "nats://a nats://b"
 
 
 @pytest.mark.parametrize(("unsafe", "said"), [(True, "true"), (False, "false")])
