@@ -15,10 +15,10 @@ class MemoryLog:
         self.incarnation = str(uuid4())
         self.epoch = 0
 
-    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
         """Append the messages that are new."""
         self._fence(epoch)
-        if incarnation != self.incarnation:
+        if incarnation != self.incarnation or len(self.messages) < count:
             raise Replaced
         self.epoch = epoch
         known = {message.event_id for message in self.messages}

@@ -19,17 +19,18 @@ class Fenced(Exception):
 
 
 class Replaced(Exception):
-    """The log was replaced by a new incarnation meanwhile; nothing was appended."""
+    """The log was replaced by a new incarnation meanwhile, or has lost messages; nothing was appended."""
 
 
 class EventLog(Protocol):
     """Port of an event log; any method may raise the kernel's Unavailable, Overloaded or DeadlineExceeded."""
 
-    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
         """Append messages in order and durably, and return the state after that.
 
         Messages whose event_id is in the log already are skipped. Raises Fenced if a higher epoch has appended, and
-        Replaced if the log has another incarnation, whose first events the relay must choose.
+        Replaced if the log has another incarnation, whose first events the relay must choose, or fewer than `count`
+        messages: new ones in place of lost ones would hide the loss.
         """
 
     async def read(self, *, after: int, limit: int, wait_seconds: float) -> Batch:

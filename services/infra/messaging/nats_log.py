@@ -166,12 +166,13 @@ class NatsLog:
             raise UnsafeSync(version)
         return cls(connection, stream)
 
-    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
         """Append new messages without waiting between them; after a rejection read the log's end and send the rest."""
         async with _bounded(OPERATION_SECONDS), self._appending:
             pending = without_repeats(messages)
             while True:
-                tip = self._tip if self._tip and self._tip.epoch == epoch else await self._read_tip(epoch)
+                # The server compares a known end with its own.
+                tip = self._tip if self._tip and self._tip.epoch == epoch else await self._read_tip(epoch, count)
                 if tip.incarnation != incarnation:
                     self._tip = None
                     raise Replaced
@@ -246,9 +247,14 @@ class NatsLog:
             found = await self._stream.update_stream(found.config, max_msg_size=MESSAGE_BYTES)
         return LogState(f"{found.created}", found.state.last_seq, found.state.messages)
 
-    async def _read_tip(self, epoch: int) -> _Tip:
-        """Return the end of the log. Raises Fenced if a relay with a higher epoch has appended it."""
+    async def _read_tip(self, epoch: int, count: int = 0) -> _Tip:
+        """Return the end of the log. Raises Fenced if a relay with a higher epoch has appended it.
+
+        Raises Replaced if the log has fewer than `count` messages.
+        """
         state = await self._state()
+        if state.count < count:
+            raise Replaced
         tail: list[tuple[str, int]] = []
         begin, pages = state.head, 0
         while begin > 0 and not tail and pages < MOST_PAGES:

@@ -22,7 +22,7 @@ class PostgresLog:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
-    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
         """Append new messages; concurrent appends wait for the lock on the head row."""
         async with self._database.transaction("event_log.append") as transaction:
             if await self._lock_head(transaction, epoch) != incarnation:
@@ -31,7 +31,8 @@ class PostgresLog:
             # last row, since a row that was inserted by hand is part of the log and may be beyond its head.
             insert = """
                 WITH base AS (
-                    SELECT greatest(position, (SELECT max(position) FROM event_log)) AS position
+                    SELECT greatest(position, (SELECT max(position) FROM event_log)) AS position, coalesce(
+                        (SELECT max(position) - min(position) + 1 FROM event_log), 0) AS count
                     FROM event_log_head),
                 fresh AS (
                     SELECT message.*, row_number() OVER (ORDER BY place) AS step
@@ -47,9 +48,13 @@ class PostgresLog:
                     FROM fresh, base RETURNING position)
                 UPDATE event_log_head SET epoch = $8, position = base.position + (SELECT count(*) FROM appended)
                 FROM base
-                RETURNING incarnation, event_log_head.position, event_log_head.position AS count"""
+                RETURNING incarnation, event_log_head.position, event_log_head.position AS count,
+                    base.count AS count_before"""
             columns = columns_of(without_repeats(messages))
             (head,) = await transaction.fetch("INSERT event_log", insert, *columns, epoch)
+            # Read with the lock held: a check before the lock may be of a log that has lost its end since.
+            if head["count_before"] < count:
+                raise Replaced
         crash_points.reached("event_log.appended")
         return _state_of(head)
 

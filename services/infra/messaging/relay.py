@@ -105,7 +105,10 @@ class Relay:
         crash_points.reached("relay.before_append")
         try:
             state = await self._log.append(
-                [event.message for event in events], epoch=lease.epoch, incarnation=state.incarnation
+                [event.message for event in events],
+                epoch=lease.epoch,
+                incarnation=state.incarnation,
+                count=lease.published_count,
             )
         except Replaced:
             return 0.0  # the next step reads the state again

@@ -115,6 +115,17 @@ async def test_a_log_that_was_reset_is_another(logs: Logs) -> None:
     assert await held(logs[1]) == messages
 
 
+async def test_nothing_is_appended_to_a_log_with_fewer_messages_than_it_had(logs: Logs) -> None:
+    """It would have as many again, and nobody would miss those that it lost."""
+    state = await append(logs[0], [message() for _ in range(3)])
+    with pytest.raises(Replaced):
+        await logs[1].append([message()], epoch=1, incarnation=state.incarnation, count=4)
+    assert (await logs[0].state()).count == 3
+    sent = message()
+    await logs[1].append([sent], epoch=1, incarnation=state.incarnation, count=3)
+    assert (await held(logs[0]))[3:] == [sent]
+
+
 @pytest.mark.parametrize("logs", ["postgres", "nats"], indirect=True)
 async def test_a_reader_waits_for_the_next_event(logs: Logs) -> None:
     """It returns soon after the append, not at the end of its wait."""

@@ -48,13 +48,44 @@ class Interrupted:
         self.log = log
         self.state, self.read, self.reset, self.close = log.state, log.read, log.reset, log.close
 
-    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
         """Append; die when it is time."""
-        state = await self.log.append(messages, epoch=epoch, incarnation=incarnation)
+        state = await self.log.append(messages, epoch=epoch, incarnation=incarnation, count=count)
         self.left -= 1
         if self.left == 0:
             raise Unavailable(1.0)
         return state
+
+
+class Truncated:
+    """A log that loses its last messages between a relay's check and its append, once."""
+
+    def __init__(self, log: PostgresLog, *, lost: int) -> None:
+        self.lost = lost
+        self.log = log
+        self.state, self.read, self.reset, self.close = log.state, log.read, log.reset, log.close
+
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
+        """Lose messages, then append."""
+        async with self.log._database.transaction("test") as transaction:
+            delete = "DELETE FROM event_log WHERE position > (SELECT max(position) FROM event_log) - $1"
+            await transaction.execute("DELETE", delete, self.lost)
+            update = "UPDATE event_log_head SET position = coalesce((SELECT max(position) FROM event_log), 0)"
+            await transaction.execute("UPDATE", update)
+        self.lost = 0
+        return await self.log.append(messages, epoch=epoch, incarnation=incarnation, count=count)
+
+
+async def test_a_loss_between_check_and_append_is_noticed(store: Store, log: PostgresLog) -> None:
+    """As many new events as were lost give the log the number of messages that it had."""
+    truncated = Truncated(log, lost=0)
+    relay = store.relay(truncated)
+    events = await store.store(5)
+    await run(relay)
+    truncated.lost = 2
+    events += await store.store(2)
+    await run(relay)
+    assert await published(log) == events
 
 
 async def test_events_are_published_in_order_and_leave_the_outbox(store: Store, log: PostgresLog) -> None:

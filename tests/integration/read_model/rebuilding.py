@@ -32,9 +32,9 @@ class WatchedLog:
             await self.happens()
         return await self.log.read(after=after, limit=limit, wait_seconds=wait_seconds)
 
-    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str) -> LogState:
+    async def append(self, messages: Sequence[Message], *, epoch: int, incarnation: str, count: int = 0) -> LogState:
         """Append to it."""
-        return await self.log.append(messages, epoch=epoch, incarnation=incarnation)
+        return await self.log.append(messages, epoch=epoch, incarnation=incarnation, count=count)
 
     async def state(self) -> LogState:
         """Ask it."""
