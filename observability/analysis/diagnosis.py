@@ -10,19 +10,24 @@ from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.retries import retry_summaries
 from observability.analysis.effects import effects_of
-from observability.analysis.integrity import check_integrity
+from observability.analysis.entries import MOST_BROKEN
 from observability.analysis.observation import Observation
 from observability.analysis.precedence import Judged, choose
 from observability.analysis.processors import fullest, utilisation
-from observability.analysis.requests import Request, rate_per_second, requests_of, services_on_paths, total_seconds
+from observability.analysis.requests import (
+    FoundRequests,
+    Request,
+    find_requests,
+    rate_per_second,
+    services_on_paths,
+    total_seconds,
+)
 from observability.analysis.time_table import Place, TimeRow, place_of_most_time, share_of_time, time_table
-from observability.analysis.trees import Forest
 from observability.analysis.unexplained import objective, reasons_against_none
 from observability.analysis.verdict import Answer, ClassShare, Verdict
 from observability.analysis.whatif import Prediction, predict, unchanged
 
 FEWEST_REQUESTS = 30
-MOST_BROKEN = 0.20
 # Where requests fail, a bottleneck is named when even the low end of its fix's gain in goodput is above this share.
 LEAST_GAIN = 0.10
 # Else it is named when it takes a tenth of all time (the detectors' LEAST_SHARE), of which half is beyond chance. The
@@ -39,14 +44,15 @@ def diagnose(observation: Observation) -> Verdict:
 
 
 def _verdict(observation: Observation) -> Verdict:
-    requests = requests_of(observation.traces)
+    found = find_requests(observation.traces)
+    requests = found.requests
     rows = time_table(requests)
-    unfit = _reasons_unfit(observation, requests)
+    unfit = _reasons_unfit(observation, found)
     verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, rows)
     said = () if unfit else (*retry_summaries(requests), *_wasted(requests))
     return replace(
         verdict,
-        reasons=tuple(dict.fromkeys((*verdict.reasons, *said))),
+        reasons=tuple(dict.fromkeys((*verdict.reasons, *said, *found.reasons))),
         requests=len(requests),
         effects=effects_of(requests, (*observation.traces, *observation.later_traces)),
         place=verdict.place or place_of_most_time(rows, requests),
@@ -107,18 +113,15 @@ def _unexplained(candidates: Sequence[Candidate], requests: Sequence[Request]) -
     return left / total_seconds(requests)
 
 
-def _reasons_unfit(observation: Observation, requests: Sequence[Request]) -> tuple[str, ...]:
-    whole = check_integrity(Forest(observation.traces, observation.duplicate_spans))
+def _reasons_unfit(observation: Observation, found: FoundRequests) -> tuple[str, ...]:
     reasons = []
     if (coverage := observation.coverage) is not None and not coverage.is_enough:
         reasons.append(f"{coverage.sentence()}; at least {LEAST_COVERAGE:.0%} is needed")
-    if len(requests) < FEWEST_REQUESTS:
+    if len(found.requests) < FEWEST_REQUESTS:
+        reasons.append(f"{len(found.requests)} complete requests were recorded; {FEWEST_REQUESTS} are needed")
+    if found.broken_share > MOST_BROKEN:
         reasons.append(
-            f"{len(requests)} complete requests of one operation were recorded; {FEWEST_REQUESTS} are needed"
-        )
-    if whole.traces and 1 - whole.whole / whole.traces > MOST_BROKEN:
-        reasons.append(
-            f"{1 - whole.whole / whole.traces:.0%} of the traces lack spans, so that their critical paths are unknown"
+            f"{found.broken_share:.0%} of the traces lack spans, so that it is unknown how their requests went"
         )
     return tuple(reasons)
 

@@ -1,17 +1,15 @@
-"""Requests: the traces of the operation that takes most time, each with its critical path."""
+"""Requests: the synchronous work that others wait for, each request with its critical path."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from observability.analysis.clock_skew import repair
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment, critical_path
-from observability.analysis.spans import SpanKind
+from observability.analysis.entries import find_entries
 from observability.analysis.trees import Node, Trace
 
 _NANOSECONDS = 1e9
-# A trace with such a root is asynchronous work: no caller waits for its end.
-_ASYNCHRONOUS_KINDS = frozenset({SpanKind.CONSUMER, SpanKind.PRODUCER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,16 @@ class Request:
     root: Node
     path: tuple[PathSegment, ...]
     wasted_nanoseconds: int = 0
+
+    @property
+    def service(self) -> str:
+        """The service that received the request."""
+        return self.root.span.service
+
+    @property
+    def operation(self) -> str:
+        """The operation that was requested: the name of the root as a template."""
+        return operation_of(self.root.span)
 
     @property
     def seconds(self) -> float:
@@ -47,20 +55,28 @@ class Request:
         return sum(on_path) / _NANOSECONDS
 
 
-def requests_of(traces: Iterable[Trace]) -> tuple[Request, ...]:
-    """Return the complete requests of the operation with the largest total time; empty when there are none.
+@dataclass(frozen=True, slots=True)
+class FoundRequests:
+    """The complete requests of all operations.
 
-    If any trace has a server span as its root, only such traces count: traces of workers are no requests.
+    reasons: sentences about what was left out.
+    broken_share: share (0 to 1) of the requests' traces that lack spans.
     """
-    roots = [trace.roots[0] for trace in traces if trace.whole and trace.roots[0].span.kind not in _ASYNCHRONOUS_KINDS]
-    served = [root for root in roots if root.span.kind is SpanKind.SERVER]
-    by_operation: dict[tuple[str, str], list[Node]] = defaultdict(list)
-    for root in served or roots:
-        by_operation[root.span.service, root.span.name].append(root)
-    if not by_operation:
-        return ()
-    most = max(by_operation.values(), key=lambda group: sum(each.span.duration_nanoseconds for each in group))
-    return tuple(_request(root) for root in most)
+
+    requests: tuple[Request, ...]
+    reasons: tuple[str, ...]
+    broken_share: float
+
+
+def find_requests(traces: Sequence[Trace]) -> FoundRequests:
+    """Return the complete requests of all operations, and what else there is: see `entries`."""
+    entries = find_entries(traces)
+    return FoundRequests(tuple(map(_request, entries.roots)), entries.reasons, entries.broken_share)
+
+
+def requests_of(traces: Sequence[Trace]) -> tuple[Request, ...]:
+    """Return the complete requests of all operations; empty when there are none."""
+    return find_requests(traces).requests
 
 
 def total_seconds(requests: Iterable[Request]) -> float:

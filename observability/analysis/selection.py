@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.observation import Observation, ObservationUnreadable
 from observability.analysis.trees import Node, Trace
 
@@ -20,7 +21,7 @@ def select(observation: Observation, *, service: str, operation: str = "") -> Ob
         (trace, entry)
         for trace in observation.traces
         for entry in _entries(trace, service)
-        if operation in {"", entry.span.name}
+        if operation in {"", entry.span.name, operation_of(entry.span)}
     ]
     if not chosen:
         raise ObservationUnreadable(_missing(observation, service, operation))
@@ -59,7 +60,7 @@ def _missing(observation: Observation, service: str, operation: str) -> str:
     services = services_of(observation)
     if service not in services:
         return f"no service {service!r}; there are {_names(services)}: choose one with --service."
-    names = {entry.span.name for trace in observation.traces for entry in _entries(trace, service)}
+    names = {operation_of(entry.span) for trace in observation.traces for entry in _entries(trace, service)}
     return f"no operation {operation!r} of {service}; there are {_names(sorted(names))}: choose one with --operation."
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from observability.analysis.conventions.attributes import text_of
 from observability.analysis.conventions.operations import operation_of
 from observability.analysis.conventions.statements import is_statement, store_command, verb_of, without_literals
 from observability.analysis.spans import Span, SpanKind
@@ -44,35 +45,35 @@ def is_database_call(span: Span) -> bool:
 
 def asks_a_database(span: Span) -> bool:
     """Return whether a span has the attributes or the name of a database call, whatever its kind."""
-    if any(_text(span, names) for names in (_SYSTEM, _TEXT, _OPERATION)):
+    if any(text_of(span, names) for names in (_SYSTEM, _TEXT, _OPERATION)):
         return True
     if any(name in span.attributes for name in _OTHER_CALLS):
         return False
-    return any(_system_in(_text(span, (part,))) for part in _PARTS) or is_statement(span.name)
+    return any(_system_in(text_of(span, (part,))) for part in _PARTS) or is_statement(span.name)
 
 
 def database_system(span: Span) -> str:
     """Return the name of the database system in lower case; empty when it is unknown."""
-    if named := _text(span, _SYSTEM):
+    if named := text_of(span, _SYSTEM):
         return named.lower()
-    return next((found for part in _PARTS if (found := _system_in(_text(span, (part,))))), "")
+    return next((found for part in _PARTS if (found := _system_in(text_of(span, (part,))))), "")
 
 
 def namespace_of(span: Span) -> str:
     """Return the name of the database; empty when it is unknown."""
-    return _text(span, NAMESPACE)
+    return text_of(span, NAMESPACE)
 
 
 def summary_of(span: Span) -> str:
     """Return what identifies a statement: its summary, or else its text, both without literals, or else its name."""
-    if summary := _text(span, _SUMMARY):
+    if summary := text_of(span, _SUMMARY):
         return without_literals(summary)
-    text = _text(span, _TEXT)
+    text = text_of(span, _TEXT)
     if text and database_system(span) in STORES:
         return store_command(text)
     if text and verb_of(text):
         return without_literals(text)
-    named = " ".join(filter(None, (_text(span, _OPERATION), _text(span, _COLLECTION))))
+    named = " ".join(filter(None, (text_of(span, _OPERATION), text_of(span, _COLLECTION))))
     if text and named:
         # Such as a document of MongoDB, whose form differs from call to call.
         return without_literals(named)
@@ -96,19 +97,10 @@ def ends_a_change(span: Span) -> bool:
 
 def _verb(span: Span) -> str:
     """Return the first word of what is asked, in capitals."""
-    operation = _text(span, _OPERATION)
-    return (operation or verb_of(_text(span, _TEXT)) or span.name).split(" ", 1)[0].upper()
+    operation = text_of(span, _OPERATION)
+    return (operation or verb_of(text_of(span, _TEXT)) or span.name).split(" ", 1)[0].upper()
 
 
 def _system_in(text: str) -> str:
     """Return the database system that a text names as one of its words, else nothing."""
     return next((word for word in _WORD.findall(text.lower()) if word in _SYSTEMS), "")
-
-
-def _text(span: Span, names: tuple[str, ...]) -> str:
-    """Return the first of these attributes that is text, else nothing."""
-    attributes = span.attributes
-    for name in names:
-        if name in attributes and isinstance(found := attributes[name], str) and found:
-            return found
-    return ""

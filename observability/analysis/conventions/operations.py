@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 
+from observability.analysis.conventions.attributes import text_of
 from observability.analysis.conventions.statements import is_statement, without_literals
 from observability.analysis.spans import Span
 
@@ -41,8 +42,8 @@ def operation_of(span: Span) -> str:
 
     An HTTP span that is named by its method alone gets its route, or else the template of its path.
     """
-    if (match := _METHOD_ALONE.fullmatch(span.name)) and (route := _text(span, _ROUTES)):
-        method = match[1] or _text(span, _METHODS) or span.name
+    if (match := _METHOD_ALONE.fullmatch(span.name)) and (route := text_of(span, _ROUTES)):
+        method = match[1] or text_of(span, _METHODS) or span.name
         return template(f"{method} {_ORIGIN.sub('', route) or '/'}")
     return template(span.name)
 
@@ -56,8 +57,3 @@ def template(name: str) -> str:
         return without_literals(name)
     name = _QUOTED.sub(ID, _QUERY_STRING.sub("", name))
     return _TOKENS.sub(ID, _TOKEN.sub(ID, _EMAIL.sub(ID, name)))
-
-
-def _text(span: Span, names: tuple[str, ...]) -> str:
-    """Return the first of these attributes that is text, else nothing."""
-    return next((found for name in names if isinstance(found := span.attributes.get(name), str) and found), "")

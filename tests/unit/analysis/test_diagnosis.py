@@ -42,7 +42,7 @@ POOL = request(20, query("BEGIN", 10, 11, waited=10))
 def test_29_requests_are_too_few() -> None:
     verdict = diagnose(seen(*[N_PLUS_ONE] * 29))
     assert (verdict.answer, verdict.requests) == (Answer.CANNOT_TELL, 29)
-    assert verdict.reasons == ("29 complete requests of one operation were recorded; 30 are needed",)
+    assert verdict.reasons == ("29 complete requests were recorded; 30 are needed",)
 
 
 def test_30_requests_are_enough() -> None:
@@ -53,14 +53,19 @@ def test_an_empty_observation_has_no_diagnosis() -> None:
     assert diagnose(seen()).answer is Answer.CANNOT_TELL
 
 
-def test_more_than_a_fifth_of_broken_traces_prevents_a_diagnosis() -> None:
-    verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 11))
+def test_more_broken_traces_than_complete_ones_prevent_a_diagnosis() -> None:
+    verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 41))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("22% of the traces lack spans, so that their critical paths are unknown",)
+    assert verdict.reasons == (
+        "51% of the traces lack spans, so that it is unknown how their requests went",
+        "41 traces lack their beginning, so that it is unknown of which requests they are part",
+    )
 
 
-def test_a_fifth_of_broken_traces_is_borne() -> None:
-    assert diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 10)).answer is Answer.FOUND
+def test_broken_traces_of_half_of_the_requests_are_borne_and_reported() -> None:
+    verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 40))
+    assert verdict.answer is Answer.FOUND
+    assert "40 traces lack their beginning, so that it is unknown of which requests they are part" in verdict.reasons
 
 
 def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
