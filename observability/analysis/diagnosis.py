@@ -140,7 +140,7 @@ def _predict(
         [request.seconds for request in requests],
         candidate.saving,
         predictor=candidate.predictor,
-        utilisation=busy,
+        utilisation=busy if candidate.utilisation is None else candidate.utilisation,
         rate_per_second=_arrival_rate(observation, requests),
         latencies=observation.requests.latencies_seconds if observation.requests else (),
     )

@@ -63,8 +63,11 @@ class ProcessorUse:
 
     @property
     def is_full(self) -> bool:
-        """Whether code waits more than twice as long for this processor as it works."""
-        return max(self.fullness or 0.0, self.waiting_share) >= BUSY
+        """Whether code waits more than twice as long for this processor as it works.
+
+        What it waited counts where its limit is unknown. Else it tells as well of processes that nobody observed.
+        """
+        return (self.waiting_share if self.fullness is None else self.fullness) >= BUSY
 
     def sentence(self) -> str:
         """Return the use in one sentence."""

@@ -6,13 +6,16 @@ The use of two processes is summed only where they share one processor.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
+from typing import TypeVar
 
-from observability.analysis.observation import Observation, ProcessSample
+from observability.analysis.observation import Observation, ProcessSample, TimedScrape
 from observability.analysis.processor_metrics import measured
 from observability.analysis.processor_use import ONE_THREAD, ProcessorUse, Scope
+
+_Timed = TypeVar("_Timed", ProcessSample, TimedScrape)
 
 
 def utilisation(observation: Observation) -> float | None:
@@ -67,6 +70,25 @@ def _limited(sampled: ProcessorUse, scraped: ProcessorUse | None) -> ProcessorUs
     if scraped is not None and scraped.limit is not None:
         return replace(sampled, limit=scraped.limit, limited_by=scraped.limited_by, stopped=scraped.stopped)
     return replace(sampled, limit=1.0, limited_by="one thread") if sampled.used <= ONE_THREAD else sampled
+
+
+def within(observation: Observation, start: float, end: float) -> Observation:
+    """Return the observation with the samples and scrapes of a time, and the last before and the first after it."""
+    return replace(
+        observation,
+        processes=tuple(_around(observation.processes, lambda each: each.process, start, end)),
+        scrapes=tuple(_around(observation.scrapes, lambda each: each.target, start, end)),
+    )
+
+
+def _around(samples: Iterable[_Timed], name_of: Callable[[_Timed], str], start: float, end: float) -> Iterator[_Timed]:
+    by_name: dict[str, list[_Timed]] = defaultdict(list)
+    for each in samples:
+        by_name[name_of(each)].append(each)
+    for alike in by_name.values():
+        first = max((number for number, each in enumerate(alike) if each.at_seconds <= start), default=0)
+        last = min((number for number, each in enumerate(alike) if each.at_seconds >= end), default=len(alike))
+        yield from alike[first : last + 1]
 
 
 def by_service(observation: Observation, services: Iterable[str]) -> dict[str, ProcessorUse]:

@@ -13,6 +13,7 @@ from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, 
 from observability.analysis.detectors.process_stalls import CodeInterval, code_intervals
 from observability.analysis.observation import Observation, TimedScrape
 from observability.analysis.openmetrics import counter_deltas
+from observability.analysis.processors import within
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest
 from observability.analysis.spans import SpanKind
@@ -25,8 +26,9 @@ _LAG = re.compile(r"\w*event_?loop_lag_seconds")
 # proves nothing, since timers of an unblocked loop are a millisecond late too.
 _LAG_FACTOR = 2.0
 _LEAST_LAG_SECONDS = 0.003
-# Processor counters leave out the time stolen from a virtual machine: require a clear excess over them.
-_CLEARLY = 1.2
+# Processor counters leave out the time stolen from a virtual machine, and a process that works or waits for a processor
+# makes its timers late by itself: require a clear excess over them.
+_CLEARLY = 1.5
 # An interval this many times longer than the median is unusual.
 _UNUSUAL = 10.0
 
@@ -113,19 +115,11 @@ def _lag_seconds(observation: Observation, requests: Sequence[Request], service:
     """
     start, end = _window(requests)
     by_target: dict[str, list[TimedScrape]] = defaultdict(list)
-    for scrape in observation.scrapes:
+    for scrape in within(observation, start, end).scrapes:
         by_target[scrape.target].append(scrape)
-    by_target = {target: _around(scrapes, start, end) for target, scrapes in by_target.items()}
     if service in by_target:
         return _lag_of(by_target[service])
     return max((lag for scrapes in by_target.values() if (lag := _lag_of(scrapes)) is not None), default=None)
-
-
-def _around(scrapes: Sequence[TimedScrape], start: float, end: float) -> list[TimedScrape]:
-    """Return the scrapes within a time, with the last one before it and the first one after it."""
-    first = max((number for number, each in enumerate(scrapes) if each.at_seconds <= start), default=0)
-    last = min((number for number, each in enumerate(scrapes) if each.at_seconds >= end), default=len(scrapes))
-    return list(scrapes[first : last + 1])
 
 
 def _lag_of(scrapes: Sequence[TimedScrape]) -> float | None:

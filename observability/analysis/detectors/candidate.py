@@ -20,6 +20,7 @@ class Candidate:
     evidence: one sentence each.
     trace_ids: of requests that show it.
     predictor: how the saving was estimated.
+    utilisation: of the processor that the saving is about, 0 to 1; None for the one that everything shares.
     goodput: set when requests fail rather than slow down: goodput before and after the fix.
     """
 
@@ -30,4 +31,5 @@ class Candidate:
     evidence: tuple[str, ...]
     trace_ids: tuple[str, ...]
     predictor: str
+    utilisation: float | None = None
     goodput: Goodput | None = None

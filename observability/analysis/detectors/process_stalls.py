@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from observability.analysis.clock_skew import repair
+from observability.analysis.conventions.database import is_database_call
 from observability.analysis.critical_path import PathSegment, Where, critical_path
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
@@ -35,7 +36,8 @@ class CodeInterval:
 
 def is_own(segment: PathSegment) -> bool:
     """Return whether a segment is a service's own code, without a recorded wait."""
-    return segment.where is Where.SELF and segment.node.span.kind is not SpanKind.CLIENT
+    span = segment.node.span
+    return segment.where is Where.SELF and span.kind is not SpanKind.CLIENT and not is_database_call(span)
 
 
 def code_intervals(observation: Observation, requests: Sequence[Request]) -> dict[str, list[CodeInterval]]:
@@ -45,15 +47,15 @@ def code_intervals(observation: Observation, requests: Sequence[Request]) -> dic
     or ends: there the process was not blocked.
     """
     own: dict[str, list[CodeInterval]] = defaultdict(list)
-    for path in _paths(observation, requests):
+    for path in paths_of(observation, requests):
         for segment in filter(is_own, path):
             own[segment.node.span.service].append(CodeInterval(segment.start_nanoseconds, segment.end_nanoseconds))
     signs = _span_bounds(observation, requests)
     return {service: list(_cut(_joined(intervals), signs[service])) for service, intervals in own.items()}
 
 
-def _paths(observation: Observation, requests: Sequence[Request]) -> Iterator[tuple[PathSegment, ...]]:
-    """Yield the critical paths of the requests, and those of the server's other operations."""
+def paths_of(observation: Observation, requests: Sequence[Request]) -> Iterator[tuple[PathSegment, ...]]:
+    """Yield the critical paths of the requests, and those of the servers' other operations."""
     known = {request.root.span.trace_id for request in requests}
     yield from (request.path for request in requests)
     for trace in observation.traces:

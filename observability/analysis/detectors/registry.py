@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from observability.analysis.detectors.blocking_call import find_blocking_call
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.cold_cache import find_cold_cache
+from observability.analysis.detectors.cpu_bound import find_cpu_bound
 from observability.analysis.detectors.hot_row import find_hot_row
 from observability.analysis.detectors.missing_index import find_missing_index
 from observability.analysis.detectors.n_plus_one import find_n_plus_one
@@ -28,6 +29,7 @@ DETECTORS: tuple[Detector, ...] = (
     find_cold_cache,
     find_pool,
     find_blocking_call,
+    find_cpu_bound,
     find_network_latency,
     find_unbounded_wait,
     find_overload,

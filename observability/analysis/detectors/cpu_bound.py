@@ -1,0 +1,158 @@
+"""Detector of code that is bound by its processor: a service's own code takes the time, and its processor is full.
+
+Three things must agree. Requests wait for the service's own code. Its process is near its own limit or, where that is
+unknown, waits for a processor. And the processor time is spent on these requests: code that sleeps or waits for a lock
+keeps more requests waiting than the processor time accounts for, and a process that is busy with something else uses
+more of it than they can need.
+
+How long code takes depends on how full its processor is: x seconds of work take x / (1 - utilisation) on one processor
+(M/G/1 processor sharing) and less on several (M/M/c, Erlang C). So the work lies between the time in the code and that
+time divided by the longest stretch.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import factorial
+
+from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.critical_path import PathSegment
+from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
+from observability.analysis.detectors.process_stalls import is_own, paths_of
+from observability.analysis.observation import Observation
+from observability.analysis.processor_use import ProcessorUse
+from observability.analysis.processors import by_service, within
+from observability.analysis.requests import Request, longest, services_on_paths, total_seconds
+from observability.analysis.whatif import Saving
+
+_NANOSECONDS = 1e9
+# Uses are means over scrapes that do not begin and end with the requests; code outside of spans uses time as well.
+_TOLERANCE = 2.0
+# What the fix is taken to leave of the work. How much of it is needless cannot be told from outside.
+_LEFT = 0.5
+# The formula has its pole at 1.
+_MOST_UTILISATION = 0.92
+# An operation with this part of a service's time in code is where to look.
+_MOST_OF_IT = 0.5
+
+
+def find_cpu_bound(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
+    """Return a candidate for each full processor that requests wait for; the fix halves the work of its code."""
+    if not requests:
+        return []
+    start = min(request.root.span.start_nanoseconds for request in requests) / _NANOSECONDS
+    end = max(request.root.span.end_nanoseconds for request in requests) / _NANOSECONDS
+    uses = by_service(within(observation, start, end), services_on_paths(requests))
+    on_one: dict[ProcessorUse, list[str]] = defaultdict(list)
+    for service, use in uses.items():
+        if use.is_full:
+            on_one[use].append(service)
+    candidates = []
+    for use, services in on_one.items():
+        code = _Code.of(services, requests)
+        at_once = _requests_at_once(services, observation, requests, end - start)
+        if code.seconds >= LEAST_SHARE * total_seconds(requests) and _is_spent_on(use, at_once):
+            candidates.append(_candidate(use, code, at_once, requests))
+    return candidates
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The own code of the services in one process that requests wait for.
+
+    service, operation: with most of it; the operation is empty where none has half of it.
+    seconds: in all requests together.
+    by_request: seconds in each request.
+    """
+
+    service: str
+    operation: str
+    seconds: float
+    by_request: tuple[float, ...]
+
+    @classmethod
+    def of(cls, services: Iterable[str], requests: Sequence[Request]) -> "_Code":
+        names = frozenset(services)
+        by_service, by_operation = Counter[str](), Counter[tuple[str, str]]()
+        by_request = []
+        for request in requests:
+            segments = [each for each in request.path if is_own(each) and each.node.span.service in names]
+            by_request.append(_seconds(segments))
+            for each in segments:
+                span = each.node.span
+                by_service[span.service] += each.duration_nanoseconds
+                by_operation[span.service, span.name] += each.duration_nanoseconds
+        service = max(by_service, key=lambda name: (by_service[name], name), default="")
+        operation = next(
+            (name for (of, name), spent in by_operation.items() if of == service and spent >= _most(by_service, of)), ""
+        )
+        return cls(service, operation, sum(by_request), tuple(by_request))
+
+
+def _most(by_service: Counter[str], service: str) -> float:
+    return _MOST_OF_IT * by_service[service]
+
+
+def _seconds(segments: Iterable[PathSegment]) -> float:
+    return sum(each.duration_nanoseconds for each in segments) / _NANOSECONDS
+
+
+def _requests_at_once(
+    services: Sequence[str], observation: Observation, requests: Sequence[Request], seconds: float
+) -> float:
+    """Return how many requests of all operations are in the services' code at the same time, on average."""
+    in_code = sum(
+        _seconds(each for each in path if is_own(each) and each.node.span.service in services)
+        for path in paths_of(observation, requests)
+    )
+    read = observation.coverage.share if observation.coverage else 1.0
+    return in_code / seconds / read if seconds and read else 0.0
+
+
+def _is_spent_on(use: ProcessorUse, at_once: float) -> bool:
+    """Return whether the processor time may be the work of the requests in the code: neither far more nor far less."""
+    speed = min(1.0, use.limit or 1.0)
+    most, least = at_once * speed, at_once * speed / _stretch(use)
+    return most >= use.used / _TOLERANCE and least <= use.used * _TOLERANCE
+
+
+def _stretch(use: ProcessorUse) -> float:
+    """Return how many times as long as its work code takes, as measured or else as queueing theory has it."""
+    measured = 1 / (1 - min(use.waiting_share, _MOST_UTILISATION))
+    return max(measured, _queueing(use.limit or 1.0, use.fullness or 0.0))
+
+
+def _queueing(processors: float, utilisation: float) -> float:
+    """Return the mean time in an M/M/c queue as a multiple of the work; with one processor 1 / (1 - utilisation)."""
+    count, utilisation = max(1, int(processors)), min(utilisation, _MOST_UTILISATION)
+    load = count * utilisation
+    full = load**count / factorial(count) / (1 - utilisation)
+    waits = full / (sum(load**number / factorial(number) for number in range(count)) + full)
+    return 1 + waits / (count * (1 - utilisation))
+
+
+def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequence[Request]) -> Candidate:
+    none = (0.0,) * len(requests)
+    before = use.waiting_share if use.fullness is None else use.fullness
+    if use.others:
+        # Less work on a shared processor makes all other code on it faster, too: `predict` has the formula for that.
+        saving, utilisation = Saving(work=tuple((1 - _LEFT) * each for each in code.by_request), wait=none), None
+    else:
+        count = use.limit or 1.0
+        left = _LEFT * _queueing(count, _LEFT * before) / _queueing(count, before)
+        saving, utilisation = Saving(work=none, wait=tuple((1 - left) * each for each in code.by_request)), before
+    each_ms, share = code.seconds / len(requests) * 1e3, code.seconds / total_seconds(requests)
+    return Candidate(
+        bottleneck=Bottleneck.CPU_BOUND,
+        service=code.service,
+        operation=code.operation,
+        saving=saving,
+        evidence=(
+            f"code of {code.service} takes {each_ms:.1f} ms of a request, {share:.0%} of its time",
+            use.sentence(),
+            f"{at_once:.2g} requests are in this code at a time, which its processor time accounts for",
+        ),
+        trace_ids=longest(requests),
+        predictor="queueing: the same code with half the work, or on processors twice as fast",
+        utilisation=utilisation,
+    )
