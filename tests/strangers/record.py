@@ -17,13 +17,14 @@ import psutil
 import pytest
 
 from tests.stack.processes import HOST, eventually, free_port, get
-from tests.strangers import hotrod, mlflow_server, parse_server
+from tests.strangers import hotrod, keycloak, mlflow_server, parse_server
 from tests.strangers.load import Sent, send_load
 from tests.strangers.running import System, program
 from tests.strangers.settings import Load, Setting, read_settings
 
 SYSTEMS: dict[str, Callable[[Setting, Path, str], AbstractAsyncContextManager[System]]] = {
     "hotrod": hotrod.run,
+    "keycloak": keycloak.run,
     "mlflow": mlflow_server.run,
     "parse": parse_server.run,
 }
@@ -32,7 +33,9 @@ LOOK_SECONDS = 1.0
 LOOKS_A_SCRAPE = 5
 # Time in which every exporter sends what it has: their batches wait at most 5 s.
 FLUSH_SECONDS = 7.0
+# Requests before the recording: enough to open connections, and for a virtual machine to compile.
 WARM_UP = 10
+WARM_UPS = {"keycloak": 150}
 
 
 def main(folder: str, *names: str) -> int:
@@ -69,7 +72,7 @@ def record(setting: Setting, folder: Path) -> Path:
 
 async def _observe(setting: Setting, draft: Path, scratch: Path, otlp: str) -> Sent:
     async with SYSTEMS[setting.system](setting, scratch, otlp) as system:
-        await send_load(Load(requests=WARM_UP, clients=1), system.send, seed=SEED - 1)
+        await send_load(Load(requests=WARM_UPS.get(setting.system, WARM_UP), clients=1), system.send, seed=SEED - 1)
         async with _watched(system, draft):
             sent = await send_load(setting.load, system.send, seed=SEED)
         await asyncio.sleep(FLUSH_SECONDS)

@@ -15,6 +15,8 @@ from tests.strangers.settings import Setting, read_settings
 RECORDED = Path(__file__).parents[2] / "out/strangers"
 
 
+# The first setting of a system builds it.
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("setting", read_settings(), ids=lambda setting: setting.name)
 def test_a_setting_is_recorded(setting: Setting) -> None:
     if not (RECORDED / setting.name).exists():
