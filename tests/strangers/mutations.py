@@ -59,10 +59,8 @@ class Trial:
 
     @property
     def outcome(self) -> Outcome:
-        """Say what became of the verdict; to name nothing any more is to say something else."""
-        if self.after.answer is Answer.CANNOT_TELL:
-            return Outcome.ABSTAINED
-        return Outcome.KEPT if _place(self.before) == _place(self.after) else Outcome.OTHER
+        """Say what became of the verdict."""
+        return outcome_of(self.before, self.after)
 
     def sentence(self) -> str:
         """Return the outcome as a line."""
@@ -87,6 +85,13 @@ def try_mutations(observation: Observation, *, seed: int = 1) -> list[Trial]:
     return [
         Trial(name, before, diagnose(mutated(observation, change, seed=seed))) for name, change in MUTATIONS.items()
     ]
+
+
+def outcome_of(before: Verdict, after: Verdict) -> Outcome:
+    """Compare two verdicts; to name nothing any more is to say something else."""
+    if _place(before) == _place(after):
+        return Outcome.KEPT
+    return Outcome.ABSTAINED if after.answer is Answer.CANNOT_TELL else Outcome.OTHER
 
 
 def mutated(observation: Observation, change: Change, *, seed: int) -> Observation:
