@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import read_observation
+from observability.analysis.observation import Observation, read_observation
 from observability.analysis.selection import select
 from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import Prediction
@@ -26,6 +26,21 @@ from observability.live.time_slices import window_since
 _EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
 _UNREADABLE = 3
 _MOST_UNREAD = 10
+
+
+def _print_schema(asked: bool) -> None:  # noqa: FBT001 - Typer's way to call it
+    if asked:
+        # Takes a third of a second to import.
+        from observability.analysis.verdict_schema import verdict_schema  # noqa: PLC0415
+
+        typer.echo(orjson.dumps(verdict_schema(), option=orjson.OPT_INDENT_2).decode())
+        raise typer.Exit
+
+
+def _in_a_folder(path: Path | None) -> Path | None:
+    if path and not path.parent.is_dir():
+        raise CommandFailed(f"no folder {path.parent} for --html: name a file in one that exists", status=_UNREADABLE)
+    return path
 
 
 def diagnose_command(  # noqa: PLR0913 - an option each
@@ -46,8 +61,18 @@ def diagnose_command(  # noqa: PLR0913 - an option each
         Path | None, typer.Option(metavar="DIR", help="Keep what was read in this new folder, for plumb diagnose DIR.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole verdict as JSON.")] = False,
-    schema: Annotated[
-        bool, typer.Option("--json-schema", help="Print the JSON schema of the verdict, and do nothing else.")
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=_in_a_folder, help="Write the verdict as a page, too: one HTML file."),
+    ] = None,
+    _schema: Annotated[
+        bool,
+        typer.Option(
+            "--json-schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON schema of the verdict and exit.",
+        ),
     ] = False,
 ) -> None:
     """Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix gains.
@@ -58,9 +83,6 @@ def diagnose_command(  # noqa: PLR0913 - an option each
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 nothing could be read, or the command failed.
     """
-    if schema:
-        typer.echo(_schema())
-        return
     if operation and not service:
         raise CommandFailed("--operation needs --service", status=_UNREADABLE)
     if sum(map(bool, (source, jaeger, tempo))) != 1:
@@ -76,7 +98,11 @@ def diagnose_command(  # noqa: PLR0913 - an option each
         seen = read_observation(source or folder)
     if seen.coverage and not service:
         service, operation = seen.coverage.service, seen.coverage.operation
-    verdict = diagnose(select(seen, service=service, operation=operation) if service else seen)
+    if service:
+        seen = select(seen, service=service, operation=operation)
+    verdict = diagnose(seen)
+    if html:
+        _write_page(html, verdict, seen, str(source) if source else "")
     if as_json:
         typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
     else:
@@ -84,11 +110,17 @@ def diagnose_command(  # noqa: PLR0913 - an option each
     raise typer.Exit(_EXIT[verdict.answer])
 
 
-def _schema() -> str:
-    # Takes a third of a second to import.
-    from observability.analysis.verdict_schema import verdict_schema  # noqa: PLC0415
+def _write_page(path: Path, verdict: Verdict, seen: Observation, source: str) -> None:
+    # Only a page needs templates.
+    from observability.report.diagnosis.page import render  # noqa: PLC0415
 
-    return orjson.dumps(verdict_schema(), option=orjson.OPT_INDENT_2).decode()
+    page = render(verdict, seen, source=source or (seen.coverage.source if seen.coverage else "a live store"))
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(
+            f"cannot write {path} ({error.strerror}): name another file with --html", status=_UNREADABLE
+        ) from error
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from observability.analysis.waterfall import SpanRow, flatten
 from observability.demo.notification_latency import ORDER_ROOT
 from observability.load.outcomes import OutcomeKind
 from observability.load.recorder import RequestRecord
-from observability.report.demo.result import Waterfall, WaterfallRow
+from observability.report.demo.result import Waterfall
+from observability.report.waterfall_rows import WaterfallRow
 
 _ORDER_ID = "shop.order.id"
 _CONTEXT = "shop.context"

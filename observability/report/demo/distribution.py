@@ -5,7 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from observability.report.demo.result import DemoResult
-from observability.report.demo.words import milliseconds, quantile_name
+from observability.report.demo.words import quantile_name
+from observability.report.pages import milliseconds
 from observability.report.plots import Frame, latency_scale, shown_milliseconds, styles_of, thin_out
 from observability.report.scales import LinearScale, LogScale, Tick
 

@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from observability.report.demo import words
 from observability.report.demo.distribution import Distribution, draw_distribution
-from observability.report.demo.result import DemoResult, Waterfall, WaterfallRow
+from observability.report.demo.result import DemoResult, Waterfall
 from observability.report.demo.timeline import Timeline, draw_timeline
-from observability.report.plots import Frame, percent, position, styles_of
+from observability.report.pages import page_environment
+from observability.report.plots import Frame, styles_of
 from observability.report.scales import LinearScale, Tick
+from observability.report.waterfall_rows import row_colours
 
 _FRAME = Frame(height=340, left=56, right=16, top=10, bottom=46)
-_COMPONENT_COLOURS = ("#0f766e", "#2b6cb0", "#b7791f", "#805ad5", "#c53030", "#4a5568")
 _MAXIMUM_ROWS = 80
 
 
@@ -53,41 +54,14 @@ def render(result: DemoResult, *, run_folder: str = "") -> str:
 
 def template_environment(*packages: str) -> Environment:
     """Make what finds the templates of these packages, and the ones here, and writes figures as `words` does."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "observability.report.demo")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        milliseconds=words.milliseconds,
-        duration=words.duration,
-        interval=words.interval,
-        quantile_name=words.quantile_name,
-        counts=words.counts,
-        short_name=short_name,
-        position=position,
-        percent=percent,
-    )
+    environment = page_environment(*packages)
+    environment.filters.update(interval=words.interval, quantile_name=words.quantile_name, counts=words.counts)
     return environment
-
-
-def short_name(name: str) -> str:
-    """Leave out the package of an RPC's name, as in InventoryService/ReserveStock."""
-    package, slash, method = name.rpartition("/")
-    return f"{package.rpartition('.')[2]}/{method}" if slash and " " not in name else name
 
 
 def component_colours(waterfalls: Iterable[Waterfall]) -> dict[str, str]:
     """Return each component its colour, in the order in which they come first."""
     return row_colours(row for waterfall in waterfalls for row in waterfall.rows)
-
-
-def row_colours(rows: Iterable[WaterfallRow]) -> dict[str, str]:
-    """Return the component of each row its colour, in the order in which they come first."""
-    names = dict.fromkeys(row.component for row in rows)
-    return {name: _COMPONENT_COLOURS[number % len(_COMPONENT_COLOURS)] for number, name in enumerate(names)}
 
 
 def _draw(result: DemoResult) -> DemoDrawings:

@@ -9,7 +9,7 @@ from typing import Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from observability.analysis.waterfall import BarSegment
+from observability.report.waterfall_rows import WaterfallRow
 
 FORMAT = "plumbline-demo/3"
 
@@ -125,27 +125,6 @@ class RedTable:
     key: str
     title: str
     rows: tuple[RedRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WaterfallRow:
-    """One span; `component` gives it its colour, `own` is where it ran and none of its children did.
-
-    `attributes` are those of the span as text, by name; in a row of several spans those of the first.
-    """
-
-    depth: int
-    name: str
-    kind: str
-    component: str
-    failed: bool
-    offset_seconds: float
-    duration_seconds: float
-    self_seconds: float
-    bar: BarSegment
-    own: tuple[BarSegment, ...]
-    span_id: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from rich.text import Text
 
 from observability.analysis.waterfall import bar_text
 from observability.report.demo import words
-from observability.report.demo.page import component_colours, short_name
+from observability.report.demo.page import component_colours
 from observability.report.demo.result import DemoResult, RedTable, Waterfall
+from observability.report.pages import duration, milliseconds, short_name
 
 _TABLES = frozenset({"http", "use_cases", "rpc_server", "rpc_client", "events"})
 _FEWEST_BAR_COLUMNS = 12
@@ -58,7 +59,7 @@ def _orders(result: DemoResult) -> Table:
     table.add_row("answered", f"{orders.throughput_per_second:.1f} orders/s")
     for figure in result.quantiles:
         name = f"latency of sold {words.quantile_name(figure.q)}"
-        table.add_row(name, f"{words.duration(figure.seconds)} (95 % interval {words.interval(figure)})")
+        table.add_row(name, f"{duration(figure.seconds)} (95 % interval {words.interval(figure)})")
     if few := words.too_few(result):
         table.add_row("missing", few)
     for effect in result.effects:
@@ -73,7 +74,7 @@ def _red(table: RedTable, *, name_columns: int) -> Table:
     for column in drawn.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for row in table.rows:
-        quantiles = ("-" if each is None else words.milliseconds(each) for each in (row.p50_seconds, row.p95_seconds))
+        quantiles = ("-" if each is None else milliseconds(each) for each in (row.p50_seconds, row.p95_seconds))
         rejected, failed = (words.share(part, row.count) if part else "0" for part in (row.rejected, row.faults))
         drawn.add_row(
             f"{escape(short_name(row.name))} [dim]{escape(row.component)}[/]",
@@ -88,7 +89,7 @@ def _red(table: RedTable, *, name_columns: int) -> Table:
 
 def _print_waterfall(console: Console, waterfall: Waterfall, colours: dict[str, str]) -> None:
     console.print(
-        f"\n[bold]{escape(waterfall.title)}[/]: {words.duration(waterfall.latency_seconds)}, {waterfall.lines} lines,"
+        f"\n[bold]{escape(waterfall.title)}[/]: {duration(waterfall.latency_seconds)}, {waterfall.lines} lines,"
         f" trace {waterfall.trace_id}",
         highlight=False,
         soft_wrap=True,
@@ -104,8 +105,8 @@ def _print_waterfall(console: Console, waterfall: Waterfall, colours: dict[str, 
         table.add_row(
             Text("  " * row.depth + short_name(row.name), style="red" if row.failed else ""),
             Text(bar_text(row.bar, row.own, columns), style=colours[row.component]),
-            words.milliseconds(row.duration_seconds),
-            words.milliseconds(row.self_seconds),
+            milliseconds(row.duration_seconds),
+            milliseconds(row.self_seconds),
         )
     console.print(table)
     legend = Text("█ self time  ░ time of its calls  ", style="dim")

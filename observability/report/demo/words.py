@@ -5,19 +5,7 @@ from collections.abc import Mapping
 from observability.analysis.quantiles import fewest_for
 from observability.load.result import rounded_down
 from observability.report.demo.result import QUANTILES, DemoResult, QuantileFigure, SideEffectFigure
-
-
-def milliseconds(seconds: float) -> str:
-    """Write a duration in milliseconds with three significant digits and no unit."""
-    value = seconds * 1e3
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def duration(seconds: float) -> str:
-    """Write a duration with its unit: milliseconds below a second."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{milliseconds(seconds)} ms"
+from observability.report.pages import duration, milliseconds
 
 
 def interval(figure: QuantileFigure) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from observability.analysis.comparison import Estimate
 from observability.analysis.quantiles import quantile
 from observability.experiments.runner.artifacts import Side
-from observability.report.demo.words import milliseconds
 from observability.report.experiment.evidence import Evidence, Measured
+from observability.report.pages import milliseconds
 from observability.report.plots import Frame, position, shown_milliseconds, thin_out
 from observability.report.scales import LinearScale, LogScale, Tick, log_scale
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from observability.analysis.comparison import Estimate
 from observability.experiments.runner.goodput import MeasuredGoodput
-from observability.report.demo.words import milliseconds
 from observability.report.experiment.evidence import Evidence
 from observability.report.experiment.words import rate
+from observability.report.pages import milliseconds
 from observability.report.plots import Frame, thin_out
 from observability.report.scales import LinearScale, Tick
 

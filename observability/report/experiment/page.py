@@ -10,9 +10,9 @@ from observability.report.experiment.blocks import answers, block_rows
 from observability.report.experiment.curves import Curves, draw_curves
 from observability.report.experiment.evidence import Evidence, read_evidence
 from observability.report.experiment.forecasts import Forecasts, draw_forecasts
-from observability.report.experiment.path import SlowRequest, slow_request
 from observability.report.experiment.saturation import SaturationChart, saturation
 from observability.report.plots import Frame
+from observability.report.slow_request import SlowRequest, slow_request
 
 _CURVES = Frame(height=360, left=56, right=16, top=14, bottom=46)
 _AREAS = Frame(height=210, left=56, right=16, top=10, bottom=44)

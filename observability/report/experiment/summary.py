@@ -3,10 +3,10 @@
 from observability.experiments.runner.artifacts import Folder
 from observability.experiments.runner.goodput import MeasuredGoodput
 from observability.experiments.runner.scoring import Score
-from observability.report.demo.words import milliseconds
 from observability.report.experiment import words
 from observability.report.experiment.blocks import block_rows
 from observability.report.experiment.evidence import Evidence, Measured, read_evidence
+from observability.report.pages import milliseconds
 
 _MILLISECONDS = 1e3
 

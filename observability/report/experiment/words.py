@@ -10,8 +10,8 @@ from observability.experiments.runner.forecast import ForecastResult
 from observability.experiments.runner.goodput import MeasuredGoodput
 from observability.experiments.runner.measurement import measure
 from observability.experiments.runner.scoring import EQUIVALENCE_MARGIN, Score
-from observability.report.demo.words import duration, milliseconds
 from observability.report.experiment.evidence import Evidence
+from observability.report.pages import duration, milliseconds
 
 # A number and its sign stay on one line.
 _PERCENT = "\N{NO-BREAK SPACE}%"

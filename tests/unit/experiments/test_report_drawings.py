@@ -13,8 +13,8 @@ from observability.analysis.observation import (
     TimedScrape,
     read_observation,
 )
-from observability.report.experiment.path import SlowRequest, slow_request
 from observability.report.experiment.saturation import SaturationChart, saturation
+from observability.report.slow_request import SlowRequest, slow_request
 from tests.unit.experiments.making import pool_page, write_observation
 
 NOTHING = Observation((), (), (), (), (), (), None, 0, 0)

@@ -18,8 +18,8 @@ from observability.report.demo.result import (
     SideEffectFigure,
     TraceIntegrity,
     Waterfall,
-    WaterfallRow,
 )
+from observability.report.waterfall_rows import WaterfallRow
 
 
 def sample_result(*, orders: int = 1_500, seed: int = 1) -> DemoResult:

@@ -1,4 +1,4 @@
-"""Spans of a typical slow request on one time line, with the critical path marked on them."""
+"""Spans of one slow request on one time line, with the critical path marked on them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from observability.analysis.critical_path import PathSegment as Stretch
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, requests_of
 from observability.analysis.waterfall import BarSegment, SpanRow, flatten
-from observability.report.demo.page import row_colours, short_name
-from observability.report.demo.result import WaterfallRow
+from observability.report.pages import short_name
 from observability.report.scales import LinearScale, Tick
+from observability.report.waterfall_rows import WaterfallRow, row_colours
 
 _SLOW = 0.95
 _MAXIMUM_ROWS = 80
@@ -21,13 +21,14 @@ _NANOSECONDS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class SlowRequest:
-    """The request at the 95th percentile of `requests`.
+    """A slow one of `requests`: at the 95th percentile, unless `is_example` of what the diagnosis names.
 
     The `own` parts of a row are those on the critical path; their sum is `self_seconds`. `left_out` rows follow the
     answer, or exceed the limit.
     """
 
     trace_id: str
+    is_example: bool
     seconds: float
     requests: int
     rows: tuple[WaterfallRow, ...]
@@ -36,12 +37,13 @@ class SlowRequest:
     colours: dict[str, str]
 
 
-def slow_request(observation: Observation) -> SlowRequest | None:
-    """Choose and describe the request; None where no whole one was seen."""
+def slow_request(observation: Observation, examples: Sequence[str] = ()) -> SlowRequest | None:
+    """Describe the request of the first of these traces, or else a typical slow one; None without a whole one."""
     requests = sorted(requests_of(observation.traces), key=lambda each: (each.seconds, each.root.span.trace_id))
     if not requests:
         return None
-    chosen = requests[round(_SLOW * (len(requests) - 1))]
+    example = next((each for each in requests if each.root.span.trace_id in examples[:1]), None)
+    chosen = example or requests[round(_SLOW * (len(requests) - 1))]
     all_rows = flatten(chosen.root)
     waited_for = _path_by_span(chosen)
     within = [row for row in all_rows if row.bar.start < 1]
@@ -50,6 +52,7 @@ def slow_request(observation: Observation) -> SlowRequest | None:
     scale = LinearScale(max(chosen.seconds * 1e3, 1e-3), 0, 100)
     return SlowRequest(
         trace_id=chosen.root.span.trace_id,
+        is_example=example is not None,
         seconds=chosen.seconds,
         requests=len(requests),
         rows=shown,
