@@ -45,35 +45,40 @@ def find_blocking_call(observation: Observation, requests: Sequence[Request]) ->
         lag = _lag_seconds(observation, requests, service)
         if process is None or lag is None:
             continue
-        # A timer that is due within an interval fires at its end, half an interval late on average.
-        expected = sum(interval.seconds**2 for interval in intervals) / 2 / process.seconds
-        late = expected >= _LEAST_LAG_SECONDS and expected / _LAG_FACTOR <= lag <= expected * _LAG_FACTOR
-        if late and _seconds(intervals) > _CLEARLY * process.at_work_seconds:
+        if _is_late(lag, intervals, process.seconds) and _seconds(intervals) > _CLEARLY * process.at_work_seconds:
             candidates.append(_candidate(service, intervals, process, lag, requests))
     return candidates
 
 
 def unexplained_stalls(observation: Observation, requests: Sequence[Request]) -> list[str]:
-    """Return a sentence for each service with long intervals of code whose cause the recorded data cannot show."""
+    """Return a sentence for each event loop with long intervals of code whose cause the recorded data cannot show.
+
+    Only a measured lag shows that a service has one loop, and that it stood still. Elsewhere a request that takes long
+    in code delays only itself.
+    """
     start, end = _window(requests)
     sentences = []
     for service, intervals in code_intervals(observation, requests).items():
         usual = quantile(sorted(interval.seconds for interval in intervals), 0.5)
         beyond = sum(max(0.0, interval.seconds - _UNUSUAL * usual) for interval in intervals)
-        if beyond < LEAST_SHARE * (end - start):
+        lag = _own_lag_seconds(observation, requests, service)
+        if beyond < LEAST_SHARE * (end - start) or lag is None or not _is_late(lag, intervals, end - start):
             continue
-        process, lag = _process(observation, requests, service), _lag_seconds(observation, requests, service)
-        if process is None:
-            unknown = "works"
-        elif lag is None and _seconds(intervals) > _CLEARLY * process.at_work_seconds:
-            unknown = "is blocked"
-        else:
-            continue
-        sentences.append(
-            f"long intervals of code of {service} take {beyond / (end - start):.0%} of the time, and it is unknown "
-            f"whether its process {unknown} in them"
-        )
+        if _process(observation, requests, service) is None:
+            sentences.append(
+                f"long intervals of code of {service} take {beyond / (end - start):.0%} of the time, its event loop is "
+                f"{lag * 1e3:.1f} ms late, and it is unknown whether its process works in them"
+            )
     return sentences
+
+
+def _is_late(lag: float, intervals: Sequence[CodeInterval], seconds: float) -> bool:
+    """Return whether a loop lags about as much as if it stood still in these intervals of the observed time.
+
+    A timer that is due within an interval fires at its end, half an interval late on average.
+    """
+    expected = sum(interval.seconds**2 for interval in intervals) / 2 / seconds
+    return expected >= _LEAST_LAG_SECONDS and expected / _LAG_FACTOR <= lag <= expected * _LAG_FACTOR
 
 
 def _seconds(intervals: Sequence[CodeInterval]) -> float:
@@ -113,13 +118,24 @@ def _lag_seconds(observation: Observation, requests: Sequence[Request], service:
 
     If no scrape target has the service's name, the largest lag of all targets is taken.
     """
-    start, end = _window(requests)
-    by_target: dict[str, list[TimedScrape]] = defaultdict(list)
-    for scrape in within(observation, start, end).scrapes:
-        by_target[scrape.target].append(scrape)
+    by_target = _scrapes(observation, requests)
     if service in by_target:
         return _lag_of(by_target[service])
     return max((lag for scrapes in by_target.values() if (lag := _lag_of(scrapes)) is not None), default=None)
+
+
+def _own_lag_seconds(observation: Observation, requests: Sequence[Request], service: str) -> float | None:
+    """Return the mean event loop lag of the target with the service's name; None without one."""
+    scrapes = _scrapes(observation, requests).get(service)
+    return _lag_of(scrapes) if scrapes else None
+
+
+def _scrapes(observation: Observation, requests: Sequence[Request]) -> dict[str, list[TimedScrape]]:
+    """Return the scrapes by target while the requests arrived."""
+    by_target: dict[str, list[TimedScrape]] = defaultdict(list)
+    for scrape in within(observation, *_window(requests)).scrapes:
+        by_target[scrape.target].append(scrape)
+    return by_target
 
 
 def _lag_of(scrapes: Sequence[TimedScrape]) -> float | None:

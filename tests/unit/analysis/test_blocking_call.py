@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.detectors.blocking_call import find_blocking_call
+from observability.analysis.detectors.blocking_call import find_blocking_call, unexplained_stalls
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, ProcessSample, TimedScrape
 from observability.analysis.openmetrics import Scrape
+from observability.analysis.requests import requests_of
 from observability.analysis.trees import Node
-from observability.analysis.verdict import Answer
 from tests.unit.analysis.seeing import call, found, named, queries, query, saved_wait, seen, serve, step
 
 # A request each so many milliseconds.
@@ -242,19 +242,30 @@ def test_statements_as_long_as_the_stall_name_the_operation() -> None:
     assert (verdict.bottleneck, verdict.also) == (Bottleneck.N_PLUS_ONE, ("blocking_call in shop",))
 
 
-def test_without_loop_lag_no_blocking_call_is_named() -> None:
-    calls = [query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6)]
-    verdict = diagnose(still([at(number, 61, *calls) for number in range(COUNT)], scrapes=()))
-    assert verdict.answer is Answer.CANNOT_TELL
-    assert "it is unknown whether its process is blocked in them" in verdict.reasons[0]
+LONG = [
+    at(number, 61, query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6))
+    for number in range(COUNT)
+]
 
 
-def test_traces_alone_name_no_blocking_call() -> None:
-    """Code that takes long at once, 55 ms where 1 ms is usual, may be work as well."""
-    calls = [query("SELECT item", 1, 2), query("UPDATE item", 3, 4), query("COMMIT", 5, 6)]
-    verdict = diagnose(seen(*(at(number, 61, *calls) for number in range(COUNT))))
-    assert verdict.answer is Answer.CANNOT_TELL
-    assert (
-        "long intervals of code of shop take 45% of the time, and it is unknown whether its process works in them"
-        in verdict.reasons
+def test_a_late_loop_of_an_unknown_process_may_be_at_work() -> None:
+    """Code takes 55 ms at once, where 1 ms is usual; that its loop is late shows that all requests wait for it."""
+    [sentence] = unexplained_stalls(still(LONG, processes=()), requests_of(still(LONG).traces))
+    assert sentence == (
+        "long intervals of code of shop take 45% of the time, its event loop is 17.0 ms late, "
+        "and it is unknown whether its process works in them"
     )
+
+
+@pytest.mark.parametrize(
+    ("why", "scrapes"),
+    [
+        ("nothing shows that there is a loop", ()),
+        ("the loop is on time", lag(ON_TIME)),
+        ("the loop is another's", lag(LATE, target="stock")),
+    ],
+)
+def test_code_that_takes_long_does_not_stall_a_process_where(why: str, scrapes: Sequence[TimedScrape]) -> None:
+    """In Go or Java each request sleeps, waits for a lock, or works for itself."""
+    observation = still(LONG, processes=(), scrapes=scrapes)
+    assert unexplained_stalls(observation, requests_of(observation.traces)) == [], why
