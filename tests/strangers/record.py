@@ -9,13 +9,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 
+from observability.testbed.process_metrics import PostgresServer, Process
 from tests.stack.processes import HOST, eventually, free_port, get
 from tests.strangers import hotrod, keycloak, mlflow_server, parse_server
 from tests.strangers.load import Sent, send_load
@@ -99,34 +100,33 @@ def _receiver(folder: Path, scratch: Path) -> Iterator[str]:
 @asynccontextmanager
 async def _watched(system: System, folder: Path) -> AsyncIterator[None]:
     """Sample processes and metrics pages during a block, and once more at its end."""
-    watching = asyncio.create_task(_watch(system, folder))
+    # Each may have children, as PostgreSQL has; the use of those that have ended counts, too.
+    processes = {service: PostgresServer(pid) for service, pid in system.pids.items()}
+    look = partial(_look, processes, system.metrics, folder)
+    watching = asyncio.create_task(_watch(look))
     try:
         yield
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    await asyncio.to_thread(_look, system, folder, scrape=True)
+    await asyncio.to_thread(look, scrape=True)
 
 
-async def _watch(system: System, folder: Path) -> None:
+async def _watch(look: Callable[..., None]) -> None:
     number = 0
     while True:
-        await asyncio.to_thread(_look, system, folder, scrape=number % LOOKS_A_SCRAPE == 0)
+        await asyncio.to_thread(look, scrape=number % LOOKS_A_SCRAPE == 0)
         await asyncio.sleep(LOOK_SECONDS)
         number += 1
 
 
-def _look(system: System, folder: Path, *, scrape: bool) -> None:
+def _look(processes: Mapping[str, Process], metrics: Mapping[str, str], folder: Path, *, scrape: bool) -> None:
     at = time.time()
-    for service, pid in system.pids.items():
-        cpu_seconds = 0.0
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            times = process.cpu_times()
-            cpu_seconds += times.user + times.system
+    for service, process in processes.items():
         # Several threads wait for a processor at once, of which the kernel tells that of one.
-        row = {"at": at, "process": service, "cpu_seconds": cpu_seconds, "wait_seconds": None}
+        row = {"at": at, "process": service, "cpu_seconds": process.use().cpu_seconds, "wait_seconds": None}
         _append(folder / "processes.jsonl", row)
-    for target, url in system.metrics.items() if scrape else ():
+    for target, url in metrics.items() if scrape else ():
         _append(folder / "scrapes.jsonl", {"at": time.time(), "target": target, "text": get(url).decode()})
 
 
