@@ -29,6 +29,7 @@ from enum import IntEnum
 from time import monotonic
 
 from observability.telemetry.admission import AdmissionTelemetry
+from observability.telemetry.setup import Runtime
 from services.kernel.errors import DeadlineExceeded, Overloaded
 
 # One that uses the connection, and one on its way to it or from it.
@@ -62,6 +63,16 @@ class Priority(IntEnum):
 
 # The share of the slots up to which a request of each priority is admitted.
 SHARES = {Priority.END: 1.0, Priority.BEGIN: 0.9, Priority.READ: 0.75, Priority.LIST: 0.5}
+
+
+def open_admission(runtime: Runtime, context: str, *, connections: int, enabled: bool) -> "AdmissionController":
+    """Return the admission controller of a context, which watches the lag of the process's event loop."""
+    return AdmissionController(
+        connections=connections,
+        late_seconds=runtime.loop_lag.seconds,
+        telemetry=AdmissionTelemetry(runtime.for_context(context)),
+        enabled=enabled,
+    )
 
 
 class AdmissionController:

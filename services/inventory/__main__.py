@@ -2,12 +2,11 @@
 
 from contextlib import AsyncExitStack
 
-from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import admin_server
-from services.infra.admission import AdmissionController
+from services.infra.admission import open_admission
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
@@ -22,11 +21,8 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
     telemetry = runtime.for_context("inventory")
     async with AsyncExitStack() as stack:
         parts, checks = await open_inventory(settings, telemetry=telemetry, stack=stack, stock_adapter=stock_adapter)
-        admission = AdmissionController(
-            connections=settings.database_pool_size,
-            late_seconds=runtime.loop_lag.seconds,
-            telemetry=AdmissionTelemetry(telemetry),
-            enabled=settings.admission_enabled,
+        admission = open_admission(
+            runtime, "inventory", connections=settings.database_pool_size, enabled=settings.admission_enabled
         )
         readiness = Readiness(checks)
         rpc = RpcServer(

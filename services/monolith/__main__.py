@@ -3,22 +3,23 @@
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.edge.server import edge_server
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import admin_server
-from services.infra.admission import AdmissionController
+from services.infra.admission import open_admission
 from services.infra.http_server import edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.server import RpcServer
 from services.infra.settings import read_settings
+from services.inventory.api import InventoryService
 from services.inventory.bootstrap import open_inventory
 from services.inventory.rpc.server import add_inventory_service
 from services.inventory.settings import InventorySettings
 from services.notification.bootstrap import open_notification
 from services.notification.settings import NotificationSettings
+from services.order.api import OrderService
 from services.order.bootstrap import open_order
 from services.order.rpc.server import add_order_service
 from services.order.settings import OrderContextSettings
@@ -45,54 +46,64 @@ async def serve(settings: MonolithSettings, runtime: Runtime) -> None:
         notifications, notification_checks = await open_notification(
             settings.notification, telemetry=notification, stack=stack
         )
-        admissions = {
-            telemetry.context: AdmissionController(
-                connections=connections,
-                late_seconds=runtime.loop_lag.seconds,
-                telemetry=AdmissionTelemetry(telemetry),
-                enabled=enabled,
-            )
-            for telemetry, connections, enabled in (
-                (order, settings.order.connections, settings.order.admission_enabled),
-                (inventory, settings.inventory.database_pool_size, settings.inventory.admission_enabled),
-            )
-        }
         readiness = Readiness({**stock_checks, **order_checks, **notification_checks})
-        order_server = RpcServer(
-            name="order_grpc",
-            listen=parse_address(settings.order.grpc_listen),
-            admission=admissions["order"],
-            readiness=readiness,
-        )
-        add_order_service(
-            order_server,
-            orders.application,
-            telemetry=order,
-            continues_traces=settings.order.caller_traces_continued,
-        )
-        inventory_server = RpcServer(
-            name="inventory_grpc",
-            listen=parse_address(settings.inventory.grpc_listen),
-            admission=admissions["inventory"],
-            readiness=readiness,
-        )
-        add_inventory_service(inventory_server, stock.application, telemetry=inventory)
-        admin = admin_server(settings.order.admin_listen, runtime=runtime, readiness=readiness)
-        http = edge_server(
-            orders=orders.application,
-            inventory=stock.application,
-            admission=admissions["order"],
-            runtime=runtime,
-            listen=parse_address(settings.order.http_listen),
-            request_deadline_seconds=settings.order.request_deadline_seconds,
-            limits=edge_limits(settings.order.http_connections),
-            continues_traces=settings.order.caller_traces_continued,
-        )
         workers = (*stock.workers, *orders.workers, *notifications.workers)
-        servers: list[lifecycle.Server] = [admin, inventory_server, order_server, http, *workers]
+        servers = [*servers_of(settings, runtime, orders.application, stock.application, readiness), *workers]
         await lifecycle.serve(
             servers, readiness=readiness, settings=settings.order, log=runtime.log, outputs=runtime.outputs
         )
+
+
+def servers_of(
+    settings: MonolithSettings,
+    runtime: Runtime,
+    orders: OrderService,
+    inventory: InventoryService,
+    readiness: Readiness,
+) -> list[lifecycle.Server]:
+    """Return the servers of the process: admin port, gRPC of each context, and the REST edge."""
+    admission = open_admission(
+        runtime,
+        "order",
+        connections=settings.order.connections,
+        enabled=settings.order.admission_enabled,
+    )
+    order_server = RpcServer(
+        name="order_grpc",
+        listen=parse_address(settings.order.grpc_listen),
+        admission=admission,
+        readiness=readiness,
+    )
+    add_order_service(
+        order_server,
+        orders,
+        telemetry=runtime.for_context("order"),
+        continues_traces=settings.order.caller_traces_continued,
+    )
+    inventory_server = RpcServer(
+        name="inventory_grpc",
+        listen=parse_address(settings.inventory.grpc_listen),
+        admission=open_admission(
+            runtime,
+            "inventory",
+            connections=settings.inventory.database_pool_size,
+            enabled=settings.inventory.admission_enabled,
+        ),
+        readiness=readiness,
+    )
+    add_inventory_service(inventory_server, inventory, telemetry=runtime.for_context("inventory"))
+    admin = admin_server(settings.order.admin_listen, runtime=runtime, readiness=readiness)
+    http = edge_server(
+        orders=orders,
+        inventory=inventory,
+        admission=admission,
+        runtime=runtime,
+        listen=parse_address(settings.order.http_listen),
+        request_deadline_seconds=settings.order.request_deadline_seconds,
+        limits=edge_limits(settings.order.http_connections),
+        continues_traces=settings.order.caller_traces_continued,
+    )
+    return [admin, inventory_server, order_server, http]
 
 
 def command(arguments: list[str]) -> None:

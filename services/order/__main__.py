@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from observability.telemetry.admission import AdmissionTelemetry
 from observability.telemetry.setup import Runtime
 from services.edge.server import edge_server
 from services.infra import lifecycle, program
 from services.infra.address import parse_address
 from services.infra.admin import admin_server
-from services.infra.admission import AdmissionController
+from services.infra.admission import open_admission
 from services.infra.http_server import edge_limits
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
@@ -43,11 +42,8 @@ async def serve(
             stack=stack,
             orders_adapter=orders_adapter,
         )
-        admission = AdmissionController(
-            connections=settings.connections,
-            late_seconds=runtime.loop_lag.seconds,
-            telemetry=AdmissionTelemetry(telemetry),
-            enabled=settings.admission_enabled,
+        admission = open_admission(
+            runtime, "order", connections=settings.connections, enabled=settings.admission_enabled
         )
         readiness = Readiness(checks)
         rpc = RpcServer(

@@ -79,6 +79,15 @@ class ServerParts:
     saga_worker: SagaWorker
     consumer: Consumer
 
+    def workers(self, telemetry: Telemetry, number: int) -> tuple[Worker, ...]:
+        """Return the workers that take these steps on the server of this number."""
+        name = partial(cursor_name, log=number)
+        return (
+            Worker(name("relay"), self.relay.step, telemetry=telemetry, at_end=self.relay.give_up),
+            Worker(name("saga-worker"), self.saga_worker.step, telemetry=telemetry),
+            Worker(name("order-summaries"), self.consumer.step, telemetry=telemetry),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderParts:
@@ -120,42 +129,17 @@ def bootstrap_order(
 
     Every use case is observed. A request has `grace_seconds` to settle its order before the saga worker takes over.
     """
-    context, compensations = telemetry.context, telemetry.metrics.saga_compensations
-    compensations.add(0, context)
     event_store = EventStore(
         sent=lambda event_type: sent(telemetry, destination=DESTINATION, event_type=event_type),
         grace_seconds=grace_seconds,
     )
-    on_servers = [orders_adapter(database=server.database, event_store=event_store) for server in servers]
+    open_orders = partial(orders_adapter, event_store=event_store)
+    on_servers = [open_orders(database=server.database) for server in servers]
     # One server needs no routing.
     orders: Orders = ShardedOrders(servers=on_servers, shard_map=shard_map) if len(servers) > 1 else on_servers[0]
-    settle = SettleOrder(
-        orders=orders,
-        inventory=inventory,
-        clock=utc_now,
-        compensated=lambda: compensations.add(1, context),
-    )
-
-    def observed(
-        name: str,
-        handler: Callable[[Command], Awaitable[Result]],
-        *,
-        origin: Callable[[Command], str] | None = None,
-    ) -> Callable[[Command], Coroutine[Any, Any, Result]]:
-        identity = ("shop.order.id", "order_id")
-        return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
-
+    reader, lists = readers(orders, PostgresSummaries(database=read_database), replicas, open_orders)
+    settle = settle_order(orders, inventory, telemetry)
     tokens = PostgresTokenKeys(database=servers[0].database, clock=utc_now)
-    summaries = PostgresSummaries(database=read_database)
-    reader: OrderReader = orders
-    if replicas.orders:
-        on_replica = partial(orders_adapter, event_store=event_store)
-        reader = ReplicatedOrders(
-            primary=orders, replicas=replicas.orders, on_replica=lambda replica: on_replica(database=replica)
-        )
-    lists: Summaries = summaries
-    if replicas.lists:
-        lists = ReplicatedSummaries(primary=summaries, replicas=replicas.lists)
     place = PlaceOrderHandler(
         orders=orders,
         tokens=tokens,
@@ -166,36 +150,73 @@ def bootstrap_order(
     )
     cancel = CancelOrderHandler(orders=orders, tokens=tokens, settle=settle, clock=utc_now)
     application = OrderApplication(
-        place_order=observed("place_order", place),
-        get_order=observed("get_order", GetOrderHandler(orders=reader, tokens=tokens)),
-        cancel_order=observed("cancel_order", cancel),
-        list_orders=observed("list_orders", ListOrdersHandler(summaries=lists, tokens=tokens)),
+        place_order=observed(telemetry, "place_order", place),
+        get_order=observed(telemetry, "get_order", GetOrderHandler(orders=reader, tokens=tokens)),
+        cancel_order=observed(telemetry, "cancel_order", cancel),
+        list_orders=observed(telemetry, "list_orders", ListOrdersHandler(summaries=lists, tokens=tokens)),
     )
-    finish = observed("finish_order", FinishOrderHandler(orders=orders, settle=settle), origin=traceparent_of)
-    parts: list[ServerParts] = []
-    workers: list[Worker] = []
-    for number, server in enumerate(servers):
-        saga_worker = SagaWorker(
-            sagas=PostgresSagas(database=server.database, lease_seconds=2 * grace_seconds),
-            finish=finish,
-            check_inventory=inventory.check,
-            attempt_seconds=grace_seconds,
-            telemetry=telemetry,
-            shard=number,
+    finish = FinishOrderHandler(orders=orders, settle=settle)
+    parts = tuple(
+        ServerParts(
+            relay=open_relay(server, telemetry, number),
+            saga_worker=SagaWorker(
+                sagas=PostgresSagas(database=server.database, lease_seconds=2 * grace_seconds),
+                finish=observed(telemetry, "finish_order", finish, origin=traceparent_of),
+                check_inventory=inventory.check,
+                attempt_seconds=grace_seconds,
+                telemetry=telemetry,
+                shard=number,
+            ),
+            consumer=projection(read_database, server.log, telemetry, number),
         )
-        relay_telemetry = RelayTelemetry(telemetry, shard=number)
-        outbox = Outbox(database=server.database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
-        relay = Relay(outbox=outbox, log=server.log, telemetry=relay_telemetry)
-        consumer = projection(read_database, server.log, telemetry, number)
-        parts.append(ServerParts(relay=relay, saga_worker=saga_worker, consumer=consumer))
-        name = partial(cursor_name, log=number)
-        workers += (
-            Worker(name("relay"), relay.step, telemetry=telemetry, at_end=relay.give_up),
-            Worker(name("saga-worker"), saga_worker.step, telemetry=telemetry),
-            Worker(name("order-summaries"), consumer.step, telemetry=telemetry),
-        )
+        for number, server in enumerate(servers)
+    )
+    workers = [worker for number, each in enumerate(parts) for worker in each.workers(telemetry, number)]
     workers += replica_workers(replicas.orders, replicas.lists, telemetry=telemetry)
-    return OrderParts(application=application, workers=tuple(workers), servers=tuple(parts))
+    return OrderParts(application=application, workers=tuple(workers), servers=parts)
+
+
+def observed(
+    telemetry: Telemetry,
+    name: str,
+    handler: Callable[[Command], Awaitable[Result]],
+    *,
+    origin: Callable[[Command], str] | None = None,
+) -> Callable[[Command], Coroutine[Any, Any, Result]]:
+    """Return a use case's handler with telemetry for every run."""
+    identity = ("shop.order.id", "order_id")
+    return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
+
+
+def readers(
+    orders: Orders, summaries: PostgresSummaries, replicas: OrderReplicas, open_orders: OrdersAdapter
+) -> tuple[OrderReader, Summaries]:
+    """Return what queries read orders and lists with: the primary, or replicas before it where there are some."""
+    reader: OrderReader = orders
+    if replicas.orders:
+        reader = ReplicatedOrders(
+            primary=orders, replicas=replicas.orders, on_replica=lambda replica: open_orders(database=replica)
+        )
+    lists: Summaries = summaries
+    if replicas.lists:
+        lists = ReplicatedSummaries(primary=summaries, replicas=replicas.lists)
+    return reader, lists
+
+
+def settle_order(orders: Orders, inventory: InventoryService, telemetry: Telemetry) -> SettleOrder:
+    """Return the step that settles an order, which counts compensations."""
+    context, compensations = telemetry.context, telemetry.metrics.saga_compensations
+    compensations.add(0, context)
+    return SettleOrder(
+        orders=orders, inventory=inventory, clock=utc_now, compensated=lambda: compensations.add(1, context)
+    )
+
+
+def open_relay(server: OrderServer, telemetry: Telemetry, number: int) -> Relay:
+    """Return the relay from the outbox of one server of orders to its event log."""
+    relay_telemetry = RelayTelemetry(telemetry, shard=number)
+    outbox = Outbox(database=server.database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
+    return Relay(outbox=outbox, log=server.log, telemetry=relay_telemetry)
 
 
 def projection(read_database: Database, log: EventLog, telemetry: Telemetry, number: int) -> Consumer:
