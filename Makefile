@@ -53,7 +53,7 @@ test-stack: environment-dev ## Test docker-compose.yml, the Collector and every 
 test-expressions: environment-dev ## Run every query of dashboards and rules on a shop in which one thing after the other breaks.
 	@exec .venv/bin/python -m pytest tests/stack/test_every_expression.py $(ARGS)
 
-# Not part of .ci/run: it builds and records for three quarters of an hour. What was recorded stays in out/strangers.
+# Not part of .ci/run: it builds and records for an hour. What was recorded stays in out/strangers.
 test-strangers: environment-dev ## Diagnose live systems that others wrote, and compare with what is known of each.
 	@exec .venv/bin/python -m pytest tests/strangers $(ARGS)
 

@@ -1,7 +1,7 @@
 """Live systems that others wrote: the diagnosis names their known bottlenecks.
 
 What was recorded is kept in out/strangers, so that a later diagnosis is judged on the same runs; remove it to record
-anew. Building and recording all takes about 45 minutes.
+anew. Building and recording all takes about an hour.
 """
 
 from pathlib import Path
