@@ -1,0 +1,40 @@
+"""`python -m observability.bench.stock_parts`: run the stock parts under load, and record their traces."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from observability.bench.stock_parts.running import load, serving
+from observability.bench.stock_parts.settings import Fault
+
+
+def main(
+    *,
+    output: Annotated[Path, typer.Option(help="Folder of the run; its traces are in OUTPUT/traces.")],
+    fault: Annotated[Fault, typer.Option(help="The bottleneck to build in.")] = Fault.NONE,
+    rate: Annotated[float, typer.Option(help="Orders a second.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Duration of the load.")] = 20.0,
+    most_lines: Annotated[int, typer.Option(min=1, help="Most lines of an order.")] = 12,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals and baskets.")] = 1,
+) -> None:
+    """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck from the traces alone."""
+
+    async def run() -> None:
+        async with serving(output, fault) as edge:
+            result = await load(
+                edge,
+                folder=output,
+                seed=seed,
+                rate_per_second=rate,
+                duration_seconds=seconds,
+                lines=(1, most_lines),
+            )
+        typer.echo(f"{len(result.requests)} orders sent; traces in {output / 'traces'}")
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    typer.run(main)
