@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from observability.bench.stock_parts.running import load, serving
-from observability.bench.stock_parts.settings import Fault
+from observability.bench.stock_parts.settings import StockFault
 
 
 def main(
     *,
     output: Annotated[Path, typer.Option(help="Folder of the run; its traces are in OUTPUT/traces.")],
-    fault: Annotated[Fault, typer.Option(help="The bottleneck to build in.")] = Fault.NONE,
-    rate: Annotated[float, typer.Option(help="Orders a second.")] = 5.0,
+    fault: Annotated[StockFault, typer.Option(help="The bottleneck to build in.")] = StockFault.NONE,
+    rate: Annotated[float, typer.Option(help="StockOrders a second.")] = 5.0,
     seconds: Annotated[float, typer.Option(help="Duration of the load.")] = 20.0,
     most_lines: Annotated[int, typer.Option(min=1, help="Most lines of an order.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of arrivals and baskets.")] = 1,

@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from observability.bench.stock_parts import telemetry
 from observability.bench.stock_parts.models import (
-    Item,
-    Reservation,
-    ReservationLine,
+    ItemRow,
+    ReservationLineRow,
+    ReservationRow,
     Sessions,
     open_engine,
     open_sessions,
 )
-from observability.bench.stock_parts.settings import Fault, StockSettings
+from observability.bench.stock_parts.settings import StockFault, StockSettings
 
 CURRENCY = "GBP"
 GRACE_SECONDS = 5.0
@@ -41,10 +41,10 @@ class OutOfStock(Exception):
 class Inventory(InventoryServiceServicer):
     """Reserves and sells stock, and answers what is available; the platform's other calls are not implemented."""
 
-    def __init__(self, sessions: Sessions, fault: Fault) -> None:
+    def __init__(self, sessions: Sessions, fault: StockFault) -> None:
         self._sessions = sessions
         self._fault = fault
-        self._lock = asyncio.Lock() if fault is Fault.SERIAL_RESOURCE else nullcontext()
+        self._lock = asyncio.Lock() if fault is StockFault.SERIAL_RESOURCE else nullcontext()
 
     async def CheckAvailability(  # noqa: N802  # named by gRPC
         self, request: pb.CheckAvailabilityRequest, context: Context
@@ -67,7 +67,7 @@ class Inventory(InventoryServiceServicer):
         reservation_id = UUID(request.reservation_id)
         try:
             async with self._transaction() as session:
-                reservation = await session.get(Reservation, reservation_id)
+                reservation = await session.get(ReservationRow, reservation_id)
                 if reservation is None:
                     reservation = await self._reserve(session, reservation_id, request.lines)
                 lines = await read_lines(session, reservation_id)
@@ -80,7 +80,7 @@ class Inventory(InventoryServiceServicer):
     ) -> pb.ConfirmReservationResponse:
         """Sell what the reservation holds; a repeat changes nothing."""
         async with self._transaction() as session:
-            reservation = await session.get(Reservation, UUID(request.reservation_id), with_for_update=True)
+            reservation = await session.get(ReservationRow, UUID(request.reservation_id), with_for_update=True)
             if reservation is None:
                 await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such reservation")
             lines = await read_lines(session, reservation.id)
@@ -97,7 +97,9 @@ class Inventory(InventoryServiceServicer):
         async with self._lock, self._sessions.begin() as session:
             yield session
 
-    async def _reserve(self, session: AsyncSession, reservation_id: UUID, lines: Sequence[pb.StockLine]) -> Reservation:
+    async def _reserve(
+        self, session: AsyncSession, reservation_id: UUID, lines: Sequence[pb.StockLine]
+    ) -> ReservationRow:
         items = await self._lock_items(session, [line.sku for line in lines])
         for number, line in enumerate(lines, start=1):
             item = items.get(line.sku)
@@ -105,7 +107,7 @@ class Inventory(InventoryServiceServicer):
                 raise OutOfStock(f"there are not enough units of {line.sku}")
             item.reserved += line.quantity
             session.add(
-                ReservationLine(
+                ReservationLineRow(
                     reservation_id=reservation_id,
                     line_number=number,
                     sku=line.sku,
@@ -113,34 +115,36 @@ class Inventory(InventoryServiceServicer):
                     unit_price_minor=item.unit_price_minor,
                 )
             )
-        reservation = Reservation(id=reservation_id, state="PENDING")
+        reservation = ReservationRow(id=reservation_id, state="PENDING")
         session.add(reservation)
-        if self._fault is Fault.SLOW_CALL:
+        if self._fault is StockFault.SLOW_CALL:
             await session.execute(select(func.stock_parts.hash_of_code(reservation_id.hex)))
         await session.flush()
         return reservation
 
-    async def _lock_items(self, session: AsyncSession, skus: list[str]) -> dict[str, Item]:
+    async def _lock_items(self, session: AsyncSession, skus: list[str]) -> dict[str, ItemRow]:
         """Lock the items in order of SKU, so that two reservations cannot deadlock."""
-        if self._fault is Fault.N_PLUS_ONE:
-            found = [await session.get(Item, sku, with_for_update=True) for sku in sorted(skus)]
+        if self._fault is StockFault.N_PLUS_ONE:
+            found = [await session.get(ItemRow, sku, with_for_update=True) for sku in sorted(skus)]
             return {item.sku: item for item in found if item is not None}
-        rows = await session.scalars(select(Item).where(Item.sku.in_(skus)).order_by(Item.sku).with_for_update())
+        rows = await session.scalars(
+            select(ItemRow).where(ItemRow.sku.in_(skus)).order_by(ItemRow.sku).with_for_update()
+        )
         return {item.sku: item for item in rows}
 
 
-async def read_items(session: AsyncSession, skus: list[str]) -> Sequence[Item]:
+async def read_items(session: AsyncSession, skus: list[str]) -> Sequence[ItemRow]:
     """Return the items without a lock."""
-    return (await session.scalars(select(Item).where(Item.sku.in_(skus)))).all()
+    return (await session.scalars(select(ItemRow).where(ItemRow.sku.in_(skus)))).all()
 
 
-async def read_lines(session: AsyncSession, reservation_id: UUID) -> Sequence[ReservationLine]:
+async def read_lines(session: AsyncSession, reservation_id: UUID) -> Sequence[ReservationLineRow]:
     """Return the lines of a reservation in their order."""
-    lines = select(ReservationLine).where(ReservationLine.reservation_id == reservation_id)
-    return (await session.scalars(lines.order_by(ReservationLine.line_number))).all()
+    lines = select(ReservationLineRow).where(ReservationLineRow.reservation_id == reservation_id)
+    return (await session.scalars(lines.order_by(ReservationLineRow.line_number))).all()
 
 
-def to_proto(reservation: Reservation, lines: Sequence[ReservationLine]) -> pb.Reservation:
+def to_proto(reservation: ReservationRow, lines: Sequence[ReservationLineRow]) -> pb.Reservation:
     """Return the message of a reservation."""
     return pb.Reservation(
         reservation_id=str(reservation.id),

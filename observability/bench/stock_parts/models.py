@@ -24,7 +24,7 @@ class InventoryBase(DeclarativeBase):
     metadata = MetaData(schema=SCHEMA)
 
 
-class Order(OrderBase):
+class OrderRow(OrderBase):
     """An order: PENDING, CONFIRMED or REJECTED."""
 
     __tablename__ = "orders"
@@ -34,22 +34,22 @@ class Order(OrderBase):
     request_id: Mapped[str] = mapped_column(String(200), unique=True)
     state: Mapped[str]
     total_minor: Mapped[int] = mapped_column(default=0)
-    lines: Mapped[list["OrderLine"]] = relationship(lazy="selectin")
+    lines: Mapped[list["OrderLineRow"]] = relationship(lazy="selectin")
 
 
-class OrderLine(OrderBase):
+class OrderLineRow(OrderBase):
     """A line of an order, priced once it is sold."""
 
     __tablename__ = "order_lines"
 
-    order_id: Mapped[UUID] = mapped_column(ForeignKey(Order.id), primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(ForeignKey(OrderRow.id), primary_key=True)
     line_number: Mapped[int] = mapped_column(primary_key=True)
     sku: Mapped[str]
     quantity: Mapped[int]
     unit_price_minor: Mapped[int | None]
 
 
-class Item(InventoryBase):
+class ItemRow(InventoryBase):
     """The stock of one SKU, in units."""
 
     __tablename__ = "items"
@@ -60,7 +60,7 @@ class Item(InventoryBase):
     unit_price_minor: Mapped[int]
 
 
-class Reservation(InventoryBase):
+class ReservationRow(InventoryBase):
     """Stock set aside for one order: PENDING, or CONFIRMED."""
 
     __tablename__ = "reservations"
@@ -69,7 +69,7 @@ class Reservation(InventoryBase):
     state: Mapped[str]
 
 
-class ReservationLine(InventoryBase):
+class ReservationLineRow(InventoryBase):
     """A line of a reservation."""
 
     __tablename__ = "reservation_lines"

@@ -18,8 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from observability.bench.stock_parts import telemetry
-from observability.bench.stock_parts.models import Order, OrderLine, Sessions, open_engine, open_sessions
-from observability.bench.stock_parts.settings import Fault, StockSettings
+from observability.bench.stock_parts.models import OrderLineRow, OrderRow, Sessions, open_engine, open_sessions
+from observability.bench.stock_parts.settings import StockFault, StockSettings
 from observability.experiments.blocking_call import AuditEntry, BlockingAudit, BlockingClient
 
 if TYPE_CHECKING:
@@ -37,35 +37,35 @@ class Line(BaseModel):
     quantity: int = Field(ge=1, le=10_000)
 
 
-class PlaceOrder(BaseModel):
+class BasketBody(BaseModel):
     """The body of an order."""
 
     lines: list[Line] = Field(min_length=1, max_length=1_500)
 
 
-class Orders:
+class StockOrders:
     """Places orders: stores each, reserves its stock, and confirms the sale."""
 
     def __init__(self, sessions: Sessions, inventory: "InventoryServiceAsyncStub", settings: StockSettings) -> None:
         self._sessions = sessions
         self._inventory = inventory
         self._fault = settings.fault
-        limited = self._fault is Fault.CONCURRENCY_LIMIT
+        limited = self._fault is StockFault.CONCURRENCY_LIMIT
         self._workers: AbstractAsyncContextManager[None] = asyncio.Semaphore(WORKERS) if limited else nullcontext()
-        self._audit: Callable[[Order], None] = lambda _order: None
-        if self._fault is Fault.BLOCKING_CALL:
+        self._audit: Callable[[OrderRow], None] = lambda _order: None
+        if self._fault is StockFault.BLOCKING_CALL:
             audit = BlockingAudit(BlockingClient(settings.database_dsn.get_secret_value()))
             self._audit = lambda order: audit.record(
                 AuditEntry(order.id, line.sku, line.quantity) for line in order.lines
             )
 
-    async def place(self, body: PlaceOrder, *, customer_id: UUID, request_id: str) -> Order:
+    async def place(self, body: BasketBody, *, customer_id: UUID, request_id: str) -> OrderRow:
         """Return the order at its end, or the one that came first with the same key."""
         order = await self._store(body, customer_id, f"{customer_id}:{request_id}")
         if order.state != "PENDING":
             return order
         lines = [pb.StockLine(sku=line.sku, quantity=line.quantity) for line in order.lines]
-        if self._fault is Fault.CHATTY_RPC:
+        if self._fault is StockFault.CHATTY_RPC:
             for line in lines:
                 await self._inventory.CheckAvailability(pb.CheckAvailabilityRequest(lines=[line]), timeout=CALL_SECONDS)
         reserve = pb.ReserveStockRequest(request_id=f"{order.id}:reserve", reservation_id=str(order.id), lines=lines)
@@ -86,10 +86,10 @@ class Orders:
         self._audit(sold)
         return sold
 
-    async def _store(self, body: PlaceOrder, customer_id: UUID, request_id: str) -> Order:
-        order = Order(id=uuid4(), customer_id=customer_id, request_id=request_id, state="PENDING", total_minor=0)
+    async def _store(self, body: BasketBody, customer_id: UUID, request_id: str) -> OrderRow:
+        order = OrderRow(id=uuid4(), customer_id=customer_id, request_id=request_id, state="PENDING", total_minor=0)
         order.lines = [
-            OrderLine(line_number=number, sku=line.sku, quantity=line.quantity)
+            OrderLineRow(line_number=number, sku=line.sku, quantity=line.quantity)
             for number, line in enumerate(body.lines, start=1)
         ]
         try:
@@ -97,12 +97,12 @@ class Orders:
                 session.add(order)
         except IntegrityError:
             async with self._sessions() as session:
-                return (await session.scalars(select(Order).where(Order.request_id == request_id))).one()
+                return (await session.scalars(select(OrderRow).where(OrderRow.request_id == request_id))).one()
         return order
 
-    async def _end(self, order: Order, state: str, prices: dict[str, int]) -> Order:
+    async def _end(self, order: OrderRow, state: str, prices: dict[str, int]) -> OrderRow:
         async with self._sessions.begin() as session:
-            stored = (await session.scalars(select(Order).where(Order.id == order.id))).one()
+            stored = (await session.scalars(select(OrderRow).where(OrderRow.id == order.id))).one()
             stored.state = state
             stored.total_minor = sum(prices.get(line.sku, 0) * line.quantity for line in stored.lines)
             for line in stored.lines:
@@ -119,7 +119,7 @@ def application(settings: StockSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with grpc.aio.insecure_channel(settings.inventory_target) as channel:
-            app.state.orders = Orders(open_sessions(engine), InventoryServiceStub(channel), settings)
+            app.state.orders = StockOrders(open_sessions(engine), InventoryServiceStub(channel), settings)
             yield
         await engine.dispose()
         provider.shutdown()
@@ -128,7 +128,7 @@ def application(settings: StockSettings) -> FastAPI:
 
     @app.post("/orders")
     async def place_order(
-        body: PlaceOrder, x_customer_id: Annotated[UUID, Header()], idempotency_key: Annotated[str, Header()]
+        body: BasketBody, x_customer_id: Annotated[UUID, Header()], idempotency_key: Annotated[str, Header()]
     ) -> JSONResponse:
         order = await app.state.orders.place(body, customer_id=x_customer_id, request_id=idempotency_key)
         content = {"order_id": str(order.id), "state": order.state, "total_minor": order.total_minor}

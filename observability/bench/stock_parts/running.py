@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy.schema import CreateSchema
 
 from observability.bench.stock_parts.models import SCHEMA, InventoryBase, OrderBase, open_engine
-from observability.bench.stock_parts.settings import Fault
+from observability.bench.stock_parts.settings import StockFault
 from observability.experiments.blocking_call import TABLE as AUDIT_TABLE
 from observability.experiments.slow_call import HASH
 from observability.load.demand import SKU_COUNT, sku_of_rank
@@ -54,17 +54,17 @@ class Way:
 
 
 # What is held while a database some milliseconds away answers is held while the processor is idle.
-WAYS: Mapping[Fault, Way] = {
-    Fault.POOL: Way(inventory_database=Delay(latency_seconds=0.003)),
-    Fault.SERIAL_RESOURCE: Way(inventory_database=Delay(latency_seconds=0.003)),
-    Fault.CONCURRENCY_LIMIT: Way(inventory_database=Delay(latency_seconds=0.006)),
-    Fault.BLOCKING_CALL: Way(order_database=Delay(latency_seconds=0.003)),
-    Fault.NETWORK_LATENCY: Way(inventory=Delay(latency_seconds=0.02)),
+WAYS: Mapping[StockFault, Way] = {
+    StockFault.POOL: Way(inventory_database=Delay(latency_seconds=0.003)),
+    StockFault.SERIAL_RESOURCE: Way(inventory_database=Delay(latency_seconds=0.003)),
+    StockFault.CONCURRENCY_LIMIT: Way(inventory_database=Delay(latency_seconds=0.006)),
+    StockFault.BLOCKING_CALL: Way(order_database=Delay(latency_seconds=0.003)),
+    StockFault.NETWORK_LATENCY: Way(inventory=Delay(latency_seconds=0.02)),
 }
 
 
 @asynccontextmanager
-async def serving(folder: Path, fault: Fault = Fault.NONE) -> AsyncIterator[str]:
+async def serving(folder: Path, fault: StockFault = StockFault.NONE) -> AsyncIterator[str]:
     """Serve the stock parts for the `async with` block, and yield the edge's host:port.
 
     Spans go to `folder`/traces, the last ones at the end of the block. Raises LocalError.
@@ -82,7 +82,7 @@ async def serving(folder: Path, fault: Fault = Fault.NONE) -> AsyncIterator[str]
             stack,
             STOCK_DATABASE_DSN=rerouted(databases["inventory"], await passed(postgres, way.inventory_database, stack)),
             STOCK_FAULT=fault,
-            STOCK_POOL_SIZE="1" if fault is Fault.POOL else "8",
+            STOCK_POOL_SIZE="1" if fault is StockFault.POOL else "8",
         )
         yield await start(
             foundation,
@@ -124,7 +124,7 @@ async def passed(target: str, delay: Delay | None, stack: AsyncExitStack) -> str
     return (await stack.enter_async_context(Proxy.open(target=parse_address(target), delay=delay, seed=0))).address
 
 
-async def make_tables(databases: Mapping[str, str], fault: Fault) -> None:
+async def make_tables(databases: Mapping[str, str], fault: StockFault) -> None:
     """Create the tables of both services, stock every SKU, and prepare what a fault needs."""
     for name, base in (("inventory", InventoryBase), ("order", OrderBase)):
         engine = open_engine(databases[name], pool_size=1)
@@ -133,12 +133,12 @@ async def make_tables(databases: Mapping[str, str], fault: Fault) -> None:
             await connection.run_sync(base.metadata.create_all)
         await engine.dispose()
     statements = [STOCK.format(first=sku_of_rank(1), skus=SKU_COUNT)]
-    if fault is Fault.MISSING_INDEX:
+    if fault is StockFault.MISSING_INDEX:
         statements += WITHOUT_INDEX
-    if fault is Fault.SLOW_CALL:
+    if fault is StockFault.SLOW_CALL:
         statements.append(HASH.format(rounds=HASH_ROUNDS).replace("hash_of_code", f"{SCHEMA}.hash_of_code", 1))
     await run(databases["inventory"], statements)
-    if fault is Fault.BLOCKING_CALL:
+    if fault is StockFault.BLOCKING_CALL:
         await run(databases["order"], [AUDIT_TABLE])
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Fault(StrEnum):
+class StockFault(StrEnum):
     """A bottleneck that is built in; each is one of the lab's experiments."""
 
     NONE = "none"
@@ -31,4 +31,4 @@ class StockSettings(BaseSettings):
     port: int = Field(ge=1, le=65535, description="Port on 127.0.0.1 to serve on.")
     inventory_target: str = Field("", description="host:port of inventory's gRPC; only order calls it.")
     pool_size: int = Field(8, ge=1, le=100, description="Connections to the database; there is no overflow.")
-    fault: Fault = Field(Fault.NONE, description="The bottleneck that is built in.")
+    fault: StockFault = Field(StockFault.NONE, description="The bottleneck that is built in.")
