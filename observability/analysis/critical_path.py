@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 
@@ -56,12 +57,12 @@ def critical_path(root: Node) -> tuple[PathSegment, ...]:
 def calls_in_sequence(parent: Node) -> tuple[tuple[Node, ...], ...]:
     """Return groups of children that repeat one operation sequentially, sorted by start.
 
-    Children of one service, name and kind form a group; other children may run in between. A group in which any two
-    overlap is left out.
+    Children of one service, operation and kind form a group; other children may run in between. A group in which any
+    two overlap is left out.
     """
     alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
     for child in sorted(parent.children, key=lambda child: _time(child.span)):
-        alike[child.span.service, child.span.name, child.span.kind].append(child)
+        alike[child.span.service, operation_of(child.span), child.span.kind].append(child)
     return tuple(tuple(calls) for calls in alike.values() if len(calls) > 1 and _in_sequence(calls))
 
 

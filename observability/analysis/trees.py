@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from observability.analysis.conventions.kinds import with_kinds
 from observability.analysis.spans import Span, without_duplicates
 
 
@@ -52,7 +53,10 @@ class Forest:
 
 
 def build_traces(spans: Iterable[Span]) -> Forest:
-    """Build the tree of each trace; every span is placed exactly once, even where parent ids form a cycle."""
+    """Build the tree of each trace; every span is placed exactly once, even where parent ids form a cycle.
+
+    A span that records no kind gets the one that its attributes and its neighbours tell.
+    """
     unique = without_duplicates(spans)
     by_trace: dict[str, list[Span]] = defaultdict(list)
     for span in sorted(unique.spans, key=_order):
@@ -66,10 +70,11 @@ def _order(span: Span) -> tuple[int, int, str]:
 
 
 def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
-    known = {span.span_id for span in spans}
-    children: dict[str, list[Span]] = defaultdict(list)
-    for span in spans:
-        children[span.parent_span_id].append(span)
+    known = {span.span_id: span for span in spans}
+    children = _children(spans)
+    if kinds := with_kinds(spans, known, children):
+        spans = [kinds.get(span.span_id, span) for span in spans]
+        children = _children(spans)
     roots = [span for span in spans if not span.parent_span_id]
     orphans = [span for span in spans if span.parent_span_id and span.parent_span_id not in known]
     placed = {span.span_id for top in (*roots, *orphans) for span in _below(top, children)}
@@ -85,6 +90,14 @@ def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
         orphans=tuple(_node(span, children) for span in orphans),
         spans=len(spans),
     )
+
+
+def _children(spans: Iterable[Span]) -> dict[str, list[Span]]:
+    """Return the spans by the id of their parent."""
+    children: dict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        children[span.parent_span_id].append(span)
+    return children
 
 
 def _below(top: Span, children: dict[str, list[Span]]) -> list[Span]:

@@ -79,7 +79,7 @@ def test_n_plus_one_traces_are_those_with_the_longest_rows() -> None:
     ("why", "children"),
     [
         ("two in a row are how code is written", queries("SELECT item", 2)),
-        ("each is another statement", [query(f"SELECT {at}", at, at + 1) for at in range(5)]),
+        ("each is another statement", [query(f"SELECT {table}", at, at + 1) for at, table in enumerate("abcde")]),
         ("they run side by side", [query("SELECT item", at, at + 3) for at in range(5)]),
         ("they bound transactions", queries("BEGIN", 5)),
         ("they are calls of no database", [call("GET item", at, at + 1) for at in range(5)]),
