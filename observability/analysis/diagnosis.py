@@ -23,7 +23,7 @@ from observability.analysis.requests import (
     total_seconds,
 )
 from observability.analysis.time_table import Place, TimeRow, place_of_most_time, share_of_time, time_table
-from observability.analysis.unexplained import objective, reasons_against_none
+from observability.analysis.unexplained import objective, reasons_against_none, standing_out
 from observability.analysis.verdict import Answer, ClassShare, Verdict
 from observability.analysis.whatif import Prediction, predict, unchanged
 
@@ -70,7 +70,7 @@ def _judge(observation: Observation, requests: Sequence[Request], rows: Sequence
     shares = [share_of_time(candidate.saving.by_request(), requests) for candidate, _ in judged]
     is_worth = [_is_worth_fixing(prediction, share) for (_, prediction), share in zip(judged, shares, strict=True)]
     worth = list(compress(judged, is_worth))
-    verdict = _found(observation, requests, worth) if worth else _no_bottleneck(observation, requests, rows)
+    verdict = _found(observation, requests, worth, rows) if worth else _no_bottleneck(observation, requests, rows)
     return replace(
         verdict,
         classes=tuple(
@@ -81,12 +81,19 @@ def _judge(observation: Observation, requests: Sequence[Request], rows: Sequence
     )
 
 
-def _found(observation: Observation, requests: Sequence[Request], worth: Sequence[Judged]) -> Verdict:
+def _found(
+    observation: Observation, requests: Sequence[Request], worth: Sequence[Judged], rows: Sequence[TimeRow]
+) -> Verdict:
     candidate, prediction = choose(worth)
     others = tuple(
         f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
     )
     share = share_of_time(candidate.saving.by_request(), requests)
+    larger = tuple(
+        f"{row.name} takes more, {row.share.value:.0%} of the time, and no known class of bottleneck explains it"
+        for row in standing_out(rows)
+        if row.share.value > share.value and all(row.service != each.service for each, _ in worth)
+    )
     where = f"{candidate.operation} of {candidate.service}" if candidate.operation else candidate.service
     return Verdict(
         answer=Answer.FOUND,
@@ -94,8 +101,8 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         service=candidate.service,
         operation=candidate.operation,
         share=share.value,
-        confidence=_confidence(prediction, others, observation),
-        reasons=(*candidate.evidence, *objective(observation)[1]),
+        confidence=_confidence(prediction, (*others, *larger), observation),
+        reasons=(*candidate.evidence, *larger, *objective(observation)[1]),
         trace_ids=candidate.trace_ids,
         prediction=prediction,
         also=others,

@@ -33,7 +33,7 @@ def reasons_against_none(
     """
     met, promised = objective(observation)
     used = fullest(observation, services_on_paths(requests))
-    reasons = [*unexplained_stalls(observation, requests), *_standing_out(observation, rows)]
+    reasons = [*unexplained_stalls(observation, requests), *_standing_out(observation, requests, rows)]
     if used is not None and (busy := used.fullness or 0.0) >= BUSY:
         reasons.append(
             f"the processor is {busy:.0%} busy, which no known class of bottleneck explains: {used.sentence()}"
@@ -66,35 +66,43 @@ def objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
     return not missed, (f"the objective is {result}: {share}, target {100 * promised.share:.5g}%",)
 
 
-def _standing_out(observation: Observation, rows: Sequence[TimeRow]) -> Iterator[str]:
+def standing_out(rows: Sequence[TimeRow]) -> list[TimeRow]:
+    """Return the calls, waits and ways that take a large share of the time."""
+    return [row for row in rows if row.kind is not TimeKind.CODE and row.share.value >= STANDS_OUT]
+
+
+def _standing_out(observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]) -> Iterator[str]:
     """Yield a sentence for each call, wait or way that takes a large share, and each service with code not at work."""
+    for row in standing_out(rows):
+        yield f"{row.name} takes {row.share.value:.0%} of the time, and no known class of bottleneck explains it"
     own: dict[str, list[TimeRow]] = defaultdict(list)
     for row in rows:
         if row.kind is TimeKind.CODE:
             own[row.service].append(row)
-        elif row.share.value >= STANDS_OUT:
-            yield f"{row.name} takes {row.share.value:.0%} of the time, and no known class of bottleneck explains it"
     for service, parts in own.items():
         share = sum(row.share.value for row in parts)
-        if share >= STANDS_OUT and not _is_at_work(observation, service, sum(row.seconds for row in parts)):
+        in_code = sum(row.seconds for row in parts)
+        if share >= STANDS_OUT and not _is_at_work(observation, requests, service, in_code):
             yield f"own code of {service} takes {share:.0%} of the time, and it is unknown whether it works or waits"
 
 
-def _is_at_work(observation: Observation, service: str, in_code_seconds: float) -> bool:
+def _is_at_work(observation: Observation, requests: Sequence[Request], service: str, in_code_seconds: float) -> bool:
     """Return whether processor time accounts for the time that requests spent in a service's code.
 
     On a shared processor x seconds of work take x / (1 - utilisation).
     """
     used = by_service(observation, (service,)).get(service)
-    times = [
-        *(each.at_seconds for each in observation.processes),
-        *(each.at_seconds for each in observation.scrapes),
-    ]
     if used is None or used.fullness == 1:
         return False
-    worked = used.used * (max(times) - min(times)) / (1 - (used.fullness or 0.0))
+    worked = used.used * _seconds_of_requests(requests) / (1 - (used.fullness or 0.0))
     recorded = observation.coverage.share if observation.coverage else 1.0
     return worked * recorded >= _AT_WORK * in_code_seconds
+
+
+def _seconds_of_requests(requests: Sequence[Request]) -> float:
+    """Return the time from the first request's start to the last one's end."""
+    spans = [request.root.span for request in requests]
+    return (max(span.end_nanoseconds for span in spans) - min(span.start_nanoseconds for span in spans)) / 1e9
 
 
 def _waits(observation: Observation, whole_seconds: float) -> Iterator[str]:

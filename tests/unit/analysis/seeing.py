@@ -67,6 +67,22 @@ def request(end: float, *children: Node) -> Node:
     return serve("POST /things", 0, end, *children)
 
 
+def later(root: Node, milliseconds: float) -> Node:
+    """Return a span and those below it, begun later."""
+    moved = round(milliseconds * MILLISECOND)
+    span = replace(
+        root.span,
+        start_nanoseconds=root.span.start_nanoseconds + moved,
+        end_nanoseconds=root.span.end_nanoseconds + moved,
+    )
+    return Node(span, tuple(later(child, milliseconds) for child in root.children))
+
+
+def each_later(root: Node, count: int = 30) -> list[Node]:
+    """Return so many alike, each begun 0.3 s after the one before it."""
+    return [later(root, number * 300) for number in range(count)]
+
+
 def trace_of(root: Node, number: int = 0) -> Trace:
     """Return a whole trace, named by its number."""
     trace_id = f"trace {number}"

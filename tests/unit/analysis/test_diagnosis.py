@@ -15,6 +15,7 @@ from observability.analysis.verdict import Answer, Verdict
 from tests.unit.analysis.seeing import (
     busy,
     call,
+    each_later,
     full_pool,
     looks,
     queries,
@@ -69,7 +70,7 @@ def test_broken_traces_of_half_of_the_requests_are_borne_and_reported() -> None:
 
 
 def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.7)))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.7)))
     assert verdict.answer is Answer.CANNOT_TELL
     unexplained = "the processor is 70% busy, which no known class of bottleneck explains"
     assert verdict.reasons == (f"{unexplained}: shop uses 0.70 of 1 processors (one thread)",)
@@ -78,7 +79,7 @@ def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
 def test_unexplained_database_waits_are_not_healthy() -> None:
     """30 requests took 0.6 s, and a session waited for 0.09 s of that, which cannot be less than 0.06 s by chance."""
     samples = looks(*[[session("NewKind")], []] * 30, each_seconds=0.003)
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), sessions=samples))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), sessions=samples))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == (
         "database sessions wait for NewKind for 15% of the requests' time, which no known class of bottleneck explains",
@@ -88,7 +89,7 @@ def test_unexplained_database_waits_are_not_healthy() -> None:
 def test_waits_that_were_seen_too_seldom_may_be_chance() -> None:
     """A fifth of the time, of which one look in two tells."""
     samples = looks([session("NewKind")], [], each_seconds=0.12)
-    assert diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), sessions=samples)).answer is Answer.NONE
+    assert diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), sessions=samples)).answer is Answer.NONE
 
 
 def test_requests_of_no_duration_have_no_diagnosis() -> None:
@@ -99,13 +100,13 @@ def test_requests_of_no_duration_have_no_diagnosis() -> None:
 
 
 def test_where_nothing_is_wrong_there_is_no_bottleneck() -> None:
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.69), sessions=looks([], [])))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.69), sessions=looks([], [])))
     assert (verdict.answer, verdict.bottleneck, verdict.confidence) == (Answer.NONE, None, "high")
     assert (verdict.service, verdict.operation, verdict.share) == ("", "", 0.0)
 
 
 def test_then_all_is_predicted_to_stay_as_it_is() -> None:
-    prediction = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3))).prediction
+    prediction = diagnose(seen(*each_later(HEALTHY), processes=busy(0.3))).prediction
     assert prediction is not None
     assert (prediction.predictor, prediction.before, prediction.after["p95"].value) == (
         "none",
@@ -115,7 +116,7 @@ def test_then_all_is_predicted_to_stay_as_it_is() -> None:
 
 
 def test_without_database_sessions_that_is_less_sure() -> None:
-    assert diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3))).confidence == "medium"
+    assert diagnose(seen(*each_later(HEALTHY), processes=busy(0.3))).confidence == "medium"
 
 
 def test_without_an_objective_and_the_processor_nothing_is_called_healthy() -> None:
@@ -131,7 +132,7 @@ def test_a_met_objective_and_nothing_that_stands_out_are_healthy() -> None:
 
 def test_code_that_no_processor_time_accounts_for_is_not_called_healthy() -> None:
     """30 requests spend 0.57 s in code, and the process works for 0.2 s."""
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.02)))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.02)))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == ("own code of shop takes 95% of the time, and it is unknown whether it works or waits",)
     assert verdict.place is not None
@@ -140,7 +141,7 @@ def test_code_that_no_processor_time_accounts_for_is_not_called_healthy() -> Non
 
 def test_a_call_that_takes_a_third_of_the_time_is_not_called_healthy() -> None:
     """Eight ms are quick for a call, but nothing tells whether they are the work that is needed."""
-    verdict = diagnose(seen(*[request(20, query("SELECT item", 1, 9))] * 30, processes=busy(0.3)))
+    verdict = diagnose(seen(*each_later(request(20, query("SELECT item", 1, 9))), processes=busy(0.3)))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == (
         "SELECT item of shop (postgresql) takes 40% of the time, and no known class of bottleneck explains it",
@@ -150,19 +151,20 @@ def test_a_call_that_takes_a_third_of_the_time_is_not_called_healthy() -> None:
 @pytest.mark.parametrize("kind", ["IO", "LWLock", "Client", None])
 def test_usual_database_waits_are_no_bottleneck(kind: str | None) -> None:
     assert (
-        diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), sessions=looks([session(kind)], []))).answer is Answer.NONE
+        diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), sessions=looks([session(kind)], []))).answer
+        is Answer.NONE
     )
 
 
 def test_a_wait_of_less_than_a_tenth_is_no_bottleneck() -> None:
     quick = request(20, query("BEGIN", 2, 3, waited=1.9))
-    assert diagnose(seen(*[quick] * 30, processes=busy(0.3))).answer is Answer.NONE
+    assert diagnose(seen(*each_later(quick), processes=busy(0.3))).answer is Answer.NONE
 
 
 def test_a_few_requests_that_happened_to_wait_are_not_named() -> None:
     """One in forty waited, for 0.11 of all time: that may be chance."""
     unlucky = request(120, query("BEGIN", 100, 101, waited=100))
-    assert diagnose(seen(*[HEALTHY] * 39, unlucky, processes=busy(0.3))).answer is Answer.NONE
+    assert diagnose(seen(*each_later(HEALTHY, 39), unlucky, processes=busy(0.3))).answer is Answer.NONE
 
 
 # --- Found ------------------------------------------------------------------------------------------------------------
@@ -219,6 +221,18 @@ def test_from_traces_alone_confidence_is_low() -> None:
     assert diagnose(seen(*[N_PLUS_ONE] * 30)).confidence == "low"
 
 
+def test_a_larger_call_that_no_class_explains_is_not_passed_over() -> None:
+    """Of 20 ms, one statement for five saves 4, and one call of another service takes 7."""
+    elsewhere = serve("answer", 2, 10, call("search", 2.5, 9.5, service="stock"), service="stock")
+    both = request(20, call("ask", 1.5, 10.5, elsewhere), *queries("SELECT item", 5, start=11))
+    verdict = diagnose(seen(*[both] * 30, scrapes=full_pool(), processes=busy(0.3)))
+    assert verdict.bottleneck is Bottleneck.N_PLUS_ONE
+    assert (
+        "search of stock takes more, 35% of the time, and no known class of bottleneck explains it" in verdict.reasons
+    )
+    assert verdict.confidence == "medium"
+
+
 # --- Which of several -------------------------------------------------------------------------------------------------
 
 
@@ -255,14 +269,14 @@ def test_an_n_plus_one_of_another_service_does_not_fill_the_pool() -> None:
 
 
 def test_an_unexplained_broken_promise_is_not_healthy() -> None:
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), clients=_promised(0.95, kept=88)))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), clients=_promised(0.95, kept=88)))
     assert verdict.answer is Answer.CANNOT_TELL
     broken = "the objective is missed: 88% of 100 requests took at most 0.25 s, target 95%"
     assert verdict.reasons == (f"{broken}, and no known class of bottleneck explains it",)
 
 
 def test_a_promise_missed_by_chance_is_not_broken() -> None:
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), clients=_promised(0.95, kept=94)))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), clients=_promised(0.95, kept=94)))
     assert verdict.answer is Answer.NONE
     missed = "the objective is missed, but within chance: 94% of 100 requests took at most 0.25 s, target 95%"
     assert missed in verdict.reasons
@@ -271,11 +285,11 @@ def test_a_promise_missed_by_chance_is_not_broken() -> None:
 def test_a_promise_that_one_hiccup_broke_is_not_broken() -> None:
     """A dozen in a row were late, of a hundred."""
     clients = Requests(0, 10, 3.0, (0.05,) * 70 + (0.3,) * 12 + (0.05,) * 18, ObservedObjective(0.25, 0.95))
-    assert diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), clients=clients)).answer is Answer.NONE
+    assert diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), clients=clients)).answer is Answer.NONE
 
 
 def test_a_met_promise_is_reported_without_a_bottleneck() -> None:
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), clients=_promised(0.95, kept=95)))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), clients=_promised(0.95, kept=95)))
     assert verdict.answer is Answer.NONE
     assert "the objective is met: 95% of 100 requests took at most 0.25 s, target 95%" in verdict.reasons
 
@@ -294,7 +308,7 @@ def test_a_bottleneck_is_named_with_a_met_promise_too(seconds: float, said: str)
     ids=["no promise", "nothing seen"],
 )
 def test_without_a_promise_the_diagnosis_is_the_same(clients: Requests) -> None:
-    verdict = diagnose(seen(*[HEALTHY] * 30, processes=busy(0.3), clients=clients))
+    verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.3), clients=clients))
     assert verdict.answer is Answer.NONE
     assert not any("objective" in reason for reason in verdict.reasons)
 
@@ -306,7 +320,7 @@ def test_retries_are_reported_with_any_verdict() -> None:
     """Of 20 ms, 0.4 ms are a failed attempt and back-off."""
     refused = Node(replace(call("ask", 1, 1.2).span, status=SpanStatus.ERROR), ())
     calls = refused, call("ask", 1.4, 2), query("SELECT item", 2, 8), query("COMMIT", 8, 14)
-    verdict = diagnose(seen(*[request(20, *calls)] * 30, processes=busy(0.3)))
+    verdict = diagnose(seen(*each_later(request(20, *calls)), processes=busy(0.3)))
     assert verdict.answer is Answer.NONE
     assert (
         "2.00 attempts per call of ask in shop; failed attempts and back-off take 2% of the requests' time"

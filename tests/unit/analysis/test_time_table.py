@@ -8,7 +8,7 @@ from observability.analysis.diagnosis import diagnose
 from observability.analysis.time_table import TimeKind, TimeRow, place_of_most_time, share_of_time, time_table
 from observability.analysis.trees import Node
 from observability.analysis.verdict import Answer
-from tests.unit.analysis.seeing import busy, call, query, request, requests_in, seen, serve, step
+from tests.unit.analysis.seeing import busy, call, each_later, query, request, requests_in, seen, serve, step
 
 
 def rows_of(*roots: Node) -> tuple[TimeRow, ...]:
@@ -135,7 +135,7 @@ def test_without_requests_there_is_no_place() -> None:
 @pytest.mark.parametrize(
     ("roots", "answer"),
     [
-        ([request(20, query("SELECT", 2, 6))] * 30, Answer.NONE),
+        (each_later(request(20, query("SELECT", 2, 6))), Answer.NONE),
         ([request(20, *(query("SELECT", at, at + 1) for at in range(10)))] * 30, Answer.FOUND),
         ([request(20, query("SELECT", 2, 6))] * 3, Answer.CANNOT_TELL),
     ],
@@ -157,5 +157,5 @@ def test_a_found_class_accounts_for_its_share_and_the_rest_is_unexplained() -> N
 
 
 def test_where_nothing_is_found_all_is_unexplained() -> None:
-    verdict = diagnose(seen(*[request(20, query("SELECT", 2, 6))] * 30, processes=busy(0.3)))
+    verdict = diagnose(seen(*each_later(request(20, query("SELECT", 2, 6))), processes=busy(0.3)))
     assert (verdict.classes, verdict.unexplained) == ((), 1.0)
