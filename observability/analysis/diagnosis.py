@@ -22,7 +22,7 @@ from observability.analysis.requests import (
     services_on_paths,
     total_seconds,
 )
-from observability.analysis.time_table import Place, TimeRow, place_of_most_time, share_of_time, time_table
+from observability.analysis.time_table import Place, TimeTable, share_of_time, time_table
 from observability.analysis.unexplained import objective, reasons_against_none, standing_out
 from observability.analysis.verdict import Answer, ClassShare, Verdict
 from observability.analysis.whatif import Prediction, predict, unchanged
@@ -46,21 +46,21 @@ def diagnose(observation: Observation) -> Verdict:
 def _verdict(observation: Observation) -> Verdict:
     found = find_requests(observation.traces)
     requests = found.requests
-    rows = time_table(requests)
+    table = time_table(requests)
     unfit = _reasons_unfit(observation, found)
-    verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, rows)
+    verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, table)
     said = () if unfit else (*retry_summaries(requests), *_wasted(requests))
     return replace(
         verdict,
         reasons=tuple(dict.fromkeys((*verdict.reasons, *said, *found.reasons))),
         requests=len(requests),
         effects=effects_of(requests, (*observation.traces, *observation.later_traces)),
-        place=verdict.place or place_of_most_time(rows, requests),
-        time_table=rows,
+        place=verdict.place or table.place(),
+        time_table=table.rows,
     )
 
 
-def _judge(observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]) -> Verdict:
+def _judge(observation: Observation, requests: Sequence[Request], table: TimeTable) -> Verdict:
     """Return the verdict on requests that are fit for a diagnosis."""
     busy = utilisation(observation)
     judged = [
@@ -70,7 +70,7 @@ def _judge(observation: Observation, requests: Sequence[Request], rows: Sequence
     shares = [share_of_time(candidate.saving.by_request(), requests) for candidate, _ in judged]
     is_worth = [_is_worth_fixing(prediction, share) for (_, prediction), share in zip(judged, shares, strict=True)]
     worth = list(compress(judged, is_worth))
-    verdict = _found(observation, requests, worth, rows) if worth else _no_bottleneck(observation, requests, rows)
+    verdict = _found(observation, requests, worth, table) if worth else _no_bottleneck(observation, requests, table)
     return replace(
         verdict,
         classes=tuple(
@@ -81,17 +81,15 @@ def _judge(observation: Observation, requests: Sequence[Request], rows: Sequence
     )
 
 
-def _found(
-    observation: Observation, requests: Sequence[Request], worth: Sequence[Judged], rows: Sequence[TimeRow]
-) -> Verdict:
+def _found(observation: Observation, requests: Sequence[Request], worth: Sequence[Judged], table: TimeTable) -> Verdict:
     candidate, prediction = choose(worth)
     others = tuple(
         f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
     )
     share = share_of_time(candidate.saving.by_request(), requests)
     larger = tuple(
-        f"{row.name} takes more, {row.share.value:.0%} of the time, and no known class of bottleneck explains it"
-        for row in standing_out(rows)
+        f"more, {row.share.value:.0%} of the time, goes to {row.name}, and no known class of bottleneck explains it"
+        for row in standing_out(table)
         if row.share.value > share.value and all(row.service != each.service for each, _ in worth)
     )
     where = f"{candidate.operation} of {candidate.service}" if candidate.operation else candidate.service
@@ -161,9 +159,9 @@ def _arrival_rate(observation: Observation, requests: Sequence[Request]) -> floa
     return rate and rate / (observation.coverage.share if observation.coverage else 1.0)
 
 
-def _no_bottleneck(observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]) -> Verdict:
+def _no_bottleneck(observation: Observation, requests: Sequence[Request], table: TimeTable) -> Verdict:
     """Return that there is no bottleneck, or CANNOT_TELL when that is not known."""
-    if reasons := reasons_against_none(observation, requests, rows):
+    if reasons := reasons_against_none(observation, requests, table):
         return Verdict(answer=Answer.CANNOT_TELL, reasons=reasons)
     durations = [request.seconds for request in requests]
     latencies = observation.requests.latencies_seconds if observation.requests else ()

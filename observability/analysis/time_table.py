@@ -4,7 +4,7 @@ Every nanosecond of every critical path is in exactly one row, so that the share
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -21,6 +21,9 @@ _CONFIDENCE = 0.90
 _CALLS = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
 # The time that a call waited for its connection before it began; no span covers that time.
 _WAIT_TIME = "db.client.connection.wait_time"
+
+# Kind, service, operation and peer of a row.
+_Key = tuple["TimeKind", str, str, str]
 
 
 class TimeKind(StrEnum):
@@ -81,6 +84,55 @@ class Place:
     share: Estimate
 
 
+@dataclass(frozen=True, slots=True)
+class TimeTable:
+    """The requests' time in rows, the largest share first.
+
+    rows: by operation.
+    by_service: the same for each service as a whole: its own code, its calls of each peer, and so on. The operation of
+        such a row is empty.
+    """
+
+    rows: tuple[TimeRow, ...]
+    by_service: tuple[TimeRow, ...]
+
+    def place(self) -> Place | None:
+        """Return the row by service with most time, or its largest operation if that is half of it; None without rows.
+
+        So a service is named whose time is spread over many operations.
+        """
+        if not self.by_service:
+            return None
+        whole = self.by_service[0]
+        parts = (
+            row for row in self.rows if (row.kind, row.service, row.peer) == (whole.kind, whole.service, whole.peer)
+        )
+        part = max(parts, key=lambda row: row.share.value)
+        most = part if part.share.value >= whole.share.value / 2 else whole
+        return Place(most.name, most.service, most.operation, most.share)
+
+
+def time_table(requests: Sequence[Request]) -> TimeTable:
+    """Return where the requests' time goes."""
+    by_operation: dict[_Key, _Sums] = defaultdict(_Sums)
+    by_service: dict[_Key, _Sums] = defaultdict(_Sums)
+    for number, request in enumerate(requests):
+        counted: set[tuple[str, TimeKind]] = set()
+        for kind, node, seconds in _parts(request):
+            is_new = (node.span.span_id, kind) not in counted
+            counted.add((node.span.span_id, kind))
+            service, peer = node.span.service, _peer(kind, node)
+            by_operation[kind, service, _operation(node.span), peer].add(number, seconds, is_new=is_new)
+            by_service[kind, service, "", peer].add(number, seconds, is_new=is_new)
+    share_of = _Shares(requests)
+    return TimeTable(_rows(by_operation, share_of), _rows(by_service, share_of))
+
+
+def share_of_time(seconds: Sequence[float], requests: Sequence[Request]) -> Estimate:
+    """Return the share of all requests' time that these seconds of each request are, with its 90 % interval."""
+    return _Shares(requests).of(dict(enumerate(seconds)))
+
+
 @dataclass(slots=True)
 class _Sums:
     """Sums over requests for one row; `on_path` by index of the request, in seconds."""
@@ -88,53 +140,9 @@ class _Sums:
     calls: int = 0
     on_path: dict[int, float] = field(default_factory=lambda: defaultdict(float))
 
-
-_Key = tuple[TimeKind, str, str, str]
-
-
-def time_table(requests: Sequence[Request]) -> tuple[TimeRow, ...]:
-    """Return where the requests' time goes, the largest share first."""
-    sums: dict[_Key, _Sums] = defaultdict(_Sums)
-    for number, request in enumerate(requests):
-        counted: set[tuple[str, TimeKind]] = set()
-        for kind, node, seconds in _parts(request):
-            row = sums[_key(kind, node)]
-            row.on_path[number] += seconds
-            if (node.span.span_id, kind) not in counted:
-                counted.add((node.span.span_id, kind))
-                row.calls += 1
-    rows = [_row(key, each, requests) for key, each in sums.items()]
-    return tuple(sorted(rows, key=lambda row: (-row.share.value, row.kind, row.service, row.operation, row.peer)))
-
-
-def place_of_most_time(rows: Sequence[TimeRow], requests: Sequence[Request]) -> Place | None:
-    """Return the row with most time, or the service whose own code takes more than any other row; None without rows."""
-    if not rows:
-        return None
-    largest = rows[0]
-    own: dict[str, float] = defaultdict(float)
-    for row in rows:
-        if row.kind is TimeKind.CODE:
-            own[row.service] += row.share.value
-    service = max(own, key=lambda name: (own[name], name), default="")
-    if service and own[service] > largest.share.value:
-        share = share_of_time(_own_seconds(service, requests), requests)
-        return Place(f"own code of {service}", service, "", share)
-    return Place(largest.name, largest.service, largest.operation, largest.share)
-
-
-def share_of_time(seconds: Sequence[float], requests: Sequence[Request]) -> Estimate:
-    """Return the share of all requests' time that these seconds of each request are, with its 90 % interval."""
-    return _share(dict(enumerate(seconds)), requests)
-
-
-def _own_seconds(service: str, requests: Sequence[Request]) -> list[float]:
-    return [
-        sum(
-            seconds for kind, node, seconds in _parts(request) if kind is TimeKind.CODE and node.span.service == service
-        )
-        for request in requests
-    ]
+    def add(self, number: int, seconds: float, *, is_new: bool) -> None:
+        self.on_path[number] += seconds
+        self.calls += is_new
 
 
 def _parts(request: Request) -> Iterator[tuple[TimeKind, Node, float]]:
@@ -179,9 +187,8 @@ def _waited_seconds(span: Span) -> float:
     return max(0.0, float(waited)) if isinstance(waited, int | float) else 0.0
 
 
-def _key(kind: TimeKind, node: Node) -> _Key:
-    span = node.span
-    return kind, span.service, summary_of(span) if is_database_call(span) else operation_of(span), _peer(kind, node)
+def _operation(span: Span) -> str:
+    return summary_of(span) if is_database_call(span) else operation_of(span)
 
 
 def _peer(kind: TimeKind, node: Node) -> str:
@@ -192,45 +199,63 @@ def _peer(kind: TimeKind, node: Node) -> str:
     return database_system(node.span)
 
 
-def _row(key: _Key, sums: _Sums, requests: Sequence[Request]) -> TimeRow:
+def _rows(sums: dict[_Key, _Sums], share_of: "_Shares") -> tuple[TimeRow, ...]:
+    rows = [_row(key, each, share_of) for key, each in sums.items()]
+    return tuple(sorted(rows, key=lambda row: (-row.share.value, row.kind, row.service, row.operation, row.peer)))
+
+
+def _row(key: _Key, sums: _Sums, share_of: "_Shares") -> TimeRow:
     kind, service, operation, peer = key
     seconds = sum(sums.on_path.values())
     return TimeRow(
-        name=_name(kind, f"{operation} of {service}", service, peer),
+        name=_name(*key),
         kind=kind,
         service=service,
         operation=operation,
         peer=peer,
         requests=len(sums.on_path),
-        calls_per_request=sums.calls / len(requests),
+        calls_per_request=sums.calls / share_of.count,
         seconds_per_call=seconds / sums.calls,
         seconds=seconds,
-        share=_share(sums.on_path, requests),
+        share=share_of.of(sums.on_path),
     )
 
 
-def _name(kind: TimeKind, operation: str, service: str, peer: str) -> str:
+def _name(kind: TimeKind, service: str, operation: str, peer: str) -> str:
+    place = f"{operation} of {service}" if operation else service
+    called = peer if peer != service else ""
     match kind:
         case TimeKind.CODE:
-            return f"own code in {operation}"
+            return f"own code in {place}" if operation else f"own code of {service}"
+        case TimeKind.CALL if operation:
+            return f"{place} ({called})" if called else place
         case TimeKind.CALL:
-            return operation if peer in {"", service} else f"{operation} ({peer})"
+            return f"all calls of {place} to {called}" if called else f"all calls of {place}"
         case TimeKind.TRANSIT:
-            return f"way to {peer} and back in {operation}"
+            return f"way to {peer} and back in {place}"
         case TimeKind.WAIT:
-            return f"wait for a connection before {operation}"
+            return f"wait for a connection before {place}" if operation else f"wait for a connection in {place}"
 
 
-def _share(seconds: dict[int, float], requests: Sequence[Request]) -> Estimate:
-    """Return a ratio of sums with the interval of a ratio estimator (Cochran 1977, 6.4), within 0 and 1.
+class _Shares:
+    """Shares of the time of these requests, with the interval of a ratio estimator (Cochran 1977, 6.4)."""
 
-    With one request the interval is everything.
-    """
-    whole, count = total_seconds(requests), len(requests)
-    share = sum(seconds.values()) / whole
-    if count < 2:
-        return Estimate(share, 0.0, 1.0)
-    squares = sum((seconds.get(number, 0.0) - share * each.seconds) ** 2 for number, each in enumerate(requests))
-    error = (squares * count / (count - 1)) ** 0.5 / whole
-    reach = student_t_quantile((1 + _CONFIDENCE) / 2, count - 1) * error
-    return Estimate(share, max(0.0, share - reach), min(1.0, share + reach))
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._seconds = [request.seconds for request in requests]
+        self._whole = total_seconds(requests)
+        self._squares = sum(each**2 for each in self._seconds)
+        self.count = len(requests)
+        degrees = self.count - 1
+        self._reach = student_t_quantile((1 + _CONFIDENCE) / 2, degrees) if degrees > 0 else None
+
+    def of(self, seconds: Mapping[int, float]) -> Estimate:
+        """Return the share of these seconds, by index of the request; of one request the interval is everything."""
+        share = sum(seconds.values()) / self._whole
+        if self._reach is None:
+            return Estimate(share, 0.0, 1.0)
+        # The sum over all requests of (seconds - share * duration) squared; most requests have no seconds.
+        squares = sum(each**2 for each in seconds.values()) + share**2 * self._squares
+        squares -= 2 * share * sum(each * self._seconds[number] for number, each in seconds.items())
+        error = (max(0.0, squares) * self.count / (self.count - 1)) ** 0.5 / self._whole
+        reach = self._reach * error
+        return Estimate(share, max(0.0, share - reach), min(1.0, share + reach))

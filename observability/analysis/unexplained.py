@@ -1,6 +1,5 @@
 """Reasons not to say that there is no bottleneck: what was recorded of trouble, and what was not recorded at all."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from observability.analysis.comparison import clopper_pearson
@@ -11,10 +10,12 @@ from observability.analysis.processor_use import BUSY
 from observability.analysis.processors import by_service, fullest
 from observability.analysis.requests import Request, services_on_paths, total_seconds
 from observability.analysis.resources import database_seconds
-from observability.analysis.time_table import TimeKind, TimeRow
+from observability.analysis.time_table import TimeKind, TimeRow, TimeTable
 
 # What takes a third of all time, and is no code at work, is not called healthy: nothing tells whether it could be less.
 STANDS_OUT = 1 / 3
+# Calls that take so long on average are no usual work of a database near by.
+SLOW_SECONDS = 0.010
 # A service's code counts as at work when its processor time is at least half of what requests spent in its code.
 _AT_WORK = 0.5
 _TOO_LITTLE_KNOWN = (
@@ -24,16 +25,14 @@ _TOO_LITTLE_KNOWN = (
 _HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
 
 
-def reasons_against_none(
-    observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]
-) -> tuple[str, ...]:
+def reasons_against_none(observation: Observation, requests: Sequence[Request], table: TimeTable) -> tuple[str, ...]:
     """Return a sentence for each reason; none when all that matters was recorded, and nothing stands out.
 
-    `rows` are the requests' time table.
+    `table` is where the requests' time goes.
     """
     met, promised = objective(observation)
     used = fullest(observation, services_on_paths(requests))
-    reasons = [*unexplained_stalls(observation, requests), *_standing_out(observation, requests, rows)]
+    reasons = [*unexplained_stalls(observation, requests), *_standing_out(observation, requests, table)]
     if used is not None and (busy := used.fullness or 0.0) >= BUSY:
         reasons.append(
             f"the processor is {busy:.0%} busy, which no known class of bottleneck explains: {used.sentence()}"
@@ -66,37 +65,44 @@ def objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
     return not missed, (f"the objective is {result}: {share}, target {100 * promised.share:.5g}%",)
 
 
-def standing_out(rows: Sequence[TimeRow]) -> list[TimeRow]:
-    """Return the calls, waits and ways that take a large share of the time."""
-    return [row for row in rows if row.kind is not TimeKind.CODE and row.share.value >= STANDS_OUT]
+def standing_out(table: TimeTable) -> list[TimeRow]:
+    """Return the calls, waits and ways that take a large share of the time.
+
+    Many quick calls of one database are ordinary work. Where they are slow on average, they stand out together.
+    """
+    large = [row for row in table.rows if row.kind is not TimeKind.CODE and row.share.value >= STANDS_OUT]
+    known = {(row.kind, row.service, row.peer) for row in large}
+    together = (
+        row
+        for row in table.by_service
+        if row.kind is not TimeKind.CODE
+        and row.share.value >= STANDS_OUT
+        and (row.kind is not TimeKind.CALL or row.seconds_per_call >= SLOW_SECONDS)
+    )
+    return [*large, *(row for row in together if (row.kind, row.service, row.peer) not in known)]
 
 
-def _standing_out(observation: Observation, requests: Sequence[Request], rows: Sequence[TimeRow]) -> Iterator[str]:
+def _standing_out(observation: Observation, requests: Sequence[Request], table: TimeTable) -> Iterator[str]:
     """Yield a sentence for each call, wait or way that takes a large share, and each service with code not at work."""
-    for row in standing_out(rows):
-        yield f"{row.name} takes {row.share.value:.0%} of the time, and no known class of bottleneck explains it"
-    own: dict[str, list[TimeRow]] = defaultdict(list)
-    for row in rows:
-        if row.kind is TimeKind.CODE:
-            own[row.service].append(row)
-    for service, parts in own.items():
-        share = sum(row.share.value for row in parts)
-        in_code = sum(row.seconds for row in parts)
-        if share >= STANDS_OUT and not _is_at_work(observation, requests, service, in_code):
-            yield f"own code of {service} takes {share:.0%} of the time, and it is unknown whether it works or waits"
+    for row in standing_out(table):
+        yield f"{row.share.value:.0%} of the time goes to {row.name}, and no known class of bottleneck explains it"
+    for row in table.by_service:
+        is_large = row.kind is TimeKind.CODE and row.share.value >= STANDS_OUT
+        if is_large and not _is_at_work(observation, requests, row):
+            yield f"{row.share.value:.0%} of the time goes to {row.name}, and it is unknown whether it works or waits"
 
 
-def _is_at_work(observation: Observation, requests: Sequence[Request], service: str, in_code_seconds: float) -> bool:
+def _is_at_work(observation: Observation, requests: Sequence[Request], code: TimeRow) -> bool:
     """Return whether processor time accounts for the time that requests spent in a service's code.
 
     On a shared processor x seconds of work take x / (1 - utilisation).
     """
-    used = by_service(observation, (service,)).get(service)
+    used = by_service(observation, (code.service,)).get(code.service)
     if used is None or used.fullness == 1:
         return False
     worked = used.used * _seconds_of_requests(requests) / (1 - (used.fullness or 0.0))
     recorded = observation.coverage.share if observation.coverage else 1.0
-    return worked * recorded >= _AT_WORK * in_code_seconds
+    return worked * recorded >= _AT_WORK * code.seconds
 
 
 def _seconds_of_requests(requests: Sequence[Request]) -> float:

@@ -134,7 +134,7 @@ def test_code_that_no_processor_time_accounts_for_is_not_called_healthy() -> Non
     """30 requests spend 0.57 s in code, and the process works for 0.2 s."""
     verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.02)))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("own code of shop takes 95% of the time, and it is unknown whether it works or waits",)
+    assert verdict.reasons == ("95% of the time goes to own code of shop, and it is unknown whether it works or waits",)
     assert verdict.place is not None
     assert (verdict.place.service, verdict.place.operation) == ("shop", "POST /things")
 
@@ -144,7 +144,7 @@ def test_a_call_that_takes_a_third_of_the_time_is_not_called_healthy() -> None:
     verdict = diagnose(seen(*each_later(request(20, query("SELECT item", 1, 9))), processes=busy(0.3)))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == (
-        "SELECT item of shop (postgresql) takes 40% of the time, and no known class of bottleneck explains it",
+        "40% of the time goes to SELECT item of shop (postgresql), and no known class of bottleneck explains it",
     )
 
 
@@ -165,6 +165,19 @@ def test_a_few_requests_that_happened_to_wait_are_not_named() -> None:
     """One in forty waited, for 0.11 of all time: that may be chance."""
     unlucky = request(120, query("BEGIN", 100, 101, waited=100))
     assert diagnose(seen(*each_later(HEALTHY, 39), unlucky, processes=busy(0.3))).answer is Answer.NONE
+
+
+def test_slow_statements_that_take_much_together_are_not_called_healthy() -> None:
+    """A database that is far away makes each of its statements slow, and none of them takes a third."""
+    far = request(
+        100, *(query(f"SELECT {name}", at, at + 20) for at, name in ((0, "a"), (25, "b"), (50, "c"), (75, "d")))
+    )
+    verdict = diagnose(seen(*each_later(far), processes=busy(0.3)))
+    assert verdict.answer is Answer.CANNOT_TELL
+    together = "80% of the time goes to all calls of shop to postgresql, and no known class of bottleneck explains it"
+    assert verdict.reasons == (together,)
+    assert verdict.place is not None
+    assert verdict.place.name == "all calls of shop to postgresql"
 
 
 # --- Found ------------------------------------------------------------------------------------------------------------
@@ -228,7 +241,8 @@ def test_a_larger_call_that_no_class_explains_is_not_passed_over() -> None:
     verdict = diagnose(seen(*[both] * 30, scrapes=full_pool(), processes=busy(0.3)))
     assert verdict.bottleneck is Bottleneck.N_PLUS_ONE
     assert (
-        "search of stock takes more, 35% of the time, and no known class of bottleneck explains it" in verdict.reasons
+        "more, 35% of the time, goes to search of stock, and no known class of bottleneck explains it"
+        in verdict.reasons
     )
     assert verdict.confidence == "medium"
 

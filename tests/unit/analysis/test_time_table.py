@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.time_table import TimeKind, TimeRow, place_of_most_time, share_of_time, time_table
+from observability.analysis.time_table import TimeKind, TimeRow, share_of_time, time_table
 from observability.analysis.trees import Node
 from observability.analysis.verdict import Answer
 from tests.unit.analysis.seeing import busy, call, each_later, query, request, requests_in, seen, serve, step
 
 
 def rows_of(*roots: Node) -> tuple[TimeRow, ...]:
-    return time_table(requests_in(seen(*roots)))
+    return time_table(requests_in(seen(*roots))).rows
 
 
 def shares(rows: tuple[TimeRow, ...]) -> dict[str, float]:
@@ -110,7 +110,7 @@ def test_one_request_tells_nothing_of_others() -> None:
 
 def test_the_place_is_the_row_with_most_time() -> None:
     requests = requests_in(seen(*[request(20, query("SELECT", 1, 18))] * 3))
-    place = place_of_most_time(time_table(requests), requests)
+    place = time_table(requests).place()
     assert place is not None
     assert (place.name, place.operation) == ("SELECT of shop (postgresql)", "SELECT")
 
@@ -119,14 +119,22 @@ def test_a_service_whose_code_takes_most_is_the_place_however_it_is_divided() ->
     """Three steps of 5 ms each, and a statement of 5: no row of the code is larger than the statement."""
     steps = [step(name, at * 5, at * 5 + 5) for at, name in enumerate(("parse", "price", "pack"))]
     requests = requests_in(seen(*[request(20, *steps, query("SELECT", 15, 20))] * 3))
-    place = place_of_most_time(time_table(requests), requests)
+    place = time_table(requests).place()
     assert place is not None
     assert (place.name, place.service, place.operation) == ("own code of shop", "shop", "")
     assert place.share.value == pytest.approx(0.75)
 
 
+def test_calls_of_a_database_are_the_place_together_if_none_is_half() -> None:
+    statements = [query(name, at * 5, at * 5 + 5) for at, name in enumerate(("SELECT a", "SELECT b", "SELECT c"))]
+    place = time_table(requests_in(seen(*[request(20, *statements)] * 3))).place()
+    assert place is not None
+    assert (place.name, place.operation) == ("all calls of shop to postgresql", "")
+    assert place.share.value == pytest.approx(0.75)
+
+
 def test_without_requests_there_is_no_place() -> None:
-    assert place_of_most_time((), ()) is None
+    assert time_table(()).place() is None
 
 
 # --- In every verdict -------------------------------------------------------------------------------------------------
