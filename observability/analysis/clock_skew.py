@@ -1,16 +1,16 @@
 """Correction of clock skew: moves or clips spans, so that each child lies within its parent.
 
 A service has one clock: a child that exceeds its parent of the same service was cancelled or abandoned, and is clipped.
-Two services have two clocks: a callee that exceeds its caller has a skewed clock but the right duration, and is moved.
-If its caller timed out or cancelled while it ran, the callee is clipped instead, since it ran on without a caller.
+Two services have two clocks: a callee is moved by the offset between them, as `clock_offsets` estimates it. What still
+exceeds its caller ran on without it, and is clipped. What began after its caller's end was not waited for.
 Consumers run asynchronously: they and their descendants keep their times.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from observability.analysis.clock_offsets import ClockOffsets, clock_offsets_of
 from observability.analysis.span_status import gave_up
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
@@ -18,7 +18,9 @@ from observability.analysis.trees import Node
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A tree in which every child, except consumers, lies within its parent, and the corrections that were needed.
+    """A tree in which every child lies within its parent, and the corrections that were needed.
+
+    Consumers do not, and neither do spans of another service that began after their parent's end.
 
     truncated: spans clipped at their parent's start or end.
     moved: spans of another service that were shifted into their caller's time, each with its descendants.
@@ -31,15 +33,16 @@ class Repaired:
     wasted_nanoseconds: int
 
 
-def repair(root: Node) -> Repaired:
-    """Return the tree with consistent times; a second repair changes nothing.
+def repair(root: Node, offsets: ClockOffsets | None = None) -> Repaired:
+    """Return the tree with consistent times; without `offsets` these are estimated from the tree alone.
 
     Siblings that ran within the time of a leaf become its children: their parent context was lost (see `_may_adopt`).
     """
+    offsets = offsets or clock_offsets_of([root])
     top = _Placed(root, ran=_time(root.span), clipped=_time(root.span), parent_span_id=root.span.parent_span_id)
     placed = [top]
     for parent in placed:
-        children = sorted(_place_children(parent), key=lambda child: _order(child.clipped, child.node.span))
+        children = sorted(_place_children(parent, offsets), key=lambda child: _order(child.clipped, child.node.span))
         for child, adopter in zip(children, _adopters(children), strict=True):
             if adopter:
                 child.parent_span_id = adopter.node.span.span_id
@@ -104,62 +107,38 @@ def _order(time: _Time, span: Span) -> tuple[int, int, str]:
     return time.start, -time.end, span.span_id
 
 
-def _place_children(parent: _Placed) -> Iterator[_Placed]:
-    """Yield the children on the synchronous path.
-
-    Clocks are compared with the parent's time before clipping: clipping says nothing about the clock of a callee.
-    """
-    foreign: dict[str, list[Node]] = defaultdict(list)
+def _place_children(parent: _Placed, offsets: ClockOffsets) -> Iterator[_Placed]:
+    """Yield the children on the synchronous path, and those that another service began after their parent's end."""
+    caller = parent.node.span
     for child in parent.node.children:
-        if child.span.kind is SpanKind.CONSUMER:
-            continue
-        if child.span.service == parent.node.span.service:
-            yield _place(child, parent, shift=0)
-        else:
-            foreign[child.span.service].append(child)
-    for callees in foreign.values():
-        times = [_time(callee.span).moved_by(parent.offset) for callee in callees]
-        for callee, shift in zip(callees, _shifts(times, parent), strict=True):
-            yield _place(callee, parent, shift=shift)
-
-
-def _shifts(times: Sequence[_Time], parent: _Placed) -> list[int]:
-    """Return the shift of each callee of one service, in nanoseconds.
-
-    The callees share a clock and move together, so that attempts stay in order; one by one if they do not fit together.
-    """
-    caller = parent.ran
-    extent = _Time(min(time.start for time in times), max(time.end for time in times))
-    if caller.holds(extent):
-        return [0] * len(times)
-    if gave_up(parent.node.span):
-        began_in_time = caller.start <= extent.start < caller.end
-        return [0 if began_in_time else _shift(extent, caller)] * len(times)
-    if extent.duration <= caller.duration:
-        return [_shift(extent, caller)] * len(times)
-    return [_shift(time, caller) for time in times]
-
-
-def _shift(time: _Time, caller: _Time) -> int:
-    """Return the shift to the middle of the caller's time, or to its start for a longer one; 0 when it is inside."""
-    if caller.holds(time):
-        return 0
-    return caller.start + max(0, caller.duration - time.duration) // 2 - time.start
+        if child.span.kind is not SpanKind.CONSUMER:
+            is_foreign = child.span.service != caller.service
+            yield _place(child, parent, shift=offsets.shift_of(caller, child.span) if is_foreign else 0)
 
 
 def _place(child: Node, parent: _Placed, *, shift: int) -> _Placed:
     offset = parent.offset + shift
     ran = _time(child.span).moved_by(offset)
+    is_later = _is_later(child, ran, parent)
     return _Placed(
         child,
         ran=ran,
-        clipped=ran.cut_to(parent.clipped),
+        clipped=ran if is_later else ran.cut_to(parent.clipped),
         parent_span_id=child.span.parent_span_id,
         offset=offset,
         moved=shift != 0,
         # Time after the end of the parent's own caller is already counted with the parent.
-        wasted_nanoseconds=max(0, ran.end - max(ran.start, parent.ran.end)),
+        wasted_nanoseconds=0 if is_later else max(0, ran.end - max(ran.start, parent.ran.end)),
     )
+
+
+def _is_later(child: Node, ran: _Time, parent: _Placed) -> bool:
+    """Return whether another service began after its caller had ended, so that no answer waited for it.
+
+    What began after its caller gave up is work for which the caller once waited.
+    """
+    caller = parent.node.span
+    return child.span.service != caller.service and ran.start >= parent.ran.end and not gave_up(caller)
 
 
 def _adopters(siblings: Iterable[_Placed]) -> Iterator[_Placed | None]:

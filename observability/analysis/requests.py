@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from observability.analysis.clock_offsets import ClockOffsets, clock_offsets_of
 from observability.analysis.clock_skew import repair
 from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment, critical_path
@@ -59,7 +60,7 @@ class Request:
 class FoundRequests:
     """The complete requests of all operations.
 
-    reasons: sentences about what was left out.
+    reasons: sentences about what was left out, and about spans that were moved.
     broken_share: share (0 to 1) of the requests' traces that lack spans.
     """
 
@@ -71,7 +72,9 @@ class FoundRequests:
 def find_requests(traces: Sequence[Trace]) -> FoundRequests:
     """Return the complete requests of all operations, and what else there is: see `entries`."""
     entries = find_entries(traces)
-    return FoundRequests(tuple(map(_request, entries.roots)), entries.reasons, entries.broken_share)
+    offsets = clock_offsets_of(entries.roots)
+    requests = tuple(_request(root, offsets) for root in entries.roots)
+    return FoundRequests(requests, (*entries.reasons, *offsets.reasons), entries.broken_share)
 
 
 def requests_of(traces: Sequence[Trace]) -> tuple[Request, ...]:
@@ -107,6 +110,6 @@ def longest(requests: Sequence[Request], count: int = 3) -> tuple[str, ...]:
     return tuple(each.root.span.trace_id for each in slowest)
 
 
-def _request(root: Node) -> Request:
-    repaired = repair(root)
+def _request(root: Node, offsets: ClockOffsets) -> Request:
+    repaired = repair(root, offsets)
     return Request(repaired.root, critical_path(repaired.root), repaired.wasted_nanoseconds)

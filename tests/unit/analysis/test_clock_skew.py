@@ -5,7 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from observability.analysis.clock_offsets import ClockOffsets
 from observability.analysis.clock_skew import repair
+from observability.analysis.critical_path import critical_path
 from observability.analysis.spans import SpanKind, SpanStatus
 from observability.analysis.trees import Node, build_traces
 from tests.unit.analysis.making import client, node, random_tree, server, times
@@ -100,8 +102,8 @@ def test_a_server_on_another_clock_is_centred_in_the_moved_one() -> None:
 
 def test_a_server_longer_than_its_client_is_cut_to_it() -> None:
     repaired = repair(client("call", 0, 10, server("serve", 2, 15)))
-    assert times(repaired.root)["serve"] == (0, 10)
-    assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (1, 1, 3)
+    assert times(repaired.root)["serve"] == (2, 10)
+    assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (0, 1, 5)
 
 
 def test_a_server_inside_a_cut_client_is_cut_but_not_moved() -> None:
@@ -121,9 +123,20 @@ def test_attempts_with_different_clocks_are_moved_separately() -> None:
     assert times(repaired.root) == {"call": (0, 10), "here": (1, 4), "far": (3, 7)}
 
 
-def test_any_span_of_another_service_is_moved_like_a_server() -> None:
-    repaired = repair(node("root", 0, 10, node("elsewhere", 103, 107, service="stock")))
-    assert times(repaired.root)["elsewhere"] == (3, 7)
+def test_what_another_service_does_after_the_end_is_not_moved() -> None:
+    """It is asynchronous, so that nothing of it is on the path, and nothing wasted."""
+    below = node("below", 104, 106, service="stock")
+    root = node("root", 0, 10, node("elsewhere", 103, 107, below, service="stock"))
+    repaired = repair(root)
+    assert repaired.root == root
+    assert (repaired.moved, repaired.truncated, repaired.wasted_nanoseconds) == (0, 0, 0)
+    assert [segment.node.span.name for segment in critical_path(repaired.root)] == ["root"]
+
+
+def test_what_another_service_did_before_its_caller_is_moved() -> None:
+    """Nothing begins before its cause."""
+    repaired = repair(node("root", 100, 110, node("elsewhere", 3, 7, service="stock")))
+    assert times(repaired.root)["elsewhere"] == (103, 107)
 
 
 # --- Calls that were given up -----------------------------------------------------------------------------------------
@@ -141,7 +154,8 @@ def test_a_server_that_outlasts_a_failed_call_has_a_wrong_clock() -> None:
 
 
 def test_a_server_outside_a_cancelled_call_has_a_wrong_clock() -> None:
-    assert times(repair(_given_up(client("call", 0, 10, server("serve", 103, 107)))).root)["serve"] == (3, 7)
+    """Its caller did not wait for its end."""
+    assert times(repair(_given_up(client("call", 0, 10, server("serve", 103, 107)))).root)["serve"] == (4, 8)
 
 
 def test_attempts_before_a_cancelled_one_are_not_moved() -> None:
@@ -152,7 +166,7 @@ def test_attempts_before_a_cancelled_one_are_not_moved() -> None:
 
 def test_attempts_on_another_clock_move_together_to_the_call() -> None:
     repaired = repair(_given_up(client("call", 0, 20, server("first", 102, 105), server("second", 109, 126))))
-    assert times(repaired.root) == {"call": (0, 20), "first": (0, 3), "second": (7, 20)}
+    assert times(repaired.root) == {"call": (0, 20), "first": (6, 9), "second": (13, 20)}
     assert repaired.moved == 2
 
 
@@ -242,20 +256,24 @@ def test_a_tree_may_be_deeper_than_the_stack() -> None:
 
 
 @given(trees)
-def test_every_child_but_a_consumer_is_inside_its_parent(root: Node) -> None:
+def test_every_child_that_is_waited_for_is_inside_its_parent(root: Node) -> None:
     stack = [repair(root).root]
     while stack:
         parent = stack.pop()
         for child in (child for child in parent.children if child.span.kind is not SpanKind.CONSUMER):
             stack.append(child)
+            is_foreign = child.span.service != parent.span.service
+            if is_foreign and child.span.start_nanoseconds >= parent.span.end_nanoseconds:
+                continue
             assert parent.span.start_nanoseconds <= child.span.start_nanoseconds
             assert child.span.start_nanoseconds <= child.span.end_nanoseconds <= parent.span.end_nanoseconds
 
 
 @given(trees)
 def test_repairing_again_changes_nothing(root: Node) -> None:
+    """On the clocks that were made to agree."""
     once = repair(root)
-    again = repair(once.root)
+    again = repair(once.root, ClockOffsets())
     assert again.root == once.root
     assert (again.truncated, again.moved, again.wasted_nanoseconds) == (0, 0, 0)
 
