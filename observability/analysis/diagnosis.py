@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
 
+from observability.analysis.baseline import compare_with
 from observability.analysis.comparison import Estimate
 from observability.analysis.coverage import LEAST_SHARE as LEAST_COVERAGE
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
@@ -22,6 +23,7 @@ from observability.analysis.requests import (
     services_on_paths,
     total_seconds,
 )
+from observability.analysis.slowdown import against_baseline
 from observability.analysis.time_table import Place, TimeTable, share_of_time, time_table
 from observability.analysis.unexplained import objective, reasons_against_none, standing_out
 from observability.analysis.verdict import Answer, ClassShare, Verdict
@@ -38,18 +40,23 @@ _REPORTED_WASTE_SHARE = 0.01
 _NANOSECONDS = 1e9
 
 
-def diagnose(observation: Observation) -> Verdict:
-    """Return the bottleneck of an observation, or that there is none, or why neither can be said."""
-    return replace(_verdict(observation), unread=observation.unread, coverage=observation.coverage)
+def diagnose(observation: Observation, baseline: Observation | None = None) -> Verdict:
+    """Return the bottleneck of an observation, or that there is none, or why neither can be said.
+
+    With a baseline, an observation of the same system when it was well, a slowdown has a place even without a class.
+    """
+    return replace(_verdict(observation, baseline), unread=observation.unread, coverage=observation.coverage)
 
 
-def _verdict(observation: Observation) -> Verdict:
+def _verdict(observation: Observation, baseline: Observation | None) -> Verdict:
     found = find_requests(observation.traces)
     requests = found.requests
     table = time_table(requests)
     unfit = _reasons_unfit(observation, found)
     verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, table)
     said = () if unfit else (*retry_summaries(requests), *_wasted(requests))
+    if baseline is not None and not unfit:
+        verdict = against_baseline(verdict, compare_with(find_requests(baseline.traces).requests, requests))
     return replace(
         verdict,
         reasons=tuple(dict.fromkeys((*verdict.reasons, *said, *found.reasons))),
@@ -104,7 +111,7 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         trace_ids=candidate.trace_ids,
         prediction=prediction,
         also=others,
-        place=Place(candidate.service, candidate.operation, where, share),
+        place=Place(where, candidate.service, candidate.operation, share),
     )
 
 

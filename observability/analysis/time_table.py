@@ -23,7 +23,7 @@ _CALLS = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
 _WAIT_TIME = "db.client.connection.wait_time"
 
 # Kind, service, operation and peer of a row.
-_Key = tuple["TimeKind", str, str, str]
+RowKey = tuple["TimeKind", str, str, str]
 
 
 class TimeKind(StrEnum):
@@ -114,8 +114,8 @@ class TimeTable:
 
 def time_table(requests: Sequence[Request]) -> TimeTable:
     """Return where the requests' time goes."""
-    by_operation: dict[_Key, _Sums] = defaultdict(_Sums)
-    by_service: dict[_Key, _Sums] = defaultdict(_Sums)
+    by_operation: dict[RowKey, _Sums] = defaultdict(_Sums)
+    by_service: dict[RowKey, _Sums] = defaultdict(_Sums)
     for number, request in enumerate(requests):
         counted: set[tuple[str, TimeKind]] = set()
         for kind, node, seconds in _parts(request):
@@ -126,6 +126,35 @@ def time_table(requests: Sequence[Request]) -> TimeTable:
             by_service[kind, service, "", peer].add(number, seconds, is_new=is_new)
     share_of = _Shares(requests)
     return TimeTable(_rows(by_operation, share_of), _rows(by_service, share_of))
+
+
+def parts_of(request: Request) -> dict[RowKey, tuple[int, float]]:
+    """Return the parts of one request's time by row: how often each occurs, and its seconds on the critical path."""
+    counted: set[tuple[str, TimeKind]] = set()
+    found: dict[RowKey, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+    for kind, node, seconds in _parts(request):
+        row, call = (kind, node.span.service, _operation(node.span), _peer(kind, node)), (node.span.span_id, kind)
+        calls, before = found[row]
+        found[row] = calls + (call not in counted), before + seconds
+        counted.add(call)
+    return found
+
+
+def row_name(kind: TimeKind, service: str, operation: str, peer: str) -> str:
+    """Return what the time of a row is spent on, in words; the operation is empty for a whole service."""
+    place = f"{operation} of {service}" if operation else service
+    called = peer if peer != service else ""
+    match kind:
+        case TimeKind.CODE:
+            return f"own code in {place}" if operation else f"own code of {service}"
+        case TimeKind.CALL if operation:
+            return f"{place} ({called})" if called else place
+        case TimeKind.CALL:
+            return f"all calls of {place} to {called}" if called else f"all calls of {place}"
+        case TimeKind.TRANSIT:
+            return f"way to {peer} and back in {place}"
+        case TimeKind.WAIT:
+            return f"wait for a connection before {place}" if operation else f"wait for a connection in {place}"
 
 
 def share_of_time(seconds: Sequence[float], requests: Sequence[Request]) -> Estimate:
@@ -199,16 +228,16 @@ def _peer(kind: TimeKind, node: Node) -> str:
     return database_system(node.span)
 
 
-def _rows(sums: dict[_Key, _Sums], share_of: "_Shares") -> tuple[TimeRow, ...]:
+def _rows(sums: dict[RowKey, _Sums], share_of: "_Shares") -> tuple[TimeRow, ...]:
     rows = [_row(key, each, share_of) for key, each in sums.items()]
     return tuple(sorted(rows, key=lambda row: (-row.share.value, row.kind, row.service, row.operation, row.peer)))
 
 
-def _row(key: _Key, sums: _Sums, share_of: "_Shares") -> TimeRow:
+def _row(key: RowKey, sums: _Sums, share_of: "_Shares") -> TimeRow:
     kind, service, operation, peer = key
     seconds = sum(sums.on_path.values())
     return TimeRow(
-        name=_name(*key),
+        name=row_name(*key),
         kind=kind,
         service=service,
         operation=operation,
@@ -219,22 +248,6 @@ def _row(key: _Key, sums: _Sums, share_of: "_Shares") -> TimeRow:
         seconds=seconds,
         share=share_of.of(sums.on_path),
     )
-
-
-def _name(kind: TimeKind, service: str, operation: str, peer: str) -> str:
-    place = f"{operation} of {service}" if operation else service
-    called = peer if peer != service else ""
-    match kind:
-        case TimeKind.CODE:
-            return f"own code in {place}" if operation else f"own code of {service}"
-        case TimeKind.CALL if operation:
-            return f"{place} ({called})" if called else place
-        case TimeKind.CALL:
-            return f"all calls of {place} to {called}" if called else f"all calls of {place}"
-        case TimeKind.TRANSIT:
-            return f"way to {peer} and back in {place}"
-        case TimeKind.WAIT:
-            return f"wait for a connection before {place}" if operation else f"wait for a connection in {place}"
 
 
 class _Shares:

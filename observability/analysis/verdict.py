@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from observability.analysis.baseline import TimeChange
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.coverage import Coverage
@@ -51,7 +52,7 @@ class ClassShare:
 class Verdict:
     """The result of a diagnosis.
 
-    bottleneck: the class that was found, else None.
+    bottleneck: the class that was found; None for another answer, and for a slowdown that no class explains.
     service, operation: where it is; the operation is empty for a whole service.
     share: of the requests' time, 0 to 1, that the fix would save.
     confidence: high, medium or low.
@@ -65,6 +66,7 @@ class Verdict:
     coverage: how much was read from a live store; None when the traces come from elsewhere.
     place: where to look first, whatever the answer; None without requests.
     time_table: where the requests' time goes, the largest share first; the shares add up to 1.
+    changes: what of the requests' time is not as in the baseline, the largest growth first; empty without a baseline.
     classes: the classes that account for some of that time, the largest share first.
     unexplained: share of the time, 0 to 1, that no class accounts for; ordinary work is in it, too.
     schema_version: of these fields.
@@ -86,6 +88,7 @@ class Verdict:
     coverage: Coverage | None = None
     place: Place | None = None
     time_table: tuple[TimeRow, ...] = ()
+    changes: tuple[TimeChange, ...] = ()
     classes: tuple[ClassShare, ...] = ()
     unexplained: float = 1.0
     schema_version: int = SCHEMA_VERSION
@@ -93,6 +96,9 @@ class Verdict:
     def sentence(self) -> str:
         """Return the verdict as one sentence."""
         match self.answer:
+            case Answer.FOUND if self.bottleneck is None and self.place:
+                slower = f"slower than the baseline: {self.place.name} accounts for"
+                return f"{slower} {percent(self.place.share)} of the time (confidence {self.confidence})"
             case Answer.FOUND:
                 where = f"{self.operation!r} of {self.service}" if self.operation else self.service
                 return f"{self.bottleneck}: {where}{self._impact()} (confidence {self.confidence})"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import Observation, read_observation
+from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
 from observability.analysis.selection import select
 from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import Prediction
@@ -21,11 +21,13 @@ from observability.live.download import Wanted, download
 from observability.live.http_client import DownloadLimits, ReadOnlyClient, base_url, headers_from_environment
 from observability.live.jaeger import JaegerSource
 from observability.live.tempo import TempoSource
-from observability.live.time_slices import window_since
+from observability.live.time_slices import earlier, window_since
 
 _EXIT = {Answer.NONE: 0, Answer.FOUND: 1, Answer.CANNOT_TELL: 2}
 _UNREADABLE = 3
 _MOST_UNREAD = 10
+# The folder within a saved one that holds the baseline.
+_BASELINE = "baseline"
 
 
 def _print_schema(asked: bool) -> None:  # noqa: FBT001 - Typer's way to call it
@@ -57,6 +59,13 @@ def diagnose_command(  # noqa: PLR0913 - an option each
     service: Annotated[str, typer.Option(help="Diagnose the requests to this service only.")] = "",
     operation: Annotated[str, typer.Option(help="Of these, diagnose one operation: the name of its span.")] = "",
     since: Annotated[str, typer.Option(help="Length of time until now to read: 90s, 15m, 2h or 1d.")] = "15m",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare with these traces, of the same system when it was well."),
+    ] = None,
+    baseline_since: Annotated[
+        str, typer.Option(help="Compare with as long a time that began this much earlier: 1d. Only with a live source.")
+    ] = "",
     save: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep what was read in this new folder, for plumb diagnose DIR.")
     ] = None,
@@ -83,24 +92,33 @@ def diagnose_command(  # noqa: PLR0913 - an option each
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 nothing could be read, or the command failed.
     """
-    if operation and not service:
-        raise CommandFailed("--operation needs --service", status=_UNREADABLE)
-    if sum(map(bool, (source, jaeger, tempo))) != 1:
-        raise CommandFailed("name one source: a folder, --jaeger or --tempo", status=_UNREADABLE)
-    if source and (prometheus or save):
-        raise CommandFailed("--prometheus and --save need --jaeger or --tempo", status=_UNREADABLE)
+    live = bool(jaeger or tempo)
+    _check(
+        (bool(operation and not service), "--operation needs --service"),
+        (sum(map(bool, (source, jaeger, tempo))) != 1, "name one source: a folder, --jaeger or --tempo"),
+        (bool(prometheus or save) and not live, "--prometheus and --save need --jaeger or --tempo"),
+        (
+            bool(baseline_since) and (not live or baseline is not None),
+            "--baseline-since needs --jaeger or --tempo, and no --baseline",
+        ),
+    )
     with _recorded(save) as folder:
         if source is None:
-            client = ReadOnlyClient(limits=DownloadLimits(), headers=headers_from_environment())
-            store = JaegerSource(base_url(jaeger), client) if jaeger else TempoSource(base_url(tempo), client)
-            wanted = Wanted(service, operation, window_since(since))
-            download(store, wanted, client=client, prometheus=prometheus, folder=folder, say=_say_on_stderr)
+            now = window_since(since)
+            windows = {folder: now}
+            if baseline_since:
+                baseline = folder / _BASELINE
+                windows[baseline] = earlier(now, baseline_since)
+            for into, window in windows.items():
+                wanted = Wanted(service, operation, window)
+                _download(wanted, jaeger=jaeger, tempo=tempo, prometheus=prometheus, into=into)
         seen = read_observation(source or folder)
+        before = read_observation(baseline) if baseline else None
     if seen.coverage and not service:
         service, operation = seen.coverage.service, seen.coverage.operation
     if service:
-        seen = select(seen, service=service, operation=operation)
-    verdict = diagnose(seen)
+        seen, before = _select(seen, before, service, operation)
+    verdict = diagnose(seen, before)
     if html:
         _write_page(html, verdict, seen, str(source) if source else "")
     if as_json:
@@ -108,6 +126,31 @@ def diagnose_command(  # noqa: PLR0913 - an option each
     else:
         _print(Console(), verdict)
     raise typer.Exit(_EXIT[verdict.answer])
+
+
+def _check(*mistakes: tuple[bool, str]) -> None:
+    for made, message in mistakes:
+        if made:
+            raise CommandFailed(message, status=_UNREADABLE)
+
+
+def _download(wanted: Wanted, *, jaeger: str, tempo: str, prometheus: str, into: Path) -> None:
+    """Write the traces and metrics of a window into a folder, which is made. Each window has the whole budget."""
+    into.mkdir(exist_ok=True)
+    client = ReadOnlyClient(limits=DownloadLimits(), headers=headers_from_environment())
+    store = JaegerSource(base_url(jaeger), client) if jaeger else TempoSource(base_url(tempo), client)
+    download(store, wanted, client=client, prometheus=prometheus, folder=into, say=_say_on_stderr)
+
+
+def _select(
+    seen: Observation, baseline: Observation | None, service: str, operation: str
+) -> tuple[Observation, Observation | None]:
+    """Return both observations of the requests to a service. Raises ObservationUnreadable."""
+    chosen = select(seen, service=service, operation=operation)
+    try:
+        return chosen, baseline and select(baseline, service=service, operation=operation)
+    except ObservationUnreadable as error:
+        raise ObservationUnreadable(f"in the baseline: {error}") from error
 
 
 def _write_page(path: Path, verdict: Verdict, seen: Observation, source: str) -> None:

@@ -110,11 +110,23 @@ def read_window(
 
 def window_since(text: str) -> TimeSlice:
     """Return the window of this length, such as 15m, until ten seconds ago. Raises SourceFailed."""
+    end = time.time() - _SETTLING_SECONDS
+    return TimeSlice(end - _seconds_of(text, "--since"), end)
+
+
+def earlier(window: TimeSlice, text: str) -> TimeSlice:
+    """Return the window of the same length that began this much earlier, such as 1d. Raises SourceFailed."""
+    before = _seconds_of(text, "--baseline-since")
+    if before < window.seconds:
+        raise SourceFailed(f"the baseline began {text} earlier and is not over: make --baseline-since at least --since")
+    return TimeSlice(window.start - before, window.end - before)
+
+
+def _seconds_of(text: str, option: str) -> int:
     found = _DURATION.fullmatch(text.strip())
     if not found:
-        raise SourceFailed(f"{text!r} is not a length of time like 90s, 15m, 2h or 1d: correct --since")
-    end = time.time() - _SETTLING_SECONDS
-    return TimeSlice(end - int(found[1]) * _UNITS[found[2]], end)
+        raise SourceFailed(f"{text!r} is not a length of time like 90s, 15m, 2h or 1d: correct {option}")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def _spread(window: TimeSlice) -> list[TimeSlice]:

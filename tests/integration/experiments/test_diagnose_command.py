@@ -6,6 +6,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.verdict import Verdict
 from observability.cli import main
 from observability.experiments.runner.artifacts import verdict_from
@@ -47,3 +48,14 @@ def test_the_text_says_the_same(folder: Path, verdict: Verdict) -> None:
 def test_it_says_that_the_objective_is_met(folder: Path) -> None:
     said = CliRunner().invoke(main, ["diagnose", str(folder)]).output
     assert "the objective is met: 100% of 60 requests took at most 5 s, target 99%" in said
+
+
+def test_with_a_baseline_it_says_what_grew(folder: Path, tmp_path: Path) -> None:
+    """The bottleneck was put in after the baseline, so that its class is in the place that grew."""
+    slow = unpack("synchronous_notification", tmp_path)
+    said = CliRunner().invoke(main, ["diagnose", "--json", str(slow), "--baseline", str(folder)])
+    found = verdict_from(orjson.loads(said.output))
+    assert said.exit_code == 1
+    assert found.bottleneck is Bottleneck.SYNC_SIDE_EFFECT
+    assert any(change.operation == found.operation for change in found.changes)
+    assert any(reason.startswith("requests are slower than in the baseline") for reason in found.reasons)

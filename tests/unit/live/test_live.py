@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,10 @@ def test_without_a_service_that_exists_the_services_are_listed(
         (("--tempo", "http://127.0.0.1:1", "--service", "a", "--since", "soon"), "correct --since"),
         (("--tempo", "http://a", "--jaeger", "http://b"), "name one source"),
         ((".", "--prometheus", "http://a"), "--prometheus and --save need"),
+        ((".", "--baseline-since", "1d"), "--baseline-since needs"),
+        (("--jaeger", "http://a", "--baseline", ".", "--baseline-since", "1d"), "--baseline-since needs"),
+        (("--jaeger", "http://a", "--service", "a", "--baseline-since", "5m"), "make --baseline-since at least"),
+        (("--jaeger", "http://a", "--service", "a", "--baseline-since", "5"), "correct --baseline-since"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence_and_status_3(arguments: tuple[str, ...], said: str) -> None:
@@ -153,6 +158,20 @@ def test_a_folder_that_holds_something_is_not_saved_into(tmp_path: Path) -> None
     ran = plumb("--jaeger", "http://127.0.0.1:1", "--service", "a", "--save", tmp_path)
     assert ran.exit_code == 3
     assert "is no empty folder" in ran.stderr
+
+
+def test_a_live_baseline_is_as_long_a_time_that_began_earlier(traces: list[list[Json]], tmp_path: Path) -> None:
+    """The store has the same traces an hour ago; a saved folder keeps both times."""
+    hour = 3600 * 10**9
+    before = deepcopy(traces)
+    for span in (span for trace in before for each in trace for span in each["scopeSpans"][0]["spans"]):
+        for key in ("startTimeUnixNano", "endTimeUnixNano"):
+            span[key] = str(int(span[key]) - hour)
+    with served(stand_ins.jaeger([*traces, *before])) as (url, _):
+        saved = tmp_path / "saved"
+        live = verdict_of("--jaeger", url, "--service", SERVICE, "--baseline-since", "1h", "--save", saved)
+    assert live["reasons"][-1].startswith("requests are no slower than in the baseline, as far as ")
+    assert verdict_of(saved, "--baseline", saved / "baseline")["reasons"] == live["reasons"]
 
 
 def test_too_small_a_part_of_the_window_means_cannot_tell(traces: list[list[Json]], tmp_path: Path) -> None:
