@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from observability.testbed.process_group import MOVER_PROCESS
 from services.local.platform.endpoints import Bus, Mode
 
 
@@ -82,6 +83,19 @@ NOTIFICATION = (
     Point("notification.before_send"),
     Point("notification.after_send"),
 )
+# Of the program that moves logical shards, in order.
+MOVER = (
+    *commits("shard_move.begin", "shard_move.fence_target", "shard_move.empty_target", most_passages=1),
+    *commits("shard_move.publish", most_passages=1),
+    Point("shard_move.slot_created", most_passages=1),
+    *commits("shard_move.subscribe", most_passages=1),
+    Point("shard_move.paused", most_passages=1),
+    *commits("shard_move.order_events", "shard_move.fence_source", most_passages=1),
+    Point("shard_move.drained", most_passages=1),
+    *commits("shard_move.activate", "shard_move.flip", most_passages=1),
+    Point("shard_move.slot_dropped", most_passages=1),
+    *commits("shard_move.clean", "shard_move.end", most_passages=1),
+)
 
 # Points that no campaign reaches, each with the reason.
 OUTSIDE: Mapping[str, str] = {
@@ -90,14 +104,20 @@ OUTSIDE: Mapping[str, str] = {
     "park_saga": "a step that inventory rejects for good, which the shop never requests",
     "replay_sagas": "a tool that a person runs",
     "dead_letters.replay": "a tool that a person runs",
+    "shard_move.take_back": "a server that does not follow within two seconds",
     "rebuild.begin": "a tool that a person runs",
     "rebuild.take": "a tool that a person runs",
     "rebuild.swap": "a tool that a person runs",
 }
 
 
-def points_of(mode: Mode, bus: Bus) -> dict[str, tuple[Point, ...]]:
-    """Return the points of each process; the order process holds the relay and the read model's consumer."""
+def points_of(mode: Mode, bus: Bus, *, moves: bool = False) -> dict[str, tuple[Point, ...]]:
+    """Return the points of each process, or of the mover alone, in a campaign of `moves`.
+
+    The order process holds the relay and the read model's consumer.
+    """
+    if moves:
+        return {MOVER_PROCESS: MOVER}
     publishing, reading = (POSTGRES_LOG, EMPTY_POSTGRES_LOG) if bus == "postgres" else ((), ())
     orders = (*ORDERS, *RELAY, *publishing, *SUMMARIES, *reading)
     if mode == "monolith":

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from observability.chaos import shard_mover
 from observability.chaos.crash_point_catalog import POSTPONED, Point, Trigger, points_of
 from observability.chaos.history import History
 from observability.chaos.invariant_report import InvariantReport, examine, write_evidence
@@ -23,7 +24,7 @@ from observability.chaos.process_killer import (
 )
 from observability.chaos.table_dump import dump_databases
 from observability.chaos.workload import Workload, WorkloadOptions
-from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import MOVER_PROCESS, QUICK, ProcessGroup, ProcessGroupOptions
 from services.local.platform.endpoints import Bus, Mode
 from services.local.processes.guarded_process import GuardedProcess
 
@@ -31,6 +32,8 @@ from services.local.processes.guarded_process import GuardedProcess
 LOST_EVENTS = 5
 # Longer than a call to inventory, and than an attempt of the saga worker.
 PAUSE_SECONDS = 2.0
+# A mover that is stopped makes its last move.
+MOVE_SECONDS = 120.0
 
 OnKill = Callable[[Kill], None]
 
@@ -44,6 +47,7 @@ class RoundOptions:
     seed: the campaign's seed.
     number: the round's number in the campaign, from 0.
     kills: number of kills.
+    moves: kill moves of logical shards, instead of the shop's processes.
     only: points of an extra round, as "PROCESS: POINT", at which no kill has succeeded yet.
     """
 
@@ -54,6 +58,7 @@ class RoundOptions:
     number: int
     kills: int
     shards: int = 1
+    moves: bool = False
     only: tuple[str, ...] = ()
 
 
@@ -89,7 +94,7 @@ class Round:
     def __init__(self, options: RoundOptions, *, on_kill: OnKill) -> None:
         self._options = options
         self._on_kill = on_kill
-        self._points = points_of(options.mode, options.bus)
+        self._points = points_of(options.mode, options.bus, moves=options.moves)
         self._planned_kills = plan_round(self._points, seed=options.seed, number=options.number, kills=options.kills)
         if options.only:
             self._planned_kills = {
@@ -109,9 +114,11 @@ class Round:
             bus=self._options.bus,
             shards=self._options.shards,
             environment=QUICK,
+            modules={MOVER_PROCESS: shard_mover.__name__} if self._options.moves else {},
         )
         began = time.monotonic()
-        async with ProcessGroup.open(group_options) as group:
+        more = (MOVER_PROCESS,) if self._options.moves else ()
+        async with ProcessGroup.open(group_options, more=more) as group:
             await group.start_all()
             self._lap("start", began)
             began = time.monotonic()
@@ -139,6 +146,8 @@ class Round:
                     self._killer(group, name, planned_kills).kill_all()
                     for name, planned_kills in self._planned_kills.items()
                 )
+            if self._options.moves:
+                await group.finish(MOVER_PROCESS, limit_seconds=MOVE_SECONDS)
 
     def _killer(self, group: ProcessGroup, name: str, planned_kills: tuple[PlannedKill, ...]) -> ProcessKiller:
         return ProcessKiller(

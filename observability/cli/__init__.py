@@ -85,7 +85,7 @@ class Plumb(LazyGroup):
         ),
         "shards": CommandEntry(
             "observability.cli.shards:commands",
-            "List the servers of orders, and check that each order is on the right one.",
+            "List the servers of orders, move logical shards between them, and check where orders are.",
             _OPERATE,
             failed=2,
         ),

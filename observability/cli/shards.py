@@ -1,24 +1,33 @@
-"""`plumb shards`: list the servers of orders with their logical shards, and check where orders are."""
+"""`plumb shards`: list the servers of orders, move a logical shard to another, and check where orders are."""
 
 import asyncio
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from asyncpg import PostgresError
 from rich.console import Console
 from rich.table import Table
 
+from observability.cli.exit_codes import SIGNAL_BASE, CommandFailed
 from observability.cli.group import new_app
-from observability.invariants.placement import check_placement, read_map
+from observability.invariants.placement import check_no_move, check_placement, read_map
 from observability.invariants.snapshot_reader import Reader, snapshot
 from observability.invariants.target import Check, Tally
 from observability.load.target import find_endpoints
+from services.infra.crash_points import crash_points
 from services.local.platform.endpoints import Endpoints
 from services.local.platform.plan import order_databases
+from services.local.processes.signals import Interrupted, run_interruptible
+from services.order.adapters.shard_move_session import MoveRefused
+from services.order.domain.logical_shard import LOGICAL_SHARDS
+from services.order.workers.shard_move import MoveStalled, interrupted_move, move_shard
 
 _EXIT_VIOLATED = 1
+_EXIT_NOT_MOVED = 1
 PLACEMENT = "each row of an order is on the server of its logical shard"
 # Purpose: what a server holds, from its tables as they are.
 COUNTS = """
@@ -29,7 +38,9 @@ EndpointsOption = Annotated[
     Path | None, typer.Option("--endpoints", help="Endpoints file. Default: that of the platform started last.")
 ]
 
-commands = new_app(help_text="List the servers of orders, and check that each order is on the right one.")
+commands = new_app(
+    help_text="List the servers of orders, move logical shards between them, and check where orders are."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +73,12 @@ def list_shards(
 
     Exit codes: 0 listed, 2 the platform could not be read.
     """
-    epoch, servers = asyncio.run(_list(find_endpoints(endpoints)))
+    platform = find_endpoints(endpoints)
+    epoch, servers = asyncio.run(_list(platform))
+    move = asyncio.run(interrupted_move(_order_dsns(platform)))
     if as_json:
-        typer.echo(json.dumps({"epoch": epoch, "servers": [asdict(server) for server in servers]}, indent=2))
+        document = {"epoch": epoch, "servers": [asdict(each) for each in servers], "move": move and asdict(move)}
+        typer.echo(json.dumps(document, indent=2))
         return
     console = Console(highlight=False)
     console.print(f"shard map of epoch {epoch}")
@@ -76,6 +90,12 @@ def list_shards(
     for server in servers:
         table.add_row(*(f"{number:,}" for number in asdict(server).values()))
     console.print(table)
+    if move:
+        console.print(
+            f"logical shard {move.logical_shard} is being moved from server {move.source} to {move.target}; if that "
+            f"was interrupted: plumb shards move {move.logical_shard} {move.target}",
+            soft_wrap=True,
+        )
 
 
 @commands.command("verify")
@@ -94,6 +114,41 @@ def verify_shards(*, endpoints: EndpointsOption = None) -> None:
     raise typer.Exit(_EXIT_VIOLATED if check.violation_count else 0)
 
 
+@commands.command("move")
+def move_logical_shard(
+    *,
+    logical_shard: Annotated[int, typer.Argument(min=0, max=LOGICAL_SHARDS - 1, help="Logical shard to move.")],
+    server: Annotated[int, typer.Argument(min=0, help="Number of the server that gets it.")],
+    endpoints: EndpointsOption = None,
+) -> None:
+    """Move a logical shard to another server of orders, while its customers place orders.
+
+    PostgreSQL copies its rows and follows their changes; then its customers wait for a moment until the new server has
+    the last change. After an interruption, even by a kill, the same command continues: do so at once, since the
+    customers of a logical shard that was being handed over wait until then.
+
+    Exit codes: 0 moved, 1 not moved, 2 bad options, 130 interrupted.
+    """
+    dsns = _order_dsns(find_endpoints(endpoints))
+    if server >= len(dsns):
+        raise CommandFailed(f"there is no server {server}: the platform has {len(dsns)}, counted from 0", status=2)
+    crash_points.arm(os.environ)
+    console = Console(stderr=True, highlight=False)
+    try:
+        moved = run_interruptible(lambda: move_shard(dsns, logical_shard, server, say=console.print))
+    except Interrupted as interruption:
+        status = SIGNAL_BASE + interruption.number
+        raise CommandFailed("interrupted; run the same command to continue", status=status) from interruption
+    except MoveRefused as error:
+        raise CommandFailed(f"not moved: {error}", status=_EXIT_NOT_MOVED) from error
+    except (MoveStalled, OSError, PostgresError) as error:
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        message = f"not complete: {reason}. Run the same command to continue"
+        raise CommandFailed(message, status=_EXIT_NOT_MOVED) from error
+    waited = "" if moved.waited_seconds is None else f"; its customers waited {1000 * moved.waited_seconds:.0f} ms"
+    Console(highlight=False).print(f"logical shard {logical_shard} is on server {server}{waited}")
+
+
 async def _list(platform: Endpoints) -> tuple[int, list[OrderServerSummary]]:
     async with snapshot(*_order_dsns(platform)) as orders:
         shard_map = await read_map(orders)
@@ -107,6 +162,7 @@ async def _list(platform: Endpoints) -> tuple[int, list[OrderServerSummary]]:
 async def _verify(platform: Endpoints) -> Check:
     tally = Tally("I2", PLACEMENT)
     async with snapshot(*_order_dsns(platform)) as orders:
+        await check_no_move(orders)
         tally.counted = await orders.count("SELECT count(*) FROM orders")
         await check_placement(orders, tally)
     return tally.check()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from observability.invariants.snapshot_reader import Reader
 from observability.invariants.target import Tally
+from observability.load.errors import LoadError
 from services.order.domain.shard_map import ALL_ON_FIRST, ShardMap
 
 TABLES = ("orders", "order_lines", "events", "outbox", "sagas", "idempotency_keys")
@@ -31,6 +32,22 @@ async def read_map(orders: Reader) -> ShardMap:
     """Return the shard map that holds, from the first server of orders."""
     rows = await Reader(orders.connections[:1]).rows(MAP)
     return ShardMap(rows[0]["epoch"], tuple(rows[0]["servers"])) if rows else ALL_ON_FIRST
+
+
+class MoveUnderWay(LoadError):
+    """A logical shard is being moved, so its rows are on two servers."""
+
+    def __init__(self, logical_shard: int, target: int) -> None:
+        super().__init__(
+            f"logical shard {logical_shard} is being moved to server {target}, so its orders are on two servers: wait "
+            f"until it ends; `plumb shards move {logical_shard} {target}` continues an interrupted move"
+        )
+
+
+async def check_no_move(orders: Reader) -> None:
+    """Raise MoveUnderWay while a logical shard is being moved."""
+    for row in await Reader(orders.connections[:1]).rows("SELECT logical_shard, target FROM shard_moves"):
+        raise MoveUnderWay(row["logical_shard"], row["target"])
 
 
 async def check_placement(orders: Reader, tally: Tally) -> None:

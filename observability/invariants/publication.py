@@ -1,11 +1,12 @@
 """Check I6: every stored event is in the log, once, as it was stored, and in order.
 
 The event store is read first, then the log up to its head. So an event that was stored and no longer in the outbox must
-be in the log. Events of the log that the first read lacks are looked up in the store again.
+be in the log. Events of the log that the first read lacks are looked up in the store again, and on the other servers.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import asyncpg
 from google.protobuf.message import DecodeError
@@ -54,14 +55,18 @@ class Publication:
 
     orders: snapshot of the order database.
     now: the same database, as it is at each query.
+    everywhere: all order databases, as they are at each query; a log keeps the events of orders that were moved away.
     log: the event log.
     head: the log's state, read after the snapshot.
     tally: that of I6, over all servers.
     """
 
-    def __init__(self, *, orders: Reader, now: Reader, log: EventLog, head: LogState, tally: Tally) -> None:
+    def __init__(
+        self, *, orders: Reader, now: Reader, everywhere: Reader, log: EventLog, head: LogState, tally: Tally
+    ) -> None:
         self._orders = orders
         self._now = now
+        self._everywhere = everywhere
         self._log = log
         self._head = head
         self._seen = Seen()
@@ -101,9 +106,14 @@ class Publication:
         stored = {row["event_id"]: row for row in await self._orders.rows(EVENTS, [m.event_id for m in messages])}
         if newer := [message.event_id for message in messages if message.event_id not in stored]:
             stored |= {row["event_id"]: row for row in await self._now.rows(EVENTS, newer)}
+        moved: dict[UUID, asyncpg.Record] = {}
+        if others := [message.event_id for message in messages if message.event_id not in stored]:
+            moved = {row["event_id"]: row for row in await self._everywhere.rows(EVENTS, others)}
         for message in messages:
             if message.event_id in stored:
                 self._take(message, stored[message.event_id])
+            elif message.event_id in moved:
+                self._compare_content(message, moved[message.event_id])
             else:
                 self._tally.violated(f"{describe(message)} is in the log and not in the store")
 
@@ -112,6 +122,9 @@ class Publication:
             self._tally.violated(f"{describe(message)} is in the log twice")
         elif row["sequence_before"] is not None and row["sequence_before"] not in self._seen:
             self._tally.violated(f"{describe(message)} is in the log before the version before it")
+        self._compare_content(message, row)
+
+    def _compare_content(self, message: Message, row: asyncpg.Record) -> None:
         if not is_as_stored(message, row):
             self._tally.violated(f"{describe(message)} is in the log otherwise than in the store")
 

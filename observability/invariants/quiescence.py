@@ -26,6 +26,7 @@ BEFORE_THE_LOG = (
     ("orders on their way", "order", "SELECT count(*) FROM sagas WHERE parked_reason IS NULL"),
     ("reservations that hold stock", "inventory", "SELECT count(*) FROM reservations WHERE state = 'PENDING'"),
     ("events to publish", "order", "SELECT count(*) FROM outbox"),
+    ("moves of logical shards", "order", "SELECT count(*) FROM shard_moves"),
     ("logs to fill again", "order", "SELECT count(*) FROM relay WHERE republish_to IS NOT NULL"),
 )
 CURSOR = "SELECT position FROM consumer_cursors WHERE consumer = $1 AND incarnation = $2"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from observability.invariants.effects import Effects, list_files
 from observability.invariants.event_histories import check_histories
 from observability.invariants.idempotency_keys import check_keys
-from observability.invariants.placement import check_placement
+from observability.invariants.placement import check_no_move, check_placement
 from observability.invariants.projections import I7, check_cursor, check_summaries
 from observability.invariants.publication import I6, Publication, is_whole
 from observability.invariants.reservations import Agreement
@@ -85,7 +85,7 @@ class Views:
 
 
 async def verify(target: VerifyTarget) -> InvariantChecks:
-    """Check every invariant. Raises OSError, asyncpg.PostgresError, or a ServiceError of the log.
+    """Check every invariant. Raises OSError, asyncpg.PostgresError, MoveUnderWay, or a ServiceError of the log.
 
     In a shop that is not quiescent, only what holds at every moment is checked.
     """
@@ -93,6 +93,7 @@ async def verify(target: VerifyTarget) -> InvariantChecks:
     async with AsyncExitStack() as stack:
         views = await Views.open(target, stack)
         orders, inventory, now = views.orders, views.inventory, views.now
+        await check_no_move(orders)
         effects = Effects(
             consumers=views.consumers,
             orders=orders,
@@ -146,5 +147,6 @@ async def check_publication(views: Views, *, quiet: bool) -> Tally:
     """Check the event log of each server of orders."""
     i6 = Tally("I6", I6)
     for orders, now, log, head in views.servers():
-        await Publication(orders=orders, now=now, log=log, head=head, tally=i6).check(quiet=quiet)
+        publication = Publication(orders=orders, now=now, everywhere=views.now, log=log, head=head, tally=i6)
+        await publication.check(quiet=quiet)
     return i6

@@ -19,7 +19,7 @@ from services.infra.rpc.client import open_channel
 from services.inventory.rpc.client import InventoryClient
 from services.local.platform.endpoints import Bus, Mode
 from services.local.platform.foundation import Foundation
-from services.local.platform.plan import MODULES, PROCESSES, PlatformOptions, order_databases
+from services.local.platform.plan import MODULES, PROCESSES, PlatformOptions, order_databases, order_stores
 from services.local.processes.errors import PortTaken
 from services.local.processes.guarded_process import GuardedProcess
 from services.local.servers.ports import PURPOSES, Ports, documented_ports, local_address
@@ -33,6 +33,8 @@ CONNECT_SECONDS = 10.0
 SECOND_ORDER = "order-2"
 SECOND_INVENTORY = "inventory-2"
 SECONDS = frozenset({SECOND_ORDER, SECOND_INVENTORY})
+# Program of a campaign, with the settings of the order process: it moves logical shards.
+MOVER_PROCESS = "mover"
 # Campaigns need no spans: databases and answers prove what they check.
 PLAIN = {"OTEL_SDK_DISABLED": "true"}
 # Shorter times of the shop, so that expiry and recovery happen within a round.
@@ -139,7 +141,11 @@ class ProcessGroup:
 
     async def start(self, name: str, **environment: str) -> GuardedProcess:
         """Start a process with extra variables; it is not ready yet. Raises LocalError."""
-        own = self.foundation.settings(name, ports=self.ports_of(name), inventory_target=self.inventory_target)
+        if name == MOVER_PROCESS:
+            own = order_stores(databases=self.foundation.databases, event_log=self.foundation.event_log)
+            own["ORDER_READY_FILE"] = str(self.foundation.launcher.ready_file(name))
+        else:
+            own = self.foundation.settings(name, ports=self.ports_of(name), inventory_target=self.inventory_target)
         settings = {**own, **self.options.environment, **environment}
         handle = self.foundation.launcher.start(name, settings, log_path=self.log_path(name))
         self.handles[name] = handle
@@ -165,6 +171,12 @@ class ProcessGroup:
         """Stop a process with SIGTERM and wait for its end. Raises TestbedError if it does not drain."""
         if (await self.handles[name].stop()).killed:
             raise TestbedError(f"{name} did not drain within {STOP_SECONDS:.0f} s; see {self.log_path(name)}")
+
+    async def finish(self, name: str, *, limit_seconds: float) -> None:
+        """Let a process end its work with SIGTERM, and wait for its end. Raises TestbedError if it fails."""
+        result = await self.handles[name].end_by(signal.SIGTERM, limit_seconds=limit_seconds)
+        if result.status != 0:
+            raise TestbedError(f"{name} {result.describe()}; see {self.log_path(name)}")
 
     async def kill(self, name: str) -> None:
         """Kill a process if it runs."""

@@ -29,6 +29,7 @@ from services.order.adapters.event_store import EventStore
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.replicated import ReplicatedOrders, ReplicatedSummaries
 from services.order.adapters.sagas import PostgresSagas
+from services.order.adapters.shard_fences import ShardFences
 from services.order.adapters.shard_maps import PostgresShardMaps, check_servers
 from services.order.adapters.sharded_orders import ShardedOrders
 from services.order.adapters.summaries import PostgresSummaries, project
@@ -136,7 +137,7 @@ def bootstrap_order(
     open_orders = partial(orders_adapter, event_store=event_store)
     on_servers = [open_orders(database=server.database) for server in servers]
     # One server needs no routing.
-    orders: Orders = ShardedOrders(servers=on_servers, shard_map=shard_map) if len(servers) > 1 else on_servers[0]
+    orders = sharded(on_servers, servers, shard_map) if len(servers) > 1 else on_servers[0]
     reader, lists = readers(orders, PostgresSummaries(database=read_database), replicas, open_orders)
     settle = settle_order(orders, inventory, telemetry)
     tokens = PostgresTokenKeys(database=servers[0].database, clock=utc_now)
@@ -217,6 +218,16 @@ def open_relay(server: OrderServer, telemetry: Telemetry, number: int) -> Relay:
     relay_telemetry = RelayTelemetry(telemetry, shard=number)
     outbox = Outbox(database=server.database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
     return Relay(outbox=outbox, log=server.log, telemetry=relay_telemetry)
+
+
+def sharded(on_servers: Sequence[Orders], servers: Sequence[OrderServer], shard_map: ShardMap) -> Orders:
+    """Return the orders of several servers as one."""
+    return ShardedOrders(
+        servers=on_servers,
+        fences=[ShardFences(database=server.database) for server in servers],
+        maps=PostgresShardMaps(database=servers[0].database),
+        shard_map=shard_map,
+    )
 
 
 def projection(read_database: Database, log: EventLog, telemetry: Telemetry, number: int) -> Consumer:

@@ -35,7 +35,8 @@ def points() -> set[str]:
         point.name
         for mode in ("services", "monolith")
         for bus in ("postgres", "nats")
-        for own in points_of(mode, bus).values()
+        for moves in (False, True)
+        for own in points_of(mode, bus, moves=moves).values()
         for point in own
     }
 

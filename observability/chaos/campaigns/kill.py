@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from observability.chaos.crash_point_catalog import OUTSIDE, points_of
+from observability.chaos.crash_point_catalog import OUTSIDE, Point, points_of
 from observability.chaos.kill_round import Round, RoundOptions, RoundResult
 from observability.chaos.process_killer import Kill
 from observability.testbed.errors import TestbedError
@@ -32,6 +32,7 @@ class CampaignOptions:
     seed: fixes the schedule.
     kills: number of kills in all.
     kills_a_round: number of kills in each round.
+    moves: kill moves of logical shards, instead of the shop's processes.
     """
 
     mode: Mode
@@ -40,6 +41,12 @@ class CampaignOptions:
     kills: int
     kills_a_round: int = KILLS_A_ROUND
     shards: int = 1
+    moves: bool = False
+
+    @property
+    def points(self) -> dict[str, tuple[Point, ...]]:
+        """Crash points of each process."""
+        return points_of(self.mode, self.bus, moves=self.moves)
 
     def write(self, directory: Path) -> None:
         """Write the options for a later resume."""
@@ -117,7 +124,7 @@ class Campaign:
         }
         return [
             f"{process}: {point.name}"
-            for process, points in points_of(self.options.mode, self.options.bus).items()
+            for process, points in self.options.points.items()
             for point in points
             if (process, point.name) not in hit
         ]
@@ -151,7 +158,7 @@ class Campaign:
         if played < self.options.rounds:
             return True
         # A campaign with fewer kills than points cannot reach them all, and needs no extra rounds.
-        enough = self.options.kills >= sum(map(len, points_of(self.options.mode, self.options.bus).values()))
+        enough = self.options.kills >= sum(map(len, self.options.points.values()))
         return enough and bool(self.unreached()) and played < self.options.rounds + MOST_EXTRA_ROUNDS
 
     async def _run_round(self, number: int, listener: Listener) -> RoundResult:
@@ -164,6 +171,7 @@ class Campaign:
             mode=self.options.mode,
             bus=self.options.bus,
             shards=self.options.shards,
+            moves=self.options.moves,
             seed=self.options.seed,
             number=number,
             kills=self.options.kills_of(number),

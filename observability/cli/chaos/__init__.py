@@ -18,6 +18,10 @@ class Chaos(LazyGroup):
         "kill": _campaign(
             "kill:kill_command", "Kill processes with SIGKILL under load: at every durable step, and at random moments."
         ),
+        "move": _campaign(
+            "move:move_command",
+            "Move the logical shards of customers from server to server, and kill each move at one of its steps.",
+        ),
         "storm": _campaign(
             "storm:storm_command", "Let 400 customers order the last 100 units of one SKU at the same time."
         ),

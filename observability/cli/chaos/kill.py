@@ -1,7 +1,7 @@
 """`plumb chaos kill`: processes are killed at every durable step, and at random moments."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -50,6 +50,11 @@ def kill_command(
         )
         directory = make_directory(output, f"kill-{mode}-{bus}" + (f"-{shards}-shards" if shards > 1 else ""))
         options.write(directory)
+    run_campaign(options, directory, console)
+
+
+def run_campaign(options: CampaignOptions, directory: Path, console: Console) -> NoReturn:
+    """Run a campaign, print its result, and exit with its code."""
     campaign = Campaign(options, directory)
     with showing(console, campaign) as listener:
         run_until_signal(

@@ -142,15 +142,17 @@ class Foundation:
                     ready_file=ready_file,
                     outbox_folder=outbox_folder,
                 )
-        return monolith_settings(
-            ports=ports,
-            databases=databases,
-            event_log=event_log,
-            cache_url=self.cache_url,
-            ready_file=ready_file,
-            outbox_folder=outbox_folder,
-            replicas=self.replica_databases,
-        )
+            case "monolith":
+                return monolith_settings(
+                    ports=ports,
+                    databases=databases,
+                    event_log=event_log,
+                    cache_url=self.cache_url,
+                    ready_file=ready_file,
+                    outbox_folder=outbox_folder,
+                    replicas=self.replica_databases,
+                )
+        raise ValueError(f"no service has the name {name}")
 
     async def _start(self) -> None:
         if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE]):
@@ -236,12 +238,15 @@ class Foundation:
             port=port,
             cpus=self.options.cpus,
             name=name,
+            wal_level="logical" if self.options.shards > 1 else "replica",
         )
         server = await start_postgres(start, stack=self._stack, watch=self.watch)
         self._stack.push_async_callback(self._stop_server, server)
         creation = Databases(admin_dsn=server.admin_dsn)
         created = await self.watch.unless_failure(creation.create(databases))
         await self.watch.unless_failure(creation.prepare_own_server(databases))
+        if self.options.shards > 1:
+            await self.watch.unless_failure(creation.allow_moves(databases[0]))
         self._progress(f"PostgreSQL answers on port {server.port} after {time.monotonic() - began:.1f} s")
         return server, start, created
 

@@ -19,6 +19,13 @@ STATEMENT_SECONDS = 30.0
 RUN_PREFIX = "plumb_"
 # Fallback limits; each call sets its own, shorter ones.
 BACKSTOPS = {"statement_timeout": "10s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "10s"}
+# Parameters of the log and of statistics, which a session sets around a statement with a password.
+SILENCED = (
+    "log_statement",
+    "log_min_duration_statement",
+    "log_min_error_statement",
+    "pg_stat_statements.track_utility",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,22 @@ class Databases:
                 await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC', timeout=STATEMENT_SECONDS)
             finally:
                 await connection.close(timeout=CONNECT_SECONDS)
+
+    async def allow_moves(self, context: str) -> None:
+        """Let the role of an order database publish and subscribe, and hide the password of a subscription.
+
+        The parameters are those that `services/order/adapters/shard_move_target.py` sets.
+        """
+        connection = await self._connect()
+        try:
+            for statement in (
+                f'ALTER ROLE "{context}" REPLICATION',
+                f'GRANT pg_create_subscription TO "{context}"',
+                f'GRANT SET ON PARAMETER {", ".join(SILENCED)} TO "{context}"',
+            ):
+                await connection.execute(statement, timeout=STATEMENT_SECONDS)
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
 
     async def drop(self, names: Sequence[str]) -> None:
         """Drop databases and roles of these full names, and end their sessions. Raises DatabaseUnavailable."""

@@ -51,7 +51,10 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresStart:
-    """Parameters of a start; `port` 0 means any free one, and `name` is that of the server's folder."""
+    """Parameters of a start; `port` 0 means any free one, and `name` is that of the server's folder.
+
+    `wal_level` "logical" is for servers of orders between which logical shards can be moved.
+    """
 
     scratch: Scratch
     log_path: Path
@@ -59,6 +62,7 @@ class PostgresStart:
     port: int = 0
     cpus: frozenset[int] | None = None
     name: str = "postgres"
+    wal_level: Literal["replica", "logical"] = "replica"
 
     @property
     def folder(self) -> Path:
@@ -198,7 +202,7 @@ async def run_program(start: PostgresStart, name: str, *arguments: str, limit_se
 
 
 def _server_arguments(start: PostgresStart, binaries: PostgresBinaries, port: int) -> list[str]:
-    settings = {**SETTINGS, "listen_addresses": loopback(), "port": str(port)}
+    settings = {**SETTINGS, "listen_addresses": loopback(), "port": str(port), "wal_level": start.wal_level}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [str(binaries.postgres), "-D", str(start.folder / "data"), *options]
 

@@ -50,13 +50,15 @@ class PostgresSagas:
 
     async def claim(self, limit: int) -> Sequence[Saga]:
         """Claim up to `limit` sagas that are due, the longest due first; skip those that another worker is claiming."""
-        # Purpose: two workers never claim the same row, and neither waits for the other.
+        # Purpose: two workers never claim the same row, and neither waits for the other. Sagas of a logical shard that
+        # is being moved are the business of the server that has it.
         update = """
             UPDATE sagas SET epoch = epoch + 1, attempts = attempts + 1,
                 due_time = clock_timestamp() + $2 * interval '1 second'
             FROM orders o JOIN events e ON e.stream_id = o.order_id AND e.version = o.version
             WHERE sagas.order_id = o.order_id AND sagas.order_id IN (
                 SELECT order_id FROM sagas WHERE due_time <= clock_timestamp()
+                    AND NOT EXISTS (SELECT FROM shard_fences f WHERE f.logical_shard = sagas.logical_shard AND fenced)
                 ORDER BY due_time LIMIT $1 FOR UPDATE SKIP LOCKED)
             RETURNING sagas.order_id, customer_id, epoch, attempts, e.meta->>'traceparent' AS traceparent"""
         async with self._database.transaction("claim_sagas") as transaction:
@@ -112,6 +114,7 @@ class PostgresSagas:
         select = """
             SELECT count(*) AS count, count(*) FILTER (WHERE due_time <= clock_timestamp()) AS due,
                 coalesce(extract(epoch FROM clock_timestamp() - min(create_time)), 0)::float8 AS oldest_age_seconds
-            FROM sagas WHERE parked_reason IS NULL"""
+            FROM sagas WHERE parked_reason IS NULL
+                AND NOT EXISTS (SELECT FROM shard_fences f WHERE f.logical_shard = sagas.logical_shard AND fenced)"""
         (row,) = await self._database.fetch("SELECT sagas", select)
         return SagaBacklog(**row)

@@ -57,6 +57,11 @@ async def test_a_monolith_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert (found["holds"], found["total_kills"] >= 4) == (True, True)
 
 
+async def test_moves_of_logical_shards_that_are_killed_lose_nothing(tmp_path: Path) -> None:
+    found = await chaos(tmp_path, "move", "--mode", "monolith", "--kills", "4", "--seed", "2", code=INCOMPLETE)
+    assert (found["holds"], found["total_kills"] >= 4) == (True, True)
+
+
 async def test_a_storm_on_one_sku_sells_exactly_its_stock(tmp_path: Path) -> None:
     found = await chaos(tmp_path, "storm", "--times", "1")
     assert found["holds"] is True

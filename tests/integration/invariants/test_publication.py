@@ -61,7 +61,7 @@ async def check(sound: Sound, log: GivenLog, *, quiet: bool = True) -> Check:
     """Compare the store with a log."""
     async with snapshot(sound.dsns["order"]) as orders, reader(sound.dsns["order"]) as now:
         head, tally = await log.state(), Tally("I6", I6)
-        publication = Publication(orders=orders, now=now, log=log, head=head, tally=tally)  # type: ignore[arg-type]
+        publication = Publication(orders=orders, now=now, everywhere=now, log=log, head=head, tally=tally)  # type: ignore[arg-type]
         return (await publication.check(quiet=quiet)).check()
 
 
@@ -128,5 +128,5 @@ async def test_an_event_stored_during_the_read_is_no_stranger(sound: Sound) -> N
         await tamper(sound.dsns["order"], show)
         log = GivenLog(messages, state, state)
         tally = Tally("I6", I6)
-        publication = Publication(orders=orders, now=now, log=log, head=state, tally=tally)  # type: ignore[arg-type]
+        publication = Publication(orders=orders, now=now, everywhere=now, log=log, head=state, tally=tally)  # type: ignore[arg-type]
         assert (await publication.check(quiet=False)).check().violations == ()

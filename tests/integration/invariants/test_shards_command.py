@@ -39,7 +39,7 @@ def test_each_server_is_listed_with_its_shards_and_orders(platform: Platform) ->
     """Half of the logical shards each, of which one is in use."""
     listed = json.loads(platform.plumb("shards", "list", "--json").stdout)
     counts = {"logical_shards": 128, "shards_in_use": 1, "orders": 1, "sagas": 0, "unpublished": 2}
-    assert listed == {"epoch": 1, "servers": [{"server": server, **counts} for server in (0, 1)]}
+    assert listed == {"epoch": 1, "servers": [{"server": server, **counts} for server in (0, 1)], "move": None}
     table = platform.plumb("shards", "list").stdout
     assert "shard map of epoch 1" in table
 
@@ -69,3 +69,21 @@ def test_rows_on_another_server_than_the_map_names_are_found(platform: Platform)
     for server, customer_id in enumerate(CUSTOMERS):
         expected = f"server {server} has rows in orders of a logical shard that is elsewhere: "
         assert f"{expected}logical_shard {logical_shard_of(customer_id)}, rows 1" in verified.stdout
+
+
+def test_a_server_that_does_not_exist_is_refused(platform: Platform) -> None:
+    """Servers are counted from 0."""
+    refused = platform.plumb("shards", "move", "17", "2")
+    assert (refused.exit_code, "there is no server 2" in refused.stderr) == (2, True)
+
+
+def test_a_logical_shard_is_not_moved_to_its_own_server(platform: Platform) -> None:
+    refused = platform.plumb("shards", "move", "17", "1")
+    assert (refused.exit_code, "logical shard 17 is on server 1 already" in refused.stderr) == (1, True)
+
+
+def test_a_server_that_cannot_publish_is_named_before_anything_is_done(platform: Platform) -> None:
+    """The server of these tests has no logical WAL."""
+    refused = platform.plumb("shards", "move", "17", "0")
+    assert (refused.exit_code, "server 1 needs wal_level = logical" in refused.stderr) == (1, True)
+    assert json.loads(platform.plumb("shards", "list", "--json").stdout)["move"] is None

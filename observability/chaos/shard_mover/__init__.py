@@ -1,0 +1,1 @@
+"""Program that moves logical shards between servers of orders, for a campaign to kill."""
