@@ -94,6 +94,10 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
     )
     share = share_of_time(candidate.saving.by_request(), requests)
+    # Those that explain at least half as much.
+    rivals = [
+        each for each, _ in worth if each is not candidate and each.saving.total() >= candidate.saving.total() / 2
+    ]
     larger = tuple(
         f"more, {row.share.value:.0%} of the time, goes to {row.name}, and no known class of bottleneck explains it"
         for row in standing_out(table)
@@ -106,7 +110,7 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         service=candidate.service,
         operation=candidate.operation,
         share=share.value,
-        confidence=_confidence(prediction, (*others, *larger), observation),
+        confidence=_confidence(share, prediction, (*rivals, *larger), observation),
         reasons=(*candidate.evidence, *larger, *objective(observation)[1]),
         trace_ids=candidate.trace_ids,
         prediction=prediction,
@@ -193,7 +197,12 @@ def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
     return (f"{wasted / len(requests) * 1e3:.1f} ms of work per request ran on after its caller had ended",)
 
 
-def _confidence(prediction: Prediction, others: Sequence[str], observation: Observation) -> str:
-    """Return high when metrics were recorded, the formula holds and there is no other candidate; else medium or low."""
-    good = (prediction.trusted, not others, bool(observation.scrapes))
-    return {3: "high", 2: "medium"}.get(sum(good), "low")
+def _confidence(share: Estimate, prediction: Prediction, rivals: Sequence[object], observation: Observation) -> str:
+    """Return high for a clear share without a rival where metrics were recorded; each that is missing lowers it.
+
+    A processor so busy that everything on it waits counts as missing metrics: it could be the cause as well.
+    """
+    is_clear = share.low >= 2 * LEAST_SHARE
+    is_swamped = prediction.utilisation_before is not None and not prediction.trusted
+    is_measured = bool(observation.scrapes or observation.processes) and not is_swamped
+    return {3: "high", 2: "medium"}.get(sum((is_clear, not rivals, is_measured)), "low")

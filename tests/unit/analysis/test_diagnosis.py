@@ -224,14 +224,30 @@ def test_confidence_is_high_with_metrics_and_one_candidate() -> None:
     assert verdict.confidence == "high"
 
 
-@pytest.mark.parametrize(("utilisation", "confidence"), [(0.95, "medium"), (None, "medium")])
-def test_confidence_is_lower_outside_the_range_of_the_formula(utilisation: float | None, confidence: str) -> None:
-    processes = () if utilisation is None else busy(utilisation)
-    assert diagnose(seen(*[POOL] * 30, scrapes=full_pool(), processes=processes)).confidence == confidence
+def test_confidence_is_lower_where_the_processor_is_swamped() -> None:
+    """Everything waits for it then."""
+    verdict = diagnose(seen(*[POOL] * 30, scrapes=full_pool(), processes=busy(0.95)))
+    assert verdict.confidence == "medium"
 
 
-def test_from_traces_alone_confidence_is_low() -> None:
-    assert diagnose(seen(*[N_PLUS_ONE] * 30)).confidence == "low"
+def test_confidence_does_not_need_the_processor_to_be_known() -> None:
+    assert diagnose(seen(*[POOL] * 30, scrapes=full_pool())).confidence == "high"
+
+
+def test_from_traces_alone_confidence_is_medium() -> None:
+    assert diagnose(seen(*[N_PLUS_ONE] * 30)).confidence == "medium"
+
+
+def test_a_small_share_lowers_confidence() -> None:
+    """Of 60 ms one statement for all saves 8."""
+    small = request(60, *queries("SELECT item", 9, start=10))
+    assert diagnose(seen(*[small] * 30)).confidence == "low"
+
+
+def test_a_rival_that_explains_half_as_much_lowers_confidence() -> None:
+    """One statement for all saves 8 ms of 30, and a call after the last commit takes 15."""
+    both = request(30, *queries("SELECT item", 9), query("COMMIT", 10, 11), call("send", 12, 27))
+    assert diagnose(seen(*[both] * 30)).confidence == "low"
 
 
 def test_a_larger_call_that_no_class_explains_is_not_passed_over() -> None:
