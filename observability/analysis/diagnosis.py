@@ -13,7 +13,7 @@ from observability.analysis.detectors.retries import retry_summaries
 from observability.analysis.effects import effects_of
 from observability.analysis.entries import MOST_BROKEN
 from observability.analysis.observation import Observation
-from observability.analysis.precedence import Judged, choose
+from observability.analysis.precedence import Judged, choose, without_explained
 from observability.analysis.processors import fullest, utilisation
 from observability.analysis.requests import (
     FoundRequests,
@@ -72,7 +72,7 @@ def _judge(observation: Observation, requests: Sequence[Request], table: TimeTab
     busy = utilisation(observation)
     judged = [
         (candidate, _predict(candidate, observation, requests, busy))
-        for candidate in find_candidates(observation, requests)
+        for candidate in without_explained(find_candidates(observation, requests))
     ]
     shares = [share_of_time(candidate.saving.by_request(), requests) for candidate, _ in judged]
     is_worth = [_is_worth_fixing(prediction, share) for (_, prediction), share in zip(judged, shares, strict=True)]

@@ -10,6 +10,7 @@ from observability.analysis.quantiles import quantile
 # Above this utilisation the formula for a shared processor does not hold: it has its pole at 1.
 _MOST_UTILISATION = 0.92
 _RESAMPLES = 200
+_MOST_DRAWN = 2_000
 _SEED = 20_261
 # Assumed relative error of the model, as a share of the predicted change.
 _MODEL_ERROR = 0.20
@@ -23,10 +24,12 @@ class Saving:
 
     work: time in which the shared processor was used.
     wait: time in which it was not.
+    model_error: assumed relative error, as a share (0 to 1) of the predicted change.
     """
 
     work: tuple[float, ...]
     wait: tuple[float, ...]
+    model_error: float = _MODEL_ERROR
 
     def total(self) -> float:
         """Return the total saving in seconds."""
@@ -104,8 +107,8 @@ def predict(
         traced = quantile(sorted(durations), q)
         seen = quantile(sorted(latencies), q) if latencies else traced
         before[name] = seen
-        after[name] = _as_clients_see(_estimate(durations, fixed, q), seen=seen, traced=traced)
-        ratio[name] = _ratio(durations, fixed, q, beyond=max(0.0, seen - traced))
+        after[name] = _as_clients_see(_estimate(durations, fixed, q, saving.model_error), seen=seen, traced=traced)
+        ratio[name] = _ratio(durations, fixed, q, beyond=max(0.0, seen - traced), model_error=saving.model_error)
     return Prediction(
         predictor=predictor,
         before=before,
@@ -183,34 +186,47 @@ def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Es
     return Estimate(*(value * seen / traced for value in values))
 
 
-def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float) -> Estimate:
+def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float, model_error: float) -> Estimate:
     """Return the quantile after the fix, with its interval."""
     ordered = sorted(durations)
     return _resampled(
         lambda drawn: quantile(sorted(fixed[number] for number in drawn), q),
         count=len(fixed),
         taken_away=lambda value: quantile(ordered, q) - value,
+        model_error=model_error,
     )
 
 
-def _ratio(durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float) -> Estimate:
+def _ratio(
+    durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float, model_error: float
+) -> Estimate:
     """Return after / before of the same requests; `beyond` seconds are added to both."""
     return _resampled(
         lambda drawn: _share_left(durations, fixed, drawn, q, beyond),
         count=len(fixed),
         taken_away=lambda value: 1 - value,
+        model_error=model_error,
     )
 
 
 def _resampled(
-    figure: Callable[[Sequence[int]], float], *, count: int, taken_away: Callable[[float], float]
+    figure: Callable[[Sequence[int]], float],
+    *,
+    count: int,
+    taken_away: Callable[[float], float],
+    model_error: float,
 ) -> Estimate:
-    """Return a statistic of the requests with an interval of sampling error (bootstrap) and model error."""
+    """Return a statistic of the requests with an interval of sampling error (bootstrap) and model error.
+
+    Of many requests only some are drawn each time; the error of so few is larger, and scaled down.
+    """
     source = random.Random(_SEED)  # noqa: S311  # bootstrap resampling, nothing secret
     value = figure(range(count))
-    drawn = sorted(figure([source.randrange(count) for _ in range(count)]) for _ in range(_RESAMPLES))
-    low, high = (quantile(drawn, tail) for tail in _TAILS_90)
-    model = _MODEL_ERROR * abs(taken_away(value))
+    size = min(count, _MOST_DRAWN)
+    drawn = sorted(figure([source.randrange(count) for _ in range(size)]) for _ in range(_RESAMPLES))
+    scale = (size / count) ** 0.5 if count else 1.0
+    low, high = (value + scale * (quantile(drawn, tail) - value) for tail in _TAILS_90)
+    model = model_error * abs(taken_away(value))
     return Estimate(value, max(0.0, value - _root_sum(value - low, model)), value + _root_sum(high - value, model))
 
 

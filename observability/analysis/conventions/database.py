@@ -1,6 +1,7 @@
 """Database calls: which spans are some, of which system, and which statement they execute."""
 
 import re
+from functools import lru_cache
 
 from observability.analysis.conventions.attributes import text_of
 from observability.analysis.conventions.operations import operation_of
@@ -31,6 +32,9 @@ _COLLECTION = (
 # Attributes that name the library or the peer of any call, which may be a database.
 _PARTS = ("component", "peer.service")
 _WORD = re.compile(r"[a-z0-9]+")
+# The wait for a pooled connection: pg-pool.connect of Node.js, HikariDataSource.getConnection of Java, and the like.
+_ACQUIRE = re.compile(r"pool\w*[._: ](connect|acquire|checkout|get)|\w*DataSource\.getConnection", re.IGNORECASE)
+_ACQUIRING_KINDS = frozenset({SpanKind.CLIENT, SpanKind.INTERNAL, SpanKind.UNSPECIFIED})
 # What a call with one of these attributes asks is no database, whatever its name.
 _OTHER_CALLS = ("http.request.method", "http.method", "rpc.system.name", "rpc.system", "messaging.system")
 
@@ -40,7 +44,9 @@ def is_database_call(span: Span) -> bool:
     if span.kind is not SpanKind.CLIENT:
         return False
     attributes = span.attributes
-    return "db.system.name" in attributes or "db.system" in attributes or asks_a_database(span)
+    return (
+        "db.system.name" in attributes or "db.system" in attributes or asks_a_database(span) or _models_a_database(span)
+    )
 
 
 def asks_a_database(span: Span) -> bool:
@@ -52,11 +58,17 @@ def asks_a_database(span: Span) -> bool:
     return any(_system_in(text_of(span, (part,))) for part in _PARTS) or is_statement(span.name)
 
 
+def _models_a_database(span: Span) -> bool:
+    """Return whether the span's service stands for a database, as hand-made spans of a client do."""
+    return bool(_system_in(span.service)) and not any(name in span.attributes for name in _OTHER_CALLS)
+
+
 def database_system(span: Span) -> str:
     """Return the name of the database system in lower case; empty when it is unknown."""
     if named := text_of(span, _SYSTEM):
         return named.lower()
-    return next((found for part in _PARTS if (found := _system_in(text_of(span, (part,))))), "")
+    named = next((found for part in _PARTS if (found := _system_in(text_of(span, (part,))))), "")
+    return named or _system_in(span.service)
 
 
 def namespace_of(span: Span) -> str:
@@ -80,6 +92,11 @@ def summary_of(span: Span) -> str:
     return without_literals(text) if text else operation_of(span)
 
 
+def acquires_a_connection(span: Span) -> bool:
+    """Return whether a span is the wait for a connection of a pool, by the names that instrumentations give it."""
+    return span.kind in _ACQUIRING_KINDS and _ACQUIRE.search(span.name) is not None
+
+
 def is_transaction_control(span: Span) -> bool:
     """Return whether a database span only begins or ends a transaction."""
     return _verb(span) in {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "START"}
@@ -88,6 +105,11 @@ def is_transaction_control(span: Span) -> bool:
 def begins_a_transaction(span: Span) -> bool:
     """Return whether a database span begins a transaction."""
     return _verb(span) in {"BEGIN", "START"}
+
+
+def ends_a_transaction(span: Span) -> bool:
+    """Return whether a database span ends a transaction."""
+    return _verb(span) in {"COMMIT", "ROLLBACK"}
 
 
 def ends_a_change(span: Span) -> bool:
@@ -101,6 +123,7 @@ def _verb(span: Span) -> str:
     return (operation or verb_of(text_of(span, _TEXT)) or span.name).split(" ", 1)[0].upper()
 
 
+@lru_cache(1 << 12)
 def _system_in(text: str) -> str:
     """Return the database system that a text names as one of its words, else nothing."""
     return next((word for word in _WORD.findall(text.lower()) if word in _SYSTEMS), "")

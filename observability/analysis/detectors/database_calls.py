@@ -3,7 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from observability.analysis.conventions.database import is_database_call, is_transaction_control, namespace_of
+from observability.analysis.conventions.database import (
+    is_database_call,
+    is_transaction_control,
+    namespace_of,
+    summary_of,
+)
 from observability.analysis.requests import Request, seconds
 from observability.analysis.trees import Node
 
@@ -11,14 +16,14 @@ Calls = dict[tuple[str, str], list[tuple[int, Node]]]
 
 
 def database_calls(requests: Sequence[Request], *, namespace: str) -> Calls:
-    """Return the statements on the paths in one database, by service and name, each with its request's index."""
+    """Return the statements on the paths in one database, by service and summary, each with its request's index."""
     calls: Calls = defaultdict(list)
     for number, request in enumerate(requests):
         for node in request.waited_for():
             span = node.span
             here = namespace_of(span) == namespace
             if here and is_database_call(span) and not is_transaction_control(span):
-                calls[span.service, span.name].append((number, node))
+                calls[span.service, summary_of(span)].append((number, node))
     return calls
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.conventions.database import begins_a_transaction, is_database_call
+from observability.analysis.conventions.database import acquires_a_connection, begins_a_transaction, is_database_call
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, longest, seconds, total_seconds
@@ -33,8 +33,13 @@ def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Can
 
 
 def _waited_seconds(node: Node) -> float:
-    """Return the time that a statement waited for its connection; a BEGIN that failed waited for its whole duration."""
+    """Return the time that a statement waited for its connection; a BEGIN that failed waited for its whole duration.
+
+    A span that acquires a connection waits for all but its children, which open one.
+    """
     span = node.span
+    if acquires_a_connection(span):
+        return max(0.0, seconds([node]) - seconds(node.children))
     waited = span.attributes.get(_WAIT_TIME)
     if isinstance(waited, int | float):
         return float(waited)

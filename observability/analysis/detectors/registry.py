@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from observability.analysis.detectors.blocking_call import find_blocking_call
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.cold_cache import find_cold_cache
+from observability.analysis.detectors.concurrency_limit import find_concurrency_limit
 from observability.analysis.detectors.cpu_bound import find_cpu_bound
 from observability.analysis.detectors.hot_row import find_hot_row
 from observability.analysis.detectors.missing_index import find_missing_index
@@ -13,7 +14,9 @@ from observability.analysis.detectors.network_latency import find_network_latenc
 from observability.analysis.detectors.overload import find_overload
 from observability.analysis.detectors.pool import find_pool
 from observability.analysis.detectors.retries import find_retries
+from observability.analysis.detectors.serial_resource import find_serial_resource
 from observability.analysis.detectors.side_effect import find_side_effect
+from observability.analysis.detectors.slow_call import find_slow_call
 from observability.analysis.detectors.unbounded_wait import find_unbounded_wait
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
@@ -33,6 +36,9 @@ DETECTORS: tuple[Detector, ...] = (
     find_network_latency,
     find_unbounded_wait,
     find_overload,
+    find_serial_resource,
+    find_concurrency_limit,
+    find_slow_call,
 )
 
 

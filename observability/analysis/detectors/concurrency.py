@@ -1,0 +1,152 @@
+"""Concurrency of a group of spans over time, and the waits to start that a limit of it explains."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
+
+from observability.analysis.trees import Node
+
+# Overlap at the hand-over is no concurrency: the next one starts before the former one's span has ended.
+_HAND_OVER_SHARE = 0.02
+# Of the time in which something waited to start, the limit was reached for this share. Between the end of one and the
+# start of the next there is a pause, so that less than the whole is expected. Without a limit the highest
+# concurrency is rare, and a caller that pauses for another reason does so at any time.
+_LEAST_AT_LIMIT = 0.70
+# Fewer waits may be chance.
+_FEWEST_WAITS = 20
+# So many starts below the limit tell how long a start takes without a wait.
+_FEWEST_FREE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One member of a group, in nanoseconds since the Unix epoch.
+
+    parent: the span that started it.
+    top: its own span, the first one where it consists of several.
+    request: index of its request; -1 for other traces.
+    ready: when nothing else was left that its parent did before it.
+    start, end: when it ran.
+    siblings: number of members that the parent started at once, 1 when they run one after the other.
+    """
+
+    parent: Node
+    top: Node
+    request: int
+    ready: int
+    start: int
+    end: int
+    siblings: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyLimit:
+    """A limit of concurrency, and what waits for it.
+
+    most: members that run at once, never more.
+    share_at_limit: of the waiting time, the share (0 to 1) in which so many ran.
+    busy_share: of the time in which any ran, the share in which so many ran.
+    floor: nanoseconds that a start takes without a wait.
+    waits: members that waited.
+    """
+
+    most: int
+    share_at_limit: float
+    busy_share: float
+    floor: int
+    waits: tuple[Start, ...]
+
+
+def limit_of(starts: Sequence[Start]) -> ConcurrencyLimit | None:
+    """Return the limit that explains why members of a group wait to start; None where none does."""
+    gaps = sum(each.start > each.ready for each in starts)
+    if gaps < _FEWEST_WAITS:
+        return None
+    running = _Concurrency((each.start, each.end) for each in starts)
+    most = running.highest()
+    reached = running.at_least(most)
+    floor = _floor(starts, reached)
+    waits = [each for each in starts if each.start - each.ready > floor]
+    waited = sum(each.start - each.ready - floor for each in waits)
+    at_limit = sum(reached.within(each.ready + floor, each.start) for each in waits)
+    held_up = [
+        each for each in waits if 2 * reached.within(each.ready + floor, each.start) > each.start - each.ready - floor
+    ]
+    if len(held_up) < _FEWEST_WAITS or at_limit < _LEAST_AT_LIMIT * waited:
+        return None
+    return ConcurrencyLimit(most, at_limit / waited, reached.total / running.busy, floor, tuple(held_up))
+
+
+def _floor(starts: Sequence[Start], reached: "_Spells") -> int:
+    """Return how long a start takes without a wait: the median of those below the limit, or else the shortest."""
+    free = [each.start - each.ready for each in starts if not reached.within(each.ready, each.start)]
+    return round(median(free)) if len(free) >= _FEWEST_FREE else min(each.start - each.ready for each in starts)
+
+
+class _Concurrency:
+    """The number of intervals that contain each moment."""
+
+    def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
+        changes: list[tuple[int, int]] = []
+        for start, end in intervals:
+            if start < end:
+                changes += ((start, 1), (end, -1))
+        # An end comes before a start at the same time.
+        changes.sort()
+        self._times = [time for time, _ in changes]
+        self._levels = list(accumulate(change for _, change in changes))
+        self._nanoseconds_at = self._by_level()
+        self.busy = max(1, sum(self._nanoseconds_at[1:]))
+
+    def highest(self) -> int:
+        """Return the highest concurrency, except one that is only reached during hand-overs."""
+        above = self.busy
+        for level in range(1, len(self._nanoseconds_at)):
+            at_least, above = above, above - self._nanoseconds_at[level]
+            if above <= _HAND_OVER_SHARE * at_least:
+                return level
+        return 1
+
+    def at_least(self, level: int) -> "_Spells":
+        """Return the times at which so many intervals or more ran."""
+        spells = []
+        began: int | None = None
+        for time, now in zip(self._times, self._levels, strict=True):
+            if now >= level and began is None:
+                began = time
+            elif now < level and began is not None:
+                spells.append((began, time))
+                began = None
+        return _Spells(spells)
+
+    def _by_level(self) -> list[int]:
+        spent = [0] * (max(self._levels, default=0) + 1)
+        for level, time, following in zip(self._levels, self._times, self._times[1:], strict=False):
+            spent[level] += following - time
+        return spent
+
+
+class _Spells:
+    """Disjoint intervals in order of time."""
+
+    def __init__(self, spells: Sequence[tuple[int, int]]) -> None:
+        self._starts = [start for start, _ in spells]
+        self._ends = [end for _, end in spells]
+        self._before = list(accumulate((end - start for start, end in spells), initial=0))
+
+    @property
+    def total(self) -> int:
+        """The sum of all lengths."""
+        return self._before[-1]
+
+    def within(self, start: int, end: int) -> int:
+        """Return the time between two moments that lies in the intervals."""
+        return max(0, self._until(end) - self._until(start))
+
+    def _until(self, time: int) -> int:
+        number = bisect_right(self._starts, time)
+        if not number:
+            return 0
+        return self._before[number] - max(0, self._ends[number - 1] - time)
