@@ -51,8 +51,8 @@ async def backoff(bench: PatternBench) -> list[PatternEffect]:
         database = await Database.open(dsns["contended"], pool_size=CALLERS, telemetry=telemetry)
         stack.push_async_callback(database.close, timeout_seconds=1.0)
         await contend(database, with_jitter)  # opens the connections
-        for turn, sides in enumerate(shuffled(bench, list(SIDES), name="back-off"), start=1):
-            bench.say(f"back-off: turn {turn} of {bench.sizes.pairs}: {', '.join(sides)}")
+        for turn, sides in enumerate(shuffled(bench, list(SIDES), name="back-off", turns=bench.sizes.rounds), start=1):
+            bench.say(f"back-off: turn {turn} of {bench.sizes.rounds}: {', '.join(sides)}")
             for side in sides:
                 counted, took = await contend(database, SIDES[side])
                 attempts[side].append(counted)

@@ -25,21 +25,23 @@ Blocks = Mapping[str, Sequence[Block]]
 class BenchSizes:
     """Size of a measurement.
 
-    pairs: pairs of blocks.
+    pairs: pairs of blocks of a running platform.
+    rounds: pairs of blocks of a database alone, which take a second or two.
     block_seconds: duration of a block after its warm-up.
     requests: requests of a block that has no duration.
     repeats: how often an invalid block is repeated.
     """
 
     pairs: int
+    rounds: int
     block_seconds: float
     requests: int
     repeats: int
 
 
-SHORT = BenchSizes(pairs=6, block_seconds=4.0, requests=200, repeats=2)
+SHORT = BenchSizes(pairs=4, rounds=8, block_seconds=4.0, requests=200, repeats=2)
 # For tests, beside other work: shows that each measurement runs.
-TINY = BenchSizes(pairs=2, block_seconds=2.0, requests=20, repeats=0)
+TINY = BenchSizes(pairs=2, rounds=2, block_seconds=2.0, requests=20, repeats=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,10 @@ class PatternBench:
     say: Say
 
 
-def shuffled(bench: PatternBench, sides: Sequence[str], *, name: str) -> list[list[str]]:
-    """Return the sequence of the sides for each pair of blocks, drawn from the seed."""
+def shuffled(bench: PatternBench, sides: Sequence[str], *, name: str, turns: int | None = None) -> list[list[str]]:
+    """Return the sequence of the sides for each turn (None: for each pair), drawn from the seed."""
     chance = random.Random(f"{bench.seed}:{name}")
-    return [chance.sample(sides, len(sides)) for _ in range(bench.sizes.pairs)]
+    return [chance.sample(sides, len(sides)) for _ in range(turns or bench.sizes.pairs)]
 
 
 async def variant_blocks(

@@ -56,8 +56,8 @@ PATTERNS = (
         ),
         shown_by=("plumb bench read-model", "plumb projection rebuild"),
         not_when=(
-            "one index on the write model answers the query: the second figure shows that a row with the same columns "
-            "is as fast there. The read model is late, so that readers of their own writes need a consistency token."
+            "one index on the write model answers the query, which the second figure compares with. The read model is "
+            "late, so that readers of their own writes need a consistency token."
         ),
     ),
     Pattern(
@@ -88,7 +88,7 @@ PATTERNS = (
             "services/order/adapters/replicated.py",
             "docs/replicas.md",
         ),
-        shown_by=("plumb up --replicas 1", "plumb bench replicas"),
+        shown_by=("plumb bench replicas", "plumb up --replicas 1"),
         not_when=(
             "writes fill the primary (a replica replays all of them), reads decide about stock, or the data fits in "
             "the primary's memory and its processor has room."
@@ -102,7 +102,7 @@ PATTERNS = (
             "services/order/domain/shard_map.py",
             "docs/sharding.md",
         ),
-        shown_by=("plumb bench shard-keys",),
+        shown_by=("plumb bench shard-keys", "plumb up --shards 2"),
         not_when=(
             "one server can still store the writes: first index, archive, and add replicas for reads. Queries without "
             "the key ask every shard, and no transaction spans two."

@@ -79,7 +79,7 @@ async def lists(bench: PatternBench) -> list[PatternEffect]:
             stack.push_async_callback(opened[name].close, timeout_seconds=1.0)
         pages = pages_of(opened["order"], PostgresSummaries(database=opened["order_read"]))
         medians: dict[str, list[float]] = {side: [] for side in pages}
-        for number in range(1 + bench.sizes.pairs):
+        for number in range(1 + bench.sizes.rounds):
             block: dict[str, list[float]] = {side: [] for side in pages}
             for _ in range(QUERIES_A_SIZE * bench.sizes.requests):
                 customer_id = customer(chance.randrange(CUSTOMERS))
