@@ -45,8 +45,13 @@ def archive_of(name: str) -> Path:
 
 def unpack(name: str, folder: Path) -> Path:
     """Unpack a recorded observation into a folder of its name; return the folder."""
-    with tarfile.open(archive_of(name)) as archive:
+    return unpack_archive(archive_of(name), folder / name)
+
+
+def unpack_archive(path: Path, folder: Path) -> Path:
+    """Unpack an archive into a folder; return the folder."""
+    with tarfile.open(path) as archive:
         # Debian 12 has Python 3.11.2, whose tarfile knows no filters yet.
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
-        archive.extractall(folder / name)
-    return folder / name
+        archive.extractall(folder)
+    return folder
