@@ -52,18 +52,22 @@ class Judgement:
         """Whether class and place are right."""
         return self.right_class and self.right_place
 
-    def row(self) -> str:
-        """Return the row of the table."""
-        truth, verdict = self.setting.truth, self.verdict
-        named = f"{verdict.bottleneck} {verdict.service} {verdict.operation!r} {verdict.share:.0%}"
-        said = f"{named} {verdict.confidence}" if verdict.answer is Answer.FOUND else f"{verdict.answer}"
-        wanted = f"{' or '.join(truth.classes)} {truth.services[0] if truth.services else ''}".strip()
-        marks = f"{'yes' if self.right_class else 'NO'} | {'yes' if self.right_place else 'NO'}"
-        seen = "traces" if self.traces_only else "all"
-        apart = "apart" if self.setting.kept_apart else "shown"
-        return f"| {self.setting.name} | {apart} | {seen} | {wanted} | {said} | {marks} | {self._gain()} |"
+    def cell(self) -> str:
+        """Return what was said and whether it is right: class, place, neither, or right."""
+        verdict = self.verdict
+        if verdict.answer is not Answer.FOUND:
+            said = str(verdict.answer)
+        else:
+            said = f"{verdict.bottleneck} {verdict.service} {verdict.share:.0%}, {verdict.confidence}"
+        if self.right:
+            return f"{said}: right"
+        if verdict.answer is Answer.CANNOT_TELL:
+            return said
+        wrong = {(False, False): "WRONG", (True, False): "WRONG place", (False, True): "WRONG class"}
+        return f"{said}: {wrong[self.right_class, self.right_place]}"
 
-    def _gain(self) -> str:
+    def gain(self) -> str:
+        """Return the median in milliseconds before and after the fix, as predicted and as measured."""
         after = self.verdict.prediction.after.get("p50") if self.verdict.prediction else None
         if self.verdict.answer is not Answer.FOUND or after is None or self.fixed_seconds is None:
             return ""
@@ -74,21 +78,31 @@ class Judgement:
 
 
 HEAD = (
-    "| setting | half | seen | truth | verdict | class | place | p50 in ms, predicted (90 %) and measured |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| setting | half | truth | traces alone | with metrics | p50 in ms, predicted (90 %), came |",
+    "| --- | --- | --- | --- | --- | --- |",
 )
 
 
 def main(folder: str, *names: str) -> int:
     """Print the table and return 1 when a goal is missed."""
     found = judge(Path(folder), [each for each in read_settings() if not names or each.name in names])
-    sys.stdout.write("\n".join([HEAD, *(each.row() for each in found), "", *summary(found), ""]))
+    sys.stdout.write("\n".join([*table(found), "", *summary(found), ""]))
     return 0 if reaches_goals(found) else 1
 
 
 def judge(folder: Path, settings: Sequence[Setting]) -> list[Judgement]:
     """Diagnose what was recorded of the settings, each with traces alone and with everything."""
     return [each for setting in settings if (folder / setting.name).exists() for each in _judged(folder, setting)]
+
+
+def table(found: Sequence[Judgement]) -> Iterator[str]:
+    """Yield the lines of a table with a row for each setting."""
+    yield from HEAD
+    for alone, full in zip(found[::2], found[1::2], strict=True):
+        setting, truth = alone.setting, alone.setting.truth
+        wanted = f"{' or '.join(truth.classes)} {truth.services[0] if truth.services else ''}".strip()
+        half = "apart" if setting.kept_apart else "shown"
+        yield f"| {setting.name} | {half} | {wanted} | {alone.cell()} | {full.cell()} | {full.gain()} |"
 
 
 def summary(found: Sequence[Judgement]) -> Iterator[str]:

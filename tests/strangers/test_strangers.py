@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.strangers.judge import HEAD, judge, reaches_goals, summary
+from tests.strangers.judge import judge, reaches_goals, summary, table
 from tests.strangers.record import record
 from tests.strangers.settings import Setting, read_settings
 
@@ -29,5 +29,5 @@ def test_most_verdicts_are_right(capsys: pytest.CaptureFixture[str]) -> None:
     if not found:
         pytest.skip("nothing is recorded")
     with capsys.disabled():
-        print("", HEAD, *(each.row() for each in found), "", *summary(found), sep="\n")  # noqa: T201 - its result
+        print("", *table(found), "", *summary(found), sep="\n")  # noqa: T201 - its result
     assert reaches_goals(found)

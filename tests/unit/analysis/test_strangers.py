@@ -20,7 +20,7 @@ NAMES = sorted(path.name.partition(".")[0] for path in RECORDED.iterdir())
 def test_class_and_place_are_those_of_the_truth(name: str, tmp_path: Path) -> None:
     verdict = diagnose(read_observation(unpack_archive(RECORDED / f"{name}.tar.xz", tmp_path)))
     judged = Judgement(SETTINGS[name], traces_only=True, verdict=verdict, fixed_seconds=None)
-    assert judged.right, judged.row()
+    assert judged.right, judged.cell()
 
 
 @pytest.mark.full
