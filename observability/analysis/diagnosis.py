@@ -61,6 +61,7 @@ def _verdict(observation: Observation, baseline: Observation | None) -> Verdict:
         verdict,
         reasons=tuple(dict.fromkeys((*verdict.reasons, *said, *found.reasons))),
         requests=len(requests),
+        mean_seconds=total_seconds(requests) / len(requests) if requests else 0.0,
         effects=effects_of(requests, (*observation.traces, *observation.later_traces)),
         place=verdict.place or table.place(),
         time_table=table.rows,

@@ -60,6 +60,7 @@ class Verdict:
     trace_ids: of requests that show the bottleneck.
     prediction: the predicted effect of the fix.
     requests: number of requests that were analysed.
+    mean_seconds: their mean duration; 0 without requests.
     also: other bottlenecks that are worth a fix.
     effects: time to effect at each consumer, for which no answer waits.
     unread: what could not be read, by file and reason.
@@ -82,6 +83,7 @@ class Verdict:
     trace_ids: tuple[str, ...] = ()
     prediction: Prediction | None = None
     requests: int = 0
+    mean_seconds: float = 0.0
     also: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -109,6 +111,14 @@ class Verdict:
 
     def _most(self) -> str:
         return f"; most time goes to {self.place.name}, {percent(self.place.share)}" if self.place else ""
+
+    def mean_after_fix(self) -> Estimate | None:
+        """Return the requests' mean duration without the share that the fix saves; None where that is not the gain."""
+        of_goodput = self.prediction is not None and self.prediction.goodput is not None
+        if self.answer is not Answer.FOUND or self.place is None or of_goodput:
+            return None
+        share = self.place.share
+        return Estimate(*(self.mean_seconds * (1 - each) for each in (share.value, share.high, share.low)))
 
     def where_the_time_goes(self) -> Iterator[str]:
         """Yield a sentence for each large row of the table, and one for the rest."""

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
 from observability.analysis.selection import select
@@ -204,6 +205,8 @@ def _print(console: Console, verdict: Verdict) -> None:
 
 def _gain(verdict: Verdict) -> Iterator[str]:
     """Yield what the fix gains, and what else would."""
+    if mean := verdict.mean_after_fix():
+        yield f"fix: {_change('mean', verdict.mean_seconds, mean)}, without the share of all time that it saves"
     if verdict.prediction and verdict.answer is Answer.FOUND:
         yield from _predicted(verdict.prediction)
     yield from (f"also: {other}" for other in verdict.also)
@@ -228,9 +231,11 @@ def _predicted(prediction: Prediction) -> Iterator[str]:
         )
         return
     for name, after in prediction.after.items():
-        yield (
-            f"fix: {name} {prediction.before[name] * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms "
-            f"(90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms), {prediction.predictor}"
-        )
+        yield f"fix: {_change(name, prediction.before[name], after)}, {prediction.predictor}"
     if not prediction.trusted:
         yield "the prediction is outside the range of its formula: only its direction is reliable"
+
+
+def _change(name: str, before: float, after: Estimate) -> str:
+    bounds = f"90 % {after.low * 1e3:.1f}-{after.high * 1e3:.1f} ms"
+    return f"{name} {before * 1e3:.1f} ms -> {after.value * 1e3:.1f} ms ({bounds})"

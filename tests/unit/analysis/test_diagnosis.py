@@ -192,6 +192,18 @@ def test_a_fault_in_few_requests_that_takes_much_of_all_time_is_named() -> None:
     assert verdict.place.share.value == pytest.approx(30 * 400 / (570 * 20 + 30 * 420))
 
 
+def test_the_gain_of_such_a_fault_is_in_the_mean() -> None:
+    """A tenth of the requests waits for 400 ms of 420: the mean falls from 60 ms to 20, and p50 stays."""
+    slow = request(420, query("BEGIN", 401, 402, waited=400))
+    verdict = diagnose(seen(*[HEALTHY] * 270, *[slow] * 30))
+    after = verdict.mean_after_fix()
+    assert verdict.prediction is not None
+    assert after is not None
+    assert (verdict.mean_seconds, after.value) == pytest.approx((0.060, 0.020))
+    assert after.low < after.value < after.high
+    assert verdict.prediction.ratio["p50"].value == 1.0
+
+
 def test_a_fault_of_the_fast_majority_is_named_though_p95_stays() -> None:
     """Nine in ten are quick, and the wait is all theirs: p95 stays, but 0.38 of all time goes."""
     quick, slow = request(20, query("BEGIN", 10, 11, waited=10)), request(60)
