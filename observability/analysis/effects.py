@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request
 from observability.analysis.spans import Span, SpanKind
@@ -121,7 +122,7 @@ def _last_ends(root: Node, link_index: _LinkIndex) -> dict[Operation, int]:
         if (span.trace_id, span.span_id) in known:
             continue
         known.add((span.trace_id, span.span_id))
-        operation = span.service, span.name
+        operation = span.service, operation_of(span)
         ends[operation] = max(ends.get(operation, 0), span.end_nanoseconds)
         for below in node.walk():
             found.extend(link_index.to_span.get((below.span.trace_id, below.span.span_id), ()))

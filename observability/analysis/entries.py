@@ -114,7 +114,7 @@ def _sort(traces: Sequence[Trace]) -> _Sorted:
             if orphan.span.kind not in ASYNCHRONOUS_KINDS:
                 remote = parents.is_remote(orphan, alone=len(trace.orphans) == 1 and not trace.roots)
                 (tops if remote else lost).append(orphan)
-        if not lost and len(trace.roots) <= 1:
+        if not lost and sum(not root.span.parent_span_id for root in trace.roots) <= 1:
             found.whole.extend((_operation(top.span), top) for top in tops)
             found.remote += sum(orphan.span.kind not in ASYNCHRONOUS_KINDS for orphan in trace.orphans)
         elif operations := {_operation(top.span) for top in tops} or parents.usually_below(lost):

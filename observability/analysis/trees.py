@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from observability.analysis.conventions.kinds import with_kinds
+from observability.analysis.conventions.kinds import begins_anew, with_kinds
 from observability.analysis.spans import Span, without_duplicates
 
 
@@ -28,7 +28,7 @@ class Node:
 class Trace:
     """All spans of one trace, as trees.
 
-    roots: nodes without a parent id.
+    roots: nodes without a parent id, and those that begin anew (see `conventions.kinds`).
     orphans: nodes whose parent was not recorded, or is their own descendant.
     spans: number of spans in the trace.
     """
@@ -75,7 +75,13 @@ def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
     if kinds := with_kinds(spans, known, children):
         spans = [kinds.get(span.span_id, span) for span in spans]
         children = _children(spans)
-    roots = [span for span in spans if not span.parent_span_id]
+    anew = [
+        span for span in spans if (parent := known.get(span.parent_span_id)) is not None and begins_anew(span, parent)
+    ]
+    if anew:
+        begun = {span.span_id for span in anew}
+        children = _children(span for span in spans if span.span_id not in begun)
+    roots = [*(span for span in spans if not span.parent_span_id), *anew]
     orphans = [span for span in spans if span.parent_span_id and span.parent_span_id not in known]
     placed = {span.span_id for top in (*roots, *orphans) for span in _below(top, children)}
     for span in spans:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from observability.analysis.conventions.attributes import text_of
-from observability.analysis.conventions.database import asks_a_database
+from observability.analysis.conventions.database import asks_a_database, summary_of
 from observability.analysis.spans import Span, SpanKind
 
 # OpenTracing, and the translations of Zipkin and Datadog into OTLP.
@@ -41,21 +41,47 @@ def with_kinds(spans: Sequence[Span], by_id: Mapping[str, Span], children: Child
     """Return the spans of a trace whose kind is found out, by id; `children` are by their parent's id."""
     found = {}
     for span in spans:
+        below = children.get(span.span_id, ())
         if span.kind <= SpanKind.INTERNAL:
-            kind = _kind(span, by_id.get(span.parent_span_id), children.get(span.span_id, ()))
-            if kind is not span.kind:
-                found[span.span_id] = replace(span, kind=kind)
+            kind = _kind(span, by_id.get(span.parent_span_id), below)
+        elif span.kind is SpanKind.CLIENT and below and _is_wrapper(span, below):
+            kind = SpanKind.INTERNAL
+        else:
+            continue
+        if kind is not span.kind:
+            found[span.span_id] = replace(span, kind=kind)
     return found
+
+
+def begins_anew(span: Span, parent: Span) -> bool:
+    """Return whether a span is a request of its own, though its parent is of the same service.
+
+    A server that keeps the context of a connection makes each request the child of a span of the one before.
+    """
+    return (
+        span.start_nanoseconds > parent.end_nanoseconds
+        and span.service == parent.service
+        and span.kind <= SpanKind.SERVER
+        and _is_served(span)
+    )
+
+
+def _is_wrapper(span: Span, children: Sequence[Span]) -> bool:
+    """Return whether a call of a database only wraps the same call of a library below, such as an ORM's of a driver."""
+    if not asks_a_database(span):
+        return False
+    below = [child for child in children if child.service == span.service and asks_a_database(child)]
+    return any(summary_of(child) == summary_of(span) for child in below)
 
 
 def _kind(span: Span, parent: Span | None, children: Sequence[Span]) -> SpanKind:
     if span.attributes and (told := _told(span)):
         return told
-    is_local = parent is not None and parent.service == span.service
+    is_local = parent is not None and parent.service == span.service and not begins_anew(span, parent)
     own = any(child.service == span.service for child in children)
     if not own and span.attributes and asks_a_database(span):
         return SpanKind.CLIENT
-    if parent is not None and not is_local:
+    if parent is not None and parent.service != span.service:
         return SpanKind.CONSUMER if _known(parent) is SpanKind.PRODUCER else SpanKind.SERVER
     if own or not is_local:
         # A span with work of its own below it calls no one itself; one that nothing in its service called was entered.

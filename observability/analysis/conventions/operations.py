@@ -14,14 +14,14 @@ _SUSPECT = re.compile(r"""[0-9'"?@]""")
 _QUERY_STRING = re.compile(r"\?[\w.%~+\[\]-]+=\S*")
 _QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*\"""")
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.-]+")
-# Letters beside digits are part of a word, as in v1, s3 and sha256. A word that is mostly digits, a long one with some,
-# or hex with a digit, is an id.
+# Letters beside digits are part of a word, as in v1, s3 and sha256; a part of a path such as 2.0 is a version. A word
+# that is mostly digits, a long one with some, or hex with a digit, is an id.
 _TOKEN = re.compile(
     r"""(?<![0-9A-Za-z])(?=[A-Za-z]*[0-9])(?:
         [0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}
         | [0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9.]+)?Z?
         | 0[xX][0-9a-fA-F]+
-        | [0-9]+
+        | (?!(?<=/)[0-9]{1,2}\.[0-9]{1,2}(?=/)) (?<!/[0-9]\.) [0-9]+
         | [0-9a-fA-F]{8,}
         | (?:[A-Za-z]*[0-9]){5}[0-9A-Za-z]*
         | (?=(?:[A-Za-z]*[0-9]){3})[0-9A-Za-z]{20,}

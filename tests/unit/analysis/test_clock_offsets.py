@@ -29,11 +29,7 @@ def test_one_offset_explains_all_calls(seconds: float) -> None:
     offsets = _offsets(40, lambda _, source: _called(source, by=seconds * 1e3))
     [shift] = offsets.shifts["shop", "stock"]
     assert shift == pytest.approx(-seconds * SECOND, abs=2 * MILLISECOND)
-    assert (
-        offsets.reasons
-        == (f"the clock of stock is off by {seconds:+.3g} s from that of shop: its spans are moved in 40 of 40 traces",)
-        or abs(seconds) < 1
-    )
+    assert "its spans are moved in 40 of 40 traces" in offsets.reasons[0]
 
 
 def test_the_offset_is_said_with_the_requests() -> None:

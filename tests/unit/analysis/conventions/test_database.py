@@ -120,6 +120,11 @@ def test_a_call_of_something_else_is_no_database_call(attributes: Attributes) ->
     assert not is_database_call(replace(call("SELECT", 0, 1).span, attributes=attributes))
 
 
+def test_a_call_of_a_service_that_is_named_like_a_database_is_one() -> None:
+    assert is_database_call(call("GetDriver", 0, 1, service="redis-manual").span)
+    assert not is_database_call(call("GetDriver", 0, 1, service="drivers").span)
+
+
 def test_only_calls_can_be_database_calls() -> None:
     assert not is_database_call(replace(query("SELECT", 0, 1).span, kind=SpanKind.SERVER))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from observability.analysis.entries import find_entries
 from observability.analysis.spans import Attribute, Span, SpanKind
 from observability.analysis.trees import build_traces
 from tests.each import for_each
@@ -113,6 +114,37 @@ def test_messages_have_two_ends(unsaid: SpanKind) -> None:
     assert _kinds(_span("1"), sent, _span("3", "2", kind=unsaid, service="other"))["3"] is SpanKind.CONSUMER
     received = _span("3", "2", kind=SpanKind.CONSUMER, service="other")
     assert _kinds(_span("1"), replace(sent, kind=unsaid), received)["2"] is SpanKind.PRODUCER
+
+
+def test_a_statement_that_two_libraries_record_counts_once() -> None:
+    """An ORM and its driver."""
+    asked: dict[str, Attribute] = {"db.system": "postgresql", "db.statement": "SELECT a FROM t WHERE b = 1"}
+    other: dict[str, Attribute] = {"db.system": "postgresql", "db.statement": "SELECT 1"}
+    kinds = _kinds(
+        _span("1"),
+        _span("2", "1", kind=SpanKind.CLIENT, attributes=asked),
+        _span("3", "2", kind=SpanKind.CLIENT, attributes=asked),
+        _span("4", "1", kind=SpanKind.CLIENT, attributes={"db.system": "postgresql"}),
+        _span("5", "4", kind=SpanKind.CLIENT, attributes=other),
+    )
+    assert [kinds[each] for each in "2345"] == [SpanKind.INTERNAL, *[SpanKind.CLIENT] * 3]
+
+
+def test_a_request_below_one_that_has_ended_begins_anew() -> None:
+    """Some servers keep the context of a connection, so that each request looks like a child of the last."""
+    web: dict[str, Attribute] = {"http.method": "GET", "http.target": "/a"}
+    spans = [
+        replace(_span(f"{n}", f"{n - 1}" if n > 1 else "", kind=SpanKind.INTERNAL, attributes=web), start_nanoseconds=n)
+        for n in range(1, 6)
+    ]
+    chained = [replace(span, start_nanoseconds=n * 10, end_nanoseconds=n * 10 + 9) for n, span in enumerate(spans)]
+    within = Span("t", "6", "5", "work", SpanKind.INTERNAL, "shop", 41, 48, {})
+    [trace] = build_traces([*chained, within]).traces
+    assert [(root.span.span_id, root.span.kind, len(root.children)) for root in trace.roots] == [
+        *((str(number), SpanKind.SERVER, 0) for number in range(1, 5)),
+        ("5", SpanKind.SERVER, 1),
+    ]
+    assert len(find_entries([trace]).roots) == 5
 
 
 @for_each([kind for kind in SpanKind if kind not in UNSAID])

@@ -22,6 +22,7 @@ NAMES = {
     "HTTP GET /route?dropoff=1,2&pickup=3": "HTTP GET /route",
     "SELECT * FROM users WHERE id=5": "SELECT * FROM users WHERE id=?",
     "POST /v1/orders": "POST /v1/orders",
+    "POST /api/2.0/runs/17": "POST /api/2.0/runs/{id}",
     "md5 s3 sha256 utf8": "md5 s3 sha256 utf8",
     "shop.v2.Orders/ListOrdersV2WithManyItems": "shop.v2.Orders/ListOrdersV2WithManyItems",
     "GET /orders/{order_id}": "GET /orders/{order_id}",
