@@ -39,7 +39,7 @@ POOL_SIZE = 8
 
 
 @dataclass(slots=True)
-class Stand:
+class ReplicaServers:
     """Servers with orders, an order process's reads, and the version of each order that was acknowledged."""
 
     primary: EmbeddedPostgres
@@ -99,7 +99,7 @@ class Stand:
         return total
 
 
-async def delay(shop: Stand, milliseconds: int) -> None:
+async def delay(shop: ReplicaServers, milliseconds: int) -> None:
     """Let the replicas replay each commit this much later."""
     for standby in shop.standbys:
         await administer(standby, f"ALTER SYSTEM SET recovery_min_apply_delay = {milliseconds}")
@@ -113,7 +113,7 @@ async def administer(server: EmbeddedPostgres, setting: str) -> None:
 
 
 @asynccontextmanager
-async def stand(*, directory: Path, seed: int) -> AsyncIterator[Stand]:
+async def start_replica_servers(*, directory: Path, seed: int) -> AsyncIterator[ReplicaServers]:
     """Start a primary with orders and two replicas, and what reads them, during a with block. Raises LocalError."""
     runtime = setup.start("bench", log_level="error")
     telemetry = runtime.for_context("order")
@@ -155,7 +155,7 @@ async def stand(*, directory: Path, seed: int) -> AsyncIterator[Stand]:
         await sampling.start()
         stack.push_async_callback(sampling.stop, grace_seconds=5)
         chance = random.Random(seed)
-        yield Stand(primary, standbys, database, orders, reader, runtime, chance, ids, [1] * len(ids))
+        yield ReplicaServers(primary, standbys, database, orders, reader, runtime, chance, ids, [1] * len(ids))
 
 
 async def place_orders(orders: PostgresOrders) -> list[tuple[UUID, UUID]]:

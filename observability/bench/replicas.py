@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from observability.bench.replica_servers import Stand, administer, delay, stand
+from observability.bench.replica_servers import ReplicaServers, administer, delay, start_replica_servers
 from services.infra import deadline
 from services.kernel.errors import ServiceError
 from services.local.servers.replicas import promote
@@ -89,7 +89,7 @@ class ReplicaBenchOptions:
 
 async def measure(options: ReplicaBenchOptions, *, say: Say) -> ReplicaBench:
     """Run all parts. Raises LocalError."""
-    async with stand(directory=options.directory, seed=options.seed) as shop:
+    async with start_replica_servers(directory=options.directory, seed=options.seed) as shop:
         lags = []
         for milliseconds in LAGS_MILLISECONDS:
             lags.append(await read_at_lag(shop, milliseconds, options.reads))
@@ -101,13 +101,13 @@ async def measure(options: ReplicaBenchOptions, *, say: Say) -> ReplicaBench:
         say("a replica was killed under load")
     promotions = []
     for synchronous in (True, False):
-        async with stand(directory=options.directory, seed=options.seed) as shop:
+        async with start_replica_servers(directory=options.directory, seed=options.seed) as shop:
             promotions.append(await promote_under_load(shop, synchronous=synchronous))
         say(f"promotion ({'synchronous' if synchronous else 'asynchronous'}): {promotions[-1].lost} lost")
     return ReplicaBench(lags, primary_cpu, replica_cpu, loss, promotions)
 
 
-async def read_at_lag(shop: Stand, milliseconds: int, reads: int) -> LagResult:
+async def read_at_lag(shop: ReplicaServers, milliseconds: int, reads: int) -> LagResult:
     """Read while orders change, with tokens and without, from replicas that replay this much later."""
     await delay(shop, milliseconds)
     stale, untokened, untokened_stale, durations = 0, 0, 0, list[float]()
@@ -144,7 +144,7 @@ async def read_at_lag(shop: Stand, milliseconds: int, reads: int) -> LagResult:
     )
 
 
-async def read(shop: Stand, index: int, version: int) -> int | None:
+async def read(shop: ReplicaServers, index: int, version: int) -> int | None:
     """Return the version that a read gets; None when it is rejected."""
     order_id, customer_id = shop.ids[index]
     try:
@@ -154,7 +154,9 @@ async def read(shop: Stand, index: int, version: int) -> int | None:
         return None
 
 
-async def cpu_of_reads(shop: Stand, reads: int, *, blocks: int = CPU_BLOCKS) -> tuple[list[float], list[float]]:
+async def cpu_of_reads(
+    shop: ReplicaServers, reads: int, *, blocks: int = CPU_BLOCKS
+) -> tuple[list[float], list[float]]:
     """Return the primary's CPU seconds a read, block by block: read from the primary, and from replicas."""
     spent: dict[str, list[float]] = {"primary": [], "replica": []}
     for _ in range(blocks):
@@ -167,7 +169,7 @@ async def cpu_of_reads(shop: Stand, reads: int, *, blocks: int = CPU_BLOCKS) -> 
     return spent["primary"], spent["replica"]
 
 
-async def lose_replica(shop: Stand) -> LossResult:
+async def lose_replica(shop: ReplicaServers) -> LossResult:
     """Kill one of two replicas while orders are read and written at a fixed rate."""
     failed = 0
 
@@ -192,7 +194,7 @@ async def lose_replica(shop: Stand) -> LossResult:
     return LossResult(before, after, by_target_before, by_target_after, failed)
 
 
-async def promote_under_load(shop: Stand, *, synchronous: bool) -> PromotionResult:
+async def promote_under_load(shop: ReplicaServers, *, synchronous: bool) -> PromotionResult:
     """Kill the primary while orders are written, promote a replica, and look for each acknowledged write."""
     heir = shop.standbys[0]
     if synchronous:

@@ -23,6 +23,7 @@ from services.infra.messaging.log import EventLog
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.postgres import Database
 from services.infra.readiness import Readiness
+from services.infra.rpc import server as rpc_server
 from services.infra.rpc.client import open_channel
 from services.infra.rpc.server import RpcServer
 from services.infra.valkey_store import ValkeyStore
@@ -230,8 +231,10 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
 
 @contextmanager
 def waits(seconds: float) -> Iterator[None]:
-    """Let calls wait so long for a connection, a lock, the cache and the list, during a with block."""
+    """Let calls wait so long for a server, a connection, a lock, the cache and the list, during a with block."""
     with pytest.MonkeyPatch.context() as patch:
+        pending = {"grpc.server_max_unrequested_time_in_server": int(seconds)}
+        patch.setattr(rpc_server, "OPTIONS", tuple({**dict(rpc_server.OPTIONS), **pending}.items()))
         patch.setattr(postgres, "ACQUIRE_SECONDS", seconds)
         patch.setattr(postgres, "LOCK_SECONDS", seconds)
         patch.setattr(cache, "WAIT_SECONDS", seconds)

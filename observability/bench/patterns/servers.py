@@ -3,7 +3,7 @@
 from observability.bench import replicas, shard_keys
 from observability.bench.patterns.blocks import PatternBench
 from observability.bench.patterns.effect import PatternEffect, mean_effect
-from observability.bench.replica_servers import stand as replica_servers
+from observability.bench.replica_servers import start_replica_servers
 from observability.bench.shard_key_demand import KEYS, with_keys
 from observability.bench.shard_keys import ShardKeysBenchOptions, hot_spot_ratio
 from observability.load.arrival_plan import plan_requests
@@ -15,7 +15,7 @@ SERVERS, WINDOWS = 4, 8
 async def read_replicas(bench: PatternBench) -> list[PatternEffect]:
     """Measure the primary's processor time for a read of an order, from it and from a replica."""
     bench.say("read replicas: a primary and two replicas")
-    async with replica_servers(directory=bench.folder, seed=bench.seed) as shop:
+    async with start_replica_servers(directory=bench.folder, seed=bench.seed) as shop:
         primary, replica = await replicas.cpu_of_reads(shop, 2 * bench.sizes.requests, blocks=bench.sizes.rounds)
     # No ratio: what a read from a replica takes of the primary may be less than the clock of processor time shows.
     what = "the primary's processor time for a read of an order, microseconds"
