@@ -65,10 +65,16 @@ async def run(setting: Setting, folder: Path, otlp: str) -> AsyncIterator[System
         process = stack.enter_context(program(command, log=folder / "keycloak.log", environment=environment))
         # In a thread, since the proxy runs in this one.
         await asyncio.to_thread(eventually, partial(answers, base), what=f"{base} answers", seconds=START_SECONDS)
+        limited = {}
         if setting.cpu:
-            stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
+            limited["keycloak"] = stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
         pids = {"keycloak": process.pid, DATABASE: store.pid}
-        yield System(send=_sender(base), pids=pids, metrics={"keycloak": f"http://{HOST}:{management}/metrics"})
+        yield System(
+            send=_sender(base),
+            pids=pids,
+            metrics={"keycloak": f"http://{HOST}:{management}/metrics"},
+            cpu_group=limited,
+        )
 
 
 def _sender(base: str) -> Send:

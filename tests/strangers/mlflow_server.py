@@ -64,9 +64,10 @@ async def run(setting: Setting, folder: Path, otlp: str) -> AsyncIterator[System
         up = partial(answers, f"{base}/health")
         await asyncio.to_thread(eventually, up, what=f"{base} answers", seconds=START_SECONDS)
         send = await _prepare(f"{base}/api/2.0/mlflow", lists="list" in options)
+        limited = {}
         if setting.cpu:
-            stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
-        yield System(send=send, pids={"mlflow": process.pid, DATABASE: store.pid})
+            limited["mlflow"] = stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
+        yield System(send=send, pids={"mlflow": process.pid, DATABASE: store.pid}, cpu_group=limited)
 
 
 def _variables(environment: Path, otlp: str, options: Mapping[str, str]) -> dict[str, str]:

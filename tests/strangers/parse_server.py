@@ -84,9 +84,10 @@ async def run(setting: Setting, folder: Path, otlp: str) -> AsyncIterator[System
         up = partial(answers, f"{base}/health")
         await asyncio.to_thread(eventually, up, what=f"{base} answers", seconds=START_SECONDS)
         await _prepare(base, store.admin_dsn, index="index" in options)
+        limited = {}
         if setting.cpu:
-            stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
-        yield System(send=_sender(base), pids={"parse": process.pid, DATABASE: store.pid})
+            limited["parse"] = stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
+        yield System(send=_sender(base), pids={"parse": process.pid, DATABASE: store.pid}, cpu_group=limited)
 
 
 async def _prepare(base: str, dsn: str, *, index: bool) -> None:

@@ -20,7 +20,7 @@ from observability.testbed.process_metrics import PostgresServer, Process
 from tests.stack.processes import HOST, eventually, free_port, get
 from tests.strangers import hotrod, keycloak, mlflow_server, parse_server
 from tests.strangers.load import Sent, send_load
-from tests.strangers.running import System, program
+from tests.strangers.running import System, container_metrics, program
 from tests.strangers.settings import Load, Setting, read_settings
 
 SYSTEMS: dict[str, Callable[[Setting, Path, str], AbstractAsyncContextManager[System]]] = {
@@ -102,7 +102,7 @@ async def _watched(system: System, folder: Path) -> AsyncIterator[None]:
     """Sample processes and metrics pages during a block, and once more at its end."""
     # Each may have children, as PostgreSQL has; the use of those that have ended counts, too.
     processes = {service: PostgresServer(pid) for service, pid in system.pids.items()}
-    look = partial(_look, processes, system.metrics, folder)
+    look = partial(_look, processes, system, folder)
     watching = asyncio.create_task(_watch(look))
     try:
         yield
@@ -120,14 +120,19 @@ async def _watch(look: Callable[..., None]) -> None:
         number += 1
 
 
-def _look(processes: Mapping[str, Process], metrics: Mapping[str, str], folder: Path, *, scrape: bool) -> None:
-    at = time.time()
-    for service, process in processes.items():
+def _look(processes: Mapping[str, Process], system: System, folder: Path, *, scrape: bool) -> None:
+    at, used = time.time(), {service: process.use().cpu_seconds for service, process in processes.items()}
+    for service, cpu_seconds in used.items():
         # Several threads wait for a processor at once, of which the kernel tells that of one.
-        row = {"at": at, "process": service, "cpu_seconds": process.use().cpu_seconds, "wait_seconds": None}
+        row = {"at": at, "process": service, "cpu_seconds": cpu_seconds, "wait_seconds": None}
         _append(folder / "processes.jsonl", row)
-    for target, url in metrics.items() if scrape else ():
+    if not scrape:
+        return
+    for target, url in system.metrics.items():
         _append(folder / "scrapes.jsonl", {"at": time.time(), "target": target, "text": get(url).decode()})
+    for service, group in system.cpu_group.items():
+        text = container_metrics(service, group, used[service])
+        _append(folder / "scrapes.jsonl", {"at": at, "target": "cadvisor", "text": text})
 
 
 def _append(path: Path, row: object) -> None:
