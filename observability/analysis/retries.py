@@ -7,11 +7,12 @@ resend. Server spans below one client span are attempts when one of them failed 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 
 from observability.analysis.critical_path import PathSegment
 from observability.analysis.span_status import failed, gave_up, is_resend, was_redirected
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import Attribute, Span, SpanKind
 from observability.analysis.trees import Node
 
 # Spans that differ in one of these attributes are no attempts at the same call.
@@ -29,6 +30,9 @@ _TARGET_ATTRIBUTES = (
     "db.statement",
     "messaging.message.id",
 )
+
+
+_Target = tuple[Attribute, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +108,71 @@ def _start_and_end(node: Node) -> tuple[int, int]:
     return node.span.start_nanoseconds, node.span.end_nanoseconds
 
 
-def _chains(calls: Iterable[Node]) -> Iterator[tuple[Node, ...]]:
+def _chains(calls: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
     """Yield chains of attempts: each call follows the earliest one not yet repeated, failed ones preferred."""
+    if not any(failed(call.span) or is_resend(call.span) for call in calls):
+        return
     chains: list[list[Node]] = []
+    waiting = _Waiting()
     for call in calls:
-        ended = [chain for chain in chains if _repeats(call.span, chain[-1].span)]
-        if ended:
-            min(ended, key=lambda chain: (not failed(chain[-1].span), chain[-1].span.end_nanoseconds)).append(call)
-        else:
-            chains.append([call])
-    return (tuple(chain) for chain in chains if len(chain) > 1)
+        number = waiting.take(call.span)
+        if number is None:
+            number = len(chains)
+            chains.append([])
+        chains[number].append(call)
+        waiting.add(number, call.span)
+    yield from (tuple(chain) for chain in chains if len(chain) > 1)
 
 
-def _repeats(later: Span, earlier: Span) -> bool:
-    if earlier.end_nanoseconds > later.start_nanoseconds:
-        return False
-    if not failed(earlier) and not (is_resend(later) and not was_redirected(earlier)):
-        return False
-    first, second = earlier.attributes, later.attributes
-    return all(first[name] == second[name] for name in _TARGET_ATTRIBUTES if name in first and name in second)
+class _Waiting:
+    """The chains that a later call may continue, by the target of their last attempt, the first end first."""
+
+    def __init__(self) -> None:
+        self._failed: dict[_Target, list[tuple[int, int]]] = defaultdict(list)
+        self._ended: dict[_Target, list[tuple[int, int]]] = defaultdict(list)
+        # Which attributes the targets have: of one form, only equal ones are alike.
+        self._forms: set[tuple[bool, ...]] = set()
+
+    def add(self, number: int, last: Span) -> None:
+        """Add a chain by its number, with its last attempt."""
+        target = _target(last)
+        self._forms.add(_form(target))
+        if failed(last):
+            heappush(self._failed[target], (last.end_nanoseconds, number))
+        elif not was_redirected(last):
+            heappush(self._ended[target], (last.end_nanoseconds, number))
+
+    def take(self, call: Span) -> int | None:
+        """Remove and return the chain that a call continues; None where it is a first attempt.
+
+        Only a failed attempt is repeated, and any where the call records that it is a resend.
+        """
+        target = _target(call)
+        mixed = len(self._forms | {_form(target)}) > 1
+        for chains in (self._failed, self._ended) if is_resend(call) else (self._failed,):
+            targets = [other for other in chains if _is_alike(other, target)] if mixed else [target]
+            ended = [ends for each in targets if (ends := chains[each]) and ends[0][0] <= call.start_nanoseconds]
+            if ended:
+                _, number = heappop(min(ended))
+                return number
+        return None
+
+
+def _target(span: Span) -> _Target:
+    return tuple(_comparable(span.attributes.get(name)) for name in _TARGET_ATTRIBUTES)
+
+
+def _comparable(value: Attribute) -> Attribute:
+    return repr(value) if isinstance(value, list | dict) else value
+
+
+def _form(target: _Target) -> tuple[bool, ...]:
+    return tuple(value is None for value in target)
+
+
+def _is_alike(one: _Target, other: _Target) -> bool:
+    """Return whether two targets differ in no attribute that both have."""
+    return one == other or all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
 def _attribute_path(path: Sequence[PathSegment], groups: Sequence[_Group]) -> None:
