@@ -50,7 +50,7 @@ def without_explained(candidates: Sequence[Candidate]) -> list[Candidate]:
         if each.bottleneck in _WAITS and any(_is_same_wait(each, other) for other in left):
             continue
         left.append(each)
-    left = [each for each in left if not _goes_with_repetition(each, left)]
+    left = [each for each in left if not _goes_with(each, left)]
     rest = [
         _without_waits(each, _of_its_operation(each, left)) if each.bottleneck is Bottleneck.SLOW_CALL else each
         for each in left
@@ -66,13 +66,20 @@ def _is_same_wait(each: Candidate, larger: Candidate) -> bool:
     return sum(map(min, each.saving.wait, larger.saving.wait)) >= _SAME_WAIT * each.saving.total()
 
 
-def _goes_with_repetition(each: Candidate, candidates: Sequence[Candidate]) -> bool:
-    """Return whether these are retries of a call that one for all would replace."""
-    repeated = {Bottleneck.N_PLUS_ONE, Bottleneck.CHATTY_RPC}
-    return each.bottleneck is Bottleneck.RETRY_STORM and any(
-        other.bottleneck in repeated and other.saving.total() >= each.saving.total()
-        for other in _of_its_operation(each, candidates)
-    )
+def _goes_with(each: Candidate, candidates: Sequence[Candidate]) -> bool:
+    """Return whether the fix of a larger candidate removes these calls, too: retries, or calls off the path."""
+    others = {other.bottleneck for other in _of_its_operation(each, candidates) if _is_larger(other, each)}
+    match each.bottleneck:
+        case Bottleneck.RETRY_STORM:
+            return bool(others & {Bottleneck.N_PLUS_ONE, Bottleneck.CHATTY_RPC})
+        case Bottleneck.CHATTY_RPC:
+            return Bottleneck.SYNC_SIDE_EFFECT in others
+        case _:
+            return False
+
+
+def _is_larger(other: Candidate, each: Candidate) -> bool:
+    return other.saving.total() >= each.saving.total()
 
 
 def _of_its_operation(each: Candidate, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -100,8 +107,9 @@ def _is_cause_of(other: Candidate, first: Candidate) -> bool:
             # That a call is slow for an unknown reason explains nothing.
             holds = other.bottleneck is not Bottleneck.SLOW_CALL
         case Bottleneck.NETWORK_LATENCY:
-            # A request that waits for a worker of the callee has not begun there.
+            # A request that waits for a worker of the callee has not begun there. Fewer calls take the way less often.
             holds = other.bottleneck in _LIMITS and other.service == first.operation
+            holds = holds or (other.bottleneck is Bottleneck.CHATTY_RPC and other.service == first.service)
         case Bottleneck.SERIAL_RESOURCE | Bottleneck.CONCURRENCY_LIMIT:
             holds = other.bottleneck not in _NO_CAUSE_OF_A_LIMIT | {Bottleneck.SLOW_CALL}
             holds = holds and other.service == first.service

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from observability.analysis.detectors.blocking_call import find_blocking_call
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
+from observability.analysis.detectors.chatty_rpc import find_chatty_rpc
 from observability.analysis.detectors.cold_cache import find_cold_cache
 from observability.analysis.detectors.concurrency_limit import find_concurrency_limit
 from observability.analysis.detectors.cpu_bound import find_cpu_bound
@@ -25,6 +26,7 @@ Detector = Callable[[Observation, Sequence[Request]], list[Candidate]]
 
 DETECTORS: tuple[Detector, ...] = (
     find_n_plus_one,
+    find_chatty_rpc,
     find_missing_index,
     find_hot_row,
     find_side_effect,
