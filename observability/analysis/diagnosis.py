@@ -1,5 +1,6 @@
 """Diagnosis: names the bottleneck of an observation, or says that there is none, or why it cannot tell."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
@@ -116,8 +117,17 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         trace_ids=candidate.trace_ids,
         prediction=prediction,
         also=others,
+        mean_after_fix_seconds=None if candidate.goodput else _mean_after_fix(candidate, share, requests),
         place=Place(where, candidate.service, candidate.operation, share),
     )
+
+
+def _mean_after_fix(candidate: Candidate, share: Estimate, requests: Sequence[Request]) -> Estimate:
+    """Return the mean duration without the saved share; its interval combines sampling error and model error."""
+    mean, model = total_seconds(requests) / len(requests), candidate.saving.model_error * share.value
+    least = share.value - math.hypot(share.value - share.low, model)
+    most = share.value + math.hypot(share.high - share.value, model)
+    return Estimate(*(mean * max(0.0, 1 - each) for each in (share.value, most, least)))
 
 
 def _unexplained(candidates: Sequence[Candidate], requests: Sequence[Request]) -> float:

@@ -43,9 +43,11 @@ class ClassShare:
     worth_fixing: bool
 
     def sentence(self) -> str:
-        """Return class, place and share."""
+        """Return share, class and place, and whether its fix is worth it."""
         where = f"{self.operation} of {self.service}" if self.operation else self.service
-        return f"{self.bottleneck}: {where}, {percent(self.share)} of the time"
+        low, high = (f"{100 * bound:.0f}" for bound in (self.share.low, self.share.high))
+        doubt = "" if self.worth_fixing else ", which may be chance"
+        return f"{self.share.value:4.0%} ({low}-{high}%)  {self.bottleneck}: {where}{doubt}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class Verdict:
     prediction: the predicted effect of the fix.
     requests: number of requests that were analysed.
     mean_seconds: their mean duration; 0 without requests.
+    mean_after_fix_seconds: the same without the share that the fix saves, with a 90 % interval that includes the
+        prediction's model error; None where nothing was found, or the gain is one of goodput.
     also: other bottlenecks that are worth a fix.
     effects: time to effect at each consumer, for which no answer waits.
     unread: what could not be read, by file and reason.
@@ -84,6 +88,7 @@ class Verdict:
     prediction: Prediction | None = None
     requests: int = 0
     mean_seconds: float = 0.0
+    mean_after_fix_seconds: Estimate | None = None
     also: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -112,13 +117,11 @@ class Verdict:
     def _most(self) -> str:
         return f"; most time goes to {self.place.name}, {percent(self.place.share)}" if self.place else ""
 
-    def mean_after_fix(self) -> Estimate | None:
-        """Return the requests' mean duration without the share that the fix saves; None where that is not the gain."""
-        of_goodput = self.prediction is not None and self.prediction.goodput is not None
-        if self.answer is not Answer.FOUND or self.place is None or of_goodput:
-            return None
-        share = self.place.share
-        return Estimate(*(self.mean_seconds * (1 - each) for each in (share.value, share.high, share.low)))
+    def what_classes_account_for(self) -> Iterator[str]:
+        """Yield a sentence for each class that applies, and one for the time of none."""
+        yield from (each.sentence() for each in self.classes)
+        if self.classes:
+            yield f"{self.unexplained:4.0%}  no class; ordinary work is in it, too"
 
     def where_the_time_goes(self) -> Iterator[str]:
         """Yield a sentence for each large row of the table, and one for the rest."""

@@ -195,6 +195,10 @@ def _print(console: Console, verdict: Verdict) -> None:
         say("where the time goes:")
     for sentence in verdict.where_the_time_goes():
         say(f"  {sentence}")
+    if verdict.classes:
+        say("what the fixes of known classes would save (they may overlap):")
+    for sentence in verdict.what_classes_account_for():
+        say(f"  {sentence}")
     for effect in verdict.effects:
         say(f"  {effect.sentence()}")
     for sentence in _input(verdict):
@@ -205,7 +209,7 @@ def _print(console: Console, verdict: Verdict) -> None:
 
 def _gain(verdict: Verdict) -> Iterator[str]:
     """Yield what the fix gains, and what else would."""
-    if mean := verdict.mean_after_fix():
+    if mean := verdict.mean_after_fix_seconds:
         yield f"fix: {_change('mean', verdict.mean_seconds, mean)}, without the share of all time that it saves"
     if verdict.prediction and verdict.answer is Answer.FOUND:
         yield from _predicted(verdict.prediction)
