@@ -104,6 +104,7 @@ OUTSIDE: Mapping[str, str] = {
     "park_saga": "a step that inventory rejects for good, which the shop never requests",
     "replay_sagas": "a tool that a person runs",
     "dead_letters.replay": "a tool that a person runs",
+    "shard_move.unsubscribe": "a replication slot that was lost",
     "shard_move.take_back": "a server that does not follow within two seconds",
     "rebuild.begin": "a tool that a person runs",
     "rebuild.take": "a tool that a person runs",

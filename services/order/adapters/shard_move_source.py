@@ -38,9 +38,18 @@ class MoveSource:
             tables = ", ".join(f"{table} WHERE (logical_shard = {shard})" for table in COPIED)
             async with self._session.transaction("shard_move.publish"):
                 await connection.execute(f"CREATE PUBLICATION {NAME} FOR TABLE {tables}")
-        slot, select = await self.slot(), "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1"
-        if not await connection.fetchval(select, slot):
-            await connection.execute("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", slot)
+
+    async def has_slot(self) -> bool:
+        """Return whether the replication slot has all changes since the copy; one that kept too much is lost."""
+        select = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND wal_status <> 'lost'"
+        return bool(await self._session.connection.fetchval(select, await self.slot()))
+
+    async def make_slot(self) -> None:
+        """Keep the changes from now on. Only while nothing follows: a new slot lacks the changes before it."""
+        if not await self.has_slot():
+            await self.drop_slot()
+            create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"
+            await self._session.connection.execute(create, await self.slot())
             crash_points.reached("shard_move.slot_created")
 
     async def lag_bytes(self, position: str | None = None) -> int:

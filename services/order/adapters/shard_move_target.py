@@ -65,6 +65,8 @@ class MoveTarget:
             async with self._session.transaction("shard_move.empty_target") as connection:
                 await self._hold_fence(connection)
                 await delete_rows(connection, move.logical_shard)
+                update = "UPDATE shard_fences SET ordered_to = NULL WHERE logical_shard = $1"
+                await connection.execute(update, move.logical_shard)
 
     async def subscribe(self, source_dsn: str, slot: str) -> None:
         """Let the server copy and follow the rows that the source publishes."""
@@ -79,6 +81,11 @@ class MoveTarget:
                     f" WITH (create_slot = false, slot_name = '{slot}')"
                 )
         await connection.execute(f"ALTER SUBSCRIPTION {NAME} ENABLE")
+
+    async def unsubscribe(self) -> None:
+        """Drop the subscription, since its slot is lost."""
+        async with self._session.transaction("shard_move.unsubscribe") as connection:
+            await drop_subscription(connection)
 
     async def is_copied(self) -> bool:
         """Return whether all tables are copied."""
@@ -129,13 +136,17 @@ class MoveTarget:
             await self._hold_fence(connection)
             select = "SELECT ordered_to FROM shard_fences WHERE logical_shard = $1"
             await connection.execute(QUEUE, move.logical_shard, await connection.fetchval(select, move.logical_shard))
-            await connection.execute(f"ALTER SUBSCRIPTION {NAME} DISABLE")
-            # The slot is dropped on the source, outside of this transaction.
-            await connection.execute(f"ALTER SUBSCRIPTION {NAME} SET (slot_name = NONE)")
-            await connection.execute(f"DROP SUBSCRIPTION {NAME}")
+            await drop_subscription(connection)
             await lift_fence(connection, move.logical_shard, epoch=move.epoch)
 
     async def _hold_fence(self, connection: Connection) -> None:
         """Keep the fence until the transaction ends. Raises MoveRefused."""
         if not await hold_fence(connection, self._move.logical_shard, self._move.epoch):
             raise MoveRefused("another process has continued this move")
+
+
+async def drop_subscription(connection: Connection) -> None:
+    """Drop the subscription, in the caller's transaction; its slot is dropped on the source, by itself."""
+    await connection.execute(f"ALTER SUBSCRIPTION {NAME} DISABLE")
+    await connection.execute(f"ALTER SUBSCRIPTION {NAME} SET (slot_name = NONE)")
+    await connection.execute(f"DROP SUBSCRIPTION {NAME}")

@@ -123,8 +123,12 @@ class ShardMove:
     async def _copy(self) -> None:
         """Copy the rows, put them in order, and wait until the target has nearly all changes since."""
         self._say("copying")
+        if await self._target.is_subscribed() and not await self._source.has_slot():
+            self._say("the replication slot is lost: copying anew")
+            await unlocked(self._target.unsubscribe)
         await unlocked(self._target.prepare)
         await unlocked(self._source.publish)
+        await unlocked(self._source.make_slot)
         await unlocked(partial(self._target.subscribe, self._source_dsn, await self._source.slot()))
         await until("the rows are copied", self._target.is_copied, seconds=COPY_SECONDS)
         if not await self._target.is_ordered():

@@ -28,6 +28,7 @@ from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.shard_map import spread
 from services.order.workers.shard_move import Moved, move_shard
 from tests.contract.shop import Shop, open_shop, place, request_id, stock
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres import MIGRATIONS, SHARD, empty, without_waiting_for_the_disk
 from tests.soundness import target_of, violations
 
@@ -204,6 +205,25 @@ async def test_an_interrupted_move_shows(shop: Shop, servers: Servers) -> None:
     await move(shop, moving, 1)
     assert await violations(shop) == []
     assert str(urlsplit(shop.dsns["order"]).password) not in await what_is_written(servers)
+
+
+async def test_a_move_whose_slot_was_dropped_copies_anew(shop: Shop) -> None:
+    """The changes in between are in no slot."""
+    moving = customer_on(0)
+    await shop.orders.place_order(place(moving, A=1))
+    await interrupted(shop, moving, 1, "shard_move.paused")
+    source = await asyncpg.connect(shop.dsns["order"])
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await source.fetchval("SELECT bool_or(active) FROM pg_replication_slots"):
+                await asyncio.sleep(0.05)
+        await source.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+    finally:
+        await source.close()
+    late = await shop.orders.place_order(place(moving, A=1))
+    await move(shop, moving, 1)
+    assert (await shop.orders.get_order(GetOrder(moving, late.order_id))).state is OrderState.CONFIRMED
+    assert await violations(shop) == []
 
 
 async def what_is_written(servers: Servers) -> str:
