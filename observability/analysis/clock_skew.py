@@ -6,7 +6,9 @@ exceeds its caller ran on without it, and is clipped. What began after its calle
 Consumers run asynchronously: they and their descendants keep their times.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -58,6 +60,10 @@ def repair(root: Node, offsets: ClockOffsets | None = None) -> Repaired:
         moved=sum(each.moved for each in placed),
         wasted_nanoseconds=sum(each.wasted_nanoseconds for each in placed),
     )
+
+
+# Of these kinds is a leaf that may adopt.
+_ADOPTING = (SpanKind.INTERNAL, SpanKind.CLIENT)
 
 
 class _Time(NamedTuple):
@@ -141,30 +147,89 @@ def _is_later(child: Node, ran: _Time, parent: _Placed) -> bool:
     return child.span.service != caller.service and ran.start >= parent.ran.end and not gave_up(caller)
 
 
-def _adopters(siblings: Iterable[_Placed]) -> Iterator[_Placed | None]:
-    """Yield for each sibling, in order, the shortest leaf that may adopt it."""
-    running: list[_Placed] = []
-    for each in siblings:
-        running = [leaf for leaf in running if leaf.clipped.end > each.clipped.start]
-        able = (leaf for leaf in running if _may_adopt(leaf, each))
-        yield min(able, key=lambda leaf: leaf.clipped.duration, default=None)
-        if not each.node.children and each.node.span.kind in {SpanKind.INTERNAL, SpanKind.CLIENT}:
-            running.append(each)
+def _adopters(siblings: Sequence[_Placed]) -> Iterator[_Placed | None]:
+    """Yield for each sibling, in order, the shortest leaf of its service that ran longer and around it.
 
-
-def _may_adopt(leaf: _Placed, sibling: _Placed) -> bool:
-    """Return whether a span ran within a longer one of its service; one that only touches its end did not.
-
-    Two concurrent calls stay two calls: a client span adopts no other client span.
+    A leaf that only touches the sibling did not. Two concurrent calls stay two calls: a client span adopts no other.
     """
-    outer, inner = leaf.node.span, sibling.node.span
-    return (
-        outer.service == inner.service
-        and not outer.kind == inner.kind == SpanKind.CLIENT
-        and leaf.clipped.holds(sibling.clipped)
-        and leaf.clipped.duration > sibling.clipped.duration
-        and leaf.clipped.start < sibling.clipped.end
-    )
+    leaves: dict[tuple[str, SpanKind], _Leaves] = defaultdict(_Leaves)
+    for each in filter(_is_leaf, siblings):
+        leaves[each.node.span.service, each.node.span.kind].expect(each)
+    for number, each in enumerate(siblings):
+        span = each.node.span
+        kinds = _ADOPTING if span.kind is not SpanKind.CLIENT else (SpanKind.INTERNAL,)
+        known = (group for kind in kinds if (group := leaves.get((span.service, kind))) is not None)
+        able = [found for group in known if (found := group.shortest_around(each.clipped)) is not None]
+        yield min(able, key=lambda found: found[:2])[2] if able else None
+        if _is_leaf(each):
+            leaves[span.service, span.kind].add(each, number)
+
+
+def _is_leaf(placed: _Placed) -> bool:
+    return not placed.node.children and placed.node.span.kind in _ADOPTING
+
+
+class _Leaves:
+    """Leaves in order of their start, the longer first; finds the shortest around a time in logarithmic time.
+
+    Those that started earlier are in a Fenwick tree by their end, which holds the shortest of the ones that end later.
+    """
+
+    def __init__(self) -> None:
+        self._negative_ends: list[int] = []
+        self._tree: list[tuple[int, int, _Placed] | None] = []
+        self._starting: list[tuple[int, int, _Placed]] = []
+
+    def expect(self, leaf: _Placed) -> None:
+        """Announce a leaf, before the first one is added."""
+        self._negative_ends.append(-leaf.clipped.end)
+
+    def add(self, leaf: _Placed, number: int) -> None:
+        """Add the next leaf; of two that last equally long, that of the lower number is found."""
+        if not self._tree:
+            self._negative_ends = sorted(set(self._negative_ends))
+            self._tree = [None] * (len(self._negative_ends) + 1)
+        if self._starting and self._starting[-1][2].clipped.start < leaf.clipped.start:
+            self._store()
+        self._starting.append((leaf.clipped.duration, number, leaf))
+
+    def shortest_around(self, time: _Time) -> tuple[int, int, _Placed] | None:
+        """Return the shortest leaf around a time and longer than it, with its duration and number; None without one."""
+        if not self._tree:
+            return None
+        if self._starting and self._starting[-1][2].clipped.start < time.start:
+            self._store()
+        # An instant at the end of a leaf only touches it.
+        found = self._shortest_until(time.end if time.duration else time.end + 1)
+        if self._starting and time.duration:
+            # These are sorted by their end, the last one first.
+            together = bisect_left(self._starting, -time.end, key=lambda leaf: -leaf[2].clipped.end)
+            if together:
+                duration = self._starting[together - 1][0]
+                first = bisect_left(self._starting, -duration, key=lambda leaf: -leaf[0])
+                found = min(filter(None, (found, self._starting[first])), key=lambda leaf: leaf[:2])
+        return found
+
+    def _store(self) -> None:
+        for leaf in self._starting:
+            at = bisect_left(self._negative_ends, -leaf[2].clipped.end) + 1
+            while at < len(self._tree):
+                here = self._tree[at]
+                if here is None or leaf[:2] < here[:2]:
+                    self._tree[at] = leaf
+                at += at & -at
+        self._starting = []
+
+    def _shortest_until(self, end: int) -> tuple[int, int, _Placed] | None:
+        """Return the shortest stored leaf that ends then or later."""
+        at = bisect_right(self._negative_ends, -end)
+        found = None
+        while at:
+            here = self._tree[at]
+            if here is not None and (found is None or here[:2] < found[:2]):
+                found = here
+            at -= at & -at
+        return found
 
 
 def _build(placed: _Placed, children: list[Node]) -> Node:
