@@ -104,9 +104,11 @@ def sentence(effect: PatternEffect) -> str:
 
 
 def number(value: float, unit: Unit) -> str:
-    """Return a figure with about two significant digits."""
+    """Return a figure with two or three significant digits."""
     if unit is Unit.SHARE:
         return f"{100 * value:.3g} %"
+    if abs(value) >= 10:
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 

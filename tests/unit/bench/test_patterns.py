@@ -88,6 +88,11 @@ def test_sentence_of_a_ratio_has_its_interval() -> None:
     assert sentence(effect) == "a / b: **0.50** (0.0046 to 1.25)"
 
 
+def test_sentence_of_a_large_figure_has_no_false_digits() -> None:
+    effect = PatternEffect(what="a", unit=Unit.NUMBER, figure=Estimate(1234.56, -12.345, 9.876), count=6)
+    assert sentence(effect) == "a: **1,235** (-12.3 to 9.88)"
+
+
 def test_sentence_says_how_many_blocks_were_invalid() -> None:
     effect = dataclasses.replace(mean_effect("a", "side", [1.0, 1.0]), invalid=2)
     assert sentence(effect) == "a: **1.00** (1.00 to 1.00; 2 blocks invalid)"
