@@ -82,11 +82,17 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The expected verdict: the class, the service and the operation in it (None: any)."""
+    """The expected verdict.
+
+    bottleneck: the class.
+    service, operation: where it is; any operation if None.
+    also: the smaller of two bottlenecks, which the verdict must list too; None if there is one.
+    """
 
     bottleneck: Bottleneck
     service: str
     operation: str | None = None
+    also: "Truth | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ class OrdersWithCodes(PostgresOrders):
         return order
 
 
-class TransactionWithCode(PostgresStockTransaction):
+class RememberingTransaction(PostgresStockTransaction):
     """Stock transaction that remembers the reservation it adds."""
 
     added: UUID | None = None
@@ -65,10 +65,10 @@ class StockWithCodes(PostgresStock):
     """Stock that stores the hash of a pickup code with each new reservation."""
 
     @asynccontextmanager
-    async def transaction(self, name: str) -> AsyncIterator[TransactionWithCode]:
+    async def transaction(self, name: str) -> AsyncIterator[RememberingTransaction]:
         """Run a with block in one transaction, then store the code: no lock is held meanwhile."""
         async with self._database.transaction(name) as transaction:
-            adding = TransactionWithCode(transaction, self._reservation_ttl_seconds)
+            adding = RememberingTransaction(transaction, self._reservation_ttl_seconds)
             yield adding
         if adding.added is not None:
             await store_code(self._database, adding.added)

@@ -116,6 +116,10 @@ def why_wrong(truth: Truth | None, verdict: Verdict) -> str:
         return f"named {verdict.bottleneck}, and it is {truth.bottleneck}"
     if verdict.service != truth.service or (truth.operation and verdict.operation != truth.operation):
         return f"placed it in {verdict.service} {verdict.operation!r}, and it is in {truth.service} {truth.operation!r}"
+    if truth.also and not any(
+        each.startswith(f"{truth.also.bottleneck} in {truth.also.service}") for each in verdict.also
+    ):
+        return f"did not list {truth.also.bottleneck} in {truth.also.service}, which is there too"
     return ""
 
 

@@ -32,6 +32,12 @@ def test_a_truth_without_an_operation_takes_any() -> None:
     assert not why_wrong(Truth(Bottleneck.N_PLUS_ONE, "stock"), RIGHT)
 
 
+def test_the_smaller_of_two_bottlenecks_must_be_listed() -> None:
+    both = replace(TRUTH, also=Truth(Bottleneck.POOL, "shop"))
+    assert "did not list pool in shop" in why_wrong(both, RIGHT)
+    assert not why_wrong(both, replace(RIGHT, also=("hot_row in stock UPDATE items", "pool in shop")))
+
+
 def test_nothing_found_is_right_where_nothing_is_wrong() -> None:
     assert not why_wrong(None, NOTHING_FOUND)
 
