@@ -9,7 +9,7 @@ from observability.experiments.experiment import Demand, Experiment, ExperimentK
 
 def draw(source: random.Random) -> Setting:
     """Draw the severity of both, and the utilisation: the slow call takes more than twice what the statements take."""
-    rounds, most_lines = source.randrange(120_000, 160_000, 1_000), source.randint(20, 24)
+    rounds, most_lines = source.randrange(200_000, 240_000, 1_000), source.randint(24, 28)
     adapters = {
         "inventory": f"{slow_call.__name__}:{slow_call.PLACES['inventory']}",
         "order": f"{n_plus_one.__name__}:{n_plus_one.PLACES['order'][0]}",
@@ -19,7 +19,7 @@ def draw(source: random.Random) -> Setting:
         place=f"{rounds:,} rounds of a hash in inventory's database, and up to {most_lines} statements in order",
         before=Variant(adapters=adapters, statements={"inventory": slow}),
         after=Variant(adapters=adapters, statements={"inventory": fast}),
-        demand=Demand(utilisation=source.uniform(0.35, 0.45), lines=(16, most_lines)),
+        demand=Demand(utilisation=source.uniform(0.35, 0.45), lines=(20, most_lines)),
         truth=Truth(
             Bottleneck.SLOW_CALL,
             "inventory",

@@ -21,7 +21,7 @@ from services.order.api import PlaceOrder
 from services.order.domain.order import Change, Order
 
 # As often as is advised for a password that a person has chosen, which this secret is not.
-ROUNDS = {"many": 200_000, "very many": 300_000}
+ROUNDS = {"many": 150_000, "very many": 250_000}
 SALT = b"receipts"
 
 Sign = Callable[[UUID], bytes]
