@@ -9,7 +9,7 @@ from observability.experiments.experiment import Demand, Experiment, ExperimentK
 
 def draw(source: random.Random) -> Setting:
     """Draw the severity of both, and the utilisation: the slow call takes more than twice what the statements take."""
-    rounds, most_lines = source.randrange(200_000, 240_000, 1_000), source.randint(24, 28)
+    rounds, most_lines = source.randrange(90_000, 120_000, 1_000), source.randint(24, 28)
     adapters = {
         "inventory": f"{slow_call.__name__}:{slow_call.PLACES['inventory']}",
         "order": f"{n_plus_one.__name__}:{n_plus_one.PLACES['order'][0]}",
