@@ -7,6 +7,7 @@ from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.conventions.database import ends_a_change, is_database_call
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import Where
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
@@ -25,9 +26,9 @@ def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> 
     for number, request in enumerate(requests):
         calls = _after_the_last_change(request)
         for node in calls:
-            spent[node.span.service, node.span.name][number] += request.seconds_below(node)
+            spent[_operation(node)][number] += request.seconds_below(node)
         for node, following in pairwise(calls):
-            between[node.span.service, node.span.name][number] += _own_seconds_between(request, node, following)
+            between[_operation(node)][number] += _own_seconds_between(request, node, following)
     return [
         Candidate(
             bottleneck=Bottleneck.SYNC_SIDE_EFFECT,
@@ -43,6 +44,10 @@ def find_side_effect(_observation: Observation, requests: Sequence[Request]) -> 
         )
         for (service, name), taken in spent.items()
     ]
+
+
+def _operation(node: Node) -> tuple[str, str]:
+    return node.span.service, operation_of(node.span)
 
 
 def _after_the_last_change(request: Request) -> list[Node]:
