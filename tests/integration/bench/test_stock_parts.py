@@ -28,12 +28,7 @@ TRUTH = {
     StockFault.CONCURRENCY_LIMIT: ({Bottleneck.CONCURRENCY_LIMIT}, "order"),
     StockFault.NETWORK_LATENCY: ({Bottleneck.NETWORK_LATENCY}, "order"),
 }
-NAMED = {
-    StockFault.N_PLUS_ONE,
-    StockFault.NETWORK_LATENCY,
-    StockFault.SERIAL_RESOURCE,
-    StockFault.CONCURRENCY_LIMIT,
-}
+NAMED = {StockFault.N_PLUS_ONE, StockFault.NETWORK_LATENCY}
 # SQLAlchemy's span `connect` is the wait for its pool, which the diagnosis still takes for a call.
 MISREAD = {StockFault.POOL, StockFault.BLOCKING_CALL}
 
