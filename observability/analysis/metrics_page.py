@@ -1,5 +1,6 @@
 """Parser of a metrics page in OpenMetrics or in Prometheus' text format."""
 
+import re
 from collections import defaultdict
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -7,12 +8,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from observability.analysis.openmetrics import Labels, Scrape, parse_scrape
 
 _END = "# EOF"
+_EXEMPLAR = re.compile(r" # \{.*$", re.MULTILINE)
 
 
 def parse_page(text: str) -> Scrape:
-    """Parse OpenMetrics, or Prometheus' text format, which has no end marker and no exemplars; raises ValueError."""
+    """Parse OpenMetrics, or Prometheus' text format, which has no end marker and no exemplars; raises ValueError.
+
+    A page of Micrometer may break a rule of OpenMetrics, as that no two families share a name; all else in it is right.
+    """
     if text.rstrip().endswith(_END):
-        return parse_scrape(text)
+        try:
+            return parse_scrape(text)
+        except ValueError:
+            text = _EXEMPLAR.sub("", text)
     samples: dict[str, dict[Labels, float]] = defaultdict(dict)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

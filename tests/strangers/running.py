@@ -16,6 +16,7 @@ from tests.strangers.load import Send
 STOP_SECONDS = 20.0
 CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
 PERIOD_MICROSECONDS = 100_000
+MOST_SHARES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def limited_cpu(pid: int, processors: float) -> Iterator[Path]:
     try:
         (group / "cpu.cfs_period_us").write_text(str(PERIOD_MICROSECONDS), encoding="ascii")
         (group / "cpu.cfs_quota_us").write_text(str(int(processors * PERIOD_MICROSECONDS)), encoding="ascii")
+        # So that the limit binds, and not what else runs on the machine.
+        (group / "cpu.shares").write_text(str(MOST_SHARES), encoding="ascii")
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
             (group / "cgroup.procs").write_text(str(process.pid), encoding="ascii")
         yield group

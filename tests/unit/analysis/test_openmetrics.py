@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.openmetrics.exposition import generate_latest
 
+from observability.analysis.metrics_page import parse_page
 from observability.analysis.openmetrics import Scrape, counter_deltas, histogram_deltas, merge, parse_scrape
 
 _BUCKETS = (0.1, 0.2, 0.4)
@@ -103,3 +104,19 @@ def test_a_sample_named_like_a_bucket_without_a_bound_is_none() -> None:
     page = Scrape({"a_count": {labels: 2.0}, "a_sum": {labels: 1.0}, "a_bucket": {labels: 2.0}}, ())
     [delta] = histogram_deltas(Scrape({}, ()), page, "a")
     assert (delta.count, delta.buckets) == (2, ())
+
+
+def test_a_page_with_two_families_of_one_name_is_read_all_the_same() -> None:
+    """Micrometer gives a gauge of active connections the name that a family of durations has with `_count`."""
+    page = (
+        "# TYPE connections_seconds_active_count gauge\n"
+        "connections_seconds_active_count 1.0\n"
+        "# TYPE connections_seconds_active summary\n"
+        "connections_seconds_active_count 2.0\n"
+        "# TYPE process_cpu_seconds counter\n"
+        'process_cpu_seconds_total 3.0 # {trace_id="1"} 0.5\n'
+        "# EOF\n"
+    )
+    with pytest.raises(ValueError, match="Clashing name"):
+        parse_scrape(page)
+    assert parse_page(page).total("process_cpu_seconds_total") == 3
