@@ -73,7 +73,12 @@ def _goes_with(each: Candidate, candidates: Sequence[Candidate]) -> bool:
         case Bottleneck.RETRY_STORM:
             return bool(others & {Bottleneck.N_PLUS_ONE, Bottleneck.CHATTY_RPC})
         case Bottleneck.CHATTY_RPC:
-            return Bottleneck.SYNC_SIDE_EFFECT in others
+            # The pauses between calls that wait for a lock or a worker are that wait.
+            held_up = any(
+                other.bottleneck in _LIMITS and 2 * other.saving.total() >= each.saving.total()
+                for other in _of_its_operation(each, candidates)
+            )
+            return held_up or Bottleneck.SYNC_SIDE_EFFECT in others
         case _:
             return False
 

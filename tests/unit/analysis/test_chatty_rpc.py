@@ -83,3 +83,15 @@ def test_calls_after_the_last_commit_are_a_side_effect_alone() -> None:
     calls = [call("send", 10 + 5 * at, 15 + 5 * at) for at in range(5)]
     verdict = diagnose(seen(*[request(40, query("COMMIT", 5, 10), *calls)] * 30))
     assert (verdict.bottleneck, verdict.also) == (Bottleneck.SYNC_SIDE_EFFECT, ())
+
+
+def test_calls_that_wait_for_one_worker_are_a_serial_resource_alone() -> None:
+    """Three requests at a time make four calls of 14 ms each, and one worker serves them in turns."""
+    roots = []
+    for number in range(40):
+        first, turn = 200.0 * (number // 3), number % 3
+        calls = [asked(first + 14 * (3 * at + turn), end=14) for at in range(4)]
+        roots.append(serve("POST /things", first, first + 14 * (9 + turn) + 14, *calls))
+    verdict = diagnose(seen(*roots))
+    assert verdict.bottleneck is Bottleneck.SERIAL_RESOURCE
+    assert "chatty_rpc in shop answer" not in verdict.also
