@@ -6,6 +6,7 @@ from enum import StrEnum
 class Bottleneck(StrEnum):
     """A class of bottleneck; causes come before the resources that they exhaust."""
 
+    ERRORS = "errors"
     OVERLOAD = "overload"
     UNBOUNDED_WAIT = "unbounded_wait"
     N_PLUS_ONE = "n_plus_one"

@@ -13,6 +13,8 @@ from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.retries import retry_summaries
 from observability.analysis.effects import effects_of
 from observability.analysis.entries import MOST_BROKEN
+from observability.analysis.error_verdict import with_errors
+from observability.analysis.failures import find_failures
 from observability.analysis.observation import Observation
 from observability.analysis.precedence import Judged, choose, without_explained
 from observability.analysis.processors import fullest, utilisation
@@ -56,8 +58,11 @@ def _verdict(observation: Observation, baseline: Observation | None) -> Verdict:
     unfit = _reasons_unfit(observation, found)
     verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, table)
     said = () if unfit else (*retry_summaries(requests), *_wasted(requests))
-    if baseline is not None and not unfit:
-        verdict = against_baseline(verdict, compare_with(find_requests(baseline.traces).requests, requests))
+    if not unfit:
+        before = None if baseline is None else find_requests(baseline.traces).requests
+        if before is not None:
+            verdict = against_baseline(verdict, compare_with(before, requests))
+        verdict = with_errors(verdict, find_failures(requests, before))
     return replace(
         verdict,
         reasons=tuple(dict.fromkeys((*verdict.reasons, *said, *found.reasons))),

@@ -9,6 +9,7 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.coverage import Coverage
 from observability.analysis.effects import Effect
+from observability.analysis.failures import Failure
 from observability.analysis.readers.unread import Unread
 from observability.analysis.time_table import Place, TimeRow
 from observability.analysis.whatif import Prediction
@@ -72,6 +73,7 @@ class Verdict:
     place: where to look first, whatever the answer; None without requests.
     time_table: where the requests' time goes, the largest share first; the shares add up to 1.
     changes: what of the requests' time is not as in the baseline, the largest growth first; empty without a baseline.
+    failures: operations that fail, or vanished since the baseline, the most frequent first.
     classes: the classes that account for some of that time, the largest share first.
     unexplained: share of the time, 0 to 1, that no class accounts for; ordinary work is in it, too.
     schema_version: of these fields.
@@ -96,6 +98,7 @@ class Verdict:
     place: Place | None = None
     time_table: tuple[TimeRow, ...] = ()
     changes: tuple[TimeChange, ...] = ()
+    failures: tuple[Failure, ...] = ()
     classes: tuple[ClassShare, ...] = ()
     unexplained: float = 1.0
     schema_version: int = SCHEMA_VERSION
@@ -103,6 +106,8 @@ class Verdict:
     def sentence(self) -> str:
         """Return the verdict as one sentence."""
         match self.answer:
+            case Answer.FOUND if self.bottleneck is Bottleneck.ERRORS and self.failures:
+                return f"{self.bottleneck}: {self.failures[0].sentence()} (confidence {self.confidence})"
             case Answer.FOUND if self.bottleneck is None and self.place:
                 slower = f"slower than the baseline: {self.place.name} accounts for"
                 return f"{slower} {percent(self.place.share)} of the time (confidence {self.confidence})"
