@@ -32,8 +32,14 @@ _COLLECTION = (
 # Attributes that name the library or the peer of any call, which may be a database.
 _PARTS = ("component", "peer.service")
 _WORD = re.compile(r"[a-z0-9]+")
-# The wait for a pooled connection: pg-pool.connect of Node.js, HikariDataSource.getConnection of Java, and the like.
-_ACQUIRE = re.compile(r"pool\w*[._: ](connect|acquire|checkout|get)|\w*DataSource\.getConnection", re.IGNORECASE)
+# The wait for a pooled connection: pg-pool.connect of Node.js, pool.acquire of pgx and SQLx, pool.waiting of Datadog,
+# HikariDataSource.getConnection of Java, prisma:engine:connection of Prisma, and the like.
+_ACQUIRE = re.compile(
+    r"pool\w*[._: ](connect|acquire|checkout|get|waiting)|\w*DataSource\.getConnection|prisma:engine:connection",
+    re.IGNORECASE,
+)
+# SQLAlchemy's name, which other libraries give to the opening of a connection: those record no database or a statement.
+_CHECKOUT = "connect"
 _ACQUIRING_KINDS = frozenset({SpanKind.CLIENT, SpanKind.INTERNAL, SpanKind.UNSPECIFIED})
 # What a call with one of these attributes asks is no database, whatever its name.
 _OTHER_CALLS = ("http.request.method", "http.method", "rpc.system.name", "rpc.system", "messaging.system")
@@ -94,7 +100,18 @@ def summary_of(span: Span) -> str:
 
 def acquires_a_connection(span: Span) -> bool:
     """Return whether a span is the wait for a connection of a pool, by the names that instrumentations give it."""
-    return span.kind in _ACQUIRING_KINDS and _ACQUIRE.search(span.name) is not None
+    if span.kind not in _ACQUIRING_KINDS:
+        return False
+    return _is_checkout(span) if span.name == _CHECKOUT else _ACQUIRE.search(span.name) is not None
+
+
+def _is_checkout(span: Span) -> bool:
+    return bool(text_of(span, _SYSTEM)) and not text_of(span, (*_TEXT, *_OPERATION))
+
+
+def executes_a_statement(span: Span) -> bool:
+    """Return whether a span is a database call that neither gets a connection nor begins or ends a transaction."""
+    return is_database_call(span) and not is_transaction_control(span) and not acquires_a_connection(span)
 
 
 def is_transaction_control(span: Span) -> bool:

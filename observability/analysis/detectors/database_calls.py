@@ -3,12 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from observability.analysis.conventions.database import (
-    is_database_call,
-    is_transaction_control,
-    namespace_of,
-    summary_of,
-)
+from observability.analysis.conventions.database import executes_a_statement, namespace_of, summary_of
 from observability.analysis.requests import Request, seconds
 from observability.analysis.trees import Node
 
@@ -22,7 +17,7 @@ def database_calls(requests: Sequence[Request], *, namespace: str) -> Calls:
         for node in request.waited_for():
             span = node.span
             here = namespace_of(span) == namespace
-            if here and is_database_call(span) and not is_transaction_control(span):
+            if here and executes_a_statement(span):
                 calls[span.service, summary_of(span)].append((number, node))
     return calls
 

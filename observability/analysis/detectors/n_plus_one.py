@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.conventions.database import is_database_call, is_transaction_control, summary_of
+from observability.analysis.conventions.database import executes_a_statement, is_database_call, summary_of
 from observability.analysis.critical_path import calls_in_sequence
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import Observation
@@ -41,7 +41,7 @@ def _calls_on_the_path(request: Request) -> Iterator[tuple[Node, ...]]:
             alike: dict[str, list[Node]] = defaultdict(list)
             for node in calls:
                 span = node.span
-                if span.span_id in waited_for and is_database_call(span) and not is_transaction_control(span):
+                if span.span_id in waited_for and executes_a_statement(span):
                     alike[summary_of(span)].append(node)
             yield from (tuple(nodes) for nodes in alike.values() if len(nodes) > 1)
 

@@ -1,28 +1,45 @@
-"""Detector of pool exhaustion: requests wait for a connection while all are in use."""
+"""Detector of pool exhaustion: requests wait for a connection while all are in use.
+
+Where spans show both the wait for a connection and the statements that use it, as many connections as ever are in use
+while requests wait. If fewer are, the pool still has some: the process is held up by something else.
+"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
-from observability.analysis.conventions.database import acquires_a_connection, begins_a_transaction, is_database_call
+from observability.analysis.conventions.database import (
+    acquires_a_connection,
+    begins_a_transaction,
+    database_system,
+    is_database_call,
+)
 from observability.analysis.detectors.candidate import Candidate
+from observability.analysis.detectors.concurrency import Start, limit_of
+from observability.analysis.detectors.starts import roots
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, longest, seconds, total_seconds
 from observability.analysis.resources import Pool, pools
-from observability.analysis.spans import SpanStatus
+from observability.analysis.spans import Span, SpanStatus
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
 _WAIT_TIME = "db.client.connection.wait_time"
+# So many uses of connections show whether all are in use.
+_FEWEST_USES = 20
+
+Client = tuple[str, str]
 
 
 def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Return a candidate for each service whose requests wait for a connection; the fix saves that wait."""
     waits: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(requests))
+    unhindered = _with_connections_left(observation, requests)
     for number, request in enumerate(requests):
         for node in request.waited_for():
-            waits[node.span.service][number] += _waited_seconds(node)
+            if not (acquires_a_connection(node.span) and _client(node.span) in unhindered):
+                waits[node.span.service][number] += _waited_seconds(node)
     known = pools(observation)
     return [
         candidate
@@ -30,6 +47,40 @@ def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Can
         if any(waited)
         and (candidate := _pool(service, waited, [pool for pool in known if pool.target == service], requests))
     ]
+
+
+def _with_connections_left(observation: Observation, requests: Sequence[Request]) -> set[Client]:
+    """Return the clients of databases that wait for connections though fewer are in use than at other times."""
+    uses: dict[Client, list[Start]] = defaultdict(list)
+    for number, root in roots(observation, requests):
+        for parent in root.walk():
+            for use in _uses(parent, number):
+                uses[_client(use.top.span)].append(use)
+    return {client for client, starts in uses.items() if len(starts) >= _FEWEST_USES and limit_of(starts) is None}
+
+
+def _uses(parent: Node, number: int) -> Iterator[Start]:
+    """Yield the uses of connections by a span's statements: from the wait for a connection to the last statement."""
+    waited: Node | None = None
+    end = 0
+    for child in parent.children:
+        if acquires_a_connection(child.span):
+            if waited and end:
+                yield _use(parent, waited, number, end)
+            waited, end = child, 0
+        elif waited and is_database_call(child.span):
+            end = max(end, child.span.end_nanoseconds)
+    if waited and end:
+        yield _use(parent, waited, number, end)
+
+
+def _use(parent: Node, waited: Node, number: int, end: int) -> Start:
+    ready, start = waited.span.start_nanoseconds, max(waited.span.start_nanoseconds, waited.span.end_nanoseconds)
+    return Start(parent, waited, number, ready, start, max(start, end), 1)
+
+
+def _client(span: Span) -> Client:
+    return span.service, database_system(span)
 
 
 def _waited_seconds(node: Node) -> float:

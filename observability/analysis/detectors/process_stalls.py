@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from observability.analysis.clock_skew import repair
-from observability.analysis.conventions.database import is_database_call
+from observability.analysis.conventions.database import acquires_a_connection
 from observability.analysis.critical_path import PathSegment, Where, critical_path
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
@@ -37,7 +37,7 @@ class CodeInterval:
 def is_own(segment: PathSegment) -> bool:
     """Return whether a segment is a service's own code, without a recorded wait."""
     span = segment.node.span
-    return segment.where is Where.SELF and span.kind is not SpanKind.CLIENT and not is_database_call(span)
+    return segment.where is Where.SELF and span.kind is not SpanKind.CLIENT and not acquires_a_connection(span)
 
 
 def code_intervals(observation: Observation, requests: Sequence[Request]) -> dict[str, list[CodeInterval]]:

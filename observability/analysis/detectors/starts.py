@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from observability.analysis.conventions.database import (
+    acquires_a_connection,
     begins_a_transaction,
     database_system,
     ends_a_transaction,
@@ -65,7 +66,7 @@ def _add_children(groups: dict[Group, list[Start]], parent: Node, number: int) -
     ends = sorted(child.span.end_nanoseconds for child in children)
     for group, members in alike.items():
         groups[group] += _starts(parent, members, children, ends, number)
-    statements = [child for child in children if is_database_call(child.span)]
+    statements = [child for child in children if is_database_call(child.span) and not acquires_a_connection(child.span)]
     if statements:
         for transaction in _transactions(statements):
             first = transaction[0]

@@ -156,6 +156,33 @@ def test_a_pool_of_which_spans_tell_is_named_once() -> None:
     assert all("serial" not in each for each in verdict.also)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_checkout_of_sqlalchemy_is_the_wait_for_a_pool(workers: int) -> None:
+    served = _limited(1, workers=workers)
+    observation = seen(*_checkouts(served))
+    [candidate] = found(find_pool, observation)
+    assert _saved(candidate) == pytest.approx(_waited(served), rel=0.1)
+    verdict = diagnose(observation)
+    assert (verdict.bottleneck, verdict.service) == (Bottleneck.POOL, "shop")
+    assert all("connect" not in each for each in verdict.also)
+
+
+def test_checkouts_that_take_long_while_connections_are_left_are_no_pool() -> None:
+    """A blocked event loop stretches them, as it does any other wait."""
+    source = random.Random(1)
+    served = [Served(at, at + around(60, source), at + 70) for at in arrivals(COUNT, each=25, source=source)]
+    observation = seen(*_checkouts(served))
+    assert found(find_pool, observation) == []
+    assert diagnose(observation).bottleneck is None
+
+
+def _checkouts(served: list[Served]) -> list[Node]:
+    return [
+        serve("POST /things", each.arrived, each.ended, query("connect", each.arrived, each.started), _one(each))
+        for each in served
+    ]
+
+
 def _one(served: Served) -> Node:
     return query("SELECT item", *_ran(served))
 

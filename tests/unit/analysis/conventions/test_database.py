@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from observability.analysis.conventions.database import (
+    acquires_a_connection,
     ends_a_change,
+    executes_a_statement,
     is_database_call,
     is_transaction_control,
     namespace_of,
@@ -161,3 +163,39 @@ def test_reading_and_giving_up_change_nothing(name: str) -> None:
 
 def _with(attributes: Attributes, *, name: str) -> Span:
     return replace(query(name, 0, 1).span, attributes=attributes)
+
+
+_POOLED: Attributes = {"db.system": "postgresql", "db.name": "app"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "connect",
+        "pg-pool.connect",
+        "pgxpool.acquire",
+        "sqlx.pool.acquire",
+        "pool.waiting",
+        "HikariDataSource.getConnection",
+        "prisma:engine:connection",
+    ],
+)
+def test_the_wait_for_a_pooled_connection_is_no_statement(name: str) -> None:
+    span = _with(_POOLED, name=name)
+    assert acquires_a_connection(span)
+    assert not executes_a_statement(span)
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        # ioredis of Node.js, a call of something else, and the opening of a connection below the wait for it.
+        ("connect", {"db.system": "redis", "db.statement": "connect"}),
+        ("connect", {"rpc.system": "grpc"}),
+        ("connect", {}),
+        ("pg.connect", _POOLED),
+        ("reconnect", _POOLED),
+    ],
+)
+def test_other_connections_are_no_wait_for_a_pool(name: str, attributes: Attributes) -> None:
+    assert not acquires_a_connection(_with(attributes, name=name))
