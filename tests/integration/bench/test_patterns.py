@@ -12,9 +12,8 @@ from observability.cli import main
 NAMES = [pattern.name for pattern in PATTERNS]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "retry_with_jitter" else pytest.mark.full) for name in NAMES]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("name", NAMES)
 def test_a_pattern_is_measured(name: str, tmp_path: Path) -> None:
     command = ["bench", "patterns", "--tiny", "--only", name, "--output", str(tmp_path / "runs"), "--to", str(tmp_path)]
     result = CliRunner().invoke(main, command)

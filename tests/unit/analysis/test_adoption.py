@@ -2,14 +2,13 @@
 
 import random
 
-import pytest
-
 from observability.analysis.clock_skew import repair
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import build_traces
+from tests.each import for_each
 
 
-@pytest.mark.parametrize("seed", range(300))
+@for_each(range(300))
 def test_a_span_is_adopted_by_the_shortest_leaf_around_it(seed: int) -> None:
     source = random.Random(seed)
     siblings = [_sibling(number, source) for number in range(source.randint(1, 14))]

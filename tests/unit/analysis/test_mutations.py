@@ -9,7 +9,8 @@ from tests.recorded.recordings import unpack
 from tests.strangers.mutations import Outcome, try_mutations
 
 
-@pytest.mark.parametrize("name", ["n_plus_one", pytest.param("healthy", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["n_plus_one", "healthy"])
 def test_a_mutation_keeps_the_verdict_or_makes_it_abstain(name: str, tmp_path: Path) -> None:
     trials = try_mutations(read_observation(unpack(name, tmp_path)))
     print(*(trial.sentence() for trial in trials), sep="\n")  # noqa: T201 - read when the test fails

@@ -13,6 +13,7 @@ from observability.load.errors import LoadUsageError
 from observability.network.proxy import Delay
 from observability.prometheus.build.objectives import STALE_SECONDS
 from services.local.platform.plan import DATABASES, MODULES
+from tests.each import for_each
 from tests.rules.rules import alerts
 
 SEEDS = range(200)
@@ -28,7 +29,7 @@ NEIGHBOURS = {
 MOST_WAYS = 14
 NAMES = tuple(experiments())
 ALERTS = frozenset(alert["alert"] for alert in alerts())
-every_experiment = pytest.mark.parametrize("name", NAMES)
+every_experiment = for_each(NAMES)
 
 
 def drawn_anew(name: str, seed: int) -> Setting:
