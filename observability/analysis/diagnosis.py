@@ -18,6 +18,7 @@ from observability.analysis.failures import find_failures
 from observability.analysis.observation import Observation
 from observability.analysis.precedence import Judged, choose, without_explained
 from observability.analysis.processors import fullest, utilisation
+from observability.analysis.readers.garbage import without_garbage_collection
 from observability.analysis.requests import (
     FoundRequests,
     Request,
@@ -48,7 +49,9 @@ def diagnose(observation: Observation, baseline: Observation | None = None) -> V
 
     With a baseline, an observation of the same system when it was well, a slowdown has a place even without a class.
     """
-    return replace(_verdict(observation, baseline), unread=observation.unread, coverage=observation.coverage)
+    with without_garbage_collection():
+        verdict = _verdict(observation, baseline)
+    return replace(verdict, unread=observation.unread, coverage=observation.coverage)
 
 
 def _verdict(observation: Observation, baseline: Observation | None) -> Verdict:

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from observability.analysis.clock_offsets import ClockOffsets, clock_offsets_of
 from observability.analysis.clock_skew import repair
 from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment, critical_path
 from observability.analysis.entries import find_entries
+from observability.analysis.retries import LogicalCall, logical_calls
 from observability.analysis.trees import Node, Trace
 
 _NANOSECONDS = 1e9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """One request.
 
@@ -40,6 +42,11 @@ class Request:
     def seconds(self) -> float:
         """The duration of the request."""
         return self.root.span.duration_nanoseconds / _NANOSECONDS
+
+    @cached_property
+    def retried(self) -> tuple[LogicalCall, ...]:
+        """The calls within the request that took more than one attempt."""
+        return logical_calls(self.root, self.path)
 
     def waited_for(self) -> Iterator[Node]:
         """Yield the distinct spans on the critical path, in order."""

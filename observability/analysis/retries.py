@@ -85,7 +85,7 @@ class _Group:
 
 def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
     """Yield the attempts at each retried call of a caller."""
-    if len(caller.children) < 2:
+    if len(caller.children) < 2 or not any(_may_be_an_attempt(child.span) for child in caller.children):
         return
     alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
     for child in caller.children:
@@ -98,9 +98,13 @@ def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
             yield from _within_one_call(calls) if one_call else _chains(calls)
 
 
+def _may_be_an_attempt(span: Span) -> bool:
+    return failed(span) or is_resend(span) or gave_up(span)
+
+
 def _within_one_call(calls: Sequence[Node]) -> list[tuple[Node, ...]]:
     """Return servers below one client span as attempts if one failed or is a resend; else they are separate calls."""
-    again = any(failed(call.span) or gave_up(call.span) or is_resend(call.span) for call in calls)
+    again = any(_may_be_an_attempt(call.span) for call in calls)
     return [tuple(calls)] if again else []
 
 
@@ -115,12 +119,13 @@ def _chains(calls: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
     chains: list[list[Node]] = []
     waiting = _Waiting()
     for call in calls:
-        number = waiting.take(call.span)
+        target = _target(call.span)
+        number = waiting.take(call.span, target)
         if number is None:
             number = len(chains)
             chains.append([])
         chains[number].append(call)
-        waiting.add(number, call.span)
+        waiting.add(number, call.span, target)
     yield from (tuple(chain) for chain in chains if len(chain) > 1)
 
 
@@ -133,21 +138,19 @@ class _Waiting:
         # Which attributes the targets have: of one form, only equal ones are alike.
         self._forms: set[tuple[bool, ...]] = set()
 
-    def add(self, number: int, last: Span) -> None:
-        """Add a chain by its number, with its last attempt."""
-        target = _target(last)
+    def add(self, number: int, last: Span, target: _Target) -> None:
+        """Add a chain by its number, with its last attempt and that one's target."""
         self._forms.add(_form(target))
         if failed(last):
             heappush(self._failed[target], (last.end_nanoseconds, number))
         elif not was_redirected(last):
             heappush(self._ended[target], (last.end_nanoseconds, number))
 
-    def take(self, call: Span) -> int | None:
+    def take(self, call: Span, target: _Target) -> int | None:
         """Remove and return the chain that a call continues; None where it is a first attempt.
 
         Only a failed attempt is repeated, and any where the call records that it is a resend.
         """
-        target = _target(call)
         mixed = len(self._forms | {_form(target)}) > 1
         for chains in (self._failed, self._ended) if is_resend(call) else (self._failed,):
             targets = [other for other in chains if _is_alike(other, target)] if mixed else [target]

@@ -48,11 +48,13 @@ _HTTP_REDIRECTS = range(300, 400)
 _HTTP_SERVER_ERRORS = 500
 _ABANDONED = re.compile("cancel|deadline|time.?out", re.IGNORECASE)
 # Counts of earlier attempts: HTTP's convention, stable and older; gRPC's own spans; the metadata of a gRPC client.
-_RESENDS = (
-    "http.request.resend_count",
-    "http.resend_count",
-    "previous-rpc-attempts",
-    "rpc.request.metadata.grpc-previous-rpc-attempts",
+_RESENDS = frozenset(
+    {
+        "http.request.resend_count",
+        "http.resend_count",
+        "previous-rpc-attempts",
+        "rpc.request.metadata.grpc-previous-rpc-attempts",
+    }
 )
 
 
@@ -79,7 +81,8 @@ def was_redirected(span: Span) -> bool:
 
 def is_resend(span: Span) -> bool:
     """Return whether the span records that this is not the first attempt."""
-    return any(_number(span.attributes.get(name)) > 0 for name in _RESENDS)
+    attributes = span.attributes
+    return not _RESENDS.isdisjoint(attributes) and any(_number(attributes.get(name)) > 0 for name in _RESENDS)
 
 
 def _number(count: Attribute) -> int:
@@ -97,6 +100,8 @@ def _grpc_code(span: Span) -> str:
     code = span.attributes.get("rpc.response.status_code", span.attributes.get("rpc.grpc.status_code"))
     if isinstance(code, int):
         return _GRPC_CODES[code] if 0 <= code < len(_GRPC_CODES) else ""
+    if code is None:
+        return ""
     name = str(code).upper()
     return name if name in _GRPC_CODES else ""
 

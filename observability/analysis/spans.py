@@ -1,8 +1,12 @@
 """Spans, links and their attributes, as read from a trace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import wraps
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 Attribute = str | bool | int | float | bytes | None | list["Attribute"] | dict[str, "Attribute"]
 
@@ -41,6 +45,7 @@ class Span:
     trace_id, span_id: lower-case hex.
     parent_span_id: lower-case hex, empty for a root span.
     start_nanoseconds, end_nanoseconds: since the Unix epoch; the end is before the start when a clock was set back.
+    facts: results of `once_per_span`, by function.
     """
 
     trace_id: str
@@ -54,6 +59,7 @@ class Span:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     status: SpanStatus = SpanStatus.UNSET
     links: tuple[Link, ...] = ()
+    facts: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def duration_nanoseconds(self) -> int:
@@ -63,6 +69,25 @@ class Span:
     def attributes_as_text(self) -> dict[str, str]:
         """Return each attribute as text, sorted by name."""
         return {name: str(self.attributes[name]) for name in sorted(self.attributes)}
+
+
+def once_per_span(figure: Callable[[Span], T]) -> Callable[[Span], T]:
+    """Return the function with its result kept in each span: every detector asks the same of it."""
+    key = f"{figure.__module__}.{figure.__qualname__}"
+
+    @wraps(figure)
+    def kept(span: Span) -> T:
+        facts = span.facts
+        if facts is None:
+            facts = {}
+            object.__setattr__(span, "facts", facts)
+        elif key in facts:
+            known: T = facts[key]
+            return known
+        found = facts[key] = figure(span)
+        return found
+
+    return kept
 
 
 @dataclass(frozen=True, slots=True)

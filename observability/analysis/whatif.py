@@ -1,8 +1,10 @@
 """Prediction of a fix: recomputes each request without the saved time, on a processor with less load."""
 
 import random
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from observability.analysis.comparison import Estimate, clopper_pearson
 from observability.analysis.quantiles import quantile
@@ -102,13 +104,20 @@ def predict(
         max(0.0, (duration - work - wait) * speed)
         for duration, work, wait in zip(durations, saving.work, saving.wait, strict=True)
     ]
+    count, resampled = len(durations), _resampled(durations, fixed)
+    whole = sorted(durations), sorted(fixed)
     before, after, ratio = {}, {}, {}
     for name, q in QUANTILES.items():
-        traced = quantile(sorted(durations), q)
+        traced, left = (quantile(each, q) for each in whole)
+        drawn = [(quantile(former, q), quantile(latter, q)) for former, latter in resampled]
         seen = quantile(sorted(latencies), q) if latencies else traced
+        beyond = max(0.0, seen - traced)
+        share = _share_left(traced, left, beyond)
+        shares = [_share_left(*each, beyond) for each in drawn]
+        estimate = _estimate(left, [each for _, each in drawn], count, saving.model_error * abs(traced - left))
         before[name] = seen
-        after[name] = _as_clients_see(_estimate(durations, fixed, q, saving.model_error), seen=seen, traced=traced)
-        ratio[name] = _ratio(durations, fixed, q, beyond=max(0.0, seen - traced), model_error=saving.model_error)
+        after[name] = _as_clients_see(estimate, seen=seen, traced=traced)
+        ratio[name] = _estimate(share, shares, count, saving.model_error * abs(1 - share))
     return Prediction(
         predictor=predictor,
         before=before,
@@ -186,56 +195,36 @@ def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Es
     return Estimate(*(value * seen / traced for value in values))
 
 
-def _estimate(durations: Sequence[float], fixed: Sequence[float], q: float, model_error: float) -> Estimate:
-    """Return the quantile after the fix, with its interval."""
-    ordered = sorted(durations)
-    return _resampled(
-        lambda drawn: quantile(sorted(fixed[number] for number in drawn), q),
-        count=len(fixed),
-        taken_away=lambda value: quantile(ordered, q) - value,
-        model_error=model_error,
-    )
+def _resampled(durations: Sequence[float], fixed: Sequence[float]) -> list[tuple[list[float], list[float]]]:
+    """Return the sorted durations before and after the fix in each of the resamples (bootstrap)."""
+    return [
+        (sorted([durations[number] for number in drawn]), sorted([fixed[number] for number in drawn]))
+        for drawn in _draws(len(durations))
+    ]
 
 
-def _ratio(
-    durations: Sequence[float], fixed: Sequence[float], q: float, *, beyond: float, model_error: float
-) -> Estimate:
-    """Return after / before of the same requests; `beyond` seconds are added to both."""
-    return _resampled(
-        lambda drawn: _share_left(durations, fixed, drawn, q, beyond),
-        count=len(fixed),
-        taken_away=lambda value: 1 - value,
-        model_error=model_error,
-    )
-
-
-def _resampled(
-    figure: Callable[[Sequence[int]], float],
-    *,
-    count: int,
-    taken_away: Callable[[float], float],
-    model_error: float,
-) -> Estimate:
-    """Return a statistic of the requests with an interval of sampling error (bootstrap) and model error.
-
-    Of many requests only some are drawn each time; the error of so few is larger, and scaled down.
-    """
+@lru_cache(maxsize=1)
+def _draws(count: int) -> tuple[Sequence[int], ...]:
+    """Return the indexes of the requests in each resample; of many requests only some are drawn."""
     source = random.Random(_SEED)  # noqa: S311  # bootstrap resampling, nothing secret
-    value = figure(range(count))
     size = min(count, _MOST_DRAWN)
-    drawn = sorted(figure([source.randrange(count) for _ in range(size)]) for _ in range(_RESAMPLES))
-    scale = (size / count) ** 0.5 if count else 1.0
+    return tuple(array("l", (source.randrange(count) for _ in range(size))) for _ in range(_RESAMPLES))
+
+
+def _estimate(value: float, resampled: Sequence[float], count: int, model: float) -> Estimate:
+    """Return a value with an interval of its sampling error, by its resamples, and its model error.
+
+    The error of fewer requests than there are is larger, and scaled down.
+    """
+    drawn = sorted(resampled)
+    scale = (min(count, _MOST_DRAWN) / count) ** 0.5 if count else 1.0
     low, high = (value + scale * (quantile(drawn, tail) - value) for tail in _TAILS_90)
-    model = model_error * abs(taken_away(value))
     return Estimate(value, max(0.0, value - _root_sum(value - low, model)), value + _root_sum(high - value, model))
 
 
-def _share_left(
-    durations: Sequence[float], fixed: Sequence[float], drawn: Sequence[int], q: float, beyond: float
-) -> float:
-    before = quantile(sorted(durations[number] for number in drawn), q) + beyond
-    after = quantile(sorted(fixed[number] for number in drawn), q) + beyond
-    return after / before if before > 0 else 1.0
+def _share_left(before: float, after: float, beyond: float) -> float:
+    """Return after / before, with `beyond` seconds added to both."""
+    return (after + beyond) / (before + beyond) if before + beyond > 0 else 1.0
 
 
 def _root_sum(first: float, second: float) -> float:

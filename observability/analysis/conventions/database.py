@@ -6,7 +6,7 @@ from functools import lru_cache
 from observability.analysis.conventions.attributes import text_of
 from observability.analysis.conventions.operations import operation_of
 from observability.analysis.conventions.statements import is_statement, store_command, verb_of, without_literals
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import Span, SpanKind, once_per_span
 
 # In-memory key-value stores.
 STORES = frozenset({"valkey", "redis", "memcached", "keydb", "dragonfly"})
@@ -45,6 +45,7 @@ _ACQUIRING_KINDS = frozenset({SpanKind.CLIENT, SpanKind.INTERNAL, SpanKind.UNSPE
 _OTHER_CALLS = ("http.request.method", "http.method", "rpc.system.name", "rpc.system", "messaging.system")
 
 
+@once_per_span
 def is_database_call(span: Span) -> bool:
     """Return whether a span is a call of a database."""
     if span.kind is not SpanKind.CLIENT:
@@ -82,6 +83,7 @@ def namespace_of(span: Span) -> str:
     return text_of(span, NAMESPACE)
 
 
+@once_per_span
 def summary_of(span: Span) -> str:
     """Return what identifies a statement: its summary, or else its text, both without literals, or else its name."""
     if summary := text_of(span, _SUMMARY):
@@ -98,6 +100,7 @@ def summary_of(span: Span) -> str:
     return without_literals(text) if text else operation_of(span)
 
 
+@once_per_span
 def acquires_a_connection(span: Span) -> bool:
     """Return whether a span is the wait for a connection of a pool, by the names that instrumentations give it."""
     if span.kind not in _ACQUIRING_KINDS:
@@ -134,6 +137,7 @@ def ends_a_change(span: Span) -> bool:
     return _verb(span) in {"COMMIT", "INSERT", "UPDATE", "DELETE", "MERGE"}
 
 
+@once_per_span
 def _verb(span: Span) -> str:
     """Return the first word of what is asked, in capitals."""
     operation = text_of(span, _OPERATION)

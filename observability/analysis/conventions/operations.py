@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from observability.analysis.conventions.attributes import text_of
 from observability.analysis.conventions.statements import is_statement, without_literals
-from observability.analysis.spans import Span
+from observability.analysis.spans import Span, once_per_span
 
 ID = "{id}"
 _MOST_NAMES = 1 << 16
@@ -37,6 +37,7 @@ _ROUTES = ("http.route", "url.template", "url.path", "http.target", "url.full", 
 _ORIGIN = re.compile(r"^\w+://[^/?]*")
 
 
+@once_per_span
 def operation_of(span: Span) -> str:
     """Return the name of the span's operation: ids, numbers and quoted text in the span's name become `{id}`.
 

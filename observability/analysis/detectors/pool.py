@@ -35,11 +35,12 @@ Client = tuple[str, str]
 def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Return a candidate for each service whose requests wait for a connection; the fix saves that wait."""
     waits: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(requests))
-    unhindered = _with_connections_left(observation, requests)
-    for number, request in enumerate(requests):
-        for node in request.waited_for():
-            if not (acquires_a_connection(node.span) and _client(node.span) in unhindered):
-                waits[node.span.service][number] += _waited_seconds(node)
+    on_paths = [(number, node) for number, request in enumerate(requests) for node in request.waited_for()]
+    acquire = any(acquires_a_connection(node.span) for _, node in on_paths)
+    unhindered = _with_connections_left(observation, requests) if acquire else set()
+    for number, node in on_paths:
+        if not (acquires_a_connection(node.span) and _client(node.span) in unhindered):
+            waits[node.span.service][number] += _waited_seconds(node)
     known = pools(observation)
     return [
         candidate

@@ -10,7 +10,7 @@ from observability.analysis.detectors.database_calls import beyond, durations
 from observability.analysis.observation import Observation
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest, total_seconds
-from observability.analysis.retries import LogicalCall, logical_calls
+from observability.analysis.retries import LogicalCall
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
@@ -117,7 +117,7 @@ def retried_calls(requests: Sequence[Request]) -> list[Retried]:
     """Return the calls that were retried at least once, the most expensive first."""
     found: dict[Operation, list[tuple[int, LogicalCall]]] = defaultdict(list)
     for number, request in enumerate(requests):
-        for call in logical_calls(request.root, request.path):
+        for call in request.retried:
             found[_operation(call.call)].append((number, call))
     if not found:
         return []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.analysis.integrity import check_integrity, unresolved
-from observability.analysis.spans import Span
+from observability.analysis.spans import Span, once_per_span
 from observability.analysis.trees import Forest, Node, build_traces
 from tests.unit.analysis.making import any_spans, sequential_trees, span
 
@@ -78,3 +78,17 @@ def _keys(spans: list[Span]) -> list[tuple[str, str]]:
 
 def _nodes(forest: Forest) -> list[Node]:
     return [node for trace in forest.traces for top in (*trace.roots, *trace.orphans) for node in top.walk()]
+
+
+def test_what_is_asked_of_a_span_is_found_out_once() -> None:
+    asked = []
+
+    @once_per_span
+    def name_of(each: Span) -> str:
+        asked.append(each.span_id)
+        return each.name
+
+    one, same = span("a"), span("a")
+    assert [name_of(each) for each in (one, one, same)] == ["a", "a", "a"]
+    assert asked == ["a", "a"]
+    assert one == same
