@@ -1,4 +1,4 @@
-"""Comparison with a baseline: what of the requests' time changed, where, and by how much.
+"""Comparison with a baseline: which parts of the requests' time changed, and by how much.
 
 Requests are compared by operation, and both sides get the mix of operations that is there now: more requests of a slow
 operation are no slowdown. Intervals are Welch's t over requests. They leave out that requests which queue behind each
@@ -101,7 +101,7 @@ class Comparison:
         elif self.is_as_fast:
             how = "are as fast as in the baseline"
         else:
-            how = "are no slower than in the baseline, as far as their number shows"
+            how = "show no clear slowdown against the baseline, but too few were recorded to rule one out"
         return f"requests {how}: {self.before * 1e3:.3g} -> {self.after * 1e3:.3g} ms ({_milliseconds(self.slowdown)})"
 
 

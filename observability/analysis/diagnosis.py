@@ -109,7 +109,7 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         each for each, _ in worth if each is not candidate and each.saving.total() >= candidate.saving.total() / 2
     ]
     larger = tuple(
-        f"more, {row.share.value:.0%} of the time, goes to {row.name}, and no known class of bottleneck explains it"
+        f"even more, {row.share.value:.0%} of the time, goes to {row.name}; no known class of bottleneck explains that"
         for row in standing_out(table)
         if row.share.value > share.value and all(row.service != each.service for each, _ in worth)
     )
@@ -156,7 +156,7 @@ def _reasons_unfit(observation: Observation, found: FoundRequests) -> tuple[str,
         reasons.append(f"{len(found.requests)} complete requests were recorded; {FEWEST_REQUESTS} are needed")
     if found.broken_share > MOST_BROKEN:
         reasons.append(
-            f"{found.broken_share:.0%} of the traces lack spans, so that it is unknown how their requests went"
+            f"{found.broken_share:.0%} of the traces lack spans, too many to judge: record every span, without sampling"
         )
     return tuple(reasons)
 

@@ -1,4 +1,4 @@
-"""Entries: the spans with which requests begin, and what of the traces is no request and why."""
+"""Entries: the spans with which requests begin, and which traces are not requests, with the reason."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -100,7 +100,7 @@ class _Sorted:
         if self.remote:
             yield f"{self.remote:,} requests begin with a call from a system that is not recorded"
         if self.unknown:
-            yield f"{self.unknown:,} traces lack their beginning, so that it is unknown of which requests they are part"
+            yield f"{self.unknown:,} traces lack their first span, so it is unknown which requests they belong to"
 
 
 def _sort(traces: Sequence[Trace]) -> _Sorted:

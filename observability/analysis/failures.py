@@ -1,4 +1,4 @@
-"""Failures: where the failures of requests begin, and operations that are no longer called as in a baseline."""
+"""Failures: where failed requests begin to fail, and operations that were called in the baseline and no longer are."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,13 +51,13 @@ class Failure:
 
     def sentence(self) -> str:
         """Return the failure in words."""
-        then = f", {self.before.value:.1%} in the baseline" if self.before else ""
+        then = f" ({self.before.value:.1%} in the baseline)" if self.before else ""
         where = f"{self.operation} of {self.service}"
         if self.kind is FailureKind.VANISHED:
-            return f"{where} is called by {self.share.value:.1%} of the requests{then}"
+            return f"{self.share.value:.1%} of the requests{then} call {where}"
         error = f" with {self.error}" if self.error else ""
         share = f"{self.share.value:.1%} ({100 * self.share.low:.1f}-{100 * self.share.high:.1f}%)"
-        return f"{share} of the requests fail{then}; this begins in {where}{error}"
+        return f"{share} of the requests fail{then}; the failures begin in {where}{error}"
 
 
 def find_failures(requests: Sequence[Request], baseline: Sequence[Request] | None) -> tuple[Failure, ...]:

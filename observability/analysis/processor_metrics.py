@@ -1,4 +1,4 @@
-"""Processor use from metrics, by whatever of their usual names they have."""
+"""Processor use from metrics, under any of their usual names."""
 
 import math
 import re

@@ -16,7 +16,7 @@ _EXPLAINS = 0.50
 _BELONGS = 0.20
 # The others are in the verdict's `changes`.
 _MOST_SAID = 5
-_NOT_COMPARED = "the baseline has too few requests of the same operations, so that nothing was compared"
+_NOT_COMPARED = "nothing was compared: the baseline has too few requests of the same operations"
 
 
 def against_baseline(verdict: Verdict, comparison: Comparison | None) -> Verdict:

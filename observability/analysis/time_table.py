@@ -27,7 +27,7 @@ RowKey = tuple["TimeKind", str, str, str]
 
 
 class TimeKind(StrEnum):
-    """What a request waits for: code of a service, a callee without spans, the way to a callee, or a connection."""
+    """What a request waits for: code of a service, a callee without spans, the transit to a callee, or a connection."""
 
     CODE = "own code"
     CALL = "call"
@@ -152,7 +152,7 @@ def row_name(kind: TimeKind, service: str, operation: str, peer: str) -> str:
         case TimeKind.CALL:
             return f"all calls of {place} to {called}" if called else f"all calls of {place}"
         case TimeKind.TRANSIT:
-            return f"way to {peer} and back in {place}"
+            return f"transit to {peer} and back in {place}"
         case TimeKind.WAIT:
             return f"wait for a connection before {place}" if operation else f"wait for a connection in {place}"
 

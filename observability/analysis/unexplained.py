@@ -1,4 +1,4 @@
-"""Reasons not to say that there is no bottleneck: what was recorded of trouble, and what was not recorded at all."""
+"""Reasons to answer `cannot tell` instead of `none`: unexplained signs of trouble, and data that is missing."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ SLOW_SECONDS = 0.010
 # A service's code counts as at work when its processor time is at least half of what requests spent in its code.
 _AT_WORK = 0.5
 _TOO_LITTLE_KNOWN = (
-    "nothing stands out, but neither the use of the processor nor an objective is known, so that all may be slow alike"
+    "nothing stands out, but everything may be equally slow: record the processor use or an objective to rule that out"
 )
 # Kinds of database wait that say something about the machine and not about locks.
 _HARMLESS_WAITS = frozenset({"CPU", "Client", "Activity", "IO", "LWLock", "IPC", "BufferPin", "Extension", "Timeout"})
@@ -66,7 +66,7 @@ def objective(observation: Observation) -> tuple[bool, tuple[str, ...]]:
 
 
 def standing_out(table: TimeTable) -> list[TimeRow]:
-    """Return the calls, waits and ways that take a large share of the time.
+    """Return the calls, waits and transits that take a large share of the time.
 
     Many quick calls of one database are ordinary work. Where they are slow on average, they stand out together.
     """
@@ -83,13 +83,13 @@ def standing_out(table: TimeTable) -> list[TimeRow]:
 
 
 def _standing_out(observation: Observation, requests: Sequence[Request], table: TimeTable) -> Iterator[str]:
-    """Yield a sentence for each call, wait or way that takes a large share, and each service with code not at work."""
+    """Yield a sentence for each call, wait or transit with a large share, and each service whose code may only wait."""
     for row in standing_out(table):
         yield f"{row.share.value:.0%} of the time goes to {row.name}, and no known class of bottleneck explains it"
     for row in table.by_service:
         is_large = row.kind is TimeKind.CODE and row.share.value >= STANDS_OUT
         if is_large and not _is_at_work(observation, requests, row):
-            yield f"{row.share.value:.0%} of the time goes to {row.name}, and it is unknown whether it works or waits"
+            yield f"{row.share.value:.0%} of the time goes to {row.name}; it is unknown whether it computes or waits"
 
 
 def _is_at_work(observation: Observation, requests: Sequence[Request], code: TimeRow) -> bool:

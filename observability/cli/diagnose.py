@@ -58,14 +58,14 @@ def diagnose_command(  # noqa: PLR0913 - an option each
         str, typer.Option(metavar="URL", help="Read metrics of a Prometheus, too. Only with --jaeger or --tempo.")
     ] = "",
     service: Annotated[str, typer.Option(help="Diagnose the requests to this service only.")] = "",
-    operation: Annotated[str, typer.Option(help="Of these, diagnose one operation: the name of its span.")] = "",
-    since: Annotated[str, typer.Option(help="Length of time until now to read: 90s, 15m, 2h or 1d.")] = "15m",
+    operation: Annotated[str, typer.Option(help="Diagnose only this operation of --service: its span's name.")] = "",
+    since: Annotated[str, typer.Option(help="How far back from now to read: 90s, 15m, 2h or 1d.")] = "15m",
     baseline: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Compare with these traces, of the same system when it was well."),
+        typer.Option(metavar="DIR", help="Compare with these traces of the same system, from a time without problems."),
     ] = None,
     baseline_since: Annotated[
-        str, typer.Option(help="Compare with as long a time that began this much earlier: 1d. Only with a live source.")
+        str, typer.Option(help="Compare with a window of the same length, this much earlier: 1d. For live stores only.")
     ] = "",
     save: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep what was read in this new folder, for plumb diagnose DIR.")
@@ -87,9 +87,9 @@ def diagnose_command(  # noqa: PLR0913 - an option each
 ) -> None:
     """Name the bottleneck of a system from its traces: its class, its place, the evidence, and what a fix gains.
 
-    Also lists calls that were retried, and how long requests took to take effect at each consumer. Traces are enough;
-    scrapes of /metrics, sampled database sessions, and the latencies and objectives of clients make the answer more
-    certain. docs/diagnose.md describes these files. Works on any system, without configuration.
+    Also lists calls that were retried, and the delay until each consumer of events is done. Traces are enough; scrapes
+    of /metrics, sampled database sessions, and the latencies and objectives of clients make the answer more certain.
+    docs/diagnose.md describes these files. Works on any system, without configuration.
 
     Exit codes: 0 there is no bottleneck, 1 found one, 2 cannot tell, 3 nothing could be read, or the command failed.
     """
@@ -210,7 +210,7 @@ def _print(console: Console, verdict: Verdict) -> None:
 def _gain(verdict: Verdict) -> Iterator[str]:
     """Yield what the fix gains, and what else would."""
     if mean := verdict.mean_after_fix_seconds:
-        yield f"fix: {_change('mean', verdict.mean_seconds, mean)}, without the share of all time that it saves"
+        yield f"fix: {_change('mean', verdict.mean_seconds, mean)}, minus the time that the fix saves"
     if verdict.prediction and verdict.answer is Answer.FOUND:
         yield from _predicted(verdict.prediction)
     yield from (f"also: {other}" for other in verdict.also)

@@ -51,7 +51,7 @@ class OrderServerSummary:
     logical_shards: how many logical shards the map gives it.
     shards_in_use: how many of them have an order.
     orders: stored orders.
-    sagas: orders on their way.
+    sagas: orders that are not finished.
     unpublished: events that wait for the relay.
     """
 
@@ -69,7 +69,7 @@ def list_shards(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     endpoints: EndpointsOption = None,
 ) -> None:
-    """List each server of orders: its logical shards, by the map that holds, and what it stores.
+    """List each server of orders: its logical shards in the current map, and what it stores.
 
     Exit codes: 0 listed, 2 the platform could not be read.
     """
@@ -83,7 +83,7 @@ def list_shards(
     console = Console(highlight=False)
     console.print(f"shard map of epoch {epoch}")
     table = Table(
-        "server", "logical shards", "in use", "orders", "on their way", "unpublished", box=None, pad_edge=False
+        "server", "logical shards", "in use", "orders", "not finished", "unpublished events", box=None, pad_edge=False
     )
     for column in table.columns:
         column.justify = "right"
@@ -123,9 +123,9 @@ def move_logical_shard(
 ) -> None:
     """Move a logical shard to another server of orders, while its customers place orders.
 
-    PostgreSQL copies its rows and follows their changes; then its customers wait for a moment until the new server has
-    the last change. After an interruption, even by a kill, the same command continues: do so at once, since the
-    customers of a logical shard that was being handed over wait until then.
+    PostgreSQL copies the rows and follows their changes. For a moment at the end, the customers of the logical shard
+    wait. If the command is interrupted or killed, run it again at once: it continues. Until then these customers may
+    be rejected.
 
     Exit codes: 0 moved, 1 not moved, 2 bad options, 130 interrupted.
     """

@@ -1,4 +1,4 @@
-"""Experiment concurrency limit: a few workers do what many requests wait for."""
+"""Experiment concurrency limit: many requests wait for a few workers."""
 
 import random
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Experiment payload: order reads the levels of all goods that belong together, and needs those of its lines."""
+"""Experiment payload: order reads the stock levels of whole groups of goods, and needs only those of its lines."""
 
 import random
 from collections.abc import Callable

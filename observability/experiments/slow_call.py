@@ -1,4 +1,4 @@
-"""Experiment slow call: the database stretches the hash of each order's pickup code, as is right for passwords."""
+"""Experiment slow call: the database hashes each order's pickup code thousands of times, as if it were a password."""
 
 import random
 from collections.abc import AsyncIterator, Callable

@@ -66,8 +66,8 @@ def unexplained_stalls(observation: Observation, requests: Sequence[Request]) ->
             continue
         if _process(observation, requests, service) is None:
             sentences.append(
-                f"long intervals of code of {service} take {beyond / (end - start):.0%} of the time, its event loop is "
-                f"{lag * 1e3:.1f} ms late, and it is unknown whether its process works in them"
+                f"{service} spends {beyond / (end - start):.0%} of the time in long stretches of its own code, and its "
+                f"event loop is {lag * 1e3:.1f} ms late: record its processor use, to tell work from blocking"
             )
     return sentences
 
@@ -168,7 +168,7 @@ def _candidate(
         operation="",
         saving=Saving(work=(0.0,) * len(requests), wait=saved),
         evidence=(
-            f"{running:.0%} of the time nothing but one piece of code of {service} makes progress",
+            f"{running:.0%} of the time {service} is in one piece of its code, and nothing else in it makes progress",
             f"its process works or waits for a processor {working:.0%} of the time",
             f"timers of its event loop fire {lag * 1e3:.1f} ms late on average",
         ),

@@ -78,7 +78,7 @@ def _candidate(
         saving=Saving(work=saved, wait=(0.0,) * len(requests)),
         evidence=(
             f"{service} calls {operation!r} {fmean(sizes):.1f} times in sequence per request, at most {max(sizes)}",
-            f"each takes {fmean(map(_seconds, every)) * 1e3:.2f} ms; one for all saves {way * 1e3:.2f} ms of each more",
+            f"each takes {fmean(map(_seconds, every)) * 1e3:.2f} ms; one for all saves {way * 1e3:.2f} ms per call",
         ),
         trace_ids=tuple(requests[number].root.span.trace_id for number in most),
         predictor="retime: k calls become one",

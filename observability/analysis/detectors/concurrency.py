@@ -1,4 +1,4 @@
-"""Concurrency of a group of spans over time, and the waits to start that a limit of it explains."""
+"""Concurrency of a group of spans over time, and the waits to start that a concurrency limit explains."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence

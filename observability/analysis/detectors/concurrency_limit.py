@@ -1,4 +1,4 @@
-"""Detector of a concurrency limit: requests wait to start an operation of which never more than a few run at once.
+"""Detector of a concurrency limit: requests wait to start, because an operation runs at most a few times at once.
 
 A worker pool, a semaphore, the threads of a server, or the connections of a client look like this. Where only one runs
 at a time it is a lock, or a pool of one. A caller with as many connections that is idle otherwise shows no wait: while
@@ -102,13 +102,13 @@ def _candidate(found: _Limited, requests: Sequence[Request]) -> Candidate:
         operation=group.operation,
         saving=Saving(work=(0.0,) * len(requests), wait=found.waited),
         evidence=(
-            f"never more than {limit.most} of the {what} of {group.service} run at once"
-            + ("" if serial else f", and {limit.most} do in {limit.busy_share:.0%} of the time in which any does"),
-            f"{len(limit.waits)} waited to start; {limit.share_at_limit:.0%} of that time {_as_many(limit)}",
-            f"requests wait {fmean(found.waited) * 1e3:.1f} ms for it on average, {share:.0%} of their time",
+            f"at most {limit.most} of the {what} of {group.service} ran at the same time"
+            + ("" if serial else f"; that many ran in {limit.busy_share:.0%} of the time in which any ran"),
+            f"{len(limit.waits)} waited to start; {_as_many(limit)} in {limit.share_at_limit:.0%} of that waiting time",
+            f"requests wait {fmean(found.waited) * 1e3:.1f} ms to start on average, {share:.0%} of their time",
         ),
         trace_ids=_longest_waits(found, requests),
-        predictor="queueing: without the wait for the one before" if serial else "queueing: without the wait to start",
+        predictor="queueing: without the wait for its turn" if serial else "queueing: without the wait to start",
     )
 
 
@@ -132,7 +132,7 @@ def _what(group: Group) -> str:
 
 
 def _as_many(limit: ConcurrencyLimit) -> str:
-    return "one ran" if limit.most == 1 else f"{limit.most} ran"
+    return "one was running" if limit.most == 1 else f"{limit.most} were running"
 
 
 def _longest_waits(found: _Limited, requests: Sequence[Request], count: int = 3) -> tuple[str, ...]:

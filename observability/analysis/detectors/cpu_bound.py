@@ -1,4 +1,4 @@
-"""Detector of code that is bound by its processor: a service's own code takes the time, and its processor is full.
+"""Detector of CPU-bound code: a service's own code takes the time, and its processor is full.
 
 Three things must agree. Requests wait for the service's own code. Its process is near its own limit or, where that is
 unknown, waits for a processor. And the processor time is spent on these requests: code that sleeps or waits for a lock
@@ -150,7 +150,7 @@ def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequenc
         evidence=(
             f"code of {code.service} takes {each_ms:.1f} ms of a request, {share:.0%} of its time",
             use.sentence(),
-            f"{at_once:.2g} requests are in this code at a time, which its processor time accounts for",
+            f"{at_once:.2g} requests are in this code at the same time, as many as its processor time explains",
         ),
         trace_ids=longest(requests),
         predictor="queueing: the same code with half the work, or on processors twice as fast",

@@ -62,11 +62,11 @@ def _candidate(seen: Requests, requests: Sequence[Request], saturated: str, fini
         evidence=(
             seen.useful_summary(),
             saturated,
-            f"the completed work would suffice for {finished:.1f} requests a second",
-            f"requests without a useful answer took {_wasted_seconds(seen):.2f} s each second",
+            f"the same work could complete {finished:.1f} requests a second",
+            f"on average {_wasted_seconds(seen):.2f} of the requests in progress never get a useful answer",
         ),
         trace_ids=longest(requests),
-        predictor="work: the same work completes as many requests as it suffices for, in time",
+        predictor="work: all work goes into requests that complete in time",
         goodput=changed_goodput(
             seen.useful_per_second, finished, requests=len(seen.latencies_seconds), seconds=seen.seconds
         ),

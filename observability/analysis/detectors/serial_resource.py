@@ -1,4 +1,4 @@
-"""Detector of a serial resource: many wait within one operation, and they end one after the other, never together.
+"""Detector of a serial resource: concurrent spans of one operation end one after the other, as behind a lock.
 
 A lock lets one through at a time. So even where many run at once, the ends of two are never closer than the time for
 which one holds the lock, however close they started. Where the lock is taken before the span of the operation starts,
@@ -157,12 +157,12 @@ def _candidate(service: str, operation: str, queue: _Queue, paths: PathTimes, re
         operation=operation,
         saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited)),
         evidence=(
-            f"{len(queue.waits)} of {operation!r} in {service} ended in turn, {queue.hold / 1e6:.1f} ms apart",
-            f"{queue.close:.0%} ended within half of that after another one, however close they had started",
-            f"requests wait {fmean(waited) * 1e3:.1f} ms for the others on average, {share:.0%} of their time",
+            f"{len(queue.waits)} spans {operation!r} of {service} queued: they ended {queue.hold / 1e6:.1f} ms apart",
+            f"only {queue.close:.0%} ended less than half of that after the one before; starts came closer together",
+            f"requests wait {fmean(waited) * 1e3:.1f} ms for their turn on average, {share:.0%} of their time",
         ),
         trace_ids=tuple(requests[number].root.span.trace_id for number in longest),
-        predictor="queueing: without the wait for the one before",
+        predictor="queueing: without the wait for its turn",
     )
 
 

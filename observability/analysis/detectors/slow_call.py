@@ -1,4 +1,4 @@
-"""Detector of a slow call: one statement or RPC, whose inside was not recorded, takes much of the time by itself.
+"""Detector of a slow call: one statement or RPC without spans below it takes much of the time by itself.
 
 The call is slow each time, not frequent: repeated calls are other classes. A wait for a lock, a limit or a pool within
 the call looks the same in one trace; where all traces together show such a wait, that class is named instead.
@@ -126,8 +126,8 @@ def _candidate(operation: Operation, calls: _Calls, requests: Sequence[Request])
         # Nothing says whether the shared processor works meanwhile; the lower gain, of a wait, is assumed.
         saving=Saving(work=(0.0,) * len(requests), wait=_beyond(calls, len(requests)), model_error=_MODEL_ERROR),
         evidence=(
-            f"{name!r} of {service} takes {calls.mean_seconds * 1e3:.1f} ms on average; its inside was not recorded",
-            f"requests wait for it for {share:.0%} of their time, which is the most that a fix could gain",
+            f"{name!r} of {service} takes {calls.mean_seconds * 1e3:.1f} ms on average; it has no spans below it",
+            f"requests wait for it for {share:.0%} of their time; a fix can gain no more than that",
             f"{len(calls.span_ids) / len(requests):.2f} such {what}s per request",
         ),
         trace_ids=_slowest(calls, requests),

@@ -1,4 +1,4 @@
-"""Starts of operations: groups the spans of all traces by what a limit may apply to, each with when it was ready."""
+"""Starts of operations: spans grouped by operation, server or database client, each with the time it was ready."""
 
 from bisect import bisect_right
 from collections import defaultdict

@@ -28,7 +28,7 @@ PATTERNS = (
         where=("services/monolith/__main__.py", "services/inventory/api.py", ".importlinter"),
         shown_by=("plumb up --mode monolith", "plumb lab run monolith"),
         not_when=(
-            "parts need other machines, other release dates or other teams, or one part may not fail with another. "
+            "parts need different machines, release dates or teams, or one part must run on when another fails. "
             "Without contracts between modules that a tool enforces, it becomes a plain monolith."
         ),
     ),
@@ -42,8 +42,8 @@ PATTERNS = (
         ),
         shown_by=("plumb lab run synchronous_notification", "plumb lab run slow_consumer", "plumb bench relay"),
         not_when=(
-            "the caller needs the result in its answer. Consumers come later, see an event twice, and need an inbox, "
-            "an outbox, dead letters and a way to rebuild."
+            "the caller needs the result in its answer. Consumers run later, may see an event twice, and need an "
+            "inbox, an outbox, dead letters and a way to rebuild."
         ),
     ),
     Pattern(
@@ -56,8 +56,8 @@ PATTERNS = (
         ),
         shown_by=("plumb bench read-model", "plumb projection rebuild"),
         not_when=(
-            "one index on the write model answers the query, which the second figure compares with. The read model is "
-            "late, so that readers of their own writes need a consistency token."
+            "one index on the write model is enough for the query (the second figure compares the two). The read model "
+            "lags behind, so clients that read their own writes need a consistency token."
         ),
     ),
     Pattern(
@@ -66,8 +66,8 @@ PATTERNS = (
         where=("services/infra/circuit_breaker.py", "services/infra/rpc/guard.py", "docs/calls.md"),
         shown_by=("plumb drill", "plumb bench overload", "plumb bench load-shedding"),
         not_when=(
-            "there are few calls (nothing can be learned from five a minute), the calls are not of one server, or the "
-            "caller has nothing better to answer. It does not replace a timeout."
+            "there are few calls (five a minute show nothing), the calls go to different servers, or the caller has no "
+            "better answer than an error. It does not replace a timeout."
         ),
     ),
     Pattern(
@@ -77,7 +77,7 @@ PATTERNS = (
         shown_by=("plumb lab run retry_storm", "plumb chaos network"),
         not_when=(
             "the call is not idempotent, the server is overloaded (each attempt is load: use a retry budget), or a "
-            "caller above retries already: attempts multiply."
+            "caller further up retries already: attempts multiply."
         ),
     ),
     Pattern(
@@ -128,8 +128,8 @@ PATTERNS = (
         ),
         shown_by=("plumb up --bus nats", "plumb bench relay"),
         not_when=(
-            "the boring part is measured to be the limit, as with many consumers of one log or events that fill the "
-            "database's disk. Keep it behind a port, so that it can be replaced then."
+            "a measurement shows that the boring part is the limit, for example with many consumers of one log. Keep "
+            "it behind a port, so that it can be replaced then."
         ),
     ),
     Pattern(

@@ -20,11 +20,11 @@ Each pattern of *Patterns for Building Scalable Distributed Systems*: where it i
 how large the effect is on one small machine, and when not to use it.
 
 `{COMMAND}` measures all of them in about ten minutes and writes this page and [{RESULTS}]({RESULTS}), which has the
-value of every block. No figure here is typed. A ratio below 1 means that the first side takes less. Intervals are 95 %;
-those of ratios are of pairs of blocks that ran by turns, in a drawn sequence, in one run; those of shares are exact and
-count each order as one trial. Orders arrive in an open loop; reads, telemetry's orders and the baskets of the sharding
-bench follow each other. Intervals say how sure a figure is on this machine, and nothing about another one: there
-the ratios differ, and it is the command that carries over.
+value of every block. No figure here is typed by hand. A ratio below 1 means that the first side takes less. Intervals
+are 95 %. A ratio compares pairs of blocks that ran in turn, in random order, in one run. The interval of a share is
+exact (binomial), with each order as one trial. Orders arrive in an open loop; reads, the orders of the telemetry
+benchmark and the baskets of the sharding benchmark are sent one after the other. The figures hold for this machine: on
+another one the ratios differ, so run the command there.
 """
 
 

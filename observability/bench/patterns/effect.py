@@ -1,4 +1,4 @@
-"""PatternEffect of a pattern: one measured figure with its 95 % interval, and the values behind it."""
+"""Effect of a pattern: one measured figure with its 95 % interval, and the values behind it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""`plumb chaos move`: the program that moves logical shards is killed at every step."""
+"""`plumb chaos move`: kill the program that moves logical shards at every step."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""Fences of logical shards on one server of orders: a server that has handed one over rejects its customers' requests.
+"""Fences of logical shards: a server rejects writes of a logical shard that it has handed over.
 
 A fence is a row and two triggers. To make the triggers, PostgreSQL waits for the transactions that have written to
-their tables, and lets new ones wait: after the commit nothing is written any more, whatever map a process has.
+their tables, and lets new ones wait. After the commit nothing is written any more, even by a process with an old map.
 """
 
 import asyncpg

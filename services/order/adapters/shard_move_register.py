@@ -1,4 +1,4 @@
-"""The move that is under way and the shard map, on server 0."""
+"""Register of the current move and of the shard map, on server 0."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Sessions of a move of a logical shard, and what its steps on the servers share."""
+"""Database sessions of a move, and the code that its steps on both servers share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

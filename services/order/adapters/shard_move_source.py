@@ -1,4 +1,4 @@
-"""What a move does on the server that hands its logical shard over. Each step can be repeated."""
+"""Steps of a move on the source, the server that has the logical shard so far. Each step can be repeated."""
 
 import asyncpg
 

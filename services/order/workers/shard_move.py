@@ -1,4 +1,4 @@
-"""Move of one logical shard to another server of orders, while its customers place orders.
+"""Move one logical shard to another server of orders, while its customers place orders.
 
 The target copies the rows and follows their changes. Then the source is fenced, the target applies the last changes,
 and the map of the next epoch is stored. From the fence until then the logical shard's customers wait. The same call
@@ -167,7 +167,7 @@ async def until(what: str, is_so: Callable[[], Awaitable[bool]], *, seconds: flo
     ends = monotonic() + seconds
     while not await is_so():
         if monotonic() >= ends:
-            raise MoveStalled(f"after {seconds:.0f} s it is not so that {what}")
+            raise MoveStalled(f"gave up after {seconds:.0f} s of waiting until {what}")
         await asyncio.sleep(poll)
 
 

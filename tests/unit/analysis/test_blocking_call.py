@@ -252,8 +252,8 @@ def test_a_late_loop_of_an_unknown_process_may_be_at_work() -> None:
     """Code takes 55 ms at once, where 1 ms is usual; that its loop is late shows that all requests wait for it."""
     [sentence] = unexplained_stalls(still(LONG, processes=()), requests_of(still(LONG).traces))
     assert sentence == (
-        "long intervals of code of shop take 45% of the time, its event loop is 17.0 ms late, "
-        "and it is unknown whether its process works in them"
+        "shop spends 45% of the time in long stretches of its own code, and its event loop is 17.0 ms late: "
+        "record its processor use, to tell work from blocking"
     )
 
 

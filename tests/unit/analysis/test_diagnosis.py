@@ -58,15 +58,15 @@ def test_more_broken_traces_than_complete_ones_prevent_a_diagnosis() -> None:
     verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 41))
     assert verdict.answer is Answer.CANNOT_TELL
     assert verdict.reasons == (
-        "51% of the traces lack spans, so that it is unknown how their requests went",
-        "41 traces lack their beginning, so that it is unknown of which requests they are part",
+        "51% of the traces lack spans, too many to judge: record every span, without sampling",
+        "41 traces lack their first span, so it is unknown which requests they belong to",
     )
 
 
 def test_broken_traces_of_half_of_the_requests_are_borne_and_reported() -> None:
     verdict = diagnose(_with_broken(seen(*[N_PLUS_ONE] * 40), 40))
     assert verdict.answer is Answer.FOUND
-    assert "40 traces lack their beginning, so that it is unknown of which requests they are part" in verdict.reasons
+    assert "40 traces lack their first span, so it is unknown which requests they belong to" in verdict.reasons
 
 
 def test_a_busy_processor_that_no_class_explains_is_not_nothing() -> None:
@@ -134,7 +134,7 @@ def test_code_that_no_processor_time_accounts_for_is_not_called_healthy() -> Non
     """30 requests spend 0.57 s in code, and the process works for 0.2 s."""
     verdict = diagnose(seen(*each_later(HEALTHY), processes=busy(0.02)))
     assert verdict.answer is Answer.CANNOT_TELL
-    assert verdict.reasons == ("95% of the time goes to own code of shop, and it is unknown whether it works or waits",)
+    assert verdict.reasons == ("95% of the time goes to own code of shop; it is unknown whether it computes or waits",)
     assert verdict.place is not None
     assert (verdict.place.service, verdict.place.operation) == ("shop", "POST /things")
 
@@ -270,7 +270,7 @@ def test_a_larger_call_that_no_class_explains_is_not_passed_over() -> None:
     verdict = diagnose(seen(*[both] * 30, scrapes=full_pool(), processes=busy(0.3)))
     assert verdict.bottleneck is Bottleneck.N_PLUS_ONE
     assert (
-        "more, 35% of the time, goes to search of stock, and no known class of bottleneck explains it"
+        "even more, 35% of the time, goes to search of stock; no known class of bottleneck explains that"
         in verdict.reasons
     )
     assert verdict.confidence == "medium"

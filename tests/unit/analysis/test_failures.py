@@ -55,7 +55,7 @@ def test_a_failure_is_named_where_it_begins() -> None:
     assert (failure.share.value, failure.error) == (0.2, "DeadlockDetected")
     assert failure.trace_ids == ("trace 0", "trace 1", "trace 2")
     assert failure.sentence() == (
-        "20.0% (12.7-29.2%) of the requests fail; this begins in UPDATE account of bank with DeadlockDetected"
+        "20.0% (12.7-29.2%) of the requests fail; the failures begin in UPDATE account of bank with DeadlockDetected"
     )
 
 
@@ -133,7 +133,7 @@ def test_an_operation_that_is_no_longer_called_has_vanished() -> None:
     """What it called has vanished with it."""
     [failure] = failures_of(orders("reserve"), orders("reserve", "notify"))
     assert (failure.kind, failure.service, failure.operation) == (FailureKind.VANISHED, "shop", "notify")
-    assert failure.sentence() == "notify of shop is called by 0.0% of the requests, 100.0% in the baseline"
+    assert failure.sentence() == "0.0% of the requests (100.0% in the baseline) call notify of shop"
 
 
 def test_an_operation_with_a_successor_was_renamed() -> None:
@@ -152,7 +152,7 @@ def test_failing_requests_are_a_verdict_of_their_own() -> None:
     verdict = diagnose(at_work(*payments(20)))
     assert (verdict.answer, verdict.bottleneck, verdict.confidence) == (Answer.FOUND, Bottleneck.ERRORS, "high")
     assert (verdict.service, verdict.operation) == ("bank", "UPDATE account")
-    assert verdict.sentence().startswith("errors: 20.0% (12.7-29.2%) of the requests fail; this begins in ")
+    assert verdict.sentence().startswith("errors: 20.0% (12.7-29.2%) of the requests fail; the failures begin in ")
 
 
 def test_a_vanished_operation_is_a_verdict() -> None:

@@ -51,7 +51,7 @@ def test_overload_reports_goodput_utilisation_and_waste() -> None:
     [candidate] = found(find_overload, half_lost())
     assert candidate.evidence[0] == "5.0 of 10.0 requests a second got a useful answer within 2 s"
     assert candidate.evidence[1] == "the processor was 95% busy"
-    assert candidate.evidence[3] == "requests without a useful answer took 12.50 s each second"
+    assert candidate.evidence[3] == "on average 12.50 of the requests in progress never get a useful answer"
 
 
 def test_shedding_turns_wasted_work_into_goodput() -> None:

@@ -25,7 +25,7 @@ def test_a_statement_that_takes_most_of_the_time_is_a_slow_call() -> None:
 
 def test_the_evidence_states_the_most_that_a_fix_could_gain() -> None:
     [candidate] = found(find_slow_call, seen(SLOW))
-    assert "60% of their time, which is the most that a fix could gain" in candidate.evidence[1]
+    assert "60% of their time; a fix can gain no more than that" in candidate.evidence[1]
 
 
 def test_a_call_to_a_service_that_records_nothing_counts() -> None:

@@ -37,7 +37,7 @@ def test_the_way_to_a_callee_and_back_is_a_row_of_its_own() -> None:
     assert shares(found) == {
         "own code in POST /things of shop": 0.5,
         "own code in Reserve of stock": 0.3,
-        "way to stock and back in Reserve of shop": 0.2,
+        "transit to stock and back in Reserve of shop": 0.2,
     }
     [way] = [row for row in found if row.kind is TimeKind.TRANSIT]
     assert (way.service, way.peer, way.calls_per_request) == ("shop", "stock", 1)
