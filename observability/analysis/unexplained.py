@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from observability.analysis.comparison import clopper_pearson
 from observability.analysis.detectors.blocking_call import unexplained_stalls
 from observability.analysis.detectors.candidate import LEAST_SHARE
+from observability.analysis.detectors.payload import growing_calls
 from observability.analysis.observation import Observation
 from observability.analysis.processor_use import BUSY
 from observability.analysis.processors import by_service, fullest
@@ -86,6 +87,9 @@ def _standing_out(observation: Observation, requests: Sequence[Request], table: 
     """Yield a sentence for each call, wait or transit with a large share, and each service whose code may only wait."""
     for row in standing_out(table):
         yield f"{row.share.value:.0%} of the time goes to {row.name}, and no known class of bottleneck explains it"
+    for each in growing_calls(requests):
+        if sum(each.saved) >= LEAST_SHARE / 2 * total_seconds(requests):
+            yield f"{each.sentence(requests)}, besides what its ends spend on them elsewhere"
     for row in table.by_service:
         is_large = row.kind is TimeKind.CODE and row.share.value >= STANDS_OUT
         if is_large and not _is_at_work(observation, requests, row):

@@ -13,6 +13,7 @@ from observability.analysis.detectors.missing_index import find_missing_index
 from observability.analysis.detectors.n_plus_one import find_n_plus_one
 from observability.analysis.detectors.network_latency import find_network_latency
 from observability.analysis.detectors.overload import find_overload
+from observability.analysis.detectors.payload import find_payload
 from observability.analysis.detectors.pool import find_pool
 from observability.analysis.detectors.retries import find_retries
 from observability.analysis.detectors.serial_resource import find_serial_resource
@@ -41,6 +42,7 @@ DETECTORS: tuple[Detector, ...] = (
     find_serial_resource,
     find_concurrency_limit,
     find_slow_call,
+    find_payload,
 )
 
 
