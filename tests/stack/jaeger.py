@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.stack import programs
-from tests.stack.processes import HOST, free_port, get, running
+from tests.stack.processes import HOST, answers, free_port, get, running
 
 CONFIGURATION = programs.ROOT / "compose/jaeger.yaml"
 LIMIT = 1500
@@ -65,7 +65,7 @@ def jaeger(folder: Path) -> Iterator[Jaeger]:
     with running(
         [programs.jaeger(), f"--config={CONFIGURATION}"],
         log=folder / "jaeger.log",
-        ready=f"http://{HOST}:{ports['JAEGER_HEALTH_PORT']}/status",
+        ready=lambda: answers(f"http://{HOST}:{ports['JAEGER_HEALTH_PORT']}/status"),
         environment={"JAEGER_LISTEN": HOST, "OTEL_TRACES_SAMPLER": "always_off", **ports},
     ) as process:
         addresses = {"query": f"{HOST}:{ports['JAEGER_QUERY_PORT']}", "otlp": f"{HOST}:{ports['JAEGER_OTLP_PORT']}"}

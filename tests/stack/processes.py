@@ -13,8 +13,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TypeVar
 
-START_SECONDS = 30.0
-STOP_SECONDS = 20.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
 POLL_SECONDS = 0.1
 TAIL_LINES = 12
@@ -58,9 +58,9 @@ def eventually(look: Callable[[], T | None], *, what: str, seconds: float = STAR
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, log: Path, ready: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path], *, log: Path, ready: Callable[[], bool], environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program from when `ready` answers until the block ends; it must then end by itself on SIGTERM."""
+    """Run a program from when it is ready until the block ends; it must then end by itself on SIGTERM."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -70,7 +70,7 @@ def running(
             stderr=subprocess.STDOUT,
         )
     try:
-        eventually(lambda: _alive(process, log) and answers(ready), what=f"{ready} answers")
+        eventually(lambda: _alive(process, log) and ready(), what=f"{command[0]} is ready")
         yield process
         process.terminate()
         assert process.wait(STOP_SECONDS) == 0, _tail(log)

@@ -20,7 +20,7 @@ from observability.live.prometheus import download_metrics
 from observability.live.time_slices import window_since
 from tests.recorded.recordings import unpack
 from tests.stack import programs
-from tests.stack.processes import HOST, eventually, free_port, running
+from tests.stack.processes import HOST, answers, eventually, free_port, running
 
 FORMATS = {
     "json": {"format": "json"},
@@ -80,7 +80,7 @@ def test_metrics_of_a_real_prometheus_become_scrapes(tmp_path: Path) -> None:
     with running(
         [*command, f"--web.listen-address={address}"],
         log=tmp_path / "prometheus.log",
-        ready=f"http://{address}/-/ready",
+        ready=lambda: answers(f"http://{address}/-/ready"),
     ):
         client = ReadOnlyClient(limits=DownloadLimits(), headers={})
         window = window_since("15m")
