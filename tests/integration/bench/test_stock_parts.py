@@ -29,7 +29,7 @@ TRUTH = {
     StockFault.NETWORK_LATENCY: ({Bottleneck.NETWORK_LATENCY}, "order"),
 }
 NAMED = {StockFault.N_PLUS_ONE, StockFault.NETWORK_LATENCY}
-# Each takes most of a minute. The others are tried by hand: `python -m observability.bench.stock_parts --help` lists them.
+# Each takes most of a minute. For the others: `python -m observability.bench.stock_parts --help`.
 TRIED = (StockFault.N_PLUS_ONE, StockFault.NETWORK_LATENCY, StockFault.POOL)
 
 
