@@ -1,4 +1,4 @@
-"""Database calls: which spans are some, of which system, and which statement they execute."""
+"""Database calls: recognises their spans, and reads the database system and the statement."""
 
 import re
 from functools import lru_cache

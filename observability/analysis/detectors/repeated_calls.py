@@ -1,0 +1,73 @@
+"""Calls repeated in sequence: groups of them by operation and request, and the code between them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, median
+
+from observability.analysis.critical_path import calls_in_sequence
+from observability.analysis.requests import Request
+from observability.analysis.trees import Node
+
+_NANOSECONDS = 1e9
+# Fewer calls in sequence than this are normal code.
+_FEWEST_CALLS = 3.0
+
+Calls = tuple[Node, ...]
+# Returns the operation that a span calls; None for a span that does not count.
+OperationOf = Callable[[Node], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedCalls:
+    """An operation that a service calls in sequence.
+
+    by_request: the groups of calls, by the index of their request.
+    sizes: for each request the number of calls in its largest group, 0 without one.
+    """
+
+    service: str
+    operation: str
+    by_request: dict[int, list[Calls]]
+    sizes: tuple[int, ...]
+
+    def largest(self) -> list[int]:
+        """Return the indices of the three requests with the most calls in sequence."""
+        return sorted(self.by_request, key=lambda number: -self.sizes[number])[:3]
+
+
+def repeated_calls(requests: Sequence[Request], operation_of: OperationOf) -> Iterator[RepeatedCalls]:
+    """Yield the operations that requests call several times in sequence on average."""
+    found: dict[tuple[str, str], dict[int, list[Calls]]] = defaultdict(lambda: defaultdict(list))
+    for number, request in enumerate(requests):
+        for operation, calls in _calls_on_the_path(request, operation_of):
+            found[calls[0].span.service, operation][number].append(calls)
+    for (service, operation), by_request in found.items():
+        sizes = tuple(max(map(len, by_request.get(number, [()]))) for number in range(len(requests)))
+        if fmean(sizes) >= _FEWEST_CALLS:
+            yield RepeatedCalls(service, operation, by_request, sizes)
+
+
+def _calls_on_the_path(request: Request, operation_of: OperationOf) -> Iterator[tuple[str, Calls]]:
+    """Yield groups of calls on the critical path, those of one operation and one parent together."""
+    waited_for = {node.span.span_id for node in request.waited_for()}
+    for parent in request.root.walk():
+        if len(parent.children) < 2:
+            continue
+        for calls in calls_in_sequence(parent):
+            alike: dict[str, list[Node]] = defaultdict(list)
+            for node in calls:
+                if node.span.span_id in waited_for and (operation := operation_of(node)) is not None:
+                    alike[operation].append(node)
+            yield from ((operation, tuple(nodes)) for operation, nodes in alike.items() if len(nodes) > 1)
+
+
+def seconds_between(calls: Sequence[Node]) -> float:
+    """Return the time between calls in sequence that belongs to them.
+
+    A usual gap is the loop that makes the calls, which the fix removes too; of a longer gap only twice that counts.
+    """
+    gaps = [later.span.start_nanoseconds - earlier.span.end_nanoseconds for earlier, later in pairwise(calls)]
+    usual = median(gaps) if gaps else 0
+    return sum(min(gap, 2 * usual) for gap in gaps) / _NANOSECONDS
