@@ -51,15 +51,17 @@ class PostgresSagas:
     async def claim(self, limit: int) -> Sequence[Saga]:
         """Claim up to `limit` sagas that are due, the longest due first; skip those that another worker is claiming."""
         # Purpose: two workers never claim the same row, and neither waits for the other. Sagas of a logical shard that
-        # is being moved are the business of the server that has it.
+        # is being moved are the business of the server that has it. MATERIALIZED applies the limit once; a subquery may
+        # be run again for each row that it is joined with, and skips the rows it has locked.
         update = """
-            UPDATE sagas SET epoch = epoch + 1, attempts = attempts + 1,
-                due_time = clock_timestamp() + $2 * interval '1 second'
-            FROM orders o JOIN events e ON e.stream_id = o.order_id AND e.version = o.version
-            WHERE sagas.order_id = o.order_id AND sagas.order_id IN (
+            WITH due AS MATERIALIZED (
                 SELECT order_id FROM sagas WHERE due_time <= clock_timestamp()
                     AND NOT EXISTS (SELECT FROM shard_fences f WHERE f.logical_shard = sagas.logical_shard AND fenced)
                 ORDER BY due_time LIMIT $1 FOR UPDATE SKIP LOCKED)
+            UPDATE sagas SET epoch = epoch + 1, attempts = attempts + 1,
+                due_time = clock_timestamp() + $2 * interval '1 second'
+            FROM due JOIN orders o USING (order_id) JOIN events e ON e.stream_id = o.order_id AND e.version = o.version
+            WHERE sagas.order_id = due.order_id
             RETURNING sagas.order_id, customer_id, epoch, attempts, e.meta->>'traceparent' AS traceparent"""
         async with self._database.transaction("claim_sagas") as transaction:
             rows = await transaction.fetch("UPDATE sagas", update, limit, self._lease_seconds)

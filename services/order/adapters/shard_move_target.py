@@ -109,13 +109,14 @@ class MoveTarget:
 
     async def order_events(self) -> None:
         """Give the copied events sequences in order of their versions, put them into the outbox, and follow again."""
-        # Purpose: a copy comes in any order, and a lost log is filled again in order of the sequences.
+        # Purpose: a copy comes in any order, and a lost log is filled again in order of the sequences. MATERIALIZED
+        # draws each number once, in order; a subquery may be run again for each row that it is joined with.
         number = """
-            UPDATE events SET sequence = numbered.sequence
-            FROM (
+            WITH sorted AS (SELECT stream_id, version FROM events WHERE logical_shard = $1 ORDER BY stream_id, version),
+            numbered AS MATERIALIZED (
                 SELECT stream_id, version, nextval(pg_get_serial_sequence('events', 'sequence')) AS sequence
-                FROM (SELECT stream_id, version FROM events WHERE logical_shard = $1 ORDER BY stream_id, version) sorted
-            ) numbered
+                FROM sorted)
+            UPDATE events SET sequence = numbered.sequence FROM numbered
             WHERE events.stream_id = numbered.stream_id AND events.version = numbered.version
                 AND events.logical_shard = $1"""
         async with self._session.transaction("shard_move.order_events") as connection:
