@@ -26,7 +26,7 @@ from observability.chaos.table_dump import dump_databases
 from observability.chaos.workload import Workload, WorkloadOptions
 from observability.testbed.process_group import MOVER_PROCESS, QUICK, ProcessGroup, ProcessGroupOptions
 from services.local.platform.endpoints import Bus, Mode
-from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.child_process import ChildProcess
 
 # Events that TRUNCATE_LOG removes.
 LOST_EVENTS = 5
@@ -210,13 +210,13 @@ async def all_at_once(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
 def actions_of(group: ProcessGroup) -> Mapping[Trigger, TriggerAction]:
     """Return the action of each trigger on this platform."""
 
-    async def wipe(_life: GuardedProcess) -> None:
+    async def wipe(_life: ChildProcess) -> None:
         await group.wipe_log()
 
-    async def truncate(_life: GuardedProcess) -> None:
+    async def truncate(_life: ChildProcess) -> None:
         await group.truncate_log(LOST_EVENTS)
 
-    async def pause(_life: GuardedProcess) -> None:
+    async def pause(_life: ChildProcess) -> None:
         inventory = group.handles["inventory"]
         inventory.send(signal.SIGSTOP)
         await asyncio.sleep(PAUSE_SECONDS)

@@ -11,7 +11,7 @@ from typing import Literal
 from observability.chaos.crash_point_catalog import Trigger
 from observability.chaos.kill_schedule import PlannedKill
 from observability.testbed.process_group import ProcessGroup
-from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.child_process import ChildProcess
 
 # A point that the load has not reached by then is missed: the process is killed wherever it is.
 POINT_SECONDS = 12.0
@@ -19,7 +19,7 @@ AGAIN_SECONDS = 4.0
 KILL_SECONDS = 10.0
 
 How = Literal["point", "random", "missed"]
-TriggerAction = Callable[[GuardedProcess], Awaitable[None]]
+TriggerAction = Callable[[ChildProcess], Awaitable[None]]
 
 
 class UnexpectedExit(Exception):
@@ -88,7 +88,7 @@ class ProcessKiller:
         how = await self._finish(handle, "missed", drained=planned.point.trigger is Trigger.DRAIN)
         return Kill(self._name, planned.point.name, planned.passage, how)
 
-    async def _wait(self, handle: GuardedProcess, trigger: Trigger) -> None:
+    async def _wait(self, handle: ChildProcess, trigger: Trigger) -> None:
         """Wait for the kill at the point, and repeat the point's trigger until it comes."""
         try:
             async with asyncio.timeout(POINT_SECONDS):
@@ -100,7 +100,7 @@ class ProcessKiller:
         except TimeoutError:
             return
 
-    async def _finish(self, handle: GuardedProcess, otherwise: How, *, drained: bool = False) -> How:
+    async def _finish(self, handle: ChildProcess, otherwise: How, *, drained: bool = False) -> How:
         """Kill the process if it still runs, and return whether its point had killed it."""
         killed_here = not handle.ended
         result = await handle.end_by(signal.SIGKILL, limit_seconds=KILL_SECONDS)
@@ -132,7 +132,7 @@ def census_path(folder: Path, name: str) -> Path:
     return folder / f"passed-{name}.txt"
 
 
-async def send_drain(handle: GuardedProcess) -> None:
+async def send_drain(handle: ChildProcess) -> None:
     """Send SIGTERM to a process."""
     handle.send(signal.SIGTERM)
     await asyncio.sleep(0)

@@ -20,8 +20,8 @@ from services.inventory.rpc.client import InventoryClient
 from services.local.platform.endpoints import Bus, Mode
 from services.local.platform.foundation import Foundation
 from services.local.platform.plan import MODULES, PROCESSES, PlatformOptions, order_databases, order_stores
+from services.local.processes.child_process import ChildProcess
 from services.local.processes.errors import PortTaken
-from services.local.processes.guarded_process import GuardedProcess
 from services.local.servers.ports import PURPOSES, Ports, documented_ports, local_address
 
 # Below the range of ephemeral ports, so that a restarted process finds its port free.
@@ -82,7 +82,7 @@ class ProcessGroup:
         self.options = options
         self.foundation = foundation
         self.processes = processes
-        self.handles: dict[str, GuardedProcess] = {}
+        self.handles: dict[str, ChildProcess] = {}
         self._second_ports = documented_ports(free_port_base()) if SECONDS & set(processes) else self.ports
 
     @staticmethod
@@ -139,7 +139,7 @@ class ProcessGroup:
         names = ("inventory", SECOND_INVENTORY) if SECOND_INVENTORY in self.processes else ("inventory",)
         return ",".join(str(local_address(self.ports_of(name).inventory_grpc)) for name in names)
 
-    async def start(self, name: str, **environment: str) -> GuardedProcess:
+    async def start(self, name: str, **environment: str) -> ChildProcess:
         """Start a process with extra variables; it is not ready yet. Raises LocalError."""
         if name == MOVER_PROCESS:
             own = order_stores(databases=self.foundation.databases, event_log=self.foundation.event_log)
@@ -152,7 +152,7 @@ class ProcessGroup:
         await handle.started()
         return handle
 
-    async def start_ready(self, name: str, **environment: str) -> GuardedProcess:
+    async def start_ready(self, name: str, **environment: str) -> ChildProcess:
         """Start a process and wait until it serves. Raises LocalError if it ends before, or takes too long."""
         handle = await self.start(name, **environment)
         await self.foundation.launcher.ready(name)

@@ -33,7 +33,7 @@ def test_the_panel_draws_the_expression_of_the_alert(alert: dict[str, Any]) -> N
     assert panel
     if NO_SERIES.match(alert["expr"]):
         return
-    # The part before the guard of least traffic, which need not be drawn.
+    # The part before the condition of least traffic, which need not be drawn.
     watched = alert["expr"].split(" and ")[0]
     drawn = {name for target in panel["targets"] for s in selectors(target["expr"]) for name in s.names(KNOWN)}
     assert {name for selector in selectors(watched) for name in selector.names(KNOWN)} <= drawn

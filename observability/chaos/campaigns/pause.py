@@ -18,7 +18,7 @@ from observability.chaos.history import History
 from observability.testbed.errors import TestbedError
 from observability.testbed.process_group import QUICK, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
 from services.local.platform.endpoints import Bus
-from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.child_process import ChildProcess
 
 # A lease, the wait of the process without it, and an idle transaction until PostgreSQL ends it (10 s).
 TAKEOVER_SECONDS = 30.0
@@ -99,7 +99,7 @@ async def _carry_out(context: CampaignContext, planned: Pause) -> dict[str, Any]
 
 
 @asynccontextmanager
-async def _paused_leader(context: CampaignContext, planned: Pause) -> AsyncIterator[GuardedProcess]:
+async def _paused_leader(context: CampaignContext, planned: Pause) -> AsyncIterator[ChildProcess]:
     """Make the second process the leader, and wait until it stops; at the end of the block it drains and ends."""
     group, stopped = context.group, context.group.options.folder / "stopped.txt"
     # A leader keeps its lease, so the first process is killed for a moment.
@@ -117,7 +117,7 @@ async def _paused_leader(context: CampaignContext, planned: Pause) -> AsyncItera
         stopped.unlink(missing_ok=True)
 
 
-async def _lease_passes(context: CampaignContext, planned: Pause, handle: GuardedProcess) -> dict[str, Any]:
+async def _lease_passes(context: CampaignContext, planned: Pause, handle: ChildProcess) -> dict[str, Any]:
     """Wait until the other relay publishes, then resume the first one, which must be fenced."""
     group = context.group
     before = await group.fetch_number("order", EPOCH)
@@ -139,7 +139,7 @@ async def _lease_passes(context: CampaignContext, planned: Pause, handle: Guarde
     }
 
 
-async def _orders_pass(context: CampaignContext, _planned: Pause, handle: GuardedProcess) -> dict[str, Any] | None:
+async def _orders_pass(context: CampaignContext, _planned: Pause, handle: ChildProcess) -> dict[str, Any] | None:
     """Wait until the other saga worker has finished the first one's orders; return None if it had claimed none."""
     group = context.group
     first = {row["order_id"] for row in await group.fetch("order", CLAIMED)}

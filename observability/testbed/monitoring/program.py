@@ -1,4 +1,4 @@
-"""Monitoring program: starts one under a guard process, and waits until it is ready."""
+"""Monitoring program: starts one as a child process, and waits until it is ready."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from services.local.platform.plan import base_environment
-from services.local.processes.guarded_process import Command, GuardedProcess
+from services.local.processes.child_process import ChildProcess, Command
 from services.local.processes.scratch_folder import Scratch
 
 READY_SECONDS = 30.0
@@ -35,7 +35,7 @@ class MonitoringProgram:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @asynccontextmanager
-    async def running(self, scratch: Scratch) -> AsyncIterator[GuardedProcess]:
+    async def running(self, scratch: Scratch) -> AsyncIterator[ChildProcess]:
         """Run it during a with block, which starts once it is ready. Raises LocalError."""
         command = Command(
             name=self.name,
@@ -44,7 +44,7 @@ class MonitoringProgram:
             environment={**base_environment(), **self.secrets},
             stop=STOP,
         )
-        process = GuardedProcess(command, scratch=scratch)
+        process = ChildProcess(command, scratch=scratch)
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_SECONDS)) as session:
                 if not await process.ready_within(READY_SECONDS, partial(self._answers, session)):

@@ -19,8 +19,8 @@ from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.rule_files import write_rule_files
 from observability.testbed.monitoring.program import MonitoringProgram
 from services.infra.atomic_file import write_json
+from services.local.processes.child_process import ChildProcess
 from services.local.processes.errors import LocalError
-from services.local.processes.guarded_process import GuardedProcess
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address
 
@@ -68,7 +68,7 @@ class Monitoring:
 
     folder: Path
     prometheus: str
-    process: GuardedProcess
+    process: ChildProcess
     configuration: Document
 
     async def reconfigure(self, configuration: Document) -> None:
@@ -116,7 +116,7 @@ async def monitoring(options: MonitoringOptions) -> AsyncIterator[Monitoring]:
 
 async def _start_prometheus(
     options: MonitoringOptions, scratch: Scratch, stack: AsyncExitStack, address: str
-) -> GuardedProcess:
+) -> ChildProcess:
     folder = scratch.folder
     arguments = (
         f"--config.file={folder / 'prometheus.json'}",

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from services.local.platform.plan import PlatformOptions
+from services.local.processes.child_process import ChildProcess, Command
 from services.local.processes.errors import ProcessFailed
-from services.local.processes.guarded_process import Command, GuardedProcess
 from services.local.processes.preloaded_program import PreloadedProgram
 from services.local.processes.process_watch import Watch
 from services.local.processes.scratch_folder import Scratch
@@ -51,13 +51,13 @@ class Launcher:
         self._watch = watch
         self._stack = stack
         self._progress = progress
-        self.processes: dict[str, GuardedProcess] = {}
+        self.processes: dict[str, ChildProcess] = {}
         self._preloaded: dict[str, PreloadedProgram] = {}
 
     async def migrate(self, name: str, settings: Mapping[str, str]) -> None:
         """Run a service's migrations to their end. Raises ProcessFailed with their output."""
         command = self._command(f"{name}-migrate", {**settings, **self._options.extra_environment(name)}, ())
-        process = GuardedProcess(command, scratch=self._scratch)
+        process = ChildProcess(command, scratch=self._scratch)
         try:
             await process.started()
             result = await asyncio.wait_for(process.exited(), MIGRATION_SECONDS)
@@ -82,11 +82,11 @@ class Launcher:
         *,
         arguments: tuple[str, ...] = ("serve",),
         log_path: Path | None = None,
-    ) -> GuardedProcess:
+    ) -> ChildProcess:
         """Start a program for the caller, which stops it; the process of this name before must have ended."""
         self.ready_file(name).unlink(missing_ok=True)
         command = self._command(name, settings, arguments, log_path)
-        process = GuardedProcess(command, scratch=self._scratch, program=self._preloaded.get(name))
+        process = ChildProcess(command, scratch=self._scratch, program=self._preloaded.get(name))
         self.processes[name] = process
         return process
 
@@ -132,7 +132,7 @@ class Launcher:
         """Return the file in which a program writes its addresses."""
         return self._scratch.folder / f"ready-{name}.json"
 
-    async def stop(self, process: GuardedProcess) -> None:
+    async def stop(self, process: ChildProcess) -> None:
         """Stop a process, with a progress message, and another one if it had to be killed."""
         try:
             if not process.ended:

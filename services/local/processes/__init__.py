@@ -1,1 +1,1 @@
-"""Child processes of a supervisor, with guards, a watch for failures, and clean-up."""
+"""Child processes of a supervisor: start and stop, reapers that end orphans, a watch for failures, and clean-up."""

@@ -1,10 +1,10 @@
 """Fork server: imports a program once, and forks it for each start, so that starts do not pay for the imports.
 
 The supervisor runs `python -m services.local.processes.fork_server MODULE` with a socket as standard input, which ends
-the server when it closes. For each start it sends one line of JSON, the SPEC of child_guard.py with the child's
-"environment", and two descriptors: the guard's socket, and the child's log. The server is the guard of this child until
-it has ended, and reads the next line then. A child is in the state of a new interpreter after its imports: before the
-fork there is no thread, no connection and no event loop.
+the server when it closes. For each start it sends one line of JSON, the SPEC of child_reaper.py with the child's
+"environment", and two descriptors: the reaper's socket, and the child's log. The server is the reaper of this child
+until it has ended, and reads the next line then. A child is in the state of a new interpreter after its imports: before
+the fork there is no thread, no connection and no event loop.
 """
 
 import gc
@@ -16,7 +16,7 @@ import socket
 import sys
 from typing import Any
 
-from services.local.processes.child_guard import ChildGuard
+from services.local.processes.child_reaper import ChildReaper
 
 REQUEST_BYTES = 1 << 16
 
@@ -30,9 +30,9 @@ def main(module: str) -> None:
     requests = socket.socket(fileno=sys.stdin.fileno())
     while (request := receive(requests)) is not None:
         spec, control_fd, log_fd = request
-        guard = ChildGuard(spec, control_fd=control_fd)
-        guard.run(lambda spec=spec, log_fd=log_fd: run(spec, log_fd))  # type: ignore[misc]
-        guard.close()
+        reaper = ChildReaper(spec, control_fd=control_fd)
+        reaper.run(lambda spec=spec, log_fd=log_fd: run(spec, log_fd))  # type: ignore[misc]
+        reaper.close()
         os.close(log_fd)
 
 

@@ -15,7 +15,7 @@ CLOSE_SECONDS = 30.0
 
 
 class PreloadedProgram:
-    """A fork server (fork_server.py) and the socket to it; `server` is the guard of the processes it forks."""
+    """A fork server (fork_server.py) and the socket to it; `server` is the reaper of the processes it forks."""
 
     def __init__(self, module: str, *, scratch: Scratch, log_path: Path) -> None:
         """Start the fork server, which imports the module; starts wait for it."""
@@ -29,7 +29,7 @@ class PreloadedProgram:
                 pass_fds=(scratch.lock_descriptor,),
                 start_new_session=True,
             )
-        scratch.record(f"{module} guard", self.server.pid)
+        scratch.record(f"{module} reaper", self.server.pid)
 
     def start(self, spec: Mapping[str, object], *, control: socket.socket, log: BinaryIO) -> None:
         """Ask for a process; the one before must have ended. Raises OSError if the server has ended."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from services.local.processes.child_process import ChildProcess
 from services.local.processes.errors import ProcessFailed
-from services.local.processes.guarded_process import GuardedProcess
 
 T = TypeVar("T")
 EXPLANATION_SECONDS = 0.5
@@ -18,10 +18,10 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._processes: list[GuardedProcess] = []
+        self._processes: list[ChildProcess] = []
         self._changed = asyncio.Event()
 
-    def add(self, process: GuardedProcess) -> None:
+    def add(self, process: ChildProcess) -> None:
         """Add a process to the watch."""
         self._processes = [known for known in self._processes if not known.end_wanted] + [process]
         # A new event each time: a waiter on the old one knows the old processes, and misses no change.

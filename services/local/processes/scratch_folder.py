@@ -122,13 +122,13 @@ def _is_stale(folder: Path) -> bool:
 
 
 def _kill_leftovers(folder: Path) -> None:
-    """Kill the processes of a run whose supervisor and guards have ended; leave a run that still stops by itself."""
+    """Kill the processes of a run whose supervisor and reapers have ended; leave a run that still stops by itself."""
     try:
         records = [RecordedProcess(**entry) for entry in json.loads((folder / "processes.json").read_text())]
     except (FileNotFoundError, ValueError):
         return
     living = [record for record in records if record.alive()]
-    if not living or any(record.name == "supervisor" or record.name.endswith(" guard") for record in living):
+    if not living or any(record.name == "supervisor" or record.name.endswith(" reaper") for record in living):
         return
     for record in living:
         os.kill(record.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.child_process import ChildProcess
 from services.local.processes.process_watch import Watch
 from services.local.servers.nats import EmbeddedNats, NatsStart, start_nats
 
@@ -26,7 +26,7 @@ class Broker:
         watch.add(server.process)
 
     @property
-    def process(self) -> GuardedProcess:
+    def process(self) -> ChildProcess:
         """The current process of the server."""
         return self._server.process
 

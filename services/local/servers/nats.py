@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from services.local.processes.child_process import ChildProcess, Command
 from services.local.processes.errors import LocalError, PortTaken
-from services.local.processes.guarded_process import Command, GuardedProcess
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address, loopback
 
@@ -37,7 +37,7 @@ class NatsUnavailable(LocalError):
 class EmbeddedNats:
     """A running server; `syncs_always` says whether it syncs messages to disk before it acknowledges them."""
 
-    process: GuardedProcess
+    process: ChildProcess
     port: int
     url: str = field(repr=False)
     store_directory: Path
@@ -108,7 +108,7 @@ async def start_nats(start: NatsStart, *, stack: AsyncExitStack) -> EmbeddedNats
     for _ in range(PORT_ATTEMPTS):
         port = start.port or free_port()
         configuration, syncs_always = await asyncio.to_thread(_configure, start, binary, port)
-        process = GuardedProcess(start.command(binary, configuration), scratch=start.scratch)
+        process = ChildProcess(start.command(binary, configuration), scratch=start.scratch)
         stack.push_async_callback(process.stop)
         is_ready = partial(_is_ours, start.server_name, port)
         if await process.listens_within(START_SECONDS, is_ready, taken="address already in use"):

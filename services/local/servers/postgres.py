@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from services.local.processes.child_process import ChildProcess, Command
 from services.local.processes.errors import DatabaseUnavailable, PortTaken
-from services.local.processes.guarded_process import Command, GuardedProcess
 from services.local.processes.process_watch import Watch
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address, loopback
@@ -87,9 +87,7 @@ class PostgresStart:
 class EmbeddedPostgres:
     """A running server: its current process, its port, and the DSN of its superuser."""
 
-    def __init__(
-        self, start: PostgresStart, process: GuardedProcess, *, port: int, password: str, watch: Watch
-    ) -> None:
+    def __init__(self, start: PostgresStart, process: ChildProcess, *, port: int, password: str, watch: Watch) -> None:
         self.process = process
         self.port = port
         self.password = password
@@ -154,9 +152,9 @@ async def serve(start: PostgresStart, *, password: str, stack: AsyncExitStack, w
     raise DatabaseUnavailable(f"PostgreSQL found no free port in {PORT_ATTEMPTS} attempts; start again.")
 
 
-def _launch(start: PostgresStart, port: int) -> GuardedProcess:
+def _launch(start: PostgresStart, port: int) -> ChildProcess:
     binaries = find_postgres_binaries()
-    return GuardedProcess(start.command("postgres", *_server_arguments(start, binaries, port)), scratch=start.scratch)
+    return ChildProcess(start.command("postgres", *_server_arguments(start, binaries, port)), scratch=start.scratch)
 
 
 async def _initialise(start: PostgresStart, *, password: str) -> None:
@@ -189,7 +187,7 @@ def write_secret(path: Path, text: str) -> Path:
 async def run_program(start: PostgresStart, name: str, *arguments: str, limit_seconds: float) -> None:
     """Run a program of PostgreSQL to its end. Raises DatabaseUnavailable with its output."""
     program = find_postgres_binaries().postgres.with_name(name)
-    process = GuardedProcess(start.command(name, str(program), *arguments), scratch=start.scratch)
+    process = ChildProcess(start.command(name, str(program), *arguments), scratch=start.scratch)
     try:
         await process.started()
         result = await asyncio.wait_for(process.exited(), limit_seconds)
@@ -207,7 +205,7 @@ def _server_arguments(start: PostgresStart, binaries: PostgresBinaries, port: in
     return [str(binaries.postgres), "-D", str(start.folder / "data"), *options]
 
 
-async def _is_ready(start: PostgresStart, process: GuardedProcess) -> bool:
+async def _is_ready(start: PostgresStart, process: ChildProcess) -> bool:
     """Wait until the server accepts logins; return False if it ended because the port was taken meanwhile.
 
     Reads the server's own file and not the port, where another server may answer.

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from services.local.processes.child_process import ChildProcess, Command
 from services.local.processes.errors import LocalError
-from services.local.processes.guarded_process import Command, GuardedProcess
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.ports import free_port, local_address, loopback
 
@@ -33,7 +33,7 @@ class ValkeyUnavailable(LocalError):
 class EmbeddedValkey:
     """A running server and its URL."""
 
-    process: GuardedProcess
+    process: ChildProcess
     port: int
     url: str = field(repr=False)
 
@@ -92,7 +92,7 @@ async def start_valkey(start: ValkeyStart, *, stack: AsyncExitStack) -> Embedded
     start.folder.mkdir(mode=0o700, exist_ok=True)
     for _ in range(1 if start.port else PORT_ATTEMPTS):
         port = start.port or free_port()
-        process = GuardedProcess(start.command(binary, _configure(start, port)), scratch=start.scratch)
+        process = ChildProcess(start.command(binary, _configure(start, port)), scratch=start.scratch)
         stack.push_async_callback(process.stop)
         is_ready = partial(_accepts_password, start.password, port)
         if await process.listens_within(START_SECONDS, is_ready, taken="already in use"):

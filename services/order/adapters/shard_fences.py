@@ -11,7 +11,7 @@ from services.infra.postgres import Database
 # SQLSTATE of `reject_fenced_shard`.
 FENCED = "SHARD"
 # Each write of an order begins with one of these, in this order: the locks of the triggers are taken in the same one.
-GUARDED_TABLES = ("idempotency_keys", "events")
+FENCED_TABLES = ("idempotency_keys", "events")
 
 
 class ShardFenced(Exception):
@@ -68,7 +68,7 @@ async def set_triggers(connection: "asyncpg.Connection[asyncpg.Record]") -> None
     """Let the triggers reject new rows of the logical shards that are fenced now, and of no others."""
     rows = await connection.fetch("SELECT logical_shard FROM shard_fences WHERE fenced ORDER BY logical_shard")
     fenced = ",".join(str(row["logical_shard"]) for row in rows)
-    for table in GUARDED_TABLES:
+    for table in FENCED_TABLES:
         await connection.execute(f"""
             CREATE OR REPLACE TRIGGER shard_fence BEFORE INSERT ON {table} FOR EACH ROW
             WHEN (NEW.logical_shard = ANY ('{{{fenced}}}'::smallint[])) EXECUTE FUNCTION reject_fenced_shard()""")

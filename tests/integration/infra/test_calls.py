@@ -225,7 +225,7 @@ async def test_a_rejected_repeat_may_have_been_processed_before(
     async with (
         serving(attempts.answer) as lost,
         real_server(FakeInventory(), unobserved("test"), admission=make_admission()) as target,
-        # A guard would turn some away itself after so many refusals.
+        # A guard would reject some calls itself after so many rejections.
         calling(f"{lost},{target}", guarded=False) as client,
     ):
         endings = []

@@ -128,9 +128,9 @@ async def test_no_password_is_in_the_log_or_the_statistics(server: Server) -> No
 
 async def test_no_password_is_on_a_command_line(server: Server) -> None:
     server_process = psutil.Process(server.postgres.process.pid)
-    guard = server_process.parent()
-    assert guard is not None
-    text = " ".join(server_process.cmdline() + guard.cmdline() + list(guard.environ().values()))
+    reaper = server_process.parent()
+    assert reaper is not None
+    text = " ".join(server_process.cmdline() + reaper.cmdline() + list(reaper.environ().values()))
     passwords = [
         dsn.split("@")[0].rpartition(":")[2] for dsn in (server.postgres.admin_dsn, *server.databases.values())
     ]

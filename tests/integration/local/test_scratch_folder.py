@@ -95,11 +95,11 @@ def test_a_foreign_process_with_a_recorded_number_is_not_killed(tmp_path: Path) 
         foreign.kill()
 
 
-def test_a_run_whose_guards_still_stop_it_is_left_to_them(tmp_path: Path) -> None:
+def test_a_run_whose_reapers_still_stop_it_is_left_to_them(tmp_path: Path) -> None:
     folder = abandoned(tmp_path, [])
-    with holder_of(folder) as guard:
-        records = [{"name": "order guard", "pid": guard.pid, "token": start_token(guard.pid)}]
+    with holder_of(folder) as reaper:
+        records = [{"name": "order reaper", "pid": reaper.pid, "token": start_token(reaper.pid)}]
         (folder / "processes.json").write_text(json.dumps(records))
         assert reap_stale_runs(parent=tmp_path) == []
-        assert guard.poll() is None
-        guard.kill()
+        assert reaper.poll() is None
+        reaper.kill()

@@ -1,4 +1,4 @@
-"""Child process under a guard: starts it, waits for its end, and stops it."""
+"""Child process under a reaper: starts it, waits for its end, and stops it."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from services.local.processes.scratch_folder import Scratch
 
 # The first process of a preloaded program waits for the imports.
 START_SECONDS = 60.0
-GUARD_MARGIN_SECONDS = 10.0
+REAPER_MARGIN_SECONDS = 10.0
 POLL_SECONDS = 0.02
 TAIL_LINES = 12
 TAIL_BYTES = 16_384
@@ -35,7 +35,7 @@ class Command:
     log_path: file to which standard output and error are appended
     environment: all variables of the process
     stop: signals in the order in which they are sent, each with the seconds that it has to take effect
-    death_signal: signal that the process gets if its guard is killed (Linux)
+    death_signal: signal that the process gets if its reaper is killed (Linux)
     cpus: processors that the process may use; None means all
     unprivileged_folder: for programs that reject root, the folder that they write; None keeps the user
     working_folder: None keeps ours
@@ -66,16 +66,16 @@ class Exit:
         return f"was killed by {signal.Signals(-self.status).name}"
 
 
-class GuardedProcess:
-    """A child process under a guard (child_guard.py), so that it never outlives this process.
+class ChildProcess:
+    """A child process under a reaper (child_reaper.py), so that it never outlives this process.
 
     `end_wanted` is True once its end was requested, so that the end is not reported as a failure.
     """
 
     def __init__(self, command: Command, *, scratch: Scratch, program: PreloadedProgram | None = None) -> None:
-        """Start the guard, synchronously, so that no cancellation can lose it. Raises LocalError.
+        """Start the reaper, synchronously, so that no cancellation can lose it. Raises LocalError.
 
-        With `program`, its fork server is the guard, and forks the child instead of running `python -m`.
+        With `program`, its fork server is the reaper, and forks the child instead of running `python -m`.
         """
         self.command = command
         self.pid = 0
@@ -87,11 +87,11 @@ class GuardedProcess:
         try:
             with theirs, open_log(command.log_path) as log:
                 if program is None:
-                    self._guard = self._start_guard(theirs, log)
+                    self._reaper = self._start_reaper(theirs, log)
                 else:
                     spec = {**self._spec(), "environment": dict(command.environment)}
                     program.start(spec, control=theirs, log=log)
-                    self._guard = program.server
+                    self._reaper = program.server
         except OSError as error:
             ours.close()
             raise LocalError(f"cannot start {command.name}: {error}") from error
@@ -102,11 +102,11 @@ class GuardedProcess:
         self._exited: asyncio.Future[Exit] = loop.create_future()
         self._listener = loop.create_task(self._listen())
 
-    def _start_guard(self, control: socket.socket, log: BinaryIO) -> "subprocess.Popen[bytes]":
-        guard = Path(__file__).with_name("child_guard.py")
+    def _start_reaper(self, control: socket.socket, log: BinaryIO) -> "subprocess.Popen[bytes]":
+        reaper = Path(__file__).with_name("child_reaper.py")
         spec = json.dumps({**self._spec(), "control_fd": control.fileno()})
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(guard), spec],
+            [sys.executable, "-I", "-S", str(reaper), spec],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -128,7 +128,7 @@ class GuardedProcess:
         }
 
     async def _listen(self) -> None:
-        """Read the guard's messages until it ends; a guard that ends without a message was killed."""
+        """Read the reaper's messages until it ends; a reaper that ends without a message was killed."""
         loop = asyncio.get_running_loop()
         buffered = b""
         try:
@@ -140,7 +140,7 @@ class GuardedProcess:
             # Also after an error, such as a full disk: callers that wait for the end must get it.
             self._control.close()
             if not (self._forked and self._exited.done()):  # a fork server outlives its children
-                status = await asyncio.to_thread(self._guard.wait)
+                status = await asyncio.to_thread(self._reaper.wait)
                 if not self._exited.done():
                     self._exited.set_result(Exit(status=status, killed=False))
 
@@ -155,7 +155,7 @@ class GuardedProcess:
             self.pid = message["started"]
             self._started.set_result(self.pid)
             if not self._forked:
-                self._scratch.record(f"{self.command.name} guard", self._guard.pid)
+                self._scratch.record(f"{self.command.name} reaper", self._reaper.pid)
             self._scratch.record(self.command.name, self.pid)
         else:
             self._exited.set_result(Exit(status=message["exited"], killed=bool(message["killed"])))
@@ -225,12 +225,12 @@ class GuardedProcess:
         """Stop the child with its stop signals, and return how it ended; may be called again."""
         self.end_wanted = True
         if not self.ended:
-            with contextlib.suppress(OSError):  # the guard has ended
+            with contextlib.suppress(OSError):  # the reaper has ended
                 self._control.send(b"stop\n")
-            bound_seconds = sum(seconds for _, seconds in self.command.stop) + GUARD_MARGIN_SECONDS
+            bound_seconds = sum(seconds for _, seconds in self.command.stop) + REAPER_MARGIN_SECONDS
             if not await self.ended_within(bound_seconds):
-                # The guard itself hangs; its death signal ends the child too.
-                self._guard.kill()
+                # The reaper itself hangs; its death signal ends the child too.
+                self._reaper.kill()
         result = await self.exited()
         await self._listener
         return result

@@ -1,6 +1,6 @@
-"""A guarded child ends when it is stopped, when its guard dies, and when its supervisor dies.
+"""A child process ends when it is stopped, when its reaper dies, and when its supervisor dies.
 
-Its guard is a program of its own, or a fork server.
+Its reaper is a program of its own, or a fork server.
 """
 
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.local.processes.child_process import ChildProcess, Command, Exit
 from services.local.processes.errors import ProcessFailed
-from services.local.processes.guarded_process import Command, Exit, GuardedProcess
 from services.local.processes.preloaded_program import PreloadedProgram
 from services.local.processes.scratch_folder import Scratch
 from tests.integration.local.traces import Marked
@@ -35,17 +35,17 @@ subprocess.run([sys.executable, "-c", "import subprocess, sys; subprocess.Popen(
 SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
-from services.local.processes.guarded_process import GuardedProcess
+from services.local.processes.child_process import ChildProcess
 from services.local.processes.preloaded_program import PreloadedProgram
 from services.local.processes.scratch_folder import Scratch
-from tests.integration.local.test_child_guard import CODED, python
+from tests.integration.local.test_child_reaper import CODED, python
 
 async def main():
-    code, folder, guard = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    code, folder, reaper = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     scratch = Scratch()
     server = {"scratch": scratch, "log_path": folder / "server.log"}
-    program = PreloadedProgram(CODED, **server) if guard == "fork_server" else None
-    process = GuardedProcess(python(code, log_path=folder / "log"), scratch=scratch, program=program)
+    program = PreloadedProgram(CODED, **server) if reaper == "fork_server" else None
+    process = ChildProcess(python(code, log_path=folder / "log"), scratch=scratch, program=program)
     await process.started()
     print("started", flush=True)
     await process.exited()
@@ -65,9 +65,9 @@ def python(code: str, *, log_path: Path, stop_seconds: float = 15.0) -> Command:
     )
 
 
-async def running(command: Command, scratch: Scratch, program: Program) -> GuardedProcess:
+async def running(command: Command, scratch: Scratch, program: Program) -> ChildProcess:
     """Start a process, and return it once it has printed that it sleeps."""
-    process = GuardedProcess(command, scratch=scratch, program=program)
+    process = ChildProcess(command, scratch=scratch, program=program)
     await process.started()
     while "asleep" not in command.log_path.read_text():
         assert not process.ended, process.tail()
@@ -75,10 +75,10 @@ async def running(command: Command, scratch: Scratch, program: Program) -> Guard
     return process
 
 
-@pytest.fixture(params=["child_guard", "fork_server"])
+@pytest.fixture(params=["child_reaper", "fork_server"])
 async def program(request: pytest.FixtureRequest, scratch: Scratch, tmp_path: Path) -> AsyncIterator[Program]:
-    """Yield the program with a fork server, and None for a guard of its own."""
-    if request.param == "child_guard":
+    """Yield the program with a fork server, and None for a reaper of its own."""
+    if request.param == "child_reaper":
         yield None
         return
     program = PreloadedProgram(CODED, scratch=scratch, log_path=tmp_path / "server.log")
@@ -104,14 +104,14 @@ async def test_a_child_that_does_not_stop_is_killed_and_reported(
 
 
 async def test_the_exit_status_of_a_child_is_known(scratch: Scratch, program: Program, tmp_path: Path) -> None:
-    process = GuardedProcess(python("raise SystemExit(7)", log_path=tmp_path / "log"), scratch=scratch, program=program)
+    process = ChildProcess(python("raise SystemExit(7)", log_path=tmp_path / "log"), scratch=scratch, program=program)
     assert await process.exited() == Exit(status=7)
     await process.stop()
 
 
 async def test_output_and_errors_of_a_child_are_in_its_log(scratch: Scratch, program: Program, tmp_path: Path) -> None:
     code = "import os; os.write(1, b'out\\n'); os.write(2, b'error\\n')"
-    process = GuardedProcess(python(code, log_path=tmp_path / "logs" / "log"), scratch=scratch, program=program)
+    process = ChildProcess(python(code, log_path=tmp_path / "logs" / "log"), scratch=scratch, program=program)
     await process.exited()
     await process.stop()
     assert (tmp_path / "logs" / "log").read_text() == "out\nerror\n"
@@ -119,7 +119,7 @@ async def test_output_and_errors_of_a_child_are_in_its_log(scratch: Scratch, pro
 
 async def test_a_program_that_does_not_exist_is_named(scratch: Scratch, tmp_path: Path) -> None:
     command = Command("child", ("/no/such/program",), tmp_path / "log", {})
-    process = GuardedProcess(command, scratch=scratch)
+    process = ChildProcess(command, scratch=scratch)
     result = await process.exited()
     assert "cannot run /no/such/program: No such file" in str(process.failure(result))
     await process.stop()
@@ -138,16 +138,16 @@ async def test_a_killed_child_is_reported_with_signal_and_last_lines(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
-async def test_a_child_dies_with_its_guard(scratch: Scratch, program: Program, tmp_path: Path) -> None:
+async def test_a_child_dies_with_its_reaper(scratch: Scratch, program: Program, tmp_path: Path) -> None:
     process = await running(python(SLEEP, log_path=tmp_path / "log"), scratch, program)
     child = psutil.Process(process.pid)
-    child.parent().kill()  # type: ignore[union-attr]  # A guarded process has a parent.
+    child.parent().kill()  # type: ignore[union-attr]  # Its reaper is its parent.
     await process.exited()
     _, alive = psutil.wait_procs([child], timeout=PATIENCE_SECONDS)
     assert alive == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands a child's orphans to its guard")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands a child's orphans to its reaper")
 async def test_grandchildren_end_with_their_parent(
     scratch: Scratch, program: Program, marked_here: Marked, tmp_path: Path
 ) -> None:
@@ -156,13 +156,13 @@ async def test_grandchildren_end_with_their_parent(
     assert marked_here.leftovers() == []
 
 
-@pytest.mark.parametrize("guard", ["child_guard", "fork_server"])
+@pytest.mark.parametrize("reaper", ["child_reaper", "fork_server"])
 @pytest.mark.parametrize("code", [SLEEP, PARENT], ids=["child", "child with children"])
 def test_a_killed_supervisor_leaves_no_process_and_no_folder(
-    code: str, guard: str, marked: Marked, tmp_path: Path
+    code: str, reaper: str, marked: Marked, tmp_path: Path
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, code, str(tmp_path), guard],
+        [sys.executable, "-c", SUPERVISOR, code, str(tmp_path), reaper],
         env=marked.environment(),
         stdout=subprocess.PIPE,
     ) as supervisor:
@@ -172,18 +172,18 @@ def test_a_killed_supervisor_leaves_no_process_and_no_folder(
     assert marked.leftovers() == []
 
 
-@pytest.mark.parametrize("guard", ["child_guard", "fork_server"])
-def test_a_guard_that_is_terminated_stops_its_child(guard: str, marked: Marked, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reaper", ["child_reaper", "fork_server"])
+def test_a_reaper_that_is_terminated_stops_its_child(reaper: str, marked: Marked, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, SLEEP, str(tmp_path), guard],
+        [sys.executable, "-c", SUPERVISOR, SLEEP, str(tmp_path), reaper],
         env=marked.environment(),
         stdout=subprocess.PIPE,
     ) as supervisor:
         assert supervisor.stdout is not None
         supervisor.stdout.readline()
-        guards = [process for process in marked.processes() if any(guard in word for word in process.cmdline())]
+        reapers = [process for process in marked.processes() if any(reaper in word for word in process.cmdline())]
         # A fork server's child has its command line too, and is younger.
-        min(guards, key=lambda process: process.create_time()).terminate()
+        min(reapers, key=lambda process: process.create_time()).terminate()
         # The supervisor ends once it hears that the child did.
         supervisor.wait(timeout=PATIENCE_SECONDS)
     assert marked.leftovers() == []
@@ -202,7 +202,7 @@ async def test_a_fork_server_starts_a_process_again_and_again(
 ) -> None:
     for status in (0, 3, 0):
         command = python(f"raise SystemExit({status})", log_path=tmp_path / "log")
-        process = GuardedProcess(command, scratch=scratch, program=preloaded)
+        process = ChildProcess(command, scratch=scratch, program=preloaded)
         assert await process.exited() == Exit(status=status)
 
 
@@ -217,7 +217,7 @@ print(signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN, signal.getsignal(signa
 print(signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(), sorted(os.environ) == ["CODE"])
 """
     command = replace(python(code, log_path=tmp_path / "log"), environment={"CODE": code})
-    process = GuardedProcess(command, scratch=scratch, program=preloaded)
+    process = ChildProcess(command, scratch=scratch, program=preloaded)
     assert await process.exited() == Exit(status=0), process.tail()
     assert command.log_path.read_text().split("\n") == [
         "[] b'' True 5",  # standard ones, the lock of the run, and the folder that is listed
@@ -229,7 +229,7 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(), sorted(os.environ) 
 
 async def test_a_program_that_cannot_be_imported_says_why(scratch: Scratch, tmp_path: Path) -> None:
     program = PreloadedProgram("no_such_program", scratch=scratch, log_path=tmp_path / "log")
-    process = GuardedProcess(python("", log_path=tmp_path / "log"), scratch=scratch, program=program)
+    process = ChildProcess(python("", log_path=tmp_path / "log"), scratch=scratch, program=program)
     with pytest.raises(ProcessFailed, match="No module named 'no_such_program'"):
         await process.started()
     await program.close()

@@ -1,10 +1,10 @@
-"""Guard of one child process: stops the child when its supervisor ends, even by SIGKILL.
+"""Reaper of one child process: stops the child when its supervisor ends, even by SIGKILL.
 
-The supervisor runs `python -I -S child_guard.py SPEC` for each child; fork_server.py guards its children itself. The
-guard holds one end of a socket whose other end only the supervisor has. When that end closes (the supervisor ended,
-even by SIGKILL), when it says `stop`, or on SIGTERM, the guard stops the child, within bounds, and ends with the
-child's status. Standard library only: it starts in a few hundredths of a second and cannot break with the environment
-it guards. SPEC is JSON and holds no secret:
+The supervisor runs `python -I -S child_reaper.py SPEC` for each child; fork_server.py reaps its own children. The
+reaper holds one end of a socket whose other end only the supervisor has. When that end closes (the supervisor ended,
+even by SIGKILL), when it says `stop`, or on SIGTERM, the reaper stops the child, within bounds, and ends with the
+child's status. Standard library only: it starts in a few hundredths of a second, and a broken environment of the child
+does not break it. SPEC is JSON and holds no secret:
 
     {"command": [...], "control_fd": 5, "supervisor_pid": 1, "stop": [["SIGTERM", 15], ["SIGKILL", 5]],
      "death_signal": "SIGKILL", "cpus": [0, 1] | null, "unprivileged_folder": "/tmp/..." | null}
@@ -38,8 +38,8 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 HANDLED = (*STOPPING, signal.SIGCHLD)
 
 
-class ChildGuard:
-    """One child, the socket to its supervisor, and a pipe that wakes the guard on a signal."""
+class ChildReaper:
+    """One child, the socket to its supervisor, and a pipe that wakes the reaper on a signal."""
 
     def __init__(self, spec: dict[str, Any], *, control_fd: int) -> None:
         self.spec = spec
@@ -57,7 +57,7 @@ class ChildGuard:
         self.child = 0
 
     def request_stop(self, number: int, frame: FrameType | None) -> None:
-        """Record that a signal asked the guard to stop its child."""
+        """Record that a signal asked the reaper to stop its child."""
         self.stop_requested = True
 
     def close(self) -> None:
@@ -89,9 +89,9 @@ class ChildGuard:
         return status
 
     def fork(self, child: Callable[[], int]) -> int:
-        """Fork a child in its own session and return its pid; on Linux it gets the death signal when the guard dies."""
-        guard_pid = os.getpid()
-        # Block signals until the guard's handlers are removed: until then they would swallow a signal to the child.
+        """Fork a child in its own session, and return its pid; on Linux it gets the death signal if the reaper dies."""
+        reaper_pid = os.getpid()
+        # Block signals until the reaper's handlers are removed: before, they would swallow a signal to the child.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         pid = os.fork()
         if pid != 0:
@@ -107,7 +107,7 @@ class ChildGuard:
             if LINUX:
                 death_signal = signal.Signals[self.spec["death_signal"]]
                 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-            if os.getppid() == guard_pid:
+            if os.getppid() == reaper_pid:
                 status = child()
         except BaseException:  # noqa: BLE001  # last frame of the process: report it as the interpreter does
             sys.excepthook(*sys.exc_info())
@@ -209,9 +209,9 @@ def become_unprivileged(folder: Path) -> None:
 
 
 def main() -> int:
-    """Run the guard; return the exit status of the child, 128 + N if signal N killed it."""
+    """Run the reaper; return the exit status of the child, 128 + N if signal N killed it."""
     spec = json.loads(sys.argv[1])
-    status = ChildGuard(spec, control_fd=spec["control_fd"]).run(lambda: execute(spec["command"]))
+    status = ChildReaper(spec, control_fd=spec["control_fd"]).run(lambda: execute(spec["command"]))
     return status if status >= 0 else 128 - status
 
 
