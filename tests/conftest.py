@@ -1,5 +1,6 @@
 """Fixtures and hooks of all tests."""
 
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -8,6 +9,10 @@ import hypothesis
 import pytest
 
 pytest_plugins = ["tests.distribution", "tests.postgres", "tests.valkey"]
+
+# What is imported and collected lives to the end. To look for garbage in it, again and again, would cost each worker a
+# third of its time until the first test, and something in every test after that.
+gc.disable()
 
 # The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others.
 # However long an example takes: the machine may be slow, and be asked for other things.
@@ -36,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if isinstance(terminal, pytest.TerminalReporter):
         config.pluginmanager.register(FailuresAtOnce(terminal), "failures at once")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but only in what the tests make."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
