@@ -270,7 +270,12 @@ DEFECTS = {
             "AssertionError",
             check_then_act,
         ),
-        Defect("missing_tombstone", "tests/contract/test_inventory.py", "ReservationVoided", missing_tombstone),
+        Defect(
+            "missing_tombstone",
+            "tests/contract/test_inventory.py::test_a_release_before_the_reserve_voids_it",
+            "ReservationVoided",
+            missing_tombstone,
+        ),
         Defect(
             "acknowledged_before_the_effect",
             f"{CANCELLATION}::test_the_workers_may_end_at_any_await",
