@@ -41,14 +41,15 @@ AT_ONCE := --dist loadscope --no-loadscope-reorder
 test: environment-dev ## Run the tests; ARGS="-k name" for some.
 	@exec .venv/bin/python -m pytest -m 'not full' -n 3 $(AT_ONCE) $(ARGS)
 
-# The files that have some of these tests: to look for them in all others would take each worker longer than many a test.
-FULL = $$(grep -rlE 'mark\.full|in_full' tests --include='test_*.py')
+# The files that have some of these tests, and the folders whose fixtures make some: to look for them in all others would
+# take each worker longer than many a test.
+FULL = $$(grep -rlE 'mark\.full|in_full' tests --include='test_*.py' --include=conftest.py | sed 's|/conftest.py$$||')
 
 test-full: environment-dev ## Run the tests that take longer: campaigns, drains, defects put back, many cases.
-	@exec .venv/bin/python -m pytest -m full -n 4 $(AT_ONCE) $(ARGS) $(FULL)
+	@exec .venv/bin/python -m pytest -m full -n 3 $(AT_ONCE) $(ARGS) $(FULL)
 
 test-stack: environment-dev ## Test docker-compose.yml, the Collector and every query with the real programs; builds them once.
-	@exec .venv/bin/python -m pytest tests/stack $(ARGS)
+	@exec .venv/bin/python -m pytest -n 3 $(AT_ONCE) $(ARGS) tests/stack
 
 test-expressions: environment-dev ## Run every query of dashboards and rules on a shop in which one thing after the other breaks.
 	@exec .venv/bin/python -m pytest tests/stack/test_every_expression.py $(ARGS)
