@@ -22,9 +22,9 @@ def main(
     """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck from the traces alone."""
 
     async def run() -> None:
-        async with serving(output, fault) as edge:
+        async with serving(output, fault) as served:
             result = await load(
-                edge,
+                served.edge,
                 folder=output,
                 seed=seed,
                 rate_per_second=rate,

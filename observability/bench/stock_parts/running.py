@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -63,9 +63,27 @@ WAYS: Mapping[StockFault, Way] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A shop that takes orders.
+
+    edge: host:port of its edge.
+    pids: process ids by name, PostgreSQL's and the receiver's too.
+    admin_dsn: the administrator's connection to PostgreSQL, with its password.
+    otlp_http: host:port of the receiver of its spans.
+    """
+
+    edge: str
+    pids: Mapping[str, int]
+    admin_dsn: str = field(repr=False)
+    otlp_http: str
+
+
 @asynccontextmanager
-async def serving(folder: Path, fault: StockFault = StockFault.NONE) -> AsyncIterator[str]:
-    """Serve the stock parts for the `async with` block, and yield the edge's host:port.
+async def serving(
+    folder: Path, fault: StockFault = StockFault.NONE, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Served]:
+    """Serve the stock parts for the `async with` block, with extra variables of both services.
 
     Spans go to `folder`/traces, the last ones at the end of the block. Raises LocalError.
     """
@@ -75,23 +93,26 @@ async def serving(folder: Path, fault: StockFault = StockFault.NONE) -> AsyncIte
             raise LocalError("the stock parts need a PostgreSQL of their own: unset PLUMB_POSTGRES_DSN")
         databases, postgres = foundation.databases, str(local_address(foundation.postgres.port))
         await make_tables(databases, fault)
-        way = WAYS.get(fault, Way())
+        way, common = WAYS.get(fault, Way()), {"STOCK_FAULT": fault, **(environment or {})}
         inventory = await start(
             foundation,
             "inventory",
             stack,
+            **common,
             STOCK_DATABASE_DSN=rerouted(databases["inventory"], await passed(postgres, way.inventory_database, stack)),
-            STOCK_FAULT=fault,
             STOCK_POOL_SIZE="1" if fault is StockFault.POOL else "8",
         )
-        yield await start(
+        order = await start(
             foundation,
             "order",
             stack,
+            **common,
             STOCK_DATABASE_DSN=rerouted(databases["order"], await passed(postgres, way.order_database, stack)),
-            STOCK_FAULT=fault,
             STOCK_INVENTORY_TARGET=await passed(inventory, way.inventory, stack),
         )
+        pids = {name: process.pid for name, process in foundation.launcher.processes.items()}
+        pids["postgres"] = foundation.postgres.process.pid
+        yield Served(order, pids, foundation.postgres.admin_dsn, foundation.otlp_http)
 
 
 async def start(foundation: Foundation, name: str, stack: AsyncExitStack, **settings: str) -> str:

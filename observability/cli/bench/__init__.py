@@ -13,6 +13,10 @@ class Bench(LazyGroup):
             "observability.cli.bench.telemetry:bench_telemetry",
             "Measure CPU time per request with telemetry on, off, and without each of its parts.",
         ),
+        "order-cost": CommandEntry(
+            "observability.cli.bench.order_cost:bench_order_cost",
+            "Measure what an order costs by process: processor time, round trips to PostgreSQL and spans.",
+        ),
         "otlp-outage": CommandEntry(
             "observability.cli.bench.otlp_outage:bench_otlp_outage",
             "Measure goodput with an OTLP endpoint that is down, slow or silent, beside one that collects.",

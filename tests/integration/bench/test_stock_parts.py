@@ -34,9 +34,14 @@ TRIED = (StockFault.N_PLUS_ONE, StockFault.NETWORK_LATENCY)
 
 @pytest.mark.parametrize("fault", in_full(*TRIED))
 async def test_a_bottleneck_of_the_stock_parts_is_named_or_none_is(fault: StockFault, tmp_path: Path) -> None:
-    async with serving(tmp_path, fault) as edge:
+    async with serving(tmp_path, fault) as served:
         sent = await load(
-            edge, folder=tmp_path, seed=1, rate_per_second=RATE_PER_SECOND, duration_seconds=SECONDS, lines=(8, 14)
+            served.edge,
+            folder=tmp_path,
+            seed=1,
+            rate_per_second=RATE_PER_SECOND,
+            duration_seconds=SECONDS,
+            lines=(8, 14),
         )
     assert sum(request.outcome is OutcomeKind.CONFIRMED for request in sent.requests) > len(sent.requests) / 2
     verdict = diagnose(read_observation(tmp_path / "traces"))
