@@ -120,8 +120,8 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         service=candidate.service,
         operation=candidate.operation,
         share=share.value,
-        confidence=_confidence(share, prediction, (*rivals, *larger), observation),
-        reasons=(*candidate.evidence, *larger, *objective(observation)[1]),
+        confidence=_confidence(share, prediction, (*rivals, *larger, *candidate.doubts), observation),
+        reasons=(*candidate.evidence, *candidate.doubts, *larger, *objective(observation)[1]),
         trace_ids=candidate.trace_ids,
         prediction=prediction,
         also=others,
@@ -217,7 +217,7 @@ def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
 
 
 def _confidence(share: Estimate, prediction: Prediction, rivals: Sequence[object], observation: Observation) -> str:
-    """Return high for a clear share without a rival where metrics were recorded; each that is missing lowers it.
+    """Return high for a clear share without rival or doubt where metrics were recorded; each that is missing lowers it.
 
     A processor so busy that everything on it waits counts as missing metrics: it could be the cause as well.
     """

@@ -11,6 +11,7 @@ from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import PathSegment, Where
 from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.detectors.process_stalls import CodeInterval, code_intervals
+from observability.analysis.detectors.service_processors import window
 from observability.analysis.observation import Observation, TimedScrape
 from observability.analysis.openmetrics import counter_deltas
 from observability.analysis.processors import within
@@ -56,7 +57,7 @@ def unexplained_stalls(observation: Observation, requests: Sequence[Request]) ->
     Only a measured lag shows that a service has one loop, and that it stood still. Elsewhere a request that takes long
     in code delays only itself.
     """
-    start, end = _window(requests)
+    start, end = window(requests)
     sentences = []
     for service, intervals in code_intervals(observation, requests).items():
         usual = quantile(sorted(interval.seconds for interval in intervals), 0.5)
@@ -98,19 +99,13 @@ def _process(observation: Observation, requests: Sequence[Request], service: str
 
     It is unknown for several processes of one name and for a restarted one: their counters decrease.
     """
-    start, end = _window(requests)
+    start, end = window(requests)
     samples = [each for each in observation.processes if each.process == service and start <= each.at_seconds <= end]
     at_work = [each.cpu_seconds + each.wait_seconds for each in samples if each.wait_seconds is not None]
     if len(at_work) < max(len(samples), 2) or at_work != sorted(at_work):
         return None
     elapsed = samples[-1].at_seconds - samples[0].at_seconds
     return _Process(end - start, (at_work[-1] - at_work[0]) / elapsed * (end - start)) if elapsed > 0 else None
-
-
-def _window(requests: Sequence[Request]) -> tuple[float, float]:
-    """Return when the first request began and the last one ended, in seconds since the Unix epoch."""
-    start = min(request.root.span.start_nanoseconds for request in requests)
-    return start / _NANOSECONDS, max(request.root.span.end_nanoseconds for request in requests) / _NANOSECONDS
 
 
 def _lag_seconds(observation: Observation, requests: Sequence[Request], service: str) -> float | None:
@@ -133,7 +128,7 @@ def _own_lag_seconds(observation: Observation, requests: Sequence[Request], serv
 def _scrapes(observation: Observation, requests: Sequence[Request]) -> dict[str, list[TimedScrape]]:
     """Return the scrapes by target while the requests arrived."""
     by_target: dict[str, list[TimedScrape]] = defaultdict(list)
-    for scrape in within(observation, *_window(requests)).scrapes:
+    for scrape in within(observation, *window(requests)).scrapes:
         by_target[scrape.target].append(scrape)
     return by_target
 

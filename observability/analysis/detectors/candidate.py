@@ -22,6 +22,7 @@ class Candidate:
     predictor: how the saving was estimated.
     utilisation: of the processor that the saving is about, 0 to 1; None for the one that everything shares.
     goodput: set when requests fail rather than slow down: goodput before and after the fix.
+    doubts: one sentence for each other cause that the evidence does not rule out; they lower the confidence.
     """
 
     bottleneck: Bottleneck
@@ -33,3 +34,4 @@ class Candidate:
     predictor: str
     utilisation: float | None = None
     goodput: Goodput | None = None
+    doubts: tuple[str, ...] = ()

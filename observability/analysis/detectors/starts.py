@@ -15,7 +15,7 @@ from observability.analysis.conventions.database import (
 )
 from observability.analysis.conventions.operations import operation_of
 from observability.analysis.detectors.concurrency import Start
-from observability.analysis.detectors.slow_call import name_of
+from observability.analysis.detectors.opaque_calls import name_of
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
 from observability.analysis.spans import SpanKind

@@ -1,6 +1,7 @@
 """Detector of code that is bound by its processor, on requests from a simulated processor and on look-alikes."""
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -70,6 +71,78 @@ def working(scale: float = 1.0) -> list[tuple[float, float]]:
 def sleeping(seconds: float) -> list[tuple[float, float]]:
     """Return requests that each take as long as they would alone."""
     return [(number / RATE, number / RATE + seconds) for number in range(COUNT)]
+
+
+def spaced(seconds: float) -> list[tuple[float, float]]:
+    """Return one request at a time, each twice as long after the one before it as it takes."""
+    return [(2 * seconds * number, 2 * seconds * number + seconds) for number in range(round(SECONDS / seconds / 2))]
+
+
+def throttled(*, statement: float) -> list[Node]:
+    """Return requests of one thread with a quota of 12.5 ms in each 100: code of 2 ms, a statement, code of 6 ms.
+
+    The statement takes so many milliseconds in the database; the thread reads its answer when it has time and quota.
+    """
+    source, processor = random.Random(3), Quota()
+    at, arrivals = 0.0, []
+    for _ in range(140):
+        at += source.expovariate(14.0 / 1e3)
+        arrivals.append(at)
+    ready = [(at, at, 0.0) for at in arrivals]
+    roots = []
+    while ready:
+        due, came, asked = min(ready)
+        ready.remove((due, came, asked))
+        if not asked:
+            _, asked = processor.work(due, 2)
+            ready.append((asked + statement, came, asked))
+            continue
+        answered, done = processor.work(due, 6)
+        roots.append(serve("GET /stock", came, done, query("SELECT stock", asked, answered)))
+    return roots
+
+
+class Quota:
+    """One thread that may work for 12.5 ms of each period of 100 ms; times in milliseconds."""
+
+    def __init__(self) -> None:
+        self.free = 0.0
+        self.used = defaultdict[int, float](float)
+
+    def work(self, ready: float, milliseconds: float) -> tuple[float, float]:
+        """Do this work once it is ready and all earlier work is done; return when it began and ended."""
+        now, began = max(ready, self.free), None
+        while milliseconds > 0:
+            period = int(now // 100)
+            able = min(milliseconds, 12.5 - self.used[period], 100 * (period + 1) - now)
+            if able <= 0:
+                now = 100.0 * (period + 1)
+                continue
+            began = now if began is None else began
+            self.used[period] += able
+            milliseconds -= able
+            now += able
+        self.free = now
+        assert began is not None
+        return began, now
+
+
+def quota(processors: float, *, used: float) -> list[TimedScrape]:
+    """Return scrapes of a container that is stopped in half of its periods."""
+    labels = '{container="shop"}'
+    return [
+        TimedScrape(
+            at,
+            "cadvisor",
+            parse_page(
+                f"container_cpu_usage_seconds_total{labels} {used * at}\n"
+                f"container_spec_cpu_quota{labels} {processors * 1e5}\ncontainer_spec_cpu_period{labels} 100000\n"
+                f"container_cpu_cfs_periods_total{labels} {10 * at}\n"
+                f"container_cpu_cfs_throttled_periods_total{labels} {5 * at}\n"
+            ),
+        )
+        for at in (0.0, SECONDS)
+    ]
 
 
 def metrics(used: float, *lines: str, target: str = "shop") -> list[TimedScrape]:
@@ -145,6 +218,26 @@ def test_services_in_one_process_are_judged_together() -> None:
     assert named(candidate) == (Bottleneck.CPU_BOUND, "pages", "render")
 
 
+def test_a_long_computation_is_cpu_bound_even_on_an_idle_processor() -> None:
+    """A password is hashed in 100 ms, for one request at a time, on one of four processors: half of the time."""
+    observation = seen(*requests(spaced(0.1)), scrapes=metrics(0.5, "go_sched_gomaxprocs_threads 4"))
+    verdict = diagnose(observation)
+    assert (verdict.answer, verdict.bottleneck, verdict.operation) == (
+        Answer.FOUND,
+        Bottleneck.CPU_BOUND,
+        "GET /report",
+    )
+    assert verdict.prediction is not None
+    assert verdict.prediction.after["p50"].value == pytest.approx(0.052, rel=0.1)
+
+
+def test_calls_of_a_throttled_process_wait_for_its_processor() -> None:
+    """A statement takes 4 ms, but its span four times as long, and no request needs more than 8 ms of processor."""
+    verdict = diagnose(seen(*throttled(statement=4), scrapes=quota(0.125, used=0.11)))
+    assert (verdict.bottleneck, verdict.service) == (Bottleneck.CPU_BOUND, "shop")
+    assert Bottleneck.SLOW_CALL not in {each.bottleneck for each in verdict.classes}
+
+
 # --- Look-alikes ------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +253,22 @@ def test_a_wait_for_a_processor_that_others_use_is_not_the_codes() -> None:
     """Its own use is a tenth of its limit: with half of the work it would wait as long."""
     samples = [ProcessSample(at, "shop", 0.1 * at, 0.8 * at) for at in (0.0, SECONDS)]
     looks_alike("unknown processes are busy", seen(*requests(sleeping(0.02)), processes=samples))
+
+
+def test_short_pieces_of_code_on_an_idle_processor_are_ordinary_work() -> None:
+    """A request computes for 20 ms, half of the time."""
+    looks_alike("the work is spread", seen(*requests(spaced(0.02)), scrapes=metrics(0.5, ONE_THREAD)))
+
+
+def test_a_long_wait_on_a_processor_at_work_for_half_of_it_is_no_computation() -> None:
+    """Requests are in the code for half of the time, and the process works for a quarter of it."""
+    looks_alike("it may wait for a lock", seen(*requests(spaced(0.1)), scrapes=metrics(0.25, ONE_THREAD)))
+
+
+def test_a_statement_that_is_always_slow_is_slow_for_a_throttled_process_too() -> None:
+    """The fastest tenth takes 300 ms: no wait for the processor explains that."""
+    verdict = diagnose(seen(*throttled(statement=300), scrapes=quota(0.125, used=0.11)))
+    assert verdict.bottleneck is not Bottleneck.CPU_BOUND
 
 
 def test_a_busy_process_that_no_request_waits_for_binds_nothing() -> None:

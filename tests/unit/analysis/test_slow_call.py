@@ -98,6 +98,14 @@ def test_a_slow_call_is_named_with_the_gain_of_a_fast_one() -> None:
     assert (after.value, after.low, after.high) == pytest.approx((0.050, 0.025, 0.075))
 
 
+def test_a_slow_call_that_is_fast_at_times_is_less_sure() -> None:
+    """A fifth of the calls takes 5 ms."""
+    slow, fast = SLOW, request(45, query("SELECT report", 10, 15))
+    always, at_times = diagnose(seen(*[slow] * 40)), diagnose(seen(*[slow] * 32, *[fast] * 8))
+    assert (always.bottleneck, at_times.bottleneck) == (Bottleneck.SLOW_CALL, Bottleneck.SLOW_CALL)
+    assert (always.confidence, at_times.confidence) == ("medium", "low")
+
+
 def test_slow_statements_in_a_row_are_an_n_plus_one_alone() -> None:
     verdict = diagnose(seen(*[request(100, *queries("SELECT item", 4, each=20))] * 30))
     assert (verdict.bottleneck, verdict.also) == (Bottleneck.N_PLUS_ONE, ())
