@@ -103,10 +103,10 @@ class _Code:
             if not is_full:
                 stretches = [each for each in stretches if _seconds(each) >= _LONG_SECONDS]
             by_request.append(sum(map(_seconds, stretches)))
-            for each in chain.from_iterable(stretches):
-                span = each.node.span
-                by_service[span.service] += each.duration_nanoseconds
-                by_operation[span.service, span.name] += each.duration_nanoseconds
+            for segment in chain.from_iterable(stretches):
+                span = segment.node.span
+                by_service[span.service] += segment.duration_nanoseconds
+                by_operation[span.service, span.name] += segment.duration_nanoseconds
         late = 0.0
         for (service, _), each in calls.items() if is_full else ():
             if service in names and not each.is_server:
