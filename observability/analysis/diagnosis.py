@@ -111,7 +111,9 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
     larger = tuple(
         f"even more, {row.share.value:.0%} of the time, goes to {row.name}; no known class of bottleneck explains that"
         for row in standing_out(table)
-        if row.share.value > share.value and all(row.service != each.service for each, _ in worth)
+        if not candidate.is_asynchronous
+        and row.share.value > share.value
+        and all(row.service != each.service for each, _ in worth)
     )
     where = f"{candidate.operation} of {candidate.service}" if candidate.operation else candidate.service
     return Verdict(

@@ -100,12 +100,12 @@ def _link_index(traces: Iterable[Trace]) -> _LinkIndex:
     for trace in traces:
         for top in (*trace.roots, *trace.orphans):
             for node in top.walk():
-                if node.span.links and _takes_effect(node):
+                if node.span.links and takes_effect(node):
                     link_index.add(node)
     return link_index
 
 
-def _takes_effect(node: Node) -> bool:
+def takes_effect(node: Node) -> bool:
     """Return whether a span with links processes work that a request left for later."""
     kind = node.span.kind
     return kind is SpanKind.CONSUMER or (not node.span.parent_span_id and kind is not SpanKind.SERVER)
@@ -146,11 +146,11 @@ def _effect(operation: Operation, reached: Sequence[_EffectTime], requests: int)
         unseen=requests - len(reached),
         seconds_p50=quantile(seconds, 0.50),
         seconds_p95=quantile(seconds, 0.95),
-        grows=_grows([each.seconds_beyond_the_answer for each in in_order]),
+        grows=grows([each.seconds_beyond_the_answer for each in in_order]),
     )
 
 
-def _grows(seconds: Sequence[float]) -> bool:
+def grows(seconds: Sequence[float]) -> bool:
     """Return whether the median rises from quarter to quarter, and that of the last is above p95 of the first."""
     size = len(seconds) // _QUARTERS
     if size < _FEWEST_PER_QUARTER:

@@ -15,7 +15,9 @@ _LIMITS = frozenset({Bottleneck.SERIAL_RESOURCE, Bottleneck.CONCURRENCY_LIMIT})
 _WAITS = _LIMITS | {Bottleneck.POOL, Bottleneck.HOT_ROW}
 # Waiting for a saturated resource looks like one of these.
 _SYMPTOMS_OF_OVERLOAD = (
-    _RESOURCES | _LIMITS | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT, Bottleneck.SLOW_CALL}
+    _RESOURCES
+    | _LIMITS
+    | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT, Bottleneck.SLOW_CALL, Bottleneck.CONSUMER_LAG}
 )
 # These lengthen what they touch, and so the time that a lock or a worker is held.
 _NO_CAUSE_OF_A_LIMIT = _RESOURCES | _LIMITS | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT}

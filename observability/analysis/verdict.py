@@ -139,6 +139,8 @@ class Verdict:
     def _impact(self) -> str:
         if (goodput := self.prediction.goodput if self.prediction else None) is not None:
             before, after = goodput.before.value, goodput.after.value
+            if self.bottleneck is Bottleneck.CONSUMER_LAG:
+                return f"; {after:.1f} messages a second arrive, and it consumes {before:.1f}"
             return f"; {before:.1f} requests a second get a useful answer, and {after:.1f} could"
         return f" takes {self.share:.0%} of the time of {self.requests} requests"
 

@@ -5,12 +5,13 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import factorial
 
 from observability.analysis.comparison import Estimate, clopper_pearson
 from observability.analysis.quantiles import quantile
 
-# Above this utilisation the formula for a shared processor does not hold: it has its pole at 1.
-_MOST_UTILISATION = 0.92
+# Above this utilisation the formulas for a queue do not hold: they have their pole at 1.
+MOST_UTILISATION = 0.92
 _RESAMPLES = 200
 _MOST_DRAWN = 2_000
 _SEED = 20_261
@@ -125,7 +126,7 @@ def predict(
         ratio=ratio,
         utilisation_before=utilisation,
         utilisation_after=after_utilisation,
-        trusted=utilisation is not None and utilisation < _MOST_UTILISATION,
+        trusted=utilisation is not None and utilisation < MOST_UTILISATION,
     )
 
 
@@ -158,6 +159,15 @@ def _counted(per_second: float, requests: int, seconds: float) -> Estimate:
     return Estimate(per_second, min(per_second, low * requests / seconds), max(per_second, high * requests / seconds))
 
 
+def stretch_of_queue(servers: float, utilisation: float) -> float:
+    """Return the mean time in an M/M/c queue as a multiple of the work; with one server 1 / (1 - utilisation)."""
+    count, utilisation = max(1, int(servers)), min(utilisation, MOST_UTILISATION)
+    load = count * utilisation
+    full = load**count / factorial(count) / (1 - utilisation)
+    waits = full / (sum(load**number / factorial(number) for number in range(count)) + full)
+    return 1 + waits / (count * (1 - utilisation))
+
+
 def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Prediction:
     """Return the prediction that nothing changes."""
     nothing = (0.0,) * len(durations)
@@ -176,7 +186,7 @@ def _utilisation_after(
     most = utilisation * min(1.0, work / worked)
     if rate_per_second is None:
         return utilisation - most
-    idle = 1 - min(utilisation, _MOST_UTILISATION)
+    idle = 1 - min(utilisation, MOST_UTILISATION)
     return utilisation - min(most, rate_per_second * work / len(durations) * idle)
 
 
@@ -184,7 +194,7 @@ def _speed(before: float | None, after: float | None) -> float:
     """Return the factor for the remaining time of a request."""
     if before is None or after is None:
         return 1.0
-    return (1 - min(before, _MOST_UTILISATION)) / (1 - min(after, _MOST_UTILISATION))
+    return (1 - min(before, MOST_UTILISATION)) / (1 - min(after, MOST_UTILISATION))
 
 
 def _as_clients_see(traced_after: Estimate, *, seen: float, traced: float) -> Estimate:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
@@ -212,7 +213,8 @@ def _gain(verdict: Verdict) -> Iterator[str]:
     if mean := verdict.mean_after_fix_seconds:
         yield f"fix: {_change('mean', verdict.mean_seconds, mean)}, minus the time that the fix saves"
     if verdict.prediction and verdict.answer is Answer.FOUND:
-        yield from _predicted(verdict.prediction)
+        is_lag = verdict.bottleneck is Bottleneck.CONSUMER_LAG
+        yield from _predicted(verdict.prediction, "messages" if is_lag else "useful requests")
     yield from (f"also: {other}" for other in verdict.also)
 
 
@@ -226,11 +228,11 @@ def _input(verdict: Verdict) -> Iterator[str]:
         yield f"{len(verdict.unread) - _MOST_UNREAD} more things were not read: --json lists them"
 
 
-def _predicted(prediction: Prediction) -> Iterator[str]:
+def _predicted(prediction: Prediction, what: str) -> Iterator[str]:
     if prediction.goodput is not None:
         before, after = prediction.goodput.before, prediction.goodput.after
         yield (
-            f"fix: {before.value:.1f} useful requests per second -> {after.value:.1f} "
+            f"fix: {before.value:.1f} {what} per second -> {after.value:.1f} "
             f"(90 % {after.low:.1f}-{after.high:.1f}), {prediction.predictor}"
         )
         return

@@ -21,7 +21,7 @@ class Candidate:
     trace_ids: of requests that show it.
     predictor: how the saving was estimated.
     utilisation: of the processor that the saving is about, 0 to 1; None for the one that everything shares.
-    goodput: set when requests fail rather than slow down: goodput before and after the fix.
+    goodput: set when requests, or messages, fail or wait rather than slow down: goodput before and after the fix.
     doubts: one sentence for each other cause that the evidence does not rule out; they lower the confidence.
     """
 
@@ -35,3 +35,8 @@ class Candidate:
     utilisation: float | None = None
     goodput: Goodput | None = None
     doubts: tuple[str, ...] = ()
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether no request waits for it: it delays what follows from requests."""
+        return self.bottleneck is Bottleneck.CONSUMER_LAG

@@ -17,7 +17,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
-from math import factorial
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.critical_path import PathSegment
@@ -28,7 +27,7 @@ from observability.analysis.detectors.service_processors import processor_uses, 
 from observability.analysis.observation import Observation
 from observability.analysis.processor_use import ProcessorUse
 from observability.analysis.requests import Request, longest, total_seconds
-from observability.analysis.whatif import Saving
+from observability.analysis.whatif import MOST_UTILISATION, Saving, stretch_of_queue
 
 _NANOSECONDS = 1e9
 # Uses are means over scrapes that do not begin and end with the requests; code outside of spans uses time as well.
@@ -39,8 +38,6 @@ _LEAST_AT_WORK = 0.8
 _LONG_SECONDS = 0.050
 # What the fix is taken to leave of the work. How much of it is needless cannot be told from outside.
 _LEFT = 0.5
-# The formula has its pole at 1.
-_MOST_UTILISATION = 0.92
 # An operation with this part of a service's time in code is where to look.
 _MOST_OF_IT = 0.5
 
@@ -172,17 +169,8 @@ def _is_spent_on(use: ProcessorUse, at_once: float) -> bool:
 
 def _stretch(use: ProcessorUse) -> float:
     """Return how many times as long as its work code takes, as measured or else as queueing theory has it."""
-    measured = 1 / (1 - min(use.waiting_share, _MOST_UTILISATION))
-    return max(measured, _queueing(use.limit or 1.0, use.fullness or 0.0))
-
-
-def _queueing(processors: float, utilisation: float) -> float:
-    """Return the mean time in an M/M/c queue as a multiple of the work; with one processor 1 / (1 - utilisation)."""
-    count, utilisation = max(1, int(processors)), min(utilisation, _MOST_UTILISATION)
-    load = count * utilisation
-    full = load**count / factorial(count) / (1 - utilisation)
-    waits = full / (sum(load**number / factorial(number) for number in range(count)) + full)
-    return 1 + waits / (count * (1 - utilisation))
+    measured = 1 / (1 - min(use.waiting_share, MOST_UTILISATION))
+    return max(measured, stretch_of_queue(use.limit or 1.0, use.fullness or 0.0))
 
 
 def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequence[Request]) -> Candidate:
@@ -193,7 +181,7 @@ def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequenc
         saving, utilisation = Saving(work=tuple((1 - _LEFT) * each for each in code.by_request), wait=none), None
     else:
         count = use.limit or 1.0
-        left = _LEFT * _queueing(count, _LEFT * before) / _queueing(count, before)
+        left = _LEFT * stretch_of_queue(count, _LEFT * before) / stretch_of_queue(count, before)
         saving, utilisation = Saving(work=none, wait=tuple((1 - left) * each for each in code.by_request)), before
     each_ms, share = code.seconds / len(requests) * 1e3, code.seconds / total_seconds(requests)
     takes = f"code of {code.service} takes {each_ms:.1f} ms of a request, {share:.0%} of its time"

@@ -7,6 +7,7 @@ from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.chatty_rpc import find_chatty_rpc
 from observability.analysis.detectors.cold_cache import find_cold_cache
 from observability.analysis.detectors.concurrency_limit import find_concurrency_limit
+from observability.analysis.detectors.consumer_lag import find_consumer_lag
 from observability.analysis.detectors.cpu_bound import find_cpu_bound
 from observability.analysis.detectors.hot_row import find_hot_row
 from observability.analysis.detectors.missing_index import find_missing_index
@@ -43,12 +44,16 @@ DETECTORS: tuple[Detector, ...] = (
     find_concurrency_limit,
     find_slow_call,
     find_payload,
+    find_consumer_lag,
 )
 
 
 def find_candidates(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Return the candidates that take at least a tenth of the requests' time, the largest first."""
+    """Return the candidates that take at least a tenth of the requests' time, the largest first.
+
+    A consumer that no request waits for takes none of it.
+    """
     whole = sum(request.seconds for request in requests)
     found = [candidate for detect in DETECTORS for candidate in detect(observation, requests)]
-    worth = [candidate for candidate in found if candidate.saving.total() >= LEAST_SHARE * whole]
+    worth = [each for each in found if each.saving.total() >= LEAST_SHARE * whole or each.is_asynchronous]
     return sorted(worth, key=lambda candidate: -candidate.saving.total())
