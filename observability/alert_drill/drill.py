@@ -122,7 +122,7 @@ async def run_sequence(
 ) -> None:
     """Apply faults one after the other, each for so many seconds, and evaluate the expressions over that time.
 
-    It needs data and no health: an alert that fires on a slow machine changes nothing.
+    The expressions need scraped data, not a healthy platform: alerts that a slow machine raises do no harm.
     """
     began = time.time()
     async with environment.watched(healthy=False) as context:

@@ -22,7 +22,7 @@ _LEAST_ON_A_CLOCK = 0.10
 _MOST_CLOCKS = 20
 # With one or two calls there is nothing to compare: what may be an offset is one.
 _TOO_FEW_TO_COMPARE = 2
-# What follows its caller by more than an hour does so on purpose.
+# A callee more than an hour after its caller is not a wrong clock but delayed work.
 _MOST_OFFSET = 3_600 * 10**9
 # Without client spans, what runs after its caller may be asynchronous. A clock is off only if the time between is the
 # same in so many calls, and so many times as long as a caller.
@@ -94,7 +94,7 @@ class _Edges:
 
 
 def _counted(roots: Iterable[Node]) -> dict[tuple[Pair, bool], _Edges]:
-    """Return the number of calls, and of those that need no shift, by services; synchronous ones alone if there are."""
+    """Count calls, and those that need no shift, by caller's and callee's service; prefer synchronous calls."""
     counts: dict[tuple[Pair, bool], _Edges] = defaultdict(_Edges)
     for caller, callee in _edges(roots):
         edges = counts[(caller.service, callee.service), _is_synchronous(caller, callee)]

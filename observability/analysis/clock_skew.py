@@ -1,8 +1,9 @@
 """Correction of clock skew: moves or clips spans, so that each child lies within its parent.
 
 A service has one clock: a child that exceeds its parent of the same service was cancelled or abandoned, and is clipped.
-Two services have two clocks: a callee is moved by the offset between them, as `clock_offsets` estimates it. What still
-exceeds its caller ran on without it, and is clipped. What began after its caller's end was not waited for.
+Two services have two clocks: a callee is moved by the offset between them, as `clock_offsets` estimates it. A callee
+that still exceeds its caller continued after the caller gave up, and is clipped. A caller did not wait for a callee
+that began after its end.
 Consumers run asynchronously: they and their descendants keep their times.
 """
 
@@ -22,7 +23,7 @@ from observability.analysis.trees import Node
 class Repaired:
     """A tree in which every child lies within its parent, and the corrections that were needed.
 
-    Consumers do not, and neither do spans of another service that began after their parent's end.
+    Exceptions are consumers, and spans of another service that began after their parent's end.
 
     truncated: spans clipped at their parent's start or end.
     moved: spans of another service that were shifted into their caller's time, each with its descendants.
@@ -62,7 +63,7 @@ def repair(root: Node, offsets: ClockOffsets | None = None) -> Repaired:
     )
 
 
-# Of these kinds is a leaf that may adopt.
+# Kinds of leaves that may adopt a sibling.
 _ADOPTING = (SpanKind.INTERNAL, SpanKind.CLIENT)
 
 
@@ -141,7 +142,7 @@ def _place(child: Node, parent: _Placed, *, shift: int) -> _Placed:
 def _is_later(child: Node, ran: _Time, parent: _Placed) -> bool:
     """Return whether another service began after its caller had ended, so that no answer waited for it.
 
-    What began after its caller gave up is work for which the caller once waited.
+    If the caller gave up, it did wait for work that began later.
     """
     caller = parent.node.span
     return child.span.service != caller.service and ran.start >= parent.ran.end and not gave_up(caller)
@@ -150,7 +151,7 @@ def _is_later(child: Node, ran: _Time, parent: _Placed) -> bool:
 def _adopters(siblings: Sequence[_Placed]) -> Iterator[_Placed | None]:
     """Yield for each sibling, in order, the shortest leaf of its service that ran longer and around it.
 
-    A leaf that only touches the sibling did not. Two concurrent calls stay two calls: a client span adopts no other.
+    A leaf that only touches the sibling did not. Two concurrent calls stay two: a client span adopts no other call.
     """
     leaves: dict[tuple[str, SpanKind], _Leaves] = defaultdict(_Leaves)
     for each in filter(_is_leaf, siblings):

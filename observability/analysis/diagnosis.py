@@ -221,7 +221,7 @@ def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
 def _confidence(share: Estimate, prediction: Prediction, rivals: Sequence[object], observation: Observation) -> str:
     """Return high for a clear share without rival or doubt where metrics were recorded; each that is missing lowers it.
 
-    A processor so busy that everything on it waits counts as missing metrics: it could be the cause as well.
+    A processor so busy that everything on it waits counts like missing metrics: it could be the cause as well.
     """
     is_clear = share.low >= 2 * LEAST_SHARE
     is_swamped = prediction.utilisation_before is not None and not prediction.trusted

@@ -1,4 +1,4 @@
-"""Entries: the spans with which requests begin, and which traces are not requests, with the reason."""
+"""Entry spans: the spans with which requests begin. Traces that are no requests are left out, with the reason."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,7 +77,7 @@ def find_entries(traces: Sequence[Trace]) -> Entries:
 
 @dataclass(slots=True)
 class _Sorted:
-    """What traces are.
+    """Traces, sorted into complete requests and broken ones.
 
     whole: the roots of complete requests, each with its operation, in the order of the traces.
     broken: number of broken traces by operation.
@@ -110,7 +110,7 @@ def _sort(traces: Sequence[Trace]) -> _Sorted:
         tops = [top for top in trace.roots if top.span.kind not in ASYNCHRONOUS_KINDS]
         lost: list[Node] = []
         for orphan in trace.orphans:
-            # Of a message's consumer nothing else of the trace is a part.
+            # A message's consumer is no part of a request, so its missing parent does not break the trace.
             if orphan.span.kind not in ASYNCHRONOUS_KINDS:
                 remote = parents.is_remote(orphan, alone=len(trace.orphans) == 1 and not trace.roots)
                 (tops if remote else lost).append(orphan)

@@ -1,4 +1,4 @@
-"""Verdict with errors: operations that fail or vanished are named where no class of bottleneck is."""
+"""Adds failing and vanished operations to a verdict, and names one of them if no bottleneck was found."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Failures: where failed requests begin to fail, and operations that were called in the baseline and no longer are."""
+"""Failures: the operation in which a failed request first failed, and operations that vanished since the baseline."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,7 +81,7 @@ def _failing(requests: Sequence[Request], baseline: Sequence[Request] | None) ->
         if share.low < _MANY and not (then and share.low > max(then.high, _SOME)):
             continue
         if then and share.low <= then.high:
-            # As many failed when the system was well.
+            # As many failed in the baseline.
             continue
         errors = Counter(error for _, origin in origins if (error := _error(origin)))
         yield Failure(

@@ -86,7 +86,7 @@ def histogram_deltas(before: Scrape, after: Scrape, name: str) -> list[Histogram
     buckets: dict[Labels, list[tuple[float, float]]] = defaultdict(list)
     for labels, count in _deltas(before, after, f"{name}_bucket").items():
         bounds = dict(labels)
-        # What is no number is another metric, whose name happens to end like a bucket's.
+        # A series whose `le` is no number is of another metric, whose name happens to end in _bucket.
         if (upper_bound := _number(bounds.pop("le", ""))) is not None:
             buckets[tuple(bounds.items())].append((upper_bound, count))
     return [

@@ -19,7 +19,7 @@ _SYMPTOMS_OF_OVERLOAD = (
     | _LIMITS
     | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT, Bottleneck.SLOW_CALL, Bottleneck.CONSUMER_LAG}
 )
-# These lengthen what they touch, and so the time that a lock or a worker is held.
+# Classes that never count as the cause of a queue for a lock or a worker, although they lengthen the time it is held.
 _NO_CAUSE_OF_A_LIMIT = _RESOURCES | _LIMITS | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT}
 # Two waits of which this share is the same are one.
 _SAME_WAIT = 0.5
@@ -30,9 +30,9 @@ Judged = tuple[Candidate, Prediction]
 def choose(worth: Sequence[Judged]) -> Judged:
     """Return the candidate that explains most, or its cause, if that explains at least half as much.
 
-    Overload outranks pools and network latency: they are only its symptoms. An unbounded wait has a cause as well: what
-    makes the calls slow. That a call is slow for an unknown reason is none. A cold cache comes before a bottleneck in
-    the read that a cache hit would make unnecessary.
+    Overload outranks pools and network latency: they are only its symptoms. An unbounded wait is a symptom of the
+    bottleneck that makes the calls slow, except of `slow_call`, which gives no reason itself. A cold cache comes before
+    a bottleneck in the read that a cache hit would make unnecessary.
     """
     first = next((each for each in worth if each[0].bottleneck is Bottleneck.OVERLOAD), worth[0])
     if first[0].bottleneck is Bottleneck.SLOW_CALL:
@@ -111,10 +111,11 @@ def _is_cause_of(other: Candidate, first: Candidate) -> bool:
         case Bottleneck.OVERLOAD:
             holds = other.bottleneck not in _SYMPTOMS_OF_OVERLOAD
         case Bottleneck.UNBOUNDED_WAIT:
-            # That a call is slow for an unknown reason explains nothing.
+            # A slow call explains nothing: its own reason is unknown.
             holds = other.bottleneck is not Bottleneck.SLOW_CALL
         case Bottleneck.NETWORK_LATENCY:
-            # A request that waits for a worker of the callee has not begun there. Fewer calls take the way less often.
+            # A wait for the callee's worker is before its span, so it looks like network. Fewer calls wait less often
+            # for the network.
             holds = other.bottleneck in _LIMITS and other.service == first.operation
             holds = holds or (other.bottleneck is Bottleneck.CHATTY_RPC and other.service == first.service)
         case Bottleneck.SERIAL_RESOURCE | Bottleneck.CONCURRENCY_LIMIT:

@@ -37,14 +37,14 @@ _STOPPED_SECONDS = "container_cpu_cfs_throttled_seconds_total"
 _RUNS_ONE_THREAD = re.compile(
     r"nodejs_\w+|python_(?:info|gc_\w+)|(?:\w+_)?cpython_\w+|ruby_\w+|\w*event_?loop_(?:lag|delay|utilization)\w*"
 )
-# Of these, the ones that tell the runtime and nothing else.
+# Those of them that identify the runtime only.
 _RUNTIMES = ("nodejs_version_info", "python_info")
 # Labels that divide one use into parts: which processor, user or system.
 _PART = re.compile(r"\w*cpu\w*|\w*mode|\w*state|type")
 _IDLE = frozenset({"idle", "iowait"})
 # Labels that tell which process or container a value belongs to.
 _IDENTITIES = ("pod", "container", "name", "id", "instance", "k8s_pod_name", "k8s_container_name", "container_name")
-# A row of a container names it; the others are sums over containers.
+# The series of a single container has one of these labels; series without one are sums over containers.
 _NAMES_A_CONTAINER = ("container", "name", "k8s_container_name", "container_name")
 _PAUSE = "POD"
 
@@ -64,7 +64,7 @@ def is_machine_metric(name: str) -> bool:
 
 
 def measured(scrapes: Iterable[TimedScrape]) -> list[ProcessorUse]:
-    """Return each processor use that metrics tell of."""
+    """Return each processor use that the metrics record."""
     metrics = _Metrics(scrapes)
     return [*_processes(metrics), *_containers(metrics), *_machines(metrics)]
 

@@ -52,7 +52,7 @@ class ProcessorUse:
 
     @property
     def waiting_share(self) -> float:
-        """The part of the time that ready threads waited, 0 to 1, as measured; this much use causes such waits."""
+        """The measured share of their running time that threads waited for a processor, 0 to 1."""
         waited = self.waited or 0.0
         return waited / (waited + self.used) if waited else 0.0
 
@@ -65,7 +65,7 @@ class ProcessorUse:
     def is_full(self) -> bool:
         """Whether code waits more than twice as long for this processor as it works.
 
-        What it waited counts where its limit is unknown. Else it tells as well of processes that nobody observed.
+        The measured wait counts only if the limit is unknown: processes that were not observed cause waits, too.
         """
         return (self.waiting_share if self.fullness is None else self.fullness) >= BUSY
 

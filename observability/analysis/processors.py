@@ -34,7 +34,8 @@ def utilisation(observation: Observation) -> float | None:
 def fullest(observation: Observation, services: Iterable[str]) -> ProcessorUse | None:
     """Return the processor use nearest to its limit among those that the services may wait for; None if unknown.
 
-    These are their own, that of sampled processes, and that of an only machine. Metrics may tell of many others.
+    These are the services' own, those of sampled processes, and the machine's if there is only one. Metrics may cover
+    many others.
     """
     known = processors(observation)
     sampled = {sample.process for sample in observation.processes}

@@ -135,7 +135,7 @@ class _Waiting:
     def __init__(self) -> None:
         self._failed: dict[_Target, list[tuple[int, int]]] = defaultdict(list)
         self._ended: dict[_Target, list[tuple[int, int]]] = defaultdict(list)
-        # Which attributes the targets have: of one form, only equal ones are alike.
+        # Combinations of attributes that targets have: of targets with the same ones, only equal targets are alike.
         self._forms: set[tuple[bool, ...]] = set()
 
     def add(self, number: int, last: Span, target: _Target) -> None:

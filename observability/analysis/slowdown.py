@@ -71,9 +71,9 @@ def _at_place(verdict: Verdict, comparison: Comparison) -> Verdict:
 
 
 def _place(comparison: Comparison) -> tuple[Place, bool]:
-    """Return the part that grew most or, if that explains too little, the service, and whether it surely explains.
+    """Return the part that grew most, or the service if the part explains too little; and whether that is sure.
 
-    A resource that a process runs out of makes all parts of it slower.
+    When a process runs out of a resource, all its parts become slower.
     """
     first = comparison.grown[0]
     if first.difference.value >= _EXPLAINS * comparison.slowdown.value:

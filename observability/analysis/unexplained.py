@@ -13,9 +13,9 @@ from observability.analysis.requests import Request, services_on_paths, total_se
 from observability.analysis.resources import database_seconds
 from observability.analysis.time_table import TimeKind, TimeRow, TimeTable
 
-# What takes a third of all time, and is no code at work, is not called healthy: nothing tells whether it could be less.
+# A system is not called healthy if a third of its time is one call or wait: nothing tells whether that could be less.
 STANDS_OUT = 1 / 3
-# Calls that take so long on average are no usual work of a database near by.
+# Calls with a longer mean are no ordinary work of a database in the same network.
 SLOW_SECONDS = 0.010
 # A service's code counts as at work when its processor time is at least half of what requests spent in its code.
 _AT_WORK = 0.5

@@ -123,7 +123,7 @@ class Verdict:
         return f"; most time goes to {self.place.name}, {percent(self.place.share)}" if self.place else ""
 
     def what_classes_account_for(self) -> Iterator[str]:
-        """Yield a sentence for each class that applies, and one for the time of none."""
+        """Yield a sentence for each class that applies, and one for the time that no class accounts for."""
         yield from (each.sentence() for each in self.classes)
         if self.classes:
             yield f"{self.unexplained:4.0%}  no class; ordinary work is in it, too"

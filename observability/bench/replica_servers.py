@@ -33,7 +33,7 @@ from services.order.domain.order import Order
 from services.order.migrate import MIGRATIONS
 
 ORDERS = 5_000
-# Of the reads, so many are of one of the last orders written.
+# Share of the reads that read one of the last orders written, and the number of these orders.
 RECENT_SHARE, RECENT = 0.1, 10
 POOL_SIZE = 8
 

@@ -156,7 +156,7 @@ def _select(
 
 
 def _write_page(path: Path, verdict: Verdict, seen: Observation, source: str) -> None:
-    # Only a page needs templates.
+    # Imported here, because only a page needs the templates.
     from observability.report.diagnosis.page import render  # noqa: PLC0415
 
     page = render(verdict, seen, source=source or (seen.coverage.source if seen.coverage else "a live store"))

@@ -46,8 +46,8 @@ class Ending(NamedTuple):
 def ending_of(error: BaseException, *, failed: int) -> Ending | None:
     """Return how a command ends with this error; None when Click knows how.
 
-    `failed` is the command's exit status when it cannot do its work. A bug ends it with this status, too: that of a
-    Python program with a traceback is 1, which says something else in some commands.
+    `failed` is the command's exit status when it cannot do its work. A bug ends it with this status, too, and not with
+    Python's own, 1, which is a result in some commands.
     """
     message = str(error) or type(error).__name__
     match error:
@@ -72,7 +72,7 @@ def _ending_of_failure(error: BaseException, message: str, failed: int) -> Endin
 
 
 def usage_status(failed: int) -> int:
-    """Return the exit status of a call with wrong arguments; 2 says something else where failures have a higher one."""
+    """Return the exit status of wrong arguments: 2, or `failed` in commands where 2 is a result."""
     return max(USAGE, failed)
 
 
@@ -82,7 +82,7 @@ def _is_bug(error: BaseException) -> bool:
 
 
 def _report_of(error: BaseException) -> str:
-    """Write the traceback to a file, and return a sentence that names it; without one the sentence has it."""
+    """Write the traceback to a file, and return a sentence with its path, or with the traceback if that fails."""
     what = f"this is a bug of plumb: {type(error).__name__}: {error}"
     report = "".join(traceback.format_exception(error))
     try:

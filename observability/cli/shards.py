@@ -29,7 +29,7 @@ from services.order.workers.shard_move import MoveStalled, interrupted_move, mov
 _EXIT_VIOLATED = 1
 _EXIT_NOT_MOVED = 1
 PLACEMENT = "each row of an order is on the server of its logical shard"
-# Purpose: what a server holds, from its tables as they are.
+# Purpose: count what a server stores, whatever the map says.
 COUNTS = """
     SELECT (SELECT count(DISTINCT logical_shard) FROM orders) AS shards_in_use, (SELECT count(*) FROM orders) AS orders,
         (SELECT count(*) FROM sagas) AS sagas, (SELECT count(*) FROM outbox) AS unpublished"""

@@ -1,4 +1,4 @@
-"""Turns: admits a limited number of callers at once, as a lock or a bounded pool of workers does."""
+"""Semaphore with a deadline: admits a limited number of callers at once, as a lock or a bounded pool does."""
 
 import asyncio
 from collections.abc import AsyncIterator

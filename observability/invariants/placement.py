@@ -1,6 +1,6 @@
 """Part of I2: each row of an order is on the server that the shard map names for its logical shard.
 
-A row elsewhere is not found: its order would be placed again, and its key accepted twice.
+A row on another server is not found: a repeated request would place its order again.
 """
 
 from collections.abc import Iterator

@@ -135,7 +135,7 @@ class _Pages:
 
 
 class _Progress:
-    """Says every few seconds how far the download is."""
+    """Reports the progress of a download every few seconds."""
 
     def __init__(self, client: ReadOnlyClient, say: Callable[[str], None]) -> None:
         self._client = client
@@ -143,7 +143,7 @@ class _Progress:
         self._next = time.monotonic() + _PROGRESS_SECONDS
 
     def show(self, read: WindowRead, traces: int) -> None:
-        """Say how much is read, if the last time is long enough ago."""
+        """Report how much is read, at most once in a few seconds."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_SECONDS
             received = self._client.received_bytes / 1e6

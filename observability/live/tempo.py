@@ -16,7 +16,7 @@ class TempoSource:
     """A Tempo at a URL, its query frontend."""
 
     kind = "Tempo"
-    # Its searches are bounded by whole seconds.
+    # Tempo's searches take start and end in whole seconds.
     shortest_seconds = 1.0
 
     def __init__(self, url: str, client: ReadOnlyClient) -> None:

@@ -1,4 +1,4 @@
-"""Templates of all report pages, and the figures and names that they write."""
+"""Templates of all report pages, and the formats of their figures and names."""
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 

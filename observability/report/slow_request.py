@@ -96,7 +96,7 @@ def _fold(rows: Sequence[WaterfallRow]) -> list[WaterfallRow]:
 
 
 def _repeats(rows: Sequence[WaterfallRow], at: int) -> tuple[object, ...]:
-    """Return what rows have in common that may be one; a row that calls something has its place for itself."""
+    """Return the key by which repeated calls share a row; a row with children shares it with no other."""
     row = rows[at]
     calls = at + 1 < len(rows) and rows[at + 1].depth > row.depth
     return row.depth, row.name, row.kind, row.component, row.failed, at if calls else None

@@ -181,8 +181,8 @@ def take_over_standard_error(log: FilteringBoundLogger) -> None:
         return
     os.dup2(unblocked, 2)
     os.close(unblocked)
-    # Without a buffer: what a stalled reader does not take is lost, instead of failing the interpreter's last flush,
-    # which would change the exit status.
+    # Without a buffer: output that a stalled reader does not take is lost, instead of failing the interpreter's last
+    # flush, which would change the exit status.
     raw = io.FileIO(2, "w", closefd=False)
     sys.stderr = io.TextIOWrapper(raw, encoding=sys.stderr.encoding, errors=sys.stderr.errors, write_through=True)
 

@@ -1,4 +1,4 @@
-"""Telemetry of read replicas: how far they are behind, and where reads went instead."""
+"""Telemetry of read replicas: their lag, and which server answered each read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -112,7 +112,7 @@ class CircuitBreaker:
             self._become(State.HALF_OPEN)
         if self._state is State.HALF_OPEN:
             if self._admitted == self._answered:
-                # No probe is under way: the time begins with this one. Few calls are no failure.
+                # No probe is under way: the time limit begins with this one, so that a lack of calls is no failure.
                 self._until = now + self.policy.probe_seconds
             elif now >= self._until:
                 # Probes without a result in time count as failed.

@@ -7,7 +7,7 @@ No clock: the caller passes the time.
 
 # Of the reads that replicas answer, this share may go to the primary beside them.
 SHARE = 0.1
-# Most reads that are saved up for a moment in which a replica fails.
+# Size of the bucket: the most reads that can fall back at once when a replica fails.
 BURST = 50.0
 
 

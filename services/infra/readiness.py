@@ -20,9 +20,9 @@ FAILURES_UNTIL_UNREADY = 2
 
 
 def one_of(checks: Sequence[Check]) -> Check:
-    """Return a check that passes when one of the checks does; otherwise it gives the reason of the first.
+    """Return a check that passes when one of the checks does; otherwise it fails as the first of them does.
 
-    One whose connections are all in use counts before those that fail, as it does alone.
+    A check that found all connections in use comes before those that failed: the process stays ready then.
     """
 
     async def check() -> str:

@@ -54,7 +54,7 @@ class FallbackExhausted(Unavailable):
 class ReplicaOptions:
     """Replicas of a database.
 
-    dsns: one for each replica; the server that is the primary may be among them, it is left out while it is that
+    dsns: one for each replica; the primary's may be among them, since roles change: a primary is not read here
     pool_size: most connections to each
     most_lag_seconds: a replica further behind is not read
     reserve_per_second: reads a second that the primary always takes when no replica can
@@ -213,11 +213,12 @@ class Replicas:
             try:
                 answer = await replica.read(run)
             except TransactionAborted:
-                # The replica had to replay a change that the read was in the way of; there it may happen again.
+                # The read blocked the replica's replay and was cancelled; another try there could end the same way.
                 self._telemetry.conflicted()
                 return None, "conflict"
             except (Unavailable, asyncpg.SyntaxOrAccessError):
-                # The last is a table or a column that it does not have yet; were it a bug, the primary would say so.
+                # SyntaxOrAccessError: a table or column that the replica does not have yet. For a bug in the statement
+                # the primary raises the same.
                 replica.is_usable = False
                 failed.add(replica)
                 continue
@@ -261,13 +262,13 @@ class Replicas:
         except ServiceError:
             return  # reads of replicas go on, and the failure is counted with the statement
         if row["position"] is None:
-            # It was demoted: new connections find the primary of now, if the DSN leads there.
+            # The primary was demoted: new connections reach the new primary, if the DSN leads there.
             await self._primary.reconnect()
             return
         self._history.add(monotonic(), row["position"])
 
     async def _sample(self, replica: Replica) -> None:
-        # Purpose: a replica that was promoted is no replica any more.
+        # Purpose: the role, since a replica may have been promoted, and how far it has replayed the log.
         select = """
             SELECT pg_is_in_recovery() AS is_standby, (pg_last_wal_replay_lsn() - '0/0')::bigint AS position"""
         try:

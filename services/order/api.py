@@ -165,8 +165,8 @@ class CancelOrder:
 class GetOrder:
     """Read this customer's order.
 
-    consistency_token: of this order, which is then read in that version or a later one. Empty: with replicas a change
-        of the last moment may be missing, also the order itself for the time of a failover.
+    consistency_token: an earlier answer's; this answer has at least that version. Empty: with read replicas the latest
+        change may be missing and, during a failover, the order itself.
     """
 
     customer_id: UUID

@@ -40,7 +40,7 @@ async def store_first_map(dsn: str, servers: int) -> None:
     since its orders would have to be moved.
     """
     first = spread(servers, epoch=1)
-    # Purpose: nothing that was stored on server 0 is looked for elsewhere.
+    # Purpose: orders that server 0 has already must stay there, so the map then gives it all logical shards.
     insert = """
         INSERT INTO shard_map (epoch, servers)
         SELECT $1, CASE WHEN EXISTS (SELECT FROM orders) THEN $3::smallint[] ELSE $2::smallint[] END

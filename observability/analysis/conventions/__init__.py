@@ -1,1 +1,1 @@
-"""Conventions: how instrumentations of all kinds describe operations, read by one table for each subject."""
+"""Semantic conventions: reads the spans of many instrumentations in one form; a module for each subject."""

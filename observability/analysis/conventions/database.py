@@ -20,7 +20,7 @@ _SYSTEMS = STORES | {
 _SYSTEM = ("db.system.name", "db.system", "db.type")
 NAMESPACE = ("db.namespace", "db.name", "db.instance", "db.cassandra.keyspace", "db.redis.database_index")
 _SUMMARY = ("db.query.summary",)
-# Also of Brave, HotROD, OpenCensus and Datadog (sql.query), Micrometer (jdbc), and more of Datadog.
+# The third is used by Brave, HotROD, OpenCensus and Datadog, the fourth by Micrometer, the others by Datadog.
 _TEXT = (
     "db.query.text", "db.statement", "sql.query", "jdbc.query[0]", "mongodb.query", "redis.raw_command",
     "memcached.query",
@@ -95,7 +95,7 @@ def summary_of(span: Span) -> str:
         return without_literals(text)
     named = " ".join(filter(None, (text_of(span, _OPERATION), text_of(span, _COLLECTION))))
     if text and named:
-        # Such as a document of MongoDB, whose form differs from call to call.
+        # The summary, because the text is a document (as of MongoDB) whose form differs from call to call.
         return without_literals(named)
     return without_literals(text) if text else operation_of(span)
 

@@ -1,4 +1,4 @@
-"""Endpoints that serve no user's request: health checks and scrapes, and those that stay open, such as streams."""
+"""Recognises endpoints that are not requests of users: health checks, scrapes, and connections that stay open."""
 
 import re
 
@@ -19,7 +19,7 @@ _PROBE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _PROBING = re.compile(r"kube-probe|prometheus/|healthcheck|health check|googlehc|blackbox|vmagent", re.IGNORECASE)
-# Whether these stay open shows in their time alone: a newsletter has a Subscribe, too.
+# The name alone does not prove it, only the duration does: a newsletter has a Subscribe, too.
 _STREAM = re.compile(
     r"""
     (?:^|[\s/._-])(?:event|listen|live|long[-_]?poll|poll|socket\.io|sse|stream|subscribe|tail|update|
@@ -34,7 +34,7 @@ _CONTENT_TYPES = ("http.response.header.content-type", "http.response.header.con
 
 
 def is_probe(span: Span) -> bool:
-    """Return whether a server span is a health check, a scrape of metrics, or asks what there is to ask."""
+    """Return whether a server span is a health check, a scrape of metrics, or gRPC server reflection."""
     if (agent := text_of(span, _AGENTS)) and _PROBING.search(agent):
         return True
     return any(_PROBE.search(name.split("?", 1)[0]) for name in _names(span))

@@ -1,7 +1,7 @@
-"""Kinds of spans that record none: by attributes, and by where a trace passes from one service to another.
+"""Span kinds, inferred where a span records none: from its attributes, and from where a trace enters a service.
 
-Older exporters know no kinds, and INTERNAL is the default of OpenTelemetry's API, so that both say nothing. What a span
-says of itself comes first, then what surrounds it.
+Older exporters record no kind, and INTERNAL is the default of OpenTelemetry's API, so neither is evidence. A span's own
+attributes decide first, then its neighbours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ _MESSAGED = {
     "process": SpanKind.CONSUMER, "receive": SpanKind.CONSUMER, "deliver": SpanKind.CONSUMER, "poll": SpanKind.CONSUMER,
     "publish": SpanKind.PRODUCER, "send": SpanKind.PRODUCER, "create": SpanKind.PRODUCER,
 }  # fmt: skip
-# What servers know of a request: its route, and only the path of its URL.
+# Attributes that only servers record of a request: its route, and its path without the host.
 _SERVED = ("http.route", "http.server_name", "url.path", "http.target", "http.host")
-# What clients know: the whole URL, and whom they call.
+# Attributes that only clients record: the whole URL, and the called service or address.
 _CALLED = ("url.full", "http.url", "url.template", "peer.service", "server.address", "net.peer.name", "peer.address")
 _RPC = ("rpc.system.name", "rpc.system", "rpc.method", "grpc.method")
 _WEB = ("http.request.method", "http.method")
@@ -38,7 +38,7 @@ Children = Mapping[str, Sequence[Span]]
 
 
 def with_kinds(spans: Sequence[Span], by_id: Mapping[str, Span], children: Children) -> dict[str, Span]:
-    """Return the spans of a trace whose kind is found out, by id; `children` are by their parent's id."""
+    """Return the spans of a trace whose kind is inferred, by id; `children` are by their parent's id."""
     found = {}
     for span in spans:
         below = children.get(span.span_id, ())
@@ -54,7 +54,7 @@ def with_kinds(spans: Sequence[Span], by_id: Mapping[str, Span], children: Child
 
 
 def begins_anew(span: Span, parent: Span) -> bool:
-    """Return whether a span is a request of its own, though its parent is of the same service.
+    """Return whether a span begins a request of its own, though its parent is of the same service.
 
     A server that keeps the context of a connection makes each request the child of a span of the one before.
     """

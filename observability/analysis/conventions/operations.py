@@ -1,4 +1,4 @@
-"""Operations: the name of a span as a template, so that spans of one operation have one name."""
+"""Operation names: a span's name without ids and numbers, so that all spans of an operation have the same name."""
 
 import re
 from functools import lru_cache
@@ -51,7 +51,7 @@ def operation_of(span: Span) -> str:
 
 @lru_cache(_MOST_NAMES)
 def template(name: str) -> str:
-    """Return a name without what differs from call to call."""
+    """Return a name with `{id}` in place of the ids, numbers and quoted texts that differ from call to call."""
     if not _SUSPECT.search(name):
         return name
     if is_statement(name):

@@ -1,4 +1,4 @@
-"""Statements of databases as text: removes literals and comments, so that one statement has one text."""
+"""Normalised database statements: without literals and comments, all executions of a statement have the same text."""
 
 import re
 from functools import lru_cache
@@ -19,7 +19,7 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|--[^\n]*", re.DOTALL)
-# What is to be replaced, and quoted names, within which nothing is.
+# Literals, which are replaced, and quoted names, in which nothing is replaced.
 _TOKEN = re.compile(
     r"""
     (?=[-+/`"'$%@:.0-9])(?:  # Fails fast: most characters begin nothing.
@@ -48,7 +48,7 @@ _COLUMNS = re.compile(r"\b(SELECT(?: DISTINCT)?) (?:(?!FROM\b|SELECT\b)[^()]){60
 
 
 def verb_of(text: str) -> str:
-    """Return the first word of a statement in capitals; empty when the text begins like none."""
+    """Return the first word of a statement in capitals; empty when the text does not begin like a statement."""
     if text[:2] in _COMMENTS:
         text = _COMMENT.sub(" ", text[:_MOST_CHARACTERS])
     match = _VERB.match(text)

@@ -1,4 +1,4 @@
-"""Detector of chatty RPCs: one call between two services is made again and again, where one for all would do."""
+"""Detector of chatty RPCs: a service calls another one repeatedly in sequence, where one batched call would do."""
 
 from collections.abc import Sequence
 from statistics import fmean, median
@@ -15,7 +15,7 @@ from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving
 
-# Of a call whose inside is not recorded, one for all still takes this share for each more.
+# A batched call without recorded server work is assumed to take this share of a call's time for each further item.
 _SHARE_PER_MORE = 0.5
 
 

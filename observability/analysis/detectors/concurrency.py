@@ -8,15 +8,15 @@ from statistics import median
 
 from observability.analysis.trees import Node
 
-# Overlap at the hand-over is no concurrency: the next one starts before the former one's span has ended.
+# A short overlap is a hand-over and no concurrency: the next one starts just before its predecessor's span ends.
 _HAND_OVER_SHARE = 0.02
-# Of the time in which something waited to start, the limit was reached for this share. Between the end of one and the
-# start of the next there is a pause, so that less than the whole is expected. Without a limit the highest
-# concurrency is rare, and a caller that pauses for another reason does so at any time.
+# Least share of the waiting time in which concurrency must be at the limit. It is below 1, because there is a pause
+# between the end of one and the start of the next. Without a limit the highest concurrency is rare, and a caller that
+# pauses for another reason does so at any concurrency.
 _LEAST_AT_LIMIT = 0.70
 # Fewer waits may be chance.
 _FEWEST_WAITS = 20
-# So many starts below the limit tell how long a start takes without a wait.
+# Fewest starts below the limit from which the usual time of a start without a wait is estimated.
 _FEWEST_FREE = 5
 
 

@@ -1,4 +1,4 @@
-"""Detector of a concurrency limit: requests wait to start, because an operation runs at most a few times at once.
+"""Detector of a concurrency limit: requests wait, because only a few calls of an operation run at the same time.
 
 A worker pool, a semaphore, the threads of a server, or the connections of a client look like this. Where only one runs
 at a time it is a lock, or a pool of one. A caller with as many connections that is idle otherwise shows no wait: while

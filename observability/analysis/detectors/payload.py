@@ -1,7 +1,7 @@
-"""Detector of large payloads: a call takes the longer, the more rows or bytes it carries, and it carries many.
+"""Detector of large payloads: calls whose time grows with the rows or bytes that they carry, and that carry many.
 
-The size is that of the call itself, or the rows of the largest statement below it. The fix carries what a page of a
-list holds. That time grows with size is measured from call to call; a call that always carries as much shows nothing.
+The size is that of the call itself, or the rows of the largest statement below it. The fix limits it to a page of a
+list. The growth is measured across calls of different sizes; nothing is found where all calls have the same size.
 """
 
 import math
@@ -26,16 +26,17 @@ _BYTES = (
     "messaging.message.body.size", "messaging.message_payload_size_bytes",
 )  # fmt: skip
 _SIZES = frozenset({*_ROWS, *_BYTES})
-# A page of a list holds so much, and fewer are no large payload.
+# A page of a list holds this much; less is no large payload.
 _USUAL = {"rows": 100, "bytes": 65_536}
-# Fewer calls may be chance, and so may be a rank correlation (Kendall) of fewer standard deviations: many are tried.
+# With fewer calls a growth may be chance. The rank correlation (Kendall) must exceed this many standard deviations: one
+# of many tested operations exceeds fewer by chance.
 _FEWEST_CALLS = 30
 _LEAST_DEVIATIONS = 3.5
 # All pairs of so many calls are compared.
 _MOST_COMPARED = 300
-# A call that carries what a call below it reads costs clearly more: its way and both ends. Else that one is named.
+# An outer call is named instead of the call below it only if its fix saves this many times as much.
 _TIMES_INNER = 1.2
-# How much is needed is unknown. Half of the gain is as likely.
+# How many rows or bytes are needed is unknown, so the gain may be half of the assumed one.
 _MODEL_ERROR = 0.5
 
 
@@ -51,11 +52,11 @@ class _Call:
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """An operation whose calls take the longer, the more they carry.
+    """An operation whose calls take longer the more they carry.
 
     unit: "rows" or "bytes".
     mean_size: of a call.
-    saved: seconds of each request that go with what is beyond a usual size.
+    saved: for each request, the seconds due to the size beyond a usual one.
     spans: ids of the calls, and of all that is below them.
     """
 

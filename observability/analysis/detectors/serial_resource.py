@@ -33,13 +33,13 @@ _NANOSECONDS = 1e9
 _FEWEST_QUEUED = 20
 # Two ends or starts are close when less than this part of the usual time between two ends is between them.
 _CLOSE = 0.5
-# Of independent calls, and of calls that share a processor, a quarter of the ends are close; behind two locks a fifth.
-# The share must be surely below (Clopper-Pearson, 95 %).
+# A quarter of the ends are close where calls are independent or share a processor, a fifth behind two locks. The share
+# must be below this limit with 95 % confidence (Clopper-Pearson).
 _MOST_CLOSE = 0.15
-# The starts are less regular than the ends: at least so many are close, and twice as many as ends.
+# Starts must be less regular than ends: at least this share of them is close, and twice as many as of the ends.
 _LEAST_CLOSE_STARTS = 0.10
 _TIMES_CLOSE_ENDS = 2.0
-# So many calls that found nobody before them tell how long one takes alone.
+# Fewest calls without a predecessor in the queue from which the time of a call alone is estimated.
 _FEWEST_ALONE = 10
 # A lock that is held much longer than the call lasts is held beyond its end, as a row is until the commit.
 _HELD_BEYOND = 1.5

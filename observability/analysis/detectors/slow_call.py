@@ -22,7 +22,7 @@ from observability.analysis.whatif import Saving
 SLOW_SECONDS = 0.010
 # Where a service's other calls are about as slow, something else slows all of them.
 _TIMES_OTHERS = 3.0
-# How fast the call could be is unknown. The assumed fix leaves what is not slow; half of that gain is as likely.
+# How fast the call could be is unknown. The assumed fix makes it as fast as others; half of that gain is as likely.
 _MODEL_ERROR = 0.5
 
 

@@ -24,9 +24,9 @@ from observability.analysis.trees import Node
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What may be limited.
+    """A group of operations whose concurrency may be limited.
 
-    service: whose limit it is.
+    service: the service that has the limit.
     operation: the operation; empty for a whole server or database client.
     database: the system that is called; empty for other groups.
     """

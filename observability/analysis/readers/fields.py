@@ -9,7 +9,7 @@ Json = dict[str, Any]
 
 TRACE_ID_DIGITS = 32
 SPAN_ID_DIGITS = 16
-# What reading a malformed field raises; a number may be infinite.
+# Exceptions that the reading of a malformed field may raise; OverflowError is that of an infinite number.
 MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
 # A number, its text, and the name of the enum, as OTLP/JSON, other JSON writers and old versions have it.

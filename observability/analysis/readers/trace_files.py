@@ -54,7 +54,7 @@ def _spans_of_file(path: Path, texts: Texts, unread: UnreadCounter) -> Iterator[
         yield from spans_of_document(document, texts, unread)
         return
     if not head.strip():
-        # A damaged file is counted as that.
+        # Only a file that is really empty counts as empty: a damaged one was counted as damaged.
         if path.stat().st_size == len(head):
             unread.add(EMPTY)
     elif containers.has_known_line(head):

@@ -1,4 +1,4 @@
-"""Retry with jitter: callers that failed together and contend for one row, with full jitter and with fixed delays.
+"""Pattern retry with jitter: callers that contend for one row after a common failure, with full jitter and without.
 
 Each caller reads the row's version and stores the next one if it is still that version; otherwise it waits and tries
 again. All begin at the same moment. The delays with jitter are the product's; without it each is its upper bound.
@@ -19,7 +19,7 @@ from services.infra.postgres import Database
 
 CALLERS = 16
 LONGEST_SECONDS = 0.4
-# Without jitter about one caller succeeds in a round.
+# Long, because without jitter about one caller succeeds per round of attempts.
 LIMIT_SECONDS = 300.0
 TABLE = "CREATE TABLE contended (id int PRIMARY KEY, version bigint NOT NULL); INSERT INTO contended VALUES (1, 0)"
 
@@ -38,7 +38,7 @@ SIDES: dict[str, Callable[[int], float]] = {"full jitter": with_jitter, "no jitt
 
 
 async def backoff(bench: PatternBench) -> list[PatternEffect]:
-    """Let the callers contend by turns, and compare the attempts and the time until all have succeeded."""
+    """Compare contending callers with jitter and without: their attempts, and the time until all have succeeded."""
     attempts: dict[str, list[float]] = {side: [] for side in SIDES}
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     async with AsyncExitStack() as stack:

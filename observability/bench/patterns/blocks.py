@@ -13,7 +13,7 @@ from observability.experiments.runner.block import Block, Schedule, block_of, lo
 from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import silent
 
-# Far below saturation, so that a latency is the request's own time and hardly a queue's.
+# Far below saturation, so that latency is mostly service time and hardly queueing.
 RATE_PER_SECOND = 20.0
 WARM_UP_SECONDS = 1.0
 
@@ -63,7 +63,7 @@ def shuffled(bench: PatternBench, sides: Sequence[str], *, name: str, turns: int
 async def variant_blocks(
     bench: PatternBench, testbed: Testbed, variants: Mapping[str, Variant], demand: Demand, *, name: str
 ) -> Blocks:
-    """Run a block of each variant by turns, the same orders in each turn; an invalid block is repeated."""
+    """Run blocks of all variants alternately, each round with the same orders; an invalid block is repeated."""
     blocks: dict[str, list[Block]] = {side: [] for side in variants}
     for pair, sides in enumerate(shuffled(bench, list(variants), name=name), start=1):
         bench.say(f"{name}: turn {pair} of {bench.sizes.pairs}: {', '.join(sides)}")

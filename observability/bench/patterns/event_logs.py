@@ -1,4 +1,4 @@
-"""Boring technology: the event log in the PostgreSQL that is there anyway, and in NATS JetStream."""
+"""Pattern boring technology: the event log in the existing PostgreSQL, compared with one in NATS JetStream."""
 
 import tempfile
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ SIDES: dict[str, Bus] = {"PostgreSQL": "postgres", "NATS JetStream": "nats"}
 
 
 async def event_logs(bench: PatternBench) -> list[PatternEffect]:
-    """Serve the same orders on two platforms by turns, and compare all processes' time and the latency."""
+    """Serve the same orders on two platforms alternately, and compare their processor time and latency."""
     blocks: dict[str, list[Block]] = {side: [] for side in SIDES}
     async with AsyncExitStack() as stack:
         platforms = {side: await stack.enter_async_context(platform(bench, bus)) for side, bus in SIDES.items()}

@@ -1,4 +1,4 @@
-"""CQRS: a page of a customer's orders from the read model, and computed from a write model of the same orders."""
+"""Pattern CQRS: a page of a customer's orders, from the read model and computed from the write model."""
 
 import random
 import statistics
@@ -55,7 +55,7 @@ READ, NORMALISED, OWN_ROW = "read model", "computed from lines", "row of the wri
 
 
 async def lists(bench: PatternBench) -> list[PatternEffect]:
-    """Read the same pages by turns, and compare their median times."""
+    """Read the same pages from both models alternately, and compare their median times."""
     chance = random.Random(bench.seed)
     bench.say(f"CQRS: {ORDERS:,} orders in both models")
     async with AsyncExitStack() as stack:

@@ -1,6 +1,7 @@
-"""Circuit breaker and design for failure: orders while inventory hangs: no breaker, a breaker, and kept for later.
+"""Patterns circuit breaker and design for failure: orders while inventory hangs.
 
-Inventory's process is stopped by a signal and goes on later, so that its calls are neither answered nor rejected.
+Three forms are compared: without a circuit breaker, with one, and orders that are accepted and settled later.
+Inventory's process is stopped by a signal and continued later, so that its calls are neither answered nor rejected.
 """
 
 import asyncio

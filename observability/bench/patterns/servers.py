@@ -1,4 +1,4 @@
-"""Patterns of database servers, in short forms of their own benchmarks: read replicas and shards."""
+"""Patterns read replicas and sharding: short forms of their own benchmarks."""
 
 from observability.bench import replicas, shard_keys
 from observability.bench.patterns.blocks import PatternBench
@@ -19,7 +19,7 @@ async def read_replicas(bench: PatternBench) -> list[PatternEffect]:
     reads = 6 * bench.sizes.requests
     async with start_replica_servers(directory=bench.folder, seed=bench.seed) as shop:
         primary, replica = await replicas.cpu_of_reads(shop, reads, blocks=bench.sizes.rounds)
-    # No ratio: what a read from a replica takes of the primary may be less than the clock of processor time shows.
+    # No ratio: the primary's processor time for a read from a replica may be below the clock's resolution.
     what = "the primary's processor time for a read of an order, microseconds"
     return [
         mean_effect(f"{what}, read from it", "from the primary", [1e6 * each for each in primary]),

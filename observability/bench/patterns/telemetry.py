@@ -1,4 +1,4 @@
-"""Observability: what all telemetry costs in processor time, a short form of the benchmark of telemetry."""
+"""Pattern observability: the processor time that all telemetry costs, a short form of the telemetry benchmark."""
 
 from observability.bench import telemetry_overhead
 from observability.bench.patterns.blocks import PatternBench

@@ -45,21 +45,22 @@ WITHOUT_INDEX = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """The delays between neighbours that a fault needs; None: they are beside each other."""
+class NetworkDelays:
+    """Delays on the network paths that a fault needs; None: no delay."""
 
     order_database: Delay | None = None
     inventory_database: Delay | None = None
     inventory: Delay | None = None
 
 
-# What is held while a database some milliseconds away answers is held while the processor is idle.
-WAYS: Mapping[StockFault, Way] = {
-    StockFault.POOL: Way(inventory_database=Delay(latency_seconds=0.003)),
-    StockFault.SERIAL_RESOURCE: Way(inventory_database=Delay(latency_seconds=0.003)),
-    StockFault.CONCURRENCY_LIMIT: Way(inventory_database=Delay(latency_seconds=0.006)),
-    StockFault.BLOCKING_CALL: Way(order_database=Delay(latency_seconds=0.003)),
-    StockFault.NETWORK_LATENCY: Way(inventory=Delay(latency_seconds=0.02)),
+# With a database some milliseconds away, a connection or lock is held while the processor is idle, so that it and not
+# the processor is the bottleneck.
+NETWORK_DELAYS: Mapping[StockFault, NetworkDelays] = {
+    StockFault.POOL: NetworkDelays(inventory_database=Delay(latency_seconds=0.003)),
+    StockFault.SERIAL_RESOURCE: NetworkDelays(inventory_database=Delay(latency_seconds=0.003)),
+    StockFault.CONCURRENCY_LIMIT: NetworkDelays(inventory_database=Delay(latency_seconds=0.006)),
+    StockFault.BLOCKING_CALL: NetworkDelays(order_database=Delay(latency_seconds=0.003)),
+    StockFault.NETWORK_LATENCY: NetworkDelays(inventory=Delay(latency_seconds=0.02)),
 }
 
 
@@ -93,7 +94,7 @@ async def serving(
             raise LocalError("the stock parts need a PostgreSQL of their own: unset PLUMB_POSTGRES_DSN")
         databases, postgres = foundation.databases, str(local_address(foundation.postgres.port))
         await make_tables(databases, fault)
-        way, common = WAYS.get(fault, Way()), {"STOCK_FAULT": fault, **(environment or {})}
+        way, common = NETWORK_DELAYS.get(fault, NetworkDelays()), {"STOCK_FAULT": fault, **(environment or {})}
         inventory = await start(
             foundation,
             "inventory",

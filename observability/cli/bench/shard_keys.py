@@ -28,7 +28,7 @@ def bench_shard_keys(
     orders: Annotated[
         int, typer.Option(min=50, help="Consecutive baskets to replay; the whole file has 25,900.")
     ] = 600,
-    window: Annotated[int, typer.Option(min=50, help="Baskets between two looks at the servers.")] = 200,
+    window: Annotated[int, typer.Option(min=50, help="Baskets between two measurements of the servers.")] = 200,
     concurrency: Annotated[int, typer.Option(min=1, max=16, help="Customers at the same time.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of customers, regions, the first basket, and the sequence.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("out/bench-shard-keys"),

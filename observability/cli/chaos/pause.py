@@ -13,7 +13,9 @@ def pause_command(
     *,
     bus: BusOption = "postgres",
     seed: SeedOption = 1,
-    most: Annotated[int, typer.Option(min=1, help="Pauses to try, the first ones of the list.")] = len(PAUSES),
+    most: Annotated[int, typer.Option(min=1, help="Number of pauses to try; the first ones of the list.")] = len(
+        PAUSES
+    ),
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Pause one of two order processes that holds a batch, a lock or orders, until the other has taken over."""

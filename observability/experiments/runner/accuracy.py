@@ -130,11 +130,11 @@ def prediction_sentences(trials: Sequence[FinishedTrial]) -> Iterator[str]:
         sealed = sum(each.ratio.low <= each.measured_ratio.value <= each.ratio.high for each in every)
         yield f"half of an interval (median) is {half:.0%}; {sealed}/{len(every)} measured ratios lie within"
         yield results_in_words(each.result for each in every)
-        yield f"if unchanged: median error {median(abs(each.error_if_same) for each in every):.0%}"
+        yield f"a prediction of no change: median error {median(abs(each.error_if_same) for each in every):.0%}"
     if told := [each.score.goodput for each in fixes if each.score.goodput and each.score.goodput.forecast]:
         off = median(abs(each.forecast.error) for each in told if each.forecast)
         same = median(abs(each.error_if_same) for each in told)
-        yield f"goodput: median error {off:.0%} of {len(told)} predictions; if unchanged: {same:.0%}"
+        yield f"goodput: median error {off:.0%} of {len(told)} predictions; of a prediction of no change {same:.0%}"
     if errors := list(_errors_if_healthy(fixes, trials)):
         yield f"if it became as fast as the healthy run: median error {median(errors):.0%}"
 

@@ -72,11 +72,12 @@ def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord]) -> Measured
 
 
 def goodput_failures(goodput: MeasuredGoodput) -> list[str]:
-    """Say what a bottleneck owes and did not show."""
+    """Return a sentence if the bottleneck had no clear effect on goodput."""
     if goodput.ratio.low > LEAST_IMPACT:
         return []
     return [
-        f"the bottleneck does not hurt: the fix gains a factor of {goodput.ratio.low:.2f} or more, below {LEAST_IMPACT}"
+        "the bottleneck has no clear effect: the fix increases goodput by at least "
+        f"{goodput.ratio.low:.2f} times, and must by {LEAST_IMPACT}"
     ]
 
 

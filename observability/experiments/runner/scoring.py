@@ -129,7 +129,7 @@ def failures(experiment: Experiment, ratio: Ratio, own: float | None) -> list[st
     if experiment.kind is ExperimentKind.BOTTLENECK and not 1 / ratio.ratio.high > LEAST_IMPACT:
         low = 1 / ratio.ratio.high
         failed.append(
-            f"the bottleneck does not hurt: p95 is worse by at least a factor of {low:.2f}, below {LEAST_IMPACT}"
+            f"the bottleneck has no clear effect: p95 grows by at least {low:.2f} times, and must by {LEAST_IMPACT}"
         )
     if experiment.kind is ExperimentKind.WRONG_OPTIMISATION:
         if own is None or own > HALF:

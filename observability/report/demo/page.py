@@ -29,7 +29,7 @@ class DrawnWaterfall:
 
 @dataclass(frozen=True, slots=True)
 class DemoDrawings:
-    """All that is drawn of a result."""
+    """All charts of a demo's result."""
 
     distribution: Distribution
     timeline: Timeline

@@ -23,7 +23,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Areas:
-    """All that is drawn; the seconds that count are between two positions across."""
+    """A stacked area chart; `counted_x_first` to `counted_x_last` is the measured part, without warm-up."""
 
     frame: Frame
     areas: tuple[Area, ...]

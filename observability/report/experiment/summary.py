@@ -12,7 +12,7 @@ _MILLISECONDS = 1e3
 
 
 def summary_line(name: str, result: Score) -> str:
-    """Say of an experiment whether it was right, what was predicted and what came."""
+    """Return whether the diagnosis was right, what was predicted, and what was measured."""
     said = "right" if result.right else f"WRONG: {result.why_wrong}"
     told = (
         goodput_text(result.goodput)
@@ -32,7 +32,7 @@ def summary_line(name: str, result: Score) -> str:
 
 
 def goodput_text(goodput: MeasuredGoodput) -> str:
-    """Say how many orders a second were of use, what was predicted and what came."""
+    """Return how many orders a second were useful, what was predicted, and what was measured."""
     if goodput.forecast is None:
         told = "nothing predicted"
     else:
@@ -45,7 +45,7 @@ def goodput_text(goodput: MeasuredGoodput) -> str:
 
 
 def ratio_text(result: Score) -> str:
-    """Say what became of the primary metric, with its 90 % interval."""
+    """Return after / before of the primary metric, with its 90 % interval."""
     if result.goodput is not None:
         gained = result.goodput.ratio
         return f"goodput after / before {gained.value:.2f} ({gained.low:.2f}-{gained.high:.2f})"
@@ -65,7 +65,7 @@ def summarise(evidence: Evidence) -> str:
         f"# {words.title(evidence)}: {words.mark(evidence)}",
         words.headline(evidence),
         *_warnings(evidence),
-        f"What was drawn: {plan.place}.",
+        f"Drawn from the seed: {plan.place}.",
         "\n".join(f"- {reason}" for reason in evidence.verdict.reasons),
         _figures(evidence),
         words.ratios(evidence.score),
@@ -77,7 +77,7 @@ def summarise(evidence: Evidence) -> str:
 
 
 def _warnings(evidence: Evidence) -> list[str]:
-    told = [f"The experiment did not show what it must: {reason}." for reason in evidence.score.failed_because]
+    told = [f"This run does not show what the experiment claims: {reason}." for reason in evidence.score.failed_because]
     if used := evidence.used_though_invalid:
         told.append(f"{used} of {len(evidence.blocks)} blocks are INVALID: take the figures as a hint.")
     return told + [f"The seal is broken: {reason}." for reason in evidence.broken_seals]
@@ -86,7 +86,9 @@ def _warnings(evidence: Evidence) -> list[str]:
 def _figures(evidence: Evidence) -> str:
     if evidence.score.goodput is not None:
         return _goodput(evidence.score.goodput)
-    head = "| latency, ms (90 % interval) | before | predicted after | after | error | prediction | if unchanged |"
+    head = (
+        "| latency, ms (90 % interval) | before | predicted after | after | error | prediction | error if unchanged |"
+    )
     rows = [_row(evidence, measured) for measured in evidence.measured]
     return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
 
@@ -104,7 +106,7 @@ def _goodput(goodput: MeasuredGoodput) -> str:
     ]
     head = (
         "| orders a second (90 % interval) | in time before | predicted after | in time after | error "
-        "| prediction | if unchanged |"
+        "| prediction | error if unchanged |"
     )
     return "\n".join([head, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", f"| {' | '.join(cells)} |"])
 

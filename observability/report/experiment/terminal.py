@@ -42,7 +42,7 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
 
 def _table(result: Score) -> Table:
     table = Table(title="Latency in milliseconds, with 90 % intervals", title_justify="left")
-    for heading in ("", "before", "predicted after", "after", "prediction", "if unchanged"):
+    for heading in ("", "before", "predicted after", "after", "prediction", "unchanged / after"):
         table.add_column(heading, justify="right")
     for each in result.forecasts:
         same = f"{1 + each.error_if_same:.2f} x"

@@ -136,7 +136,7 @@ def gained(evidence: Evidence) -> str:
 
 
 def yielded(goodput: MeasuredGoodput) -> str:
-    """Say how many orders were of use, with the fix and without."""
+    """Return how many orders were useful, with the fix and without."""
     return (
         f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} got the right answer in "
         f"time without the fix, and {rate(goodput.after.value)} with it: {ratio(goodput.ratio)} times as many"
@@ -144,7 +144,7 @@ def yielded(goodput: MeasuredGoodput) -> str:
 
 
 def ratios(score: Score) -> str:
-    """Say what became of the latency, or of goodput where that is what counts."""
+    """Return after / before of the latency, or of goodput if the experiment is about that."""
     if score.goodput is not None:
         return f"After / before: goodput {ratio(score.goodput.ratio)}."
     of = {"p50": score.ratio_p50, "p95": score.ratio_p95}
@@ -163,8 +163,8 @@ def _changed(moved_by: Estimate) -> str:
 
 def _optimised(own_ratio: float | None) -> str:
     if own_ratio is None:
-        return "The time of what was optimised is not known,"
-    return f"What was optimised takes {percent(1 - own_ratio)} less time of its own,"
+        return "The optimised component's own time is not known,"
+    return f"The optimised component takes {percent(1 - own_ratio)} less time of its own,"
 
 
 def _equivalent(evidence: Evidence) -> str:

@@ -65,7 +65,7 @@ def can_sync_always(version: ServerVersion) -> bool:
 
 
 def subjects_of(stream: str) -> str:
-    """Return what the subjects of a stream begin with. The server refuses a stream whose subjects overlap another's."""
+    """Return the prefix of a stream's subjects. NATS rejects a stream whose subjects overlap those of another."""
     return f"{stream.lower().replace('_', '.', 1)}."
 
 

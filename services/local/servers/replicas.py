@@ -50,9 +50,9 @@ async def promote(replica: EmbeddedPostgres) -> None:
 
 
 async def rejoin(former: EmbeddedPostgres, *, primary: EmbeddedPostgres) -> None:
-    """Make a former primary that has ended a replica of its successor; what only it had is lost.
+    """Make a former primary that has ended a replica of its successor; transactions that only it had are lost.
 
-    pg_rewind copies what changed, and the configuration, too: the slot in it belongs to the successor's past.
+    pg_rewind copies the successor's configuration as well, whose slot was on the former primary: it is removed.
     """
     start = former.start
     passfile = start.folder / "pgpass"

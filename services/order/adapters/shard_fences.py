@@ -19,7 +19,7 @@ class ShardFenced(Exception):
 
 
 class ShardFences:
-    """The fences of one server, as a process sees them that reads orders there."""
+    """The fences of one server, checked by a process that reads orders there."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -58,7 +58,7 @@ async def hold_fence(connection: "asyncpg.Connection[asyncpg.Record]", logical_s
 
 
 async def lift_fence(connection: "asyncpg.Connection[asyncpg.Record]", logical_shard: int, *, epoch: int) -> None:
-    """Let the server have a logical shard from the map of an epoch on, in the caller's transaction."""
+    """Allow writes of a logical shard, from the map of an epoch on, in the caller's transaction."""
     update = "UPDATE shard_fences SET fenced = false, epoch = $2, ordered_to = NULL WHERE logical_shard = $1"
     await connection.execute(update, logical_shard, epoch)
     await set_triggers(connection)

@@ -12,8 +12,7 @@ class PostgresShardMaps:
         self._database = database
 
     async def current(self) -> ShardMap:
-        """Return the map that holds; without one ALL_ON_FIRST, of epoch 0."""
-        # Purpose: the latest version.
+        """Return the current map, the one with the highest epoch; without one ALL_ON_FIRST, of epoch 0."""
         select = "SELECT epoch, servers FROM shard_map ORDER BY epoch DESC LIMIT 1"
         rows = await self._database.fetch("SELECT shard_map", select)
         return ShardMap(rows[0]["epoch"], tuple(rows[0]["servers"])) if rows else ALL_ON_FIRST

@@ -15,7 +15,7 @@ class MoveRegister:
         self._session = session
 
     async def lock(self) -> bool:
-        """Be the only process that moves, until the session ends; return False if another one moves."""
+        """Take the lock of all moves until the session ends; return False if another process holds it."""
         return bool(await self._session.connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY))
 
     async def current(self) -> Move | None:

@@ -45,7 +45,7 @@ class MoveSource:
         return bool(await self._session.connection.fetchval(select, await self.slot()))
 
     async def make_slot(self) -> None:
-        """Keep the changes from now on. Only while nothing follows: a new slot lacks the changes before it."""
+        """Create the slot, which keeps changes from now on. Only before the target follows: it lacks earlier ones."""
         if not await self.has_slot():
             await self.drop_slot()
             create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"

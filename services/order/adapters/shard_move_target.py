@@ -123,7 +123,7 @@ class MoveTarget:
             await self._hold_fence(connection)
             await connection.execute(number, self._move.logical_shard)
             await connection.execute(QUEUE, self._move.logical_shard, 0)
-            # Purpose: what follows gets higher sequences.
+            # Purpose: tell the copied events from those that arrive later, which get higher sequences.
             update = """
                 UPDATE shard_fences SET ordered_to = (SELECT coalesce(max(sequence), 0) FROM events)
                 WHERE logical_shard = $1"""

@@ -70,7 +70,7 @@ class PostgresSummaries:
         return await self.page(query)
 
     async def find_page(self, query: ListOrders, seen: OrderVersion) -> OrderPage | None:
-        """Return a page of a list that is recent enough, None of another; a standby may be older at the next look."""
+        """Return a page if the list is recent enough, else None; the next read of a standby may be older again."""
         # Purpose: one snapshot says whether the list is recent enough and has the page; an empty one is a row of NULL.
         select = f"""
             SELECT page.* FROM (

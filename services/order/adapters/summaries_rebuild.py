@@ -135,7 +135,7 @@ class SummariesRebuild:
 
     async def _hold_live(self, transaction: Transaction, names: Sequence[str]) -> dict[str, Cursor]:
         """Lock out the live consumer and replays of its dead letters until the commit; return the live cursors."""
-        # Purpose: both lock in this order, too (a cursor or a letter, then the list), so there is no deadlock.
+        # Purpose: consumer and replays lock in the same order (a cursor or letter, then the list): no deadlock.
         select = """
             SELECT consumer, incarnation, position FROM consumer_cursors WHERE consumer = ANY($1)
             ORDER BY consumer FOR UPDATE"""

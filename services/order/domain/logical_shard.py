@@ -27,6 +27,6 @@ def order_id_of(customer_id: UUID, random: UUID) -> UUID:
 
 
 def logical_shard_in(order_id: UUID) -> int | None:
-    """Return the logical shard that an order's id carries; None for an id of the time before, which carries none."""
+    """Return the logical shard that an order's id carries; None for an id that was made before there were shards."""
     content = order_id.bytes
     return content[_SHARD_BYTE] if content[_LAYOUT_BYTE] == _LAYOUT_BITS else None

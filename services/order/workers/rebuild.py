@@ -76,7 +76,7 @@ class Rebuild:
         waiting_since: float | None = None
         while True:
             wait_seconds = 0.0 if waiting_since is None else POLL_SECONDS
-            # A rebuild that had to begin anew is behind in the logs before, too.
+            # A restart of the rebuild during one log also reset the logs that were read before it.
             while not all([await self._read_to_end(log, wait_seconds) for log in range(len(self._logs))]):
                 pass
             try:

@@ -163,7 +163,7 @@ class ShardMove:
 
 
 async def until(what: str, is_so: Callable[[], Awaitable[bool]], *, seconds: float, poll: float = POLL_SECONDS) -> None:
-    """Wait until something is so. Raises MoveStalled."""
+    """Wait until a condition holds. Raises MoveStalled."""
     ends = monotonic() + seconds
     while not await is_so():
         if monotonic() >= ends:
@@ -172,7 +172,7 @@ async def until(what: str, is_so: Callable[[], Awaitable[bool]], *, seconds: flo
 
 
 async def unlocked(step: Callable[[], Awaitable[Result]]) -> Result:
-    """Make a step whose transaction may meet locks, of requests or of a process that was killed. Raises MoveStalled."""
+    """Run a step again until it gets the locks that requests or a killed process still hold. Raises MoveStalled."""
     for _ in range(LOCK_ATTEMPTS):
         try:
             return await step()

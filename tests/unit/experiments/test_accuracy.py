@@ -115,7 +115,7 @@ def test_intervals_with_the_measured_value_are_counted() -> None:
 
 def test_accuracy_lists_the_trivial_predictors_too() -> None:
     told = list(prediction_sentences([finished(RIGHT), finished(NOTHING_FOUND, after=1.0, name=SAME_TWICE)]))
-    assert told[-2] == "if unchanged: median error 100%"
+    assert told[-2] == "a prediction of no change: median error 100%"
     assert told[-1] == "if it became as fast as the healthy run: median error 100%"
 
 
@@ -127,7 +127,7 @@ def test_goodput_predictions_are_counted_apart() -> None:
     told = list(
         prediction_sentences([FinishedTrial("one", verdict, score(tried, TRUTH, verdict, blocks_told, attempts=6))])
     )
-    assert told == ["goodput: median error 12% of 1 predictions; if unchanged: 50%"]
+    assert told == ["goodput: median error 12% of 1 predictions; of a prediction of no change 50%"]
 
 
 def test_a_wrong_name_has_no_prediction_error() -> None:
