@@ -75,10 +75,8 @@ def goodput_failures(goodput: MeasuredGoodput) -> list[str]:
     """Return a sentence if the bottleneck had no clear effect on goodput."""
     if goodput.ratio.low > LEAST_IMPACT:
         return []
-    return [
-        "the bottleneck has no clear effect: the fix increases goodput by at least "
-        f"{goodput.ratio.low:.2f} times, and must by {LEAST_IMPACT}"
-    ]
+    gain = f"goodput by at least {goodput.ratio.low:.2f} times, and must by {LEAST_IMPACT}"
+    return [f"the bottleneck has no clear effect: the fix increases {gain}"]
 
 
 def _orders(blocks: Sequence[BlockRecord], side: Side) -> list[float]:
