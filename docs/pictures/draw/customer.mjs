@@ -8,13 +8,12 @@ const FIRST_SKU = 10001;
 const SKUS = 4070; // As many as the demand model of `plumb load` orders.
 const SKUS_IN_SIGHT = 5;
 
-/** Look at stock, at an order and at the list of orders by turns until `signal` is aborted. */
+/** Read stock, a new order and the list of orders in turn until `signal` is aborted. */
 export async function read(edge, signal) {
   const customer = randomUUID();
-  const order = await placeOrder(edge, customer);
-  const paths = [stockHints, () => order, stockHints, () => `/customers/${customer}/orders`];
+  const paths = [stockHints, (turn) => placeOrder(edge, customer, turn), stockHints, () => `/customers/${customer}/orders`];
   for (let turn = 0; !signal.aborted; turn++) {
-    await ask(edge, paths[turn % paths.length](turn), { headers: { "X-Customer-Id": customer } });
+    await ask(edge, await paths[turn % paths.length](turn), { headers: { "X-Customer-Id": customer } });
     await pause(PAUSE_MILLISECONDS);
   }
 }
@@ -26,14 +25,15 @@ function stockHints(turn) {
   return `/stock-hints?${skus.join("&")}`;
 }
 
-/** Place an order; return its path. */
-async function placeOrder(edge, customer) {
+/** Place an order; return its path with its token, for which a replica may have to wait; the list's if it is rejected. */
+async function placeOrder(edge, customer, turn) {
   const answer = await ask(edge, "/orders", {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Customer-Id": customer, "Idempotency-Key": randomUUID() },
-    body: JSON.stringify({ lines: [{ sku: String(FIRST_SKU), quantity: 1 }] }),
+    body: JSON.stringify({ lines: [{ sku: String(FIRST_SKU + (turn % SKUS)), quantity: 1 }] }),
   });
-  return answer.headers.get("Location");
+  const path = answer.headers.get("Location");
+  return path ? `${path}?consistency_token=${answer.headers.get("Consistency-Token")}` : `/customers/${customer}/orders`;
 }
 
 async function ask(edge, path, request) {

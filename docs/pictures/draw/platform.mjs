@@ -21,7 +21,7 @@ const LOAD_INVALID = 3; // The generator was late: its own latencies are worth n
 /** Start a platform and put load on it; call `use` with Prometheus' address and the last minutes; stop it. */
 export async function withLoadedPlatform(use) {
   rmSync(ENDPOINTS, { force: true });
-  const up = plumb("up", "--prometheus", "--port-base", PORT_BASE, "--endpoints", ENDPOINTS);
+  const up = plumb("up", "--prometheus", "--replicas", 1, "--port-base", PORT_BASE, "--endpoints", ENDPOINTS);
   try {
     await untilItRuns(up);
     await loaded();
