@@ -219,7 +219,7 @@ def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
 
 
 def _confidence(share: Estimate, prediction: Prediction, rivals: Sequence[object], observation: Observation) -> str:
-    """Return high for a clear share without rival or doubt where metrics were recorded; each that is missing lowers it.
+    """Return high if the share is clear, nothing rivals it or casts doubt on it, and metrics were recorded; else less.
 
     A processor so busy that everything on it waits counts like missing metrics: it could be the cause as well.
     """

@@ -16,7 +16,7 @@ _MANY = 0.05
 # With a baseline it is enough that clearly more fail than then; fewer than one in a hundred are left to objectives.
 _SOME = 0.01
 # An operation has vanished where at most this part of its usual calls is left, and this many would be usual.
-_LEFT = 0.10
+_VANISHED_SHARE = 0.10
 _FEWEST_EXPECTED = 10.0
 _MOST_TRACES = 3
 
@@ -118,7 +118,7 @@ def _vanished(requests: Sequence[Request], baseline: Sequence[Request]) -> Itera
     gone: dict[Operation, Failure] = {}
     for name, usual in then.share_for(now).items():
         share = _share(now.requests_with[name], now.count)
-        if usual * now.count >= _FEWEST_EXPECTED and share.value <= _LEFT * usual and share.high < usual / 2:
+        if usual * now.count >= _FEWEST_EXPECTED and share.value <= _VANISHED_SHARE * usual and share.high < usual / 2:
             before = _share(then.requests_with[name], then.count)
             gone[name] = Failure(
                 kind=FailureKind.VANISHED, service=name[0], operation=name[1], share=share, before=before

@@ -52,7 +52,7 @@ def without_explained(candidates: Sequence[Candidate]) -> list[Candidate]:
         if each.bottleneck in _WAITS and any(_is_same_wait(each, other) for other in left):
             continue
         left.append(each)
-    left = [each for each in left if not _goes_with(each, left)]
+    left = [each for each in left if not _is_removed_with(each, left)]
     rest = [
         _without_waits(each, _of_its_operation(each, left)) if each.bottleneck is Bottleneck.SLOW_CALL else each
         for each in left
@@ -68,7 +68,7 @@ def _is_same_wait(each: Candidate, larger: Candidate) -> bool:
     return sum(map(min, each.saving.wait, larger.saving.wait)) >= _SAME_WAIT * each.saving.total()
 
 
-def _goes_with(each: Candidate, candidates: Sequence[Candidate]) -> bool:
+def _is_removed_with(each: Candidate, candidates: Sequence[Candidate]) -> bool:
     """Return whether the fix of a larger candidate removes these calls, too: retries, or calls off the path."""
     others = {other.bottleneck for other in _of_its_operation(each, candidates) if _is_larger(other, each)}
     match each.bottleneck:

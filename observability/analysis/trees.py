@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from observability.analysis.conventions.kinds import begins_anew, with_kinds
+from observability.analysis.conventions.kinds import begins_request, with_kinds
 from observability.analysis.spans import Span, without_duplicates
 
 
@@ -76,7 +76,9 @@ def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
         spans = [kinds.get(span.span_id, span) for span in spans]
         children = _children(spans)
     anew = [
-        span for span in spans if (parent := known.get(span.parent_span_id)) is not None and begins_anew(span, parent)
+        span
+        for span in spans
+        if (parent := known.get(span.parent_span_id)) is not None and begins_request(span, parent)
     ]
     if anew:
         begun = {span.span_id for span in anew}

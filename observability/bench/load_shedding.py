@@ -33,7 +33,7 @@ from services.kernel.errors import CircuitOpen
 POOLS = {"ORDER_DATABASE_POOL_SIZE": "2", "INVENTORY_DATABASE_POOL_SIZE": "2"}
 # Fewer concurrent calls than gRPC queues for Python, and far more.
 AT_ONCE = 32
-CROWD = 500
+CONCURRENT_CALLS = 500
 CALL_SECONDS = 5.0
 LOCK_SECONDS = 30.0
 
@@ -74,7 +74,7 @@ async def measure(options: BenchOptions, *, say: Say) -> list[Cost]:
             costs.append(
                 await ask(check, "admission control behind gRPC", inventory, options.requests, at_once=AT_ONCE)
             )
-            costs.append(await ask(check, "gRPC's own limit", inventory, options.requests, at_once=CROWD))
+            costs.append(await ask(check, "gRPC's own limit", inventory, options.requests, at_once=CONCURRENT_CALLS))
     return [*costs, refuse(options.requests)]
 
 
@@ -134,9 +134,9 @@ def refuse(times: int) -> Cost:
     """Measure calls rejected by a guard with an open breaker, in this process."""
     policy = Policy(failures_in_a_row=1, fewest_calls=1, open_seconds=3_600.0, longest_open_seconds=3_600.0)
     guard = CallGuard(telemetry=DependencyTelemetry(unobserved("bench"), "inventory"), policy=policy)
-    call(guard, be_away)
+    call(guard, raise_unavailable)
     began = time.process_time()
-    answers = Counter(call(guard, be_there) for _ in range(times))
+    answers = Counter(call(guard, succeed) for _ in range(times))
     return Cost("the guard of the caller", (time.process_time() - began) / times, times, answers)
 
 
@@ -152,10 +152,10 @@ def call(guard: CallGuard, server: Callable[[], None]) -> str:
     return "OK"
 
 
-def be_away() -> None:
+def raise_unavailable() -> None:
     """Fail as gRPC does for an unavailable server."""
     raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
 
 
-def be_there() -> None:
+def succeed() -> None:
     """Return at once."""

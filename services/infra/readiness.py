@@ -19,7 +19,7 @@ CHECK_SECONDS = 2.0
 FAILURES_UNTIL_UNREADY = 2
 
 
-def one_of(checks: Sequence[Check]) -> Check:
+def any_of(checks: Sequence[Check]) -> Check:
     """Return a check that passes when one of the checks does; otherwise it fails as the first of them does.
 
     A check that found all connections in use comes before those that failed: the process stays ready then.

@@ -18,7 +18,7 @@ from services.infra.messaging.open_log import open_logs
 from services.infra.messaging.outbox import Outbox
 from services.infra.messaging.relay import Relay
 from services.infra.postgres import Database
-from services.infra.readiness import Check, one_of
+from services.infra.readiness import Check, any_of
 from services.infra.replicas import ReplicaOptions, Replicas, replica_workers
 from services.infra.schema import schema_check
 from services.infra.worker import Worker
@@ -306,4 +306,4 @@ async def open_order(
         orders_adapter=orders_adapter,
         replicas=replicas,
     )
-    return parts, {"order database": one_of([schema_check(database, *MIGRATIONS) for database in databases])}
+    return parts, {"order database": any_of([schema_check(database, *MIGRATIONS) for database in databases])}

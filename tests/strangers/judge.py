@@ -74,11 +74,11 @@ class Judgement:
         assert self.verdict.prediction is not None
         before = self.verdict.prediction.before["p50"] * 1e3
         interval = f"{after.low * 1e3:.0f}-{after.high * 1e3:.0f}"
-        return f"{before:.0f} -> {after.value * 1e3:.0f} ({interval}), came {self.fixed_seconds * 1e3:.0f}"
+        return f"{before:.0f} -> {after.value * 1e3:.0f} ({interval}), measured {self.fixed_seconds * 1e3:.0f}"
 
 
 HEAD = (
-    "| setting | half | truth | traces alone | with metrics | p50 in ms, predicted (90 %), came |",
+    "| setting | half | truth | traces alone | with metrics | p50 in ms, predicted (90 %), measured |",
     "| --- | --- | --- | --- | --- | --- |",
 )
 

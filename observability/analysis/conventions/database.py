@@ -52,11 +52,14 @@ def is_database_call(span: Span) -> bool:
         return False
     attributes = span.attributes
     return (
-        "db.system.name" in attributes or "db.system" in attributes or asks_a_database(span) or _models_a_database(span)
+        "db.system.name" in attributes
+        or "db.system" in attributes
+        or looks_like_database_call(span)
+        or _models_a_database(span)
     )
 
 
-def asks_a_database(span: Span) -> bool:
+def looks_like_database_call(span: Span) -> bool:
     """Return whether a span has the attributes or the name of a database call, whatever its kind."""
     if any(text_of(span, names) for names in (_SYSTEM, _TEXT, _OPERATION)):
         return True

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from observability.analysis.conventions.attributes import text_of
-from observability.analysis.conventions.database import asks_a_database, summary_of
+from observability.analysis.conventions.database import looks_like_database_call, summary_of
 from observability.analysis.spans import Span, SpanKind
 
 # OpenTracing, and the translations of Zipkin and Datadog into OTLP.
@@ -53,7 +53,7 @@ def with_kinds(spans: Sequence[Span], by_id: Mapping[str, Span], children: Child
     return found
 
 
-def begins_anew(span: Span, parent: Span) -> bool:
+def begins_request(span: Span, parent: Span) -> bool:
     """Return whether a span begins a request of its own, though its parent is of the same service.
 
     A server that keeps the context of a connection makes each request the child of a span of the one before.
@@ -68,18 +68,18 @@ def begins_anew(span: Span, parent: Span) -> bool:
 
 def _is_wrapper(span: Span, children: Sequence[Span]) -> bool:
     """Return whether a call of a database only wraps the same call of a library below, such as an ORM's of a driver."""
-    if not asks_a_database(span):
+    if not looks_like_database_call(span):
         return False
-    below = [child for child in children if child.service == span.service and asks_a_database(child)]
+    below = [child for child in children if child.service == span.service and looks_like_database_call(child)]
     return any(summary_of(child) == summary_of(span) for child in below)
 
 
 def _kind(span: Span, parent: Span | None, children: Sequence[Span]) -> SpanKind:
-    if span.attributes and (told := _told(span)):
+    if span.attributes and (told := _kind_by_attributes(span)):
         return told
-    is_local = parent is not None and parent.service == span.service and not begins_anew(span, parent)
+    is_local = parent is not None and parent.service == span.service and not begins_request(span, parent)
     own = any(child.service == span.service for child in children)
-    if not own and span.attributes and asks_a_database(span):
+    if not own and span.attributes and looks_like_database_call(span):
         return SpanKind.CLIENT
     if parent is not None and parent.service != span.service:
         return SpanKind.CONSUMER if _known(parent) is SpanKind.PRODUCER else SpanKind.SERVER
@@ -92,10 +92,10 @@ def _kind(span: Span, parent: Span | None, children: Sequence[Span]) -> SpanKind
 
 
 def _known(span: Span) -> SpanKind | None:
-    return span.kind if span.kind > SpanKind.INTERNAL else _told(span)
+    return span.kind if span.kind > SpanKind.INTERNAL else _kind_by_attributes(span)
 
 
-def _told(span: Span) -> SpanKind | None:
+def _kind_by_attributes(span: Span) -> SpanKind | None:
     """Return the kind that a span's attributes name."""
     if tag := text_of(span, _TAGS):
         return _TAGGED.get(tag.lower().removeprefix("span_kind_"))

@@ -36,10 +36,10 @@ _TOLERANCE = 2.0
 _LEAST_AT_WORK = 0.8
 # W3C's Long Tasks API calls a piece of work long from here on: users notice it, and it delays all others in its thread.
 _LONG_SECONDS = 0.050
-# What the fix is taken to leave of the work. How much of it is needless cannot be told from outside.
-_LEFT = 0.5
-# An operation with this part of a service's time in code is where to look.
-_MOST_OF_IT = 0.5
+# Assumed share of the work that is left after the fix. Traces do not show how much of it is needless.
+_WORK_LEFT_BY_FIX = 0.5
+# An operation with this share of the time in a service's code is named as the place.
+_MAIN_OPERATION_SHARE = 0.5
 
 
 def find_cpu_bound(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
@@ -66,7 +66,7 @@ def find_cpu_bound(observation: Observation, requests: Sequence[Request]) -> lis
 class _Code:
     """The own code of the services in one process that requests wait for: of an idle processor only long stretches.
 
-    service, operation: with most of it; the operation is empty where none has half of it.
+    service, operation: those with most of the time; the operation is empty where none has half of it.
     by_request: seconds in each request, with what its calls wait for the processor.
     late_seconds: of these, in all requests, the waits of calls.
     is_full: whether the processor is full.
@@ -135,7 +135,7 @@ def _add_late(by_request: list[float], calls: OpaqueCalls) -> float:
 
 
 def _most(by_service: Counter[str], service: str) -> float:
-    return _MOST_OF_IT * by_service[service]
+    return _MAIN_OPERATION_SHARE * by_service[service]
 
 
 def _seconds(segments: Iterable[PathSegment]) -> float:
@@ -178,10 +178,13 @@ def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequenc
     before = use.waiting_share if use.fullness is None else use.fullness
     if use.others:
         # Less work on a shared processor makes all other code on it faster, too: `predict` has the formula for that.
-        saving, utilisation = Saving(work=tuple((1 - _LEFT) * each for each in code.by_request), wait=none), None
+        saving, utilisation = (
+            Saving(work=tuple((1 - _WORK_LEFT_BY_FIX) * each for each in code.by_request), wait=none),
+            None,
+        )
     else:
         count = use.limit or 1.0
-        left = _LEFT * stretch_of_queue(count, _LEFT * before) / stretch_of_queue(count, before)
+        left = _WORK_LEFT_BY_FIX * stretch_of_queue(count, _WORK_LEFT_BY_FIX * before) / stretch_of_queue(count, before)
         saving, utilisation = Saving(work=none, wait=tuple((1 - left) * each for each in code.by_request)), before
     each_ms, share = code.seconds / len(requests) * 1e3, code.seconds / total_seconds(requests)
     takes = f"code of {code.service} takes {each_ms:.1f} ms of a request, {share:.0%} of its time"

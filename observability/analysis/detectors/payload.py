@@ -35,7 +35,7 @@ _LEAST_DEVIATIONS = 3.5
 # All pairs of so many calls are compared.
 _MOST_COMPARED = 300
 # An outer call is named instead of the call below it only if its fix saves this many times as much.
-_TIMES_INNER = 1.2
+_LEAST_GAIN_OVER_INNER = 1.2
 # How many rows or bytes are needed is unknown, so the gain may be half of the assumed one.
 _MODEL_ERROR = 0.5
 
@@ -102,7 +102,7 @@ def growing_calls(requests: Sequence[Request]) -> list[Growing]:
     kept: list[Growing] = []
     for each in sorted(found, key=lambda growing: len(growing.spans)):
         inner = [other for other in kept if other.spans < each.spans]
-        if any(sum(each.saved) < _TIMES_INNER * sum(other.saved) for other in inner):
+        if any(sum(each.saved) < _LEAST_GAIN_OVER_INNER * sum(other.saved) for other in inner):
             continue
         kept = [other for other in kept if other not in inner]
         kept.append(each)

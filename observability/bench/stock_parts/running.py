@@ -94,13 +94,15 @@ async def serving(
             raise LocalError("the stock parts need a PostgreSQL of their own: unset PLUMB_POSTGRES_DSN")
         databases, postgres = foundation.databases, str(local_address(foundation.postgres.port))
         await make_tables(databases, fault)
-        way, common = NETWORK_DELAYS.get(fault, NetworkDelays()), {"STOCK_FAULT": fault, **(environment or {})}
+        delays, common = NETWORK_DELAYS.get(fault, NetworkDelays()), {"STOCK_FAULT": fault, **(environment or {})}
         inventory = await start(
             foundation,
             "inventory",
             stack,
             **common,
-            STOCK_DATABASE_DSN=rerouted(databases["inventory"], await passed(postgres, way.inventory_database, stack)),
+            STOCK_DATABASE_DSN=rerouted(
+                databases["inventory"], await behind_proxy(postgres, delays.inventory_database, stack)
+            ),
             STOCK_POOL_SIZE="1" if fault is StockFault.POOL else "8",
         )
         order = await start(
@@ -108,8 +110,8 @@ async def serving(
             "order",
             stack,
             **common,
-            STOCK_DATABASE_DSN=rerouted(databases["order"], await passed(postgres, way.order_database, stack)),
-            STOCK_INVENTORY_TARGET=await passed(inventory, way.inventory, stack),
+            STOCK_DATABASE_DSN=rerouted(databases["order"], await behind_proxy(postgres, delays.order_database, stack)),
+            STOCK_INVENTORY_TARGET=await behind_proxy(inventory, delays.inventory, stack),
         )
         pids = {name: process.pid for name, process in foundation.launcher.processes.items()}
         pids["postgres"] = foundation.postgres.process.pid
@@ -139,7 +141,7 @@ def accepts_connections(port: int) -> bool:
         return False
 
 
-async def passed(target: str, delay: Delay | None, stack: AsyncExitStack) -> str:
+async def behind_proxy(target: str, delay: Delay | None, stack: AsyncExitStack) -> str:
     """Return host:port of a proxy with a delay, which the stack closes; the target itself without a delay."""
     if delay is None:
         return target

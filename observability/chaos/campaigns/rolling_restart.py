@@ -37,7 +37,7 @@ THINK_SECONDS = 0.2
 READ_SHARE = 0.3
 CALL_SECONDS = 10.0
 # The edge is gone or has done nothing, so the other edge may be tried.
-TO_THE_OTHER = frozenset({"CONNECTION_LOST", "OVERLOADED"})
+RETRIED_AT_THE_OTHER_EDGE = frozenset({"CONNECTION_LOST", "OVERLOADED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Balancer:
         self.turn += 1
         first, other = self.edges[self.turn % 2], self.edges[(self.turn + 1) % 2]
         answer = await first.send(request, seconds=CALL_SECONDS)
-        if answer.reason in TO_THE_OTHER:
+        if answer.reason in RETRIED_AT_THE_OTHER_EDGE:
             self.sent_again += 1
             answer = await other.send(request, seconds=CALL_SECONDS)
         return answer

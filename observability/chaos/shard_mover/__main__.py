@@ -33,8 +33,8 @@ async def move_on(settings: OrderContextSettings) -> None:
             await move_one(dsns, move.logical_shard, move.target)
         elif stopping.is_set():
             return
-        elif places := await find_places(dsns):
-            logical_shard, server = random.choice(places)
+        elif in_use := await shards_with_orders(dsns):
+            logical_shard, server = random.choice(in_use)
             await move_one(dsns, logical_shard, (server + 1) % len(dsns))
         else:
             await asyncio.sleep(POLL_SECONDS)
@@ -48,7 +48,7 @@ async def move_one(dsns: list[str], logical_shard: int, target: int) -> None:
         sys.stderr.write(f"logical shard {logical_shard} to server {target}: {error}\n")
 
 
-async def find_places(dsns: list[str]) -> list[tuple[int, int]]:
+async def shards_with_orders(dsns: list[str]) -> list[tuple[int, int]]:
     """Return the logical shards that have orders, each with its server."""
     found = []
     for server, dsn in enumerate(dsns):

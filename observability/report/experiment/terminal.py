@@ -30,7 +30,7 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
         say(goodput_text(result.goodput))
     if result.forecasts:
         console.print(_table(result))
-    for sentence in words.kept_promises(result):
+    for sentence in words.prediction_sentences(result):
         say(sentence, "bold red" if words.missed(result) else "")
     say(words.ratios(result))
     if result.invalid_blocks:

@@ -36,12 +36,14 @@ def mark(evidence: Evidence) -> str:
 
 def headline(evidence: Evidence) -> str:
     """Return sentences about the diagnosis, its truth, the gain of the fix, and the prediction."""
-    return " ".join((diagnosed(evidence), gained(evidence), *kept_promises(evidence.score)))
+    return " ".join((diagnosis_sentence(evidence), effect_sentence(evidence), *prediction_sentences(evidence.score)))
 
 
-def kept_promises(score: Score) -> list[str]:
+def prediction_sentences(score: Score) -> list[str]:
     """Return a sentence about the result of each prediction, and one about quantiles with too few orders."""
-    said = [f"The prediction {_result(name, sealed, came, result)}." for name, sealed, came, result in _told(score)]
+    said = [
+        f"The prediction {_result(name, sealed, came, result)}." for name, sealed, came, result in _predictions(score)
+    ]
     if score.forecasts and (untold := [name for name in QUANTILES if name not in forecast_names(score)]):
         needed = ", ".join(f"{name} needs {fewest_for(QUANTILES[name])} orders a side" for name in untold)
         said.append(f"There are too few orders to judge a prediction of {' and '.join(untold)}: {needed}.")
@@ -50,7 +52,7 @@ def kept_promises(score: Score) -> list[str]:
 
 def missed(score: Score) -> bool:
     """Return whether a prediction missed."""
-    return any(result is ForecastResult.MISSED for *_, result in _told(score))
+    return any(result is ForecastResult.MISSED for *_, result in _predictions(score))
 
 
 def forecast_names(score: Score) -> frozenset[str]:
@@ -58,7 +60,7 @@ def forecast_names(score: Score) -> frozenset[str]:
     return frozenset(each.quantile for each in score.forecasts)
 
 
-def _told(score: Score) -> list[tuple[str, Estimate, Estimate, ForecastResult]]:
+def _predictions(score: Score) -> list[tuple[str, Estimate, Estimate, ForecastResult]]:
     """Return name, sealed ratio, measured ratio and result of each prediction."""
     told = [(each.quantile, each.ratio, each.measured_ratio, each.result) for each in score.forecasts]
     if score.goodput is not None and score.goodput.forecast is not None:
@@ -78,8 +80,8 @@ def _result(name: str, sealed: Estimate, came: Estimate, result: ForecastResult)
             return f"{said} cannot be judged: the machine changed by more than the fix; measured {ratio(came)}"
 
 
-def diagnosed(evidence: Evidence) -> str:
-    """Say what was diagnosed and whether that was right."""
+def diagnosis_sentence(evidence: Evidence) -> str:
+    """Say what was diagnosis_sentence and whether that was right."""
     said = f"The diagnosis {answer(evidence.verdict)}"
     return f"{said}, and that is right." if evidence.score.right else f"{said}. That is wrong: {truth(evidence.claim)}."
 
@@ -117,10 +119,10 @@ def place(bottleneck: str, service: str, operation: str) -> str:
     return f"{bottleneck.replace('_', ' ')} in {where}"
 
 
-def gained(evidence: Evidence) -> str:
+def effect_sentence(evidence: Evidence) -> str:
     """Return a sentence about the effect of the fix on the highest available quantile, or on goodput."""
     if evidence.score.goodput is not None:
-        return f"{yielded(evidence.score.goodput)}."
+        return f"{goodput_sentence(evidence.score.goodput)}."
     told, moved_by = evidence.measured[-1], evidence.score.primary.ratio
     moved = f"{told.name} after / before is {ratio(moved_by)}"
     match evidence.claim.kind:
@@ -135,7 +137,7 @@ def gained(evidence: Evidence) -> str:
             return f"{_optimised(evidence.score.own_ratio)} and {moved}: {_equivalent(evidence)}."
 
 
-def yielded(goodput: MeasuredGoodput) -> str:
+def goodput_sentence(goodput: MeasuredGoodput) -> str:
     """Return how many orders were useful, with the fix and without."""
     return (
         f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} got the right answer in "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.infra.readiness import Readiness, one_of
+from services.infra.readiness import Readiness, any_of
 from services.kernel.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
 
 
@@ -91,7 +91,7 @@ async def test_one_of_several_that_passes_is_enough(
     first: str | Callable[[], Exception], second: str | Callable[[], Exception], failures: list[str]
 ) -> None:
     needs = (Need(), Need())
-    readiness = Readiness({"databases": one_of(needs)})
+    readiness = Readiness({"databases": any_of(needs)})
     await readiness.check()
     readiness.serve()
     needs[0].result, needs[1].result = first, second
