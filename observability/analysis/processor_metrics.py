@@ -1,4 +1,4 @@
-"""Processor use from metrics, under any of their usual names."""
+"""Processor use from metrics, under the names that common exporters and runtimes give them."""
 
 import math
 import re

@@ -1,8 +1,8 @@
-"""Benchmark of the list of orders: query time of a page at two sizes of the read model, by turns.
+"""Benchmark of the list of orders: query time of a page at two sizes of the read model, measured alternately.
 
-The code is the product's own, from page token to values, outside a trace. A first page is asked for by the customer of
-an order drawn at random: who buys much asks much. A deep page begins after an order drawn among those that are at least
-the 100th of their customer's list and have a whole page after them.
+The code is the product's own, from page token to values, outside a trace. A first page is that of the customer of an
+order drawn at random, so customers with many orders are drawn more often. A deep page begins after an order drawn from
+those that are at least the 100th of their customer's list and have a whole page after them.
 """
 
 import random

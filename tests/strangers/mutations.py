@@ -42,7 +42,7 @@ _OLD_NAMES = {
 
 
 class Outcome(StrEnum):
-    """What became of the verdict: the same class and service, none at all, or another."""
+    """Effect of a mutation on the verdict: the same class and service, none at all, or another."""
 
     KEPT = "kept"
     ABSTAINED = "abstained"
@@ -59,7 +59,7 @@ class Trial:
 
     @property
     def outcome(self) -> Outcome:
-        """Say what became of the verdict."""
+        """Return the effect on the verdict."""
         return outcome_of(self.before, self.after)
 
     def sentence(self) -> str:
@@ -68,7 +68,7 @@ class Trial:
 
 
 def main(*folders: str) -> int:
-    """Print every trial and the counts; return 1 when a twentieth of the verdicts or more became others."""
+    """Print every trial and the counts; return 1 if at least a twentieth of the verdicts changed to another one."""
     counts: Counter[Outcome] = Counter()
     for folder in folders:
         trials = try_mutations(read_observation(Path(folder)))

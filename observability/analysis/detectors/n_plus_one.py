@@ -1,4 +1,4 @@
-"""Detector of N+1 queries: one statement is sent again and again, where one for all rows would do."""
+"""Detector of N+1 queries: a statement is sent once for each row, where one statement for all rows would do."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -42,7 +42,7 @@ RETRIED_AT_THE_OTHER_EDGE = frozenset({"CONNECTION_LOST", "OVERLOADED"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollingOptions:
-    """Options of the campaign; `times` is the number of restarts of a whole service, the services by turns."""
+    """Options of the campaign; `times` is the number of restarts of a service, alternating between the services."""
 
     bus: Bus
     seed: int

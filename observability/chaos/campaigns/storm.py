@@ -34,7 +34,7 @@ PAUSE_SECONDS = (0.05, 0.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StormOptions:
-    """Options of the campaign: `times` storms, by turns of one unit an order and of one to three."""
+    """Options of the campaign: `times` storms, alternately with one unit an order and with one to three."""
 
     mode: Mode
     bus: Bus

@@ -1,4 +1,4 @@
-"""What benchmarks share: running the measurement, the folder of a run, and its result file."""
+"""Common parts of the benchmark commands: running the measurement, the folder of a run, and its result file."""
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What the campaigns share: their options, the run until it ends or a signal comes, and the folder of the report."""
+"""Common parts of the campaign commands: options, the run until its end or a signal, and the folder of the report."""
 
 import secrets
 import time
