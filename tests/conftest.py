@@ -14,10 +14,15 @@ pytest_plugins = ["tests.distribution", "tests.postgres", "tests.valkey"]
 # third of its time until the first test, and something in every test after that.
 gc.disable()
 
-# The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others.
+# The same examples in every run: a change is judged by what it changed. `--hypothesis-profile=default` draws others,
+# and more of them.
 # However long an example takes: the machine may be slow, and be asked for other things.
 hypothesis.settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "repeatable",
+    derandomize=True,
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("repeatable")
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from services.infra.migrations import migrate
 from services.local.processes.scratch_folder import Scratch
-from services.local.servers.databases import Databases
+from services.local.servers.databases import BACKSTOPS, Databases
 from services.local.servers.postgres import PostgresStart, start_postgres
 
 SERVICES = Path(__file__).parents[1] / "services"
@@ -81,6 +81,7 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         databases = Databases(server.admin_dsn)
         names = [*MIGRATIONS, *SHARD]
         dsns = await databases.create(names)
+        await without_backstops(server.admin_dsn, names)
         await databases.prepare_own_server(names)
         for name, dsn in dsns.items():
             for folder in MIGRATIONS[SHARD.get(name, name)]:
@@ -95,6 +96,20 @@ async def without_waiting_for_the_disk(admin_dsn: str) -> None:
     try:
         await connection.execute("ALTER SYSTEM SET fsync = off")
         await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
+async def without_backstops(admin_dsn: str, roles: Sequence[str]) -> None:
+    """Let statements, locks and idle transactions of these roles last however long a slow machine takes.
+
+    The limits of a role end what its own client forgot; those that a client sets for a transaction are lower.
+    """
+    connection = await asyncpg.connect(admin_dsn)
+    try:
+        for role in roles:
+            for setting in BACKSTOPS:
+                await connection.execute(f'ALTER ROLE "{role}" SET {setting} = 0')
     finally:
         await connection.close()
 

@@ -35,7 +35,7 @@ def detached(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def remaining_seconds(*, most: float = DEFAULT_SECONDS) -> float:
-    """Return the seconds until the deadline: at least 0, at most `most`."""
+def remaining_seconds() -> float:
+    """Return the seconds until the deadline: at least 0, at most `DEFAULT_SECONDS`."""
     ends = _deadline.get()
-    return most if ends is None else max(0.0, min(most, ends - monotonic()))
+    return DEFAULT_SECONDS if ends is None else max(0.0, min(DEFAULT_SECONDS, ends - monotonic()))

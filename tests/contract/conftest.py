@@ -1,4 +1,4 @@
-"""Every test of the contract runs three times: in process, over gRPC, and in process with two servers of orders."""
+"""Every test of the contract runs in process and over gRPC; those of orders also with two servers of orders."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from tests.contract.shop import Mode, Shop, open_shop
 from tests.postgres import PostgresServer, empty
 
 
-@pytest.fixture(params=["in_process", "grpc", "sharded"])
+@pytest.fixture(params=["in_process", "grpc"])
 def mode(request: pytest.FixtureRequest) -> Mode:
     """Return the mode of calling."""
     found: Mode = request.param

@@ -47,6 +47,7 @@ from services.order.rpc.client import OrderClient
 from services.order.rpc.server import add_order_service
 from tests.fakes.sender import FakeSender
 from tests.postgres import SHARD
+from tests.unhurried import unhurried
 
 # "sharded" is in process, with two servers of orders.
 Mode = Literal["in_process", "grpc", "sharded"]
@@ -155,6 +156,7 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
     contexts = ("order", "inventory", "notification", "test")
     telemetry = {context: runtime.for_context(context) for context in contexts}
     async with AsyncExitStack() as stack:
+        stack.enter_context(unhurried())
         stack.enter_context(waits(AMPLE_SECONDS))
         databases = {}
         for name in dsns:

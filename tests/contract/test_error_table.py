@@ -35,7 +35,8 @@ from services.order.api import (
     Shortage,
     VersionConflict,
 )
-from tests.contract.shop import POOL_SIZE, Shop, holding, place, request_id, stock, waits
+from tests.contract.shop import POOL_SIZE, Mode, Shop, holding, place, request_id, stock, waits
+from tests.full import in_full
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres import CLEANING
 
@@ -47,6 +48,13 @@ CLAIM = """
 NEXT_EVENT = """
     INSERT INTO events (stream_id, version, type, schema_version, data, meta, occur_time, logical_shard)
     SELECT order_id, $2, 'order.cancelled', 1, '{}', '{}', now(), logical_shard FROM orders WHERE order_id = $1"""
+
+
+@pytest.fixture(params=["in_process", "grpc", *in_full("sharded")])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Return the mode of calling."""
+    found: Mode = request.param
+    return found
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError:

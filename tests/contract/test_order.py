@@ -30,7 +30,15 @@ from services.order.api import (
     Shortage,
     SkuNotFound,
 )
-from tests.contract.shop import Shop, available, gbp, place, request_id, stock
+from tests.contract.shop import Mode, Shop, available, gbp, place, request_id, stock
+from tests.full import in_full
+
+
+@pytest.fixture(params=["in_process", "grpc", *in_full("sharded")])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Return the mode of calling."""
+    found: Mode = request.param
+    return found
 
 
 async def read(shop: Shop, order_id: UUID, customer_id: UUID) -> Order:

@@ -3,7 +3,8 @@
 import pytest
 
 from services.order.api import OutOfStock
-from tests.contract.shop import Shop, place, stock
+from tests.contract.shop import Mode, Shop, place, stock
+from tests.full import in_full
 
 SAMPLES = "shop_use_case_duration_seconds"
 PLACING = {
@@ -11,6 +12,13 @@ PLACING = {
     "inventory.reserve_stock": ("inventory", "reserve_stock"),
     "inventory.confirm_reservation": ("inventory", "confirm_reservation"),
 }
+
+
+@pytest.fixture(params=["in_process", "grpc", *in_full("sharded")])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Return the mode of calling."""
+    found: Mode = request.param
+    return found
 
 
 async def test_placing_an_order_runs_each_use_case_once(shop: Shop) -> None:

@@ -14,6 +14,13 @@ from tests.e2e.stock import fill_shelves
 
 # Spans leave soon after they end, so that a test need not wait seconds for what a receiver got.
 SPANS_LEAVE_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
+# On a slow machine too only the drain may turn an order away, and an answer has the time that it takes.
+PATIENT = {
+    "ORDER_ADMISSION_ENABLED": "false",
+    "ORDER_REQUEST_DEADLINE_SECONDS": "60",
+    "ORDER_DRAIN_GRACE_SECONDS": "300",
+    "ORDER_DRAIN_LIMIT_SECONDS": "600",
+}
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -29,6 +36,6 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoi
 
 @pytest.fixture
 def services(shop: Endpoints, tmp_path: Path) -> Iterator[Services]:
-    """Return a starter of single services on the shop's databases; kill at the end what still runs."""
-    with Services.beside(shop, folder=tmp_path, environment=SPANS_LEAVE_SOON) as services:
+    """Return a starter of patient services on the shop's databases; kill at the end what still runs."""
+    with Services.beside(shop, folder=tmp_path, environment={**SPANS_LEAVE_SOON, **PATIENT}) as services:
         yield services

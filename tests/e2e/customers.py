@@ -1,7 +1,9 @@
 """Customers that place orders over HTTP and read every answer to its end."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -45,3 +47,11 @@ class Customer:
         lines = [{"sku": sku, "quantity": quantity} for sku in skus or PLENTY[:2]]
         headers = {"Idempotency-Key": key or str(uuid4()), **({"Prefer": prefer} if prefer else {})}
         return await self.request("POST", "/orders", json={"lines": lines}, headers=headers)
+
+    async def buy(self) -> Answer:
+        """Place an order, and again under its key while it is kept for later; return the last answer."""
+        key = str(uuid4())
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while (answer := await self.place(key=key)).status == HTTPStatus.ACCEPTED:
+                await asyncio.sleep(0.05)
+        return answer

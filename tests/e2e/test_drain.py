@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,27 +12,12 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from services.local.platform.endpoints import Endpoints
-from tests.e2e.conftest import SPANS_LEAVE_SOON
 from tests.e2e.customers import ANSWER_SECONDS, Customer
 from tests.e2e.services import Services
 
 CUSTOMERS = 8
 ORDERS_BEFORE = 40
 KEEP_IT = "respond-async"
-# On a slow machine too only the drain may turn an order away, and an answer has the time that it takes.
-PATIENT = {
-    "ORDER_ADMISSION_ENABLED": "false",
-    "ORDER_REQUEST_DEADLINE_SECONDS": "60",
-    "ORDER_DRAIN_GRACE_SECONDS": "300",
-    "ORDER_DRAIN_LIMIT_SECONDS": "600",
-}
-
-
-@pytest.fixture
-def services(shop: Endpoints, tmp_path: Path) -> Iterator[Services]:
-    """Return a starter of services with long timeouts."""
-    with Services.beside(shop, folder=tmp_path, environment={**SPANS_LEAVE_SOON, **PATIENT}) as services:
-        yield services
 
 
 def a_connection_each() -> aiohttp.ClientSession:

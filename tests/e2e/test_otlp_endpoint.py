@@ -50,7 +50,7 @@ async def test_a_dead_endpoint_breaks_nothing(
         )
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:
             customer = Customer(session, service.addresses["http"])
-            answers = [await customer.place() for _ in range(ORDERS)]
+            answers = [await customer.buy() for _ in range(ORDERS)]
             assert {answer.status for answer in answers} == {201}
             assert await counter(session, service, "otel_sdk_processor_span_processed_total", "") > ORDERS
             assert await counter(session, service, "otel_sdk_exporter_span_exported_total", "") == 0
@@ -68,7 +68,7 @@ async def test_a_full_queue_drops_and_counts(services: Services) -> None:
         )
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:
             customer = Customer(session, service.addresses["http"])
-            assert {(await customer.place()).status for _ in range(ORDERS)} == {201}
+            assert {(await customer.buy()).status for _ in range(ORDERS)} == {201}
             assert await counter(session, service, "otel_sdk_processor_span_processed_total", "queue_full") > 0
         assert service.stop() == 0
     assert "process.spans_left_behind" in service.events()

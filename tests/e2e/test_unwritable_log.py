@@ -42,7 +42,7 @@ async def test_orders_and_workers_continue(services: Services, log: object, tmp_
         service = services.order(log_path=log_path)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:
             customer = Customer(session, service.addresses["http"])
-            answers = [await customer.place() for _ in range(ORDERS)]
+            answers = [await customer.buy() for _ in range(ORDERS)]
             assert {answer.status for answer in answers} == {201}
             token = answers[-1].headers["Consistency-Token"]
             listed = await customer.request("GET", f"/customers/{CUSTOMER}/orders?consistency_token={token}")

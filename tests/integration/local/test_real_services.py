@@ -9,7 +9,6 @@ import pytest
 from services.local.platform.endpoints import Mode
 from services.local.platform.plan import PlatformOptions
 from services.local.platform.platform import Platform
-from tests.full import in_full
 from tests.integration.local.traces import Marked
 from tests.patience import PATIENCE_SECONDS
 
@@ -21,7 +20,8 @@ def readiness_of(address: str) -> int:
         return status
 
 
-@pytest.mark.parametrize("mode", ["monolith", *in_full("services")])
+@pytest.mark.full
+@pytest.mark.parametrize("mode", ["monolith", "services"])
 async def test_services_get_ready_and_stop(mode: Mode, tmp_path: Path, marked_here: Marked) -> None:
     said: list[str] = []
     options = PlatformOptions(run_directory=tmp_path / "run", mode=mode)

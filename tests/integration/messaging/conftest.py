@@ -34,6 +34,7 @@ from tests.integration.messaging.relaying import Store
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres import CONSUMER, PostgresServer, empty
 from tests.stack import programs
+from tests.unhurried import unhurried
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EFFECTS = "CREATE TABLE effects (event_id uuid PRIMARY KEY, aggregate_id uuid, version bigint, place bigserial)"
@@ -118,8 +119,9 @@ async def database_of(
 ) -> AsyncIterator["OpenDatabases"]:
     """Return a function that opens empty databases by name."""
     databases = OpenDatabases(postgres_server, runtime)
-    yield databases
-    await databases.close()
+    with unhurried():
+        yield databases
+        await databases.close()
 
 
 class OpenDatabases:

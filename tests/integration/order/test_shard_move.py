@@ -29,7 +29,7 @@ from services.order.domain.shard_map import spread
 from services.order.workers.shard_move import Moved, move_shard
 from tests.contract.shop import Shop, open_shop, place, request_id, stock
 from tests.patience import PATIENCE_SECONDS
-from tests.postgres import MIGRATIONS, SHARD, empty, without_waiting_for_the_disk
+from tests.postgres import MIGRATIONS, SHARD, empty, without_backstops, without_waiting_for_the_disk
 from tests.soundness import target_of, violations
 
 SHARD_MAP = spread(2, epoch=1)
@@ -76,6 +76,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
             admin_dsns.append(server.admin_dsn)
             databases = Databases(server.admin_dsn)
             found |= await databases.create(names)
+            await without_backstops(server.admin_dsn, names)
             await databases.prepare_own_server(names)
             await databases.allow_moves(names[0])
         for name, dsn in found.items():
@@ -132,7 +133,9 @@ async def buying(shop: Shop, customer_id: UUID) -> AsyncIterator[list[UUID]]:
         while not stopping.is_set():
             order = await shop.orders.place_order(place(customer_id, A=1))
             placed.append(order.order_id)
-            assert (await shop.orders.get_order(GetOrder(customer_id, order.order_id))).state is OrderState.CONFIRMED
+            state = (await shop.orders.get_order(GetOrder(customer_id, order.order_id))).state
+            # On a slow machine the saga worker may have to finish it after the move.
+            assert state in {OrderState.PENDING, OrderState.CONFIRMED}
             if len(placed) % 3 == 0:
                 await shop.orders.cancel_order(CancelOrder(request_id(), customer_id, order.order_id))
 
@@ -154,8 +157,10 @@ async def test_customers_are_served_while_their_logical_shard_moves(shop: Shop) 
         while len(placed) < there + 3:
             await asyncio.sleep(0.01)
     assert await rows_on(shop, 0, moving) == 0
-    for order_id in placed:
-        await shop.orders.get_order(GetOrder(moving, order_id))
+    await shop.settle()
+    for number, order_id in enumerate(placed, start=1):
+        ended = OrderState.CONFIRMED if number % 3 else OrderState.CANCELLED
+        assert (await shop.orders.get_order(GetOrder(moving, order_id))).state is ended
     assert await violations(shop) == []
     sys.stdout.write(f"its customers waited {moved.waited_seconds:.3f} s\n")
 

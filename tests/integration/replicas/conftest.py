@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from observability.telemetry import setup
 from observability.telemetry.telemetry import Telemetry
+from services.infra import postgres
 from services.infra.messaging.postgres_log import PostgresLog
 from services.infra.migrations import migrate
 from services.infra.postgres import Database
@@ -29,7 +30,7 @@ from services.local.servers.replicas import start_replicas
 from services.order.api import Order, OrderLine, PlaceOrder
 from services.order.bootstrap import OrderParts, OrderReplicas, OrderServer, bootstrap_order
 from tests.patience import PATIENCE_SECONDS
-from tests.postgres import MIGRATIONS, without_waiting_for_the_disk
+from tests.postgres import MIGRATIONS, without_backstops, without_waiting_for_the_disk
 
 DATABASES = ("order", "order_read", "inventory", "event_log")
 POOL_SIZE = 8
@@ -143,6 +144,7 @@ async def started(tmp_path: Path) -> AsyncIterator[Servers]:
         primary = await start_postgres(start, stack=stack)
         await without_waiting_for_the_disk(primary.admin_dsn)
         dsns = await Databases(primary.admin_dsn).create(DATABASES)
+        await without_backstops(primary.admin_dsn, DATABASES)
         for name, dsn in dsns.items():
             for folder in MIGRATIONS[name]:
                 await migrate(dsn, folder)
@@ -160,6 +162,8 @@ async def shop(servers: Servers, reserve_per_second: float) -> AsyncIterator[Rep
     """Yield a shop with ample stock, whose replicas have been sampled."""
     runtime = setup.start("test", log_level="error")
     async with AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(postgres, "CONNECT_SECONDS", PATIENCE_SECONDS)
         order, stock = runtime.for_context("order"), runtime.for_context("inventory")
 
         async def open_replicated(name: str, telemetry: Telemetry) -> tuple[Database, Replicas]:

@@ -30,7 +30,7 @@ class Source:
         self.reads.update(keys)
         self.at_once.update(keys)
         self.most_at_once = max(self.most_at_once, *(self.at_once[key] for key in keys))
-        self.deadlines.append(deadline.remaining_seconds(most=1_000.0))
+        self.deadlines.append(deadline.remaining_seconds())
         try:
             await self.answers.wait()
         finally:
@@ -128,8 +128,9 @@ async def test_a_failure_without_waiters_is_not_reported_by_asyncio() -> None:
     assert complaints == []
 
 
-async def test_each_waits_as_long_as_its_own_deadline_says() -> None:
+async def test_each_waits_as_long_as_its_own_deadline_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has little time left leaves; the flight has its own time, not that of who began it."""
+    monkeypatch.setattr(deadline, "DEFAULT_SECONDS", 1_000.0)
     source = Source()
     flights = flights_of(source)
     with deadline.within(0.01):
