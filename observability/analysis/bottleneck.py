@@ -12,6 +12,7 @@ class Bottleneck(StrEnum):
     N_PLUS_ONE = "n_plus_one"
     MISSING_INDEX = "missing_index"
     HOT_ROW = "hot_row"
+    HOT_SHARD = "hot_shard"
     SYNC_SIDE_EFFECT = "sync_side_effect"
     CHATTY_RPC = "chatty_rpc"
     RETRY_STORM = "retry_storm"

@@ -38,7 +38,10 @@ def choose(worth: Sequence[Judged]) -> Judged:
     if first[0].bottleneck is Bottleneck.SLOW_CALL:
         first = next((each for each in worth if each[0].bottleneck is Bottleneck.UNBOUNDED_WAIT), first)
     first = next((each for each in worth if _removes_need_for(each[0], first[0])), first)
-    return next((other for other in worth if other is not first and _is_cause_of(other[0], first[0])), first)
+    causes = [other for other in worth if other is not first and _is_cause_of(other[0], first[0])]
+    # On a hot server every statement is slow, which is no cause of its own.
+    hot = next((each for each in causes if each[0].bottleneck is Bottleneck.HOT_SHARD), None)
+    return hot or next(iter(causes), first)
 
 
 def without_explained(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -123,6 +126,9 @@ def _is_cause_of(other: Candidate, first: Candidate) -> bool:
             holds = holds and other.service == first.service
         case Bottleneck.POOL:
             holds = other.bottleneck not in _RESOURCES and other.service == first.service
+        case Bottleneck.SLOW_CALL:
+            # Statements of a hot server are slow, whatever they are.
+            holds = other.bottleneck is Bottleneck.HOT_SHARD and other.service == first.service
         case _:
             holds = first.bottleneck in _RESOURCES and other.bottleneck not in _RESOURCES | {Bottleneck.SLOW_CALL}
             holds = holds and other.service == first.service

@@ -10,6 +10,7 @@ from observability.analysis.detectors.concurrency_limit import find_concurrency_
 from observability.analysis.detectors.consumer_lag import find_consumer_lag
 from observability.analysis.detectors.cpu_bound import find_cpu_bound
 from observability.analysis.detectors.hot_row import find_hot_row
+from observability.analysis.detectors.hot_shard import find_hot_shard
 from observability.analysis.detectors.missing_index import find_missing_index
 from observability.analysis.detectors.n_plus_one import find_n_plus_one
 from observability.analysis.detectors.network_latency import find_network_latency
@@ -31,6 +32,7 @@ DETECTORS: tuple[Detector, ...] = (
     find_chatty_rpc,
     find_missing_index,
     find_hot_row,
+    find_hot_shard,
     find_side_effect,
     find_retries,
     find_cold_cache,
