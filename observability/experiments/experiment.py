@@ -38,8 +38,11 @@ class Variant:
     adapters: factories as module:function, by the process whose adapter they replace; order-inventory replaces order's
         client of inventory.
     statements: SQL by database, run by its owner once the shop is stocked.
-    network: delays between neighbours: order-database, order-read_database, inventory-database, notification-database,
-        notification-mail (confirmations are then sent by mail) or order-inventory.
+    shards: servers of orders, each a PostgreSQL server of its own.
+    moves: logical shards that are moved before the load, each with the number of the server that gets it.
+    network: delays between neighbours: order-database (of each server of orders), order-read_database,
+        inventory-database, notification-database, notification-mail (confirmations are then sent by mail) or
+        order-inventory.
     """
 
     mode: Mode = "services"
@@ -48,6 +51,8 @@ class Variant:
     adapters: Mapping[str, str] = field(default_factory=dict)
     statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     network: Mapping[str, Delay] = field(default_factory=dict)
+    shards: int = 1
+    moves: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError for an option that a monolith does not support."""
@@ -69,6 +74,7 @@ class Demand:
     surge: factor of the rate in the middle third.
     lines: fewest and most lines of an order, uniformly distributed.
     respond_async: customers send `Prefer: respond-async`, and get an answer once the order is stored.
+    hot_customers, hot_share: this share (0 to 1) of the orders are of these customers, of each as many.
     looked_at: if set, there are no orders, and customers view `lines` of so many SKUs instead.
     """
 
@@ -78,6 +84,8 @@ class Demand:
     lines: tuple[int, int] = (1, 12)
     respond_async: bool = False
     looked_at: int | None = None
+    hot_customers: tuple[str, ...] = ()
+    hot_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,16 @@ def plan_orders(
     return _orders(arrivals, seed=seed, baskets=drawn, line_bounds=lines, looked_at=looked_at)
 
 
+def with_hot_customers(
+    plan: Sequence[PlannedOrder], customers: Sequence[str], *, share: float, seed: int
+) -> list[PlannedOrder]:
+    """Return the plan with this share (0 to 1) of the requests sent by these customers, by each as many."""
+    chance = stream(seed, "hot customers")
+    return [
+        replace(order, customer_id=chance.choice(customers)) if chance.random() < share else order for order in plan
+    ]
+
+
 def plan_requests(
     *,
     requests: int,

@@ -31,6 +31,7 @@ class Probe:
     cpu: the generator's core; None without pinning.
     lines: bounds of the lines an order; None for the fitted model.
     sku_prefix: first characters of all SKUs.
+    customers: of the closed loop.
     """
 
     target: str
@@ -39,6 +40,7 @@ class Probe:
     cpu: int | None
     lines: tuple[int, int] | None = None
     sku_prefix: str = ""
+    customers: int = CUSTOMERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ async def measure_capacity(probe: Probe, *, folder: Path) -> tuple[Capacity, Loa
         seed=probe.seed,
         run_nonce=secrets.token_hex(4),
         duration_seconds=WHOLE_SECONDS,
-        concurrency=CUSTOMERS,
+        concurrency=probe.customers,
         service_pids=probe.service_pids,
         cpu=probe.cpu,
     )

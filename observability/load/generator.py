@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 from pydantic import TypeAdapter
 
-from observability.load.arrival_plan import plan_orders, plan_requests
+from observability.load.arrival_plan import plan_orders, plan_requests, with_hot_customers
 from observability.load.errors import LoadError
 from observability.load.options import LoadOptions, Progress
 from observability.load.result import LoadResult, write_result
@@ -32,6 +32,7 @@ class GeneratorTask:
     duration_seconds: length of the run, of either loop.
     result_path: file of the result.
     lines, surge, counted, looked_at: as in `plan_orders`.
+    hot_customers, hot_share: as in `with_hot_customers`; none if empty.
     requests: most orders of a closed loop.
     sku_prefix: as in `plan_requests`.
     """
@@ -44,6 +45,8 @@ class GeneratorTask:
     surge: float = 1.0
     counted: bool = False
     looked_at: int | None = None
+    hot_customers: tuple[str, ...] = ()
+    hot_share: float = 0.0
     requests: int = 0
     sku_prefix: str = ""
 
@@ -80,6 +83,8 @@ def _run(task: GeneratorTask) -> LoadResult:
         counted=task.counted,
         looked_at=task.looked_at,
     )
+    if task.hot_customers:
+        plan = with_hot_customers(plan, task.hot_customers, share=task.hot_share, seed=task.options.seed)
     return run_open(plan, task.options, on_progress=_report)
 
 

@@ -27,10 +27,16 @@ class Process(Protocol):
         """Return its counters. Raises psutil.NoSuchProcess."""
 
 
-def open_processes(pids: Mapping[str, int], postgres_pid: int | None) -> Mapping[str, Process]:
-    """Return the processes by name, with our own PostgreSQL as `postgres`. Raises psutil.NoSuchProcess."""
+def open_processes(
+    pids: Mapping[str, int], postgres_pid: int | None, more_servers: Mapping[str, int] | None = None
+) -> Mapping[str, Process]:
+    """Return the processes by name, with our own PostgreSQL as `postgres`. Raises psutil.NoSuchProcess.
+
+    `more_servers` are further PostgreSQL servers, by name.
+    """
+    servers = {**({} if postgres_pid is None else {"postgres": postgres_pid}), **(more_servers or {})}
     processes: dict[str, Process] = {name: ProgramUsage(pid) for name, pid in pids.items()}
-    return processes if postgres_pid is None else {**processes, "postgres": PostgresServer(postgres_pid)}
+    return processes | {name: PostgresServer(pid) for name, pid in servers.items()}
 
 
 class ProgramUsage:

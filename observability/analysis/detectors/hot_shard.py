@@ -29,7 +29,7 @@ _LEAST_ALIKE = 0.8
 # A hot server gets at least this multiple of its share.
 _LEAST_LOAD = 1.4
 # Fewer calls of one statement do not tell how long it takes.
-_FEWEST_CALLS = 10
+_FEWEST_CALLS = 8
 # Without load, the same statement takes as long on equal servers, but for this factor.
 _AS_FAST = 2.0
 # At the pole of the formula a queue would have no end.

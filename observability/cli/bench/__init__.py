@@ -33,6 +33,10 @@ class Bench(LazyGroup):
             "observability.cli.bench.shard_keys:bench_shard_keys",
             "Replay the same real baskets on four servers of orders, sharded by user, by region and by time.",
         ),
+        "scaling": CommandEntry(
+            "observability.cli.bench.scaling:bench_scaling",
+            "Measure the orders a second on 1, 2 and 4 servers of orders, and compare them with a model.",
+        ),
         "replicas": CommandEntry(
             "observability.cli.bench.replicas:bench_replicas",
             "Measure reads from replicas at four lags, with one of them killed, and a promotion under load.",

@@ -146,8 +146,10 @@ async def load(
         # A prediction from one seed's arrivals is compared with the arrivals of others.
         counted=True,
         looked_at=schedule.demand.looked_at,
+        hot_customers=schedule.demand.hot_customers,
+        hot_share=schedule.demand.hot_share,
     )
-    processes = open_processes(serving.pids, serving.postgres_pid)
+    processes = open_processes(serving.pids, serving.postgres_pid, serving.more_servers)
     before = {name: process.use().cpu_seconds for name, process in processes.items()}
     run = await run_load(task, log_path=scratch / "load.log", on_progress=on_progress)
     return run, {name: process.use().cpu_seconds - before[name] for name, process in processes.items()}
@@ -220,6 +222,7 @@ async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[N
         databases=DATABASES,
         pids=serving.pids,
         postgres_pid=serving.postgres_pid,
+        more_servers=serving.more_servers,
         cache_url=serving.cache_url,
     ):
         yield

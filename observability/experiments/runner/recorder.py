@@ -58,6 +58,7 @@ async def observing(
     databases: Sequence[str],
     pids: Mapping[str, int],
     postgres_pid: int | None,
+    more_servers: Mapping[str, int] | None = None,
     cache_url: str = "",
 ) -> AsyncIterator[None]:
     """Record a system during the `async with` block, in the format of observability/analysis/observation.py.
@@ -66,6 +67,7 @@ async def observing(
     admin: host:port of each process's /metrics, by name.
     admin_dsn: of the superuser of a server with pg_stat_statements in each database.
     pids: process ids by name.
+    more_servers: process ids of further PostgreSQL servers, by name; only their processor use is recorded.
     cache_url: empty without a cache.
     On a failure the block is cancelled and ObserverError raised. The usage of statements, tables and the cache is
     written only when the block ends without an error.
@@ -74,7 +76,7 @@ async def observing(
         with _told(f"write to {folder}"):
             _make_empty(folder)
         with _told("find the processes"):
-            processes = open_processes(pids, postgres_pid)
+            processes = open_processes(pids, postgres_pid, more_servers)
         with _told("connect to PostgreSQL"):
             connection = await connect(admin_dsn)
         stack.push_async_callback(_close, connection)

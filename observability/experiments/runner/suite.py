@@ -3,7 +3,7 @@
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from observability.experiments.runner.artifacts import GLANCE, QUICK, Sizes
 from observability.experiments.runner.ledger import Ledger
 from observability.experiments.runner.scoring import Score, why_wrong
 from observability.experiments.runner.testbed import Testbed
-from observability.experiments.runner.trial import Say, Trial, silent
+from observability.experiments.runner.trial import Say, Trial, setting_of, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +37,37 @@ class SuiteOptions:
         return path
 
 
-class Suite:
-    """Trials on one testbed, whose start takes longer than a block."""
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """A testbed with so many servers of orders, and what hardware and versions it has."""
 
-    def __init__(self, testbed: Testbed, options: SuiteOptions, *, environment: Mapping[str, str], say: Say) -> None:
-        self._testbed = testbed
-        self._environment = environment
+    shards: int
+    testbed: Testbed
+    environment: Mapping[str, str]
+
+
+class Suite:
+    """Trials that share a testbed, whose start takes longer than a block; another number of servers needs another."""
+
+    def __init__(self, options: SuiteOptions, *, say: Say) -> None:
         self._options = options
         self._say = say
+        self._stack = AsyncExitStack()
+        self._ground: _Ground | None = None
 
     @staticmethod
     @asynccontextmanager
     async def open(options: SuiteOptions, *, say: Say) -> AsyncIterator["Suite"]:
-        """Open the testbed for the `async with` block. Raises TrialError, LocalError, LoadError, TestbedError."""
-        folder = options.output / f".testbed-{secrets.token_hex(4)}"
-        say("starting PostgreSQL, preparing the services, stocking the shop")
+        """Open a suite for the `async with` block; a testbed starts when a trial needs it."""
+        suite = Suite(options, say=say)
         try:
-            async with Testbed.open(folder) as testbed:
-                environment = await testbed.describe_environment()
-                yield Suite(testbed, options, environment=environment, say=say)
+            yield suite
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            await suite._stack.aclose()
 
     async def run(self, name: str, seed: int) -> tuple[Trial, Score]:
-        """Run one trial. Raises TrialError when it cannot be finished."""
-        trial = self._trial(name, seed)
+        """Run one trial. Raises TrialError when it cannot be finished, LocalError, LoadError, TestbedError."""
+        trial = await self._trial(name, seed)
         with self._noting(trial, seed, done="score.json") as note:
             score = await trial.run()
             note(f"WRONG: {score.why_wrong}" if score.why_wrong else "; ".join(("right", *score.failed_because)))
@@ -69,7 +75,7 @@ class Suite:
 
     async def answer(self, name: str, seed: int) -> Answered:
         """Observe and diagnose one trial, without running its blocks."""
-        trial = self._trial(name, seed)
+        trial = await self._trial(name, seed)
         truth = trial.setting.truth
         with self._noting(trial, seed, done="diagnosis.json") as note:
             verdict = await trial.diagnose()
@@ -93,16 +99,29 @@ class Suite:
             ledger.write(*told, f"not finished: {error}")
             raise
 
-    def _trial(self, name: str, seed: int) -> Trial:
+    async def _trial(self, name: str, seed: int) -> Trial:
+        experiment = find_experiment(name)
+        ground = await self._ground_with(setting_of(experiment, seed).before.shards)
         return Trial(
-            find_experiment(name),
-            testbed=self._testbed,
-            environment=self._environment,
+            experiment,
+            testbed=ground.testbed,
+            environment=ground.environment,
             seed=seed,
             sizes=self._options.sizes,
             path=self._options.folder(name, seed),
             say=self._say,
         )
+
+    async def _ground_with(self, shards: int) -> _Ground:
+        """Return a testbed with so many servers of orders; one with another number ends."""
+        if self._ground is None or self._ground.shards != shards:
+            await self._stack.aclose()
+            self._say("starting PostgreSQL, preparing the services, stocking the shop")
+            folder = self._options.output / f".testbed-{secrets.token_hex(4)}"
+            self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            testbed = await self._stack.enter_async_context(Testbed.open(folder, shards=shards))
+            self._ground = _Ground(shards, testbed, await testbed.describe_environment())
+        return self._ground
 
 
 def names() -> tuple[str, ...]:

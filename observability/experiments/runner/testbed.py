@@ -8,9 +8,9 @@ async with Testbed.open(folder) as testbed:
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,8 +33,11 @@ from observability.testbed.process_group import ProcessGroup, ProcessGroupOption
 from observability.testbed.process_metrics import pin
 from services.infra.address import parse_address
 from services.local.platform.endpoints import Mode
-from services.local.platform.plan import DATABASES, PROCESSES
+from services.local.platform.plan import DATABASES, PROCESSES, order_databases
 from services.local.servers.ports import local_address
+from services.local.servers.postgres import EmbeddedPostgres
+from services.order.adapters.shard_move_session import MoveRefused
+from services.order.workers.shard_move import MoveStalled, move_shard
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
 MODULES = {name: f"observability.experiments.{name}_process" for name in ("inventory", "order")}
@@ -53,6 +56,7 @@ class Serving:
     edge: host:port of its HTTP edge.
     admin: host:port of the metrics, by process.
     pids: process ids, by process.
+    more_servers: process ids of PostgreSQL servers beside the one of postgres_pid, by name.
     databases: DSNs by name.
     traces: folder of the recorded traces.
     generator_cpu: core reserved for the load generator, None on a machine with one core.
@@ -68,6 +72,7 @@ class Serving:
     traces: Path
     generator_cpu: int | None
     cache_url: str = ""
+    more_servers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def edge_admin(self) -> str:
@@ -76,44 +81,57 @@ class Serving:
 
 
 class Testbed:
-    """The servers of a trial: PostgreSQL with a stocked template of each database, and the receiver of traces."""
+    """The servers of a trial: PostgreSQL with a stocked template of each database, and the receiver of traces.
+
+    `servers` are the PostgreSQL servers, each with the names of its databases.
+    """
 
     def __init__(
-        self, services: ProcessGroup, *, folder: Path, admin_dsn: str, postgres_pid: int, stack: AsyncExitStack
+        self,
+        services: ProcessGroup,
+        *,
+        folder: Path,
+        servers: Sequence[tuple[EmbeddedPostgres, Sequence[str]]],
+        stack: AsyncExitStack,
     ) -> None:
         self.foundation = services.foundation
         self.folder = folder
         self._groups: dict[Mode, ProcessGroup] = {"services": services}
         self._stack = stack
         self.generator_cpu = default_cpu()
-        self._admin_dsn = admin_dsn
-        self._postgres_pid = postgres_pid
+        self._servers = servers
+        self._admin_dsn = servers[0][0].admin_dsn
+        self._postgres_pid = servers[0][0].process.pid
 
     @staticmethod
     @asynccontextmanager
-    async def open(folder: Path) -> AsyncIterator["Testbed"]:
-        """Start the servers, stock the shop once, and keep templates. Raises TrialError, LocalError, LoadError."""
+    async def open(folder: Path, *, shards: int = 1) -> AsyncIterator["Testbed"]:
+        """Start the servers, stock the shop once, and keep templates. Raises TrialError, LocalError, LoadError.
+
+        `shards` is the number of servers of orders in all variants that run on it.
+        """
         options = ProcessGroupOptions(
             folder=folder,
             mode="services",
             bus="postgres",
+            shards=shards,
             environment=DRAIN_DELAYS | UNPROTECTED,
             modules=MODULES,
             # On a shared disk other work makes a commit take 1 to 70 ms, which would disturb every experiment.
             temporary_directory=memory_with_room(),
         )
         async with ProcessGroup.open(options) as group, AsyncExitStack() as stack:
-            server = group.foundation.postgres
-            if server is None:
+            foundation = group.foundation
+            if foundation.postgres is None:
                 raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
-            pid = server.process.pid
-            testbed = Testbed(group, folder=folder, admin_dsn=server.admin_dsn, postgres_pid=pid, stack=stack)
+            more = zip(foundation.shard_servers, foundation.options.shard_databases, strict=True)
+            testbed = Testbed(group, folder=folder, servers=[(foundation.postgres, DATABASES), *more], stack=stack)
             await group.start_all()
             skus = ample_stock(sku_of_rank(rank) for rank in range(1, SKU_COUNT + 1))
             await stock_shop(str(local_address(group.ports.inventory_grpc)), skus, request_id_prefix="lab")
             await stop(group)
             await testbed._keep_templates()
-            testbed._pin([pid, *testbed._beside().values()])
+            testbed._pin([*(server.process.pid for server, _ in testbed._servers), *testbed._beside().values()])
             with keeping_off(testbed.generator_cpu):
                 yield testbed
 
@@ -131,15 +149,17 @@ class Testbed:
         await flush_cache(foundation.cache_url)
         for database, statements in variant.statements.items():
             await run_statements(foundation.databases[database], statements)
-        async with administering(self._admin_dsn) as connection:
-            # Otherwise the copies' pending writes would compete with the block's commits.
-            await connection.execute("CHECKPOINT")
+        for server, _ in self._servers:
+            async with administering(server.admin_dsn) as connection:
+                # Otherwise the copies' pending writes would compete with the block's commits.
+                await connection.execute("CHECKPOINT")
         async with AsyncExitStack() as stack:
             settings = await self._settings(variant, stack)
             stack.push_async_callback(group.kill_all)
             await asyncio.gather(*(group.start_ready(name, **settings_of(name, settings)) for name in group.processes))
             pids = {name: group.handles[name].pid for name in group.processes}
             self._pin(pids.values())
+            await move_shards(foundation.databases, variant.moves)
             yield Serving(
                 edge=str(local_address(group.ports.edge_http)),
                 admin={name: group.admin_address(name) for name in group.processes},
@@ -150,6 +170,7 @@ class Testbed:
                 traces=foundation.options.traces_directory,
                 generator_cpu=self.generator_cpu,
                 cache_url=foundation.cache_url,
+                more_servers={server.start.name: server.process.pid for server, _ in self._servers[1:]},
             )
             await stop(group)
 
@@ -171,16 +192,18 @@ class Testbed:
             pin(pids, usable_cpus() - {self.generator_cpu})
 
     async def _keep_templates(self) -> None:
-        async with administering(self._admin_dsn) as connection:
-            for name in DATABASES:
-                await connection.execute(f'CREATE DATABASE "template_{name}" TEMPLATE "{name}"')
+        for server, databases in self._servers:
+            async with administering(server.admin_dsn) as connection:
+                for name in databases:
+                    await connection.execute(f'CREATE DATABASE "template_{name}" TEMPLATE "{name}"')
 
     async def _copy_templates(self) -> None:
-        async with administering(self._admin_dsn) as connection:
-            for name in DATABASES:
-                await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-                await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE "template_{name}"')
-                await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+        for server, databases in self._servers:
+            async with administering(server.admin_dsn) as connection:
+                for name in databases:
+                    await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+                    await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE "template_{name}"')
+                    await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
 
     async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
         """Return the settings of each service: the variant's, its adapters', and the addresses of its proxies."""
@@ -207,9 +230,17 @@ class Testbed:
             host, port = parse_address(await open_proxy(server, delay, stack))
             smtp = f"{caller}_SMTP".upper()
             return {f"{smtp}_HOST": host, f"{smtp}_PORT": str(port), f"{smtp}_STARTTLS": "false"}
-        dsn = self.foundation.databases["order_read" if called == "read_database" else caller]
-        address = await open_proxy(local_address(urlsplit(dsn).port or 5432), delay, stack)
-        return {f"{setting}_DSN": rerouted(dsn, address)}
+        databases = self.foundation.databases
+        dsn = await self._delayed(databases["order_read" if called == "read_database" else caller], delay, stack)
+        told = {f"{setting}_DSN": dsn}
+        if (caller, called) == ("order", "database"):
+            more = [await self._delayed(databases[name], delay, stack) for name in order_databases(databases)[1:]]
+            told["ORDER_SHARD_DSNS"] = " ".join(more)
+        return told
+
+    async def _delayed(self, dsn: str, delay: Delay, stack: AsyncExitStack) -> str:
+        """Open a proxy to a database that closes with the stack; return the DSN that leads through it."""
+        return rerouted(dsn, await open_proxy(local_address(urlsplit(dsn).port or 5432), delay, stack))
 
 
 def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -225,6 +256,16 @@ async def open_proxy(target: Address, delay: Delay, stack: AsyncExitStack) -> st
     """Open a proxy to a target that closes with the stack; return its host:port."""
     proxy = await stack.enter_async_context(Proxy.open(target=target, delay=delay, seed=0))
     return proxy.address
+
+
+async def move_shards(databases: Mapping[str, str], moves: Iterable[tuple[int, int]]) -> None:
+    """Move logical shards to servers of orders as `plumb shards move` does, while the shop runs. Raises TrialError."""
+    dsns = [databases[name] for name in order_databases(databases)]
+    for logical_shard, server in moves:
+        try:
+            await move_shard(dsns, logical_shard, server, say=lambda _: None)
+        except (MoveRefused, MoveStalled, OSError, asyncpg.PostgresError) as error:
+            raise TrialError(f"logical shard {logical_shard} was not moved to server {server}: {error}") from error
 
 
 async def stop(group: ProcessGroup) -> None:

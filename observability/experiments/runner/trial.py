@@ -32,6 +32,11 @@ def silent(_what: object) -> None:
     """Ignore a progress message."""
 
 
+def setting_of(experiment: Experiment, seed: int) -> Setting:
+    """Return the parameters that a seed draws."""
+    return experiment.draw(random.Random(f"{seed}:{experiment.name}"))
+
+
 class Trial:
     """One experiment with one seed in one folder, where an interrupted trial is resumed."""
 
@@ -49,7 +54,7 @@ class Trial:
     ) -> None:
         self.experiment = experiment
         self.folder = Folder(path)
-        self.setting: Setting = experiment.draw(random.Random(f"{seed}:{experiment.name}"))
+        self.setting = setting_of(experiment, seed)
         self._seed = seed
         self._sizes = sizes
         self._say = say

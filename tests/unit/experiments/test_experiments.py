@@ -4,6 +4,7 @@ import functools
 import pkgutil
 import random
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,8 @@ from observability.load.errors import LoadUsageError
 from observability.network.proxy import Delay
 from observability.prometheus.build.objectives import STALE_SECONDS
 from services.local.platform.plan import DATABASES, MODULES
+from services.order.domain.logical_shard import LOGICAL_SHARDS, logical_shard_of
+from services.order.domain.shard_map import spread
 from tests.each import for_each
 from tests.rules.rules import alerts
 
@@ -134,6 +137,24 @@ def test_what_changes_is_a_process_or_database_of_the_platform(name: str) -> Non
 @every_experiment
 def test_a_network_is_between_two_that_talk_to_each_other(name: str) -> None:
     assert {between for variant in variants(name) for between in variant.network} <= NEIGHBOURS
+
+
+@every_experiment
+def test_logical_shards_move_to_servers_that_there_are(name: str) -> None:
+    for seed in SEEDS:
+        before, after = drawn(name, seed).before, drawn(name, seed).after
+        assert before.shards == after.shards, "both run on one testbed"
+        for variant in (before, after):
+            assert all(logical < LOGICAL_SHARDS and server < variant.shards for logical, server in variant.moves)
+
+
+def test_hot_customers_are_on_one_server_until_one_of_them_is_moved() -> None:
+    for seed in SEEDS:
+        setting = drawn("hot_shard", seed)
+        shards = [logical_shard_of(UUID(customer)) for customer in setting.demand.hot_customers]
+        [(moved, server)] = setting.after.moves
+        assert {spread(setting.before.shards, epoch=1).servers[shard] for shard in shards} == {1 - server}
+        assert shards.count(moved) == 1
 
 
 @every_experiment

@@ -3,11 +3,13 @@
 import itertools
 import statistics
 import uuid
+from collections import Counter
+from dataclasses import replace
 
 import orjson
 import pytest
 
-from observability.load.arrival_plan import plan_orders, plan_requests
+from observability.load.arrival_plan import plan_orders, plan_requests, with_hot_customers
 from observability.load.errors import LoadUsageError
 from observability.load.orders import BasketLine
 from tests.full import in_full
@@ -124,3 +126,12 @@ def test_reads_arrive_when_orders_would() -> None:
     orders = plan_orders(rate_per_second=50, duration_seconds=5, seed=7)
     assert [each.intended_seconds for each in looks] == [each.intended_seconds for each in orders]
     assert not any(each.looks for each in orders)
+
+
+def test_hot_customers_send_their_share_of_the_same_requests() -> None:
+    plan = plan_orders(rate_per_second=50, duration_seconds=40, seed=7)
+    hot = with_hot_customers(plan, ("one", "two"), share=0.8, seed=7)
+    counts = Counter(order.customer_id for order in hot)
+    assert counts["one"] == pytest.approx(800, rel=0.1)
+    assert counts["two"] == pytest.approx(800, rel=0.1)
+    assert [replace(each, customer_id="") for each in hot] == [replace(each, customer_id="") for each in plan]
