@@ -20,6 +20,7 @@ from observability.bench.scaling_model import OrderDemand, most_per_second, orde
 from observability.bench.shard_key_demand import CUSTOMER_EXPONENT, CUSTOMERS
 from observability.experiments.experiment import Variant
 from observability.experiments.runner.block import observing_into
+from observability.experiments.runner.errors import TrialError
 from observability.experiments.runner.testbed import Serving, Testbed
 from observability.load.capacity import Probe, measure_capacity
 from observability.network.proxy import Delay
@@ -108,6 +109,8 @@ async def _measure(serving: Serving, servers: int, folder: Path, *, seed: int) -
     )
     async with observing_into(folder, serving):
         capacity, _ = await measure_capacity(probe, folder=folder)
+    if not capacity.sold_per_second:
+        raise TrialError(f"{customers} customers got nothing sold in time: free this machine of other work")
     used = sum(process.use().cpu_seconds for process in processes.values()) - before
     held = held_seconds(folder / "scrapes.jsonl", servers)
     return ScalingFigures(

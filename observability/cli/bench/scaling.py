@@ -19,7 +19,7 @@ _MILLISECONDS = 1e3
 def bench_scaling(
     *,
     rounds: Annotated[int, typer.Option(min=1, help="Measurements with each number of servers.")] = 3,
-    away_ms: Annotated[float, typer.Option(min=0, help="Delay of each server of orders, each way.")] = 10.0,
+    away_ms: Annotated[float, typer.Option(min=0, help="Delay of each server of orders, each way.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Seed of the orders, and of the customers of the model.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("out/bench-scaling"),
 ) -> None:
