@@ -1,8 +1,8 @@
 """Comparison with a baseline: which parts of the requests' time changed, and by how much.
 
 Requests are compared by operation, and both sides get the mix of operations that is there now: more requests of a slow
-operation are no slowdown. Intervals are Welch's t over requests. They leave out that requests which queue behind each
-other are alike, so they are somewhat too narrow.
+operation are no slowdown. Intervals are Welch's t over requests, as if these were
+independent. Requests that queue behind each other are not, so the intervals are somewhat too narrow.
 """
 
 from collections import defaultdict

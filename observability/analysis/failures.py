@@ -98,7 +98,7 @@ def _failing(requests: Sequence[Request], baseline: Sequence[Request] | None) ->
 def _origins(requests: Iterable[Request]) -> Iterator[tuple[str, Node]]:
     """Yield for each failed request its trace id and the span in which its failure began.
 
-    From the root down it is the failed child that ended last, as it is the one that its parent could not bear.
+    From the root down it is the failed child that ended last: its failure is the one that made its parent fail.
     """
     for request in requests:
         node = request.root

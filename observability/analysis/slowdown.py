@@ -22,9 +22,9 @@ _NOT_COMPARED = "nothing was compared: the baseline has too few requests of the 
 def against_baseline(verdict: Verdict, comparison: Comparison | None) -> Verdict:
     """Return the verdict with what changed since the baseline.
 
-    Where requests became slower and what grew explains it, the place is where most of it is. A class that was found
-    stays if it is in such a place; else it was there before, and is named in `also`. Where requests are as fast as in
-    the baseline, nothing that is merely unexplained is held against them.
+    If requests became slower and the parts that grew explain it, the place is the part that grew most. A class that was
+    found stays if it is in a part that grew; otherwise the baseline had it too, and it is named in `also`. If requests
+    are as fast as in the baseline, unexplained time alone does not prevent the answer `none`.
     """
     if comparison is None:
         return replace(verdict, reasons=(*verdict.reasons, _NOT_COMPARED))

@@ -13,10 +13,15 @@ const PAGE = new URL("page/dashboard.html", import.meta.url);
 const SCRIPT = fileURLToPath(new URL("page/dashboard.jsx", import.meta.url));
 const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url)));
 
-// The rows of each dashboard that are drawn; "Logs and traces" would need Loki and Jaeger.
+// The rows of each dashboard that are drawn; "Logs and traces" would need Loki and Jaeger. On one machine the replica is
+// so close behind that hardly a read waits for it.
 const DASHBOARDS = [
   { name: "overview", file: "grafana/dashboards/shop-overview.json", rows: ["SLO", "Rate", "Duration"] },
-  { name: "dependencies", file: "grafana/dashboards/shop-dependencies.json", rows: ["Rate", "Duration"] },
+  {
+    name: "dependencies",
+    file: "grafana/dashboards/shop-dependencies.json", rows: ["Rate", "Duration"],
+    without: ["Wait for a replica, p95"],
+  },
 ];
 
 /** Run the platform under load, and draw the dashboards from what Prometheus saw of it. */
@@ -30,15 +35,16 @@ export async function drawDashboards(browser) {
 }
 
 /** Draw some rows of one dashboard; an empty panel is an error. */
-async function drawDashboard(browser, script, prometheus, range, { name, file, rows }) {
+async function drawDashboard(browser, script, prometheus, range, { name, file, rows, without = [] }) {
   const dashboard = JSON.parse(readFileSync(join(ROOT, file)));
-  const panels = panelsOf(dashboard, rows);
+  const panels = panelsOf(dashboard, rows).filter(({ title }) => !without.includes(title));
   const answers = await answersOf(prometheus, dashboard, panels, range);
-  const empty = panels.filter(({ id, type }) => type !== "row" && !answers[id].some((result) => result.length));
+  const empty = panels.filter(({ id, type }) => type !== "row" && !answers[id].some(hasNumber));
   if (empty.length) throw new Error(`${name}: no data for ${empty.map(({ title }) => title).join(", ")}`);
   const minutes = Math.round((range.toSeconds - range.fromSeconds) / 60);
   const caption =
-    `The rows ${rows.join(", ")} of ${file} with ${minutes} minutes of live data of plumb up under load, ` +
+    `The rows ${rows.join(", ")} of ${file}${without.map((title) => `, except ${title},`).join("")} ` +
+    `with ${minutes} minutes of live data of plumb up under load, ` +
     `drawn by @grafana/ui ${dependencies["@grafana/ui"]} and not by Grafana, which may differ.`;
   const { title, description } = dashboard;
   await savePictures(browser, {
@@ -55,6 +61,11 @@ async function drawDashboard(browser, script, prometheus, range, { name, file, r
       await page.waitForFunction(isDrawn, panels.filter(({ type }) => type === "timeseries").length);
     },
   });
+}
+
+/** Does a result have a number? The quantile of a histogram in which nothing was counted is NaN. */
+function hasNumber(result) {
+  return result.some(({ value, values = [value] }) => values.some(([, number]) => number !== "NaN"));
 }
 
 /** The panels of some rows, moved up over the rows between them. */

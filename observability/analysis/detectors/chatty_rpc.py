@@ -22,7 +22,7 @@ _SHARE_PER_MORE = 0.5
 def find_chatty_rpc(_observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
     """Return a candidate for each call repeated sequentially under one parent; the fix makes one call for all.
 
-    The way there and back and the server's own code are needed once. What the server asks of others stays.
+    The transit there and back and the server's own code are then needed once. The server's calls of others stay.
     """
     return [_chatty_rpc(repeated, requests) for repeated in repeated_calls(requests, _remote_operation)]
 
@@ -64,7 +64,7 @@ def _once_seconds(call: Node) -> float:
 
 
 def _needed_seconds(call: Node) -> float:
-    """Return the time of a call that one for all needs for it, too: what the server asks of others."""
+    """Return the time of a call that a batched one still needs: that of the server's calls of others."""
     servers = [child for child in call.children if child.span.kind is SpanKind.SERVER]
     if not servers:
         return _SHARE_PER_MORE * seconds([call])

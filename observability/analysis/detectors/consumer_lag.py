@@ -1,9 +1,9 @@
 """Detector of consumer lag: messages take effect later and later, since their consumer is slower than their producer.
 
-A message is a span that a consumer's span links to, or a producer's span that is its parent. Of messages that are
-consumed in order, those sent in one second take longer than a second to be processed: that ratio is the consumer's
-utilisation. It is above 1 while the lag grows. A lag that stays, as of a consumer that polls or runs from time to time,
-is none; and where the lag grows while the consumer has nothing to do, the messages wait for something before it.
+A message is a span that a consumer's span links to, or a producer's span that is its parent. The consumer's utilisation
+is the time that it takes for the messages that are sent in one second. While the lag grows it is above 1. A constant
+lag, as of a consumer that polls or runs from time to time, is not reported. If the lag grows while the consumer is
+idle, the messages wait for something before it.
 
 No answer waits for a consumer, so the fix is judged by the messages that take effect, and not by the requests' time.
 """
@@ -27,11 +27,12 @@ from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving, changed_goodput, stretch_of_queue
 
 _NANOSECONDS = 1e9
-# A message that takes effect sooner is not late.
+# A message that takes effect within this time is not late.
 _LEAST_LAG_SECONDS = 1.0
-# Between two batches a consumer reads its position and the next messages, mostly outside of spans.
+# Least share of the time in which the consumer has spans. Between two batches it reads its position and the next
+# messages, mostly outside of spans.
 _LEAST_BUSY = 0.50
-# What more consumers, or larger batches, should at most be used.
+# Highest utilisation of the larger number of consumers, or of larger batches, that the fix aims at.
 _TARGET_UTILISATION = 0.70
 _LAG_METRIC = re.compile(r"\w*(consumer|records|queue|topic|subscription)\w*_(lag|backlog|depth)\w*", re.IGNORECASE)
 
@@ -117,7 +118,7 @@ def _busy_share(messages: Sequence[_Message]) -> float:
 
 
 def _utilisation(messages: Sequence[_Message]) -> float:
-    """Return how long the consumer takes for what is sent in a unit of time, from the first quarter to the last."""
+    """Return the consumer's time for the messages that are sent in one second, from the first quarter to the last."""
     size = len(messages) // 4
     first, last = messages[:size], messages[-size:]
     sent = fmean(each.sent for each in last) - fmean(each.sent for each in first)
@@ -149,7 +150,7 @@ def _candidate(
 ) -> Candidate:
     service, name = operation
     none = (0.0,) * len(requests)
-    # Of those that it consumed, as many were sent a second as arrive by chance.
+    # The rate at which the consumed messages were sent differs from the arrival rate by chance.
     seconds = (messages[-1].sent - messages[0].sent) / _NANOSECONDS
     consumed = (len(messages) - 1) / seconds / _utilisation(messages)
     arriving = max(arriving, consumed)
