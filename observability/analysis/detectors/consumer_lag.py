@@ -150,7 +150,7 @@ def _candidate(
 ) -> Candidate:
     service, name = operation
     none = (0.0,) * len(requests)
-    # The rate at which the consumed messages were sent differs from the arrival rate by chance.
+    # It falls behind, so at least as many arrive as it consumes; by chance the estimate may be lower.
     seconds = (messages[-1].sent - messages[0].sent) / _NANOSECONDS
     consumed = (len(messages) - 1) / seconds / _utilisation(messages)
     arriving = max(arriving, consumed)
