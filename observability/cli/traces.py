@@ -11,14 +11,8 @@ import typer
 
 from observability.cli.exit_codes import USAGE, CommandFailed
 from observability.cli.group import new_app
-from observability.receiver.otlp_client import (
-    OtlpClient,
-    OtlpEndpoint,
-    SendFailed,
-    open_otlp_client,
-    parse_headers,
-    send_with_retries,
-)
+from observability.receiver.otlp_client import OtlpClient, SendFailed, open_otlp_client, send_with_retries
+from observability.receiver.otlp_endpoint import OtlpEndpoint, parse_headers
 from observability.receiver.otlp_json import count_spans, from_json_line
 from services.local.platform.plan import forward_settings
 

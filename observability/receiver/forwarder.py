@@ -7,13 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from observability.receiver.counts import Counts
-from observability.receiver.otlp_client import (
-    OtlpClient,
-    OtlpEndpoint,
-    SendFailed,
-    open_otlp_client,
-    send_with_retries,
-)
+from observability.receiver.otlp_client import OtlpClient, SendFailed, open_otlp_client, send_with_retries
+from observability.receiver.otlp_endpoint import OtlpEndpoint
 
 MAXIMUM_QUEUED_BYTES = 16 * 1024 * 1024
 CLOSE_SECONDS = 2.0

@@ -3,30 +3,28 @@
 import asyncio
 import ipaddress
 import random
-import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 import grpc
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-OtlpProtocol = Literal["http/protobuf", "grpc"]
+from observability.receiver.otlp_endpoint import OtlpEndpoint
+
 TRACES_PATH = "/v1/traces"
 # A larger response is no answer to an export.
 MAXIMUM_ANSWER_BYTES = 64 * 1024
 ATTEMPTS = 5
 LONGEST_BACKOFF_SECONDS = 8.0
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# Excludes names that end in -bin, which hold bytes in gRPC.
-_HEADER_NAME = re.compile(r"(?!.*-bin$)[0-9A-Za-z_.-]+")
 # Statuses after which OTLP allows a retry.
 _RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
 _RETRYABLE_GRPC = frozenset(
@@ -39,26 +37,6 @@ _RETRYABLE_GRPC = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtlpEndpoint:
-    """Address and settings of an OTLP endpoint.
-
-    url: http:// or https://, with the path for HTTP; for gRPC the path is left out.
-    headers: sent with each request; they may hold a key, so no repr shows them.
-    certificate: PEM file of the authorities that verify the endpoint; None: those of the system.
-    client_certificate, client_key: PEM files of the client's certificate; None: no client certificate.
-    timeout_seconds: most seconds for one request.
-    """
-
-    url: str
-    protocol: OtlpProtocol = "http/protobuf"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    certificate: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-    timeout_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +60,6 @@ class OtlpClient(Protocol):
 
     async def send(self, body: bytes) -> Sent:
         """Send one ExportTraceServiceRequest in protobuf. Raises SendFailed."""
-
-
-def parse_headers(text: str) -> dict[str, str]:
-    """Return the headers in `name=value,name=value`, the values percent-decoded. Raises ValueError."""
-    headers = {}
-    for pair in filter(None, (each.strip() for each in text.split(","))):
-        name, equals, value = (part.strip() for part in pair.partition("="))
-        value = unquote(value)
-        if not equals or not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
-            raise ValueError("must be name=value, separated by commas, with percent-encoded values")
-        headers[name.lower()] = value
-    return headers
 
 
 @asynccontextmanager

@@ -19,7 +19,6 @@ from observability.listener.limits import Limits
 from observability.listener.protocol import protocol_of
 from observability.receiver.app import ReceiverApp
 from observability.receiver.counts import Counts
-from observability.receiver.forwarder import forwarding
 from observability.receiver.rotating_file import RotatingFile
 from observability.receiver.settings import ReceiverSettings
 from observability.receiver.sink import Sink
@@ -130,6 +129,9 @@ async def _forwarding(
     if endpoint is None:
         yield None
         return
+    # Only here: its clients of HTTP and gRPC are a third of a receiver's start.
+    from observability.receiver.forwarder import forwarding  # noqa: PLC0415
+
     async with contextlib.AsyncExitStack() as stack:
         try:
             forwarder = await stack.enter_async_context(forwarding(endpoint, counts=counts, log=log))

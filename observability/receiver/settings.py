@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from observability.receiver.otlp_client import OtlpEndpoint, OtlpProtocol, parse_headers
+from observability.receiver.otlp_endpoint import OtlpEndpoint, OtlpProtocol, parse_headers
 
 MEBIBYTE = 1024 * 1024
 

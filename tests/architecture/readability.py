@@ -72,7 +72,7 @@ def loose_modules(paths: Iterable[str]) -> Iterator[Finding]:
 
 
 def homonyms(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:
-    """Yield the public classes outside of tests whose name another one has, too."""
+    """Yield the public classes outside of tests whose name another one has, too, and exceptions that are none."""
     found: dict[str, list[str]] = {}
     for path, tree in trees.items():
         if not path.startswith("tests/"):
@@ -82,6 +82,11 @@ def homonyms(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:
     for name, places in found.items():
         if len(places) > 1 and name not in HOMONYMS:
             yield Finding(places[0], f"class {name} is in {', '.join(places[1:])}, too")
+    for name in HOMONYMS:
+        if len(found.get(name, ())) < 2:
+            yield Finding(
+                "tests/architecture/readability.py", f"HOMONYMS has {name}, which is not the name of two classes"
+            )
 
 
 def long_test_names(trees: Mapping[str, ast.Module]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Checks that every target, command, option and path that the documents name exists."""
 
+import functools
 import re
 
 import typer
@@ -56,6 +57,7 @@ def test_decisions_index_has_every_decision_by_its_title() -> None:
         assert f"]({path.name}) | {title}" in index
 
 
+@functools.cache
 def plumb() -> PlumbCommand:
     """Return the command line itself, as typer built it."""
     command = typer.main.get_command(main)

@@ -1,4 +1,4 @@
-"""Checks that optional dependencies are not imported when a service or a migration is imported."""
+"""Checks that optional dependencies are not imported when a service, the receiver or a migration is imported."""
 
 import subprocess
 import sys
@@ -19,6 +19,10 @@ def modules_after(*modules: str) -> set[str]:
 def test_a_service_imports_only_what_its_settings_need() -> None:
     services = ("order", "inventory", "notification", "monolith")
     assert not modules_after(*(f"services.{name}.__main__" for name in services)) & ASKED_FOR
+
+
+def test_a_receiver_that_does_not_forward_imports_no_client() -> None:
+    assert not modules_after("observability.receiver.__main__") & {"aiohttp", "grpc", *ASKED_FOR}
 
 
 def test_a_migration_imports_no_service() -> None:

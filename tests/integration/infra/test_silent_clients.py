@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from observability.network.proxy import rerouted
-from observability.receiver.otlp_client import OtlpEndpoint, SendFailed, Sent, open_otlp_client
+from observability.receiver.otlp_client import SendFailed, Sent, open_otlp_client
+from observability.receiver.otlp_endpoint import OtlpEndpoint
 from observability.telemetry.spans import Rejections, make_exporter
 from services.infra.messaging import nats_log
 from services.infra.messaging.nats_log import NatsLog

@@ -12,11 +12,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from observability.receiver.otlp_client import (
     MAXIMUM_ANSWER_BYTES,
-    OtlpEndpoint,
     SendFailed,
     Sent,
     open_otlp_client,
 )
+from observability.receiver.otlp_endpoint import OtlpEndpoint
 
 # Rounds of the event loop in which the client reads the byte that was written.
 ROUNDS = 20
