@@ -27,6 +27,7 @@ from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
 from observability.network.proxy import Address, Delay, Proxy, rerouted
 from observability.testbed.environment import describe_environment
+from observability.testbed.errors import TestbedError
 from observability.testbed.mail_sink import mail_server
 from observability.testbed.overload_protection import UNPROTECTED
 from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
@@ -106,7 +107,7 @@ class Testbed:
     @staticmethod
     @asynccontextmanager
     async def open(folder: Path, *, shards: int = 1) -> AsyncIterator["Testbed"]:
-        """Start the servers, stock the shop once, and keep templates. Raises TrialError, LocalError, LoadError.
+        """Start the servers, stock the shop once, and keep templates. Raises TestbedError, LocalError, LoadError.
 
         `shards` is the number of servers of orders in all variants that run on it.
         """
@@ -123,7 +124,7 @@ class Testbed:
         async with ProcessGroup.open(options) as group, AsyncExitStack() as stack:
             foundation = group.foundation
             if foundation.postgres is None:
-                raise TrialError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
+                raise TestbedError("the lab needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
             more = zip(foundation.shard_servers, foundation.options.shard_databases, strict=True)
             testbed = Testbed(group, folder=folder, servers=[(foundation.postgres, DATABASES), *more], stack=stack)
             await group.start_all()
