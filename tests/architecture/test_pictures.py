@@ -13,7 +13,7 @@ FOLDER = ROOT / "docs" / "pictures"
 PICTURES = sorted(FOLDER.glob("*.png"))
 BYTES_AT_MOST = 250_000
 CALL = re.compile(r"\bplumb\((\"[^)]*)\)")
-DRAWN = re.compile(r'file: "([^"]+)", rows: (\[[^]]+\])')
+DRAWN = re.compile(r'file: "([^"]+)", rows: (\[[^]]+\])(?:,\s+without: (\[[^]]+\]))?')
 
 
 def test_each_picture_is_there_in_light_and_in_dark() -> None:
@@ -37,9 +37,27 @@ def test_plumb_commands_that_are_pictured_exist() -> None:
         assert options <= options_of(find(plumb(), tuple(word for word in words if word not in options))), call
 
 
-def test_rows_that_are_pictured_exist() -> None:
+def pictured() -> list[tuple[str, set[str], set[str]]]:
+    """Return the file, the rows and the panels left out of each dashboard that is drawn."""
     drawn = DRAWN.findall((FOLDER / "draw" / "dashboards.mjs").read_text())
-    assert len(drawn) == 2
-    for file, rows in drawn:
+    return [(file, set(json.loads(rows)), set(json.loads(without or "[]"))) for file, rows, without in drawn]
+
+
+def test_rows_and_panels_that_the_pictures_name_exist() -> None:
+    assert len(pictured()) == 2
+    for file, rows, without in pictured():
         panels = json.loads((ROOT / file).read_text())["panels"]
-        assert set(json.loads(rows)) <= {panel["title"] for panel in panels if panel["type"] == "row"}, file
+        assert rows <= {panel["title"] for panel in panels if panel["type"] == "row"}, file
+        assert without <= {panel["title"] for panel in panels if panel["type"] != "row"}, file
+
+
+def test_pictured_platform_has_replicas_if_their_panels_are_pictured() -> None:
+    """A panel without data ends the drawing with an error."""
+    in_pictures = False
+    for file, rows, without in pictured():
+        row = ""
+        for panel in json.loads((ROOT / file).read_text())["panels"]:
+            row = panel["title"] if panel["type"] == "row" else row
+            if row in rows and panel["title"] not in without:
+                in_pictures |= "shop_replica_" in json.dumps(panel)
+    assert in_pictures == ('"--replicas"' in (FOLDER / "draw" / "platform.mjs").read_text())
