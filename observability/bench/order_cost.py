@@ -32,7 +32,7 @@ from services.local.platform.platform import Platform
 FULL, NO_TELEMETRY = "full telemetry", "no telemetry"
 STOCK_FULL, STOCK_NO_TELEMETRY = "stock parts, full telemetry", "stock parts, no telemetry"
 OFF = {**NO_TRACES, **NO_METRICS, **NO_LOGS}
-# Processes in the order in which an order meets them.
+# Processes in the sequence in which an order passes through them.
 PROCESSES = ("order", "inventory", "postgres", "notification", "receiver")
 EXPORT_EVERY = {"OTEL_BSP_SCHEDULE_DELAY": "500"}
 Say = Callable[[str], None]

@@ -24,15 +24,15 @@ from observability.analysis.whatif import Saving
 _NANOSECONDS = 1e9
 _ADDRESS = ("server.address", "net.peer.name", "net.sock.peer.addr", "peer.address")
 _PORTS = ("server.port", "net.peer.port", "net.sock.peer.port")
-# Of the calls to each of two equal servers, this share are statements that both get.
+# Two servers are equal if at least this share of the calls to each are statements that the other gets, too.
 _LEAST_ALIKE = 0.8
 # A hot server gets at least this multiple of its share.
 _LEAST_LOAD = 1.4
-# Fewer calls of one statement do not tell how long it takes.
+# Fewest calls of a statement from which its usual time is estimated.
 _FEWEST_CALLS = 8
-# Without load, the same statement takes as long on equal servers, but for this factor.
+# Without load, a statement takes about as long on all equal servers; at most they differ by this factor.
 _AS_FAST = 2.0
-# At the pole of the formula a queue would have no end.
+# Highest utilisation for which the formula of a queue is used: at 1 the queue would be endless.
 _MOST_UTILISATION = 0.95
 
 
@@ -141,7 +141,7 @@ def _calls_of(servers: Sequence[_Server]) -> Iterator[tuple[str, list[float]]]:
 
 
 def _is_as_fast(hot: _Server, others: Sequence[_Server], usual: Mapping[str, float]) -> bool:
-    """Return whether the statement that takes most time takes as long on the hot server when nothing is in its way."""
+    """Return whether the statement that takes most time is as fast on the hot server when it does not have to wait."""
     shared = [name for name in usual if len(hot.calls.get(name, ())) >= _FEWEST_CALLS]
     if not shared:
         return False
@@ -151,7 +151,7 @@ def _is_as_fast(hot: _Server, others: Sequence[_Server], usual: Mapping[str, flo
 
 
 def _queue(utilisation: float) -> float:
-    """Return the mean wait as a multiple of the work, but for a factor that depends on how much the work varies."""
+    """Return the mean wait as a multiple of the work, up to a factor that depends on how much the work varies."""
     utilisation = min(utilisation, _MOST_UTILISATION)
     return utilisation / (1 - utilisation)
 

@@ -111,7 +111,7 @@ def _candidate(operation: Operation, slow: _SlowCall, requests: Sequence[Request
 
 
 def _doubts(slow: _SlowCall) -> tuple[str, ...]:
-    """Return a sentence where the fastest calls are fast: then the call can be, and something else delays the rest."""
+    """Return a sentence if the fastest calls are fast: then something else delays the other calls."""
     if (fastest := slow.calls.fastest_seconds) >= SLOW_SECONDS:
         return ()
     return (
