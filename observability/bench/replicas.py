@@ -198,7 +198,7 @@ async def promote_under_load(shop: ReplicaServers, *, synchronous: bool) -> Prom
     """Kill the primary while orders are written, promote a replica, and look for each acknowledged write."""
     heir = shop.standbys[0]
     if synchronous:
-        await administer(shop.primary, "ALTER SYSTEM SET synchronous_standby_names = '\"replica-1\"'")
+        await administer(shop.primary, "ALTER SYSTEM SET synchronous_standby_names = '\"postgres-replica-1\"'")
     killed = asyncio.Event()
 
     async def write_on() -> None:

@@ -43,7 +43,7 @@ class CampaignContext:
     async def under_load(self, *, seed: int, clients: int = 10) -> AsyncIterator[None]:
         """Run the workload during a with block, then wait until every outcome is known."""
         async with self.group.api_clients() as apis, self.group.stock() as stock:
-            options = WorkloadOptions(seed=seed, clients=clients)
+            options = WorkloadOptions(seed=seed, clients=clients, has_replicas=self.group.options.replicas > 0)
             workload = Workload(options, apis=apis, stock=stock, history=self.history)
             await workload.stock_up()
             async with workload.running():

@@ -7,6 +7,7 @@ The claim of each answer, and the check that verifies it. Every other reason is 
 - CIRCUIT_OPEN: the same, and no earlier call with this request id did anything: `check_known_outcome_not_denied`;
 - IDEMPOTENCY_IN_PROGRESS: another call with this request id is running: `check_in_progress_has_other_attempt`;
 - ORDER_NOT_CANCELLABLE: the order was rejected: `check_final_state`;
+- READ_MODEL_BEHIND: a replica may be behind: `check_reads_reach_their_token`;
 - a list read with a consistency token: it is not older than the token: `check_lists_are_current`;
 - DEADLINE_EXCEEDED, DEPENDENCY_UNAVAILABLE, INTERNAL, VERSION_CONFLICT: no claim. The request is repeated until its
   outcome is known: `check_outcomes_known`.
@@ -59,6 +60,8 @@ def find_contradictions(exchanges: Sequence[RecordedExchange], stored: Iterable[
         check_orders_are_stored,
         check_answers_name_the_order,
         check_monotonic_reads,
+        check_reads_reach_their_token,
+        check_versions_agree,
         check_stable_response,
         check_final_state,
         check_cancellations_were_requested,
@@ -140,10 +143,15 @@ def check_answers_name_the_order(exchanges: Sequence[RecordedExchange], _orders:
 
 
 def check_monotonic_reads(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
-    """Check that a request sent after an answer gets the same state as that answer, or a later one."""
+    """Check that a request sent after an answer gets the same state as that answer, or a later one.
+
+    Reads that a replica may answer are not meant: `check_reads_reach_their_token` says what they promise.
+    """
     for order_id, of_order in by_order(exchanges).items():
         earlier = sorted(of_order, key=lambda exchange: exchange.answered_seconds)
         for later in of_order:
+            if _may_be_older(later):
+                continue
             for before in earlier:
                 if before.answered_seconds >= later.sent_seconds:
                     break
@@ -152,6 +160,33 @@ def check_monotonic_reads(exchanges: Sequence[RecordedExchange], _orders: Orders
                         f"order {order_id} was {_state_of(before)} at {before.answered_seconds:.3f} s"
                         f" and {_state_of(later)} in the answer to a request sent at {later.sent_seconds:.3f} s"
                     )
+
+
+def check_reads_reach_their_token(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that a read with a token has at least the token's version, and is only behind where replicas are."""
+    for exchange in exchanges:
+        request, answer = exchange.request, exchange.answer
+        if not isinstance(request, ReadRequest):
+            continue
+        if answer.version is not None and answer.version < request.seen_version:
+            yield (
+                f"order {request.order_id} was {_state_of(exchange)} in the answer to read {request.request_id},"
+                f" whose token is of version {request.seen_version}"
+            )
+        if answer.reason == "READ_MODEL_BEHIND" and not (request.seen_version and request.may_be_older):
+            yield f"read {request.request_id} was answered READ_MODEL_BEHIND, and no replica can be the reason"
+
+
+def check_versions_agree(exchanges: Sequence[RecordedExchange], _orders: Orders) -> Iterator[str]:
+    """Check that all answers with the same version of an order have the same content."""
+    for order_id, of_order in by_order(exchanges).items():
+        contents: dict[int, set[Response]] = defaultdict(set)
+        for exchange in of_order:
+            if exchange.answer.version is not None:
+                contents[exchange.answer.version].add(exchange.answer)
+        for version, found in contents.items():
+            if len(found) > 1:
+                yield f"order {order_id} has {len(found)} different contents at version {version}"
 
 
 def check_stable_response(exchanges: Sequence[RecordedExchange], orders: Orders) -> Iterator[str]:
@@ -246,7 +281,7 @@ def check_cancellation_is_kept(exchanges: Sequence[RecordedExchange], orders: Or
             yield f"request {exchange.request.request_id} was answered {_state_of(exchange)}, without its cancellation"
     for exchange in exchanges:
         first = cancelled.get(exchange.answer.order_id)
-        is_later = first is not None and first.answered_seconds < exchange.sent_seconds
+        is_later = first is not None and first.answered_seconds < exchange.sent_seconds and not _may_be_older(exchange)
         if is_later and exchange.answer.state and not _shows_cancellation(exchange.answer):
             yield f"order {exchange.answer.order_id} was {_state_of(exchange)} without the cancellation answered before"
     for order_id in cancelled.keys() & orders.keys():
@@ -293,6 +328,10 @@ def _about(exchange: RecordedExchange) -> str:
 
 def _shows_cancellation(answer: Response) -> bool:
     return answer.cancellation_requested or answer.state == "CANCELLED"
+
+
+def _may_be_older(exchange: RecordedExchange) -> bool:
+    return isinstance(exchange.request, ReadRequest) and exchange.request.may_be_older
 
 
 def _is_older(answer: Response, other: Response) -> bool:

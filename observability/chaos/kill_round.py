@@ -43,7 +43,7 @@ class RoundOptions:
     """Options of one round.
 
     folder: where it writes.
-    mode, bus, shards: the platform.
+    mode, bus, shards, replicas: the platform.
     seed: the campaign's seed.
     number: the round's number in the campaign, from 0.
     kills: number of kills.
@@ -58,6 +58,7 @@ class RoundOptions:
     number: int
     kills: int
     shards: int = 1
+    replicas: int = 0
     moves: bool = False
     only: tuple[str, ...] = ()
 
@@ -113,6 +114,7 @@ class Round:
             mode=self._options.mode,
             bus=self._options.bus,
             shards=self._options.shards,
+            replicas=self._options.replicas,
             environment=QUICK,
             modules={MOVER_PROCESS: shard_mover.__name__} if self._options.moves else {},
         )
@@ -138,7 +140,7 @@ class Round:
 
     async def _kill_under_load(self, group: ProcessGroup) -> None:
         async with group.api_clients() as apis, group.stock() as stock:
-            options = WorkloadOptions(seed=self._seed)
+            options = WorkloadOptions(seed=self._seed, has_replicas=self._options.replicas > 0)
             workload = Workload(options, apis=apis, stock=stock, history=self._history)
             await workload.stock_up()
             async with workload.running():

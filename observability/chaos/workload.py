@@ -7,9 +7,9 @@ seed fixes what a client requests; the time depends on the shop's answers.
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
 
@@ -35,6 +35,7 @@ FOREIGN_SKU = "ABROAD"
 FOREIGN_PRICE = Money("EUR", 300)
 # Cancellations and reads are about one of the customer's last orders, which may still be in progress.
 REMEMBERED = 12
+TOKEN_SHARE = 0.75
 CALL_SECONDS = 3.0
 PAUSE_SECONDS = (0.03, 0.25)
 # Some clients disconnect before the answer, and some repeat so late that the shop has to finish without them.
@@ -52,9 +53,11 @@ class WorkloadOptions:
     clients: concurrent clients.
     think_seconds: mean pause of a client after an outcome.
     finish_seconds: how long open requests are repeated after the stop.
+    has_replicas: replicas may answer reads.
     """
 
     seed: int
+    has_replicas: bool = False
     clients: int = 10
     think_seconds: float = 0.15
     finish_seconds: float = 60.0
@@ -77,7 +80,8 @@ class Workload:
         self._history = history
         self._stopping = asyncio.Event()
         self._give_up_at: float | None = None
-        self._orders: dict[str, list[str]] = defaultdict(list)
+        # The newest answer about each order that a customer remembers.
+        self._orders: dict[str, dict[str, Response]] = defaultdict(dict)
         # A stream of its own, so that a repeat more or less does not change the requests.
         self._pauses = stream(options.seed, "pauses")
 
@@ -134,9 +138,7 @@ class Workload:
             answers = await asyncio.gather(*(self._until_known(request, api) for api in (first, other)))
         else:
             answers = [await self._until_known(request, first)]
-        own = self._orders[customer_id]
-        own.extend({answer.order_id for answer in answers if answer.order_id})
-        del own[:-REMEMBERED]
+        self._remember(customer_id, answers)
         if generator.random() < 0.15:
             await self._until_known(request, other)
         if generator.random() < 0.25 and (answer := answers[0]).consistency_token:
@@ -144,15 +146,27 @@ class Workload:
 
     async def _cancel(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
-            request = CancelRequest(f"cancel-{key}", customer_id, generator.choice(own))
+            request = CancelRequest(f"cancel-{key}", customer_id, generator.choice(list(own)))
             first, other = generator.sample(self._apis, 2)
             apis = (first, other) if generator.random() < 0.2 else (first,)
-            await asyncio.gather(*(self._until_known(request, api) for api in apis))
+            self._remember(customer_id, await asyncio.gather(*(self._until_known(request, api) for api in apis)))
 
     async def _read(self, generator: random.Random, customer_id: str, key: str) -> None:
         if own := self._orders[customer_id]:
-            request = ReadRequest(f"read-{key}", customer_id, generator.choice(own))
-            await self._until_known(request, generator.choice(self._apis))
+            seen = own[generator.choice(list(own))]
+            request = ReadRequest(f"read-{key}", customer_id, seen.order_id, may_be_older=self._options.has_replicas)
+            if generator.random() < TOKEN_SHARE and seen.version:
+                request = replace(request, consistency_token=seen.consistency_token, seen_version=seen.version)
+            self._remember(customer_id, [await self._until_known(request, generator.choice(self._apis))])
+
+    def _remember(self, customer_id: str, answers: Iterable[Response]) -> None:
+        own = self._orders[customer_id]
+        for answer in answers:
+            if answer.order_id:
+                seen = own.get(answer.order_id, answer)
+                own[answer.order_id] = max(seen, answer, key=lambda each: each.version or 0)
+        for order_id in list(own)[:-REMEMBERED]:
+            del own[order_id]
 
     async def _until_known(self, request: Request, api: ApiClient) -> Response:
         """Repeat with the same id over the same API until the outcome is known or the time to finish is over."""

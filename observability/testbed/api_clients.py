@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Protocol
+from urllib.parse import urlencode
 from uuid import UUID
 
 import aiohttp
@@ -40,6 +41,7 @@ UNKNOWN_REASONS = frozenset(
         "IDEMPOTENCY_IN_PROGRESS",
         "INTERNAL",
         "OVERLOADED",
+        "READ_MODEL_BEHIND",
         "VERSION_CONFLICT",
     }
 )
@@ -116,7 +118,8 @@ class RestApiClient:
             case CancelRequest():
                 return "POST", f"{self._base}/{request.order_id}/cancel", None
             case ReadRequest():
-                return "GET", f"{self._base}/{request.order_id}", None
+                query = urlencode({"consistency_token": request.consistency_token})
+                return "GET", f"{self._base}/{request.order_id}" + f"?{query}" * bool(request.consistency_token), None
 
 
 class GrpcApiClient:
@@ -157,7 +160,8 @@ class GrpcApiClient:
                 command = api.CancelOrder(request.request_id, customer_id, UUID(request.order_id))
                 return await self._orders.cancel_order(command)
             case ReadRequest():
-                return await self._orders.get_order(api.GetOrder(customer_id, UUID(request.order_id)))
+                query = api.GetOrder(customer_id, UUID(request.order_id), request.consistency_token)
+                return await self._orders.get_order(query)
 
 
 @asynccontextmanager

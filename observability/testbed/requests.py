@@ -40,11 +40,20 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """Read this order of this customer; the request id only identifies the request in the history."""
+    """Read this order of this customer.
+
+    request_id: identifies the request in the history, and is not sent.
+    consistency_token: that of an earlier answer; "" without one.
+    seen_version: the version of that answer, which this one must have reached; 0 without a token.
+    may_be_older: a replica may answer, so the answer may be older than one without this token.
+    """
 
     request_id: str
     customer_id: str
     order_id: str
+    consistency_token: str = field(default="", compare=False, repr=False)
+    seen_version: int = 0
+    may_be_older: bool = False
 
 
 Request: TypeAlias = PlaceRequest | CancelRequest | ReadRequest
@@ -61,7 +70,7 @@ class Response:
     version: the order's version.
     detail: what every repeat must return unchanged: a sale's total, a rejection's shortages.
     cancellation_requested: the order has a cancellation request.
-    consistency_token: for the customer's list of orders.
+    consistency_token: for later reads of the order, and of its customer's list.
     """
 
     known: bool

@@ -57,12 +57,20 @@ def check_dsns(dsns: SecretStr) -> SecretStr:
     return dsns
 
 
+def check_dsn_lists(lists: SecretStr) -> SecretStr:
+    """Return the lists, separated by spaces, if each passes `check_dsns`. Raises ValueError; for a validator."""
+    for each in split_urls(lists):
+        check_dsns(SecretStr(each))
+    return lists
+
+
 def split_urls(urls: SecretStr) -> list[str]:
     """Return the URLs of a text, which are separated by spaces."""
     return urls.get_secret_value().split()
 
 
 CacheUrl = Annotated[SecretStr, AfterValidator(check_cache_url)]
+DsnLists = Annotated[SecretStr, AfterValidator(check_dsn_lists)]
 Dsns = Annotated[SecretStr, AfterValidator(check_dsns)]
 ListenAddress = Annotated[str, AfterValidator(check_address)]
 Targets = Annotated[str, AfterValidator(check_targets)]

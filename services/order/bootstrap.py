@@ -26,6 +26,7 @@ from services.inventory.api import InventoryService
 from services.kernel.clock import utc_now
 from services.kernel.errors import Internal
 from services.order.adapters.event_store import EventStore
+from services.order.adapters.fenced_orders import FencedOrders
 from services.order.adapters.postgres import PostgresOrders
 from services.order.adapters.replicated import ReplicatedOrders, ReplicatedSummaries
 from services.order.adapters.sagas import PostgresSagas
@@ -38,7 +39,7 @@ from services.order.application.commands.cancel_order import CancelOrderHandler
 from services.order.application.commands.finish_order import FinishOrderHandler
 from services.order.application.commands.place_order import PlaceOrderHandler
 from services.order.application.orders import OrderApplication
-from services.order.application.ports import OrderReader, Orders, Saga, Summaries
+from services.order.application.ports import OrderReader, Orders, Saga
 from services.order.application.queries.get_order import GetOrderHandler
 from services.order.application.queries.list_orders import ListOrdersHandler
 from services.order.application.settle_order import SettleOrder
@@ -106,9 +107,12 @@ class OrderParts:
 
 @dataclass(frozen=True, slots=True)
 class OrderReplicas:
-    """Read replicas of the database of orders and of that of the lists, None without; only queries read them."""
+    """Read replicas of each server of orders and of the database of the lists, None without; only queries read them.
 
-    orders: Replicas | None = None
+    `orders` may be empty, if no server of orders has replicas.
+    """
+
+    orders: Sequence[Replicas | None] = ()
     lists: Replicas | None = None
 
 
@@ -135,10 +139,9 @@ def bootstrap_order(
         grace_seconds=grace_seconds,
     )
     open_orders = partial(orders_adapter, event_store=event_store)
-    on_servers = [open_orders(database=server.database) for server in servers]
-    # One server needs no routing.
-    orders = sharded(on_servers, servers, shard_map) if len(servers) > 1 else on_servers[0]
-    reader, lists = readers(orders, PostgresSummaries(database=read_database), replicas, open_orders)
+    orders, reader = route(servers, shard_map, replicas.orders, open_orders)
+    summaries = PostgresSummaries(database=read_database)
+    lists = ReplicatedSummaries(primary=summaries, replicas=replicas.lists) if replicas.lists else summaries
     settle = settle_order(orders, inventory, telemetry)
     tokens = PostgresTokenKeys(database=servers[0].database, clock=utc_now)
     place = PlaceOrderHandler(
@@ -173,7 +176,7 @@ def bootstrap_order(
         for number, server in enumerate(servers)
     )
     workers = [worker for number, each in enumerate(parts) for worker in each.workers(telemetry, number)]
-    workers += replica_workers(replicas.orders, replicas.lists, telemetry=telemetry)
+    workers += replica_workers(*replicas.orders, replicas.lists, telemetry=telemetry)
     return OrderParts(application=application, workers=tuple(workers), servers=parts)
 
 
@@ -189,19 +192,35 @@ def observed(
     return use_case(telemetry, name, handler, unexpected=Internal, identity=identity, origin=origin)
 
 
-def readers(
-    orders: Orders, summaries: PostgresSummaries, replicas: OrderReplicas, open_orders: OrdersAdapter
-) -> tuple[OrderReader, Summaries]:
-    """Return what queries read orders and lists with: the primary, or replicas before it where there are some."""
-    reader: OrderReader = orders
-    if replicas.orders:
-        reader = ReplicatedOrders(
-            primary=orders, replicas=replicas.orders, on_replica=lambda replica: open_orders(database=replica)
-        )
-    lists: Summaries = summaries
-    if replicas.lists:
-        lists = ReplicatedSummaries(primary=summaries, replicas=replicas.lists)
-    return reader, lists
+def route(
+    servers: Sequence[OrderServer],
+    shard_map: ShardMap,
+    replicas: Sequence[Replicas | None],
+    open_orders: OrdersAdapter,
+) -> tuple[Orders, OrderReader]:
+    """Return the orders of all servers as one, and what queries read single orders with: replicas where there are."""
+
+    def reader_of(orders: OrderReader, own: Replicas | None, open_orders: OrdersAdapter) -> OrderReader:
+        if own is None:
+            return orders
+        return ReplicatedOrders(primary=orders, replicas=own, on_replica=lambda replica: open_orders(database=replica))
+
+    own_replicas = replicas or [None] * len(servers)
+    if len(servers) == 1:  # it needs no routing
+        orders = open_orders(database=servers[0].database)
+        return orders, reader_of(orders, own_replicas[0], open_orders)
+    open_one = partial(open_orders, is_one_of_several=True)
+    fenced = [
+        FencedOrders(orders=open_one(database=server.database), fences=ShardFences(database=server.database))
+        for server in servers
+    ]
+    sharded = ShardedOrders(
+        servers=fenced,
+        readers=[reader_of(each, own, open_one) for each, own in zip(fenced, own_replicas, strict=True)],
+        maps=PostgresShardMaps(database=servers[0].database),
+        shard_map=shard_map,
+    )
+    return sharded, sharded
 
 
 def settle_order(orders: Orders, inventory: InventoryService, telemetry: Telemetry) -> SettleOrder:
@@ -218,16 +237,6 @@ def open_relay(server: OrderServer, telemetry: Telemetry, number: int) -> Relay:
     relay_telemetry = RelayTelemetry(telemetry, shard=number)
     outbox = Outbox(database=server.database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
     return Relay(outbox=outbox, log=server.log, telemetry=relay_telemetry)
-
-
-def sharded(on_servers: Sequence[Orders], servers: Sequence[OrderServer], shard_map: ShardMap) -> Orders:
-    """Return the orders of several servers as one."""
-    return ShardedOrders(
-        servers=on_servers,
-        fences=[ShardFences(database=server.database) for server in servers],
-        maps=PostgresShardMaps(database=servers[0].database),
-        shard_map=shard_map,
-    )
 
 
 def projection(read_database: Database, log: EventLog, telemetry: Telemetry, number: int) -> Consumer:
@@ -287,7 +296,10 @@ async def open_order(
     open_replicas = partial(Replicas.open, telemetry=telemetry, stack=stack, close_seconds=settings.drain_grace_seconds)
     replica_options = partial(ReplicaOptions.of, settings)
     replicas = OrderReplicas(
-        orders=await open_replicas(replica_options(settings.replica_dsns), primary=databases[0]),
+        orders=[
+            await open_replicas(replica_options(dsns), primary=database)
+            for dsns, database in zip(settings.order_replica_dsns, databases, strict=True)
+        ],
         lists=await open_replicas(replica_options(settings.read_replica_dsns), primary=read_database),
     )
     logs = await open_logs(

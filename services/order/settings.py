@@ -5,7 +5,15 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import Dsns, ListenAddress, ReplicatedSettings, RunnableSettings, Targets, split_urls
+from services.infra.settings import (
+    DsnLists,
+    Dsns,
+    ListenAddress,
+    ReplicatedSettings,
+    RunnableSettings,
+    Targets,
+    split_urls,
+)
 
 
 class OrderContextSettings(ReplicatedSettings):
@@ -23,6 +31,11 @@ class OrderContextSettings(ReplicatedSettings):
     shard_event_log_urls: SecretStr = Field(
         SecretStr(""),
         description="Addresses of the event logs of the further order databases, separated by spaces, in their order.",
+    )
+    shard_replica_dsns: DsnLists = Field(
+        SecretStr(""),
+        description="Addresses of streaming replicas of the further order databases: a list as replica_dsns for each,"
+        " separated by spaces, in their order. Empty: none of them has replicas.",
     )
     read_database_dsn: SecretStr = Field(description="postgresql:// address of the read model's database.")
     read_database_pool_size: int = Field(4, ge=2, le=100, description="Most connections to the read model's database.")
@@ -60,14 +73,21 @@ class OrderContextSettings(ReplicatedSettings):
         servers, logs = len(split_urls(self.shard_dsns)), len(split_urls(self.shard_event_log_urls))
         if servers != logs:
             raise ValueError(f"shard_dsns has {servers} addresses and shard_event_log_urls {logs}: one for each server")
-        if servers and self.replica_dsns.get_secret_value():
-            raise ValueError("replica_dsns needs a single order database: leave shard_dsns empty, or replica_dsns")
+        lists = len(split_urls(self.shard_replica_dsns))
+        if lists not in {0, servers}:
+            raise ValueError(f"shard_dsns has {servers} addresses and shard_replica_dsns {lists} lists: one for each")
         return self
 
     @property
     def order_dsns(self) -> list[str]:
         """The addresses of all servers of orders, in order of their numbers in the shard map."""
         return [self.database_dsn.get_secret_value(), *split_urls(self.shard_dsns)]
+
+    @property
+    def order_replica_dsns(self) -> list[SecretStr]:
+        """The addresses of the replicas of each server of orders, separated by commas."""
+        further = split_urls(self.shard_replica_dsns) or [""] * len(split_urls(self.shard_dsns))
+        return [self.replica_dsns, *map(SecretStr, further)]
 
     @property
     def connections(self) -> int:

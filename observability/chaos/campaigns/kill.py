@@ -28,7 +28,7 @@ MOST_EXTRA_ROUNDS = 5
 class CampaignOptions:
     """Options of a campaign, which a resumed campaign reads back.
 
-    mode, bus, shards: the platform.
+    mode, bus, shards, replicas: the platform.
     seed: fixes the schedule.
     kills: number of kills in all.
     kills_a_round: number of kills in each round.
@@ -41,6 +41,7 @@ class CampaignOptions:
     kills: int
     kills_a_round: int = KILLS_A_ROUND
     shards: int = 1
+    replicas: int = 0
     moves: bool = False
 
     @property
@@ -171,6 +172,7 @@ class Campaign:
             mode=self.options.mode,
             bus=self.options.bus,
             shards=self.options.shards,
+            replicas=self.options.replicas,
             moves=self.options.moves,
             seed=self.options.seed,
             number=number,

@@ -137,11 +137,18 @@ async def _customer(
     answers: Counter[str],
     ended: asyncio.Event,
 ) -> None:
-    customer_id, count, last = str(UUID(int=number + 1, version=4)), 0, ""
+    customer_id, count = str(UUID(int=number + 1, version=4)), 0
+    last: Response | None = None
     while not ended.is_set():
         count += 1
         if last and generator.random() < READ_SHARE:
-            request: PlaceRequest | ReadRequest = ReadRequest(f"read-{number}-{count}", customer_id, last)
+            request: PlaceRequest | ReadRequest = ReadRequest(
+                f"read-{number}-{count}",
+                customer_id,
+                last.order_id,
+                consistency_token=last.consistency_token,
+                seen_version=last.version or 0,
+            )
         else:
             request = PlaceRequest(
                 f"rolling-{number}-{count}", customer_id, (RequestedLine(generator.choice(SKUS), 1),)
@@ -150,7 +157,7 @@ async def _customer(
         answer = await balancer.send(request)
         context.history.record(request, balancer.edges[0].name, sent_seconds, answer)
         answers[answer.state or answer.reason] += 1
-        last = answer.order_id or last
+        last = answer if answer.order_id else last
         await asyncio.sleep(generator.expovariate(1 / THINK_SECONDS))
 
 

@@ -21,7 +21,7 @@ from observability.cli.chaos.running import (
 _EXIT_INCOMPLETE = 3
 
 
-def kill_command(
+def kill_command(  # noqa: PLR0913 - an option of the command is an argument here; they go on as one value
     *,
     mode: ModeOption = "services",
     bus: BusOption = "postgres",
@@ -29,6 +29,7 @@ def kill_command(
     kills: Annotated[int, typer.Option(min=1, help="Kills in all.")] = 200,
     kills_a_round: Annotated[int, typer.Option(min=3, help="Kills between two checks.")] = KILLS_A_ROUND,
     shards: Annotated[int, typer.Option(min=1, max=8, help="Servers of orders.")] = 1,
+    replicas: Annotated[int, typer.Option(min=0, max=4, help="Streaming replicas of each PostgreSQL server.")] = 0,
     resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted campaign to continue.")] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
@@ -46,11 +47,23 @@ def kill_command(
         options, directory = CampaignOptions.read(resume), resume
     else:
         options = CampaignOptions(
-            mode=mode, bus=bus, seed=seed, kills=kills, kills_a_round=kills_a_round, shards=shards
+            mode=mode,
+            bus=bus,
+            seed=seed,
+            kills=kills,
+            kills_a_round=kills_a_round,
+            shards=shards,
+            replicas=replicas,
         )
-        directory = make_directory(output, f"kill-{mode}-{bus}" + (f"-{shards}-shards" if shards > 1 else ""))
+        directory = make_directory(output, "-".join(["kill", mode, bus, *_scale_of(options)]))
         options.write(directory)
     run_campaign(options, directory, console)
+
+
+def _scale_of(options: CampaignOptions) -> list[str]:
+    """Return words on the number of servers, for a folder's name."""
+    counts = {"shards": options.shards, "replicas": options.replicas}
+    return [f"{count}-{name}" for name, count in counts.items() if count > (name == "shards")]
 
 
 def run_campaign(options: CampaignOptions, directory: Path, console: Console) -> NoReturn:

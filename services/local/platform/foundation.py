@@ -50,9 +50,10 @@ class Foundation:
 
     databases: DSN by name, for each of DATABASES and of the further servers of orders
     postgres: embedded server; None if PLUMB_POSTGRES_DSN gives a server
-    replicas: streaming replicas of the embedded server
-    replica_databases: DSN by name, for each replica
     shard_servers: embedded servers of the further servers of orders
+    replicas: streaming replicas of the embedded server
+    shard_replicas: those of each further server of orders
+    replica_databases: DSN by name; the first has the databases of the first replica of each server, and so on
     nats: embedded server; None if events are published to PostgreSQL
     cache: embedded server; None if this machine has no Valkey
     environment: variables that each process inherits, the receiver's address included
@@ -66,8 +67,9 @@ class Foundation:
         self.otlp_http = ""
         self.databases: dict[str, str] = {}
         self.postgres: EmbeddedPostgres | None = None
-        self.replicas: tuple[EmbeddedPostgres, ...] = ()
         self.shard_servers: list[EmbeddedPostgres] = []
+        self.replicas: tuple[EmbeddedPostgres, ...] = ()
+        self.shard_replicas: list[tuple[EmbeddedPostgres, ...]] = []
         self.nats: Broker | None = None
         self.cache: EmbeddedValkey | None = None
         self.launcher: Launcher
@@ -102,9 +104,15 @@ class Foundation:
 
     @property
     def replica_databases(self) -> tuple[dict[str, str], ...]:
-        """DSN by name, for each replica: the primary's with the replica's port."""
+        """DSNs by name, the primary's with the replica's port: of the first replica of each server, and so on."""
+        groups = [(DATABASES, self.replicas), *zip(self.options.shard_databases, self.shard_replicas, strict=False)]
         return tuple(
-            {name: replace_port(dsn, replica.port) for name, dsn in self.databases.items()} for replica in self.replicas
+            {
+                name: replace_port(self.databases[name], replicas[number].port)
+                for names, replicas in groups
+                for name in names
+            }
+            for number in range(len(self.replicas))
         )
 
     @property
@@ -218,12 +226,12 @@ class Foundation:
             return
         port = self.ports.postgres
         self.postgres, start, self.databases = await self._start_postgres("postgres", DATABASES, port=port)
-        if self.options.replicas:
-            await self._start_replicas(self.postgres, start)
+        self.replicas = await self._start_replicas(self.postgres, start)
         for number, names in enumerate(self.options.shard_databases, start=1):
-            server, _, databases = await self._start_postgres(f"postgres-{number}", names, port=0)
+            server, start, databases = await self._start_postgres(f"postgres-{number}", names, port=0)
             self.shard_servers.append(server)
             self.databases |= databases
+            self.shard_replicas.append(await self._start_replicas(server, start))
 
     async def _start_postgres(
         self, name: str, databases: Sequence[str], *, port: int
@@ -250,14 +258,17 @@ class Foundation:
         self._progress(f"PostgreSQL answers on port {server.port} after {time.monotonic() - began:.1f} s")
         return server, start, created
 
-    async def _start_replicas(self, primary: EmbeddedPostgres, start: PostgresStart) -> None:
-        began = time.monotonic()
-        count = self.options.replicas
-        starting = start_replicas(primary, start, count=count, stack=self._stack)
-        self.replicas = await self.watch.unless_failure(starting)
-        for replica in self.replicas:
+    async def _start_replicas(self, primary: EmbeddedPostgres, start: PostgresStart) -> tuple[EmbeddedPostgres, ...]:
+        """Start the replicas of a server; return none if there are to be none."""
+        began, count = time.monotonic(), self.options.replicas
+        if not count:
+            return ()
+        replicas = await self.watch.unless_failure(start_replicas(primary, start, count=count, stack=self._stack))
+        for replica in replicas:
             self._stack.push_async_callback(self._stop_server, replica)
-        self._progress(f"{count} streaming {'replica' if count == 1 else 'replicas'}: {time.monotonic() - began:.1f} s")
+        names = "replica" if count == 1 else "replicas"
+        self._progress(f"{count} streaming {names} of {start.name}: {time.monotonic() - began:.1f} s")
+        return replicas
 
     async def _use_given_server(self, admin_dsn: str) -> dict[str, str]:
         databases = Databases(admin_dsn=admin_dsn, prefix=new_run_prefix())

@@ -75,7 +75,7 @@ class PlatformOptions:
     shards: servers of orders, each a PostgreSQL server
     port_base: first of the documented ports; None takes free ports
     environment: extra variables by process name (order, inventory, notification, monolith, receiver; "*" means all)
-    replicas: number of streaming replicas of the embedded PostgreSQL
+    replicas: number of streaming replicas of each embedded PostgreSQL server
     cpus: processors that all processes of the platform share; None means all
     modules: module that a process runs instead of its own, by process name
     start_timeout_seconds: time for a service to become ready
@@ -188,6 +188,12 @@ def replica_settings(replicas: Sequence[Mapping[str, str]], **variables: str) ->
     return {variable: ",".join(dsns[database] for dsns in replicas) for variable, database in variables.items()}
 
 
+def shard_replica_settings(replicas: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the variable that lists the replicas of each further server of orders; {} without any."""
+    lists = [[dsns[database] for dsns in replicas] for database in order_databases(dict(*replicas[:1]))[1:]]
+    return {"ORDER_SHARD_REPLICA_DSNS": " ".join(map(",".join, lists))} if lists else {}
+
+
 def inventory_settings(
     *, ports: Ports, dsn: str, cache_url: str, ready_file: Path, replicas: Sequence[Mapping[str, str]] = ()
 ) -> dict[str, str]:
@@ -225,6 +231,7 @@ def order_settings(
     return {
         **order_stores(databases=databases, event_log=event_log),
         **replica_settings(replicas, ORDER_REPLICA_DSNS="order", ORDER_READ_REPLICA_DSNS="order_read"),
+        **shard_replica_settings(replicas),
         "ORDER_GRPC_LISTEN": _listen(ports.order_grpc),
         "ORDER_HTTP_LISTEN": _listen(ports.edge_http),
         "ORDER_ADMIN_LISTEN": _listen(ports.order_admin),

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 
 from services.local.platform.endpoints import Endpoints
 from services.local.platform.foundation import Foundation
@@ -54,8 +55,9 @@ class Startup:
             raise LocalError("cannot read the start time of this process from the system")
         foundation, options, processes = self._foundation, self._options, self._launcher.processes
         servers = {"postgres": foundation.postgres, "valkey-server": foundation.cache, "nats-server": foundation.nats}
-        servers |= {f"postgres-replica-{number}": each for number, each in enumerate(foundation.replicas, 1)}
         servers |= {f"postgres-{number}": server for number, server in enumerate(foundation.shard_servers, start=1)}
+        replicas = [*foundation.replicas, *chain.from_iterable(foundation.shard_replicas)]
+        servers |= {replica.start.name: replica for replica in replicas}
         logging = {**processes, **{name: server.process for name, server in servers.items() if server is not None}}
         monolith = addresses.get("monolith")
         return Endpoints(
@@ -75,7 +77,7 @@ class Startup:
             shard_event_log_urls=list(foundation.event_log.shard_urls),
             event_log_allow_unsafe_sync=foundation.event_log.allow_unsafe_sync,
             postgres_pid=foundation.postgres.process.pid if foundation.postgres else None,
-            replica_pids=[replica.process.pid for replica in foundation.replicas],
+            replica_pids=[replica.process.pid for replica in replicas],
             service_pids={name: process.pid for name, process in processes.items()},
             run_directory=str(options.run_directory.resolve()),
             traces_directory=str(options.traces_directory.resolve()),

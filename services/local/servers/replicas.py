@@ -75,8 +75,8 @@ async def rejoin(former: EmbeddedPostgres, *, primary: EmbeddedPostgres) -> None
 async def _start_replica(
     primary: EmbeddedPostgres, start: PostgresStart, number: int, password: str, stack: AsyncExitStack
 ) -> EmbeddedPostgres:
-    name = f"replica-{number}"
-    own = replace(start, name=name, log_path=start.log_path.with_name(f"postgres-{name}.log"), port=0)
+    name = f"{start.name}-replica-{number}"
+    own = replace(start, name=name, log_path=start.log_path.with_name(f"{name}.log"), port=0)
     make_folder(own)
     # libpq reads the password from a file, so that it is in no argument, nor in the server's configuration.
     passfile = write_secret(own.folder / "pgpass", f"*:*:*:{ROLE}:{password}\n")

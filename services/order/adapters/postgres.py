@@ -6,17 +6,38 @@ from services.infra.idempotency import claim, find
 from services.infra.postgres import Database, Transaction
 from services.order.adapters.event_store import EventStore
 from services.order.adapters.rows import order_of, rejection_to_json
+from services.order.adapters.shard_fences import ShardFenced
 from services.order.api import CancelOrder, OrderNotFound, PlaceOrder
 from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.order import Change, Order
 
+LINES = """
+    LATERAL (
+        SELECT array_agg(sku ORDER BY line_number) AS skus,
+            array_agg(quantity ORDER BY line_number) AS quantities,
+            array_agg(currency_code ORDER BY line_number) AS currencies,
+            array_agg(unit_price_minor ORDER BY line_number) AS prices
+        FROM order_lines WHERE order_id = $1) l"""
+# Purpose: an order with its lines in one row.
+ORDER = f"SELECT o.*, l.* FROM orders o, {LINES} WHERE o.order_id = $1 AND o.customer_id = $2"  # noqa: S608  # a constant
+# Purpose: always one row, which says of the same snapshot whether the server has the logical shard: while a move copies
+# or deletes rows it does not.
+ORDER_OR_FENCE = f"""
+    SELECT o.*, l.*, is_fenced
+    FROM (SELECT EXISTS (SELECT FROM shard_fences WHERE logical_shard = $3 AND fenced) AS is_fenced) fence
+        LEFT JOIN orders o ON o.order_id = $1 AND o.customer_id = $2, {LINES}"""  # noqa: S608  # a constant
+
 
 class PostgresOrders:
-    """Satisfies `ports.Orders`. The events are the truth; the rows of `orders` are for reading."""
+    """Satisfies `ports.Orders`. The events are the truth; the rows of `orders` are for reading.
 
-    def __init__(self, *, database: Database, event_store: EventStore) -> None:
+    With `is_one_of_several` servers, a read raises ShardFenced unless the server has the customer's logical shard.
+    """
+
+    def __init__(self, *, database: Database, event_store: EventStore, is_one_of_several: bool = False) -> None:
         self._database = database
         self._event_store = event_store
+        self._is_one_of_several = is_one_of_several
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
         """Store the order with the command's request id, or return the order that was first stored with it."""
@@ -60,17 +81,14 @@ class PostgresOrders:
 
     async def get(self, order_id: UUID, customer_id: UUID) -> Order:
         """Return the customer's order. Raises OrderNotFound, also for another customer's order."""
-        # Purpose: an order with its lines in one row.
-        select = """
-            SELECT o.*, l.* FROM orders o, LATERAL (
-                SELECT array_agg(sku ORDER BY line_number) AS skus,
-                    array_agg(quantity ORDER BY line_number) AS quantities,
-                    array_agg(currency_code ORDER BY line_number) AS currencies,
-                    array_agg(unit_price_minor ORDER BY line_number) AS prices
-                FROM order_lines WHERE order_id = $1) l
-            WHERE o.order_id = $1 AND o.customer_id = $2"""
-        rows = await self._database.fetch("SELECT orders", select, order_id, customer_id)
-        if not rows:
+        if self._is_one_of_several:
+            shard = logical_shard_of(customer_id)
+            rows = await self._database.fetch("SELECT orders", ORDER_OR_FENCE, order_id, customer_id, shard)
+            if rows[0]["is_fenced"]:
+                raise ShardFenced
+        else:
+            rows = await self._database.fetch("SELECT orders", ORDER, order_id, customer_id)
+        if not rows or rows[0]["order_id"] is None:
             raise OrderNotFound(order_id)
         return order_of(rows[0])
 

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from services.infra.postgres import Database
 from services.infra.replicas import FallbackExhausted, Replicas
+from services.order.adapters.shard_fences import ShardFenced
 from services.order.adapters.summaries import PostgresSummaries
 from services.order.api import ListOrders, OrderNotFound, OrderPage, ReadModelBehind
-from services.order.application.ports import Orders
+from services.order.application.ports import OrderReader, Orders
 from services.order.consistency_token import OrderVersion
 from services.order.domain.order import Order
 
@@ -16,7 +17,7 @@ from services.order.domain.order import Order
 class ReplicatedOrders:
     """Satisfies `ports.OrderReader`. `on_replica` returns the orders of a replica."""
 
-    def __init__(self, *, primary: Orders, replicas: Replicas, on_replica: Callable[[Database], Orders]) -> None:
+    def __init__(self, *, primary: OrderReader, replicas: Replicas, on_replica: Callable[[Database], Orders]) -> None:
         self._primary = primary
         self._replicas = replicas
         self._on_replica = on_replica
@@ -27,12 +28,12 @@ class ReplicatedOrders:
         async def run(database: Database) -> Order | None:
             try:
                 order = await self._on_replica(database).get(order_id, customer_id)
-            except OrderNotFound:
-                return None
+            except (OrderNotFound, ShardFenced):
+                return None  # it may be told late of the order, and of a move in either direction
             return order if order.version >= version else None
 
         try:
-            primary = partial(self._primary.get, order_id, customer_id)
+            primary = partial(self._primary.read, order_id, customer_id, version=version)
             return await self._replicas.read(run, primary=primary, may_wait=version > 0)
         except FallbackExhausted as error:
             raise ReadModelBehind(error.retry_after_seconds) from error

@@ -6,16 +6,14 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
-import asyncpg
-
 from services.infra import deadline
 from services.infra.admission import waiting_downstream
 from services.kernel.errors import Unavailable
-from services.order.adapters.shard_fences import ShardFenced, ShardFences, is_fenced
+from services.order.adapters.fenced_orders import FencedOrders
+from services.order.adapters.shard_fences import ShardFenced
 from services.order.adapters.shard_maps import PostgresShardMaps
-from services.order.api import CancelOrder, OrderNotFound, PlaceOrder
-from services.order.application.ports import Orders
-from services.order.domain.logical_shard import logical_shard_of
+from services.order.api import CancelOrder, PlaceOrder
+from services.order.application.ports import OrderReader
 from services.order.domain.order import Change, Order
 from services.order.domain.shard_map import ShardMap
 
@@ -31,79 +29,64 @@ class ShardedOrders:
     """Satisfies `ports.Orders`. All sequences are in order of the servers' numbers in the map.
 
     servers: the orders of each server.
-    fences: the fences of each server.
+    readers: what single orders of each server are read with.
     maps: the stored maps; read again when a server has handed a logical shard over.
     shard_map: the map to begin with.
     """
 
     def __init__(
-        self, *, servers: Sequence[Orders], fences: Sequence[ShardFences], maps: PostgresShardMaps, shard_map: ShardMap
+        self,
+        *,
+        servers: Sequence[FencedOrders],
+        readers: Sequence[OrderReader],
+        maps: PostgresShardMaps,
+        shard_map: ShardMap,
     ) -> None:
         self._servers = servers
-        self._fences = fences
+        self._readers = readers
         self._maps = maps
         self._map = shard_map
         self._reading_map = asyncio.Lock()
 
     async def add(self, placed: Change, command: PlaceOrder) -> Order:
         """Store the order with the command's request id, or return the order that was first stored with it."""
-        return await self._call(command.customer_id, lambda orders: orders.add(placed, command))
+        return await self._call(command.customer_id, lambda server: self._servers[server].add(placed, command))
 
     async def find(self, command: PlaceOrder) -> Order | None:
         """Return the order that was first stored with the command's request id; None without one."""
-        return await self._call(command.customer_id, lambda orders: orders.find(command), reads=True)
+        return await self._call(command.customer_id, lambda server: self._servers[server].find(command))
 
     async def claim(self, command: CancelOrder, requested: Change | None) -> Order:
         """Store the cancellation request with the command's request id, in one transaction."""
-        return await self._call(command.customer_id, lambda orders: orders.claim(command, requested))
+        return await self._call(command.customer_id, lambda server: self._servers[server].claim(command, requested))
 
     async def get(self, order_id: UUID, customer_id: UUID) -> Order:
         """Return the customer's order. Raises OrderNotFound, also for another customer's order."""
-        return await self._call(customer_id, lambda orders: orders.get(order_id, customer_id), reads=True)
+        return await self._call(customer_id, lambda server: self._servers[server].get(order_id, customer_id))
 
     async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:
-        """Return the customer's order in its present state. Raises OrderNotFound."""
-        read = lambda orders: orders.read(order_id, customer_id, version=version)  # noqa: E731
-        return await self._call(customer_id, read, reads=True)
+        """Return the customer's order, not older than `version` unless its server has it no newer."""
+        return await self._call(
+            customer_id, lambda server: self._readers[server].read(order_id, customer_id, version=version)
+        )
 
     async def save(self, change: Change) -> None:
         """Store the order's next event. Raises VersionConflict when its version is taken."""
-        await self._call(change.order.customer_id, lambda orders: orders.save(change))
+        await self._call(change.order.customer_id, lambda server: self._servers[server].save(change))
 
-    async def _call(
-        self, customer_id: UUID, call: Callable[[Orders], Awaitable[Result]], *, reads: bool = False
-    ) -> Result:
+    async def _call(self, customer_id: UUID, call: Callable[[int], Awaitable[Result]]) -> Result:
         """Make a call on the customer's server; while the logical shard is handed over, wait for the next map.
 
         Raises Unavailable when that takes too long.
         """
-        logical_shard = logical_shard_of(customer_id)
         ends = monotonic() + min(MOST_WAIT_SECONDS, deadline.remaining_seconds() - deadline.MARGIN_SECONDS)
         while True:
             used = self._map
             try:
-                return await self._call_server(used.servers[logical_shard], logical_shard, call, reads=reads)
+                return await call(used.server_of(customer_id))
             except ShardFenced:
                 with waiting_downstream():
                     await self._wait_for_map(used.epoch, ends - monotonic())
-
-    async def _call_server(
-        self, server: int, logical_shard: int, call: Callable[[Orders], Awaitable[Result]], *, reads: bool
-    ) -> Result:
-        """Make a call on one server. Raises ShardFenced, with nothing written, unless it has the logical shard."""
-        try:
-            result = await call(self._servers[server])
-        except asyncpg.PostgresError as error:
-            if is_fenced(error):
-                raise ShardFenced from error
-            raise
-        except OrderNotFound:
-            # A server that has handed an order over has deleted it.
-            await self._fences[server].check(logical_shard)
-            raise
-        if reads:
-            await self._fences[server].check(logical_shard)
-        return result
 
     async def _wait_for_map(self, used_epoch: int, seconds: float) -> None:
         try:

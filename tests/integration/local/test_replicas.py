@@ -81,10 +81,10 @@ async def test_the_slot_of_an_absent_replica_ends(servers: Servers) -> None:
 
 
 async def test_the_password_of_replication_is_in_no_argument_and_no_readable_file(servers: Servers) -> None:
-    passfile = servers.folder / "replica-1" / "pgpass"
+    passfile = servers.folder / "postgres-replica-1" / "pgpass"
     password = passfile.read_text().strip().rpartition(":")[2]
     assert passfile.stat().st_mode & 0o077 == 0
-    settings = (servers.folder / "replica-1" / "data" / "postgresql.auto.conf").read_text()
+    settings = (servers.folder / "postgres-replica-1" / "data" / "postgresql.auto.conf").read_text()
     assert "primary_conninfo" in settings
     assert password not in settings
     for server in (servers.primary, *servers.replicas):
@@ -98,25 +98,35 @@ async def test_the_password_of_replication_is_in_no_argument_and_no_readable_fil
 async def test_a_platform_tells_its_services_where_its_replicas_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, bus: Bus
 ) -> None:
+    """Those of both servers of orders."""
     monkeypatch.delenv("PLUMB_POSTGRES_DSN", raising=False)
     options = PlatformOptions(
-        run_directory=tmp_path / "run", modules=dict.fromkeys(MODULES, STAND_IN), mode=mode, bus=bus, replicas=1
+        run_directory=tmp_path / "run",
+        modules=dict.fromkeys(MODULES, STAND_IN),
+        mode=mode,
+        bus=bus,
+        shards=2,
+        replicas=1,
     )
     async with Platform.start(options) as platform:
         endpoints = platform.endpoints
         (dsns,) = endpoints.replica_databases
+        assert len(endpoints.replica_pids) == 2
         for process in ("order", "inventory") if mode == "services" else ("monolith",):
             environment = psutil.Process(endpoints.service_pids[process]).environ()
             if process != "inventory":
                 assert environment["ORDER_REPLICA_DSNS"] == dsns["order"]
+                assert environment["ORDER_SHARD_REPLICA_DSNS"] == dsns["order_1"]
                 assert environment["ORDER_READ_REPLICA_DSNS"] == dsns["order_read"]
             if process != "order":
                 assert environment["INVENTORY_REPLICA_DSNS"] == dsns["inventory"]
-        connection = await asyncpg.connect(dsns["order"], timeout=PATIENCE_SECONDS)
-        try:
-            assert await connection.fetchval("SELECT pg_is_in_recovery()")
-        finally:
-            await connection.close(timeout=PATIENCE_SECONDS)
+        for name in ("order", "order_1"):
+            connection = await asyncpg.connect(dsns[name], timeout=PATIENCE_SECONDS)
+            try:
+                assert await connection.fetchval("SELECT pg_is_in_recovery()")
+                assert await connection.fetchval("SELECT current_database()") == name
+            finally:
+                await connection.close(timeout=PATIENCE_SECONDS)
 
 
 async def test_replicas_of_a_given_server_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,7 +195,7 @@ async def shop(servers: Servers, reserve_per_second: float) -> AsyncIterator[Rep
             read_database=read_database,
             inventory=inventory.application,
             telemetry=order,
-            replicas=OrderReplicas(orders=order_replicas, lists=list_replicas),
+            replicas=OrderReplicas(orders=[order_replicas], lists=list_replicas),
         )
         stack.push_async_callback(orders.servers[0].relay.give_up)
         shop = ReplicatedShop(

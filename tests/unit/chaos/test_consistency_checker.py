@@ -26,6 +26,7 @@ CANCELLED = replace(CONFIRMED, state="CANCELLED", version=4, cancellation_reques
 CANCELLING = replace(CONFIRMED, version=3, cancellation_requested=True)
 OVERLOADED = Response(known=False, reason="OVERLOADED")
 NOTHING_DONE = Response(known=False, reason="CIRCUIT_OPEN")
+BEHIND = Response(known=False, reason="READ_MODEL_BEHIND")
 UNKNOWN = Response(known=False, reason="UNAVAILABLE")
 STORED = StoredOrder(
     "o1", "anna", "CANCELLED", 4, LINES, "EUR 200", frozenset({"p1"}), stored_seconds=0.1, cancel_stored_seconds=2.1
@@ -83,6 +84,26 @@ def test_a_consistent_shop_has_no_contradiction() -> None:
             (*SOUND, attempt(READ, replace(CANCELLED, version=3), at=4)),
             [STORED],
             "order o1 was CANCELLED v4 at 2.500 s and CANCELLED v3 in the answer to a request sent at 4.000 s",
+        ),
+        (
+            (*SOUND, attempt(replace(READ, seen_version=4, may_be_older=True), CANCELLING, at=4)),
+            [STORED],
+            "order o1 was CONFIRMED v3 in the answer to read r1, whose token is of version 4",
+        ),
+        (
+            (*SOUND[:3], attempt(replace(READ, seen_version=4), BEHIND, at=3), SOUND[3]),
+            [STORED],
+            "read r1 was answered READ_MODEL_BEHIND, and no replica can be the reason",
+        ),
+        (
+            (*SOUND[:3], attempt(replace(READ, may_be_older=True), BEHIND, at=3), SOUND[3]),
+            [STORED],
+            "read r1 was answered READ_MODEL_BEHIND, and no replica can be the reason",
+        ),
+        (
+            (*SOUND, attempt(READ, replace(CANCELLED, state="CONFIRMED"), at=2.2)),
+            [STORED],
+            "order o1 has 2 different contents at version 4",
         ),
         (
             SOUND,
@@ -167,6 +188,13 @@ def test_answers_that_overlap_in_time_may_come_in_any_order() -> None:
     """A request sent before the other was answered may have been served first."""
     overlapping = (attempt(PLACE, CONFIRMED, at=0), attempt(CANCEL, CANCELLED, at=1), attempt(READ, CONFIRMED, at=1.2))
     assert find_contradictions(overlapping, [STORED]) == []
+
+
+def test_a_read_of_a_replica_may_be_older_than_an_answer_without_its_token() -> None:
+    """It has the version of its token, or is told to repeat."""
+    read = replace(READ, seen_version=2, may_be_older=True)
+    reads = (attempt(read, BEHIND, at=3), attempt(read, CONFIRMED, at=4), attempt(READ, CANCELLED, at=5))
+    assert find_contradictions((*SOUND[:3], *reads), [STORED]) == []
 
 
 @pytest.mark.parametrize(
