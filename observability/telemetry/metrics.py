@@ -27,6 +27,7 @@ class Metrics:
         self._add_overload_protection()
         self._add_database()
         self._add_replicas()
+        self._add_shards()
         self._add_cache()
         self._add_process()
         self._add_events()
@@ -157,6 +158,19 @@ class Metrics:
         )
         self.replica_conflicts = self._count(
             "shop_replica_conflicts", "Reads that a replica cancelled in favour of its replay.", database
+        )
+
+    def _add_shards(self) -> None:
+        self.shard_move_age = self._level(
+            "shop_shard_move_age_seconds",
+            "Age of the move of a logical shard that is not complete: state is running while a process makes it,"
+            " otherwise interrupted; 0 without one.",
+            ("context", "state"),
+        )
+        self.shards_unavailable = self._level(
+            "shop_logical_shards_unavailable",
+            "Logical shards that the shard map gives the server, and whose orders it rejects.",
+            ("context", "shard"),
         )
 
     def _add_cache(self) -> None:

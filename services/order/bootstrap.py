@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 
 from observability.telemetry.messaging import ConsumerTelemetry, RelayTelemetry, sent
+from observability.telemetry.shards import ShardTelemetry
 from observability.telemetry.telemetry import Telemetry
 from observability.telemetry.use_case import use_case
 from services.infra.messaging.consumer import Consumer, Handle, cursor_name
@@ -32,6 +33,7 @@ from services.order.adapters.replicated import ReplicatedOrders, ReplicatedSumma
 from services.order.adapters.sagas import PostgresSagas
 from services.order.adapters.shard_fences import ShardFences
 from services.order.adapters.shard_maps import PostgresShardMaps, check_servers
+from services.order.adapters.shard_moves import PostgresShardMoves
 from services.order.adapters.sharded_orders import ShardedOrders
 from services.order.adapters.summaries import PostgresSummaries, project
 from services.order.adapters.token_keys import PostgresTokenKeys
@@ -50,6 +52,7 @@ from services.order.migrate import MIGRATIONS
 from services.order.settings import OrderContextSettings
 from services.order.workers.event_messages import DESTINATION, message_of
 from services.order.workers.saga_worker import SagaWorker
+from services.order.workers.shard_watch import ShardWatch
 
 Command = TypeVar("Command")
 Result = TypeVar("Result")
@@ -176,6 +179,8 @@ def bootstrap_order(
         for number, server in enumerate(servers)
     )
     workers = [worker for number, each in enumerate(parts) for worker in each.workers(telemetry, number)]
+    if len(servers) > 1:
+        workers.append(Worker("shard-watch", shard_watch(servers, telemetry).step, telemetry=telemetry))
     workers += replica_workers(*replicas.orders, replicas.lists, telemetry=telemetry)
     return OrderParts(application=application, workers=tuple(workers), servers=parts)
 
@@ -237,6 +242,16 @@ def open_relay(server: OrderServer, telemetry: Telemetry, number: int) -> Relay:
     relay_telemetry = RelayTelemetry(telemetry, shard=number)
     outbox = Outbox(database=server.database, to_message=message_of, on_unreadable=relay_telemetry.unreadable)
     return Relay(outbox=outbox, log=server.log, telemetry=relay_telemetry)
+
+
+def shard_watch(servers: Sequence[OrderServer], telemetry: Telemetry) -> ShardWatch:
+    """Return the watch of the logical shards on several servers."""
+    return ShardWatch(
+        maps=PostgresShardMaps(database=servers[0].database),
+        moves=PostgresShardMoves(database=servers[0].database),
+        fences=[ShardFences(database=server.database) for server in servers],
+        telemetry=ShardTelemetry(telemetry, servers=len(servers)),
+    )
 
 
 def projection(read_database: Database, log: EventLog, telemetry: Telemetry, number: int) -> Consumer:

@@ -55,6 +55,8 @@ class Cases:
 
     def _test(self, case: Mapping[str, Any]) -> dict[str, Any]:
         given = case.get("given", {})
+        if unquoted := [name for name, values in given.items() if not isinstance(values, str)]:
+            raise TypeError(f"{self.name}: YAML reads 0x20 as 32: quote the samples of {', '.join(unquoted)}")
         return {
             "name": case["it"],
             "interval": self.every,

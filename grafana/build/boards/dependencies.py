@@ -13,6 +13,7 @@ from grafana.build.panels.postgres import (
     POSTGRES_SATURATION,
 )
 from grafana.build.panels.replicas import REPLICA_DURATION, REPLICA_ERRORS, REPLICA_RATE, REPLICA_SATURATION
+from grafana.build.panels.shards import SHARD_ERRORS
 from grafana.build.panels.signals import signals, traces
 from grafana.build.panels.statements import STATEMENT_DURATION, STATEMENT_ERRORS, STATEMENT_RATE
 
@@ -24,6 +25,7 @@ ERRORS = (
     *PROTECTION_ERRORS,
     *CACHE_ERRORS,
     *REPLICA_ERRORS,
+    *SHARD_ERRORS,
 )
 SLOW = traces(
     72,

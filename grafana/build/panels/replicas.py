@@ -1,4 +1,4 @@
-"""Panels of the read replicas: reads by target, waits, fallbacks, conflicts, lag."""
+"""Panels of the read replicas: reads by target, rejected reads, waits, fallbacks, conflicts, lag."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, highest, lowest, per_second
@@ -73,6 +73,25 @@ REPLICA_ERRORS = (
             "the log of that replica.",
         ),
         (Query(lowest(chosen("shop_replica_up"), *POOL), LEGEND),),
+        width=8,
+    ),
+    Panel(
+        304,
+        "Reads rejected to spare the primary",
+        "ops",
+        Words(
+            "Reads a second that failed: no replica could answer them, and the primary took no more in their place.",
+            "0.",
+            f"above {thresholds.REPLICA_READS_REJECTED.text}: customers get 503, and ShopReplicaReadsRejected fires.",
+            "replicas that answer, and lag of replicas: they say why.",
+        ),
+        (
+            Query(
+                per_second(chosen("shop_replica_reads_total", 'target="rejected"'), *DATABASE),
+                "{{context}} {{database}}",
+            ),
+        ),
+        limits=(Limit(thresholds.REPLICA_READS_REJECTED.limit),),
         width=8,
     ),
 )

@@ -1,4 +1,4 @@
-"""Faults of the cache: its server is paused while many customers read."""
+"""Faults of the cache: its server is paused while many customers read, with and without a replica to read from."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 
 from observability.alert_drill.fault_context import FaultContext
+from observability.alert_drill.faults.database import replica_ended
 from observability.testbed.background_task import background_task
 from observability.testbed.errors import TestbedError
 from services.local.servers.ports import local_address
@@ -37,6 +38,13 @@ async def cache_paused(context: FaultContext) -> AsyncIterator[None]:
             yield
     finally:
         os.kill(cache.process.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def replica_and_cache_gone(context: FaultContext) -> AsyncIterator[None]:
+    """End the replica's server, too: reads that miss the cache are more than the primary takes in its place."""
+    async with replica_ended(context), cache_paused(context):
+        yield
 
 
 async def _look(session: aiohttp.ClientSession, sku: str) -> None:

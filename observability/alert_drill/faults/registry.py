@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from observability.alert_drill.fault_context import Begin
-from observability.alert_drill.faults.cache import cache_paused
+from observability.alert_drill.faults.cache import cache_paused, replica_and_cache_gone
 from observability.alert_drill.faults.database import (
     closed,
     lease_of_dead_relay,
@@ -70,6 +70,11 @@ FAULTS = (
     Fault("ShopReplicaDown", "the replica's server is ended", replica_ended),
     Fault("ShopReplicaLagging", "the replica receives, and replays nothing", replay_paused),
     Fault(
+        "ShopReplicaReadsRejected",
+        "the replica's server is ended and the cache is paused, while many customers read",
+        replica_and_cache_gone,
+    ),
+    Fault(
         "ShopEventLoopLagging",
         "notification is paused for a quarter of a second, repeatedly",
         cpu_stall("notification"),
@@ -94,8 +99,12 @@ FAULTS = (
     Fault("ShopAlertSendingFailing", "one of two Alertmanagers is gone", alertmanager_gone),
     Fault("ShopAlertmanagerNotifyingFailing", "one receiver rejects notifications", notifications_refused),
 )
-# Alerts without a case, each with the reason; the tests of the stack make them fire, with a real Collector.
+# Alerts without a case, each with the reason; other tests break the real thing.
 NO_COLLECTOR = "there is no Collector on this machine's platform: see `make test-stack`"
-NOT_DRILLED = dict.fromkeys(
-    ("ShopCollectorSpansRefused", "ShopCollectorSpansFailed", "ShopCollectorSpansDropped"), NO_COLLECTOR
-)
+ONE_SERVER = "the drill has one server of orders: see tests/integration/order/test_shard_watch.py"
+NOT_DRILLED = {
+    **dict.fromkeys(
+        ("ShopCollectorSpansRefused", "ShopCollectorSpansFailed", "ShopCollectorSpansDropped"), NO_COLLECTOR
+    ),
+    **dict.fromkeys(("ShopShardMoveInterrupted", "ShopShardsUnavailable"), ONE_SERVER),
+}

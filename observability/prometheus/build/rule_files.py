@@ -12,6 +12,7 @@ from observability.prometheus.build.pace import Pace
 from observability.prometheus.build.replica_rules import replica_groups
 from observability.prometheus.build.saturation_rules import saturation_groups
 from observability.prometheus.build.service_rules import service_groups
+from observability.prometheus.build.shard_rules import shard_groups
 from observability.prometheus.build.slo_rules import slo_groups
 from observability.prometheus.build.telemetry_rules import telemetry_groups
 
@@ -22,6 +23,7 @@ FILES: dict[str, Callable[[Pace], list[RuleGroup]]] = {
     "saturation": saturation_groups,
     "calls": call_groups,
     "replicas": replica_groups,
+    "shards": shard_groups,
     "events": event_groups,
     "telemetry": telemetry_groups,
     "meta": meta_groups,

@@ -65,6 +65,14 @@ REPLICA_DOWN = Threshold(limit=0, for_seconds=1 * MINUTE)
 # Seconds: half of the lag at which a replica is not read any more.
 REPLICA_LAGGING = Threshold(limit=5, for_seconds=2 * MINUTE)
 
+# Reads a second that neither a replica nor the primary takes: 6 in five minutes.
+REPLICA_READS_REJECTED = Threshold(limit=0.02, for_seconds=1 * MINUTE, keep_seconds=5 * MINUTE)
+
+# Seconds since a move of a logical shard began that is not complete and that no process makes.
+SHARD_MOVE_INTERRUPTED = Threshold(limit=0, for_seconds=1 * MINUTE)
+# Logical shards that no server accepts; a hand-over takes less than a second.
+SHARDS_UNAVAILABLE = Threshold(limit=0, for_seconds=30)
+
 # Share of the keys asked of a cache that were not there, and how many connections it keeps busy to read them.
 CACHE_COLD = Threshold(limit=0.5, for_seconds=5 * MINUTE, keep_seconds=5 * MINUTE)
 CACHE_COLD_LEAST_BUSY = 0.05

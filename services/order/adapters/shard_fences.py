@@ -30,6 +30,11 @@ class ShardFences:
         if await self._database.fetch("SELECT shard_fences", select, logical_shard):
             raise ShardFenced
 
+    async def fenced(self) -> frozenset[int]:
+        """Return the logical shards that the server does not have, or hands over."""
+        rows = await self._database.fetch("SELECT shard_fences", "SELECT logical_shard FROM shard_fences WHERE fenced")
+        return frozenset(row["logical_shard"] for row in rows)
+
 
 def is_fenced(error: asyncpg.PostgresError) -> bool:
     """Return whether a write was rejected by a fence."""

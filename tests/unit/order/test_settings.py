@@ -64,5 +64,5 @@ def test_replicas_of_some_further_servers_are_rejected(monkeypatch: pytest.Monke
 
 
 def test_a_list_of_replicas_that_is_no_address_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadSettings, match="ORDER_SHARD_REPLICA_DSNS: .* begin with postgresql://"):
+    with pytest.raises(BadSettings, match=r"ORDER_SHARD_REPLICA_DSNS: .* begin with postgresql://"):
         read(monkeypatch, ONE_SERVER | MORE | {"ORDER_SHARD_REPLICA_DSNS": "postgresql://one-a two-a"})
