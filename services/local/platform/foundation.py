@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from asyncpg import InsufficientPrivilegeError
+
 from observability.telemetry.environment import unknown_settings
 from services.local.platform.launcher import Launcher, Progress, silent
 from services.local.platform.plan import (
@@ -25,6 +27,7 @@ from services.local.platform.plan import (
     monolith_settings,
     notification_settings,
     notification_stores,
+    order_database,
     order_settings,
     order_stores,
     receiver_settings,
@@ -277,9 +280,15 @@ class Foundation:
         names = [*DATABASES, *itertools.chain.from_iterable(self.options.shard_databases)]
         self._stack.push_async_callback(self._drop, databases, names)
         self._progress(f"using the PostgreSQL of {DSN_VARIABLE}")
+        created = await databases.create(names)
         if self.options.shards > 1:
             self._progress("all servers of orders are databases of that one server")
-        return await databases.create(names)
+            try:
+                for number in range(self.options.shards):
+                    await databases.allow_moves(order_database(number))
+            except InsufficientPrivilegeError as error:
+                self._progress(f"logical shards cannot be moved: {error} (docs/sharding.md lists what roles need)")
+        return created
 
     async def _drop(self, databases: Databases, names: Sequence[str]) -> None:
         try:

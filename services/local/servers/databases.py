@@ -79,14 +79,15 @@ class Databases:
     async def allow_moves(self, context: str) -> None:
         """Let the role of an order database publish and subscribe, and hide the password of a subscription.
 
-        The parameters are those that `services/order/adapters/shard_move_target.py` sets.
+        The parameters are those that `services/order/adapters/shard_move_target.py` sets. Raises
+        asyncpg.InsufficientPrivilegeError.
         """
-        connection = await self._connect()
+        connection, role = await self._connect(), self.prefix + context
         try:
             for statement in (
-                f'ALTER ROLE "{context}" REPLICATION',
-                f'GRANT pg_create_subscription TO "{context}"',
-                f'GRANT SET ON PARAMETER {", ".join(SILENCED)} TO "{context}"',
+                f'ALTER ROLE "{role}" REPLICATION',
+                f'GRANT pg_create_subscription TO "{role}"',
+                f'GRANT SET ON PARAMETER {", ".join(SILENCED)} TO "{role}"',
             ):
                 await connection.execute(statement, timeout=STATEMENT_SECONDS)
         finally:
@@ -97,12 +98,32 @@ class Databases:
         connection = await self._connect()
         try:
             for name in names:
+                await self._drop_subscriptions(connection, name)
                 await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', timeout=STATEMENT_SECONDS)
-                await connection.execute(f'DROP ROLE IF EXISTS "{name}"', timeout=STATEMENT_SECONDS)
+                if await connection.fetchval("SELECT to_regrole(quote_ident($1))", name):
+                    # The rights on parameters, too, without which a role can be dropped.
+                    await connection.execute(f'DROP OWNED BY "{name}"', timeout=STATEMENT_SECONDS)
+                    await connection.execute(f'DROP ROLE "{name}"', timeout=STATEMENT_SECONDS)
         except asyncpg.PostgresError as error:
             raise DatabaseUnavailable(f"cannot drop the run's databases {', '.join(names)}: {error}") from error
         finally:
             await connection.close(timeout=CONNECT_SECONDS)
+
+    async def _drop_subscriptions(self, connection: asyncpg.Connection, database: str) -> None:
+        """Drop the subscription that an interrupted move left, without which a database can be dropped."""
+        select = """
+            SELECT subname FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE datname = $1"""
+        rows = await connection.fetch(select, database, timeout=STATEMENT_SECONDS)
+        if not rows:
+            return
+        inside = await self._connect(database=database)
+        try:
+            for row in rows:
+                for statement in ("ALTER {} DISABLE", "ALTER {} SET (slot_name = NONE)", "DROP {}"):
+                    name = f'SUBSCRIPTION "{row["subname"]}"'
+                    await inside.execute(statement.format(name), timeout=STATEMENT_SECONDS)
+        finally:
+            await inside.close(timeout=CONNECT_SECONDS)
 
     async def drop_stale(self) -> list[str]:
         """Drop what killed runs of this machine left on a given server; return the names."""

@@ -41,10 +41,16 @@ class MoveTarget:
         self._move = move
 
     async def check(self) -> None:
-        """Raise MoveRefused unless the server can subscribe."""
-        select = "SELECT pg_has_role('pg_create_subscription', 'USAGE')"
-        if not await self._session.connection.fetchval(select):
-            raise MoveRefused(f"the role of server {self._move.target} needs pg_create_subscription")
+        """Raise MoveRefused unless the server can subscribe, and keep the source's password out of its log."""
+        connection, target = self._session.connection, self._move.target
+        if not await connection.fetchval("SELECT pg_has_role('pg_create_subscription', 'USAGE')"):
+            raise MoveRefused(f"the role of server {target} needs pg_create_subscription")
+        # Purpose: a parameter of an extension that is not loaded has no row, and needs no right.
+        select = """
+            SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
+            WHERE name = ANY($1) AND context = 'superuser' AND NOT has_parameter_privilege(name, 'SET')"""
+        if missing := await connection.fetchval(select, list(SILENCE)):
+            raise MoveRefused(f"the role of server {target} needs GRANT SET ON PARAMETER {missing}")
 
     async def is_active(self) -> bool:
         """Return whether the server may write the logical shard by now."""

@@ -212,6 +212,18 @@ async def test_an_interrupted_move_shows(shop: Shop, servers: Servers) -> None:
     assert str(urlsplit(shop.dsns["order"]).password) not in await what_is_written(servers)
 
 
+async def test_a_role_without_a_right_on_a_parameter_begins_no_move(shop: Shop, servers: Servers) -> None:
+    """The error names the parameter."""
+    admin = await asyncpg.connect(servers.admin_dsns[1])
+    try:
+        await admin.execute("REVOKE SET ON PARAMETER log_statement FROM order_1")
+        with pytest.raises(MoveRefused, match=r"role of server 1 needs GRANT SET ON PARAMETER log_statement$"):
+            await move(shop, customer_on(0), 1)
+        await admin.execute("GRANT SET ON PARAMETER log_statement TO order_1")
+    finally:
+        await admin.close()
+
+
 async def test_a_move_whose_slot_was_dropped_copies_anew(shop: Shop) -> None:
     """The changes in between are in no slot."""
     moving = customer_on(0)
