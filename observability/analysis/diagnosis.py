@@ -6,17 +6,19 @@ from dataclasses import replace
 from itertools import compress
 
 from observability.analysis.baseline import compare_with
+from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.coverage import LEAST_SHARE as LEAST_COVERAGE
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.retries import retry_summaries
+from observability.analysis.detectors.service_processors import on_full_processors
 from observability.analysis.effects import effects_of
 from observability.analysis.entries import MOST_BROKEN
 from observability.analysis.error_verdict import with_errors
 from observability.analysis.failures import find_failures
 from observability.analysis.observation import Observation
-from observability.analysis.precedence import Judged, choose, without_explained
+from observability.analysis.precedence import Judged, choose, is_symptom_of, without_explained
 from observability.analysis.processors import fullest, utilisation
 from observability.analysis.readers.garbage import without_garbage_collection
 from observability.analysis.requests import (
@@ -41,6 +43,8 @@ LEAST_GAIN = 0.10
 LEAST_SURE_SHARE = LEAST_SHARE / 2
 # Work after its caller had ended is reported from this share of the requests' time on.
 _REPORTED_WASTE_SHARE = 0.01
+# Classes of which a full processor is no other explanation, but a part.
+_OF_PROCESSORS = frozenset({Bottleneck.CPU_BOUND, Bottleneck.OVERLOAD})
 _NANOSECONDS = 1e9
 
 
@@ -100,14 +104,13 @@ def _judge(observation: Observation, requests: Sequence[Request], table: TimeTab
 
 def _found(observation: Observation, requests: Sequence[Request], worth: Sequence[Judged], table: TimeTable) -> Verdict:
     candidate, prediction = choose(worth)
-    others = tuple(
-        f"{each.bottleneck} in {each.service} {each.operation}".strip() for each, _ in worth if each is not candidate
-    )
+    if candidate.undecided:
+        return Verdict(answer=Answer.CANNOT_TELL, reasons=(*candidate.evidence, candidate.undecided))
+    beside = [each for each, _ in worth if each is not candidate and not is_symptom_of(each, candidate)]
+    others = tuple(f"{each.bottleneck} in {each.service} {each.operation}".strip() for each in beside)
     share = share_of_time(candidate.saving.by_request(), requests)
     # Those that explain at least half as much.
-    rivals = [
-        each for each, _ in worth if each is not candidate and each.saving.total() >= candidate.saving.total() / 2
-    ]
+    rivals = [each for each in beside if each.saving.total() >= candidate.saving.total() / 2]
     larger = tuple(
         f"even more, {row.share.value:.0%} of the time, goes to {row.name}; no known class of bottleneck explains that"
         for row in standing_out(table)
@@ -122,7 +125,11 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         service=candidate.service,
         operation=candidate.operation,
         share=share.value,
-        confidence=_confidence(share, prediction, (*rivals, *larger, *candidate.doubts), observation),
+        confidence=_confidence(
+            share,
+            (*rivals, *larger, *candidate.doubts),
+            is_measured=_is_measured(candidate, prediction, observation, requests),
+        ),
         reasons=(*candidate.evidence, *candidate.doubts, *larger, *objective(observation)[1]),
         trace_ids=candidate.trace_ids,
         prediction=prediction,
@@ -218,12 +225,24 @@ def _wasted(requests: Sequence[Request]) -> tuple[str, ...]:
     return (f"{wasted / len(requests) * 1e3:.1f} ms of work per request ran on after its caller had ended",)
 
 
-def _confidence(share: Estimate, prediction: Prediction, rivals: Sequence[object], observation: Observation) -> str:
-    """Return high if the share is clear, nothing rivals it or casts doubt on it, and metrics were recorded; else less.
-
-    A processor so busy that everything on it waits counts like missing metrics: it could be the cause as well.
-    """
+def _confidence(share: Estimate, rivals: Sequence[object], *, is_measured: bool) -> str:
+    """Return high if the share is clear, nothing rivals it or casts doubt on it, and metrics agree; else less."""
     is_clear = share.low >= 2 * LEAST_SHARE
-    is_swamped = prediction.utilisation_before is not None and not prediction.trusted
-    is_measured = bool(observation.scrapes or observation.processes) and not is_swamped
     return {3: "high", 2: "medium"}.get(sum((is_clear, not rivals, is_measured)), "low")
+
+
+def _is_measured(
+    candidate: Candidate, prediction: Prediction, observation: Observation, requests: Sequence[Request]
+) -> bool:
+    """Return whether metrics were recorded that agree with the class.
+
+    A processor so busy that everything on it waits could be the cause as well: that of the service, or the shared one.
+    """
+    if not (observation.scrapes or observation.processes):
+        return False
+    if candidate.measured:
+        return True
+    is_swamped = prediction.utilisation_before is not None and not prediction.trusted
+    if candidate.bottleneck not in _OF_PROCESSORS:
+        is_swamped = is_swamped or candidate.service in on_full_processors(observation, requests)
+    return not is_swamped

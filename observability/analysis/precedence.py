@@ -11,6 +11,8 @@ from observability.analysis.whatif import Prediction
 _RESOURCES = frozenset({Bottleneck.POOL, Bottleneck.CPU_BOUND, Bottleneck.BLOCKING_CALL})
 # The wait for one of these is longer, the longer it is held: by repeated statements, for example.
 _LIMITS = frozenset({Bottleneck.SERIAL_RESOURCE, Bottleneck.CONCURRENCY_LIMIT})
+# Repeated calls, of which one would do.
+_REPETITIONS = frozenset({Bottleneck.CHATTY_RPC, Bottleneck.N_PLUS_ONE})
 # A call may be slow since it waits for one of these; then the rest of it may be slow as well.
 _WAITS = _LIMITS | {Bottleneck.POOL, Bottleneck.HOT_ROW}
 # Waiting for a saturated resource looks like one of these.
@@ -108,6 +110,11 @@ def _removes_need_for(other: Candidate, first: Candidate) -> bool:
     return other.bottleneck is Bottleneck.COLD_CACHE and _is_same_operation(first, other)
 
 
+def is_symptom_of(other: Candidate, named: Candidate) -> bool:
+    """Return whether a lock or a limit is only reached since the named bottleneck holds it for long."""
+    return other.bottleneck in _LIMITS and _is_cause_of(named, other)
+
+
 def _is_cause_of(other: Candidate, first: Candidate) -> bool:
     """Return whether `other` may cause `first` and explains at least half as much time."""
     match first.bottleneck:
@@ -120,7 +127,7 @@ def _is_cause_of(other: Candidate, first: Candidate) -> bool:
             # A wait for the callee's worker is before its span, so it looks like network. Fewer calls wait less often
             # for the network.
             holds = other.bottleneck in _LIMITS and other.service == first.operation
-            holds = holds or (other.bottleneck is Bottleneck.CHATTY_RPC and other.service == first.service)
+            holds = holds or (other.bottleneck in _REPETITIONS and other.service == first.service)
         case Bottleneck.SERIAL_RESOURCE | Bottleneck.CONCURRENCY_LIMIT:
             holds = other.bottleneck not in _NO_CAUSE_OF_A_LIMIT | {Bottleneck.SLOW_CALL}
             holds = holds and other.service == first.service

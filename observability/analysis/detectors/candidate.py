@@ -23,6 +23,8 @@ class Candidate:
     utilisation: of the processor that the saving is about, 0 to 1; None for the one that everything shares.
     goodput: set when requests, or messages, fail or wait rather than slow down: goodput before and after the fix.
     doubts: one sentence for each other cause that the evidence does not rule out; they lower the confidence.
+    undecided: why another class may explain even more, so that this one is not to be named first; empty otherwise.
+    measured: whether the resource itself was measured, so that a full processor does not explain what was seen.
     """
 
     bottleneck: Bottleneck
@@ -35,6 +37,8 @@ class Candidate:
     utilisation: float | None = None
     goodput: Goodput | None = None
     doubts: tuple[str, ...] = ()
+    undecided: str = ""
+    measured: bool = False
 
     @property
     def is_asynchronous(self) -> bool:

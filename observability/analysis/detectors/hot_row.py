@@ -40,6 +40,7 @@ def find_hot_row(observation: Observation, requests: Sequence[Request]) -> list[
                 ),
                 trace_ids=longest(requests),
                 predictor="queueing: without the wait for the row",
+                measured=True,
             )
         )
     return candidates

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import fmean
 
 from observability.analysis.conventions.database import (
@@ -33,7 +34,8 @@ class OpaqueCalls:
     is_server: whether the spans are the callee's.
     database: the called database system; empty for other calls, and when it is unknown.
     seconds: the path's time in each call, by the index of its request and the id of its span.
-    durations: of all these spans, on the path or not, in seconds.
+    durations: of the spans, in seconds.
+    times: when each span began and ended, in nanoseconds since the Unix epoch.
     """
 
     is_statement: bool
@@ -41,6 +43,7 @@ class OpaqueCalls:
     database: str
     seconds: dict[tuple[int, str], float] = field(default_factory=dict)
     durations: list[float] = field(default_factory=list)
+    times: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def mean_seconds(self) -> float:
@@ -51,6 +54,11 @@ class OpaqueCalls:
     def fastest_seconds(self) -> float:
         """The duration of the fastest tenth, which nothing but the call itself delays."""
         return quantile(sorted(self.durations), UNHINDERED)
+
+    def overlapping(self) -> int:
+        """Return how many calls began before the one that began before them had ended."""
+        in_order = sorted(self.times)
+        return sum(latter < ended for (_, ended), (latter, _) in pairwise(in_order))
 
     def spent(self, requests: int) -> list[float]:
         """Return the time of each request in the calls, in seconds."""
@@ -83,6 +91,7 @@ def opaque_calls(requests: Sequence[Request]) -> dict[Operation, OpaqueCalls]:
             if call not in found.seconds:
                 found.seconds[call] = 0.0
                 found.durations.append(span.duration_nanoseconds / _NANOSECONDS)
+                found.times.append((span.start_nanoseconds, span.end_nanoseconds))
             found.seconds[call] += segment.duration_nanoseconds / _NANOSECONDS
     return calls
 

@@ -22,6 +22,8 @@ from observability.analysis.whatif import Saving
 SLOW_SECONDS = 0.010
 # Where a service's other calls are about as slow, something else slows all of them.
 _TIMES_OTHERS = 3.0
+# So many calls that overlapped tell whether they wait for each other; the search for a serial resource needs as many.
+_FEWEST_OVERLAPPING = 20
 # How fast the call could be is unknown. The assumed fix makes it as fast as others; half of that gain is as likely.
 _MODEL_ERROR = 0.5
 
@@ -107,6 +109,7 @@ def _candidate(operation: Operation, slow: _SlowCall, requests: Sequence[Request
         trace_ids=_slowest(slow, requests),
         predictor="path: the call takes 10 ms",
         doubts=_doubts(slow),
+        undecided=_undecided(slow),
     )
 
 
@@ -116,6 +119,20 @@ def _doubts(slow: _SlowCall) -> tuple[str, ...]:
         return ()
     return (
         f"a tenth of these calls takes at most {fastest * 1e3:.1f} ms: what the others carry or wait for is unknown",
+    )
+
+
+def _undecided(slow: _SlowCall) -> str:
+    """Return a sentence where the calls may wait for each other: they vary widely, and too few overlapped to tell.
+
+    A sample of the traces looks like that: a lock or a limit shows only where most of its users were recorded.
+    """
+    fastest, mean, overlapping = slow.calls.fastest_seconds, slow.calls.mean_seconds, slow.calls.overlapping()
+    if mean < 2 * fastest or overlapping >= _FEWEST_OVERLAPPING or slow.late:
+        return ""
+    return (
+        f"these calls take {mean * 1e3:.0f} ms on average but {fastest * 1e3:.0f} ms at their fastest, and only "
+        f"{overlapping} of them overlapped: too few to tell whether they wait for each other"
     )
 
 

@@ -55,6 +55,17 @@ def test_no_chatty_rpc_where(why: str, children: list[Node]) -> None:
     assert found(find_chatty_rpc, seen(request(30, *children))) == [], why
 
 
+def test_calls_that_other_requests_make_side_by_side_wait_for_their_turn() -> None:
+    """Two requests of three find one of five workers free, and make their calls one after the other."""
+    in_turn, at_once = request(30, *(asked(5 * at) for at in range(5))), request(30, *(asked(at) for at in range(5)))
+    assert found(find_chatty_rpc, seen(*[in_turn, in_turn, at_once] * 10)) == []
+
+
+def test_a_loop_whose_calls_clocks_make_overlap_once_is_a_loop() -> None:
+    in_turn, moved = request(30, *(asked(5 * at) for at in range(5))), request(30, *(asked(4 * at) for at in range(5)))
+    assert len(found(find_chatty_rpc, seen(*[in_turn] * 19, moved))) == 1
+
+
 def test_attempts_at_one_call_are_no_chatty_rpc() -> None:
     attempts = [asked(5 * at) for at in range(5)]
     failed = [Node(replace(each.span, status=SpanStatus.ERROR), each.children) for each in attempts[:-1]]

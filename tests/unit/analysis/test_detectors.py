@@ -10,10 +10,12 @@ from observability.analysis.detectors.network_latency import find_network_latenc
 from observability.analysis.detectors.pool import find_pool
 from observability.analysis.detectors.registry import find_candidates
 from observability.analysis.detectors.side_effect import find_side_effect
+from observability.analysis.diagnosis import diagnose
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
 from tests.unit.analysis.seeing import (
     call,
+    each_later,
     found,
     full_pool,
     idle_pool,
@@ -238,6 +240,58 @@ def test_a_call_without_a_server_span_is_no_slow_network() -> None:
 def test_the_remote_end_is_the_server() -> None:
     asked = call("ask", 0, 15, step("encode", 0, 1), serve("answer", 6, 8, service="stock"))
     assert [named(candidate)[2] for candidate in found(find_network_latency, seen(request(20, asked)))] == ["stock"]
+
+
+def test_statements_of_which_none_is_ever_fast_go_to_a_far_database() -> None:
+    """Each of four statements takes at least 20 ms, half of them the double."""
+    roots = [request(250, *_statements(20, slow=20 * (number % 2))) for number in range(40)]
+    [candidate] = found(find_network_latency, seen(*roots))
+    assert named(candidate) == (Bottleneck.NETWORK_LATENCY, "shop", "")
+    assert candidate.saving.wait == pytest.approx([4 * 0.019] * 40)
+
+
+def test_statements_that_are_slow_but_for_one_go_to_a_database_near_by() -> None:
+    """The fourth takes 2 ms."""
+    roots = [request(250, *_statements(20)[:3], query("SELECT d", 200, 202))] * 40
+    assert found(find_network_latency, seen(*roots)) == []
+
+
+def test_statements_that_are_fast_now_and_then_wait_for_no_network() -> None:
+    """One request in twenty waits for nothing."""
+    roots = [request(250, *_statements(2 if number % 20 == 0 else 40)) for number in range(60)]
+    assert found(find_network_latency, seen(*roots)) == []
+
+
+def test_statements_of_which_most_take_far_longer_than_the_fastest_wait_for_no_network() -> None:
+    """Each takes at least 20 ms, and four of five take 60, as where a process stands still at times."""
+    roots = [request(250, *_statements(60 if number % 5 else 20)) for number in range(40)]
+    assert found(find_network_latency, seen(*roots)) == []
+
+
+def test_two_slow_statements_tell_nothing_of_the_way() -> None:
+    assert found(find_network_latency, seen(*[request(250, *_statements(20)[:2])] * 60)) == []
+
+
+def test_a_far_database_is_the_verdict_and_may_be_a_slow_one() -> None:
+    verdict = diagnose(seen(*each_later(request(100, *_statements(20)))))
+    assert (verdict.bottleneck, verdict.service, verdict.operation) == (Bottleneck.NETWORK_LATENCY, "shop", "")
+    assert "postgresql itself may be slow as a whole: it records no time of its own" in verdict.reasons
+
+
+def test_statements_that_one_could_replace_come_before_their_long_way() -> None:
+    """Ten of the thirteen are one statement."""
+    root = request(300, *_statements(20)[:3], *queries("SELECT item", 10, start=70, each=20))
+    assert diagnose(seen(*each_later(root))).bottleneck is Bottleneck.N_PLUS_ONE
+
+
+def _statements(milliseconds: float, *, slow: float = 0) -> list[Node]:
+    """Return four different statements, one after the other; two may be slower by so much."""
+    found, at = [], 0.0
+    for number, name in enumerate("abcd"):
+        taken = milliseconds + slow * (number % 2)
+        found.append(query(f"SELECT {name}", at, at + taken))
+        at += taken
+    return found
 
 
 # --- All of them ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Detector of slow calls: what it reports, what not, and which class is named where several are there."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from observability.analysis.observation import TableUse
 from observability.analysis.spans import SpanKind, SpanStatus
 from observability.analysis.trees import Node
 from observability.analysis.verdict import Answer
-from tests.unit.analysis.seeing import call, found, named, queries, query, request, saved_wait, seen, serve, step
+from tests.unit.analysis.queueing import arrivals
+from tests.unit.analysis.seeing import call, found, later, named, queries, query, request, saved_wait, seen, serve, step
 
 # Of 100 ms, one statement takes 60.
 SLOW = request(100, query("SELECT report", 10, 70), query("UPDATE item", 70, 71))
@@ -104,6 +106,31 @@ def test_a_slow_call_that_is_fast_at_times_is_less_sure() -> None:
     always, at_times = diagnose(seen(*[slow] * 40)), diagnose(seen(*[slow] * 32, *[fast] * 8))
     assert (always.bottleneck, at_times.bottleneck) == (Bottleneck.SLOW_CALL, Bottleneck.SLOW_CALL)
     assert (always.confidence, at_times.confidence) == ("medium", "low")
+
+
+def test_calls_that_vary_widely_and_never_overlap_may_wait_for_a_lock() -> None:
+    """Every second one takes 1.5 s instead of 0.3: one request in ten was recorded, and what held it up was not."""
+    roots = [later(_reported(1_500 if number % 2 else 300), 5_000 * number) for number in range(40)]
+    verdict = diagnose(seen(*roots))
+    assert verdict.answer is Answer.CANNOT_TELL
+    assert verdict.reasons[-1].startswith(
+        "these calls take 900 ms on average but 300 ms at their fastest, and only 0 of"
+    )
+
+
+def test_calls_that_vary_widely_and_overlap_wait_for_no_other() -> None:
+    """They began at random times and ended as they had to."""
+    source = random.Random(1)
+    roots = [
+        later(_reported(1_500 if number % 2 else 300), at)
+        for number, at in enumerate(arrivals(200, each=600, source=source))
+    ]
+    verdict = diagnose(seen(*roots))
+    assert (verdict.answer, verdict.bottleneck) == (Answer.FOUND, Bottleneck.SLOW_CALL)
+
+
+def _reported(milliseconds: float) -> Node:
+    return request(milliseconds + 20, query("SELECT report", 10, 10 + milliseconds))
 
 
 def test_slow_statements_in_a_row_are_an_n_plus_one_alone() -> None:
