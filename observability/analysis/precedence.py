@@ -111,8 +111,8 @@ def _removes_need_for(other: Candidate, first: Candidate) -> bool:
 
 
 def is_symptom_of(other: Candidate, named: Candidate) -> bool:
-    """Return whether a lock or a limit is only reached since the named bottleneck holds it for long."""
-    return other.bottleneck in _LIMITS and _is_cause_of(named, other)
+    """Return whether a server's workers are all taken only since the named bottleneck keeps them for long."""
+    return other.bottleneck in _LIMITS and not other.operation and _is_cause_of(named, other)
 
 
 def _is_cause_of(other: Candidate, first: Candidate) -> bool:
