@@ -262,7 +262,7 @@ def test_statements_that_are_fast_now_and_then_wait_for_no_network() -> None:
     assert found(find_network_latency, seen(*roots)) == []
 
 
-def test_statements_of_which_most_take_far_longer_than_the_fastest_wait_for_no_network() -> None:
+def test_statements_that_mostly_take_far_longer_wait_for_no_network() -> None:
     """Each takes at least 20 ms, and four of five take 60, as where a process stands still at times."""
     roots = [request(250, *_statements(60 if number % 5 else 20)) for number in range(40)]
     assert found(find_network_latency, seen(*roots)) == []
