@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.observation import Observation, read_observation
 from observability.analysis.verdict import Answer, Verdict
@@ -66,12 +67,18 @@ class Judgement:
         wrong = {(False, False): "WRONG", (True, False): "WRONG place", (False, True): "WRONG class"}
         return f"{said}: {wrong[self.right_class, self.right_place]}"
 
+    def predicted(self) -> Estimate | None:
+        """Return the median in seconds that the fix was predicted to give; None where it was not measured."""
+        if self.verdict.answer is not Answer.FOUND or self.verdict.prediction is None or self.fixed_seconds is None:
+            return None
+        return self.verdict.prediction.after.get("p50")
+
     def gain(self) -> str:
         """Return the median in milliseconds before and after the fix, as predicted and as measured."""
-        after = self.verdict.prediction.after.get("p50") if self.verdict.prediction else None
-        if self.verdict.answer is not Answer.FOUND or after is None or self.fixed_seconds is None:
+        if (after := self.predicted()) is None:
             return ""
         assert self.verdict.prediction is not None
+        assert self.fixed_seconds is not None
         before = self.verdict.prediction.before["p50"] * 1e3
         interval = f"{after.low * 1e3:.0f}-{after.high * 1e3:.0f}"
         return f"{before:.0f} -> {after.value * 1e3:.0f} ({interval}), measured {self.fixed_seconds * 1e3:.0f}"
@@ -86,7 +93,7 @@ HEAD = (
 def main(folder: str, *names: str) -> int:
     """Print the table and return 1 when a goal is missed."""
     found = judge(Path(folder), [each for each in read_settings() if not names or each.name in names])
-    sys.stdout.write("\n".join([*table(found), "", *summary(found), ""]))
+    sys.stdout.write("\n".join([*table(found), "", *summary(found), *calibration(found), ""]))
     return 0 if reaches_goals(found) else 1
 
 
@@ -120,6 +127,19 @@ def summary(found: Sequence[Judgement]) -> Iterator[str]:
                 f"nothing said in {sum(each.verdict.answer is not Answer.FOUND for each in some)}; "
                 f"of {len(sure)} with high confidence right {sum(each.right for each in sure)}"
             )
+
+
+def calibration(found: Sequence[Judgement]) -> Iterator[str]:
+    """Yield a sentence about the predicted medians of right verdicts: their error, and how many intervals hold."""
+    pairs = [
+        (after, each.fixed_seconds)
+        for each in found
+        if each.right and not each.traces_only and each.fixed_seconds and (after := each.predicted()) is not None
+    ]
+    if pairs:
+        error = statistics.median(abs(after.value / came - 1) for after, came in pairs)
+        within = sum(after.low <= came <= after.high for after, came in pairs)
+        yield f"{len(pairs)} predicted medians: median error {error:.0%}, {within} of the 90 % intervals hold"
 
 
 def reaches_goals(found: Sequence[Judgement]) -> bool:
