@@ -1,6 +1,7 @@
 """Recorded observations and their expected verdicts.
 
-They are of trials with `--quick`, of the seed 1 all but the last, whose seed is 2; tests/recorded/trim.py trimmed them.
+They are of trials with `--quick`, of the seed 1 all but the last and hot_shard, whose seed is 2; tests/recorded/trim.py
+trimmed them.
 """
 
 import tarfile
@@ -27,6 +28,7 @@ RECORDED = {
     "blocking_call": Place(Answer.FOUND, Bottleneck.BLOCKING_CALL, "inventory"),
     "cold_cache": Place(Answer.FOUND, Bottleneck.COLD_CACHE, "inventory", "SELECT stock_ledger"),
     "healthy": Place(Answer.NONE),
+    "hot_shard": Place(Answer.FOUND, Bottleneck.HOT_SHARD, "order", "127.0.0.1:37129/order"),
     "n_plus_one": Place(Answer.FOUND, Bottleneck.N_PLUS_ONE, "inventory", "SELECT items FOR UPDATE"),
     "pool_exhaustion": Place(Answer.FOUND, Bottleneck.POOL, "order"),
     "synchronous_notification": Place(Answer.FOUND, Bottleneck.SYNC_SIDE_EFFECT, "order", "send_confirmation"),

@@ -71,7 +71,10 @@ def trim(whole: Path, part: Path, *, requests: int = REQUESTS) -> None:
     for name in COUNTED:
         _write(part / name, (_in_proportion(row, window.share) for row in _rows(whole / name)))
     seen = orjson.loads((whole / "requests.json").read_bytes())
-    seen["until"], seen["latencies_seconds"] = window.until_seconds, seen["latencies_seconds"][:requests]
+    seen["until"] = window.until_seconds
+    # What is known of each request: a folder of an earlier version has no answers.
+    for name in {"latencies_seconds", "answered"} & seen.keys():
+        seen[name] = seen[name][:requests]
     _write(part / "requests.json", [seen])
 
 
