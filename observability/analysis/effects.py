@@ -150,10 +150,13 @@ def _effect(operation: Operation, reached: Sequence[_EffectTime], requests: int)
     )
 
 
-def grows(seconds: Sequence[float]) -> bool:
-    """Return whether the median rises from quarter to quarter, and that of the last is above p95 of the first."""
+def grows(seconds: Sequence[float], *, fewest: int = _FEWEST_PER_QUARTER) -> bool:
+    """Return whether the median rises from quarter to quarter, and that of the last is above p95 of the first.
+
+    With fewer than `fewest` in a quarter it is unknown.
+    """
     size = len(seconds) // _QUARTERS
-    if size < _FEWEST_PER_QUARTER:
+    if size < fewest:
         return False
     quarters = [sorted(seconds[number * size : (number + 1) * size]) for number in range(_QUARTERS)]
     middles = [median(quarter) for quarter in quarters]

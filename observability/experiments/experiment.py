@@ -75,6 +75,7 @@ class Demand:
     lines: fewest and most lines of an order, uniformly distributed.
     respond_async: customers send `Prefer: respond-async`, and get an answer once the order is stored.
     hot_customers, hot_share: this share (0 to 1) of the orders are of these customers, of each as many.
+    rate_per_second: if set, the rate, for a limit that does not depend on the machine; `utilisation` is then a guess.
     looked_at: if set, there are no orders, and customers view `lines` of so many SKUs instead.
     """
 
@@ -86,6 +87,7 @@ class Demand:
     looked_at: int | None = None
     hot_customers: tuple[str, ...] = ()
     hot_share: float = 0.0
+    rate_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Experiment:
     own_time: the span whose time a wrong optimisation reduces, which is not the bottleneck's.
     metric: goodput where requests are rejected or abandoned: the quantiles are then those of the remaining requests.
     warm_up_seconds: least time under load before the measurement: a queue needs time to grow to its full length.
+    consumer: the span of a consumer; orders then count as useful when it has ended, and not when they are answered.
     times_as_many_pairs: factor of the number of pairs: to show that nothing changes takes more of them.
     """
 
@@ -143,4 +146,5 @@ class Experiment:
     own_time: str | None = None
     metric: Metric = Metric.LATENCY
     warm_up_seconds: float = 0.0
+    consumer: str | None = None
     times_as_many_pairs: int = 1

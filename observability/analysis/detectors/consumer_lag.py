@@ -27,6 +27,8 @@ from observability.analysis.trees import Node
 from observability.analysis.whatif import Saving, changed_goodput, stretch_of_queue
 
 _NANOSECONDS = 1e9
+# With a busy consumer and a clear ratio beside it, so few in a quarter tell that the lag grows.
+_FEWEST_PER_QUARTER = 6
 # A message that takes effect within this time is not late.
 _LEAST_LAG_SECONDS = 1.0
 # Least share of the time in which the consumer has spans. Between two batches it reads its position and the next
@@ -100,7 +102,7 @@ def _nodes(observation: Observation) -> Iterator[Node]:
 def _falls_behind(messages: Sequence[_Message]) -> bool:
     lags = [(each.done - each.sent) / _NANOSECONDS for each in messages]
     return (
-        grows(lags)
+        grows(lags, fewest=_FEWEST_PER_QUARTER)
         and median(lags[-len(lags) // 4 :]) >= _LEAST_LAG_SECONDS
         and _busy_share(messages) >= _LEAST_BUSY
         and _utilisation(messages) > 1

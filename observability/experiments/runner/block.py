@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -93,12 +93,14 @@ async def run_block(
     observation: Path | None = None,
     own_time: str | None = None,
     metric: Metric = Metric.LATENCY,
+    consumer: str | None = None,
     on_progress: OnProgress,
 ) -> Block:
     """Run a block, and write what the diagnosis may read to `observation`. Raises TrialError, LoadError, LocalError.
 
     Every block is observed: observation costs some processor time, and a prediction from an observed block must be
-    compared with observed blocks. `own_time` names the span whose duration is measured.
+    compared with observed blocks. `own_time` names the span whose duration is measured, `consumer` the one
+    whose end makes an order useful; no answer waits for that, so failed orders make such a block invalid.
     """
     began_seconds = time.time()
     async with testbed.serving(variant) as serving:
@@ -108,14 +110,19 @@ async def run_block(
         if own_time is not None:
             await wait_for_effects(serving.databases)
     own = own_seconds(serving.traces, own_time, since_seconds=began_seconds)
-    block = block_of(run, schedule, cpu_seconds, own_seconds=own, metric=metric)
+    judged_by = metric if consumer is None else Metric.LATENCY
+    block = block_of(run, schedule, cpu_seconds, own_seconds=own, metric=judged_by)
+    from_seconds = run.started_at_unix_seconds + schedule.warm_up_seconds
+    if consumer is not None:
+        consumed = consumed_between(serving.traces, consumer, from_seconds, from_seconds + schedule.duration_seconds)
+        block = replace(block, good_orders=consumed)
     if observation is not None:
         keep(
             serving.traces,
             observation,
             counted_of(run, schedule),
-            from_seconds=run.started_at_unix_seconds + schedule.warm_up_seconds,
-            until_seconds=run.started_at_unix_seconds + schedule.whole_seconds,
+            from_seconds=from_seconds,
+            until_seconds=from_seconds + schedule.duration_seconds,
             rate_per_second=schedule.rate_per_second,
             respond_async=schedule.demand.respond_async,
         )
@@ -210,6 +217,16 @@ def own_seconds(traces: Path, own_time: str | None, *, since_seconds: float) -> 
     if not durations:
         raise TrialError(f"no span {own_time!r} was recorded: correct own_time of the experiment")
     return statistics.median(durations)
+
+
+def consumed_between(traces: Path, consumer: str, from_seconds: float, until_seconds: float) -> int:
+    """Return how many messages spans of this name had processed in a time: those that each links to."""
+    spans = read_spans(sorted(traces.glob("traces*.jsonl"))).spans
+    return sum(
+        len(span.links)
+        for span in spans
+        if span.name == consumer and from_seconds <= span.end_nanoseconds / 1e9 < until_seconds
+    )
 
 
 @asynccontextmanager

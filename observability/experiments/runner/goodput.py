@@ -39,6 +39,7 @@ class MeasuredGoodput:
     """Useful answers a second, with 90 % intervals over the blocks.
 
     offered_per_second: orders that were due.
+    consumed: whether orders count when a consumer has processed them, and not when they are answered in time.
     ratio: after / before, over the pairs.
     error_if_same: the error of the trivial prediction that nothing changes.
     """
@@ -49,9 +50,10 @@ class MeasuredGoodput:
     ratio: Estimate
     error_if_same: float
     forecast: GoodputForecast | None
+    consumed: bool = False
 
 
-def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord]) -> MeasuredGoodput:
+def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord], *, consumed: bool = False) -> MeasuredGoodput:
     """Compare both sides of every pair. Raises ValueError when there is none, or a block has no goodput."""
     before, after = (_orders(blocks, side) for side in ("before", "after"))
     seconds = [each.block.counted_seconds for each in blocks if each.block.counted_seconds is not None]
@@ -68,6 +70,7 @@ def measure_goodput(verdict: Verdict, blocks: Sequence[BlockRecord]) -> Measured
         ratio=ratio,
         error_if_same=old.value / new.value - 1,
         forecast=_forecast(verdict, old, new, ratio),
+        consumed=consumed,
     )
 
 

@@ -87,7 +87,8 @@ def score(
     ratio = compare(pairs, QUANTILES["p95"])
     own = own_ratio(blocks)
     wrong = why_wrong(truth, verdict)
-    goodput = measure_goodput(verdict, blocks) if experiment.metric is Metric.GOODPUT else None
+    is_goodput, consumed = experiment.metric is Metric.GOODPUT, experiment.consumer is not None
+    goodput = measure_goodput(verdict, blocks, consumed=consumed) if is_goodput else None
     # The prediction is about the fix of the bottleneck, not about a wrong optimisation.
     of_latency = experiment.kind is not ExperimentKind.WRONG_OPTIMISATION and experiment.metric is Metric.LATENCY
     return Score(

@@ -41,7 +41,7 @@ from services.order.adapters.shard_move_session import MoveRefused
 from services.order.workers.shard_move import MoveStalled, move_shard
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's own file system in memory; the folder in it is a random one
-MODULES = {name: f"observability.experiments.{name}_process" for name in ("inventory", "order")}
+MODULES = {name: f"observability.experiments.{name}_process" for name in ("inventory", "notification", "order")}
 # Templates and copies of all databases, with a table that has grown, and PostgreSQL's own log.
 ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0

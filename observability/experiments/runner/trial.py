@@ -127,6 +127,8 @@ class Trial:
 
     async def _rate(self, demand: Demand) -> float:
         """Return the rate of all blocks in orders a second. Raises TrialError when no rate is suitable."""
+        if demand.rate_per_second is not None:
+            return demand.rate_per_second
         share = self._sizes.share_of_capacity or (demand.utilisation if demand.of_capacity else None)
         if share is not None:
             return await self._rate_of_capacity(demand, share)
@@ -224,6 +226,7 @@ class Trial:
             observation=observation,
             own_time=self.experiment.own_time,
             metric=self.experiment.metric,
+            consumer=self.experiment.consumer,
             on_progress=self._on_progress,
         )
 

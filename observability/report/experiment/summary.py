@@ -39,7 +39,8 @@ def goodput_text(goodput: MeasuredGoodput) -> str:
         predicted = goodput.forecast.predicted
         told = f"predicted {words.rate(predicted.value)} ({words.rate_bounds(predicted)}, {goodput.forecast.result})"
     return (
-        f"{words.rate(goodput.before.value)} of {words.rate(goodput.offered_per_second)} orders a second in time, "
+        f"{words.rate(goodput.before.value)} of {words.rate(goodput.offered_per_second)} orders a second "
+        f"{'took effect' if goodput.consumed else 'in time'}, "
         f"{told}, measured {words.rate(goodput.after.value)} ({words.rate_bounds(goodput.after)})"
     )
 

@@ -139,9 +139,10 @@ def effect_sentence(evidence: Evidence) -> str:
 
 def goodput_sentence(goodput: MeasuredGoodput) -> str:
     """Return how many orders were useful, with the fix and without."""
+    done = "took effect" if goodput.consumed else "got the right answer in time"
     return (
-        f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} got the right answer in "
-        f"time without the fix, and {rate(goodput.after.value)} with it: {ratio(goodput.ratio)} times as many"
+        f"Of {rate(goodput.offered_per_second)} orders a second {rate(goodput.before.value)} {done} "
+        f"without the fix, and {rate(goodput.after.value)} with it: {ratio(goodput.ratio)} times as many"
     )
 
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import orjson
 import pytest
 
+from observability.analysis.spans import Link
 from observability.experiments.experiment import Demand, Metric
-from observability.experiments.runner.block import Block, Schedule, block_of
+from observability.experiments.runner.block import Block, Schedule, block_of, consumed_between
 from observability.load.generator_process import Load
 from observability.load.recorder import RequestRecord
 from observability.load.validity_checks import Gate, GateStatus
@@ -71,3 +75,30 @@ def test_a_generator_without_room_makes_either_invalid() -> None:
     busy = Gate("generator CPU", GateStatus.FAILED, "90% of its core, limit 70%")
     for metric in Metric:
         assert ran([SOLD], gates=[busy], metric=metric).invalid_because == (f"{busy.name}: {busy.sentence}",)
+
+
+def test_messages_consumed_in_the_measured_time_are_counted_by_their_links(tmp_path: Path) -> None:
+    sent = [Link(f"{number:032x}", f"{number:016x}") for number in range(3)]
+    spans = (
+        consumed("early", 9.0, sent[:1]),
+        consumed("one", 11.0, sent[:1]),
+        consumed("batch", 19.9, sent[:3]),
+        consumed("late", 20.1, sent[:1]),
+        {**consumed("other", 12.0, sent[:1]), "name": "something else"},
+    )
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": list(spans)}]}]}
+    (tmp_path / "traces.jsonl").write_bytes(orjson.dumps(document))
+    assert consumed_between(tmp_path, "process things", 10.0, 20.0) == 4
+
+
+def consumed(name: str, end_seconds: float, links: Sequence[Link]) -> dict[str, object]:
+    """Return a consumer's span in OTLP's JSON."""
+    return {
+        "traceId": sha256(name.encode()).hexdigest()[:32],
+        "spanId": sha256(name.encode()).hexdigest()[:16],
+        "name": "process things",
+        "kind": 5,
+        "startTimeUnixNano": str(int(end_seconds * 1e9) - 1_000),
+        "endTimeUnixNano": str(int(end_seconds * 1e9)),
+        "links": [{"traceId": each.trace_id, "spanId": each.span_id} for each in links],
+    }

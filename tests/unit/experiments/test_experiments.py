@@ -129,7 +129,7 @@ def test_adapters_are_functions_that_are_there(name: str) -> None:
 @every_experiment
 def test_what_changes_is_a_process_or_database_of_the_platform(name: str) -> None:
     for variant in variants(name):
-        assert variant.adapters.keys() <= {"order", "inventory", "order-inventory"}
+        assert variant.adapters.keys() <= {"order", "inventory", "notification", "order-inventory"}
         assert variant.environment.keys() <= {*MODULES, "*"}
         assert variant.statements.keys() <= set(DATABASES)
 

@@ -90,6 +90,19 @@ async def test_every_block_is_run_under_the_seal(trial: Trial, blocks: Blocks) -
     assert all(blocks.sealed)
 
 
+async def test_a_rate_that_the_experiment_names_is_not_calibrated(tmp_path: Path, blocks: Blocks) -> None:
+    """There is no testbed to measure one with."""
+
+    def fixed(source: random.Random) -> Setting:
+        return replace(draw(source), demand=Demand(utilisation=0.5, rate_per_second=4.5))
+
+    named = replace(EXPERIMENT, draw=fixed)
+    trial = Trial(named, testbed=cast("Testbed", None), seed=1, sizes=SIZES, path=tmp_path / "fixed", environment={})
+    Folder(tmp_path / "fixed").write("observation/5f0c21d8/requests.json", {})
+    await trial.diagnose()
+    assert orjson.loads((tmp_path / "fixed" / "plan.json").read_bytes())["rate_per_second"] == 4.5
+
+
 async def test_each_block_repeats_the_hash_of_the_diagnosis(trial: Trial, blocks: Blocks) -> None:
     await trial.run()
     folder = trial.folder.path
