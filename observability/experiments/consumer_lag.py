@@ -37,14 +37,14 @@ def one_connection(_telemetry: Telemetry) -> Callable[[NotificationSettings], Se
 def draw(source: random.Random) -> Setting:
     """Draw the way to the mail server and the rate of orders.
 
-    A mail takes eleven ways, so three are sent a second, or fewer on a busy machine; ten at a time are thirty.
+    A mail takes eleven ways, so two are sent a second; ten at a time are twenty.
     """
-    network = {"notification-mail": Delay(latency_seconds=source.uniform(0.028, 0.032))}
+    network = {"notification-mail": Delay(latency_seconds=source.uniform(0.040, 0.044))}
     return Setting(
-        place="one connection to a mail server that is some 30 ms away",
+        place="one connection to a mail server that is some 40 ms away",
         before=Variant(adapters={"notification": f"{__name__}:one_connection"}, network=network),
         after=Variant(network=network),
-        demand=Demand(utilisation=0.5, rate_per_second=round(source.uniform(4.5, 5.5), 1)),
+        demand=Demand(utilisation=0.5, rate_per_second=round(source.uniform(3.5, 4.2), 1)),
         truth=Truth(Bottleneck.CONSUMER_LAG, "notification", CONSUMER),
     )
 
