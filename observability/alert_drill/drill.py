@@ -117,19 +117,30 @@ async def stay_healthy(environment: DrillEnvironment, seconds: float) -> dict[st
         return {"seconds": seconds, "fired": sorted(environment.fired(since=well))}
 
 
-async def run_sequence(
-    environment: DrillEnvironment, faults: Sequence[tuple[Fault, float]], expressions: Expressions, *, say: Say
+async def run_lanes(
+    environment: DrillEnvironment,
+    lanes: Sequence[Sequence[tuple[Fault, float]]],
+    expressions: Expressions,
+    *,
+    say: Say,
 ) -> None:
-    """Apply faults one after the other, each for so many seconds, and evaluate the expressions over that time.
+    """Apply the faults of all lanes side by side, each for so many seconds, and evaluate the expressions over them.
 
-    The expressions need scraped data, not a healthy platform: alerts that a slow machine raises do no harm.
+    The faults of one lane follow each other. The expressions need scraped data, not a healthy platform: alerts that a
+    slow machine raises do no harm.
     """
     began = time.time()
     async with environment.watched(healthy=False) as context:
-        for fault, seconds in faults:
-            say(fault.words)
-            async with fault.begin(context):
-                await asyncio.sleep(seconds)
+
+        async def run(lane: Sequence[tuple[Fault, float]]) -> None:
+            for fault, seconds in lane:
+                say(fault.words)
+                async with fault.begin(context):
+                    await asyncio.sleep(seconds)
+
+        async with asyncio.TaskGroup() as group:
+            for lane in lanes:
+                group.create_task(run(lane))
         await expressions.evaluate(PrometheusClient(context.monitoring.prometheus), start=began, end=time.time())
 
 

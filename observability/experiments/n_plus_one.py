@@ -130,6 +130,7 @@ EXPERIMENT = Experiment(
     collateral={
         "ShopOrderPlacementSlow": "On a slow machine orders with many lines take more than half a second.",
         "ShopPoolWaiting": "On a slow machine their transactions hold all connections for a while.",
+        "ShopPoolExhausted": "Some requests then time out waiting for a connection.",
     },
     draw=draw,
 )

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.stack.kept import CACHE
 from tests.stack.processes import eventually
 from tests.stack.programs import need
 
-START_SECONDS = 60.0
-STOP_SECONDS = 60.0
 COMMAND_SECONDS = 900.0
 TAIL_LINES = 12
 KEPT_HOURS = 72
@@ -55,7 +54,8 @@ def engine() -> Iterator[Engine]:
     if os.geteuid() != 0:
         pytest.skip("a Docker engine of our own needs root")
     daemon, _ = need("dockerd"), need("docker")
-    if subprocess.run(["pgrep", "-x", "dockerd"], capture_output=True, check=False, timeout=10).returncode == 0:
+    others = subprocess.run(["pgrep", "-x", "dockerd"], capture_output=True, check=False, timeout=PATIENCE_SECONDS)
+    if others.returncode == 0:
         pytest.skip("another dockerd runs here, whose firewall rules ours would disturb")
     before, forwarding = firewall(), FORWARDING.read_text(encoding="ascii")
     # Short, since the path of a socket may have 107 characters.
@@ -70,10 +70,10 @@ def engine() -> Iterator[Engine]:
             running.run("docker", "image", "prune", "--force", "--filter", f"until={KEPT_HOURS}h")
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE_SECONDS)
             restore_firewall(before)
             FORWARDING.write_text(forwarding, encoding="ascii")
-            subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False, timeout=10)
+            subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False, timeout=PATIENCE_SECONDS)
     assert firewall() == before
 
 
@@ -90,10 +90,12 @@ def _start(daemon: str, folder: Path, socket: str) -> subprocess.Popen[bytes]:
     def state() -> str | None:
         if process.poll() is not None:
             return "ended"
-        asked = subprocess.run(["docker", "--host", socket, "info"], capture_output=True, check=False, timeout=10)
+        asked = subprocess.run(
+            ["docker", "--host", socket, "info"], capture_output=True, check=False, timeout=PATIENCE_SECONDS
+        )
         return None if asked.returncode else "runs"
 
-    if eventually(state, what="dockerd answers", seconds=START_SECONDS) == "ended":
+    if eventually(state, what="dockerd answers") == "ended":
         said = [
             line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "level=info" not in line
         ]
@@ -131,6 +133,11 @@ def restore_firewall(before: dict[str, list[str]]) -> None:
 
 def _iptables(*command: str, text: str = "") -> str:
     done = subprocess.run(
-        [need(command[0]), *command[1:]], input=text, capture_output=True, text=True, check=False, timeout=30
+        [need(command[0]), *command[1:]],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
     )
     return done.stdout

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
-SEND_SECONDS = 10.0
+SEND_SECONDS = 60.0
 OK, ERROR = 1, 2
 SERVER, CLIENT = 2, 3
 

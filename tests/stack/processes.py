@@ -13,9 +13,9 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TypeVar
 
-START_SECONDS = 120.0
-STOP_SECONDS = 60.0
-ANSWER_SECONDS = 10.0
+from tests.patience import PATIENCE_SECONDS
+
+ANSWER_SECONDS = 60.0
 POLL_SECONDS = 0.1
 TAIL_LINES = 12
 HOST = "127.0.0.1"
@@ -45,15 +45,23 @@ def answers(url: str) -> bool:
     return True
 
 
-def eventually(look: Callable[[], T | None], *, what: str, seconds: float = START_SECONDS) -> T:
-    """Return what `look` finds as soon as it finds something; fails when time is up."""
+def eventually(look: Callable[[], T | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Return what `look` finds as soon as it finds something; fails when time is up.
+
+    A server that does not answer yet has not what is looked for yet.
+    """
     deadline = time.monotonic() + seconds
+    refused: OSError | None = None
     while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
+        try:
+            found = look()
+        except OSError as error:
+            refused = error
+        else:
+            if found:
+                return found
         time.sleep(POLL_SECONDS)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+    raise AssertionError(f"not within {seconds:.0f} s: {what}") from refused
 
 
 @contextmanager
@@ -73,11 +81,11 @@ def running(
         eventually(lambda: _alive(process, log) and ready(), what=f"{command[0]} is ready")
         yield process
         process.terminate()
-        assert process.wait(STOP_SECONDS) == 0, _tail(log)
+        assert process.wait(PATIENCE_SECONDS) == 0, _tail(log)
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE_SECONDS)
 
 
 def _alive(process: subprocess.Popen[bytes], log: Path) -> bool:

@@ -15,6 +15,7 @@ import yaml
 from services.infra.lifecycle import LAST_LINE_SECONDS
 from services.infra.settings import RunnableSettings
 from services.local.servers.postgres import SETTINGS
+from tests.patience import PATIENCE_SECONDS
 from tests.stack.programs import ROOT, compose, run
 
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -41,12 +42,17 @@ def seconds(text: str) -> int:
 
 
 def test_the_real_compose_finds_it_valid() -> None:
-    assert "order" in run([compose(), "--profile", "load", "config", "--services"], timeout=30, folder=ROOT).split()
+    assert (
+        "order"
+        in run([compose(), "--profile", "load", "config", "--services"], timeout=PATIENCE_SECONDS, folder=ROOT).split()
+    )
 
 
 def test_the_replica_is_started_with_its_profile_alone() -> None:
-    without = run([compose(), "config", "--services"], timeout=30, folder=ROOT).split()
-    with_it = run([compose(), "--profile", "replica", "config", "--services"], timeout=30, folder=ROOT).split()
+    without = run([compose(), "config", "--services"], timeout=PATIENCE_SECONDS, folder=ROOT).split()
+    with_it = run(
+        [compose(), "--profile", "replica", "config", "--services"], timeout=PATIENCE_SECONDS, folder=ROOT
+    ).split()
     assert set(with_it) - set(without) == {"postgres-replica"}
 
 
@@ -150,7 +156,9 @@ def test_a_replica_whose_copy_was_cut_off_copies_again(tmp_path: Path) -> None:
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
     (tmp_path / "data/cut_off").touch()
     for _ in range(3):
-        subprocess.run(["/bin/sh", "-ec", command.replace("$$", "$")], env=environment, timeout=30, check=False)
+        subprocess.run(
+            ["/bin/sh", "-ec", command.replace("$$", "$")], env=environment, timeout=PATIENCE_SECONDS, check=False
+        )
         (tmp_path / "data/cut_off").unlink(missing_ok=True)
     calls = (tmp_path / "calls").read_text()
     assert re.findall("^[a-z]+", calls, re.MULTILINE) == ["psql", "copy", "psql", "copy", "postgres", "postgres"]
@@ -224,7 +232,7 @@ def test_plumb_uses_the_databases_and_log_of_the_services(tmp_path: Path) -> Non
         "print(json.dumps([*found.databases.values(), found.event_log_url]))"
     )
     more = {"PYTHONPATH": str(ROOT)}
-    said = run([sys.executable, "-c", program, tmp_path], timeout=30, folder=ROOT / "compose", more=more)
+    said = run([sys.executable, "-c", program, tmp_path], timeout=PATIENCE_SECONDS, folder=ROOT / "compose", more=more)
     commands = "\n".join(SERVICES[service]["command"][-1] for service in sorted(OURS))
     commands = commands.replace("$$password", "$$(cat /run/secrets/order_password)")
     addresses = re.findall(r'(?<!REPLICA_DSNS)="((?:postgresql|nats)://[^"]*)"', commands)

@@ -1,9 +1,11 @@
 """Tests of `docker compose up --build`, with stand-ins for the images that cannot be pulled."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import yaml
 
 from tests.e2e.customers import ANSWER_SECONDS, Answer, Customer
 from tests.e2e.stock import fill_shelves
+from tests.patience import PATIENCE_SECONDS
 from tests.runbooks import runbooks
 from tests.stack import programs
 from tests.stack.conftest import Measured
@@ -29,8 +32,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml
 ]
 ONE_SHOT = {"migrate", "databases"}
 RUNNING = sorted(set(SERVICES) - ABSENT - ONE_SHOT - {"load", "plumb"})
-HEALTHY_SECONDS = 240.0
-FOUND_SECONDS = 60.0
+ORDER_KEY = "3f0b8a55-7f0c-4f7d-9b0a-6f9d1d0c2a11"
 PORTS = ("EDGE_PORT", "INVENTORY_PORT", "JAEGER_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT")
 
 
@@ -69,7 +71,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, measured: Measured) -> Itera
     """Bring everything up; at the end it must go down and leave no container, network, volume or firewall rule."""
     folder = tmp_path_factory.mktemp("images")
     secrets = tmp_path_factory.mktemp("secrets")
-    programs.run(["sh", ROOT / "compose/secrets.sh"], timeout=30, more={"SECRETS_FOLDER": str(secrets)})
+    programs.run(["sh", ROOT / "compose/secrets.sh"], timeout=PATIENCE_SECONDS, more={"SECRETS_FOLDER": str(secrets)})
     with engine() as running:
         names = make_stand_ins(running, SERVICES, folder)
         measured(f"stand-ins, never pulled: {', '.join(names)}; {PYTHON} for the base image of the platform")
@@ -105,7 +107,7 @@ def healthy(stack: Stack) -> Stack:
         return all(states.get(name, {}).get("Health") == "healthy" for name in checked)
 
     with explained(stack):
-        eventually(well, what="all are healthy", seconds=HEALTHY_SECONDS)
+        eventually(well, what="all are healthy")
     return stack
 
 
@@ -120,11 +122,17 @@ def explained(stack: Stack) -> Iterator[None]:
 
 
 async def placed(stack: Stack) -> Answer:
-    """Place the one order of this module."""
+    """Place the one order of this module, by the same key until it is confirmed: a busy machine may be too late."""
     if not stack.placed:
         await fill_shelves(f"{HOST}:{stack.ports['INVENTORY_PORT']}")
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session:
-            stack.placed.append(await Customer(session, f"{HOST}:{stack.ports['EDGE_PORT']}").place())
+        async with (
+            asyncio.timeout(PATIENCE_SECONDS),
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session,
+        ):
+            customer = Customer(session, f"{HOST}:{stack.ports['EDGE_PORT']}")
+            while (answer := await customer.place(key=ORDER_KEY)).status != HTTPStatus.CREATED:
+                await asyncio.sleep(1)
+            stack.placed.append(answer)
     return stack.placed[0]
 
 
@@ -147,13 +155,13 @@ async def test_its_trace_is_found_in_jaeger(healthy: Stack) -> None:
         found = search.search("order", tags=tags)
         return {service for trace_id in found for service, _ in search.trace(trace_id)}
 
-    eventually(lambda: {"order", "inventory"} <= services(), what="the order's trace", seconds=FOUND_SECONDS)
+    eventually(lambda: {"order", "inventory"} <= services(), what="the order's trace")
 
 
 async def test_a_confirmation_is_sent_through_nats(healthy: Stack) -> None:
     await placed(healthy)
     look = ("exec", "-T", "notification", "ls", "/var/lib/shop/notifications")
-    eventually(lambda: healthy.compose(*look).split(), what="a confirmation", seconds=FOUND_SECONDS)
+    eventually(lambda: healthy.compose(*look).split(), what="a confirmation")
 
 
 async def test_an_operator_asks_and_mends_it_by_plumb(healthy: Stack) -> None:
@@ -177,13 +185,13 @@ def test_prometheus_reaches_each_target_that_runs(healthy: Stack) -> None:
         jobs = {found["metric"]["job"]: float(found["value"][1]) for found in healthy.prometheus("up")}
         return {job for job, up in jobs.items() if not up and job not in ABSENT} if jobs else {"none yet"}
 
-    eventually(lambda: not down(), what="all targets are up", seconds=FOUND_SECONDS)
+    eventually(lambda: not down(), what="all targets are up")
 
 
 def test_postgres_answers_the_queries_of_the_dashboards(healthy: Stack) -> None:
     """The exporter serves the metrics of our own queries."""
     for query in ("postgres_connections_sessions", "postgres_statements_calls_total"):
-        eventually(lambda query=query: healthy.prometheus(query), what=f"{query} has data", seconds=FOUND_SECONDS)  # type: ignore[misc]  # mypy infers no lambda with a default
+        eventually(lambda query=query: healthy.prometheus(query), what=f"{query} has data")  # type: ignore[misc]  # mypy infers no lambda with a default
 
 
 def test_an_alert_reaches_the_webhook(healthy: Stack) -> None:
@@ -191,19 +199,18 @@ def test_an_alert_reaches_the_webhook(healthy: Stack) -> None:
     eventually(
         lambda: "ShopWatchdog" in healthy.compose("logs", "--no-log-prefix", "alert-webhook"),
         what="the watchdog is told",
-        seconds=2 * FOUND_SECONDS,
     )
 
 
 def test_the_collector_reads_the_logs_of_each_service(healthy: Stack) -> None:
     query = "otelcol_receiver_accepted_log_records_total+or+otelcol_receiver_accepted_log_records"
-    eventually(lambda: healthy.prometheus(query), what="log records are counted", seconds=FOUND_SECONDS)
+    eventually(lambda: healthy.prometheus(query), what="log records are counted")
 
 
 def test_the_load_of_its_profile_finds_the_platform(healthy: Stack) -> None:
     """It ends with 0, or with 3 where this machine is too busy to pace it."""
     healthy.compose("--profile", "load", "up", "--detach", "--no-build", "load")
-    ended = eventually(lambda: _exited(healthy.containers()["load"]), what="the load ends", seconds=FOUND_SECONDS)
+    ended = eventually(lambda: _exited(healthy.containers()["load"]), what="the load ends")
     with explained(healthy):
         assert ended in {"0", "3"}
 

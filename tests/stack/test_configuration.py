@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from observability.telemetry.spans import ALLOWED_ATTRIBUTES
+from tests.patience import PATIENCE_SECONDS
 from tests.stack import programs
 from tests.stack.collector import CONFIGURATION, SAMPLED, TO_FILE, Collector
 
@@ -45,7 +46,9 @@ def in_pipelines(path: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def built_in() -> dict[str, Any]:
     """Return the components that the built Collector lists."""
-    listed: dict[str, Any] = yaml.safe_load(programs.run([programs.collector(), "components"], timeout=30))
+    listed: dict[str, Any] = yaml.safe_load(
+        programs.run([programs.collector(), "components"], timeout=PATIENCE_SECONDS)
+    )
     return listed
 
 
@@ -58,14 +61,17 @@ def test_the_manifest_builds_exactly_what_the_configuration_uses(built_in: dict[
 @pytest.mark.parametrize("overlays", OVERLAYS.values(), ids=OVERLAYS)
 def test_a_real_collector_finds_the_configuration_valid(overlays: list[Path]) -> None:
     configurations = [f"--config={path}" for path in (CONFIGURATION, *overlays)]
-    programs.run([programs.collector(), "validate", *configurations], timeout=30)
+    programs.run([programs.collector(), "validate", *configurations], timeout=PATIENCE_SECONDS)
 
 
 def test_a_collector_would_notice_a_wrong_configuration(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("processors: {batch: {time_out: 1s}}", encoding="utf-8")
     with pytest.raises(pytest.fail.Exception, match="time_out"):
-        programs.run([programs.collector(), "validate", f"--config={CONFIGURATION}", f"--config={wrong}"], timeout=30)
+        programs.run(
+            [programs.collector(), "validate", f"--config={CONFIGURATION}", f"--config={wrong}"],
+            timeout=PATIENCE_SECONDS,
+        )
 
 
 def test_all_that_is_set_up_has_a_place_in_a_pipeline() -> None:

@@ -18,6 +18,7 @@ from observability.cli import main
 from observability.live.http_client import DownloadLimits, ReadOnlyClient
 from observability.live.prometheus import download_metrics
 from observability.live.time_slices import window_since
+from tests.patience import PATIENCE_SECONDS
 from tests.recorded.recordings import unpack
 from tests.stack import programs
 from tests.stack.processes import HOST, answers, eventually, free_port, running
@@ -55,11 +56,11 @@ def test_each_format_of_the_file_exporter_is_read(tmp_path: Path, monkeypatch: p
         sent = CliRunner().invoke(main, ["traces", "send", str(recorded), "--endpoint", f"http://{otlp}"])
         assert sent.exit_code == 0, sent.stderr
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
     expected = _by_id(recorded / "traces.jsonl")
     for name in FORMATS:
         assert _by_id(tmp_path / name) == expected, name

@@ -24,6 +24,10 @@ ORDERS = 5
 OPERATION = "POST /orders"
 
 
+# A slow machine takes longer for an order than customers wait.
+PATIENT = {"ORDER_ADMISSION_ENABLED": "false", "ORDER_REQUEST_DEADLINE_SECONDS": "60"}
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
     """The Collector and Jaeger behind the shop, and the orders that were placed."""
@@ -57,7 +61,9 @@ async def shop(behind: Watched, tmp_path_factory: pytest.TempPathFactory) -> Asy
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
-        options = PlatformOptions(run_directory=tmp_path_factory.mktemp("shop"), environment={"*": telling})
+        options = PlatformOptions(
+            run_directory=tmp_path_factory.mktemp("shop"), environment={"*": telling, "order": PATIENT}
+        )
         async with Platform.start(options) as platform:
             await fill_shelves(platform.endpoints.inventory_grpc)
             timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)

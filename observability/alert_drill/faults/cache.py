@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import aiohttp
 
@@ -49,6 +49,7 @@ async def replica_and_cache_gone(context: FaultContext) -> AsyncIterator[None]:
 
 async def _look(session: aiohttp.ClientSession, sku: str) -> None:
     while True:
-        async with session.get("/stock-hints", params={"sku": sku}) as page:
-            await page.read()
+        with suppress(aiohttp.ClientError, TimeoutError):  # a busy shop may reject it
+            async with session.get("/stock-hints", params={"sku": sku}) as page:
+                await page.read()
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from observability.alert_drill.fault_context import Begin, FaultContext
-from observability.alert_drill.faults.traffic import as_customer
+from observability.alert_drill.faults.traffic import as_customer, placed
 from observability.load.stock_plan import PlannedDelivery
 from observability.load.stocking import stock_shop
 from services.local.servers.ports import local_address
@@ -121,15 +121,12 @@ async def deadlock(context: FaultContext) -> AsyncIterator[None]:
 @asynccontextmanager
 async def order_stuck(context: FaultContext) -> AsyncIterator[None]:
     """Lock the row of one SKU and order it; orders of other SKUs are served."""
-    ports, customer = context.group.ports, str(uuid.uuid4())
-    inventory = str(local_address(ports.inventory_grpc))
+    inventory = str(local_address(context.group.ports.inventory_grpc))
     await stock_shop(inventory, [PlannedDelivery(LOCKED_SKU, 1_000, 100)], request_id_prefix="locked")
     async with context.administering("inventory") as connection, connection.transaction():
         await connection.execute("SELECT FROM items WHERE sku = $1 FOR UPDATE", LOCKED_SKU)
-        async with as_customer(context, customer) as session:
-            order = {"lines": [{"sku": LOCKED_SKU, "quantity": 1}]}
-            async with session.post("/orders", json=order, headers={"Idempotency-Key": customer}) as page:
-                page.raise_for_status()
+        async with as_customer(context, str(uuid.uuid4())) as session:
+            await placed(session, LOCKED_SKU)
         yield
 
 

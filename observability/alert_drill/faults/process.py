@@ -17,6 +17,7 @@ from observability.alert_drill.faults.database import locked
 from observability.alert_drill.faults.rpc import restarted
 from observability.testbed.background_task import background_task
 from services.inventory.api import ReserveStock, StockLine
+from services.kernel.errors import ServiceError
 from services.local.servers.ports import local_address
 
 # More than the connections of a pool.
@@ -152,7 +153,8 @@ async def reservations_abandoned(context: FaultContext) -> AsyncIterator[None]:
         async with context.group.stock() as stock:
             while True:
                 reservation_id = uuid.uuid4()
-                await stock.reserve_stock(ReserveStock(str(reservation_id), reservation_id, (StockLine(sku, 1),)))
+                with suppress(ServiceError):  # a busy inventory may reject it
+                    await stock.reserve_stock(ReserveStock(str(reservation_id), reservation_id, (StockLine(sku, 1),)))
                 await asyncio.sleep(1 / ABANDONED * 10)
 
     async with background_task(abandon()):

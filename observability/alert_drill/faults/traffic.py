@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from observability.alert_drill.fault_context import FaultContext
+from observability.chaos.campaign_context import until
 from observability.testbed.background_task import background_task
 from services.local.servers.ports import local_address
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 60.0
+TAKEN_SECONDS = 120.0
 TIMES = 40
 PAUSE_SECONDS = 0.25
 
@@ -34,15 +36,30 @@ async def orders_cancelled(context: FaultContext) -> AsyncIterator[None]:
         yield
 
 
+async def placed(session: aiohttp.ClientSession, sku: str) -> str:
+    """Place an order, by the same key until the shop takes it: a busy one may reject it. Return the order's id."""
+    order, key = {"lines": [{"sku": sku, "quantity": 1}]}, {"Idempotency-Key": str(uuid.uuid4())}
+    found: list[str] = []
+
+    async def is_taken() -> bool:
+        async with session.post("/orders", json=order, headers=key) as page:
+            if page.ok:
+                found.append((await page.json())["order_id"])
+        return bool(found)
+
+    await until("an order is taken", is_taken, limit_seconds=TAKEN_SECONDS)
+    return found[0]
+
+
 async def _cancel_orders(session: aiohttp.ClientSession, sku: str) -> None:
     # A counter that appears between two scrapes has no rate, so the requests are spread over several scrapes.
     for _ in range(TIMES):
-        order = {"lines": [{"sku": sku, "quantity": 1}]}
-        async with session.post("/orders", json=order, headers={"Idempotency-Key": str(uuid.uuid4())}) as placed:
-            order_id = (await placed.json())["order_id"]
-        key = {"Idempotency-Key": str(uuid.uuid4())}
-        async with session.post(f"/orders/{order_id}/cancel", headers=key) as cancelled:
-            cancelled.raise_for_status()
+        order_id = await placed(session, sku)
+        # A busy shop may reject it: what counts is that many are cancelled.
+        async with session.post(
+            f"/orders/{order_id}/cancel", headers={"Idempotency-Key": str(uuid.uuid4())}
+        ) as cancelled:
+            await cancelled.read()
         async with session.get(f"/orders/{uuid.uuid4()}") as unknown:
             await unknown.read()
         await asyncio.sleep(PAUSE_SECONDS)

@@ -19,7 +19,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     output = tmp_path_factory.mktemp("bench-replicas")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replicas, "WINDOW_SECONDS", 1.0)
-        run = CliRunner().invoke(main, ["bench", "replicas", "--reads", "200", "--output", str(output)])
+        run = CliRunner().invoke(main, ["bench", "replicas", "--reads", "100", "--output", str(output)])
     assert run.exit_code == 0, run.output
     (written,) = output.glob("*/result.json")
     document: Mapping[str, Any] = orjson.loads(written.read_bytes())
@@ -28,7 +28,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
 
 def test_replica_bench_finds_no_stale_read_with_a_token(result: Mapping[str, Any]) -> None:
     assert [(lag["lag_milliseconds"], lag["reads"], lag["stale"]) for lag in result["lags"]] == [
-        (milliseconds, 200, 0) for milliseconds in replicas.LAGS_MILLISECONDS
+        (milliseconds, 100, 0) for milliseconds in replicas.LAGS_MILLISECONDS
     ]
 
 
