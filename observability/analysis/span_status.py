@@ -5,7 +5,7 @@ Read from OpenTelemetry's semantic conventions for RPC and HTTP, stable and olde
 
 import re
 
-from observability.analysis.spans import Attribute, Span, SpanStatus
+from observability.analysis.spans import Attribute, Span, SpanStatus, once_per_span
 
 # Indexed by status number, which older spans carry.
 _GRPC_CODES = (
@@ -58,6 +58,7 @@ _RESENDS = frozenset(
 )
 
 
+@once_per_span
 def failed(span: Span) -> bool:
     """Return whether a retry may succeed; a rejection such as NOT_FOUND is a valid answer, no failure."""
     if code := _grpc_code(span):
@@ -67,6 +68,7 @@ def failed(span: Span) -> bool:
     return span.status is SpanStatus.ERROR
 
 
+@once_per_span
 def gave_up(span: Span) -> bool:
     """Return whether the operation timed out or was cancelled, and so ended before its own calls did."""
     if code := _grpc_code(span):

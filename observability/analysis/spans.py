@@ -1,7 +1,7 @@
 """Spans, links and their attributes, as read from a trace."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import wraps
 from typing import Any, TypeVar
@@ -45,7 +45,7 @@ class Span:
     trace_id, span_id: lower-case hex.
     parent_span_id: lower-case hex, empty for a root span.
     start_nanoseconds, end_nanoseconds: since the Unix epoch; the end is before the start when a clock was set back.
-    facts: results of `once_per_span`, by function.
+    facts: results of `once_per_span`, by function; spans that are described alike share them.
     """
 
     trace_id: str
@@ -72,7 +72,10 @@ class Span:
 
 
 def once_per_span(figure: Callable[[Span], T]) -> Callable[[Span], T]:
-    """Return the function with its result kept in each span: every detector asks the same of it."""
+    """Return the function with its result kept in each span: every detector asks the same of it.
+
+    The result may depend on what `SharedFacts` compares, and on nothing else.
+    """
     key = f"{figure.__module__}.{figure.__qualname__}"
 
     @wraps(figure)
@@ -88,6 +91,50 @@ def once_per_span(figure: Callable[[Span], T]) -> Callable[[Span], T]:
         return found
 
     return kept
+
+
+def retimed(span: Span, start: int, end: int, parent_span_id: str) -> Span:
+    """Return a span with other times, in nanoseconds since the Unix epoch, and another parent; it keeps its facts."""
+    changed = replace(span, start_nanoseconds=start, end_nanoseconds=end, parent_span_id=parent_span_id)
+    object.__setattr__(changed, "facts", span.facts)
+    return changed
+
+
+# Numbers that say how an operation ended; of others, such as a port or a time, only the name counts.
+_CODES = frozenset(
+    {"rpc.response.status_code", "rpc.grpc.status_code", "http.response.status_code", "http.status_code"}
+)
+_NUMBERS = frozenset({int, float, bool})
+# Where texts differ from span to span, nothing is shared, and what is remembered is only a burden.
+_MOST_DESCRIPTIONS = 20_000
+
+
+class SharedFacts:
+    """One store of facts for all spans of the same name, kind, service, status, text attributes and status codes.
+
+    Most spans of a system are alike in these, so that each kind of span is classified once.
+    """
+
+    def __init__(self) -> None:
+        self._facts: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def share(self, span: Span) -> None:
+        """Give the span the facts of all that are described alike."""
+        told = [
+            (name, value) if value.__class__ is str else _told(name, value) for name, value in span.attributes.items()
+        ]
+        alike = (span.name, span.kind, span.service, span.status, *told)
+        facts = self._facts.get(alike)
+        if facts is None:
+            facts = {}
+            if len(self._facts) < _MOST_DESCRIPTIONS:
+                self._facts[alike] = facts
+        object.__setattr__(span, "facts", facts)
+
+
+def _told(name: str, value: Attribute) -> str | tuple[str, str]:
+    """Return what of a value that is no text may decide how a span is classified."""
+    return name if value.__class__ in _NUMBERS and name not in _CODES else (name, repr(value))
 
 
 @dataclass(frozen=True, slots=True)

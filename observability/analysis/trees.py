@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from observability.analysis.conventions.kinds import begins_request, with_kinds
-from observability.analysis.spans import Span, without_duplicates
+from observability.analysis.spans import SharedFacts, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,16 @@ def build_traces(spans: Iterable[Span]) -> Forest:
 
     A span that records no kind gets the one that its attributes and its neighbours tell.
     """
-    unique = without_duplicates(spans)
-    by_trace: dict[str, list[Span]] = defaultdict(list)
-    for span in sorted(unique.spans, key=_order):
-        by_trace[span.trace_id].append(span)
-    return Forest(tuple(_trace(trace_id, members) for trace_id, members in by_trace.items()), unique.duplicates)
+    by_trace: dict[str, dict[str, Span]] = defaultdict(dict)
+    seen = 0
+    for span in spans:
+        seen += 1
+        by_trace[span.trace_id].setdefault(span.span_id, span)
+    in_order = [(trace_id, sorted(members.values(), key=_order)) for trace_id, members in by_trace.items()]
+    in_order.sort(key=lambda trace: _order(trace[1][0]))
+    facts = SharedFacts()
+    traces = tuple(_trace(trace_id, members, facts) for trace_id, members in in_order)
+    return Forest(traces, seen - sum(trace.spans for trace in traces))
 
 
 def _order(span: Span) -> tuple[int, int, str]:
@@ -69,10 +74,14 @@ def _order(span: Span) -> tuple[int, int, str]:
     return span.start_nanoseconds, -span.end_nanoseconds, span.span_id
 
 
-def _trace(trace_id: str, spans: Sequence[Span]) -> Trace:
+def _trace(trace_id: str, spans: Sequence[Span], facts: SharedFacts) -> Trace:
     known = {span.span_id: span for span in spans}
     children = _children(spans)
+    for span in spans:
+        facts.share(span)
     if kinds := with_kinds(spans, known, children):
+        for span in kinds.values():
+            facts.share(span)
         spans = [kinds.get(span.span_id, span) for span in spans]
         children = _children(spans)
     anew = [

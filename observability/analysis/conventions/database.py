@@ -73,6 +73,7 @@ def _models_a_database(span: Span) -> bool:
     return bool(_system_in(span.service)) and not any(name in span.attributes for name in _OTHER_CALLS)
 
 
+@once_per_span
 def database_system(span: Span) -> str:
     """Return the name of the database system in lower case; empty when it is unknown."""
     if named := text_of(span, _SYSTEM):
@@ -101,6 +102,12 @@ def summary_of(span: Span) -> str:
         # The summary, because the text is a document (as of MongoDB) whose form differs from call to call.
         return without_literals(named)
     return without_literals(text) if text else operation_of(span)
+
+
+@once_per_span
+def name_of(span: Span) -> str:
+    """Return the name of a call's operation: the statement of a database call, else the template of the span's name."""
+    return summary_of(span) if is_database_call(span) else operation_of(span)
 
 
 @once_per_span

@@ -11,13 +11,12 @@ from observability.analysis.conventions.database import (
     begins_a_transaction,
     database_system,
     is_database_call,
-    summary_of,
+    name_of,
 )
-from observability.analysis.conventions.operations import operation_of
 from observability.analysis.detectors.candidate import UNHINDERED
 from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
 
 _NANOSECONDS = 1e9
@@ -94,11 +93,6 @@ def opaque_calls(requests: Sequence[Request]) -> dict[Operation, OpaqueCalls]:
                 found.times.append((span.start_nanoseconds, span.end_nanoseconds))
             found.seconds[call] += segment.duration_nanoseconds / _NANOSECONDS
     return calls
-
-
-def name_of(span: Span) -> str:
-    """Return the name of a call's operation: the statement of a database call, else the template of the span's name."""
-    return summary_of(span) if is_database_call(span) else operation_of(span)
 
 
 def _is_opaque(node: Node) -> bool:

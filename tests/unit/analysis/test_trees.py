@@ -1,12 +1,14 @@
 """Trees built from spans: each span is in exactly one place, and incomplete traces are recognised."""
 
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.analysis.integrity import check_integrity, unresolved
-from observability.analysis.spans import Span, once_per_span
+from observability.analysis.span_status import failed
+from observability.analysis.spans import Span, once_per_span, retimed
 from observability.analysis.trees import Forest, Node, build_traces
 from tests.unit.analysis.making import any_spans, sequential_trees, span
 
@@ -92,3 +94,37 @@ def test_what_is_asked_of_a_span_is_found_out_once() -> None:
     assert [name_of(each) for each in (one, one, same)] == ["a", "a", "a"]
     assert asked == ["a", "a"]
     assert one == same
+
+
+def test_spans_that_are_described_alike_are_classified_once() -> None:
+    asked = []
+
+    @once_per_span
+    def text_of(each: Span) -> object:
+        asked.append(each.span_id)
+        return each.attributes["text"]
+
+    described = [("a", "x", 1.5), ("b", "x", 2.5), ("c", "y", 1.5)]
+    spans = [
+        replace(span(each, name="same"), attributes={"text": text, "took": took}) for each, text, took in described
+    ]
+    found = {node.span.span_id: text_of(node.span) for node in _nodes(build_traces(spans))}
+    assert found == {"a": "x", "b": "x", "c": "y"}
+    assert asked == ["a", "c"]
+
+
+def test_spans_that_ended_with_other_codes_are_not_alike() -> None:
+    codes = {"a": 200, "b": 503, "c": 200}
+    spans = [
+        replace(span(each, name="same"), attributes={"http.response.status_code": code}) for each, code in codes.items()
+    ]
+    found = {node.span.span_id: failed(node.span) for node in _nodes(build_traces(spans))}
+    assert found == {"a": False, "b": True, "c": False}
+
+
+def test_a_span_with_other_times_keeps_its_facts() -> None:
+    [trace] = build_traces([span("a", start=1, end=2)]).traces
+    [root] = trace.roots
+    cut = retimed(root.span, 1, 2, "")
+    assert cut == replace(root.span, start_nanoseconds=1, end_nanoseconds=2)
+    assert cut.facts is root.span.facts
