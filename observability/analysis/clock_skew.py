@@ -10,12 +10,12 @@ Consumers run asynchronously: they and their descendants keep their times.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from observability.analysis.clock_offsets import ClockOffsets, clock_offsets_of
 from observability.analysis.span_status import gave_up
-from observability.analysis.spans import Span, SpanKind
+from observability.analysis.spans import Span, SpanKind, retimed
 from observability.analysis.trees import Node
 
 
@@ -42,6 +42,8 @@ def repair(root: Node, offsets: ClockOffsets | None = None) -> Repaired:
     Siblings that ran within the time of a leaf become its children: their parent context was lost (see `_may_adopt`).
     """
     offsets = offsets or clock_offsets_of([root])
+    if _is_consistent(root, offsets):
+        return Repaired(root, truncated=0, moved=0, wasted_nanoseconds=0)
     top = _Placed(root, ran=_time(root.span), clipped=_time(root.span), parent_span_id=root.span.parent_span_id)
     placed = [top]
     for parent in placed:
@@ -65,6 +67,46 @@ def repair(root: Node, offsets: ClockOffsets | None = None) -> Repaired:
 
 # Kinds of leaves that may adopt a sibling.
 _ADOPTING = (SpanKind.INTERNAL, SpanKind.CLIENT)
+
+
+def _is_consistent(root: Node, offsets: ClockOffsets) -> bool:
+    """Return whether a tree surely needs no correction, as most do: then it is not built anew."""
+    if root.span.end_nanoseconds < root.span.start_nanoseconds:
+        return False
+    stack = [root]
+    while stack:
+        parent = stack.pop()
+        if not _are_within(parent, offsets):
+            return False
+        stack += [child for child in parent.children if child.children and child.span.kind is not SpanKind.CONSUMER]
+    return True
+
+
+def _are_within(parent: Node, offsets: ClockOffsets) -> bool:
+    """Return whether children are in order, each within its parent on the same clock, and no leaf may adopt another.
+
+    Only a leaf that overlaps its siblings may adopt one. Of two that start together the order is not looked at.
+    """
+    caller = parent.span
+    before, reached, overlap = -1, caller.start_nanoseconds, False
+    for child in parent.children:
+        span = child.span
+        if span.start_nanoseconds <= before:
+            return False
+        before = span.start_nanoseconds
+        if span.kind is SpanKind.CONSUMER:
+            continue
+        if not caller.start_nanoseconds <= before <= span.end_nanoseconds <= caller.end_nanoseconds:
+            return False
+        if offsets.shifts and (caller.service, span.service) in offsets.shifts:
+            return False
+        overlap = overlap or before < reached
+        reached = max(reached, span.end_nanoseconds)
+    return not (overlap and any(map(_is_adopting_leaf, parent.children)))
+
+
+def _is_adopting_leaf(node: Node) -> bool:
+    return not node.children and node.span.kind in _ADOPTING
 
 
 class _Time(NamedTuple):
@@ -167,7 +209,7 @@ def _adopters(siblings: Sequence[_Placed]) -> Iterator[_Placed | None]:
 
 
 def _is_leaf(placed: _Placed) -> bool:
-    return not placed.node.children and placed.node.span.kind in _ADOPTING
+    return _is_adopting_leaf(placed.node)
 
 
 class _Leaves:
@@ -245,4 +287,4 @@ def _corrected(placed: _Placed) -> Span:
     if (span.start_nanoseconds, span.end_nanoseconds, span.parent_span_id) == (*placed.clipped, placed.parent_span_id):
         return span
     start, end = placed.clipped
-    return replace(span, start_nanoseconds=start, end_nanoseconds=end, parent_span_id=placed.parent_span_id)
+    return retimed(span, start, end, placed.parent_span_id)

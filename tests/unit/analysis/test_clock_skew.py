@@ -18,7 +18,7 @@ trees = st.randoms(use_true_random=False).map(random_tree)
 def test_a_tree_whose_times_agree_stays_as_it_is() -> None:
     root = node("root", 0, 10, node("a", 0, 4), client("b", 4, 10, server("c", 5, 9)))
     repaired = repair(root)
-    assert repaired.root == root
+    assert repaired.root is root
     assert (repaired.truncated, repaired.moved, repaired.wasted_nanoseconds) == (0, 0, 0)
 
 
