@@ -142,7 +142,7 @@ class _Calls:
         for request in requests:
             self.roots[_name(request.root)] += 1
             called = set()
-            for node in request.root.walk():
+            for node in request.nodes:
                 for child in node.children:
                     called.add(_name(child))
                     self.callers[_name(child)].add(_name(node))

@@ -1,6 +1,6 @@
 """Requests: the synchronous work that others wait for, each request with its critical path."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,13 +48,22 @@ class Request:
         """The calls within the request that took more than one attempt."""
         return logical_calls(self.root, self.path)
 
-    def waited_for(self) -> Iterator[Node]:
-        """Yield the distinct spans on the critical path, in order."""
-        seen: set[str] = set()
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All spans of the request, parents before children, siblings in order."""
+        return tuple(self.root.walk())
+
+    @cached_property
+    def _waited_for(self) -> dict[str, Node]:
+        """The spans on the critical path by id, in order."""
+        found: dict[str, Node] = {}
         for segment in self.path:
-            if segment.node.span.span_id not in seen:
-                seen.add(segment.node.span.span_id)
-                yield segment.node
+            found.setdefault(segment.node.span.span_id, segment.node)
+        return found
+
+    def waited_for(self) -> Iterable[Node]:
+        """Return the distinct spans on the critical path, in order."""
+        return self._waited_for.values()
 
     def seconds_below(self, top: Node) -> float:
         """Return the time on the critical path of a span and its descendants."""

@@ -65,7 +65,8 @@ class LogicalCall:
 
 def logical_calls(root: Node, path: Sequence[PathSegment]) -> tuple[LogicalCall, ...]:
     """Return the calls that took more than one attempt, callers before callees; `path` is the root's critical path."""
-    groups = [_Group(caller, attempts) for caller in root.walk() for attempts in _groups(caller)]
+    callers = (node for node in root.walk() if len(node.children) > 1)
+    groups = [_Group(caller, attempts) for caller in callers for attempts in _groups(caller)]
     if groups:
         _attribute_path(path, groups)
     return tuple(LogicalCall(each.caller, each.attempts, each.wasted, each.back_off) for each in groups)
@@ -85,7 +86,7 @@ class _Group:
 
 def _groups(caller: Node) -> Iterator[tuple[Node, ...]]:
     """Yield the attempts at each retried call of a caller."""
-    if len(caller.children) < 2 or not any(_may_be_an_attempt(child.span) for child in caller.children):
+    if not any(_may_be_an_attempt(child.span) for child in caller.children):
         return
     alike: dict[tuple[str, str, SpanKind], list[Node]] = defaultdict(list)
     for child in caller.children:

@@ -82,7 +82,7 @@ def _lookups_by_location(requests: Sequence[Request]) -> dict[CodeLocation, _Cac
                 lookups.reads[read.span.service, summary_of(read.span)].append(seconds([read]))
             _add_time_after_lookup(lookups, number, request, parent, lookup)
     for number, request in enumerate(requests):
-        for node in request.root.walk():
+        for node in request.nodes:
             # A request that waits for another one's read of the same keys makes no lookup and no read itself.
             if not node.children and _location(node.span) in found:
                 found[_location(node.span)].wait_seconds[number] += request.seconds_below(node)
@@ -91,7 +91,7 @@ def _lookups_by_location(requests: Sequence[Request]) -> dict[CodeLocation, _Cac
 
 def _lookups(request: Request) -> Iterator[tuple[Node, Node]]:
     """Yield each span with a cache lookup below it, with the first such lookup."""
-    for parent in request.root.walk():
+    for parent in request.nodes:
         lookups = [child for child in parent.children if _is_lookup(child.span)]
         if lookups:
             yield parent, min(lookups, key=lambda each: each.span.start_nanoseconds)

@@ -55,7 +55,7 @@ def _seconds_per_row(service: str, name: str, sizes: Sequence[int], requests: Se
     """Return the estimated seconds per row of a statement for all rows, from the service's other statements."""
     seen: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for size, request in zip(sizes, requests, strict=True):
-        for node in request.root.walk():
+        for node in request.nodes:
             span = node.span
             if span.service == service and summary_of(span) != name and is_database_call(span):
                 seen[summary_of(span)].append((size, span.duration_nanoseconds / _NANOSECONDS))

@@ -117,9 +117,7 @@ def _steps_per_request(requests: Sequence[Request]) -> float:
 def _step_ends_seconds(request: Request) -> Iterable[float]:
     """Return when each synchronous step of a request ended, in seconds since the Unix epoch."""
     return (
-        node.span.end_nanoseconds / _NANOSECONDS
-        for node in request.root.walk()
-        if node.span.kind is not SpanKind.CONSUMER
+        node.span.end_nanoseconds / _NANOSECONDS for node in request.nodes if node.span.kind is not SpanKind.CONSUMER
     )
 
 

@@ -120,9 +120,11 @@ def _calls(requests: Sequence[Request]) -> Mapping[tuple[str, str, str], list[_C
 
 def _carrying(request: Request) -> Iterator[tuple[Node, float, str]]:
     """Yield the calls that a request waits for, with size and unit: of the call, else the most of those below."""
+    if all(_SIZES.isdisjoint(node.span.attributes) for node in request.nodes):
+        return
     carried: dict[str, tuple[float, str]] = {}
-    waited_for = {segment.node.span.span_id for segment in request.path}
-    for node in reversed(list(request.root.walk())):
+    waited_for = {node.span.span_id for node in request.waited_for()}
+    for node in reversed(request.nodes):
         span_id, below = node.span.span_id, [child.span.span_id for child in node.children]
         if not waited_for.isdisjoint(below):
             waited_for.add(span_id)

@@ -152,9 +152,11 @@ def _retried(
 def _spans(requests: Iterable[Request], operations: Iterable[Operation]) -> dict[Operation, Counter[str]]:
     """Return for each operation the number of its spans, and of the server spans directly below them."""
     counts = {operation: Counter[str]() for operation in operations}
+    names = {name for _, name, _ in counts}
     for request in requests:
-        for node in request.root.walk():
-            if (count := counts.get(_operation(node.span))) is not None:
+        for node in request.nodes:
+            span = node.span
+            if span.name in names and (count := counts.get(_operation(span))) is not None:
                 count["spans"] += 1
                 count["served"] += _served(node)
     return counts
