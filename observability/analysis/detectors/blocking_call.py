@@ -40,8 +40,11 @@ def find_blocking_call(observation: Observation, requests: Sequence[Request]) ->
     Its event loop must lag as much as if it were blocked in all those intervals: a request that awaits something
     unrecorded delays only itself.
     """
+    sampled = {each.process for each in observation.processes} if observation.scrapes else set()
+    if not sampled:
+        return []
     candidates = []
-    for service, intervals in code_intervals(observation, requests).items():
+    for service, intervals in code_intervals(observation, requests, sampled).items():
         process = _process(observation, requests, service)
         lag = _lag_seconds(observation, requests, service)
         if process is None or lag is None:
@@ -57,9 +60,12 @@ def unexplained_stalls(observation: Observation, requests: Sequence[Request]) ->
     Only a measured lag shows that a service has one loop, and that it stood still. Elsewhere a request that takes long
     in code delays only itself.
     """
+    scraped = {each.target for each in observation.scrapes}
+    if not scraped:
+        return []
     start, end = window(requests)
     sentences = []
-    for service, intervals in code_intervals(observation, requests).items():
+    for service, intervals in code_intervals(observation, requests, scraped).items():
         usual = quantile(sorted(interval.seconds for interval in intervals), 0.5)
         beyond = sum(max(0.0, interval.seconds - _UNUSUAL * usual) for interval in intervals)
         lag = _own_lag_seconds(observation, requests, service)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
+from typing import NamedTuple
 
 from observability.analysis.trees import Node
 
@@ -20,9 +21,10 @@ _FEWEST_WAITS = 20
 _FEWEST_FREE = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """One member of a group, in nanoseconds since the Unix epoch.
+
+    A tuple, since there are several for each span.
 
     parent: the span that started it.
     top: its own span, the first one where it consists of several.
@@ -68,12 +70,14 @@ def limit_of(starts: Sequence[Start]) -> ConcurrencyLimit | None:
     most = running.highest()
     reached = running.at_least(most)
     floor = _floor(starts, reached)
-    waits = [each for each in starts if each.start - each.ready > floor]
-    waited = sum(each.start - each.ready - floor for each in waits)
-    at_limit = sum(reached.within(each.ready + floor, each.start) for each in waits)
-    held_up = [
-        each for each in waits if 2 * reached.within(each.ready + floor, each.start) > each.start - each.ready - floor
+    waits = [
+        (each, each.start - each.ready - floor, reached.within(each.ready + floor, each.start))
+        for each in starts
+        if each.start - each.ready > floor
     ]
+    waited = sum(took for _, took, _ in waits)
+    at_limit = sum(at_limit for _, _, at_limit in waits)
+    held_up = [each for each, took, at_limit in waits if 2 * at_limit > took]
     if len(held_up) < _FEWEST_WAITS or at_limit < _LEAST_AT_LIMIT * waited:
         return None
     return ConcurrencyLimit(most, at_limit / waited, reached.total / running.busy, floor, tuple(held_up))

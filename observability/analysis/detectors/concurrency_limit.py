@@ -44,11 +44,25 @@ def find_concurrency_limit(observation: Observation, requests: Sequence[Request]
     least = LEAST_SHARE * total_seconds(requests)
     limited = []
     for group, starts in starts_by_group(observation, requests).items():
-        if (limit := limit_of(starts)) is not None:
+        if _may_wait(starts, least) and (limit := limit_of(starts)) is not None:
             found = _Limited(group, limit, _waited_seconds(starts, limit, paths, len(requests)))
             if found.total >= least:
                 limited.append(found)
     return [_candidate(each, requests) for each in _distinct(limited)]
+
+
+def _may_wait(starts: Sequence[Start], least: float) -> bool:
+    """Return whether requests may wait so many seconds for members: at most from when each was ready to its start.
+
+    Members that were started at once wait for each other as well, which is left to be measured.
+    """
+    waited = 0
+    for each in starts:
+        if each.request >= 0:
+            if each.siblings > 1:
+                return True
+            waited += max(0, each.start - each.ready)
+    return waited >= least * _NANOSECONDS
 
 
 def _waited_seconds(

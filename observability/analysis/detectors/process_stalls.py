@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,7 +40,9 @@ def is_own(segment: PathSegment) -> bool:
     return segment.where is Where.SELF and span.kind is not SpanKind.CLIENT and not acquires_a_connection(span)
 
 
-def code_intervals(observation: Observation, requests: Sequence[Request]) -> dict[str, list[CodeInterval]]:
+def code_intervals(
+    observation: Observation, requests: Sequence[Request], services: Container[str]
+) -> dict[str, list[CodeInterval]]:
     """Return by service the intervals in which a request waited only for the service's own code, in order of time.
 
     All operations count, since one event loop serves them all. An interval is split where a span of the service begins
@@ -48,9 +50,10 @@ def code_intervals(observation: Observation, requests: Sequence[Request]) -> dic
     """
     own: dict[str, list[CodeInterval]] = defaultdict(list)
     for path in paths_of(observation, requests):
-        for segment in filter(is_own, path):
-            own[segment.node.span.service].append(CodeInterval(segment.start_nanoseconds, segment.end_nanoseconds))
-    signs = _span_bounds(observation, requests)
+        for segment in path:
+            if segment.node.span.service in services and is_own(segment):
+                own[segment.node.span.service].append(CodeInterval(segment.start_nanoseconds, segment.end_nanoseconds))
+    signs = _span_bounds(observation, requests, services)
     return {service: list(_cut(_joined(intervals), signs[service])) for service, intervals in own.items()}
 
 
@@ -63,14 +66,17 @@ def paths_of(observation: Observation, requests: Sequence[Request]) -> Iterator[
             yield critical_path(repair(trace.roots[0]).root)
 
 
-def _span_bounds(observation: Observation, requests: Sequence[Request]) -> dict[str, list[int]]:
+def _span_bounds(
+    observation: Observation, requests: Sequence[Request], services: Container[str]
+) -> dict[str, list[int]]:
     """Return by service the sorted times at which its spans began or ended, for requests after clock correction."""
     repaired = {request.root.span.trace_id: request.root for request in requests}
     signs: dict[str, list[int]] = defaultdict(list)
     for trace in observation.traces:
         tops = (repaired[trace.trace_id],) if trace.trace_id in repaired else (*trace.roots, *trace.orphans)
         for node in (each for top in tops for each in top.walk()):
-            signs[node.span.service] += (node.span.start_nanoseconds, node.span.end_nanoseconds)
+            if node.span.service in services:
+                signs[node.span.service] += (node.span.start_nanoseconds, node.span.end_nanoseconds)
     return {service: sorted(times) for service, times in signs.items()}
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
+from typing import NamedTuple
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
@@ -47,9 +48,11 @@ _HELD_BEYOND = 1.5
 _LOCKS_ROWS = re.compile(r"(UPDATE|DELETE|MERGE)\b|.*\bFOR UPDATE\b", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stay:
-    """A time in which only a span itself ran, without its children, in nanoseconds since the Unix epoch."""
+class _Stay(NamedTuple):
+    """A time in which only a span itself ran, without its children, in nanoseconds since the Unix epoch.
+
+    A tuple, since there are more of them than spans.
+    """
 
     node: Node
     request: int
@@ -89,11 +92,16 @@ def _stays(observation: Observation, requests: Sequence[Request]) -> dict[tuple[
     stays: dict[tuple[str, str, str], list[_Stay]] = defaultdict(list)
     for number, root in roots(observation, requests):
         for node in root.walk():
-            if acquires_a_connection(node.span):
+            span = node.span
+            if acquires_a_connection(span):
                 continue
             operation = operation_called(node)
-            for start, end, following in _uncovered(node):
-                stays[node.span.service, operation, following].append(_Stay(node, number, start, end))
+            if node.children:
+                for start, end, following in _uncovered(node):
+                    stays[span.service, operation, following].append(_Stay(node, number, start, end))
+            elif span.start_nanoseconds < span.end_nanoseconds:
+                stay = _Stay(node, number, span.start_nanoseconds, span.end_nanoseconds)
+                stays[span.service, operation, ""].append(stay)
     return stays
 
 

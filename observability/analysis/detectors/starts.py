@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from observability.analysis.conventions.database import (
     acquires_a_connection,
@@ -12,18 +12,17 @@ from observability.analysis.conventions.database import (
     database_system,
     ends_a_transaction,
     is_database_call,
+    name_of,
 )
 from observability.analysis.conventions.operations import operation_of
 from observability.analysis.detectors.concurrency import Start
-from observability.analysis.detectors.opaque_calls import name_of
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """A group of operations whose concurrency may be limited.
 
     service: the service that has the limit.
@@ -60,29 +59,25 @@ def roots(observation: Observation, requests: Sequence[Request]) -> Iterator[tup
 def _add_children(groups: dict[Group, list[Start]], parent: Node, number: int) -> None:
     children = [child for child in parent.children if child.span.kind is not SpanKind.CONSUMER]
     alike: dict[Group, list[Node]] = defaultdict(list)
+    statements = []
     for child in children:
-        for group in _groups_of(child, parent):
-            alike[group].append(child)
-    ends = sorted(child.span.end_nanoseconds for child in children)
+        span = child.span
+        alike[Group(span.service, operation_called(child))].append(child)
+        if span.kind is SpanKind.SERVER and parent.span.service != span.service:
+            alike[Group(span.service, "")].append(child)
+        elif is_database_call(span) and not acquires_a_connection(span):
+            statements.append(child)
+    ends = sorted([child.span.end_nanoseconds for child in children])
     for group, members in alike.items():
         groups[group] += _starts(parent, members, children, ends, number)
-    statements = [child for child in children if is_database_call(child.span) and not acquires_a_connection(child.span)]
-    if statements:
-        for transaction in _transactions(statements):
-            first = transaction[0]
-            last = max(node.span.end_nanoseconds for node in transaction)
-            [start] = _starts(parent, [first], children, ends, number)
-            start = replace(start, end=max(start.start, last))
-            service, database = first.span.service, database_system(first.span) or "a database"
-            groups[Group(service, "", database)].append(start)
-            groups[Group(service, operation_of(parent.span), database)].append(start)
-
-
-def _groups_of(child: Node, parent: Node) -> Iterator[Group]:
-    span = child.span
-    yield Group(span.service, operation_called(child))
-    if span.kind is SpanKind.SERVER and parent.span.service != span.service:
-        yield Group(span.service, "")
+    for transaction in _transactions(statements) if statements else ():
+        first = transaction[0]
+        last = max(node.span.end_nanoseconds for node in transaction)
+        [start] = _starts(parent, [first], children, ends, number)
+        start = start._replace(end=max(start.start, last))
+        service, database = first.span.service, database_system(first.span) or "a database"
+        groups[Group(service, "", database)].append(start)
+        groups[Group(service, operation_of(parent.span), database)].append(start)
 
 
 def _transactions(statements: Sequence[Node]) -> Iterator[list[Node]]:
@@ -115,25 +110,21 @@ def _starts(
 
     Members that overlap were started at once, so that only other children were waited for before.
     """
-    at_once = any(latter.span.start_nanoseconds < former.span.end_nanoseconds for former, latter in pairwise(members))
+    at_once = len(members) > 1 and any(
+        latter.span.start_nanoseconds < former.span.end_nanoseconds for former, latter in pairwise(members)
+    )
     if at_once and len(members) < len(children):
         own = {id(member) for member in members}
         ends = sorted(child.span.end_nanoseconds for child in children if id(child) not in own)
     elif at_once:
         ends = ()
+    began, siblings = parent.span.start_nanoseconds, len(members) if at_once else 1
     for member in members:
-        start = member.span.start_nanoseconds
+        span = member.span
+        start, end = span.start_nanoseconds, span.end_nanoseconds
         before = bisect_right(ends, start)
         # A span without a duration ends at its own start.
-        while before and ends[before - 1] == start and not member.span.duration_nanoseconds:
+        while before and end <= start and ends[before - 1] == start:
             before -= 1
-        ready = ends[before - 1] if before else parent.span.start_nanoseconds
-        yield Start(
-            parent,
-            member,
-            number,
-            max(ready, parent.span.start_nanoseconds),
-            start,
-            max(start, member.span.end_nanoseconds),
-            len(members) if at_once else 1,
-        )
+        ready = ends[before - 1] if before else began
+        yield Start(parent, member, number, max(ready, began), start, max(start, end), siblings)
