@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from observability.analysis.comparison import Estimate, student_t_quantile
-from observability.analysis.conventions.database import database_system, is_database_call, summary_of
-from observability.analysis.conventions.operations import operation_of
+from observability.analysis.conventions.database import database_system, name_of
 from observability.analysis.critical_path import PathSegment, Where
 from observability.analysis.requests import Request, total_seconds
 from observability.analysis.spans import Span, SpanKind
@@ -116,14 +115,20 @@ def time_table(requests: Sequence[Request]) -> TimeTable:
     """Return where the requests' time goes."""
     by_operation: dict[RowKey, _Sums] = defaultdict(_Sums)
     by_service: dict[RowKey, _Sums] = defaultdict(_Sums)
+    both: dict[RowKey, tuple[_Sums, _Sums]] = {}
     for number, request in enumerate(requests):
         counted: set[tuple[str, TimeKind]] = set()
         for kind, node, seconds in _parts(request):
-            is_new = (node.span.span_id, kind) not in counted
-            counted.add((node.span.span_id, kind))
-            service, peer = node.span.service, _peer(kind, node)
-            by_operation[kind, service, _operation(node.span), peer].add(number, seconds, is_new=is_new)
-            by_service[kind, service, "", peer].add(number, seconds, is_new=is_new)
+            span = node.span
+            key = kind, span.service, name_of(span), _peer(kind, node)
+            if (sums := both.get(key)) is None:
+                whole = kind, span.service, "", key[3]
+                sums = both[key] = by_operation[key], by_service[whole]
+            call = span.span_id, kind
+            is_new = call not in counted
+            counted.add(call)
+            for each in sums:
+                each.add(number, seconds, is_new=is_new)
     share_of = _Shares(requests)
     return TimeTable(_rows(by_operation, share_of), _rows(by_service, share_of))
 
@@ -133,7 +138,7 @@ def parts_of(request: Request) -> dict[RowKey, tuple[int, float]]:
     counted: set[tuple[str, TimeKind]] = set()
     found: dict[RowKey, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
     for kind, node, seconds in _parts(request):
-        row, call = (kind, node.span.service, _operation(node.span), _peer(kind, node)), (node.span.span_id, kind)
+        row, call = (kind, node.span.service, name_of(node.span), _peer(kind, node)), (node.span.span_id, kind)
         calls, before = found[row]
         found[row] = calls + (call not in counted), before + seconds
         counted.add(call)
@@ -167,10 +172,10 @@ class _Sums:
     """Sums over requests for one row; `on_path` by index of the request, in seconds."""
 
     calls: int = 0
-    on_path: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    on_path: dict[int, float] = field(default_factory=dict)
 
     def add(self, number: int, seconds: float, *, is_new: bool) -> None:
-        self.on_path[number] += seconds
+        self.on_path[number] = self.on_path.get(number, 0.0) + seconds
         self.calls += is_new
 
 
@@ -181,18 +186,22 @@ def _parts(request: Request) -> Iterator[tuple[TimeKind, Node, float]]:
     code before it: instrumentations differ in where a call begins.
     """
     before: tuple[TimeKind, Node, float] | None = None
-    waiting = {node.span.span_id: _waited_seconds(node.span) for node in request.waited_for()}
+    waiting = {
+        node.span.span_id: _waited_seconds(node.span)
+        for node in request.waited_for()
+        if _WAIT_TIME in node.span.attributes
+    }
     for segment in request.path:
         kind, node, seconds = _kind(segment), segment.node, segment.duration_nanoseconds / _NANOSECONDS
-        waited = waiting.pop(node.span.span_id, 0.0)
-        if waited and kind is TimeKind.CALL and waited <= 2 * seconds:
-            waited = min(waited, seconds)
-            yield TimeKind.WAIT, node, waited
-            seconds -= waited
-        elif waited and before and before[0] is TimeKind.CODE:
-            waited = min(waited, before[2])
-            yield TimeKind.WAIT, node, waited
-            before = before[0], before[1], before[2] - waited
+        if waiting and (waited := waiting.pop(node.span.span_id, 0.0)):
+            if kind is TimeKind.CALL and waited <= 2 * seconds:
+                waited = min(waited, seconds)
+                yield TimeKind.WAIT, node, waited
+                seconds -= waited
+            elif before and before[0] is TimeKind.CODE:
+                waited = min(waited, before[2])
+                yield TimeKind.WAIT, node, waited
+                before = before[0], before[1], before[2] - waited
         if before:
             yield before
         before = kind, node, seconds
@@ -203,7 +212,8 @@ def _parts(request: Request) -> Iterator[tuple[TimeKind, Node, float]]:
 def _kind(segment: PathSegment) -> TimeKind:
     if segment.where is not Where.SELF:
         return TimeKind.TRANSIT
-    is_call = segment.node.span.kind in _CALLS and _served_by(segment.node) is None
+    node = segment.node
+    is_call = node.span.kind in _CALLS and (not node.children or _served_by(node) is None)
     return TimeKind.CALL if is_call else TimeKind.CODE
 
 
@@ -216,14 +226,10 @@ def _waited_seconds(span: Span) -> float:
     return max(0.0, float(waited)) if isinstance(waited, int | float) else 0.0
 
 
-def _operation(span: Span) -> str:
-    return summary_of(span) if is_database_call(span) else operation_of(span)
-
-
 def _peer(kind: TimeKind, node: Node) -> str:
     if kind is TimeKind.CODE:
         return ""
-    if served := _served_by(node):
+    if node.children and (served := _served_by(node)):
         return served.service
     return database_system(node.span)
 
