@@ -116,7 +116,10 @@ def is_symptom_of(other: Candidate, named: Candidate) -> bool:
 
 
 def _is_cause_of(other: Candidate, first: Candidate) -> bool:
-    """Return whether `other` may cause `first` and explains at least half as much time."""
+    """Return whether `other` may cause `first` and explains at least half as much time.
+
+    Calls that were read late may be those of `other`, and do not count for `first`.
+    """
     match first.bottleneck:
         case Bottleneck.OVERLOAD:
             holds = other.bottleneck not in _SYMPTOMS_OF_OVERLOAD
@@ -139,7 +142,7 @@ def _is_cause_of(other: Candidate, first: Candidate) -> bool:
         case _:
             holds = first.bottleneck in _RESOURCES and other.bottleneck not in _RESOURCES | {Bottleneck.SLOW_CALL}
             holds = holds and other.service == first.service
-    return holds and other.saving.total() >= first.saving.total() / 2
+    return holds and other.saving.total() >= (1 - first.late_share) * first.saving.total() / 2
 
 
 def _is_same_operation(one: Candidate, other: Candidate) -> bool:

@@ -22,6 +22,7 @@ class Candidate:
     predictor: how the saving was estimated.
     utilisation: of the processor that the saving is about, 0 to 1; None for the one that everything shares.
     goodput: set when requests, or messages, fail or wait rather than slow down: goodput before and after the fix.
+    late_share: share of the saving that other candidates may claim as well: calls whose answers were read late.
     doubts: one sentence for each other cause that the evidence does not rule out; they lower the confidence.
     undecided: why another class may explain even more, so that this one is not to be named first; empty otherwise.
     measured: whether the resource itself was measured, so that a full processor does not explain what was seen.
@@ -36,6 +37,7 @@ class Candidate:
     predictor: str
     utilisation: float | None = None
     goodput: Goodput | None = None
+    late_share: float = 0.0
     doubts: tuple[str, ...] = ()
     undecided: str = ""
     measured: bool = False

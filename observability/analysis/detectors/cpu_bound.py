@@ -204,5 +204,6 @@ def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequenc
         trace_ids=longest(requests),
         predictor="queueing: the same code with half the work, or on processors twice as fast",
         utilisation=utilisation,
+        late_share=code.late_seconds / code.seconds,
         doubts=() if code.is_full else ("the processor has capacity left: all of this work may be needed",),
     )
