@@ -38,12 +38,14 @@ class Health(HealthServicer):
         async with self._watches.admitted(context):
             sent: HealthCheckResponse | None = None
             while True:
+                # Read before the write: the process may begin to drain during it, which is the next change.
                 change, response = self._readiness.next_change(), self._response(request.service)
+                is_draining = self._readiness.is_draining
                 if response != sent:
                     async with asyncio.timeout(WRITE_SECONDS):
                         await context.write(response)
                     sent = response
-                if self._readiness.is_draining:
+                if is_draining:
                     return
                 await change.wait()
 

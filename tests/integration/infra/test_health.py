@@ -18,6 +18,7 @@ from observability.telemetry.telemetry import unobserved
 from services.infra.address import Address
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import open_channel
+from services.infra.rpc.health import Health
 from services.infra.rpc.keepalive import LEAST_SECONDS_BETWEEN_PINGS, PING_SECONDS
 from services.infra.rpc.server import MAX_CONCURRENT_CALLS, RpcServer
 from services.infra.rpc.streams import MAX_STREAMS
@@ -160,6 +161,25 @@ async def test_a_watch_gets_the_drain_before_it_ends() -> None:
         told.append((await stream.read()).status)
         assert told == [SERVING, NOT_SERVING]
         assert await stream.read() is grpc.aio.EOF
+
+
+async def test_a_drain_that_begins_while_a_status_is_written_is_told() -> None:
+    """The write may take long, since the client reads slowly."""
+    readiness, told = Readiness({}), []
+
+    class SlowClient:
+        """The context of a call: the process begins to drain during the first write."""
+
+        async def write(self, response: HealthCheckResponse) -> None:
+            """Take a status."""
+            told.append(response.status)
+            readiness.drain()
+
+    readiness.serve()
+    context: Any = SlowClient()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await Health(readiness=readiness, services=()).Watch(HealthCheckRequest(), context)
+    assert told == [SERVING, NOT_SERVING]
 
 
 async def test_health_reports_readiness() -> None:
