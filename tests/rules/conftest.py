@@ -13,11 +13,12 @@ from services.local.platform.platform import Platform
 
 
 @asynccontextmanager
-async def running(mode: Mode, run_directory: Path) -> AsyncIterator[Platform]:
+async def running(mode: Mode, run_directory: Path, *, replicas: int = 0) -> AsyncIterator[Platform]:
     """Start the shop; yield it before its first request."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PLUMB_POSTGRES_DSN", raising=False)
-        async with Platform.start(PlatformOptions(run_directory=run_directory, mode=mode)) as platform:
+        options = PlatformOptions(run_directory=run_directory, mode=mode, replicas=replicas)
+        async with Platform.start(options) as platform:
             yield platform
 
 

@@ -87,7 +87,7 @@ async def knows_alertmanager(prometheus: str) -> None:
 async def test_counters_that_rules_read_exist_from_the_start(tmp_path: Path) -> None:
     """A counter that is born at 1 has no increase: its first event would be missed."""
     samples: list[Sample] = []
-    async with running("services", tmp_path) as platform, aiohttp.ClientSession() as session:
+    async with running("services", tmp_path, replicas=1) as platform, aiohttp.ClientSession() as session:
         for admin in set(platform.endpoints.admin.values()):
             async with session.get(f"http://{admin}/metrics") as page:
                 families = text_string_to_metric_families(await page.text())
