@@ -19,6 +19,8 @@ from tests.stack.conftest import Measured
 
 EXCEPTIONS = Path(__file__).parent / "exceptions.yml"
 MOST_EXCEPTIONS = 11
+# A slow machine passes a listener's limits on time; whether a read goes to the replica depends on what the cache has.
+DEPENDS_ON_SPEED = ("shop-service/35", "shop-dependencies/301", "shop-dependencies/302", "shop-dependencies/401")
 SECONDS_EACH = 5.0
 # Books are looked at once a minute, an age must grow, and what is sent is given up after ten seconds.
 LONGER = {
@@ -81,8 +83,7 @@ async def test_every_expression_finds_data_and_something(tmp_path: Path, measure
     left = unexplained(asked, exceptions)
     assert not left, "\n".join(left)
     needless = [place for place in exceptions if not any(place in each for each in empty(asked))]
-    # A slow machine may pass a listener's limits on time.
-    assert [place for place in needless if "listener" not in exceptions[place]] == []
+    assert [place for place in needless if place not in DEPENDS_ON_SPEED] == []
     assert len(exceptions) <= MOST_EXCEPTIONS
 
 
