@@ -1,4 +1,4 @@
-"""Context manager in which no default limit of a call or a connection ends it."""
+"""Context manager that raises the default time limits of calls and of database connections, for slow machines."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tests.patience import PATIENCE_SECONDS
 
 @contextmanager
 def unhurried() -> Iterator[None]:
-    """Give calls without a deadline, and connections at their start and end, all the time there is in a with block."""
+    """Within a with block, raise the default deadline of calls, and the limits on opening and releasing connections."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deadline, "DEFAULT_SECONDS", PATIENCE_SECONDS)
         for limit in ("CONNECT", "RELEASE", "ROLLBACK"):

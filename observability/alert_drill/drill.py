@@ -1,4 +1,4 @@
-"""Alert drill: for each case an empty Prometheus, a healthy time, one fault, and its end; measures when alerts fire."""
+"""Alert drill: injects one fault at a time into a healthy platform, and measures when its alert fires and clears."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Time from a request until its messages were processed everywhere, measured along the links between spans.
+"""Time from a request until all consumers have processed its messages, measured along the links between spans.
 
 Each process measures with its own clock: clock skew between processes shifts these times.
 """

@@ -1,4 +1,4 @@
-"""Requests: the synchronous work that others wait for, each request with its critical path."""
+"""Requests: the span trees of the synchronous operations that callers wait for, each with its critical path."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Prediction of a fix: recomputes each request without the saved time, on a processor with less load."""
+"""Prediction of a fix's effect: recomputes each request without the saved time, on a less utilised processor."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
 """Benchmark of what an order costs, in alternating blocks: processor time by process, round trips and spans.
 
-Each variant has its own running processes. In each round all variants serve the same orders in a closed loop, in a
-newly drawn sequence. What a variant spends while nobody orders is measured first, and is subtracted.
+The variants are the platform and the stock parts, with full telemetry and with none; each has its own processes. In
+each round all variants serve the same orders in a closed loop, in a newly drawn sequence. What a variant spends while
+nobody orders is measured first, and is subtracted.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ class OrderCostOptions:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was spent so far, or meanwhile: processor seconds by process, round trips to PostgreSQL, and spans."""
+    """What was spent since the start or in an interval: CPU seconds by process, round trips to PostgreSQL, spans."""
 
     cpu_seconds: Mapping[str, float]
     round_trips: float
@@ -103,7 +104,7 @@ Start = Callable[[Path, Sequence[PlannedOrder]], AbstractAsyncContextManager[Ser
 
 
 def platform(environment: Mapping[str, str]) -> Start:
-    """Return how to start the platform with these variables, well stocked."""
+    """Return a function that starts the platform with these environment variables, and with enough stock."""
 
     @asynccontextmanager
     async def start(folder: Path, plan: Sequence[PlannedOrder]) -> AsyncIterator[Served]:
@@ -121,7 +122,7 @@ def platform(environment: Mapping[str, str]) -> Start:
 
 
 def of_stock_parts(environment: Mapping[str, str]) -> Start:
-    """Return how to start the stock parts with these variables; they are stocked from the start."""
+    """Return a function that starts the stock parts with these environment variables; they begin with enough stock."""
     return lambda folder, _plan: serving(folder, environment=environment)
 
 

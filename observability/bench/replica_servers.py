@@ -1,4 +1,4 @@
-"""Servers of the benchmark of replicas: a primary with orders, two streaming replicas, and the reads of a process."""
+"""Servers of the replica benchmark: a primary with orders and two streaming replicas, and a client's reads of them."""
 
 import asyncio
 import random

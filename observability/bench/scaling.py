@@ -1,8 +1,8 @@
-"""Benchmark of scaling: orders a second on 1, 2 and 4 servers of orders, beside the scaling model's.
+"""Benchmark of scaling: orders a second with 1, 2 and 4 order database servers, measured and predicted by a model.
 
-One machine cannot show what more machines can do, as all servers share its processors. So each server is milliseconds
-away and has one connection: this connection is what an order waits for, and more servers have more of them. The model
-knows the measurement with one server alone.
+All servers share the processors of this machine, which would hide what more machines can do. So each server has a
+network delay of some milliseconds and a pool of one connection: orders queue for that connection, and each further
+server adds one. The parameters of the model come from the measurement with one server alone.
 """
 
 import random
@@ -43,7 +43,7 @@ class ScalingOptions:
 
     servers: numbers of servers to measure, the first one 1.
     rounds: measurements with each number of servers.
-    away_seconds: delay of each server, each way.
+    away_seconds: network delay between an order process and each server, one way.
     seed: fixes the orders.
     directory: where the testbeds write.
     """
@@ -123,7 +123,7 @@ async def _measure(serving: Serving, servers: int, folder: Path, *, seed: int) -
 
 
 def held_seconds(scrapes: Path, servers: int) -> float:
-    """Return the time that the order process held connections to its servers of orders, between scrapes."""
+    """Return the time that the order process held connections to its servers, from the first scrape to the last."""
     pages = [parse_page(row["text"]) for row in map(orjson.loads, scrapes.open("rb")) if row["target"] == "order"]
     names = {"order", *(f"order_{number}" for number in range(1, servers))}
     held = histogram_deltas(pages[0], pages[-1], "db_client_connection_use_time_seconds")
@@ -138,7 +138,7 @@ class Predicted:
     measured_per_second: mean of the measurements; None where nothing was measured.
     here_per_second: orders a second on this machine, whose processor all share.
     apart_per_second: the same where each server and its services have a processor of their own.
-    most_per_second: of these, what no number of customers exceeds.
+    most_per_second: upper limit of apart_per_second for any number of customers.
     """
 
     servers: int

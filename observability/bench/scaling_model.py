@@ -1,4 +1,4 @@
-"""Scaling model: how many orders a second 1, 2, ... servers of orders can store, from what one order needs of each.
+"""Scaling model: throughput with 1, 2, ... order database servers, from the resources that one order needs.
 
 Mean value analysis of a closed queueing network (Reiser and Lavenberg 1980): customers who each wait for an answer and
 order again. Each server is a queue, the machine's processor is one that all share, and all else is a delay.
@@ -25,7 +25,7 @@ class OrderDemand:
 
 
 def orders_per_second(demand: OrderDemand, shares: Sequence[float], *, customers: int) -> float:
-    """Return the throughput of so many customers; server i gets the share `shares[i]` of the orders, 1 in all."""
+    """Return the throughput with this many customers; server i gets `shares[i]` of the orders, 1 in total."""
     stations = [demand.processor_seconds, *(share * demand.server_seconds for share in shares)]
     queued, throughput = [0.0] * len(stations), 0.0
     for present in range(1, customers + 1):
@@ -41,7 +41,7 @@ def most_per_second(demand: OrderDemand, shares: Sequence[float]) -> float:
 
 
 def with_delay_of(demand: OrderDemand, *, customers: int, measured_per_second: float) -> OrderDemand:
-    """Return the demand with the delay at which one server has the measured throughput; 0 if it has less without."""
+    """Return the demand with the delay that gives one server the measured throughput; 0 if no delay gives even less."""
     low, high = 0.0, customers / measured_per_second
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

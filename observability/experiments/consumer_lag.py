@@ -1,4 +1,4 @@
-"""Experiment consumer lag: one confirmation is sent at a time, and more orders arrive than are confirmed."""
+"""Experiment consumer lag: confirmation mails are sent one at a time, more slowly than orders arrive."""
 
 import random
 from collections.abc import Callable
@@ -24,20 +24,20 @@ class OneConnectionSender:
         self._connection = Turns(1)
 
     async def send(self, notification: Notification) -> None:
-        """Send once the mails before have been sent. Raises as the sender does."""
+        """Send after all earlier mails have been sent. Raises as the sender does."""
         async with self._connection.turn():
             await self._sender.send(notification)
 
 
 def one_connection(_telemetry: Telemetry) -> Callable[[NotificationSettings], Sender]:
-    """Return what makes a sender with one connection."""
+    """Return a factory of senders with one connection."""
     return lambda settings: OneConnectionSender(make_sender(settings))
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw the way to the mail server and the rate of orders.
+    """Draw the latency to the mail server and the rate of orders.
 
-    A mail takes eleven ways, so two are sent a second; ten at a time are twenty.
+    A mail takes eleven one-way latencies, so two are sent a second on one connection, and twenty on ten.
     """
     network = {"notification-mail": Delay(latency_seconds=source.uniform(0.040, 0.044))}
     return Setting(

@@ -1,4 +1,4 @@
-"""Experiment hot shard: two big customers share a server of orders, whose connections their orders queue for.
+"""Experiment hot shard: two big customers share one order database server, and orders queue for its connections.
 
 The servers share this machine's processors, so that a full processor would slow both of them. So each server has few
 connections and is milliseconds away: the queue is at the server with the customers, and the processors stay idle.

@@ -1,4 +1,4 @@
-"""Part of I2: each row of an order is on the server that the shard map names for its logical shard.
+"""Placement check of invariant I2: all rows of an order are on the server that the shard map names for its shard.
 
 A row on another server is not found: a repeated request would place its order again.
 """

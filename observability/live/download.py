@@ -1,4 +1,4 @@
-"""Download: writes what a live store has of a service in a time window into a folder that a diagnosis reads."""
+"""Download: writes the traces and metrics of a service in a time window to a folder that `plumb diagnose` reads."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tempo: lists services, searches the trace ids of a slice, and downloads these traces."""
+"""Tempo client: lists services, searches the trace ids of a time slice, and downloads these traces."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Capacity of a platform: orders a second that a closed loop of a few customers sells."""
+"""Capacity of a platform: orders sold a second under the closed-loop load of a few customers."""
 
 import secrets
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Address and settings of an OTLP endpoint, without the libraries that a client of it needs."""
+"""Address and settings of an OTLP endpoint; needs none of the libraries that an OTLP client needs."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Telemetry of logical shards: a move that is not complete, and logical shards that no server accepts."""
+"""Metrics of logical shards: the age of an incomplete move, and the number of logical shards that no server accepts."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +9,7 @@ STATES = ("running", "interrupted")
 
 
 class ShardTelemetry:
-    """Telemetry of the logical shards on several servers of orders."""
+    """Metrics of the logical shards on several order database servers."""
 
     def __init__(self, telemetry: Telemetry, *, servers: int) -> None:
         self._ages = dict.fromkeys(STATES, 0.0)
@@ -21,11 +21,11 @@ class ShardTelemetry:
             metrics.shards_unavailable.read_from(partial(self._unavailable_of, server), context, str(server))
 
     def move(self, age_seconds: float, *, is_running: bool) -> None:
-        """Record the move that is not complete, and whether a process makes it; without one its age is 0."""
+        """Record the age of the incomplete move, and whether a process is running it; without a move the age is 0."""
         self._ages = {"running": age_seconds * is_running, "interrupted": age_seconds * (not is_running)}
 
     def unavailable(self, counts: Sequence[int]) -> None:
-        """Record how many logical shards each server has by the map and rejects."""
+        """Record for each server how many of the logical shards that the map assigns to it are fenced there."""
         self._unavailable = list(counts)
 
     def _age_seconds(self, state: str) -> float:

@@ -1,4 +1,4 @@
-"""Every test of the contract runs in process and over gRPC; those of orders also with two servers of orders."""
+"""Fixtures that run every contract test in process and over gRPC; those of orders also on two order databases."""
 
 from collections.abc import AsyncIterator
 

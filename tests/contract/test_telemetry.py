@@ -1,4 +1,4 @@
-"""What a call leaves behind is the same, however it is made: one use-case span and one duration sample each."""
+"""Tests that a call leaves the same telemetry in process and over gRPC: one use-case span and one duration sample."""
 
 import pytest
 

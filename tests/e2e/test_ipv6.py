@@ -1,4 +1,4 @@
-"""Services that listen on [::1] and call each other there."""
+"""Tests of IPv6: services listen on [::1] and call each other there."""
 
 import aiohttp
 import pytest

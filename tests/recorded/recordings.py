@@ -1,7 +1,7 @@
 """Recorded observations and their expected verdicts.
 
-They are of trials with `--quick`, of the seed 1 all but the last and hot_shard, whose seed is 2; tests/recorded/trim.py
-trimmed them.
+They come from trials with `--quick` and seed 1; hot_shard and synchronous_notification have seed 2. They were trimmed
+with tests/recorded/trim.py.
 """
 
 import tarfile

@@ -1,4 +1,4 @@
-"""Cache of built programs between runs: a folder each, named after what it was made from."""
+"""Cache of programs built for tests, kept between runs: a folder each, named after a hash of the build's inputs."""
 
 import fcntl
 import os

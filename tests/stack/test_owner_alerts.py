@@ -1,4 +1,4 @@
-"""Checks that an experiment's bottleneck raises the alerts that the experiment names, and no others."""
+"""Checks that an experiment's bottleneck raises the alerts that the experiment lists, and no others."""
 
 import random
 import time

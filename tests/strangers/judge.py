@@ -1,4 +1,4 @@
-"""Judge of the diagnosis on recorded foreign systems: its verdicts beside the truth, as a table.
+"""Evaluation of the diagnosis on recorded foreign systems: a table of its verdicts beside the correct ones.
 
 python -m tests.strangers.judge FOLDER [NAME ...] prints a row for each recorded setting, and the shares that are right.
 """

@@ -1,4 +1,4 @@
-"""Mutations of a recording: what other systems, exporters and clocks make of the same spans.
+"""Mutations of a recording: the same spans as other systems, exporters and clocks would record them.
 
 python -m tests.strangers.mutations FOLDER ... prints for each recording and mutation whether the verdict was kept.
 """

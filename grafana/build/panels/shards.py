@@ -1,4 +1,4 @@
-"""Panels of the logical shards on several servers of orders: those that no server accepts, and moves."""
+"""Panels of the logical shards of sharded orders: shards that no server accepts, and moves under way."""
 
 from grafana.build.lib.panel import Limit, Panel, Query, Words
 from grafana.build.lib.promql import chosen, highest

@@ -1,1 +1,1 @@
-"""Semantic conventions: reads the spans of many instrumentations in one form; a module for each subject."""
+"""Semantic conventions: reads the span attributes of many instrumentations in one form, one module a subject."""

@@ -2,10 +2,10 @@
 
 A message is a span that a consumer's span links to, or a producer's span that is its parent. The consumer's utilisation
 is the time that it takes for the messages that are sent in one second. While the lag grows it is above 1. A constant
-lag, as of a consumer that polls or runs from time to time, is not reported. If the lag grows while the consumer is
-idle, the messages wait for something before it.
+lag, as of a consumer that polls or runs from time to time, is not reported. Nor is a lag that grows while the consumer
+is mostly idle: the messages are delayed before they reach it.
 
-No answer waits for a consumer, so the fix is judged by the messages that take effect, and not by the requests' time.
+No request waits for a consumer, so the fix is predicted as messages consumed a second, and not as latency.
 """
 
 import math
@@ -57,7 +57,7 @@ class _Message:
 
 
 def find_consumer_lag(observation: Observation, requests: Sequence[Request]) -> list[Candidate]:
-    """Return a candidate for each consumer that falls behind while it works; the fix handles all that arrives."""
+    """Return a candidate for each consumer that falls behind while it works; with the fix it keeps up."""
     sent = _sent(observation)
     return [
         _candidate(operation, messages, _arriving(messages, sent.values()), observation, requests)
@@ -131,7 +131,7 @@ def _utilisation(messages: Sequence[_Message]) -> float:
 def _arriving(messages: Sequence[_Message], sent: Iterable[Span]) -> float:
     """Return how many messages a second are sent to the consumer, with those that it has not reached yet.
 
-    Of the messages of one kind it may be for some: of those that it has passed, it consumed these.
+    The consumer may get only a part of the messages of a kind: this part is taken from those sent until its last one.
     """
     kinds = {_kind(each.span) for each in messages}
     ends = sorted(span.end_nanoseconds for span in sent if _kind(span) in kinds)
@@ -190,7 +190,7 @@ def _evidence(
 
 
 def _fix(arriving: float, consumed: float) -> str:
-    """Return what keeps up: consumers beside each other, or batches, and how long a message waits then (M/M/c)."""
+    """Return a sentence on the fix: how many consumers keep up, and how long a message then waits for one (M/M/c)."""
     utilisation = arriving / consumed
     count = math.ceil(utilisation / _TARGET_UTILISATION)
     used = utilisation / count
@@ -202,7 +202,7 @@ def _fix(arriving: float, consumed: float) -> str:
 
 
 def _growing_metrics(observation: Observation, service: str) -> Iterator[str]:
-    """Yield a sentence for each gauge of a backlog, scraped from the service, that rises from third to third."""
+    """Yield a sentence for each backlog gauge of the service whose mean rises from one third of the run to the next."""
     series: dict[tuple[str, Labels], list[float]] = defaultdict(list)
     for each in observation.during_requests().scrapes:
         if each.target != service:
@@ -218,5 +218,5 @@ def _growing_metrics(observation: Observation, service: str) -> Iterator[str]:
 
 
 def _means(values: Sequence[float], size: int) -> list[float]:
-    """Return the mean of each third."""
+    """Return the mean of each third of the values."""
     return [fmean(values[number * size : (number + 1) * size]) for number in range(3)]

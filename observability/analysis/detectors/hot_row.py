@@ -1,4 +1,4 @@
-"""Detector of a hot row: database sessions wait for each other's locks."""
+"""Detector of a hot row: database sessions wait for locks that other sessions hold."""
 
 from collections.abc import Sequence
 from statistics import fmean

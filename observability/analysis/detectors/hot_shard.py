@@ -2,7 +2,7 @@
 
 Servers are equal if a service sends them the same statements, as it does to shards. The hot one gets more than its
 share of the calls, and these take longer than the same statements elsewhere: they wait for a connection, or for the
-server. Without load both take as long. A server that is slower than the others without load is no hot shard.
+server. Without load, all servers are about as fast: one that is slower than the others even then is no hot shard.
 """
 
 from collections import defaultdict
@@ -151,13 +151,13 @@ def _is_as_fast(hot: _Server, others: Sequence[_Server], usual: Mapping[str, flo
 
 
 def _queue(utilisation: float) -> float:
-    """Return the mean wait as a multiple of the work, up to a factor that depends on how much the work varies."""
+    """Return a queue's mean wait relative to the service time, up to a factor that depends on how much that varies."""
     utilisation = min(utilisation, _MOST_UTILISATION)
     return utilisation / (1 - utilisation)
 
 
 def _of_queue(slower: float) -> float:
-    """Return the utilisation at which work takes so many times as long."""
+    """Return the utilisation at which the queue makes a statement take `slower` times as long."""
     return max(0.0, 1 - 1 / slower) if slower else 0.0
 
 

@@ -32,7 +32,7 @@ class OpaqueCalls:
     is_statement: whether they are database calls.
     is_server: whether the spans are the callee's.
     database: the called database system; empty for other calls, and when it is unknown.
-    seconds: the path's time in each call, by the index of its request and the id of its span.
+    seconds: the critical path's time in each call, by the index of its request and the id of its span.
     durations: of the spans, in seconds.
     times: when each span began and ended, in nanoseconds since the Unix epoch.
     """
@@ -55,12 +55,12 @@ class OpaqueCalls:
         return quantile(sorted(self.durations), UNHINDERED)
 
     def overlapping(self) -> int:
-        """Return how many calls began before the one that began before them had ended."""
+        """Return how many calls began before the previous call had ended."""
         in_order = sorted(self.times)
         return sum(latter < ended for (_, ended), (latter, _) in pairwise(in_order))
 
     def spent(self, requests: int) -> list[float]:
-        """Return the time of each request in the calls, in seconds."""
+        """Return how long each request waited for the calls, in seconds."""
         spent = [0.0] * requests
         for (number, _), seconds in self.seconds.items():
             spent[number] += seconds
@@ -72,7 +72,7 @@ class OpaqueCalls:
 
 
 def opaque_calls(requests: Sequence[Request]) -> dict[Operation, OpaqueCalls]:
-    """Return the opaque calls on the paths by service and operation; a request itself is none."""
+    """Return the opaque calls on the critical paths by service and operation; a request's root span is not a call."""
     calls: dict[Operation, OpaqueCalls] = {}
     for number, request in enumerate(requests):
         for segment in request.path:
@@ -98,7 +98,7 @@ def opaque_calls(requests: Sequence[Request]) -> dict[Operation, OpaqueCalls]:
 def _is_opaque(node: Node) -> bool:
     """Return whether a call, or the server's side of one, has nothing recorded below it that its caller waits for.
 
-    The begin of a transaction is none, nor is the wait for a connection.
+    The BEGIN of a transaction does not count as a call, nor does the wait for a connection.
     """
     if node.span.kind not in _KINDS or any(child.span.kind is not SpanKind.CONSUMER for child in node.children):
         return False

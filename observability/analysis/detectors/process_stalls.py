@@ -1,4 +1,4 @@
-"""Intervals between a service's span boundaries in which a request waited only for the service's own code."""
+"""Intervals in which a request waited only for a service's own code, split where spans of the service begin or end."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict

@@ -81,9 +81,9 @@ def _that_overlap(parent: Node, in_sequence: Iterable[Calls], operation_of: Oper
 
 
 def seconds_between(calls: Sequence[Node]) -> float:
-    """Return the time between calls in sequence that belongs to them.
+    """Return the time between calls in sequence that the fix removes with them.
 
-    A usual gap is the loop that makes the calls, which the fix removes too; of a longer gap only twice that counts.
+    A gap of the median length is the code of the loop that makes the calls; a longer one counts as at most two medians.
     """
     gaps = [later.span.start_nanoseconds - earlier.span.end_nanoseconds for earlier, later in pairwise(calls)]
     usual = median(gaps) if gaps else 0

@@ -1,4 +1,4 @@
-"""Starts of operations: spans grouped by operation, server or database client, each with the time it was ready."""
+"""Start times of spans, grouped by operation, server or database client, with the time when each could have started."""
 
 from bisect import bisect_right
 from collections import defaultdict

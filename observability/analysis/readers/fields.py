@@ -1,4 +1,4 @@
-"""Fields that several formats share: ids in hex or base64, kinds, and text of which one copy is kept."""
+"""Fields that several trace formats share: ids in hex or base64, span kinds and statuses, and interned strings."""
 
 import base64
 from typing import Any

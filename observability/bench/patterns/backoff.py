@@ -1,4 +1,4 @@
-"""Pattern retry with jitter: callers that contend for one row after a common failure, with full jitter and without.
+"""Benchmark of the pattern retry with jitter: callers contend for one row after a common failure, with and without it.
 
 Each caller reads the row's version and stores the next one if it is still that version; otherwise it waits and tries
 again. All begin at the same moment. The delays with jitter are the product's; without it each is its upper bound.

@@ -1,4 +1,4 @@
-"""Sizes of the pattern benchmarks, and interleaved open-loop blocks on one testbed."""
+"""Sizes of the pattern benchmarks, and alternating blocks of open-loop load on one testbed."""
 
 import random
 import statistics

@@ -1,4 +1,4 @@
-"""Pattern boring technology: the event log in the existing PostgreSQL, compared with one in NATS JetStream."""
+"""Benchmark of the pattern boring technology: an event log in PostgreSQL, compared with one in NATS JetStream."""
 
 import tempfile
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Pattern CQRS: a page of a customer's orders, from the read model and computed from the write model."""
+"""Benchmark of the pattern CQRS: a page of a customer's orders, from the read model and from the write model."""
 
 import random
 import statistics

@@ -1,4 +1,4 @@
-"""Patterns circuit breaker and design for failure: orders while inventory hangs.
+"""Benchmark of the patterns circuit breaker and design for failure: orders while the inventory service hangs.
 
 Three forms are compared: without a circuit breaker, with one, and orders that are accepted and settled later.
 Inventory's process is stopped by a signal and continued later, so that its calls are neither answered nor rejected.

@@ -1,4 +1,4 @@
-"""Patterns read replicas and sharding: short forms of their own benchmarks."""
+"""Benchmarks of the patterns read replicas and sharding: short forms of `plumb bench replicas` and `shard-keys`."""
 
 from observability.bench import replicas, shard_keys
 from observability.bench.patterns.blocks import PatternBench

@@ -1,4 +1,4 @@
-"""Pattern observability: the processor time that all telemetry costs, a short form of the telemetry benchmark."""
+"""Benchmark of the pattern observability: CPU time of all telemetry, a short form of `plumb bench telemetry`."""
 
 from observability.bench import telemetry_overhead
 from observability.bench.patterns.blocks import PatternBench

@@ -1,4 +1,4 @@
-"""`python -m observability.bench.stock_parts`: run the stock parts under load, and record their traces."""
+"""`python -m observability.bench.stock_parts`: run PlaceOrder made of stock libraries under load; record traces."""
 
 import asyncio
 from pathlib import Path

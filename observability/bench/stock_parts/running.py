@@ -1,4 +1,4 @@
-"""Run of the stock parts on the embedded PostgreSQL, with or without a bottleneck, under load, with recorded traces."""
+"""Run of the stock parts (FastAPI, SQLAlchemy, gRPC) on the embedded PostgreSQL, under load, with recorded traces."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""The shard mover: it moves logical shards with orders from server to server until it gets SIGTERM.
+"""Shard mover process: moves logical shards with orders from server to server until it receives SIGTERM.
 
 A campaign kills it at each step of a move; started again, it continues the move.
 """

@@ -1,4 +1,4 @@
-"""`plumb bench`: one file a benchmark, named here and imported when it is called."""
+"""`plumb bench`: the list of its commands, each in a file that is imported only when the command is called."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""`plumb bench order-cost`: what an order costs, by process, beside the same order made of stock parts."""
+"""`plumb bench order-cost`: what an order costs by process, compared with the same order made of stock libraries."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`plumb bench scaling`: orders a second on 1, 2 and 4 servers of orders, and a model of more."""
+"""`plumb bench scaling`: orders a second with 1, 2 and 4 order database servers, and a model's prediction for more."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,9 +25,10 @@ def bench_scaling(
 ) -> None:
     """Measure the orders a second on 1, 2 and 4 servers of orders, and compare them with a model.
 
-    Each server is some milliseconds away and has one connection, which is the limit; the processors are shared, and no
-    limit as long as they have room. The model knows the measurement with one server, and predicts 2, 4, 8, 64 and 256:
-    on this machine, and with a processor for each server. Takes about three minutes.
+    Each server has a network delay of some milliseconds and a pool of one connection, which limits its throughput. The
+    servers share the processors of this machine, which must not be full. The model is fitted to the measurement with
+    one server, and predicts 2, 4, 8, 64 and 256 servers: on this machine, and with a processor for each server. Takes
+    about three minutes.
 
     Exit codes: 0 measured, 1 the measurement failed, 2 bad options, 130 interrupted.
     """

@@ -1,4 +1,4 @@
-"""`plumb bench shard-keys`: how unevenly three keys load the servers of orders, beside what was expected."""
+"""`plumb bench shard-keys`: measured and expected load imbalance of three shard keys on order databases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -9,7 +9,7 @@ from services.inventory.settings import InventorySettings
 
 
 def command(_arguments: list[str]) -> None:
-    """Serve; the lab's databases are migrated by the shop's own programs."""
+    """Run the service. There is no migrate command, as the shop's own programs migrate the lab's databases."""
     settings = read_settings(InventorySettings)
     lifecycle.run(
         "inventory",

@@ -1,1 +1,1 @@
-"""The notification process of the lab: the shop's own, with a sender of an experiment where one is wanted."""
+"""Notification process of the experiments: the shop's service, with the mail sender that an experiment chooses."""

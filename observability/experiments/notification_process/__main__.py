@@ -9,7 +9,7 @@ from services.notification.settings import NotificationSettings
 
 
 def command(_arguments: list[str]) -> None:
-    """Serve; the lab's databases are migrated by the shop's own programs."""
+    """Run the service. There is no migrate command, as the shop's own programs migrate the lab's databases."""
     settings = read_settings(NotificationSettings)
     lifecycle.run(
         "notification",

@@ -11,7 +11,7 @@ from services.order.settings import OrderSettings
 
 
 def command(_arguments: list[str]) -> None:
-    """Serve; the lab's databases are migrated by the shop's own programs."""
+    """Run the service. There is no migrate command, as the shop's own programs migrate the lab's databases."""
     settings = read_settings(OrderSettings)
 
     async def serve_chosen(runtime: Runtime) -> None:

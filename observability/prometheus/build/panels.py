@@ -1,4 +1,4 @@
-"""Panels of the alerts: the dashboard and the panel that draws the expression of each."""
+"""Map from each alert to the dashboard panel that draws its expression."""
 
 PANELS = {
     "ShopOrderPlacementErrors": ("shop-overview", 11),

@@ -1,4 +1,4 @@
-"""Rule files: a name and groups of rules each, at the scale of an alert drill."""
+"""Prometheus rule files: the rule groups of each file, with shorter durations for an alert drill."""
 
 import json
 from collections.abc import Callable

@@ -11,7 +11,7 @@ def shard_groups(_pace: Pace) -> list[RuleGroup]:
 
 
 def move_interrupted() -> Alert:
-    """Return the alert on a move that no process makes any more."""
+    """Return the alert on an incomplete move that no process is running."""
     threshold = thresholds.SHARD_MOVE_INTERRUPTED
     return Alert(
         name="ShopShardMoveInterrupted",
@@ -24,7 +24,7 @@ def move_interrupted() -> Alert:
 
 
 def shards_unavailable() -> Alert:
-    """Return the alert on logical shards whose customers are rejected."""
+    """Return the alert on logical shards that no server accepts: their customers' orders are rejected."""
     threshold = thresholds.SHARDS_UNAVAILABLE
     return Alert(
         name="ShopShardsUnavailable",

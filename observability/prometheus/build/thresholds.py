@@ -1,4 +1,4 @@
-"""Thresholds of the alerts on causes; dashboards draw their lines at the same numbers."""
+"""Thresholds of the cause-based alerts; dashboards draw their limit lines from the same numbers."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Monitoring program: starts one as a child process, and waits until it is ready."""
+"""Monitoring program, such as Prometheus: runs it as a child process, and waits until it is ready."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ STOP = (("SIGTERM", 10.0), ("SIGKILL", 5.0))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringProgram:
-    """A program of the monitoring.
+    """A monitoring program, such as Prometheus or an exporter.
 
     name: name of its log file.
     arguments: its command line.

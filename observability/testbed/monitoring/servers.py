@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager beside a platform: from PATH, on loopback, during a with block."""
+"""Context manager that runs the installed Prometheus and Alertmanager on loopback addresses, beside a platform."""
 
 import asyncio
 import os

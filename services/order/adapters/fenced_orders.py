@@ -1,4 +1,4 @@
-"""Orders of one of several servers: a call is rejected unless the server has the customer's logical shard."""
+"""Orders on one of several servers: rejects calls for customers whose logical shard the server does not have."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Versions of the shard map in the order database of server 0."""
+"""Stored versions of the shard map, in the order database of server 0."""
 
 from services.infra.postgres import Database
 from services.infra.settings import BadSettings

@@ -1,4 +1,4 @@
-"""Register of the current move and of the shard map, on server 0."""
+"""Register of the shard move under way and of the shard map, in the order database of server 0."""
 
 from dataclasses import replace
 

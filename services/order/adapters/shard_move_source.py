@@ -1,4 +1,4 @@
-"""Steps of a move on the source, the server that has the logical shard so far. Each step can be repeated."""
+"""Steps of a shard move on the source, the server that has the logical shard so far. Each step can be repeated."""
 
 import asyncpg
 

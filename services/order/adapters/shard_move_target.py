@@ -1,4 +1,4 @@
-"""Steps of a move on the target, the server that gets the logical shard. Each step can be repeated.
+"""Steps of a shard move on the target, the server that gets the logical shard. Each step can be repeated.
 
 PostgreSQL copies the rows and follows their changes, as the subscriber of a publication with a row filter. Events get
 new sequences here, and all of them go into the outbox, so that the server's event log has every event of its orders.

@@ -1,4 +1,4 @@
-"""The move of a logical shard that is not complete, as an order process sees it."""
+"""Progress of an incomplete shard move: its age, and whether a process is running it."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class MoveProgress:
     """A move that is not complete.
 
     age_seconds: since it began.
-    is_running: a process makes it now.
+    is_running: whether a process is running it now.
     """
 
     age_seconds: float
@@ -19,7 +19,7 @@ class MoveProgress:
 
 
 class PostgresShardMoves:
-    """The register of moves on server 0."""
+    """Reads the register of moves in the order database of server 0."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Orders on several servers: each call goes to the server that has the customer's logical shard."""
+"""Orders on several servers: routes each call to the server that has the customer's logical shard."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

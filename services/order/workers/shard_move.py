@@ -1,4 +1,4 @@
-"""Move one logical shard to another server of orders, while its customers place orders.
+"""Move of one logical shard to another order database server, while its customers place orders.
 
 The target copies the rows and follows their changes. Then the source is fenced, the target applies the last changes,
 and the map of the next epoch is stored. From the fence until then the logical shard's customers wait. The same call

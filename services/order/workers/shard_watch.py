@@ -1,4 +1,4 @@
-"""Watch of the logical shards in every order process with several servers of orders: it publishes how moves stand."""
+"""Worker that publishes metrics of the shard move under way and of the logical shards that no server accepts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ POLL_SECONDS = 2.0
 
 
 class ShardWatch:
-    """Reads the map, the move and all fences; `step` must be run by a worker."""
+    """Reads the shard map, the move under way and all fences, and publishes metrics; `step` must be run by a worker."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class ShardWatch:
         self._telemetry = telemetry
 
     async def step(self) -> float:
-        """Look once; return the seconds to wait before the next step."""
+        """Read and publish once; return the seconds to wait before the next step."""
         move = await self._moves.current()
         self._telemetry.move(move.age_seconds if move else 0.0, is_running=bool(move and move.is_running))
         shard_map = await self._maps.current()

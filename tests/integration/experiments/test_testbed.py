@@ -1,4 +1,4 @@
-"""Blocks of both modes run on one testbed, one after the other."""
+"""Tests of the testbed: blocks with three services and with one process run on it, one after the other."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

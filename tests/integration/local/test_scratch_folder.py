@@ -1,4 +1,4 @@
-"""The next start removes what a killed run left behind, and nothing else."""
+"""Tests of a run's temporary folder: the next start removes what a killed run left behind, and nothing else."""
 
 import json
 import os

@@ -19,7 +19,7 @@ FENCE = "INSERT INTO shard_fences (logical_shard, epoch) VALUES (1, 2)"
 
 @pytest.fixture
 async def shop(postgres_server: PostgresServer, clean_databases: None) -> AsyncIterator[Shop]:
-    """Open a shop with two servers of orders, whose workers rest."""
+    """Open a shop with two servers of orders and without running workers."""
     for dsn in postgres_server.shard_dsns.values():
         await empty(dsn)
     async with open_shop("sharded", {**postgres_server.dsns, **postgres_server.shard_dsns}) as opened:
@@ -43,7 +43,7 @@ def age_seconds(shop: Shop, state: str) -> float:
 
 
 def unavailable(shop: Shop) -> list[float]:
-    """Return the number of logical shards that each server should accept and rejects."""
+    """Return for each server the number of logical shards that it should accept but rejects."""
     read = shop.runtime.metrics.registry.get_sample_value
     found = [read("shop_logical_shards_unavailable", {"context": "order", "shard": shard}) for shard in ("0", "1")]
     return [value or 0.0 for value in found]

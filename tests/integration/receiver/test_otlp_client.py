@@ -1,4 +1,4 @@
-"""An endpoint's answer to our OTLP client over HTTP arrives in parts, or is too large."""
+"""Tests of the OTLP client over HTTP with endpoints whose answer arrives in parts, or is too large."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Reads of orders from the replicas of several servers of orders, whose logical shards may be moved."""
+"""Tests of reads of sharded orders from read replicas, during and after moves of logical shards."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -31,7 +31,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 @pytest.fixture
 def reader(shop: ReplicatedShop) -> OrderReader:
-    """Return the reader of two servers of orders, all of whose logical shards are on the first, with its replicas."""
+    """Return a reader over two servers of orders; all logical shards are on the first, which has replicas."""
     event_store = EventStore(sent=lambda _type: "", grace_seconds=60)
     server = OrderServer(database=shop.database, log=shop.log)
     open_orders = partial(PostgresOrders, event_store=event_store)
@@ -40,7 +40,7 @@ def reader(shop: ReplicatedShop) -> OrderReader:
 
 
 async def fence(servers: Servers, order: Order, *, fenced: bool) -> None:
-    """Let the server say whether a move has taken the order's logical shard away."""
+    """Set whether the server's fence says that the order's logical shard was moved away."""
     logical_shard = logical_shard_of(order.customer_id)
     statement = f"""
         INSERT INTO shard_fences (logical_shard, epoch, fenced) VALUES ({logical_shard}, 1, {fenced})

@@ -1,4 +1,4 @@
-"""Detector of code that is bound by its processor, on requests from a simulated processor and on look-alikes."""
+"""Detector of CPU-bound code, on requests from a simulated processor and on look-alikes with another cause."""
 
 import random
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Settings of several servers of orders."""
+"""Tests of the settings for several order database servers."""
 
 import pytest
 
