@@ -29,6 +29,7 @@ from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
 from services.local.platform.plan import PlatformOptions
 from services.local.platform.platform import Platform
+from services.local.processes.errors import LocalError
 
 FULL, NO_TELEMETRY = "full telemetry", "no telemetry"
 STOCK_FULL, STOCK_NO_TELEMETRY = "stock parts, full telemetry", "stock parts, no telemetry"
@@ -112,7 +113,7 @@ def platform(environment: Mapping[str, str]) -> Start:
         async with Platform.start(options) as shop:
             endpoints = shop.endpoints
             if endpoints.postgres_pid is None or shop.postgres_admin_dsn is None:
-                raise ValueError("the benchmark needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
+                raise LocalError("the benchmark needs a PostgreSQL of its own: unset PLUMB_POSTGRES_DSN")
             deliveries = ample_stock(line.sku for order in plan for line in order.lines)
             await stock_shop(endpoints.inventory_grpc, deliveries, request_id_prefix="bench")
             pids = {**endpoints.service_pids, "postgres": endpoints.postgres_pid}

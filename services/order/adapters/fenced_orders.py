@@ -46,7 +46,7 @@ class FencedOrders:
         """Return the customer's order. Raises OrderNotFound, also for another customer's order."""
         return await self._orders.get(order_id, customer_id)
 
-    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:  # has them all
+    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:
         """Return the customer's order, always its latest version. Satisfies `ports.OrderReader`."""
         return await self.get(order_id, customer_id)
 

@@ -92,7 +92,7 @@ class PostgresOrders:
             raise OrderNotFound(order_id)
         return order_of(rows[0])
 
-    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:  # has them all
+    async def read(self, order_id: UUID, customer_id: UUID, *, version: int) -> Order:
         """Return the customer's order, always its latest version. Satisfies `ports.OrderReader`."""
         return await self.get(order_id, customer_id)
 
