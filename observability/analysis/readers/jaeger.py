@@ -38,13 +38,14 @@ def _span(document: Json, process: Json, texts: Texts) -> Span:
     attributes = _attributes(document, texts)
     trace_id = trace_id_of(document["traceID"])
     start = round(document["startTime"] * _NANOSECONDS)
-    parent, links = _references(document, trace_id)
+    parent, links, is_awaited = _references(document, trace_id)
+    kind = _KINDS.get(str(attributes.pop("span.kind", "")).lower(), SpanKind.UNSPECIFIED)
     return Span(
         trace_id=trace_id,
         span_id=span_id_of(document["spanID"]),
         parent_span_id=parent,
         name=texts.one(document.get("operationName") or ""),
-        kind=_KINDS.get(str(attributes.pop("span.kind", "")).lower(), SpanKind.UNSPECIFIED),
+        kind=kind if is_awaited else SpanKind.CONSUMER,
         service=texts.one(process.get("serviceName") or UNKNOWN_SERVICE),
         start_nanoseconds=start,
         end_nanoseconds=start + round(document["duration"] * _NANOSECONDS),
@@ -63,22 +64,22 @@ def status_of(attributes: dict[str, Attribute]) -> SpanStatus:
     return _STATUSES.get(str(code).upper(), SpanStatus.UNSET)
 
 
-def _references(document: Json, trace_id: str) -> tuple[str, tuple[Link, ...]]:
-    """Return the parent's span id, and all other references as links.
+def _references(document: Json, trace_id: str) -> tuple[str, tuple[Link, ...], bool]:
+    """Return the parent's span id, all other references as links, and whether the parent may wait for the span.
 
     The parent is the first CHILD_OF reference within the trace. Without one it is the first FOLLOWS_FROM within it,
-    which is how OpenTracing names the cause of asynchronous work.
+    which is how OpenTracing names the cause of asynchronous work: such a cause does not wait.
     """
     found = [
         (each.get("refType"), Link(trace_id_of(each["traceID"]), span_id_of(each["spanID"])))
         for each in document.get("references") or ()
     ]
     within = [(kind, link) for kind, link in found if link.trace_id == trace_id]
-    parents = [link for kind, link in within if kind == "CHILD_OF"] or [link for _, link in within]
-    if parents:
-        return parents[0].span_id, tuple(link for _, link in found if link != parents[0])
+    awaited = [link for kind, link in within if kind == "CHILD_OF"]
+    if parents := awaited or [link for _, link in within]:
+        return parents[0].span_id, tuple(link for _, link in found if link != parents[0]), bool(awaited)
     old = document.get("parentSpanID")
-    return span_id_of(old) if old and old.strip("0") else "", tuple(link for _, link in found)
+    return span_id_of(old) if old and old.strip("0") else "", tuple(link for _, link in found), True
 
 
 def _attributes(document: Json, texts: Texts) -> dict[str, Attribute]:

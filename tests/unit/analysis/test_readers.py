@@ -132,6 +132,14 @@ def test_jaeger_references_are_a_parent_and_links(tmp_path: Path) -> None:
     assert (span.parent_span_id, span.links) == ("0" * 15 + "7", (Link("0" * 31 + "9", "0" * 15 + "8"),))
 
 
+def test_jaeger_span_that_follows_from_another_is_not_awaited(tmp_path: Path) -> None:
+    """OpenTracing: the cause of a FOLLOWS_FROM reference does not depend on what follows from it."""
+    references = [{"refType": "FOLLOWS_FROM", "traceID": "1", "spanID": "7"}]
+    tags = [{"key": "span.kind", "type": "string", "value": "server"}]
+    [span] = read(tmp_path, jaeger(references=references, tags=tags)).spans
+    assert (span.parent_span_id, span.kind) == ("0" * 15 + "7", SpanKind.CONSUMER)
+
+
 def test_jaeger_tags_give_kind_and_status(tmp_path: Path) -> None:
     tags = [
         {"key": "span.kind", "type": "string", "value": "server"},
