@@ -9,6 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from observability.live.http_client import DownloadLimits
+from observability.live.prometheus import MOST_POINTS
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.analysis.trace_writers import Json, jaeger_v1, tempo_batches
 
 
@@ -30,6 +33,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+# The limits of a client for which a slow machine is never too slow.
+PATIENT = DownloadLimits(seconds=PATIENCE_SECONDS, request_seconds=PATIENCE_SECONDS)
 Respond = Callable[[Asked], Answer]
 MISSING = Answer(b"404 page not found", 404)
 
@@ -97,6 +102,8 @@ def has_service(trace: list[Json], query: str) -> bool:
 
 def jaeger(traces: list[list[Json]]) -> Respond:
     """Answer like a Jaeger of before API v3: the latest traces first, as many as are asked for."""
+    latest_first = sorted(traces, key=bounds_of, reverse=True)
+    began = {id(trace): bounds_of(trace)[0] for trace in traces}
 
     def respond(asked: Asked) -> Answer:
         if asked.path == "/api/services":
@@ -107,8 +114,8 @@ def jaeger(traces: list[list[Json]]) -> Respond:
         assert asked.parameters["raw"] == "true"
         found = [
             trace
-            for trace in sorted(traces, key=bounds_of, reverse=True)
-            if start <= bounds_of(trace)[0] <= end and asked.parameters["service"] in services_of(trace)
+            for trace in latest_first
+            if start <= began[id(trace)] <= end and asked.parameters["service"] in services_of(trace)
         ]
         return Answer(jaeger_v1(found[: int(asked.parameters.get("limit", 20))]))
 
@@ -146,3 +153,17 @@ def tempo(traces: list[list[Json]], *, gone: frozenset[str] = frozenset(), v2: b
         return found[: int(parameters.get("limit", 20))]
 
     return respond
+
+
+def prometheus(asked: Asked) -> Answer:
+    """Answer with one pool that is named as before semantic conventions were stable, and a metric of no use."""
+    if asked.path.endswith("/values"):
+        return as_json({"status": "success", "data": ["db_client_connection_max", "process_cpu_seconds_total", "up"]})
+    assert asked.parameters["query"] != "up"
+    step, start, end = (float(asked.parameters[name]) for name in ("step", "start", "end"))
+    assert (end - start) / step < MOST_POINTS
+    name = asked.parameters["query"]
+    metric = {"__name__": name, "job": "shop/order", "instance": 'a"b:1'}
+    values = [[start, "7"], [start + step, "8"]]
+    data = {"resultType": "matrix", "result": [{"metric": metric, "values": values}]}
+    return as_json({"status": "success", "data": data})
