@@ -3,8 +3,8 @@
 Run as a process, `python -m tests.integration.load.stalling_edge PERIOD_SECONDS STALL_SECONDS`, it prints its port. An
 order that arrives while it stalls is answered when the stall ends, so of orders that arrive evenly over time a share
 (STALL - x) / PERIOD waits longer than x. Its first period begins with the first order: however long whoever sends them
-takes to start, the stall is still to come. It serves its gauge of requests in flight on the same port, and ends when
-its standard input does.
+takes to start, the stall is still to come. On the same port it serves its gauge of requests in flight, how many orders
+it has held, and the longest time that its own process stood still. It ends when its standard input does.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ _ANSWERS = {
     "UNKNOWN": (HTTPStatus.NOT_FOUND, {"reason": "SKU_NOT_FOUND"}),
     "BUSY": (HTTPStatus.SERVICE_UNAVAILABLE, {"reason": "OVERLOADED"}),
 }
+HELD, LATE = "stalling_edge_held_orders", "stalling_edge_late_seconds"
+_HEARTBEAT_SECONDS = 0.005
 _TRACE_HEADERS = ("traceparent", "tracestate", "b3", "baggage")
 
 
@@ -33,6 +35,8 @@ class StallingEdge:
         self._stall_seconds = stall_seconds
         self._began: float | None = None
         self._active = 0
+        self._held = 0
+        self._late_seconds = 0.0
         self._keys: set[str] = set()
 
     async def place(self, request: web.Request) -> web.Response:
@@ -40,14 +44,28 @@ class StallingEdge:
         self._active += 1
         try:
             order = await request.json()
-            await asyncio.sleep(self._stall_left_seconds())
+            stall_seconds = self._stall_left_seconds()
+            self._held += stall_seconds > 0
+            await asyncio.sleep(stall_seconds)
             return self._answer(request, order["lines"][0]["sku"])
         finally:
             self._active -= 1
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """GET /metrics."""
-        return web.Response(text=f'http_server_active_requests{{context="order"}} {self._active}.0\n# EOF\n')
+        samples = {
+            'http_server_active_requests{context="order"}': self._active,
+            HELD: self._held,
+            LATE: self._late_seconds,
+        }
+        return web.Response(text="".join(f"{name} {value}\n" for name, value in samples.items()) + "# EOF\n")
+
+    async def watch_itself(self) -> None:
+        """Measure how late this process runs, until cancelled."""
+        while True:
+            due = time.perf_counter() + _HEARTBEAT_SECONDS
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            self._late_seconds = max(self._late_seconds, time.perf_counter() - due)
 
     def _stall_left_seconds(self) -> float:
         now = time.perf_counter()
@@ -72,12 +90,14 @@ async def main(period_seconds: float, stall_seconds: float) -> None:
     application = web.Application()
     application.router.add_post("/orders", edge.place)
     application.router.add_get("/metrics", edge.metrics)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     sys.stdout.write(f"{runner.addresses[0][1]}\n")
     sys.stdout.flush()
+    watching = asyncio.create_task(edge.watch_itself())
     await asyncio.to_thread(sys.stdin.read)
+    watching.cancel()
     await runner.cleanup()
 
 
