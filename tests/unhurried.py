@@ -1,4 +1,4 @@
-"""Context manager that raises the default time limits of calls and of database connections, for slow machines."""
+"""Context managers that raise the time limits of calls, of database connections and of NATS, for slow machines."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from services.infra import deadline, postgres
+from services.infra.messaging import nats_log
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -16,4 +17,17 @@ def unhurried() -> Iterator[None]:
         patch.setattr(deadline, "DEFAULT_SECONDS", PATIENCE_SECONDS)
         for limit in ("CONNECT", "RELEASE", "ROLLBACK"):
             patch.setattr(postgres, f"{limit}_SECONDS", PATIENCE_SECONDS)
+        yield
+
+
+@contextmanager
+def unhurried_nats() -> Iterator[None]:
+    """Within a with block, raise the limits on requests to NATS, and how long it keeps a reader that is silent.
+
+    Not for a test that kills the server: it would wait as long for an answer that never comes.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deadline, "DEFAULT_SECONDS", PATIENCE_SECONDS)
+        for limit in ("CONNECT", "REQUEST", "OPERATION", "CONSUMER", "CLOSE"):
+            patch.setattr(nats_log, f"{limit}_SECONDS", PATIENCE_SECONDS)
         yield

@@ -34,7 +34,7 @@ from tests.integration.messaging.relaying import Store
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres import CONSUMER, PostgresServer, empty
 from tests.stack import programs
-from tests.unhurried import unhurried
+from tests.unhurried import unhurried, unhurried_nats
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EFFECTS = "CREATE TABLE effects (event_id uuid PRIMARY KEY, aggregate_id uuid, version bigint, place bigserial)"
@@ -64,7 +64,7 @@ class Nats:
 
     async def kill(self) -> None:
         """End it by SIGKILL."""
-        await self.server.process.end_by(signal.SIGKILL, limit_seconds=5)
+        await self.server.process.end_by(signal.SIGKILL, limit_seconds=PATIENCE_SECONDS)
 
     async def start(self) -> None:
         """Start it on what it had written."""
@@ -209,12 +209,13 @@ async def newer_nats_logs(newer_nats_server: EmbeddedNats) -> AsyncIterator[tupl
 @asynccontextmanager
 async def two_logs(server: EmbeddedNats) -> AsyncIterator[tuple[NatsLog, NatsLog]]:
     """One empty log of a server as two processes have it."""
-    async with AsyncExitStack() as stack:
-        logs = [await NatsLog.open(server.url, allow_unsafe_sync=True) for _ in range(2)]
-        for log in logs:
-            stack.push_async_callback(log.close)
-        await reset(logs[0])
-        yield logs[0], logs[1]
+    with unhurried_nats():
+        async with AsyncExitStack() as stack:
+            logs = [await NatsLog.open(server.url, allow_unsafe_sync=True) for _ in range(2)]
+            for log in logs:
+                stack.push_async_callback(log.close)
+            await reset(logs[0])
+            yield logs[0], logs[1]
 
 
 async def reset(log: NatsLog) -> None:
