@@ -88,6 +88,7 @@ def _is_url(value: str) -> bool:
 PROTOCOL = _one_of("http/protobuf", "grpc")
 COMPRESSION = _one_of("gzip", "none")
 CHECKS: Mapping[str, Check] = {
+    "PLUMB_TELEMETRY_SDK": _one_of("lean", "stock"),
     "OTEL_SDK_DISABLED": _one_of("true", "false"),
     "OTEL_TRACES_EXPORTER": _one_of("otlp", "console", "none"),
     "OTEL_METRICS_EXPORTER": _one_of("prometheus", "none"),

@@ -50,12 +50,19 @@ class Counter:
         self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
     ) -> None:
         self._counter = PrometheusCounter(name, documentation, labels, registry=registry)
+        self._children: dict[tuple[str, ...], PrometheusCounter] = {}
         self._enabled = enabled
 
     def add(self, amount: float, *labels: str) -> None:
         """Add an amount of at least 0; adding 0 creates the series."""
         if self._enabled:
-            (self._counter.labels(*labels) if labels else self._counter).inc(amount)
+            self.child(*labels).inc(amount)
+
+    def child(self, *labels: str) -> PrometheusCounter:
+        """Return the series of these label values; a new one starts at 0."""
+        if labels not in self._children:
+            self._children[labels] = self._counter.labels(*labels) if labels else self._counter
+        return self._children[labels]
 
 
 class Gauge:
@@ -65,12 +72,15 @@ class Gauge:
         self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry, enabled: bool
     ) -> None:
         self._gauge = PrometheusGauge(name, documentation, labels, registry=registry)
+        self._children: dict[tuple[str, ...], PrometheusGauge] = {}
         self._enabled = enabled
 
     def add(self, amount: float, *labels: str) -> None:
         """Change the value by an amount, which may be negative."""
         if self._enabled:
-            self._gauge.labels(*labels).inc(amount)
+            if labels not in self._children:
+                self._children[labels] = self._gauge.labels(*labels)
+            self._children[labels].inc(amount)
 
     def read_from(self, function: Callable[[], float], *labels: str) -> None:
         """Call `function` for the value at each scrape."""

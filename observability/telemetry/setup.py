@@ -26,10 +26,15 @@ from observability.telemetry.logs import (
 )
 from observability.telemetry.metrics import Metrics
 from observability.telemetry.process import LoopLag, add_process_collectors
+from observability.telemetry.sdk.provider import RecordingTracerProvider
+from observability.telemetry.sdk.stock import StockProcessor
+from observability.telemetry.span_export import make_processor
 from observability.telemetry.spans import CountingBatchProcessor, Rejections, make_exporter
 from observability.telemetry.telemetry import Telemetry
 
 VERSION = "0.1.0"
+# lean: the SDK of observability/telemetry/sdk. stock: opentelemetry-sdk.
+DEFAULT_SDK = "stock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Runtime:
     outputs: where log lines go.
     """
 
-    provider: TracerProvider
+    provider: TracerProvider | RecordingTracerProvider
     metrics: Metrics
     log: FilteringBoundLogger
     loop_lag: LoopLag = field(default_factory=LoopLag)
@@ -53,6 +58,13 @@ class Runtime:
         """Return the instruments of one context."""
         tracer = self.provider.get_tracer("plumbline", VERSION)
         return Telemetry(context, tracer, self.metrics, self.log.bind(context=context))
+
+    def add_span_processor(self, processor: SpanProcessor) -> None:
+        """Let a processor of the stock SDK take the spans that end, too."""
+        if isinstance(self.provider, RecordingTracerProvider):
+            self.provider.add_span_processor(StockProcessor(processor))
+        else:
+            self.provider.add_span_processor(processor)
 
     def render_metrics(self, names: Collection[str] = (), *, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics of these names, or all of them, and the content type.
@@ -103,17 +115,36 @@ def start(
     for warning in dict.fromkeys(warnings):
         log.warning("telemetry.setting_left_out", reason=warning)
     resource = make_resource(service_name)
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    rejections = Rejections()
-    if processor is None and (exporter := make_exporter(rejections, console=outputs.as_text())):
-        processor = CountingBatchProcessor(exporter, metrics=metrics, log=log, rejections=rejections)
+    runtime = Runtime(make_provider(resource), metrics, log, outputs=outputs)
     if processor:
-        provider.add_span_processor(processor)
+        runtime.add_span_processor(processor)
+    else:
+        add_exporting_processor(runtime)
     if enabled:
         add_process_collectors(metrics.registry)
         attributes = {key.replace(".", "_"): str(value) for key, value in resource.attributes.items()}
         Info("target", "The resource this process describes.", registry=metrics.registry).info(attributes)
-    return Runtime(provider, metrics, log, outputs=outputs)
+    return runtime
+
+
+def make_provider(resource: Resource) -> TracerProvider | RecordingTracerProvider:
+    """Return a provider of the SDK that PLUMB_TELEMETRY_SDK names: ours (lean), or OpenTelemetry's own (stock)."""
+    if os.environ.get("PLUMB_TELEMETRY_SDK", DEFAULT_SDK).lower() == "stock":
+        return TracerProvider(resource=resource, shutdown_on_exit=False)
+    return RecordingTracerProvider(resource=resource)
+
+
+def add_exporting_processor(runtime: Runtime) -> None:
+    """Let the runtime export its spans as the OTEL_* variables say."""
+    metrics, log, console = runtime.metrics, runtime.log, runtime.outputs.as_text()
+    if isinstance(runtime.provider, RecordingTracerProvider):
+        if lean := make_processor(metrics=metrics, log=log, console=console):
+            runtime.provider.add_span_processor(lean)
+        return
+    rejections = Rejections()
+    if exporter := make_exporter(rejections, console=console):
+        stock = CountingBatchProcessor(exporter, metrics=metrics, log=log, rejections=rejections)
+        runtime.provider.add_span_processor(stock)
 
 
 def make_resource(service_name: str) -> Resource:

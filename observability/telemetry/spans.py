@@ -1,4 +1,4 @@
-"""Export of spans: in batches, in bounded memory, with attributes from an allow-list; lost spans are counted."""
+"""Export of the stock SDK's spans, with attributes from an allow-list; lost spans are counted."""
 
 import os
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from observability.telemetry.environment import protocol_of
 from observability.telemetry.metrics import Metrics
+from observability.telemetry.sdk.stock import bounded, with_dropped
 
 # Attributes that may be exported. FastAPI's instrumentation also sets client.address and url.query, which may hold ids.
 ALLOWED_ATTRIBUTES = frozenset(
@@ -72,6 +73,11 @@ class Rejections:
         self.spans += max(0, answer.partial_success.rejected_spans)
         self.reason = answer.partial_success.error_message or self.reason
 
+    def take(self) -> tuple[int, str]:
+        """Return the number and the reason, and begin at 0 again."""
+        spans, self.spans = self.spans, 0
+        return spans, self.reason
+
 
 def make_exporter(rejections: Rejections, *, console: IO[str]) -> SpanExporter | None:
     """Return the exporter that OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_* select; None for "none".
@@ -105,14 +111,15 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
     attributes = span.attributes or {}
     if not any(filterfalse(ALLOWED_ATTRIBUTES.__contains__, attributes)):
         return span
+    allowed = {key: value for key, value in attributes.items() if key in ALLOWED_ATTRIBUTES}
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes={key: value for key, value in attributes.items() if key in ALLOWED_ATTRIBUTES},
-        events=span.events,
-        links=span.links,
+        attributes=with_dropped(allowed, span.dropped_attributes),
+        events=bounded(span.events, span.dropped_events),
+        links=bounded(span.links, span.dropped_links),
         kind=span.kind,
         status=span.status,
         start_time=span.start_time,

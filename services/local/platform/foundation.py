@@ -19,6 +19,7 @@ from asyncpg import InsufficientPrivilegeError
 from observability.telemetry.environment import unknown_settings
 from services.local.platform.launcher import Launcher, Progress, silent
 from services.local.platform.plan import (
+    COMMON_SETTINGS,
     DATABASES,
     EventLogAddress,
     PlatformOptions,
@@ -166,7 +167,7 @@ class Foundation:
         raise ValueError(f"no service has the name {name}")
 
     async def _start(self) -> None:
-        if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE]):
+        if unknown := unknown_settings(os.environ, prefix="PLUMB_", known=[DSN_VARIABLE, *COMMON_SETTINGS]):
             raise LocalError("; ".join(unknown))
         for reaped in reap_stale_runs(parent=self.options.temporary_directory):
             self._progress(reaped)

@@ -27,6 +27,8 @@ PROCESSES: Mapping[Mode, tuple[str, ...]] = {
 DATABASES = ("order", "order_read", "inventory", "notification", "event_log")
 # Variables for single processes, which the processes must not inherit from the shell that started `plumb`.
 OWN_PREFIXES = ("ORDER_", "INVENTORY_", "NOTIFICATION_", "RECEIVER_", "OTEL_EXPORTER_OTLP_", "PLUMB_", "PG")
+# Settings of all processes although their names begin with one of these.
+COMMON_SETTINGS = frozenset({"PLUMB_TELEMETRY_SDK"})
 # The monolith has one admin port and one ready file, those of order, and calls inventory in process.
 UNUSED_BY_MONOLITH = frozenset(
     {
@@ -137,7 +139,11 @@ def order_databases(databases: Mapping[str, str]) -> list[str]:
 
 def base_environment() -> dict[str, str]:
     """Return our environment without the settings of single processes, and without proxies for local hosts."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_PREFIXES)}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name in COMMON_SETTINGS or not name.startswith(OWN_PREFIXES)
+    }
     for name in ("no_proxy", "NO_PROXY"):
         inherited[name] = ",".join(filter(None, (inherited.get(name), LOCAL_HOSTS)))
     return inherited

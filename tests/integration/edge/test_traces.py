@@ -25,7 +25,7 @@ METHOD = "shop.order.v1.OrderService/GetOrder"
 def spans(edge: Edge) -> Callable[[], tuple[ReadableSpan, ...]]:
     """Return the ended spans of the edge."""
     kept = InMemorySpanExporter()
-    edge.runtime.provider.add_span_processor(SimpleSpanProcessor(kept))
+    edge.runtime.add_span_processor(SimpleSpanProcessor(kept))
     return kept.get_finished_spans
 
 
@@ -70,7 +70,7 @@ def test_the_context_of_a_caller_is_ignored() -> None:
 async def test_an_rpc_continues_a_trace_of_ours_and_links_to_a_callers(edge: Edge, *, continues_trace: bool) -> None:
     kept = InMemorySpanExporter()
     runtime: setup.Runtime = edge.runtime
-    runtime.provider.add_span_processor(SimpleSpanProcessor(kept))
+    runtime.add_span_processor(SimpleSpanProcessor(kept))
     metadata = {**NOT_SAMPLED, "traceparent": f"00-{TRACE}-{SPAN}-01"}
     with server_call(runtime.for_context("order"), METHOD, metadata, continues_trace=continues_trace) as call:
         assert (call.traceresponse[3:35] == TRACE) is continues_trace
