@@ -13,9 +13,10 @@ from observability.experiments.runner.block import Block, Schedule, block_of, lo
 from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import silent
 
-# Far below saturation, so that latency is mostly service time and hardly queueing.
-RATE_PER_SECOND = 20.0
-WARM_UP_SECONDS = 1.0
+# A third of the one core that the platform has, so that latency is mostly service time and hardly queueing.
+RATE_PER_SECOND = 8.0
+# The processes of a block are new: their first orders load code and open connections, and the next ones queue behind.
+WARM_UP_SECONDS = 3.0
 
 Say = Callable[[str], None]
 Blocks = Mapping[str, Sequence[Block]]
@@ -39,7 +40,7 @@ class BenchSizes:
     repeats: int
 
 
-SHORT = BenchSizes(pairs=4, rounds=8, block_seconds=4.0, requests=200, repeats=2)
+SHORT = BenchSizes(pairs=5, rounds=8, block_seconds=8.0, requests=200, repeats=2)
 # For tests, beside other work: shows that each measurement runs.
 TINY = BenchSizes(pairs=2, rounds=2, block_seconds=2.0, requests=20, repeats=0)
 

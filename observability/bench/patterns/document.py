@@ -19,7 +19,7 @@ HEAD = f"""# Patterns
 Each pattern of *Patterns for Building Scalable Distributed Systems*: where it is in the code, what shows its effect,
 how large the effect is on one small machine, and when not to use it.
 
-`{COMMAND}` measures all of them in about ten minutes and writes this page and [{RESULTS}]({RESULTS}), which has the
+`{COMMAND}` measures all of them in about twenty minutes and writes this page and [{RESULTS}]({RESULTS}), which has the
 value of every block. No figure here is typed by hand. A ratio below 1 means that the first side takes less. Intervals
 are 95 %. A ratio compares pairs of blocks that ran in turn, in random order, in one run. The interval of a share is
 exact (binomial), with each order as one trial. Orders arrive in an open loop; reads, the orders of the telemetry

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from observability.bench.patterns.blocks import RATE_PER_SECOND, PatternBench, shuffled
+from observability.bench.patterns.blocks import PatternBench, shuffled
 from observability.bench.patterns.effect import PatternEffect, ratio_effect, share_effect
 from observability.bench.patterns.variants import orders
 from observability.bench.read_model import session
@@ -26,6 +26,8 @@ from observability.load.options import Progress
 from observability.load.recorder import RequestRecord
 from observability.testbed.side_effects import wait_for_effects
 
+# A breaker opens after some failed calls, which must be over before the counted part.
+RATE_PER_SECOND = 20.0
 GUARD = "ORDER_INVENTORY_GUARDED"
 # From the start of the load. The breaker opens less than two seconds after the start of the outage.
 STOP_SECONDS, COUNTED_SECONDS, RESUME_SECONDS, END_SECONDS = 1.0, 3.5, 6.0, 7.0

@@ -52,7 +52,7 @@ def bench_patterns(
     """Measure each pattern briefly, and write the table of patterns.
 
     Both sides of a comparison run alternately in one run; figures have 95 % intervals. Results are written after each
-    measurement. Takes about ten minutes on a quiet machine.
+    measurement. Takes about twenty minutes on a quiet machine.
 
     Exit codes: 0 measured, 1 the measurement failed, 2 bad options, 130 interrupted.
     """
