@@ -1,13 +1,17 @@
-"""Context managers that raise the time limits of calls, of database connections and of NATS, for slow machines."""
+"""Longer time limits, for slow machines: of calls, database connections, NATS and downloads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from observability.live.http_client import DownloadLimits
 from services.infra import deadline, postgres
 from services.infra.messaging import nats_log
 from tests.patience import PATIENCE_SECONDS
+
+# The limits of a client for which a slow machine is never too slow.
+PATIENT_DOWNLOAD = DownloadLimits(seconds=PATIENCE_SECONDS, request_seconds=PATIENCE_SECONDS)
 
 
 @contextmanager

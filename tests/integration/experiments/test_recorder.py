@@ -168,7 +168,8 @@ async def test_a_lock_wait_shows_the_blocking_session(
     assert {(wait.database, wait.state, wait.query) for wait in waits} == {("order", "active", update)}
     assert 0 < waits[0].transaction_seconds < waits[-1].transaction_seconds
     holders = [session for session in sampled if session.pid == one.get_server_pid() and session.wait_event_type]
-    assert {(holder.state, holder.blocked_by) for holder in holders} == {("idle in transaction", ())}
+    assert "idle in transaction" in {holder.state for holder in holders}  # and "active" at its last statement
+    assert {holder.blocked_by for holder in holders} == {()}
 
 
 async def test_keys_of_the_cache_are_counted_exactly(place: Place, valkey_server: EmbeddedValkey) -> None:
@@ -236,8 +237,9 @@ async def told(connection: asyncpg.Connection) -> None:
 async def test_metrics_are_scraped_from_the_start_to_the_end(place: Place, scraped: tuple[str, Scraped]) -> None:
     began = time.time()
     async with place.observed():
-        assert len(scraped[1].accepted) == 1
-        await until(lambda: len(scraped[1].accepted) > 1)
+        at_start = len(scraped[1].accepted)
+        assert at_start > 0
+        await until(lambda: len(scraped[1].accepted) > at_start)
         before_end = len(scraped[1].accepted)
     scrapes = place.seen().scrapes
     assert len(scrapes) > before_end
@@ -258,12 +260,15 @@ async def test_scrapes_do_not_identify_the_process(place: Place) -> None:
 
 
 async def test_processes_are_read_with_postgres_among_them(place: Place, one: asyncpg.Connection) -> None:
-    """The CPU of PostgreSQL is that of its sessions, of which one counts to two million here."""
+    """The CPU of PostgreSQL is that of its sessions, of which one counts here."""
+    session = psutil.Process(one.get_server_pid())
     async with place.observed():
         ended = time.process_time() + 0.2
         while time.process_time() < ended:
             pass
-        await one.execute("SELECT count(*) FROM generate_series(1, 2_000_000)")
+        ended = sum(session.cpu_times()[:2]) + 0.2
+        while sum(session.cpu_times()[:2]) < ended:
+            await one.execute("SELECT count(*) FROM generate_series(1, 100_000)")
     samples = place.seen().processes
     used = {}
     for name in ("some", "postgres"):
@@ -272,7 +277,7 @@ async def test_processes_are_read_with_postgres_among_them(place: Place, one: as
         assert own[0].wait_seconds is not None
         assert [sample.wait_seconds for sample in own] == sorted(sample.wait_seconds or 0 for sample in own)
     assert used["some"] > 0.15
-    assert used["postgres"] > 0.05
+    assert used["postgres"] > 0.15
 
 
 async def test_a_second_observation_in_a_folder_replaces_the_first(place: Place) -> None:

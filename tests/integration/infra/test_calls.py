@@ -20,6 +20,7 @@ from observability.telemetry.telemetry import Telemetry, unobserved
 from services.infra import deadline
 from services.infra.address import Address
 from services.infra.admission import AdmissionController, DeadlineTooShort, Priority
+from services.infra.circuit_breaker import Policy
 from services.infra.readiness import Readiness
 from services.infra.rpc.client import RpcClient, open_channel
 from services.infra.rpc.server import MAX_MESSAGE_BYTES, RpcServer
@@ -269,6 +270,9 @@ async def test_a_server_that_is_down_is_left_alone_after_a_while() -> None:
     telemetry = counting("order")
     attempts = Attempts(failures=10_000)
     async with serving(attempts.answer) as target, calling(target, telemetry) as client:
+        client._rpc._guard._breaker.policy = Policy(
+            open_seconds=PATIENCE_SECONDS, longest_open_seconds=PATIENCE_SECONDS
+        )
         endings = [await ending_of(client.get_stock(QUERY)) for _ in range(100)]
         opened = endings.index(CircuitOpen)
         assert set(endings[:opened]) == {Unavailable}

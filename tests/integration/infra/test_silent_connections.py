@@ -76,17 +76,21 @@ async def silence(proxy: Proxy) -> AsyncIterator[None]:
     writer.close()
 
 
-async def assert_back(proxy: Proxy, ask: Ask, *errors: type[Exception]) -> None:
-    """Lose all connections without a word, and ask until all is well again, before the system tells of the loss."""
-    await all_at_once(ask)
-    async with silence(proxy), asyncio.timeout(PATIENCE_SECONDS):
+async def until_well(ask: Ask, *errors: type[Exception]) -> None:
+    """Ask all at once until none fails."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
-                await all_at_once(ask)
+                return await all_at_once(ask)
             except errors:
                 await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                return
+
+
+async def assert_back(proxy: Proxy, ask: Ask, *errors: type[Exception]) -> None:
+    """Lose all connections without a word, and ask until all is well again, before the system tells of the loss."""
+    await until_well(ask, *errors)
+    async with silence(proxy):
+        await until_well(ask, *errors)
 
 
 @pytest.mark.full
@@ -110,6 +114,8 @@ async def test_a_channel_to_inventory_is_back() -> None:
             if errors:
                 raise errors[0]
 
+        await until_well(ask, ServiceError)
+        opened = False
         await assert_back(proxy, ask, ServiceError)
     assert opened
 

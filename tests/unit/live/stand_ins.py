@@ -9,9 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from observability.live.http_client import DownloadLimits
 from observability.live.prometheus import MOST_POINTS
-from tests.patience import PATIENCE_SECONDS
 from tests.unit.analysis.trace_writers import Json, jaeger_v1, tempo_batches
 
 
@@ -33,8 +31,6 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-# The limits of a client for which a slow machine is never too slow.
-PATIENT = DownloadLimits(seconds=PATIENCE_SECONDS, request_seconds=PATIENCE_SECONDS)
 Respond = Callable[[Asked], Answer]
 MISSING = Answer(b"404 page not found", 404)
 

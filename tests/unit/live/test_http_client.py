@@ -17,11 +17,12 @@ from observability.live.http_client import (
     base_url,
 )
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.live.stand_ins import PATIENT, Answer, served
+from tests.unhurried import PATIENT_DOWNLOAD
+from tests.unit.live.stand_ins import Answer, served
 
 
 def client(limits: DownloadLimits | None = None, headers: dict[str, str] | None = None) -> ReadOnlyClient:
-    return ReadOnlyClient(limits=limits or PATIENT, headers=headers or {}, pause=lambda _: None)
+    return ReadOnlyClient(limits=limits or PATIENT_DOWNLOAD, headers=headers or {}, pause=lambda _: None)
 
 
 def test_answers_may_be_packed() -> None:
@@ -34,8 +35,8 @@ def test_bytes_are_bounded_unpacked_by_answer_and_in_all() -> None:
     body = gzip.compress(bytes(1_000_000))
     with served(lambda _: Answer(body, headers={"Content-Encoding": "gzip"})) as (url, _):
         with pytest.raises(AnswerTooLong):
-            client(replace(PATIENT, answer_bytes=500_000)).get(url)
-        bounded = client(replace(PATIENT, bytes=2_500_000))
+            client(replace(PATIENT_DOWNLOAD, answer_bytes=500_000)).get(url)
+        bounded = client(replace(PATIENT_DOWNLOAD, bytes=2_500_000))
         bounded.get(url)
         bounded.get(url)
         with pytest.raises(OutOfBudget, match="the limit of 2 MB"):
@@ -54,13 +55,13 @@ def test_seconds_are_bounded() -> None:
 def test_a_body_that_comes_in_slowly_does_not_outlast_the_limit() -> None:
     """The client looks at the clock after each piece, not only when the body is whole."""
     now_seconds = [0.0]
-    slow = ReadOnlyClient(limits=PATIENT, headers={}, clock=lambda: now_seconds[0])
+    slow = ReadOnlyClient(limits=PATIENT_DOWNLOAD, headers={}, clock=lambda: now_seconds[0])
 
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.recv(1 << 16)
-            now_seconds[0] = 2 * PATIENT.seconds
+            now_seconds[0] = 2 * PATIENT_DOWNLOAD.seconds
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n ")
             connection.settimeout(PATIENCE_SECONDS)
             assert not connection.recv(1)
@@ -83,7 +84,7 @@ def test_an_answer_that_is_cut_off_is_not_read() -> None:
 def test_a_busy_server_is_asked_again_later() -> None:
     answers = iter([Answer(b"", 429, {"Retry-After": "3"}), Answer(b"", 503), Answer(b"7")])
     pauses: list[float] = []
-    patient = ReadOnlyClient(limits=PATIENT, headers={}, pause=pauses.append)
+    patient = ReadOnlyClient(limits=PATIENT_DOWNLOAD, headers={}, pause=pauses.append)
     with served(lambda _: next(answers)) as (url, _):
         assert patient.get(url) == b"7"
     assert pauses == [3.0, 2.0]

@@ -17,9 +17,10 @@ from observability.cli import diagnose, main
 from observability.live import jaeger, tempo, time_slices
 from observability.live.http_client import DownloadLimits
 from tests.recorded.recordings import RECORDED, unpack
+from tests.unhurried import PATIENT_DOWNLOAD
 from tests.unit.analysis.trace_writers import Json, traces_of
 from tests.unit.live import stand_ins
-from tests.unit.live.stand_ins import PATIENT, Answer, Respond, prometheus, served
+from tests.unit.live.stand_ins import Answer, Respond, prometheus, served
 
 RECORDING = "n_plus_one"
 SERVICE = "order"
@@ -30,7 +31,7 @@ NOW_SECONDS = 1_800_000_000
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a command take as long as a slow machine needs: its clock stands still, and its limits are long."""
     monkeypatch.setattr(time_slices, "time", SimpleNamespace(time=lambda: NOW_SECONDS))
-    monkeypatch.setattr(diagnose, "DownloadLimits", lambda: PATIENT)
+    monkeypatch.setattr(diagnose, "DownloadLimits", lambda: PATIENT_DOWNLOAD)
 
 
 @pytest.fixture(scope="module")

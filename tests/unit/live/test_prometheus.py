@@ -9,13 +9,14 @@ from observability.analysis.observation import read_observation
 from observability.live.http_client import ReadOnlyClient
 from observability.live.prometheus import MOST_POINTS, download_metrics, step_seconds
 from observability.live.time_slices import TimeSlice
-from tests.unit.live.stand_ins import PATIENT, Answer, Asked, as_json, prometheus, served
+from tests.unhurried import PATIENT_DOWNLOAD
+from tests.unit.live.stand_ins import Answer, Asked, as_json, prometheus, served
 
 WINDOW = TimeSlice(1_000.0, 1_900.0)
 
 
 def client() -> ReadOnlyClient:
-    return ReadOnlyClient(limits=PATIENT, headers={})
+    return ReadOnlyClient(limits=PATIENT_DOWNLOAD, headers={})
 
 
 def test_metrics_become_scrapes_named_after_their_services(tmp_path: Path) -> None:
