@@ -137,6 +137,18 @@ class ReplicatedSettings(RunnableSettings):
     )
 
 
+class GrpcSettings(RunnableSettings):
+    """Settings of a runnable with a gRPC server."""
+
+    grpc_connection_age_seconds: float | None = Field(
+        None,
+        ge=1,
+        le=86_400,
+        description="Seconds after which a client is told to connect again, by a tenth more or less. It then asks DNS"
+        " again, and so finds new servers behind one name. Not set: connections live as long as both ends.",
+    )
+
+
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 

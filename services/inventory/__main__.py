@@ -26,7 +26,11 @@ async def serve(settings: InventorySettings, runtime: Runtime, *, stock_adapter:
         )
         readiness = Readiness(checks)
         rpc = RpcServer(
-            name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
+            name="grpc",
+            listen=parse_address(settings.grpc_listen),
+            admission=admission,
+            readiness=readiness,
+            connection_age_seconds=settings.grpc_connection_age_seconds,
         )
         add_inventory_service(rpc, parts.application, telemetry=telemetry)
         admin = admin_server(settings.admin_listen, runtime=runtime, readiness=readiness)

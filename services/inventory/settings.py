@@ -3,10 +3,10 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.infra.settings import CacheUrl, ListenAddress, ReplicatedSettings, RunnableSettings
+from services.infra.settings import CacheUrl, GrpcSettings, ListenAddress, ReplicatedSettings, RunnableSettings
 
 
-class InventorySettings(ReplicatedSettings):
+class InventorySettings(ReplicatedSettings, GrpcSettings):
     """Read from INVENTORY_* variables."""
 
     model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "INVENTORY_"})

@@ -73,6 +73,7 @@ def servers_of(
         listen=parse_address(settings.order.grpc_listen),
         admission=admission,
         readiness=readiness,
+        connection_age_seconds=settings.order.grpc_connection_age_seconds,
     )
     add_order_service(
         order_server,
@@ -90,6 +91,7 @@ def servers_of(
             enabled=settings.inventory.admission_enabled,
         ),
         readiness=readiness,
+        connection_age_seconds=settings.inventory.grpc_connection_age_seconds,
     )
     add_inventory_service(inventory_server, inventory, telemetry=runtime.for_context("inventory"))
     admin = admin_server(settings.order.admin_listen, runtime=runtime, readiness=readiness)

@@ -47,7 +47,11 @@ async def serve(
         )
         readiness = Readiness(checks)
         rpc = RpcServer(
-            name="grpc", listen=parse_address(settings.grpc_listen), admission=admission, readiness=readiness
+            name="grpc",
+            listen=parse_address(settings.grpc_listen),
+            admission=admission,
+            readiness=readiness,
+            connection_age_seconds=settings.grpc_connection_age_seconds,
         )
         add_order_service(
             rpc, parts.application, telemetry=telemetry, continues_traces=settings.caller_traces_continued

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from services.infra.settings import (
     DsnLists,
     Dsns,
+    GrpcSettings,
     ListenAddress,
     ReplicatedSettings,
     RunnableSettings,
@@ -16,7 +17,7 @@ from services.infra.settings import (
 )
 
 
-class OrderContextSettings(ReplicatedSettings):
+class OrderContextSettings(ReplicatedSettings, GrpcSettings):
     """Settings that do not depend on where inventory runs. Read from ORDER_* variables."""
 
     model_config = SettingsConfigDict(**RunnableSettings.model_config | {"env_prefix": "ORDER_"})

@@ -8,6 +8,7 @@ import yaml
 
 from observability.prometheus.build.alertmanager import alertmanager_configuration
 from observability.prometheus.build.configuration import compose_configuration
+from observability.prometheus.build.kubernetes import PROMETHEUS_RULES, prometheus_rules
 from observability.prometheus.build.model import Document
 from observability.prometheus.build.rule_files import rule_documents
 
@@ -16,8 +17,13 @@ HEADER = "# Made by `python -m observability.prometheus.build`: change it there.
 WIDTH = 118
 
 
+def kubernetes_text() -> str:
+    """Return the text of the manifest that has all rules."""
+    return HEADER + yaml.safe_dump_all(prometheus_rules(rule_documents()), sort_keys=False, width=WIDTH)
+
+
 def texts() -> dict[str, str]:
-    """Return the text of every committed file by its name."""
+    """Return the text of every committed file of DIRECTORY by its name."""
     documents: dict[str, Document] = {
         "prometheus.yml": compose_configuration(),
         "alertmanager.yml": alertmanager_configuration(),
@@ -39,10 +45,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file differs")
     if parser.parse_args().check:
         stale = stale_files()
+        if PROMETHEUS_RULES.read_text() != kubernetes_text():
+            stale.append(str(PROMETHEUS_RULES))
         sys.stderr.writelines(f"{name} differs: run python -m observability.prometheus.build\n" for name in stale)
         return int(bool(stale))
     for name, text in texts().items():
         (DIRECTORY / name).write_text(text)
+    PROMETHEUS_RULES.write_text(kubernetes_text())
     return 0
 
 

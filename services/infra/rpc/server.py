@@ -44,6 +44,8 @@ MAX_PENDING_CALLS = 64
 MOST_PENDING_CALLS = 128
 # A call that has waited this long without being accepted is rejected.
 MAX_PENDING_SECONDS = 2
+# Most seconds for calls in flight on a connection whose client was told to connect again; streams end with them.
+MOST_SECONDS_BEYOND_AGE = 10
 # Tells gRPC's client that another attempt would fail in the same way.
 DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
 
@@ -140,6 +142,16 @@ def without_not_begun(error: ServiceError) -> ServiceError:
     return error
 
 
+def age_options(seconds: float | None) -> tuple[tuple[str, int], ...]:
+    """Return gRPC's options for connections that end after so many seconds; none without an age."""
+    if seconds is None:
+        return ()
+    return (
+        ("grpc.max_connection_age_ms", round(1_000 * seconds)),
+        ("grpc.max_connection_age_grace_ms", 1_000 * MOST_SECONDS_BEYOND_AGE),
+    )
+
+
 def _traceresponse(call: Call) -> tuple[tuple[str, str], ...]:
     return (("traceresponse", call.traceresponse),) if call.traceresponse else ()
 
@@ -148,14 +160,25 @@ class RpcServer:
     """Serves contexts over gRPC with health and reflection; implements `lifecycle.Server`.
 
     `readiness` gives the status of the health service, and ends its streams when the process drains.
+    `connection_age_seconds` is when a client is told to connect again; None is never.
     """
 
-    def __init__(self, *, name: str, listen: Address, admission: AdmissionController, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        listen: Address,
+        admission: AdmissionController,
+        readiness: Readiness,
+        connection_age_seconds: float | None = None,
+    ) -> None:
         self._name = name
         self._admission = admission
         self._readiness = readiness
         self._listen = listen
-        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
+        self._server = grpc.aio.server(
+            options=(*OPTIONS, *age_options(connection_age_seconds)), maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
+        )
         self._services: list[str] = []
         self._reflection: Reflection | None = None
 

