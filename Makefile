@@ -21,7 +21,7 @@ export UV_CACHE_DIR ?= .uv/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-full test-stack test-expressions test-strangers check lint protos chaos bench pictures clean environment environment-dev
+.PHONY: help demo up test test-full test-stack test-expressions test-strangers check lint protos sbom licences audit chaos bench pictures clean environment environment-dev
 
 help: ## List the targets.
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -83,6 +83,23 @@ lint: environment-dev ## Check style, types, import contracts and protos; change
 
 protos: environment-dev ## Generate protos/gen from the .proto files.
 	@.venv/bin/python protos/generate.py
+
+SBOM := out/sbom.cdx.json
+
+sbom: $(UV) ## Write out/sbom.cdx.json: the packages that the platform needs, with hashes, as CycloneDX.
+	@mkdir -p $(dir $(SBOM))
+	@$(UV) export --quiet --locked --extra platform --no-dev \
+		--preview-features sbom-export --format cyclonedx1.5 --output-file $(SBOM) >/dev/null
+	@echo 'Wrote $(SBOM).'
+
+licences: environment-dev ## List the licence of each package that is installed; fails for one that is not allowed.
+	@exec .venv/bin/python -m tests.architecture.licences
+
+# Not part of `make lint`: a vulnerability becomes known without a change of ours, and its database needs the network.
+audit: $(UV) ## Look for known vulnerabilities of locked packages in OSV's database; skipped, aloud, without it.
+	@if said="$$($(UV) audit --locked --preview-features audit-command 2>&1)"; then printf '%s\n' "$$said"; else \
+		printf '%s\n' "$$said" >&2; \
+		case "$$said" in *'error sending request'*) echo 'SKIPPED: the database cannot be reached.' >&2;; *) exit 1;; esac; fi
 
 chaos: environment ## Kill processes at every durable step, 2,000 times: both modes, both event logs.
 	.venv/bin/plumb chaos kill --mode services --bus postgres --kills 500 $(ARGS)
