@@ -158,43 +158,20 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
     async with AsyncExitStack() as stack:
         stack.enter_context(unhurried())
         stack.enter_context(waits(AMPLE_SECONDS))
-        databases = {}
-        for name in dsns:
-            context = DATABASES[SHARD.get(name, name)]
-            database = await Database.open(dsns[name], pool_size=POOL_SIZE, telemetry=telemetry[context], name=name)
-            stack.push_async_callback(database.close, timeout_seconds=5)
-            databases[name] = database
-        hint_store = None
-        if cache_url:
-            hint_store = ValkeyStore.open(cache_url, telemetry=hint_telemetry(telemetry["inventory"]))
-            stack.push_async_callback(hint_store.close)
+        databases = await open_databases(dsns, telemetry, stack)
         stock_parts = bootstrap_inventory(
             database=databases["inventory"],
             telemetry=telemetry["inventory"],
             reservation_ttl_seconds=60,
-            hint_store=hint_store,
+            hint_store=open_hint_store(cache_url, telemetry["inventory"], stack),
             hint_lifetime_seconds=10 * AMPLE_SECONDS,
         )
         inventory: inventory_api.InventoryService = stock_parts.application
         if mode == "grpc":
-            server = open_server(telemetry["test"])
-            add_inventory_service(server, inventory, telemetry=telemetry["inventory"])
-            target = await serve(server, stack)
-            channel = await stack.enter_async_context(open_channel(target))
-            inventory = InventoryClient(
-                channel, target=target, telemetry=telemetry["order"], call_seconds=AMPLE_SECONDS
-            )
-        servers = [
-            OrderServer(
-                database=databases[name], log=PostgresLog(database=databases[name.replace("order", "event_log")])
-            )
-            for name in order_databases(dsns)
-        ]
+            inventory = await inventory_over_grpc(inventory, telemetry, stack)
+        servers = order_servers(databases, dsns)
         logs = [server.log for server in servers]
-        shard_map = ALL_ON_FIRST
-        if len(servers) > 1:
-            await store_first_map(dsns["order"], len(servers))
-            shard_map = await PostgresShardMaps(database=databases["order"]).current()
+        shard_map = await shard_map_of(databases, dsns, len(servers))
         parts = bootstrap_order(
             servers=servers,
             shard_map=shard_map,
@@ -203,20 +180,14 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             telemetry=telemetry["order"],
             grace_seconds=GRACE_SECONDS,
         )
-        orders: order_api.OrderService = parts.application
         sender = FakeSender()
         notification = bootstrap_notification(
             database=databases["notification"], logs=logs, sender=sender, telemetry=telemetry["notification"]
         )
-        if mode == "grpc":
-            server = open_server(telemetry["test"])
-            add_order_service(server, orders, telemetry=telemetry["order"])
-            target = await serve(server, stack)
-            channel = await stack.enter_async_context(open_channel(target))
-            orders = OrderClient(channel, target=target, telemetry=telemetry["test"], call_seconds=AMPLE_SECONDS)
+        orders: order_api.OrderService = parts.application
         yield Shop(
             mode=mode,
-            orders=orders,
+            orders=await orders_over_grpc(orders, telemetry, stack) if mode == "grpc" else orders,
             inventory=inventory,
             parts=parts,
             sweeper=stock_parts.sweeper,
@@ -229,6 +200,65 @@ async def open_shop(mode: Mode, dsns: Mapping[str, str], *, cache_url: str = "")
             runtime=runtime,
             spans=spans,
         )
+
+
+async def open_databases(
+    dsns: Mapping[str, str], telemetry: Mapping[str, Telemetry], stack: AsyncExitStack
+) -> Mapping[str, Database]:
+    """Open a pool of each database for the life of the stack."""
+    databases = {}
+    for name, dsn in dsns.items():
+        context = DATABASES[SHARD.get(name, name)]
+        databases[name] = await Database.open(dsn, pool_size=POOL_SIZE, telemetry=telemetry[context], name=name)
+        stack.push_async_callback(databases[name].close, timeout_seconds=5)
+    return databases
+
+
+def open_hint_store(cache_url: str, telemetry: Telemetry, stack: AsyncExitStack) -> ValkeyStore | None:
+    """Open the cache of stock hints for the life of the stack, if there is one."""
+    if not cache_url:
+        return None
+    store = ValkeyStore.open(cache_url, telemetry=hint_telemetry(telemetry))
+    stack.push_async_callback(store.close)
+    return store
+
+
+def order_servers(databases: Mapping[str, Database], dsns: Mapping[str, str]) -> list[OrderServer]:
+    """Return each server of orders with its event log."""
+    return [
+        OrderServer(database=databases[name], log=PostgresLog(database=databases[name.replace("order", "event_log")]))
+        for name in order_databases(dsns)
+    ]
+
+
+async def shard_map_of(databases: Mapping[str, Database], dsns: Mapping[str, str], servers: int) -> ShardMap:
+    """Return which server has which logical shard; several servers share them evenly."""
+    if servers == 1:
+        return ALL_ON_FIRST
+    await store_first_map(dsns["order"], servers)
+    return await PostgresShardMaps(database=databases["order"]).current()
+
+
+async def inventory_over_grpc(
+    inventory: inventory_api.InventoryService, telemetry: Mapping[str, Telemetry], stack: AsyncExitStack
+) -> InventoryClient:
+    """Serve inventory for the life of the stack, and return a client of it."""
+    server = open_server(telemetry["test"])
+    add_inventory_service(server, inventory, telemetry=telemetry["inventory"])
+    target = await serve(server, stack)
+    channel = await stack.enter_async_context(open_channel(target))
+    return InventoryClient(channel, target=target, telemetry=telemetry["order"], call_seconds=AMPLE_SECONDS)
+
+
+async def orders_over_grpc(
+    orders: order_api.OrderService, telemetry: Mapping[str, Telemetry], stack: AsyncExitStack
+) -> OrderClient:
+    """Serve the order service for the life of the stack, and return a client of it."""
+    server = open_server(telemetry["test"])
+    add_order_service(server, orders, telemetry=telemetry["order"])
+    target = await serve(server, stack)
+    channel = await stack.enter_async_context(open_channel(target))
+    return OrderClient(channel, target=target, telemetry=telemetry["test"], call_seconds=AMPLE_SECONDS)
 
 
 @contextmanager

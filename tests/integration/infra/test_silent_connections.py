@@ -30,7 +30,7 @@ from services.inventory.rpc.client import InventoryClient
 from services.kernel.errors import CircuitOpen, ServiceError
 from services.local.servers.valkey import EmbeddedValkey
 from tests.fakes.inventory import FakeInventory
-from tests.integration.infra.test_calls import real_server
+from tests.integration.infra.calling import real_server
 from tests.patience import PATIENCE_SECONDS
 
 CONNECTIONS = 4

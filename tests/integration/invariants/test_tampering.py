@@ -10,8 +10,10 @@ from services.infra.idempotency import first_form
 from services.order.api import OrderLine, PlaceOrder
 from tests.full import in_full
 from tests.integration.invariants.conftest import Sound
+from tests.integration.invariants.event_tamperings import EFFECTS, LOG, PROJECTIONS
 from tests.integration.invariants.keeping import tamper
-from tests.integration.invariants.tampering import FROM_SOLD, SOLD, TAMPERINGS, Tampering
+from tests.integration.invariants.order_tamperings import ORDERS, RESERVATIONS, STOCK
+from tests.integration.invariants.tampering import FROM_SOLD, SOLD, Tampering
 
 
 def broken(checked: InvariantChecks) -> str:
@@ -19,6 +21,7 @@ def broken(checked: InvariantChecks) -> str:
     return " ".join(check.name for check in checked.checks if check.violation_count)
 
 
+TAMPERINGS = (*STOCK, *ORDERS, *RESERVATIONS, *LOG, *PROJECTIONS, *EFFECTS)
 # `make test` has one for each combination of invariants that can break.
 ONE_OF_EACH = {tampering.breaks: tampering for tampering in TAMPERINGS}.values()
 

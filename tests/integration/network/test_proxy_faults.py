@@ -9,7 +9,7 @@ import pytest
 
 from observability.network import proxy as module
 from observability.network.proxy import Delay, Impairment, Proxy
-from tests.integration.network.test_proxy import SOON, connected, echo, proxied
+from tests.integration.network.through_proxy import SOON, connected, echo, proxied
 from tests.patience import PATIENCE_SECONDS
 
 SHORT_SECONDS = 0.2
