@@ -10,7 +10,7 @@ from tests.stack.collector import Collector, collector
 from tests.stack.jaeger import Jaeger, jaeger
 
 # The first test that needs a program waits until it is built.
-SECONDS = 1500
+SECONDS = 2400
 MEASURED = pytest.StashKey[list[str]]()
 Measured = Callable[[str], None]
 

@@ -94,12 +94,14 @@ async def test_lost_spans_fire_and_resolve_an_alert(fault: Fault, tmp_path: Path
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(fault.overlay, encoding="utf-8")
     with jaeger(tmp_path) as search, collector(tmp_path, overlay, jaeger=search.otlp) as taken:
-        async with watching(taken, tmp_path) as hook, flowing(fault.flow, taken):
+        # Before and after the fault few spans flow: of many, a slow machine may lose some in any case.
+        async with watching(taken, tmp_path) as hook, flowing(THIN, taken):
             await asyncio.sleep(HEALTHY_SECONDS)
             assert not lost(hook)
             began = time.monotonic()
             with standing_still(search):
-                detected = await when(hook, fault.alert, firing=True, since=began) - began
+                async with flowing(fault.flow, taken):
+                    detected = await when(hook, fault.alert, firing=True, since=began) - began
             ended = time.monotonic()
             cleared = await when(hook, fault.alert, firing=False, since=ended) - ended
             assert lost(hook) - fault.beside == {fault.alert}

@@ -9,18 +9,27 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from observability.cli import main
+from observability.cli import diagnose, main
 from observability.live import jaeger as source
-from observability.live.http_client import DownloadLimits, ReadOnlyClient
+from observability.live.http_client import ReadOnlyClient
 from observability.live.jaeger import JaegerSource
 from observability.live.time_slices import TimeSlice
 from tests.recorded.recordings import RECORDED, unpack
 from tests.stack.jaeger import Jaeger
 from tests.stack.processes import eventually
+from tests.unhurried import PATIENT_DOWNLOAD
 
 RECORDING = "n_plus_one"
 SERVICE = "order"
 MINUTES_AGO = 300 * 10**9
+# However long the tests take: the recording is still within it.
+SINCE, SINCE_SECONDS = "1h", 3600
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a download take as long as a slow machine needs."""
+    monkeypatch.setattr(diagnose, "DownloadLimits", lambda: PATIENT_DOWNLOAD)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +75,7 @@ def test_the_verdict_is_that_of_the_recording(
     """With few traces an answer, slices are halved until all fit; the saved folder gives the same verdict."""
     monkeypatch.setattr(source, "_MOST_TRACES", most_traces)
     saved = str(tmp_path / "saved")
-    live = verdict_of("--jaeger", f"http://{search.query}", "--service", SERVICE, "--save", saved)
+    live = verdict_of("--jaeger", f"http://{search.query}", "--service", SERVICE, "--since", SINCE, "--save", saved)
     expected = RECORDED[RECORDING]
     assert (live["bottleneck"], live["service"], live["operation"]) == (
         expected.bottleneck,
@@ -79,15 +88,15 @@ def test_the_verdict_is_that_of_the_recording(
 
 @pytest.mark.parametrize("has_v3", [True, False], ids=["v3", "v1"])
 def test_both_apis_find_the_same_traces(search: Jaeger, sent: int, has_v3: bool) -> None:
-    jaeger = JaegerSource(f"http://{search.query}", ReadOnlyClient(limits=DownloadLimits(), headers={}))
+    jaeger = JaegerSource(f"http://{search.query}", ReadOnlyClient(limits=PATIENT_DOWNLOAD, headers={}))
     assert SERVICE in jaeger.services()
     assert jaeger._has_v3
     jaeger._has_v3 = has_v3
     now = time.time()
-    answer = jaeger.fetch(TimeSlice(now - 900, now), SERVICE, "")
+    answer = jaeger.fetch(TimeSlice(now - SINCE_SECONDS, now), SERVICE, "")
     assert (len(answer.trace_ids), answer.is_full) == (sent, False)
     assert jaeger.fetch(TimeSlice(now - 9000, now - 8000), SERVICE, "").pages == ()
-    assert jaeger.fetch(TimeSlice(now - 900, now), SERVICE, "no such operation").pages == ()
+    assert jaeger.fetch(TimeSlice(now - SINCE_SECONDS, now), SERVICE, "no such operation").pages == ()
 
 
 def test_without_a_service_those_of_jaeger_are_listed(search: Jaeger, sent: int) -> None:

@@ -30,7 +30,7 @@ SEED = 1
 SCALE = 60
 LOADED_SECONDS = 20.0
 SETTLE_SECONDS = 60.0
-ATTEMPTS = 2
+ATTEMPTS = 4
 FIRING = 'ALERTS{alertstate="firing"}'
 # Other programs on this machine raise the first three: they say that the shop gets too little of the processor. And one
 # step of a worker that waits a second for a connection in vain looks like a minute of failures at this scale.
@@ -76,6 +76,10 @@ async def test_the_owner_alert_fires_and_others_are_listed(
     fired = await fired_by(setting.before, schedule, testbed, tmp_path)
     measured(f"{tried.name}: {', '.join(sorted(fired)) or 'no alert'}")
     owner = {tried.owner_alert} - {"none"}
+    for _ in range(ATTEMPTS):
+        # A slow machine may take longer to raise it than the load lasts.
+        if not owner <= fired:
+            fired |= await fired_by(setting.before, schedule, testbed, tmp_path)
     assert owner <= fired
     unexpected = fired - owner - NOT_JUDGED - tried.collateral.keys()
     for _ in range(ATTEMPTS):

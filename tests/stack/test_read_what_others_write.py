@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.spans import Span
 from observability.cli import main
-from observability.live.http_client import DownloadLimits, ReadOnlyClient
+from observability.live.http_client import ReadOnlyClient
 from observability.live.prometheus import download_metrics
 from observability.live.time_slices import window_since
 from tests.patience import PATIENCE_SECONDS
 from tests.recorded.recordings import unpack
 from tests.stack import programs
 from tests.stack.processes import HOST, answers, eventually, free_port, running
+from tests.unhurried import PATIENT_DOWNLOAD
 
 FORMATS = {
     "json": {"format": "json"},
@@ -69,7 +70,8 @@ def test_each_format_of_the_file_exporter_is_read(tmp_path: Path, monkeypatch: p
 def test_metrics_of_a_real_prometheus_become_scrapes(tmp_path: Path) -> None:
     prometheus, promtool = programs.need("prometheus"), programs.need("promtool")
     now = int(time.time())
-    times = range(now - 1200, now, STEP_SECONDS)
+    # Into the future, so that the window that is read later is full whenever that is.
+    times = range(now - 1200, now + 3600, STEP_SECONDS)
     labels = '{job="shop/order",db_client_connection_pool_name="order"}'
     lines = [f"db_client_connection_max{labels} 5 {at}" for at in times]
     (tmp_path / "metrics").write_text("\n".join(["# TYPE db_client_connection_max gauge", *lines, "# EOF", ""]))
@@ -83,7 +85,7 @@ def test_metrics_of_a_real_prometheus_become_scrapes(tmp_path: Path) -> None:
         log=tmp_path / "prometheus.log",
         ready=lambda: answers(f"http://{address}/-/ready"),
     ):
-        client = ReadOnlyClient(limits=DownloadLimits(), headers={})
+        client = ReadOnlyClient(limits=PATIENT_DOWNLOAD, headers={})
         window = window_since("15m")
         assert download_metrics(f"http://{address}", window, client, tmp_path / "scrapes.jsonl") == 1
     rows = [json.loads(line) for line in (tmp_path / "scrapes.jsonl").read_text().splitlines()]
