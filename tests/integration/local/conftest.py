@@ -12,6 +12,7 @@ from services.local.platform.plan import MODULES, PlatformOptions
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.nats import nats_server_available
 from tests.integration.local.traces import VARIABLE, Marked
+from tests.patience import PATIENCE_SECONDS
 
 STAND_IN = "tests.integration.local.stand_in"
 needs_nats = pytest.mark.skipif(
@@ -63,4 +64,9 @@ def options(tmp_path: Path) -> PlatformOptions:
 
 def stand_ins(folder: Path) -> PlatformOptions:
     """Return options of a platform of stand-ins in a folder."""
-    return PlatformOptions(run_directory=folder, modules=dict.fromkeys(MODULES, STAND_IN))
+    return PlatformOptions(
+        run_directory=folder,
+        modules=dict.fromkeys(MODULES, STAND_IN),
+        start_timeout_seconds=PATIENCE_SECONDS,
+        stop_timeout_seconds=PATIENCE_SECONDS,
+    )

@@ -156,11 +156,18 @@ async def test_a_slow_start_is_reported_and_given_up(
     options: PlatformOptions, marked_here: Marked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher, "PROGRESS_SECONDS", 0.2)
-    said: list[str] = []
-    hanging = replace(options, environment={"order": {"STAND_IN_FAULT": "hang"}}, start_timeout_seconds=2.0)
-    with pytest.raises(ProcessFailed, match="order was not ready within 2 s"):
-        async with Platform.start(hanging, progress=said.append):
-            pass
+    hanging = replace(options, environment={"order": {"STAND_IN_FAULT": "hang"}})
+    message, said = "", list[str]()
+    # On a slow machine another one may take longer than a short limit.
+    for limit_seconds in (2, 10, 50):
+        said.clear()
+        with pytest.raises(ProcessFailed, match=f"was not ready within {limit_seconds} s") as failed:
+            async with Platform.start(replace(hanging, start_timeout_seconds=limit_seconds), progress=said.append):
+                pass
+        message = str(failed.value)
+        if message.startswith("order "):
+            break
+    assert message.startswith("order ")
     assert any(line.startswith("waiting for order, process ") and "stand-in ['serve']" in line for line in said)
     assert marked_here.leftovers() == []
 

@@ -164,6 +164,7 @@ async def shop(servers: Servers, reserve_per_second: float) -> AsyncIterator[Rep
     async with AsyncExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(postgres, "CONNECT_SECONDS", PATIENCE_SECONDS)
+        patch.setattr("services.infra.replicas.SAMPLE_LIMIT_SECONDS", PATIENCE_SECONDS)
         order, stock = runtime.for_context("order"), runtime.for_context("inventory")
 
         async def open_replicated(name: str, telemetry: Telemetry) -> tuple[Database, Replicas]:
