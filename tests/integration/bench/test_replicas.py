@@ -18,7 +18,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     """Run a short benchmark; return its file."""
     output = tmp_path_factory.mktemp("bench-replicas")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replicas, "WINDOW_SECONDS", 1.0)
+        patch.setattr(replicas, "WINDOW_SECONDS", 5.0)
         run = CliRunner().invoke(main, ["bench", "replicas", "--reads", "100", "--output", str(output)])
     assert run.exit_code == 0, run.output
     (written,) = output.glob("*/result.json")

