@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from observability.analysis.conventions.operations import operation_of
-from observability.analysis.observation import Observation, ObservationUnreadable
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import ObservationUnreadable
 from observability.analysis.trees import Node, Trace
 
 _MOST_NAMES = 30

@@ -14,7 +14,8 @@ from rich.markup import escape
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import ObservationUnreadable, read_observation
 from observability.analysis.selection import select
 from observability.analysis.verdict import Answer, Verdict
 from observability.analysis.whatif import Prediction

@@ -15,7 +15,7 @@ SIGNAL_BASE = 128
 FAILURES = (
     "asyncpg:InterfaceError",
     "asyncpg:PostgresError",
-    "observability.analysis.observation:ObservationUnreadable",
+    "observability.analysis.observation_folder:ObservationUnreadable",
     "observability.demo.options:DemoError",
     "observability.experiments.runner.errors:TrialError",
     "observability.live.http_client:SourceFailed",

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from observability.analysis.observation import trace_files_of
+from observability.analysis.observation_folder import trace_files_of
 from observability.analysis.readers.documents import spans_of_document
 from observability.analysis.readers.fields import Texts
 from observability.analysis.readers.trace_files import read_spans

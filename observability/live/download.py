@@ -9,7 +9,7 @@ from typing import Protocol
 import orjson
 
 from observability.analysis.coverage import Coverage
-from observability.analysis.observation import COVERAGE, SCRAPES
+from observability.analysis.observation_folder import COVERAGE, SCRAPES
 from observability.live.http_client import OutOfBudget, ReadOnlyClient, SourceFailed
 from observability.live.prometheus import download_metrics
 from observability.live.time_slices import SliceAnswer, TimeSlice, WindowRead, read_window

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.requests import requests_of
 from observability.analysis.verdict import Verdict
 from tests.recorded.recordings import archive_of, place_of

@@ -14,7 +14,8 @@ import orjson
 
 from observability.analysis.comparison import Estimate
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import Observation, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.verdict import Answer, Verdict
 from tests.recorded.alterations import traces_alone
 from tests.strangers.settings import NOTHING, Setting, Truth, read_settings

@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import Observation, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.spans import Attribute, Span, SpanKind
 from observability.analysis.trees import build_traces
 from observability.analysis.verdict import Answer, Verdict

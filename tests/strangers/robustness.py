@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import Observation, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.verdict import Answer, Verdict
 from tests.recorded.alterations import traces_alone
 from tests.strangers.mutations import Outcome, outcome_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from observability.analysis.comparison import clopper_pearson, is_significant
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.verdict import Answer, Verdict
 from observability.experiments.experiment import Truth
 from observability.experiments.runner.baselines import largest_deviation, largest_path_growth, largest_self_time

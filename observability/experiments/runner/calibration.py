@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from observability.analysis.observation import Observation, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.resources import pools
 from observability.experiments.experiment import Demand
 from observability.experiments.runner.block import Block, Schedule

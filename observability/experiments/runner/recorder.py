@@ -61,7 +61,7 @@ async def observing(
     more_servers: Mapping[str, int] | None = None,
     cache_url: str = "",
 ) -> AsyncIterator[None]:
-    """Record a system during the `async with` block, in the format of observability/analysis/observation.py.
+    """Record a system during the `async with` block, as observability/analysis/observation_folder.py reads it.
 
     folder: of the observation.
     admin: host:port of each process's /metrics, by name.

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from observability.analysis.comparison import Estimate, pooled_quantile
-from observability.analysis.observation import Observation, ObservationUnreadable, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import ObservationUnreadable, read_observation
 from observability.analysis.quantiles import fewest_for
 from observability.analysis.verdict import Verdict
 from observability.analysis.whatif import QUANTILES

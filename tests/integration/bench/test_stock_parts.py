@@ -6,7 +6,7 @@ import pytest
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from observability.bench.stock_parts.running import load, serving
 from observability.bench.stock_parts.settings import StockFault
 from observability.load.outcomes import OutcomeKind

@@ -12,7 +12,8 @@ import orjson
 import pytest
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import Observation, read_observation
+from observability.analysis.observation import Observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.verdict import Answer, Verdict
 from observability.experiments.runner.diagnose_subprocess import diagnose_blindly
 from tests.full import in_full

@@ -16,7 +16,8 @@ import pytest
 from aiohttp import web
 from valkey.asyncio import Valkey
 
-from observability.analysis.observation import Observation, Session, StatementUse, TableUse, read_observation
+from observability.analysis.observation import Observation, Session, StatementUse, TableUse
+from observability.analysis.observation_folder import read_observation
 from observability.experiments.runner import recorder
 from observability.experiments.runner.recorder import ObserverError, observing
 from services.local.servers.valkey import EmbeddedValkey

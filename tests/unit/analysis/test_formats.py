@@ -10,7 +10,7 @@ from backports import zstd
 from typer.testing import CliRunner
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import ObservationUnreadable, read_observation
+from observability.analysis.observation_folder import ObservationUnreadable, read_observation
 from observability.analysis.readers import containers
 from observability.analysis.readers.trace_files import read_spans
 from observability.analysis.readers.unread import CUT_OFF, CUT_OFF_MESSAGE, EMPTY, UNKNOWN_FORMAT, Unread

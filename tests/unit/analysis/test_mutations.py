@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from tests.recorded.recordings import unpack
 from tests.strangers.mutations import Outcome, try_mutations
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from observability.analysis.observation import (
-    ObservationUnreadable,
     ObservedObjective,
     ProcessSample,
     Requests,
@@ -15,8 +14,8 @@ from observability.analysis.observation import (
     SessionSample,
     StatementUse,
     TableUse,
-    read_observation,
 )
+from observability.analysis.observation_folder import ObservationUnreadable, read_observation
 
 SCRAPE = """\
 # HELP calls Calls.

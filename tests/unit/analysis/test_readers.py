@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from observability.analysis.observation import ObservationUnreadable, read_observation
+from observability.analysis.observation_folder import ObservationUnreadable, read_observation
 from observability.analysis.readers.documents import spans_of_document
 from observability.analysis.readers.fields import Texts
 from observability.analysis.readers.trace_files import SpansRead, read_spans

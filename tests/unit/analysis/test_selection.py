@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import ObservationUnreadable, Requests
+from observability.analysis.observation import Requests
+from observability.analysis.observation_folder import ObservationUnreadable
 from observability.analysis.selection import select, services_of
 from observability.analysis.spans import Span, SpanKind
 from observability.analysis.trees import build_traces

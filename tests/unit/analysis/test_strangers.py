@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from tests.recorded.recordings import unpack_archive
 from tests.strangers.judge import Judgement
 from tests.strangers.mutations import Outcome, try_mutations

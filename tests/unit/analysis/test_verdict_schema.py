@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from observability.analysis.diagnosis import diagnose
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from observability.analysis.verdict import Verdict
 from observability.analysis.verdict_schema import verdict_schema
 from observability.cli import main

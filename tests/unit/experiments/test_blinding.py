@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from observability.analysis.observation import Observation, ObservedObjective, read_observation
+from observability.analysis.observation import Observation, ObservedObjective
+from observability.analysis.observation_folder import read_observation
 from observability.experiments.runner.blinding import keep
 from observability.load.goodput import DEADLINE_SECONDS
 from observability.prometheus.build.objectives import ORDER_SLOW, SLOW_SECONDS

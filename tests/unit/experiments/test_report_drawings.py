@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 
 from observability.analysis.metrics_page import parse_page
-from observability.analysis.observation import (
-    Observation,
-    ProcessSample,
-    Session,
-    SessionSample,
-    TimedScrape,
-    read_observation,
-)
+from observability.analysis.observation import Observation, ProcessSample, Session, SessionSample, TimedScrape
+from observability.analysis.observation_folder import read_observation
 from observability.report.experiment.saturation import SaturationChart, saturation
 from observability.report.slow_request import SlowRequest, slow_request
 from tests.unit.experiments.making import pool_page, write_observation

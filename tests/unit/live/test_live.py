@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from observability.analysis.coverage import LEAST_SHARE
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from observability.cli import diagnose, main
 from observability.live import jaeger, tempo, time_slices
 from observability.live.http_client import DownloadLimits

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.analysis.observation import read_observation
+from observability.analysis.observation_folder import read_observation
 from observability.live.http_client import ReadOnlyClient
 from observability.live.prometheus import MOST_POINTS, download_metrics, step_seconds
 from observability.live.time_slices import TimeSlice
