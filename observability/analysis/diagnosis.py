@@ -35,7 +35,11 @@ from observability.analysis.unexplained import objective, reasons_against_none, 
 from observability.analysis.verdict import Answer, ClassShare, Verdict
 from observability.analysis.whatif import Prediction, predict, unchanged
 
+# So many requests are needed to say that there is no bottleneck, and for all that is said of errors and of a baseline.
 FEWEST_REQUESTS = 30
+# A bottleneck may be named from fewer, as in a sample of the traces, if so many requests waited for it. Were it in half
+# of all requests only, all of five would have it by chance in 3 % of the samples.
+FEWEST_WITH_BOTTLENECK = 5
 # Where requests fail, a bottleneck is named when even the low end of its fix's gain in goodput is above this share.
 LEAST_GAIN = 0.10
 # Else it is named when it takes a tenth of all time (the detectors' LEAST_SHARE), of which half is beyond chance. The
@@ -65,7 +69,7 @@ def _verdict(observation: Observation, baseline: Observation | None) -> Verdict:
     unfit = _reasons_unfit(observation, found)
     verdict = Verdict(answer=Answer.CANNOT_TELL, reasons=unfit) if unfit else _judge(observation, requests, table)
     said = () if unfit else (*retry_summaries(requests), *_wasted(requests))
-    if not unfit:
+    if not unfit and len(requests) >= FEWEST_REQUESTS:
         before = None if baseline is None else find_requests(baseline.traces).requests
         if before is not None:
             verdict = against_baseline(verdict, compare_with(before, requests))
@@ -89,7 +93,10 @@ def _judge(observation: Observation, requests: Sequence[Request], table: TimeTab
         for candidate in without_explained(find_candidates(observation, requests))
     ]
     shares = [share_of_time(candidate.saving.by_request(), requests) for candidate, _ in judged]
-    is_worth = [_is_worth_fixing(prediction, share) for (_, prediction), share in zip(judged, shares, strict=True)]
+    is_worth = [
+        _is_worth_fixing(prediction, share) and (len(requests) >= FEWEST_REQUESTS or _shows_in_few(candidate, share))
+        for (candidate, prediction), share in zip(judged, shares, strict=True)
+    ]
     worth = list(compress(judged, is_worth))
     verdict = _found(observation, requests, worth, table) if worth else _no_bottleneck(observation, requests, table)
     return replace(
@@ -111,6 +118,7 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
     share = share_of_time(candidate.saving.by_request(), requests)
     # Those that explain at least half as much.
     rivals = [each for each in beside if each.saving.total() >= candidate.saving.total() / 2]
+    few = (_few(requests),) if len(requests) < FEWEST_REQUESTS else ()
     larger = tuple(
         f"even more, {row.share.value:.0%} of the time, goes to {row.name}; no known class of bottleneck explains that"
         for row in standing_out(table)
@@ -127,10 +135,10 @@ def _found(observation: Observation, requests: Sequence[Request], worth: Sequenc
         share=share.value,
         confidence=_confidence(
             share,
-            (*rivals, *larger, *candidate.doubts),
+            (*rivals, *larger, *candidate.doubts, *few),
             is_measured=_is_measured(candidate, prediction, observation, requests),
         ),
-        reasons=(*candidate.evidence, *candidate.doubts, *larger, *objective(observation)[1]),
+        reasons=(*candidate.evidence, *candidate.doubts, *few, *larger, *objective(observation)[1]),
         trace_ids=candidate.trace_ids,
         prediction=prediction,
         also=others,
@@ -161,13 +169,23 @@ def _reasons_unfit(observation: Observation, found: FoundRequests) -> tuple[str,
     reasons = []
     if (coverage := observation.coverage) is not None and not coverage.is_enough:
         reasons.append(f"{coverage.sentence()}; at least {LEAST_COVERAGE:.0%} is needed")
-    if len(found.requests) < FEWEST_REQUESTS:
-        reasons.append(f"{len(found.requests)} complete requests were recorded; {FEWEST_REQUESTS} are needed")
+    if len(found.requests) < FEWEST_WITH_BOTTLENECK:
+        reasons.append(f"{_few(found.requests)}; {FEWEST_REQUESTS} are needed")
     if found.broken_share > MOST_BROKEN:
         reasons.append(
             f"{found.broken_share:.0%} of the traces lack spans, too many to judge: record every span, without sampling"
         )
     return tuple(reasons)
+
+
+def _few(requests: Sequence[Request]) -> str:
+    return f"{len(requests)} complete requests were recorded"
+
+
+def _shows_in_few(candidate: Candidate, share: Estimate) -> bool:
+    """Return whether a bottleneck is beyond chance in few requests: its whole tenth of the time, in enough of them."""
+    waited = sum(seconds > 0 for seconds in candidate.saving.by_request())
+    return candidate.goodput is None and share.low > LEAST_SHARE and waited >= FEWEST_WITH_BOTTLENECK
 
 
 def _is_worth_fixing(prediction: Prediction, share: Estimate) -> bool:
@@ -200,6 +218,9 @@ def _arrival_rate(observation: Observation, requests: Sequence[Request]) -> floa
 
 def _no_bottleneck(observation: Observation, requests: Sequence[Request], table: TimeTable) -> Verdict:
     """Return that there is no bottleneck, or CANNOT_TELL when that is not known."""
+    if len(requests) < FEWEST_REQUESTS:
+        needed = f"{_few(requests)}, which show no bottleneck; {FEWEST_REQUESTS} are needed to say that there is none"
+        return Verdict(answer=Answer.CANNOT_TELL, reasons=(needed,))
     if reasons := reasons_against_none(observation, requests, table):
         return Verdict(answer=Answer.CANNOT_TELL, reasons=reasons)
     durations = [request.seconds for request in requests]

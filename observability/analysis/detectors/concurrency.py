@@ -1,6 +1,6 @@
 """Concurrency of a group of spans over time, and the waits to start that a concurrency limit explains."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,6 +17,10 @@ _HAND_OVER_SHARE = 0.02
 _LEAST_AT_LIMIT = 0.70
 # Fewer waits may be chance.
 _FEWEST_WAITS = 20
+# A start that takes the place of an ended member follows it within this share of a usual member's time. So many times
+# more of them than chance would bring show a limit, even where most of the members were not recorded.
+_AT_ONCE_SHARE = 0.02
+_TIMES_CHANCE = 3.0
 # Fewest starts below the limit from which the usual time of a start without a wait is estimated.
 _FEWEST_FREE = 5
 
@@ -52,6 +56,8 @@ class ConcurrencyLimit:
     busy_share: of the time in which any ran, the share in which so many ran.
     floor: nanoseconds that a start takes without a wait.
     waits: members that waited.
+    hand_overs: where that share is low, as in a sample of the traces: the members that started just when one of so many
+        ended. Else 0.
     """
 
     most: int
@@ -59,6 +65,7 @@ class ConcurrencyLimit:
     busy_share: float
     floor: int
     waits: tuple[Start, ...]
+    hand_overs: int = 0
 
 
 def limit_of(starts: Sequence[Start]) -> ConcurrencyLimit | None:
@@ -79,8 +86,31 @@ def limit_of(starts: Sequence[Start]) -> ConcurrencyLimit | None:
     at_limit = sum(at_limit for _, _, at_limit in waits)
     held_up = [each for each, took, at_limit in waits if 2 * at_limit > took]
     if len(held_up) < _FEWEST_WAITS or at_limit < _LEAST_AT_LIMIT * waited:
-        return None
+        return _limit_by_hand_over(starts, most, running, reached)
     return ConcurrencyLimit(most, at_limit / waited, reached.total / running.busy, floor, tuple(held_up))
+
+
+def _limit_by_hand_over(
+    starts: Sequence[Start], most: int, running: "_Concurrency", reached: "_Spells"
+) -> ConcurrencyLimit | None:
+    """Return the limit of members that their parents start at once; None where it does not show in when they start.
+
+    In a sample of the traces, requests that were not recorded hold most of the places. The members of one parent are
+    recorded together, though: those beyond the limit start just when one of them ends.
+    """
+    floor = min(each.start - each.ready for each in starts)
+    if most == 1 or not any(each.siblings > 1 for each in starts):
+        return None
+    soon = _AT_ONCE_SHARE * median(each.end - each.start for each in starts)
+    starters = {each.parent.span.name for each in starts if each.siblings > 1}
+    waits = [each for each in starts if each.start - each.ready > floor + soon and each.parent.span.name in starters]
+    replacing = sum(reached.end_within(each.start - soon, each.start) for each in waits)
+    by_chance = len(waits) * reached.count * soon / running.busy
+    if replacing < max(_FEWEST_WAITS, _TIMES_CHANCE * by_chance):
+        return None
+    waited = sum(each.start - each.ready - floor for each in waits)
+    at_limit = sum(reached.within(each.ready + floor, each.start) for each in waits)
+    return ConcurrencyLimit(most, at_limit / waited, reached.total / running.busy, floor, tuple(waits), replacing)
 
 
 def _floor(starts: Sequence[Start], reached: "_Spells") -> int:
@@ -144,6 +174,15 @@ class _Spells:
     def total(self) -> int:
         """The sum of all lengths."""
         return self._before[-1]
+
+    @property
+    def count(self) -> int:
+        """The number of intervals."""
+        return len(self._ends)
+
+    def end_within(self, start: float, end: float) -> bool:
+        """Return whether an interval ends between two moments."""
+        return bisect_left(self._ends, start) < bisect_right(self._ends, end)
 
     def within(self, start: int, end: int) -> int:
         """Return the time between two moments that lies in the intervals."""

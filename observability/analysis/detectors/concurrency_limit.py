@@ -118,7 +118,7 @@ def _candidate(found: _Limited, requests: Sequence[Request]) -> Candidate:
         evidence=(
             f"at most {limit.most} of the {what} of {group.service} ran at the same time"
             + ("" if serial else f"; that many ran in {limit.busy_share:.0%} of the time in which any ran"),
-            f"{len(limit.waits)} waited to start; {_as_many(limit)} in {limit.share_at_limit:.0%} of that waiting time",
+            f"{len(limit.waits)} waited to start; {_shown_by(limit)}",
             f"requests wait {fmean(found.waited) * 1e3:.1f} ms to start on average, {share:.0%} of their time",
         ),
         trace_ids=_longest_waits(found, requests),
@@ -145,8 +145,11 @@ def _what(group: Group) -> str:
     return f"spans {group.operation!r}" if group.operation else "requests"
 
 
-def _as_many(limit: ConcurrencyLimit) -> str:
-    return "one was running" if limit.most == 1 else f"{limit.most} were running"
+def _shown_by(limit: ConcurrencyLimit) -> str:
+    if limit.hand_overs:
+        return f"{limit.hand_overs} of them started just when one of {limit.most} ended"
+    running = "one was running" if limit.most == 1 else f"{limit.most} were running"
+    return f"{running} in {limit.share_at_limit:.0%} of that waiting time"
 
 
 def _longest_waits(found: _Limited, requests: Sequence[Request], count: int = 3) -> tuple[str, ...]:

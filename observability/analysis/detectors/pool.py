@@ -15,10 +15,11 @@ from observability.analysis.conventions.database import (
     database_system,
     is_database_call,
 )
-from observability.analysis.detectors.candidate import Candidate
+from observability.analysis.detectors.candidate import UNHINDERED, Candidate
 from observability.analysis.detectors.concurrency import Start, limit_of
 from observability.analysis.detectors.starts import roots
 from observability.analysis.observation import Observation
+from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest, seconds, total_seconds
 from observability.analysis.resources import Pool, pools
 from observability.analysis.spans import Span, SpanStatus
@@ -28,6 +29,10 @@ from observability.analysis.whatif import Saving
 _WAIT_TIME = "db.client.connection.wait_time"
 # So many uses of connections show whether all are in use.
 _FEWEST_USES = 20
+# What holds up a process holds up the use of a connection as much as the wait for one, and the opening of a connection
+# takes about as long each time. Waits that are so many times longer than the uses, and than the fastest tenth of them,
+# are for other users.
+_TIMES_USE, _TIMES_FASTEST = 3.0, 2.0
 
 Client = tuple[str, str]
 
@@ -51,13 +56,27 @@ def find_pool(observation: Observation, requests: Sequence[Request]) -> list[Can
 
 
 def _with_connections_left(observation: Observation, requests: Sequence[Request]) -> set[Client]:
-    """Return the clients of databases that wait for connections though fewer are in use than at other times."""
+    """Return the clients of databases that wait for connections though fewer are in use than at other times.
+
+    In a sample of the traces, most of the uses are not recorded. So the waits themselves count: see `_TIMES_USE`.
+    """
     uses: dict[Client, list[Start]] = defaultdict(list)
     for number, root in roots(observation, requests):
         for parent in root.walk():
             for use in _uses(parent, number):
                 uses[_client(use.top.span)].append(use)
-    return {client for client, starts in uses.items() if len(starts) >= _FEWEST_USES and limit_of(starts) is None}
+    return {
+        client
+        for client, starts in uses.items()
+        if len(starts) >= _FEWEST_USES and limit_of(starts) is None and not _are_for_others(starts)
+    }
+
+
+def _are_for_others(uses: Sequence[Start]) -> bool:
+    """Return whether the waits are much longer than a connection is used, and than the fastest of them."""
+    waits = sorted(each.start - each.ready for each in uses)
+    used = fmean(each.end - each.start for each in uses)
+    return fmean(waits) >= max(_TIMES_USE * used, _TIMES_FASTEST * quantile(waits, UNHINDERED))
 
 
 def _uses(parent: Node, number: int) -> Iterator[Start]:

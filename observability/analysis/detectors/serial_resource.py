@@ -8,6 +8,7 @@ Calls that share a processor end together when they began together. Calls that s
 that proves nothing.
 """
 
+import random
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -20,10 +21,11 @@ from typing import NamedTuple
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.comparison import clopper_pearson
 from observability.analysis.conventions.database import acquires_a_connection, is_database_call, summary_of
-from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
+from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.detectors.path_times import PathTimes
 from observability.analysis.detectors.starts import operation_called, roots
 from observability.analysis.observation import Observation
+from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, total_seconds
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
@@ -42,6 +44,19 @@ _LEAST_CLOSE_STARTS = 0.10
 _TIMES_CLOSE_ENDS = 2.0
 # Fewest calls without a predecessor in the queue from which the time of a call alone is estimated.
 _FEWEST_ALONE = 10
+# In a sample of the traces few calls overlap. These tell as much when calls end in the order in which they began, and a
+# call's time apart (but for so much). A lock that is not quite fair lets a few overtake. Hardly any shuffle of the
+# durations brings so few exceptions about.
+_FEWEST_OVERLAPPING = 5
+_APART = 0.9
+_MOST_EXCEPTIONS = 0.05
+_SHUFFLES = 400
+_MOST_BY_CHANCE = 0.01
+_SEED = 20_261
+# Calls that take less than so many times as long as the fastest tenth hardly wait. More than the second figure means
+# that a lock is held for 95 % of the time (M/D/1), or rather that no lock sets how long they take.
+_TIMES_FASTEST, _MOST_TIMES_FASTEST = 2.0, 10.0
+_CALLS = frozenset({SpanKind.CLIENT, SpanKind.SERVER})
 # A lock that is held much longer than the call lasts is held beyond its end, as a row is until the commit.
 _HELD_BEYOND = 1.5
 # A statement that locks the rows that it finds.
@@ -123,7 +138,7 @@ def _queue_of(stays: Sequence[_Stay]) -> _Queue | None:
     in_order = sorted(stays, key=lambda each: (each.end, each.start))
     queued = [(former, latter) for former, latter in pairwise(in_order) if latter.start < former.end]
     if len(queued) < _FEWEST_QUEUED:
-        return None
+        return _queue_in_a_sample(stays) if len(queued) >= _FEWEST_OVERLAPPING else None
     between = sorted(latter.end - former.end for former, latter in queued)
     hold = round(median(between))
     close = _share_close(between, hold)
@@ -140,6 +155,45 @@ def _queue_of(stays: Sequence[_Stay]) -> _Queue | None:
         for former, latter in queued
     )
     return _Queue(hold, close, waits)
+
+
+def _queue_in_a_sample(stays: Sequence[_Stay]) -> _Queue | None:
+    """Return the queue that the requests' first stays form, of which few overlap; None where chance explains that.
+
+    The stays that they waited for were not recorded, so that all but the time of a call alone counts as wait. Later
+    stays of a request begin when earlier ones end, in whatever order those of others do. The code of one process takes
+    turns on its processor, so that only calls count.
+    """
+    if any(each.node.children or each.node.span.kind not in _CALLS for each in stays):
+        return None
+    first: dict[int, _Stay] = {}
+    for each in stays:
+        if each.request >= 0:
+            first.setdefault(each.request, each)
+    arrived = sorted(first.values(), key=lambda each: each.start)
+    took = [each.end - each.start for each in arrived]
+    alone = quantile(sorted(took), UNHINDERED) if took else 0.0
+    overlapping = sum(latter.start < former.end for former, latter in pairwise(arrived))
+    if overlapping < _FEWEST_OVERLAPPING:
+        return None
+    if not _TIMES_FASTEST * alone <= fmean(took) <= _MOST_TIMES_FASTEST * alone:
+        return None
+    starts = [each.start for each in arrived]
+    exceptions = _out_of_turn(starts, took, _APART * alone)
+    if exceptions > _MOST_EXCEPTIONS * len(starts):
+        return None
+    source = random.Random(_SEED)  # noqa: S311  # a test by permutation, nothing secret
+    shuffled = (_out_of_turn(starts, source.sample(took, len(took)), _APART * alone) for _ in range(_SHUFFLES))
+    if sum(each <= exceptions for each in shuffled) > _MOST_BY_CHANCE * _SHUFFLES:
+        return None
+    waits = tuple((each, max(0, each.end - each.start - round(alone))) for each in stays)
+    return _Queue(round(alone), 0.0, waits)
+
+
+def _out_of_turn(starts: Sequence[int], took: Sequence[int], apart: float) -> int:
+    """Return how many calls, in the order of their starts, end less than so long after the one before, or before it."""
+    ends = [start + each for start, each in zip(starts, took, strict=True)]
+    return sum(latter - former < apart for former, latter in pairwise(ends))
 
 
 def _share_of_close_starts(stays: Sequence[_Stay], hold: int) -> float:

@@ -24,6 +24,8 @@ SLOW_SECONDS = 0.010
 _TIMES_OTHERS = 3.0
 # So many calls that overlapped tell whether they wait for each other; the search for a serial resource needs as many.
 _FEWEST_OVERLAPPING = 20
+# Where calls vary by so much beyond the fastest ones, what they may wait for is at least half as much as the rest.
+_TIMES_FASTEST = 1.5
 # How fast the call could be is unknown. The assumed fix makes it as fast as others; half of that gain is as likely.
 _MODEL_ERROR = 0.5
 
@@ -128,7 +130,7 @@ def _undecided(slow: _SlowCall) -> str:
     A sample of the traces looks like that: a lock or a limit shows only where most of its users were recorded.
     """
     fastest, mean, overlapping = slow.calls.fastest_seconds, slow.calls.mean_seconds, slow.calls.overlapping()
-    if mean < 2 * fastest or overlapping >= _FEWEST_OVERLAPPING or slow.late:
+    if mean < _TIMES_FASTEST * fastest or overlapping >= _FEWEST_OVERLAPPING or slow.late:
         return ""
     return (
         f"these calls take {mean * 1e3:.0f} ms on average but {fastest * 1e3:.0f} ms at their fastest, and only "

@@ -40,14 +40,27 @@ POOL = request(20, query("BEGIN", 10, 11, waited=10))
 # --- Cannot tell ------------------------------------------------------------------------------------------------------
 
 
-def test_29_requests_are_too_few() -> None:
-    verdict = diagnose(seen(*[N_PLUS_ONE] * 29))
+def test_29_requests_are_too_few_to_say_that_there_is_no_bottleneck() -> None:
+    verdict = diagnose(seen(*each_later(HEALTHY, 29), processes=busy(0.3)))
     assert (verdict.answer, verdict.requests) == (Answer.CANNOT_TELL, 29)
-    assert verdict.reasons == ("29 complete requests were recorded; 30 are needed",)
+    assert verdict.reasons == (
+        "29 complete requests were recorded, which show no bottleneck; 30 are needed to say that there is none",
+    )
 
 
-def test_30_requests_are_enough() -> None:
-    assert diagnose(seen(*[N_PLUS_ONE] * 30)).answer is Answer.FOUND
+def test_5_requests_with_a_bottleneck_are_enough_to_name_it() -> None:
+    verdict = diagnose(seen(*[N_PLUS_ONE] * 5))
+    assert _named(verdict) == (Bottleneck.N_PLUS_ONE, "shop", "SELECT item")
+    assert "5 complete requests were recorded" in verdict.reasons
+
+
+def test_4_requests_are_too_few_for_any_diagnosis() -> None:
+    assert diagnose(seen(*[N_PLUS_ONE] * 4)).reasons == ("4 complete requests were recorded; 30 are needed",)
+
+
+def test_a_bottleneck_in_4_of_29_requests_may_be_chance() -> None:
+    slow = request(420, query("BEGIN", 401, 402, waited=400))
+    assert diagnose(seen(*[HEALTHY] * 25, *[slow] * 4)).answer is Answer.CANNOT_TELL
 
 
 def test_an_empty_observation_has_no_diagnosis() -> None:
