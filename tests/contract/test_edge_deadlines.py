@@ -16,7 +16,7 @@ from tests.contract.shop import LOOPBACK, POOL_SIZE, Shop, holding, request_id, 
 # A customer on the first server of orders.
 CUSTOMER_ID, ORDER_ID = "00000000-0000-4000-8000-000000000001", str(uuid4())
 ORDER = {"lines": [{"sku": "A", "quantity": 1}]}
-SHORT_SECONDS = 0.3
+SHORT_SECONDS = 1.0
 AMPLE_SECONDS = 60.0
 NO_TIME_SECONDS = 1e-6
 # Whatever a request needs first is locked, so that each waits.
