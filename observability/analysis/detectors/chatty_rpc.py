@@ -43,6 +43,7 @@ def _remote_operation(node: Node) -> str | None:
 
 def _chatty_rpc(repeated: RepeatedCalls, requests: Sequence[Request]) -> Candidate:
     service, operation, sizes = repeated.service, repeated.operation, repeated.sizes
+    usual = repeated.usual_size
     saved = tuple(sum(map(_saved_seconds, repeated.by_request.get(number, []))) for number in range(len(requests)))
     every = [node for groups in repeated.by_request.values() for calls in groups for node in calls]
     undecided = _undecided(repeated, requests)
@@ -53,7 +54,7 @@ def _chatty_rpc(repeated: RepeatedCalls, requests: Sequence[Request]) -> Candida
         operation=operation,
         saving=Saving(work=saved, wait=(0.0,) * len(requests)),
         evidence=(
-            f"{service} calls {operation!r} {fmean(sizes):.1f} times in sequence per request, at most {max(sizes)}",
+            f"{service} calls {operation!r} {usual:.1f} times in sequence per request, at most {max(sizes)}",
             f"each takes {seconds(every) / len(every) * 1e3:.2f} ms; one for all saves {way * 1e3:.2f} ms per call",
         ),
         trace_ids=tuple(requests[number].root.span.trace_id for number in repeated.largest()),

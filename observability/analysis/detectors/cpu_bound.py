@@ -38,6 +38,8 @@ _LEAST_AT_WORK = 0.8
 _LONG_SECONDS = 0.050
 # Assumed share of the work that is left after the fix. Traces do not show how much of it is needless.
 _WORK_LEFT_BY_FIX = 0.5
+# So a fix may gain nothing, or twice as much.
+_MODEL_ERROR = 1.0
 # An operation with this share of the time in a service's code is named as the place.
 _MAIN_OPERATION_SHARE = 0.5
 
@@ -179,13 +181,18 @@ def _candidate(use: ProcessorUse, code: _Code, at_once: float, requests: Sequenc
     if use.others:
         # Less work on a shared processor makes all other code on it faster, too: `predict` has the formula for that.
         saving, utilisation = (
-            Saving(work=tuple((1 - _WORK_LEFT_BY_FIX) * each for each in code.by_request), wait=none),
+            Saving(
+                work=tuple((1 - _WORK_LEFT_BY_FIX) * each for each in code.by_request),
+                wait=none,
+                model_error=_MODEL_ERROR,
+            ),
             None,
         )
     else:
         count = use.limit or 1.0
         left = _WORK_LEFT_BY_FIX * stretch_of_queue(count, _WORK_LEFT_BY_FIX * before) / stretch_of_queue(count, before)
-        saving, utilisation = Saving(work=none, wait=tuple((1 - left) * each for each in code.by_request)), before
+        wait = tuple((1 - left) * each for each in code.by_request)
+        saving, utilisation = Saving(work=none, wait=wait, model_error=_MODEL_ERROR), before
     each_ms, share = code.seconds / len(requests) * 1e3, code.seconds / total_seconds(requests)
     takes = f"code of {code.service} takes {each_ms:.1f} ms of a request, {share:.0%} of its time"
     if code.late_seconds:

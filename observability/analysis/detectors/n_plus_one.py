@@ -27,6 +27,7 @@ def _statement(node: Node) -> str | None:
 
 def _n_plus_one(repeated: RepeatedCalls, requests: Sequence[Request]) -> Candidate:
     service, name, sizes = repeated.service, repeated.operation, repeated.sizes
+    usual = repeated.usual_size
     calls = [node for groups in repeated.by_request.values() for group in groups for node in group]
     single = median(node.span.duration_nanoseconds for node in calls) / _NANOSECONDS
     row = min(_seconds_per_row(service, name, sizes, requests), single / 2)
@@ -43,7 +44,7 @@ def _n_plus_one(repeated: RepeatedCalls, requests: Sequence[Request]) -> Candida
         operation=name,
         saving=Saving(work=saved, wait=(0.0,) * len(requests)),
         evidence=(
-            f"{name!r} of {service} is sent {fmean(sizes):.1f} times in sequence per request, at most {max(sizes)}",
+            f"{name!r} of {service} is sent {usual:.1f} times in sequence per request, at most {max(sizes)}",
             f"each takes {single * 1e3:.2f} ms (median); one statement for all takes {row * 1e6:.0f} us more per row",
         ),
         trace_ids=tuple(requests[number].root.span.trace_id for number in repeated.largest()),

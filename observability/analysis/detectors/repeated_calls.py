@@ -8,6 +8,7 @@ from statistics import fmean, median
 
 from observability.analysis.critical_path import calls_in_sequence
 from observability.analysis.requests import Request
+from observability.analysis.span_status import failed
 from observability.analysis.trees import Node
 
 _NANOSECONDS = 1e9
@@ -28,12 +29,14 @@ class RepeatedCalls:
 
     by_request: the groups of calls, by the index of their request.
     sizes: for each request the number of calls in its largest group, 0 without one.
+    usual_size: the mean of these over the requests that ended well; one that was cut off had no time for the rest.
     """
 
     service: str
     operation: str
     by_request: dict[int, list[Calls]]
     sizes: tuple[int, ...]
+    usual_size: float
 
     def largest(self) -> list[int]:
         """Return the indices of the three requests with the most calls in sequence."""
@@ -56,8 +59,10 @@ def repeated_calls(requests: Sequence[Request], operation_of: OperationOf) -> It
         if overlapping[service, operation] > _MOST_OVERLAPPING * (groups + overlapping[service, operation]):
             continue
         sizes = tuple(max(map(len, by_request.get(number, [()]))) for number in range(len(requests)))
-        if fmean(sizes) >= _FEWEST_CALLS:
-            yield RepeatedCalls(service, operation, by_request, sizes)
+        whole = [size for size, request in zip(sizes, requests, strict=True) if not failed(request.root.span)]
+        usual_size = fmean(whole or sizes)
+        if usual_size >= _FEWEST_CALLS:
+            yield RepeatedCalls(service, operation, by_request, sizes, usual_size)
 
 
 def _on_the_path(

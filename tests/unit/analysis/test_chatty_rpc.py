@@ -55,6 +55,16 @@ def test_no_chatty_rpc_where(why: str, children: list[Node]) -> None:
     assert found(find_chatty_rpc, seen(request(30, *children))) == [], why
 
 
+def test_requests_that_were_cut_off_hide_no_repeats() -> None:
+    """Half of the requests end at their deadline, after one of five calls; those that end well make all five."""
+    whole = request(30, *(asked(5 * at) for at in range(5)))
+    short = request(5, asked(0))
+    cut = replace(short, span=replace(short.span, status=SpanStatus.ERROR, attributes={"error.type": "timeout"}))
+    [candidate] = found(find_chatty_rpc, seen(*[whole] * 5, *[cut] * 7))
+    assert named(candidate) == (Bottleneck.CHATTY_RPC, "shop", "answer")
+    assert "5.0 times in sequence per request" in candidate.evidence[0]
+
+
 def test_calls_that_other_requests_make_side_by_side_wait_for_their_turn() -> None:
     """Two requests of three find one of five workers free, and make their calls one after the other."""
     in_turn, at_once = request(30, *(asked(5 * at) for at in range(5))), request(30, *(asked(at) for at in range(5)))
