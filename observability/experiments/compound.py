@@ -1,4 +1,4 @@
-"""Experiment compound: two bottlenecks at once, of which the bigger is fixed first."""
+"""Experiment compound: two bottlenecks at once; the bigger is fixed, and then the smaller must be named."""
 
 import random
 

@@ -104,6 +104,10 @@ class Folder:
         """The parent folder of the observation, whose own name is random and reveals nothing."""
         return self.path / "observation"
 
+    def after_fix(self) -> "Folder":
+        """Return the folder of the observation and the diagnosis of the platform with the fix."""
+        return Folder(self.path / "after-fix")
+
     def observation(self) -> Path | None:
         """Return the folder of the observation, None until it is complete."""
         found = sorted(self.observations.glob("*/requests.json"))

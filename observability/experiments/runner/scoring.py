@@ -1,6 +1,6 @@
 """Score of a trial: whether the diagnosis was right, and whether the fix gained what was predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from observability.analysis.comparison import Estimate, Pair, Ratio, compare, is_equivalent, pooled_quantile
@@ -42,6 +42,14 @@ class Forecast:
     error_if_same: float
 
 
+@dataclass(frozen=True, slots=True)
+class FollowingVerdict:
+    """The verdict on the platform with the fix, in a sentence; `wrong` says how it is wrong, and is empty if right."""
+
+    said: str
+    wrong: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """The score of a trial.
@@ -54,6 +62,7 @@ class Score:
     equivalent: whether p95 is the same within 5 %.
     invalid_blocks: blocks that were invalid, repeated or not.
     goodput: the primary metric of an experiment about goodput.
+    following: the verdict after the fix, where a smaller bottleneck is left then.
     """
 
     right: bool
@@ -66,6 +75,7 @@ class Score:
     equivalent: bool
     invalid_blocks: int
     goodput: MeasuredGoodput | None = None
+    following: FollowingVerdict | None = None
 
     @property
     def primary(self) -> Ratio:
@@ -80,21 +90,33 @@ class Score:
 
 
 def score(
-    experiment: Experiment, truth: Truth | None, verdict: Verdict, blocks: Sequence[BlockRecord], *, attempts: int
+    experiment: Experiment,
+    truth: Truth | None,
+    verdict: Verdict,
+    blocks: Sequence[BlockRecord],
+    *,
+    attempts: int,
+    following: Verdict | None = None,
 ) -> Score:
-    """Return the score of a trial from its blocks; `attempts` is the number of runs, including invalid ones."""
+    """Return the score of a trial from its blocks and the verdict after the fix, if there is one.
+
+    `attempts` is the number of runs, including invalid ones.
+    """
     pairs = pairs_of(blocks)
     ratio = compare(pairs, QUANTILES["p95"])
     own = own_ratio(blocks)
     wrong = why_wrong(truth, verdict)
     is_goodput, consumed = experiment.metric is Metric.GOODPUT, experiment.consumer is not None
     goodput = measure_goodput(verdict, blocks, consumed=consumed) if is_goodput else None
+    smaller = truth.also if truth else None
+    after_fix = FollowingVerdict(following.sentence(), why_wrong(smaller, following)) if following else None
+    failed = failures(experiment, ratio, own) if goodput is None else goodput_failures(goodput)
     # The prediction is about the fix of the bottleneck, not about a wrong optimisation.
     of_latency = experiment.kind is not ExperimentKind.WRONG_OPTIMISATION and experiment.metric is Metric.LATENCY
     return Score(
         right=not wrong,
         why_wrong=wrong,
-        failed_because=tuple(failures(experiment, ratio, own) if goodput is None else goodput_failures(goodput)),
+        failed_because=(*failed, *_next_not_named(after_fix)),
         ratio_p50=compare(pairs, QUANTILES["p50"]),
         ratio_p95=ratio,
         forecasts=tuple(forecasts(verdict, blocks)) if of_latency else (),
@@ -102,7 +124,13 @@ def score(
         equivalent=is_equivalent(ratio, margin=EQUIVALENCE_MARGIN),
         invalid_blocks=attempts - len(blocks) + sum(bool(each.block.invalid_because) for each in blocks),
         goodput=goodput,
+        following=after_fix,
     )
+
+
+def _next_not_named(following: FollowingVerdict | None) -> Iterator[str]:
+    if following is not None and following.wrong:
+        yield f"after the fix the diagnosis {following.wrong}"
 
 
 def why_wrong(truth: Truth | None, verdict: Verdict) -> str:

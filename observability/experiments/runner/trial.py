@@ -68,7 +68,9 @@ class Trial:
         plan = self._known_plan()
         assert plan is not None, "nothing is diagnosed without a plan"
         blocks, attempts = await self._blocks(plan)
-        result = score(self.experiment, self.setting.truth, verdict, blocks, attempts=attempts)
+        truth = self.setting.truth
+        following = await self._diagnose_after_fix(plan) if truth and truth.also else None
+        result = score(self.experiment, truth, verdict, blocks, attempts=attempts, following=following)
         if self.experiment.kind is ExperimentKind.MEASUREMENT:
             self._say(measure(blocks).sentence())
         self.folder.write("score.json", result)
@@ -88,8 +90,18 @@ class Trial:
         verdict = self.folder.read("diagnosis.json", Verdict)
         if verdict is None:
             plan = self._known_plan() or await self._plan()
-            verdict = await self._ask(await self._observe(plan))
+            verdict = await self._ask(self.folder, await self._observe(plan, self.folder, self.setting.before))
             shutil.rmtree(self.folder.path / "running", ignore_errors=True)
+        return verdict
+
+    async def _diagnose_after_fix(self, plan: Plan) -> Verdict:
+        """Observe and diagnose the platform with the fix, which leaves the smaller of two bottlenecks."""
+        folder = self.folder.after_fix()
+        verdict = folder.read("diagnosis.json", Verdict)
+        if verdict is None:
+            self._say("the same with the fix: which bottleneck is next?")
+            verdict = await self._ask(folder, await self._observe(plan, folder, self.setting.after))
+            shutil.rmtree(folder.path / "running", ignore_errors=True)
         return verdict
 
     def _known_plan(self) -> Plan | None:
@@ -159,27 +171,27 @@ class Trial:
             raise TrialError("this machine is too slow for an experiment now: free it of other work")
         return rate
 
-    async def _observe(self, plan: Plan) -> Path:
-        """Observe the platform with the bottleneck; an invalid observation is repeated as often as a block."""
-        if found := self.folder.observation():
+    async def _observe(self, plan: Plan, folder: Folder, variant: Variant) -> Path:
+        """Observe a variant of the platform; an invalid observation is repeated as often as a block."""
+        if found := folder.observation():
             return found
         schedule = self._schedule(plan, plan.sizes.observe_seconds, self._seed)
         attempts = 1 + plan.sizes.reruns
         for attempt in range(1, 1 + attempts):
             self._say(f"observing at {plan.rate_per_second:.1f} orders a second")
-            seen = self.folder.scratch()
-            block = await self._run(self.setting.before, schedule, observation=seen)
+            seen = folder.scratch()
+            block = await self._run(variant, schedule, observation=seen)
             if not block.invalid_because or attempt == attempts:
-                self.folder.write("observed.json", {"attempts": attempt, "invalid_because": block.invalid_because})
-                return self.folder.keep_observation(seen)
+                folder.write("observed.json", {"attempts": attempt, "invalid_because": block.invalid_because})
+                return folder.keep_observation(seen)
             self._say(f"invalid: {'; '.join(block.invalid_because)}; once more")
         raise AssertionError("the last attempt is kept")
 
-    async def _ask(self, observation: Path) -> Verdict:
+    async def _ask(self, folder: Folder, observation: Path) -> Verdict:
         """Diagnose an observation, and seal the verdict."""
         self._say("diagnosing, and sealing the prediction")
         verdict = verdict_from(orjson.loads(await diagnose_blindly(observation)))
-        self.folder.seal_diagnosis(verdict)
+        folder.seal_diagnosis(verdict)
         return verdict
 
     async def _blocks(self, plan: Plan) -> tuple[list[BlockRecord], int]:

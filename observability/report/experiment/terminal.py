@@ -33,6 +33,8 @@ def print_trial(console: Console, trial: Trial, result: Score) -> None:
     for sentence in words.prediction_sentences(result):
         say(sentence, "bold red" if words.missed(result) else "")
     say(words.ratios(result))
+    for sentence in words.following_sentences(result):
+        say(sentence, "bold")
     if result.invalid_blocks:
         say(
             f"{result.invalid_blocks} blocks are INVALID: this machine had other work; take the figures as a hint",

@@ -35,8 +35,17 @@ def mark(evidence: Evidence) -> str:
 
 
 def headline(evidence: Evidence) -> str:
-    """Return sentences about the diagnosis, its truth, the gain of the fix, and the prediction."""
-    return " ".join((diagnosis_sentence(evidence), effect_sentence(evidence), *prediction_sentences(evidence.score)))
+    """Return sentences about the diagnosis, its truth, the gain of the fix, the prediction, and what comes next."""
+    score = evidence.score
+    said = (diagnosis_sentence(evidence), effect_sentence(evidence), *prediction_sentences(score))
+    return " ".join((*said, *following_sentences(score)))
+
+
+def following_sentences(score: Score) -> list[str]:
+    """Return a sentence about the diagnosis of the platform with the fix, if there was one."""
+    if (after := score.following) is None:
+        return []
+    return [f"With the fix, the diagnosis says {after.said}: {f'WRONG, it {after.wrong}' if after.wrong else 'right'}."]
 
 
 def prediction_sentences(score: Score) -> list[str]:

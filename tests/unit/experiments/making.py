@@ -117,6 +117,7 @@ def finished_trial(
     kind: ExperimentKind = ExperimentKind.BOTTLENECK,
     truth: Truth | None = TRUTH,
     metric: Metric = Metric.LATENCY,
+    following: Verdict | None = None,
 ) -> Folder:
     """Write a trial of three pairs, whose second one took two attempts."""
     tried = replace(experiment(kind, truth), metric=metric)
@@ -137,7 +138,7 @@ def finished_trial(
     for side in ("before", "after"):
         failed = block(2, side, [0.1, 0.2], why=f"the {side} generator was late")
         folder.write(f"blocks/02-{side}-invalid-1.json", replace(failed, seal=seal))
-    folder.write("score.json", score(tried, truth, verdict, counted, attempts=8))
+    folder.write("score.json", score(tried, truth, verdict, counted, attempts=8, following=following))
     return folder
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from observability.analysis.bottleneck import Bottleneck
 from observability.cli import main
-from observability.experiments.experiment import ExperimentKind, Metric
+from observability.experiments.experiment import ExperimentKind, Metric, Truth
 from observability.experiments.runner.errors import TrialError
 from observability.report.experiment.evidence import NotFinished
 from observability.report.experiment.files import write_report
 from observability.report.experiment.page import render_trial
 from observability.report.experiment.summary import summarise_trial
-from tests.unit.experiments.making import CANNOT_TELL, FEWER_LOST, NOTHING_FOUND, RIGHT, block, finished_trial
+from tests.unit.experiments.making import CANNOT_TELL, FEWER_LOST, NOTHING_FOUND, RIGHT, TRUTH, block, finished_trial
 
 NEEDED = ("claim.json", "environment.json", "plan.json", "diagnosis.json", "seal.json", "score.json")
 
@@ -47,6 +48,17 @@ def test_page_and_summary_report_the_finding_and_the_gain(tmp_path: Path) -> Non
     for shown in (text_of(render_trial(folder)), text_of(summarise_trial(folder))):
         assert named in shown
         assert gained in shown
+
+
+def test_the_diagnosis_after_the_fix_is_in_page_and_summary(tmp_path: Path) -> None:
+    both = replace(TRUTH, also=Truth(Bottleneck.POOL, "shop"))
+    first, then = replace(RIGHT, also=("pool in shop",)), replace(RIGHT, bottleneck=Bottleneck.POOL, operation="")
+    folder = finished_trial(tmp_path, verdict=first, truth=both, following=then)
+    said = (
+        f"With the fix, the diagnosis says {then.sentence()}: WRONG, it placed it in stock '', and it is in shop None."
+    )
+    for shown in (text_of(render_trial(folder)), text_of(summarise_trial(folder))):
+        assert said in shown
 
 
 def test_goodput_replaces_quantiles_where_it_counts(tmp_path: Path) -> None:

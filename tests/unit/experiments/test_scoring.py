@@ -38,6 +38,16 @@ def test_the_smaller_of_two_bottlenecks_must_be_listed() -> None:
     assert not why_wrong(both, replace(RIGHT, also=("hot_row in stock UPDATE items", "pool in shop")))
 
 
+def test_the_smaller_of_two_bottlenecks_must_be_named_after_the_fix() -> None:
+    both = replace(TRUTH, also=Truth(Bottleneck.POOL, "shop"))
+    first, then = replace(RIGHT, also=("pool in shop",)), replace(RIGHT, bottleneck=Bottleneck.POOL, service="shop")
+    assert score(experiment(), both, first, blocks(0.5), attempts=6, following=then).passed
+    result = score(experiment(), both, first, blocks(0.5), attempts=6, following=NOTHING_FOUND)
+    assert result.right
+    assert not result.passed
+    assert result.failed_because == ("after the fix the diagnosis said none, and it is pool in shop",)
+
+
 def test_nothing_found_is_right_where_nothing_is_wrong() -> None:
     assert not why_wrong(None, NOTHING_FOUND)
 
