@@ -11,9 +11,11 @@ from observability.experiments.turns import Turns
 from observability.network.proxy import Delay
 from observability.telemetry.telemetry import Telemetry
 from services.infra.postgres import Database
-from services.inventory import api
 from services.inventory.adapters.postgres import PostgresStock, PostgresStockTransaction
-from services.inventory.rpc.client import InventoryClient
+from services.order.adapters.event_store import EventStore
+from services.order.adapters.postgres import PostgresOrders
+from services.order.api import PlaceOrder
+from services.order.domain.order import Change, Order
 
 WORKER_SPAN = "stock_worker.run"
 
@@ -37,19 +39,22 @@ class WorkedStock(PostgresStock):
                     yield transaction
 
 
-class LimitedClient(InventoryClient):
-    """Client that makes a bounded number of reservations at once, so that they do not overload inventory."""
+class WorkedOrders(PostgresOrders):
+    """Orders whose changes a bounded number of workers store."""
 
-    limit: int
+    def __init__(self, *, database: Database, event_store: EventStore, workers: int) -> None:
+        super().__init__(database=database, event_store=event_store)
+        self._workers = Turns(workers)
 
-    def __init__(self, *arguments: object, limit: int, **named: object) -> None:
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]  # checked where the usual one is made
-        self._reservations = Turns(limit)
+    async def add(self, placed: Change, command: PlaceOrder) -> Order:
+        """Store the order on a free worker."""
+        async with self._workers.turn():
+            return await super().add(placed, command)
 
-    async def reserve_stock(self, command: api.ReserveStock) -> api.Reservation:
-        """Reserve all lines or none, in the request's turn."""
-        async with self._reservations.turn():
-            return await super().reserve_stock(command)
+    async def save(self, change: Change) -> None:
+        """Store the order's next event on a free worker."""
+        async with self._workers.turn():
+            await super().save(change)
 
 
 def two_workers(telemetry: Telemetry) -> Callable[..., PostgresStock]:
@@ -62,34 +67,37 @@ def many_workers(telemetry: Telemetry) -> Callable[..., PostgresStock]:
     return partial(WorkedStock, telemetry=telemetry, workers=64)
 
 
-def two_reservations(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
-    """Return a client of inventory that makes two reservations at once."""
-    return partial(LimitedClient, limit=2)
+def two_writers(_telemetry: Telemetry) -> Callable[..., PostgresOrders]:
+    """Return an adapter of orders with two workers."""
+    return partial(WorkedOrders, workers=2)
 
 
-def many_reservations(_telemetry: Telemetry) -> Callable[..., InventoryClient]:
-    """Return a client of inventory that makes up to 64 reservations at once."""
-    return partial(LimitedClient, limit=64)
+def many_writers(_telemetry: Telemetry) -> Callable[..., PostgresOrders]:
+    """Return an adapter of orders with as many workers as requests may wait for a connection."""
+    return partial(WorkedOrders, workers=64)
 
 
-# By service whose limit it is: the process with the adapter, the low limit, the high one, and the range of the latency
-# of inventory's database in seconds.
+# By service whose limit it is: its adapters with the low limit and the high one, and the range of the latency of its
+# database in seconds. Order has fewer statements in a transaction, so its database is farther.
 PLACES = {
-    "inventory": ("inventory", "two_workers", "many_workers", (0.006, 0.007)),
-    "order": ("order-inventory", "two_reservations", "many_reservations", (0.010, 0.012)),
+    "inventory": ("two_workers", "many_workers", (0.006, 0.007)),
+    "order": ("two_writers", "many_writers", (0.010, 0.011)),
 }
 
 
 def draw(source: random.Random) -> Setting:
-    """Draw the service with the limit, the latency of inventory's database, and the utilisation of the workers."""
+    """Draw the service with the limit, the latency of its database, and the utilisation of the workers.
+
+    They are so busy that requests wait longer for a worker than it takes them to get to the database and back.
+    """
     service = source.choice(sorted(PLACES))
-    process, low, high, away_seconds = PLACES[service]
-    network = {"inventory-database": Delay(latency_seconds=source.uniform(*away_seconds))}
+    low, high, away_seconds = PLACES[service]
+    network = {f"{service}-database": Delay(latency_seconds=source.uniform(*away_seconds))}
     return Setting(
-        place=f"{low.replace('_', ' ')} at once in {service}; inventory's database is milliseconds away",
-        before=Variant(adapters={process: f"{__name__}:{low}"}, network=network),
-        after=Variant(adapters={process: f"{__name__}:{high}"}, network=network),
-        demand=Demand(utilisation=source.uniform(0.65, 0.75), of_capacity=True),
+        place=f"{low.replace('_', ' ')} at once in {service}, whose database is milliseconds away",
+        before=Variant(adapters={service: f"{__name__}:{low}"}, network=network),
+        after=Variant(adapters={service: f"{__name__}:{high}"}, network=network),
+        demand=Demand(utilisation=source.uniform(0.8, 0.87), of_capacity=True),
         truth=Truth(Bottleneck.CONCURRENCY_LIMIT, service),
     )
 
