@@ -26,7 +26,7 @@ def summary_line(name: str, result: Score) -> str:
             for each in result.forecasts
         )
     )
-    following = "".join(f"; {sentence}" for sentence in words.following_sentences(result))
+    following = "".join(f"; {sentence.rstrip('.')}" for sentence in words.following_sentences(result))
     failed = "".join(f"; not shown: {reason}" for reason in result.failed_because)
     invalid = f"; {result.invalid_blocks} blocks INVALID" if result.invalid_blocks else ""
     return f"{name}: {said}; {told}; {ratio_text(result)}{following}{failed}{invalid}"
