@@ -23,7 +23,7 @@ from services.infra.address import Address
 if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
 
-START_SECONDS = 5.0
+START_SECONDS = 60.0
 BACKLOG = 512
 # asyncio accepts this many connections in a row before their limit is checked: few, so that a burst does not take all
 # descriptors.

@@ -27,7 +27,7 @@ from services.local.processes.errors import LocalError
 from services.local.servers.ports import free_port, local_address
 
 MODULES = {name: f"{__package__}.{name}" for name in ("inventory", "order")}
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STATEMENT_SECONDS = 120.0
 HASH_ROUNDS = 30_000
 STOCK = """

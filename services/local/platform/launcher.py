@@ -16,7 +16,7 @@ from services.local.processes.process_watch import Watch
 from services.local.processes.scratch_folder import Scratch
 
 POLL_SECONDS = 0.005
-MIGRATION_SECONDS = 60.0
+MIGRATION_SECONDS = 180.0
 # Interval of the progress message about a program that is not ready yet.
 PROGRESS_SECONDS = 3.0
 KILL_SECONDS = 5.0

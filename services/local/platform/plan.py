@@ -94,7 +94,7 @@ class PlatformOptions:
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cpus: frozenset[int] | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
-    start_timeout_seconds: float = 60.0
+    start_timeout_seconds: float = 180.0
     stop_timeout_seconds: float = 15.0
 
     @property

@@ -19,7 +19,7 @@ from services.local.processes.preloaded_program import PreloadedProgram, open_lo
 from services.local.processes.scratch_folder import Scratch
 
 # The first process of a preloaded program waits for the imports.
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 REAPER_MARGIN_SECONDS = 10.0
 POLL_SECONDS = 0.02
 TAIL_LINES = 12

@@ -19,8 +19,8 @@ from services.local.servers.ports import free_port, local_address, loopback
 from services.local.servers.postgres_binaries import PostgresBinaries, find_postgres_binaries
 
 SUPERUSER = "postgres"
-INITDB_SECONDS = 60.0
-START_SECONDS = 30.0
+INITDB_SECONDS = 180.0
+START_SECONDS = 180.0
 PORT_ATTEMPTS = 5
 PORT_PAUSE_SECONDS = 0.2
 RESTART_STOP_SECONDS = 15.0

