@@ -78,8 +78,8 @@ def budgets_let_a_node_be_drained(manifests: Manifests) -> Iterator[str]:
         name = budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]
         fewest = manifests.replicas(name)[0]
         allowed = budget["spec"].get("maxUnavailable", fewest - budget["spec"].get("minAvailable", 0))
-        if not isinstance(allowed, int) or allowed < 1:
-            yield f"{name}: its budget lets no pod leave"
+        if not isinstance(allowed, int) or not 1 <= allowed < fewest:
+            yield f"{name}: its budget lets {allowed} of {fewest} pods leave"
     for name in SCALED:
         if not any(each["metadata"]["name"] == name for each in manifests.of("PodDisruptionBudget")):
             yield f"{name} has no budget"
@@ -114,7 +114,11 @@ def autoscalers_can_act(manifests: Manifests) -> Iterator[str]:
             yield f"{target.name}: each apply undoes what its autoscaler did"
         if not 1 < spec["minReplicas"] < spec["maxReplicas"]:
             yield f"{target.name} cannot be scaled from {spec['minReplicas']} to {spec['maxReplicas']}"
-        for metric in spec["metrics"]:
+        if not spec.get("metrics") or spec["scaleTargetRef"].get("apiVersion") != target.document["apiVersion"]:
+            yield f"{target.name} is scaled by nothing"
+        for metric in spec.get("metrics", []):
+            if not 0 < metric["resource"].get("target", {}).get("averageUtilization", 0) < 100:
+                yield f"{target.name} is scaled by a use of processors that it cannot have"
             if str(target.container["resources"]["requests"].get(metric["resource"]["name"])) != ONE_CORE:
                 yield f"{target.name} requests other than one core, which its autoscaler reckons in"
 
@@ -135,9 +139,13 @@ def connections_fit_the_database(manifests: Manifests) -> Iterator[str]:
 
 def clients_find_new_pods(manifests: Manifests) -> Iterator[str]:
     """Check that clients get the addresses of all pods, and ask for them again when their connections end by age."""
-    host = manifests.environment(manifests.workload("order"))["ORDER_INVENTORY_TARGET"].partition(":")[0]
-    if manifests.get("Service", host)["spec"].get("clusterIP") != "None":
-        yield f"Service {host} is one address: calls would stay on one pod"
+    host, _, port = manifests.environment(manifests.workload("order"))["ORDER_INVENTORY_TARGET"].partition(":")
+    if not any(each["port"] == int(port) for each in manifests.get("Service", host)["spec"].get("ports", [])):
+        yield f"Service {host} has no port {port}"
+    for service in manifests.of("Service"):
+        has_grpc = any(each["targetPort"] == "grpc" for each in service["spec"].get("ports", []))
+        if has_grpc and service["spec"].get("clusterIP") != "None":
+            yield f"Service {service['metadata']['name']} is one address: calls would stay on one pod"
     for name in SCALED:
         settings = settings_of(manifests, name)
         assert isinstance(settings, OrderSettings | InventorySettings)

@@ -36,6 +36,8 @@ def ports_of_services_exist(manifests: Manifests) -> Iterator[str]:
     """Check that a Service leads to a port of its pods, and has the same number."""
     for service in manifests.of("Service"):
         name = service["metadata"]["name"]
+        if not service["spec"].get("ports"):
+            yield f"Service {name} has no ports"
         for workload in manifests.selected(labels_of(service)):
             for port in service["spec"]["ports"]:
                 if not workload.has_port(port["targetPort"]):
@@ -80,6 +82,8 @@ def volumes_exist(manifests: Manifests) -> Iterator[str]:
         if volumes != mounted:
             yield f"{workload.name}: volumes {sorted(volumes)} and mounts {sorted(mounted)}"
         for volume in workload.pod.get("volumes", []):
+            if len(volume) != 2:
+                yield f"{workload.name}: volume {volume['name']} is made of nothing"
             for source, (kind, field) in made_with.items():
                 if source in volume and not _exists(manifests, kind, volume[source][field]):
                     yield f"{workload.name}: there is no {kind} {volume[source][field]}"
@@ -110,6 +114,14 @@ def secrets_are_named_and_made_elsewhere(manifests: Manifests) -> Iterator[str]:
                 yield f"{workload.name}: {variable['name']} does not come from a Secret"
             if "://" in text and "@" in text and "_PASSWORD" not in text.partition("@")[0]:
                 yield f"{workload.name}: {variable['name']} holds a password"
+
+
+def all_are_in_one_namespace(manifests: Manifests) -> Iterator[str]:
+    """Check that references lead to the same namespace, which is among the manifests."""
+    (namespace,) = [each["metadata"]["name"] for each in manifests.of("Namespace")]
+    for each in manifests.documents:
+        if each["kind"] != "Namespace" and each["metadata"].get("namespace") != namespace:
+            yield f"{each['kind']} {each['metadata']['name']} is in another namespace than {namespace}"
 
 
 def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:

@@ -24,10 +24,16 @@ KINDS: dict[str, type[RunnableSettings]] = {
 # What `migrate` runs, one after the other.
 MIGRATED = (InventorySettings, OrderContextSettings, NotificationSettings)
 SETTING = re.compile(r"\b((?:ORDER|INVENTORY|NOTIFICATION)_[A-Z_]+)(?==|: )")
-# Compose has a profile with replicas; a cluster names its own.
-ONLY_IN_COMPOSE = {"ORDER_REPLICA_DSNS", "ORDER_READ_REPLICA_DSNS", "INVENTORY_REPLICA_DSNS"}
-# Its servers do not change behind their names.
-ONLY_IN_KUBERNETES = {"ORDER_GRPC_CONNECTION_AGE_SECONDS", "INVENTORY_GRPC_CONNECTION_AGE_SECONDS"}
+# Compose has a profile with replicas, and a shared volume of logs, which a cluster collects from standard output.
+ONLY_IN_COMPOSE = {
+    *("ORDER_REPLICA_DSNS", "ORDER_READ_REPLICA_DSNS", "INVENTORY_REPLICA_DSNS", "REPLICA_HOST"),
+    "LOG_FOLDER",
+}
+# Servers of compose do not change behind their names, and what `dev` leaves out is there.
+ONLY_IN_KUBERNETES = {
+    *("ORDER_GRPC_CONNECTION_AGE_SECONDS", "INVENTORY_GRPC_CONNECTION_AGE_SECONDS"),
+    "OTEL_TRACES_EXPORTER",
+}
 
 
 def settings_of(manifests: Manifests, name: str) -> RunnableSettings:
@@ -66,14 +72,22 @@ def references_are_resolved(manifests: Manifests) -> Iterator[str]:
 
 def settings_are_those_of_compose(manifests: Manifests) -> Iterator[str]:
     """Compare the names of settings; where they lead is for `edges_are_dependencies`."""
-    compose = compose_services()
     for workload in ours(manifests):
-        service = compose[workload.name]
-        expected = {name for name in service["environment"] if SETTING.match(f"{name}: ")}
-        expected |= set(SETTING.findall(str(service["command"])))
-        used = {name for name in manifests.environment(workload) if SETTING.match(f"{name}: ")}
-        if (expected - ONLY_IN_COMPOSE) ^ (used - ONLY_IN_KUBERNETES):
-            yield f"{workload.name}: {sorted((expected - ONLY_IN_COMPOSE) ^ (used - ONLY_IN_KUBERNETES))}"
+        service = compose_services()[workload.name]
+        expected = {*service["environment"], *SETTING.findall(str(service["command"]))} - ONLY_IN_COMPOSE
+        used = set(manifests.environment(workload)) - ONLY_IN_KUBERNETES
+        used = {name for name in used if not name.endswith("_HOST") and "_PASSWORD" not in name}
+        if expected ^ used:
+            yield f"{workload.name}: {sorted(expected ^ used)}"
+
+
+def commands_are_those_of_compose(manifests: Manifests) -> Iterator[str]:
+    """Compare the programs that are run."""
+    for workload in ours(manifests):
+        expected = re.findall(r"python -m (.+)", compose_services()[workload.name]["command"][-1])
+        found = re.findall(r"python -m (.+)", " ".join(workload.container.get("command", [])))
+        if found != expected:
+            yield f"{workload.name} runs {found}, and not {expected}"
 
 
 def ports_are_listened_on(manifests: Manifests) -> Iterator[str]:

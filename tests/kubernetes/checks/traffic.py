@@ -13,10 +13,23 @@ Edge: TypeAlias = tuple[str, str, int]
 ADDRESS = re.compile(r"(?:://(?:[^@/\s]*@)?|^)([a-z][a-z0-9.-]*):(\d+)")
 EXPORTED = re.compile(r'="([^"]*)"')
 # Who may connect from elsewhere: customers through a gateway, and Prometheus.
+PROMETHEUS = f"kubernetes.io/metadata.name=monitoring {NAME}=prometheus"
 ENTRANCES = {
     ("order", "http", "plumbline.example/gateway=true"),
-    *((name, "admin", "kubernetes.io/metadata.name=monitoring") for name in ("order", "inventory", "notification")),
+    *((name, "admin", PROMETHEUS) for name in ("order", "inventory", "notification")),
 }
+# The rule by which every pod asks for names.
+NAMES = [
+    {
+        "to": [
+            {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+            }
+        ],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
+]
 
 
 def edges_are_dependencies(manifests: Manifests) -> Iterator[str]:
@@ -70,8 +83,32 @@ def all_else_is_denied(manifests: Manifests) -> Iterator[str]:
         for direction, peers in (("ingress", "from"), ("egress", "to")):
             for rule in policy["spec"].get(direction, []):
                 narrow = [each for each in rule.get(peers, []) if _matches_something_certain(each)]
-                if not narrow or narrow != rule[peers] or not rule.get("ports"):
+                ports = [each for each in rule.get("ports", []) if each.keys() == {"protocol", "port"}]
+                if not narrow or narrow != rule[peers] or not ports or ports != rule["ports"]:
                     yield f"NetworkPolicy {policy['metadata']['name']} is open to all in a rule of {direction}"
+
+
+def all_pods_share_names_alone(manifests: Manifests) -> Iterator[str]:
+    """Check that a policy lets every pod ask for names, and that none of many workloads lets them do more."""
+    shared = [policy for policy in manifests.of("NetworkPolicy") if NAME not in labels_of(policy)]
+    for policy in shared:
+        if "ingress" in policy["spec"] or policy["spec"].get("egress", NAMES) != NAMES:
+            yield f"NetworkPolicy {policy['metadata']['name']} lets all pods do more than ask for names"
+    asking = [labels_of(policy).items() for policy in shared if "egress" in policy["spec"]]
+    for workload in manifests.workloads():
+        if not any(labels <= workload.labels.items() for labels in asking):
+            yield f"{workload.name} may not ask for names"
+
+
+def rules_are_of_their_types(manifests: Manifests) -> Iterator[str]:
+    """Check that a policy names the directions that it has rules for; without them Kubernetes guesses."""
+    for policy in manifests.of("NetworkPolicy"):
+        spec = policy["spec"]
+        missing = {each.capitalize() for each in ("ingress", "egress") if each in spec} - set(
+            spec.get("policyTypes", [])
+        )
+        if missing or not spec.get("policyTypes"):
+            yield f"NetworkPolicy {policy['metadata']['name']} has rules of no type, or names none"
 
 
 def policies(manifests: Manifests) -> list[Document]:
@@ -84,11 +121,7 @@ def outgoing(policy: Document) -> Iterator[Edge]:
     for rule in policy["spec"].get("egress", []):
         for peer in rule["to"]:
             for port in rule["ports"]:
-                yield (
-                    labels_of(policy)[NAME],
-                    peer.get("podSelector", {}).get("matchLabels", {}).get(NAME, "?"),
-                    port["port"],
-                )
+                yield labels_of(policy)[NAME], _pods_of_here(peer), port["port"]
 
 
 def incoming(manifests: Manifests, policy: Document) -> Iterator[Edge]:
@@ -99,16 +132,18 @@ def incoming(manifests: Manifests, policy: Document) -> Iterator[Edge]:
             if "namespaceSelector" not in peer:
                 for port in rule["ports"]:
                     number = manifests.workload(name).ports.get(port["port"], port["port"])
-                    yield peer.get("podSelector", {}).get("matchLabels", {}).get(NAME, "?"), name, number
+                    yield _pods_of_here(peer), name, number
 
 
 def from_elsewhere(policy: Document) -> Iterator[tuple[str, str, str]]:
-    """Yield workload, port and namespace of who may connect from another namespace."""
+    """Yield workload, port, and labels of namespace and pods of who may connect from another namespace."""
     for rule in policy["spec"].get("ingress", []):
         for peer in rule["from"]:
-            for key, value in peer.get("namespaceSelector", {}).get("matchLabels", {}).items():
+            if "namespaceSelector" in peer:
+                selectors = [peer[kind]["matchLabels"] for kind in ("namespaceSelector", "podSelector") if kind in peer]
+                who = " ".join(f"{key}={value}" for labels in selectors for key, value in labels.items())
                 for port in rule["ports"]:
-                    yield labels_of(policy)[NAME], port["port"], f"{key}={value}"
+                    yield labels_of(policy)[NAME], port["port"], who
 
 
 def addresses(text: str) -> Iterator[tuple[str, int]]:
@@ -120,6 +155,12 @@ def addresses(text: str) -> Iterator[tuple[str, int]]:
 def _texts(service: Document) -> Iterator[str]:
     yield from (str(value) for value in service["environment"].values())
     yield from EXPORTED.findall(str(service["command"][-1]).replace("$$(cat /run/secrets/", "secret").replace(")", ""))
+
+
+def _pods_of_here(peer: Document) -> str:
+    """Return the name of the workload that a peer is, or "?" for another peer."""
+    labels = peer.get("podSelector", {}).get("matchLabels", {})
+    return str(labels[NAME]) if labels.keys() == {NAME} and peer.keys() == {"podSelector"} else "?"
 
 
 def _matches_something_certain(peer: Document) -> bool:
