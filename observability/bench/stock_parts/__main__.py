@@ -19,12 +19,12 @@ def main(
     most_lines: Annotated[int, typer.Option(min=1, help="Most lines of an order.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of arrivals and baskets.")] = 1,
 ) -> None:
-    """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck from the traces alone."""
+    """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck from the traces and the processor use."""
 
     async def run() -> None:
         async with serving(output, fault) as served:
             result = await load(
-                served.edge,
+                served,
                 folder=output,
                 seed=seed,
                 rate_per_second=rate,

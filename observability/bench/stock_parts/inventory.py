@@ -27,6 +27,7 @@ from observability.bench.stock_parts.models import (
     open_sessions,
 )
 from observability.bench.stock_parts.settings import StockFault, StockSettings
+from observability.experiments.cpu_bound import ROUNDS, Sign, signing_with_new_key
 
 CURRENCY = "GBP"
 GRACE_SECONDS = 5.0
@@ -44,6 +45,7 @@ class Inventory(InventoryServiceServicer):
     def __init__(self, sessions: Sessions, fault: StockFault) -> None:
         self._sessions = sessions
         self._fault = fault
+        self._sign: Sign | None = signing_with_new_key(ROUNDS["many"]) if fault is StockFault.CPU_BOUND else None
         self._lock = asyncio.Lock() if fault is StockFault.SERIAL_RESOURCE else nullcontext()
 
     async def CheckAvailability(  # noqa: N802  # named by gRPC
@@ -73,6 +75,8 @@ class Inventory(InventoryServiceServicer):
                 lines = await read_lines(session, reservation_id)
         except OutOfStock as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        if self._sign is not None:
+            self._sign(reservation_id)
         return pb.ReserveStockResponse(reservation=to_proto(reservation, lines))
 
     async def ConfirmReservation(  # noqa: N802

@@ -24,6 +24,12 @@ class InventoryBase(DeclarativeBase):
     metadata = MetaData(schema=SCHEMA)
 
 
+class PointsBase(DeclarativeBase):
+    """Tables of the order service that a fault adds."""
+
+    metadata = MetaData(schema=SCHEMA)
+
+
 class OrderRow(OrderBase):
     """An order: PENDING, CONFIRMED or REJECTED."""
 
@@ -47,6 +53,16 @@ class OrderLineRow(OrderBase):
     sku: Mapped[str]
     quantity: Mapped[int]
     unit_price_minor: Mapped[int | None]
+
+
+class PointsRow(PointsBase):
+    """An entry of a customer's points; only the fault `payload` has this table."""
+
+    __tablename__ = "points"
+
+    customer_id: Mapped[UUID] = mapped_column(primary_key=True)
+    entry: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[int]
 
 
 class ItemRow(InventoryBase):

@@ -18,7 +18,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from observability.bench.stock_parts import telemetry
-from observability.bench.stock_parts.models import OrderLineRow, OrderRow, Sessions, open_engine, open_sessions
+from observability.bench.stock_parts.models import (
+    OrderLineRow,
+    OrderRow,
+    PointsRow,
+    Sessions,
+    open_engine,
+    open_sessions,
+)
 from observability.bench.stock_parts.settings import StockFault, StockSettings
 from observability.experiments.blocking_call import AuditEntry, BlockingAudit, BlockingClient
 
@@ -84,6 +91,8 @@ class StockOrders:
         }
         sold = await self._end(order, "CONFIRMED", prices)
         self._audit(sold)
+        if self._fault is StockFault.PAYLOAD:
+            await self._points(customer_id)
         return sold
 
     async def _store(self, body: BasketBody, customer_id: UUID, request_id: str) -> OrderRow:
@@ -99,6 +108,13 @@ class StockOrders:
             async with self._sessions() as session:
                 return (await session.scalars(select(OrderRow).where(OrderRow.request_id == request_id))).one()
         return order
+
+    async def _points(self, customer_id: UUID) -> int:
+        """Return the sum of a customer's points, added up here."""
+        async with self._sessions() as session:
+            every = select(PointsRow.customer_id, PointsRow.entry, PointsRow.amount)
+            entries = await session.execute(every.where(PointsRow.customer_id == customer_id))
+            return sum(entry.amount for entry in entries)
 
     async def _end(self, order: OrderRow, state: str, prices: dict[str, int]) -> OrderRow:
         async with self._sessions.begin() as session:

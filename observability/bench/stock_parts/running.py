@@ -3,23 +3,28 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
+import orjson
 from sqlalchemy.schema import CreateSchema
 
 from observability.bench.stock_parts.models import SCHEMA, InventoryBase, OrderBase, open_engine
 from observability.bench.stock_parts.settings import StockFault
 from observability.experiments.blocking_call import TABLE as AUDIT_TABLE
+from observability.experiments.payload import POINTS
 from observability.experiments.slow_call import HASH
 from observability.load.demand import SKU_COUNT, sku_of_rank
 from observability.load.generator import GeneratorTask
 from observability.load.generator_process import Load, run_load
 from observability.load.options import LoadOptions, Progress
 from observability.network.proxy import Delay, Proxy, rerouted
+from observability.testbed.process_metrics import Process, open_processes
 from services.infra.address import parse_address
 from services.local.platform.foundation import Foundation
 from services.local.platform.plan import PlatformOptions
@@ -30,6 +35,9 @@ MODULES = {name: f"{__package__}.{name}" for name in ("inventory", "order")}
 START_SECONDS = 180.0
 STATEMENT_SECONDS = 120.0
 HASH_ROUNDS = 30_000
+# Each has so many times this number of entries of points as its place in the list.
+POINTS_ENTRIES = 5_000
+CUSTOMERS = tuple(str(UUID(int=number, version=4)) for number in range(1, 9))
 STOCK = """
     INSERT INTO stock_parts.items (sku, on_hand, reserved, unit_price_minor)
     SELECT ({first} + number)::text, 1000000000, 0, 250 FROM generate_series(0, {skus} - 1) AS number"""
@@ -164,6 +172,9 @@ async def make_tables(databases: Mapping[str, str], fault: StockFault) -> None:
     await run(databases["inventory"], statements)
     if fault is StockFault.BLOCKING_CALL:
         await run(databases["order"], [AUDIT_TABLE])
+    if fault is StockFault.PAYLOAD:
+        points = POINTS.format(customers=",".join(CUSTOMERS), entries=POINTS_ENTRIES)
+        await run(databases["order"], [f"SET search_path TO {SCHEMA}", points])
 
 
 async def run(dsn: str, statements: list[str]) -> None:
@@ -178,11 +189,14 @@ async def run(dsn: str, statements: list[str]) -> None:
 
 
 async def load(
-    edge: str, *, folder: Path, seed: int, rate_per_second: float, duration_seconds: float, lines: tuple[int, int]
+    served: Served, *, folder: Path, seed: int, rate_per_second: float, duration_seconds: float, lines: tuple[int, int]
 ) -> Load:
-    """Send orders to the edge in an open loop, as to the platform's own. Raises LoadError."""
+    """Send orders to the edge in an open loop, as to the platform's own. Raises LoadError.
+
+    The processor use of each process goes beside the traces.
+    """
     options = LoadOptions(
-        target=edge,
+        target=served.edge,
         seed=seed,
         run_nonce=secrets.token_hex(4),
         rate_per_second=rate_per_second,
@@ -194,8 +208,23 @@ async def load(
         duration_seconds=duration_seconds,
         result_path=folder / "load.json",
         lines=lines,
+        hot_customers=CUSTOMERS,
+        hot_share=1.0,
     )
-    return await run_load(task, log_path=folder / "load.log", on_progress=_silent)
+    pids = {name: pid for name, pid in served.pids.items() if name != "postgres"}
+    processes = open_processes(pids, served.pids["postgres"])
+    with (folder / "traces" / "processes.jsonl").open("wb") as samples:
+        samples.writelines(_samples(processes))
+        sent = await run_load(task, log_path=folder / "load.log", on_progress=_silent)
+        samples.writelines(_samples(processes))
+    return sent
+
+
+def _samples(processes: Mapping[str, Process]) -> Iterator[bytes]:
+    """Yield the counters of each process as lines of an observation's file."""
+    for name, process in processes.items():
+        sample = {"at": time.time(), "process": name, **asdict(process.use())}
+        yield orjson.dumps(sample, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _silent(_progress: Progress) -> None:

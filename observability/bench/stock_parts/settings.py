@@ -19,6 +19,8 @@ class StockFault(StrEnum):
     SERIAL_RESOURCE = "serial_resource"
     CONCURRENCY_LIMIT = "concurrency_limit"
     NETWORK_LATENCY = "network_latency"
+    PAYLOAD = "payload"
+    CPU_BOUND = "cpu_bound"
 
 
 class StockSettings(BaseSettings):
