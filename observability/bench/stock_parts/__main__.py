@@ -1,12 +1,13 @@
 """`python -m observability.bench.stock_parts`: run PlaceOrder made of stock libraries under load; record traces."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from observability.bench.stock_parts.running import load, serving
+from observability.bench.stock_parts.running import load, recording_processes, serving
 from observability.bench.stock_parts.settings import StockFault
 
 
@@ -19,18 +20,21 @@ def main(
     most_lines: Annotated[int, typer.Option(min=1, help="Most lines of an order.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of arrivals and baskets.")] = 1,
 ) -> None:
-    """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck from the traces and the processor use."""
+    """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck."""
 
     async def run() -> None:
+        # Without processor metrics code that works cannot be told from code that waits.
+        with_processes = fault is StockFault.CPU_BOUND
         async with serving(output, fault) as served:
-            result = await load(
-                served,
-                folder=output,
-                seed=seed,
-                rate_per_second=rate,
-                duration_seconds=seconds,
-                lines=(1, most_lines),
-            )
+            with recording_processes(served, output / "traces") if with_processes else nullcontext():
+                result = await load(
+                    served,
+                    folder=output,
+                    seed=seed,
+                    rate_per_second=rate,
+                    duration_seconds=seconds,
+                    lines=(1, most_lines),
+                )
         typer.echo(f"{len(result.requests)} orders sent; traces in {output / 'traces'}")
 
     asyncio.run(run())

@@ -5,7 +5,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -191,10 +191,7 @@ async def run(dsn: str, statements: list[str]) -> None:
 async def load(
     served: Served, *, folder: Path, seed: int, rate_per_second: float, duration_seconds: float, lines: tuple[int, int]
 ) -> Load:
-    """Send orders to the edge in an open loop, as to the platform's own. Raises LoadError.
-
-    The processor use of each process goes beside the traces.
-    """
+    """Send orders to the edge in an open loop, as to the platform's own. Raises LoadError."""
     options = LoadOptions(
         target=served.edge,
         seed=seed,
@@ -211,13 +208,18 @@ async def load(
         hot_customers=CUSTOMERS,
         hot_share=1.0,
     )
+    return await run_load(task, log_path=folder / "load.log", on_progress=_silent)
+
+
+@contextmanager
+def recording_processes(served: Served, folder: Path) -> Iterator[None]:
+    """Record the processor use of each process over a with block, in the folder of the traces."""
     pids = {name: pid for name, pid in served.pids.items() if name != "postgres"}
     processes = open_processes(pids, served.pids["postgres"])
-    with (folder / "traces" / "processes.jsonl").open("wb") as samples:
+    with (folder / "processes.jsonl").open("wb") as samples:
         samples.writelines(_samples(processes))
-        sent = await run_load(task, log_path=folder / "load.log", on_progress=_silent)
+        yield
         samples.writelines(_samples(processes))
-    return sent
 
 
 def _samples(processes: Mapping[str, Process]) -> Iterator[bytes]:
