@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.bench.patterns.provenance import commit
 from observability.bench.scaling import Predicted, ScalingOptions, demand_of, measure, predict
+from observability.bench.scaling_page import PAGE, page
 from observability.cli.bench.results import run_folder, run_measurement, write_result
+from observability.demo.folders import write_file
+from observability.experiments.runner.testbed import platform_cpus
+from observability.testbed.environment import describe_hardware
 
 FORMAT = "plumbline-bench-scaling/1"
 _MILLISECONDS = 1e3
@@ -21,6 +27,7 @@ def bench_scaling(
     rounds: Annotated[int, typer.Option(min=1, help="Measurements with each number of servers.")] = 3,
     away_ms: Annotated[float, typer.Option(min=0, help="Delay of each server of orders, each way.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Seed of the orders, and of the customers of the model.")] = 1,
+    to: Annotated[Path | None, typer.Option(help="Folder in which scaling.md is written, such as docs.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("out/bench-scaling"),
 ) -> None:
     """Measure the orders a second on 1, 2 and 4 servers of orders, and compare them with a model.
@@ -45,6 +52,10 @@ def bench_scaling(
             "predicted": [{**asdict(each), "error": each.error} for each in predicted],
         }
         write_result(folder, document, console)
+    if to is not None:
+        told = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit(), "rounds": str(rounds), "seed": str(seed)}
+        told |= {"delay of each server": f"{away_ms:g} ms each way", **describe_hardware(platform_cpus=platform_cpus())}
+        write_file(to / PAGE, page(figures, predicted, demand, told).encode())
     console.print(
         f"an order holds a connection to its server for {demand.server_seconds * _MILLISECONDS:.0f} ms, needs "
         f"{demand.processor_seconds * _MILLISECONDS:.0f} ms of processor, and takes "

@@ -4,6 +4,7 @@ import pytest
 
 from observability.bench.scaling import ScalingFigures, drawn_shares, predict
 from observability.bench.scaling_model import OrderDemand, most_per_second, orders_per_second, with_delay_of
+from observability.bench.scaling_page import page
 
 ONE = OrderDemand(server_seconds=0.1, processor_seconds=0.0, delay_seconds=0.0)
 THINKING = OrderDemand(server_seconds=0.1, processor_seconds=0.0, delay_seconds=0.3)
@@ -76,3 +77,14 @@ def test_customers_load_servers_less_evenly_the_more_servers_there_are() -> None
     ratios = [max(drawn_shares(servers, seed=1)) * servers for servers in (1, 4, 64)]
     assert ratios[0] == pytest.approx(1)
     assert ratios[0] < ratios[1] < ratios[2]
+
+
+def test_the_page_has_no_error_of_what_the_model_was_fitted_to() -> None:
+    measured = [figures(1, 8.0), figures(2, 15.0), figures(2, 13.0)]
+    text = page(measured, predict(measured, seed=1), THINKING, {"commit": "abc"})
+    one, two, four, *_ = (line for line in text.splitlines() if line.startswith("| ") and line[2].isdecimal())
+    assert one.startswith("| 1 | 3 | 8.0 (8.0) | 8.0 |  |")
+    assert two.startswith("| 2 | 6 | 14.0 (15.0, 13.0) | ")
+    assert "%" in two
+    assert four.startswith("| 4 | 12 |  | ")
+    assert "commit: abc" in text
