@@ -96,7 +96,7 @@ async def measure(options: ScalingOptions, *, say: Say) -> list[ScalingFigures]:
 
 
 async def _measure(serving: Serving, servers: int, folder: Path, *, seed: int) -> ScalingFigures:
-    processes = open_processes(serving.pids, serving.postgres_pid, serving.more_servers)
+    processes = open_processes(serving.pids, serving.postgres_pids)
     before = sum(process.use().cpu_seconds for process in processes.values())
     customers = CUSTOMERS_EACH * servers
     probe = Probe(

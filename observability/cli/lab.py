@@ -1,7 +1,7 @@
 """`plumb lab`: run experiments with a known bottleneck, and score the diagnosis."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -25,7 +25,7 @@ from observability.experiments.runner.accuracy import (
     significant,
 )
 from observability.experiments.runner.artifacts import FULL, GLANCE, QUICK, Folder
-from observability.experiments.runner.errors import TrialError
+from observability.experiments.runner.errors import TrialError, TrialSkipped
 from observability.experiments.runner.ledger import Ledger
 from observability.experiments.runner.scoring import Score
 from observability.experiments.runner.suite import Suite, SuiteOptions, asked, names
@@ -87,27 +87,36 @@ def run_command(
     sizes = QUICK if quick else GLANCE if glance else FULL
     options = SuiteOptions(output=output, sizes=sizes, fresh=fresh)
 
-    async def run(series: Suite) -> list[FinishedTrial]:
-        finished = []
-        for each in chosen:
-            try:
-                trial, result = await series.run(each, seed)
-            except TrialError as error:
-                _say(console, f"{each}: not finished, {error}")
-                continue
-            report, _ = await asyncio.to_thread(write_report, trial.folder)
-            _say(console, summary_line(each, result))
-            _say(console, f"  report {report}", style="dim")
-            finished.append(FinishedTrial(each, trial.verdict, result))
-        return finished
-
-    finished = _in_series(run, options, console)
+    finished, skipped = _in_series(lambda series: _run_each(series, chosen, seed, console), options, console)
+    if skipped and not every:
+        raise CommandFailed(skipped[0])
     passed = sum(each.score.right if quick or glance else each.score.passed for each in finished)
     if every:
         for sentence in prediction_sentences(finished):
             _say(console, sentence)
-        _say(console, f"{passed} of {len(chosen)} experiments passed", style="bold")
-    raise typer.Exit(0 if passed == len(chosen) else _EXIT_WRONG)
+        _say(console, f"{passed} of {len(chosen) - len(skipped)} experiments passed", style="bold")
+    raise typer.Exit(0 if passed == len(chosen) - len(skipped) else _EXIT_WRONG)
+
+
+async def _run_each(
+    series: Suite, chosen: Sequence[str], seed: int, console: Console
+) -> tuple[list[FinishedTrial], list[str]]:
+    """Run trials, and print each result; return those that finished, and why others were skipped."""
+    finished, skipped = [], []
+    for each in chosen:
+        try:
+            trial, result = await series.run(each, seed)
+        except TrialError as error:
+            is_skipped = isinstance(error, TrialSkipped)
+            _say(console, f"{each}: {'skipped' if is_skipped else 'not finished'}, {error}")
+            if is_skipped:
+                skipped.append(str(error))
+            continue
+        report, _ = await asyncio.to_thread(write_report, trial.folder)
+        _say(console, summary_line(each, result))
+        _say(console, f"  report {report}", style="dim")
+        finished.append(FinishedTrial(each, trial.verdict, result))
+    return finished, skipped
 
 
 @commands.command("runs")
@@ -147,7 +156,11 @@ def score_command(
     async def run(series: Suite) -> list[Answered]:
         answers = []
         for name, seed in asked(first=first, seeds=seeds, least_negatives=least_negatives):
-            answer = await series.answer(name, seed)
+            try:
+                answer = await series.answer(name, seed)
+            except TrialSkipped as error:
+                _say(console, f"{name}, seed {seed}: skipped, {error}")
+                continue
             said = f"WRONG, {answer.wrong}" if answer.wrong else "right"
             _say(console, f"{name}, seed {seed}: {said}; {answer.verdict.sentence()}")
             answers.append(answer)

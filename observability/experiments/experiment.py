@@ -40,6 +40,9 @@ class Variant:
     statements: SQL by database, run by its owner once the shop is stocked.
     shards: servers of orders, each a PostgreSQL server of its own.
     moves: logical shards that are moved before the load, each with the number of the server that gets it.
+    replicas: streaming replicas that hints of stock and reads of orders go to; none, or all that the other variant has.
+    processor_limits: processors of a PostgreSQL server by its name, as a container's limit: postgres, postgres-1,
+        postgres-replica-1, ...; they hold while the load runs.
     network: delays between neighbours: order-database (of each server of orders), order-read_database,
         inventory-database, notification-database, notification-mail (confirmations are then sent by mail) or
         order-inventory.
@@ -52,6 +55,8 @@ class Variant:
     statements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     network: Mapping[str, Delay] = field(default_factory=dict)
     shards: int = 1
+    replicas: int = 0
+    processor_limits: Mapping[str, float] = field(default_factory=dict)
     moves: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:

@@ -27,16 +27,10 @@ class Process(Protocol):
         """Return its counters. Raises psutil.NoSuchProcess."""
 
 
-def open_processes(
-    pids: Mapping[str, int], postgres_pid: int | None, more_servers: Mapping[str, int] | None = None
-) -> Mapping[str, Process]:
-    """Return the processes by name, with our own PostgreSQL as `postgres`. Raises psutil.NoSuchProcess.
-
-    `more_servers` are further PostgreSQL servers, by name.
-    """
-    servers = {**({} if postgres_pid is None else {"postgres": postgres_pid}), **(more_servers or {})}
+def open_processes(pids: Mapping[str, int], postgres_pids: Mapping[str, int]) -> Mapping[str, Process]:
+    """Return programs and our own PostgreSQL servers by name. Raises psutil.NoSuchProcess."""
     processes: dict[str, Process] = {name: ProgramUsage(pid) for name, pid in pids.items()}
-    return processes | {name: PostgresServer(pid) for name, pid in servers.items()}
+    return processes | {name: PostgresServer(pid) for name, pid in postgres_pids.items()}
 
 
 class ProgramUsage:

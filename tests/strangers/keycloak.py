@@ -73,7 +73,7 @@ async def run(setting: Setting, folder: Path, otlp: str) -> AsyncIterator[System
             send=_sender(base),
             pids=pids,
             metrics={"keycloak": f"http://{HOST}:{management}/metrics"},
-            cpu_group=limited,
+            cpu_limit=limited,
         )
 
 

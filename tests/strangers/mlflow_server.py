@@ -67,7 +67,7 @@ async def run(setting: Setting, folder: Path, otlp: str) -> AsyncIterator[System
         limited = {}
         if setting.cpu:
             limited["mlflow"] = stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
-        yield System(send=send, pids={"mlflow": process.pid, DATABASE: store.pid}, cpu_group=limited)
+        yield System(send=send, pids={"mlflow": process.pid, DATABASE: store.pid}, cpu_limit=limited)
 
 
 def _variables(environment: Path, otlp: str, options: Mapping[str, str]) -> dict[str, str]:

@@ -87,7 +87,7 @@ async def run(setting: Setting, folder: Path, otlp: str) -> AsyncIterator[System
         limited = {}
         if setting.cpu:
             limited["parse"] = stack.enter_context(limited_cpu(process.pid, setting.cpu[1]))
-        yield System(send=_sender(base), pids={"parse": process.pid, DATABASE: store.pid}, cpu_group=limited)
+        yield System(send=_sender(base), pids={"parse": process.pid, DATABASE: store.pid}, cpu_limit=limited)
 
 
 async def _prepare(base: str, dsn: str, *, index: bool) -> None:

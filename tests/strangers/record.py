@@ -20,7 +20,7 @@ from observability.testbed.process_metrics import PostgresServer, Process
 from tests.stack.processes import HOST, eventually, free_port, get
 from tests.strangers import hotrod, keycloak, mlflow_server, parse_server
 from tests.strangers.load import Sent, send_load
-from tests.strangers.running import System, container_metrics, program
+from tests.strangers.running import System, program
 from tests.strangers.settings import Load, Setting, read_settings
 
 SYSTEMS: dict[str, Callable[[Setting, Path, str], AbstractAsyncContextManager[System]]] = {
@@ -130,8 +130,8 @@ def _look(processes: Mapping[str, Process], system: System, folder: Path, *, scr
         return
     for target, url in system.metrics.items():
         _append(folder / "scrapes.jsonl", {"at": time.time(), "target": target, "text": get(url).decode()})
-    for service, group in system.cpu_group.items():
-        text = container_metrics(service, group, used[service])
+    for service, limit in system.cpu_limit.items():
+        text = limit.metrics(service, used[service])
         _append(folder / "scrapes.jsonl", {"at": at, "target": "cadvisor", "text": text})
 
 

@@ -75,7 +75,7 @@ async def platform(bench: PatternBench, bus: Bus) -> AsyncIterator[Serving]:
             edge=str(local_address(group.ports.edge_http)),
             admin={name: group.admin_address(name) for name in group.processes},
             pids=pids,
-            postgres_pid=postgres_pid,
+            postgres_pids={"postgres": postgres_pid},
             admin_dsn=foundation.postgres.admin_dsn,
             databases=foundation.databases,
             traces=foundation.options.traces_directory,

@@ -215,7 +215,7 @@ async def load(
 def recording_processes(served: Served, folder: Path) -> Iterator[None]:
     """Record the processor use of each process over a with block, in the folder of the traces."""
     pids = {name: pid for name, pid in served.pids.items() if name != "postgres"}
-    processes = open_processes(pids, served.pids["postgres"])
+    processes = open_processes(pids, {"postgres": served.pids["postgres"]})
     with (folder / "processes.jsonl").open("wb") as samples:
         samples.writelines(_samples(processes))
         yield

@@ -156,7 +156,7 @@ async def load(
         hot_customers=schedule.demand.hot_customers,
         hot_share=schedule.demand.hot_share,
     )
-    processes = open_processes(serving.pids, serving.postgres_pid, serving.more_servers)
+    processes = open_processes(serving.pids, serving.postgres_pids)
     before = {name: process.use().cpu_seconds for name, process in processes.items()}
     run = await run_load(task, log_path=scratch / "load.log", on_progress=on_progress)
     return run, {name: process.use().cpu_seconds - before[name] for name, process in processes.items()}
@@ -238,8 +238,8 @@ async def observing_into(observation: Path, serving: Serving) -> AsyncIterator[N
         admin_dsn=serving.admin_dsn,
         databases=DATABASES,
         pids=serving.pids,
-        postgres_pid=serving.postgres_pid,
-        more_servers=serving.more_servers,
+        postgres_pids=serving.postgres_pids,
+        limits=serving.limits,
         cache_url=serving.cache_url,
     ):
         yield

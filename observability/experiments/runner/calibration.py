@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from observability.analysis.observation import Observation
+from observability.analysis.observation import Observation, TimedScrape
 from observability.analysis.observation_folder import read_observation
+from observability.analysis.processor_metrics import measured
+from observability.analysis.processor_use import Scope
 from observability.analysis.resources import pools
 from observability.experiments.experiment import Demand
 from observability.experiments.runner.block import Block, Schedule
@@ -34,14 +36,22 @@ class PoolBaseline:
     idle_share: float
     seconds: float
 
+    def at(self, rate_per_second: float) -> float:
+        """Return the utilisation at a rate, when an order uses as much as in the probe."""
+        return self.idle_share + rate_per_second * self.seconds
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceDemand:
-    """The use of resources by one order: seconds of the core and of each pool, at the probe's utilisation."""
+    """The use of resources by one order: seconds of the core and of each pool, at the probe's utilisation.
+
+    limited: the same of each server with a processor limit, as shares of that limit.
+    """
 
     cpu_seconds: float
     pools: tuple[PoolBaseline, ...]
     probe_utilisation: float
+    limited: tuple[PoolBaseline, ...] = ()
 
     def utilisation(self, rate_per_second: float) -> float:
         """Return the utilisation of the busiest resource at a rate: on a busier core a connection is held longer."""
@@ -49,7 +59,8 @@ class ResourceDemand:
         if core >= 1:
             return core
         stretch = (1 - min(self.probe_utilisation, core)) / (1 - core)
-        return max(core, *(each.idle_share + rate_per_second * each.seconds * stretch for each in self.pools), 0.0)
+        held = (each.idle_share + rate_per_second * each.seconds * stretch for each in self.pools)
+        return max(core, *held, *(each.at(rate_per_second) for each in self.limited), 0.0)
 
     def asked(self, rate_per_second: float) -> float:
         """Return the offered load of the busiest resource as a multiple of its capacity.
@@ -57,7 +68,7 @@ class ResourceDemand:
         A connection that is held longer on a saturated core is not more work, so its time is not stretched.
         """
         core = IDLE_UTILISATION + rate_per_second * self.cpu_seconds
-        return max(core, *(each.idle_share + rate_per_second * each.seconds for each in self.pools), 0.0)
+        return max(core, *(each.at(rate_per_second) for each in (*self.pools, *self.limited)), 0.0)
 
 
 async def calibrate(
@@ -99,10 +110,12 @@ async def _probe(
 def demands(block: Block, orders: int, observation: Path) -> ResourceDemand:
     """Return the resources that one order used in a probe."""
     used = sum(block.cpu_seconds.values()) - IDLE_UTILISATION * block.elapsed_seconds
+    seen = read_observation(observation)
     return ResourceDemand(
         cpu_seconds=max(used, 0.0) / orders,
-        pools=tuple(held(read_observation(observation), orders)),
+        pools=tuple(held(seen, orders)),
         probe_utilisation=block.utilisation,
+        limited=tuple(used_of_limits(seen)),
     )
 
 
@@ -111,14 +124,34 @@ def held(seen: Observation, orders: int) -> Iterator[PoolBaseline]:
 
     A relay that polls a remote database holds a connection much of the time, with or without orders.
     """
-    assert seen.requests is not None, "what is observed is observed under load"
-    began = seen.requests.from_seconds - PROBE_WARM_UP_SECONDS
-    idle = replace(seen, scrapes=tuple(each for each in seen.scrapes if each.at_seconds < began))
+    idle = replace(seen, scrapes=tuple(before_load(seen)))
     shares = {(pool.target, pool.name): pool.hold_seconds / scraped_seconds(idle) for pool in pools(idle)}
     for pool in pools(seen):
         share = shares.get((pool.target, pool.name), 0.0)
         added = max(pool.hold_seconds - share * scraped_seconds(seen), 0.0)
         yield PoolBaseline(share / pool.limit, added / orders / pool.limit)
+
+
+def used_of_limits(seen: Observation) -> Iterator[PoolBaseline]:
+    """Yield for each processor limit the share that is used without orders, and what orders add after the warm-up.
+
+    The first statements of each connection cost a database server several times as much as later ones.
+    """
+    assert seen.requests is not None, "what is observed is observed under load"
+    idle = {each.owner: each.used for each in measured(before_load(seen)) if each.scope is Scope.CONTAINER}
+    warm = [each for each in seen.scrapes if each.at_seconds >= seen.requests.from_seconds]
+    for each in measured(warm):
+        if each.scope is Scope.CONTAINER and each.limit is not None:
+            base = min(idle.get(each.owner, 0.0), each.used)
+            added = (each.used - base) / seen.requests.scheduled_rate_per_second
+            yield PoolBaseline(base / each.limit, added / each.limit)
+
+
+def before_load(seen: Observation) -> Iterator[TimedScrape]:
+    """Yield the scrapes before the first order."""
+    assert seen.requests is not None, "what is observed is observed under load"
+    began = seen.requests.from_seconds - PROBE_WARM_UP_SECONDS
+    yield from (each for each in seen.scrapes if each.at_seconds < began)
 
 
 def scraped_seconds(seen: Observation) -> float:

@@ -33,6 +33,7 @@ from observability.testbed.database_metrics import (
     tables_used,
 )
 from observability.testbed.process_metrics import Process, open_processes
+from observability.testbed.processor_limit import ProcessorLimit
 
 SCRAPES_PERIOD_SECONDS = 1.0
 PROCESSES_PERIOD_SECONDS = 1.0
@@ -57,8 +58,8 @@ async def observing(
     admin_dsn: str,
     databases: Sequence[str],
     pids: Mapping[str, int],
-    postgres_pid: int | None,
-    more_servers: Mapping[str, int] | None = None,
+    postgres_pids: Mapping[str, int],
+    limits: Mapping[str, ProcessorLimit] | None = None,
     cache_url: str = "",
 ) -> AsyncIterator[None]:
     """Record a system during the `async with` block, as observability/analysis/observation_folder.py reads it.
@@ -67,7 +68,9 @@ async def observing(
     admin: host:port of each process's /metrics, by name.
     admin_dsn: of the superuser of a server with pg_stat_statements in each database.
     pids: process ids by name.
-    more_servers: process ids of further PostgreSQL servers, by name; only their processor use is recorded.
+    postgres_pids: process ids of PostgreSQL servers by name; of those without admin_dsn only the processor use is
+        recorded.
+    limits: processor limits of servers by name, recorded as cAdvisor reports those of containers.
     cache_url: empty without a cache.
     On a failure the block is cancelled and ObserverError raised. The usage of statements, tables and the cache is
     written only when the block ends without an error.
@@ -76,14 +79,14 @@ async def observing(
         with _told(f"write to {folder}"):
             _make_empty(folder)
         with _told("find the processes"):
-            processes = open_processes(pids, postgres_pid, more_servers)
+            processes = open_processes(pids, postgres_pids)
         with _told("connect to PostgreSQL"):
             connection = await connect(admin_dsn)
         stack.push_async_callback(_close, connection)
         timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_SECONDS)
         web = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, headers=_OPENMETRICS))
         cache = await stack.enter_async_context(open_cache(cache_url)) if cache_url else None
-        observer = _Observer(folder, admin, admin_dsn, databases, processes, web, connection, cache)
+        observer = _Observer(folder, admin, admin_dsn, databases, processes, limits or {}, web, connection, cache)
         await observer.sample_processes()
         await observer.scrape()
         before, cache_before = await observer.count(), await observer.count_cache()
@@ -109,6 +112,7 @@ class _Observer:
     admin_dsn: str
     databases: Sequence[str]
     processes: Mapping[str, Process]
+    limits: Mapping[str, ProcessorLimit]
     web: aiohttp.ClientSession
     connection: asyncpg.Connection
     cache: Valkey | None
@@ -121,6 +125,12 @@ class _Observer:
                     page.raise_for_status()
                     text = await page.text()
             self._write("scrapes", {"at": time.time(), "target": target, "text": _INFO.sub("", text)})
+        if self.limits:
+            with _told("read the control groups of PostgreSQL"):
+                pages = [
+                    limit.metrics(name, self.processes[name].use().cpu_seconds) for name, limit in self.limits.items()
+                ]
+            self._write("scrapes", {"at": time.time(), "target": "cadvisor", "text": "".join(pages)})
 
     async def sample_sessions(self) -> None:
         """Record the sessions that are not idle."""

@@ -12,10 +12,13 @@ from observability.experiments.experiment import NOTHING_WRONG
 from observability.experiments.registry import experiments, find_experiment
 from observability.experiments.runner.accuracy import Answered
 from observability.experiments.runner.artifacts import GLANCE, QUICK, Sizes
+from observability.experiments.runner.errors import TrialSkipped
 from observability.experiments.runner.ledger import Ledger
 from observability.experiments.runner.scoring import Score, why_wrong
 from observability.experiments.runner.testbed import Testbed
 from observability.experiments.runner.trial import Say, Trial, setting_of, silent
+from observability.testbed.errors import TestbedError
+from observability.testbed.processor_limit import check_available
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +42,10 @@ class SuiteOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """A testbed with so many servers of orders, and what hardware and versions it has."""
+    """A testbed with so many servers of orders and replicas of each, and what hardware and versions it has."""
 
     shards: int
+    replicas: int
     testbed: Testbed
     environment: Mapping[str, str]
 
@@ -66,7 +70,10 @@ class Suite:
             await suite._stack.aclose()
 
     async def run(self, name: str, seed: int) -> tuple[Trial, Score]:
-        """Run one trial. Raises TrialError when it cannot be finished, LocalError, LoadError, TestbedError."""
+        """Run one trial. Raises TrialError when it cannot be finished, LocalError, LoadError, TestbedError.
+
+        TrialSkipped means that this machine cannot run it.
+        """
         trial = await self._trial(name, seed)
         with self._noting(trial, seed, done="score.json") as note:
             score = await trial.run()
@@ -101,7 +108,11 @@ class Suite:
 
     async def _trial(self, name: str, seed: int) -> Trial:
         experiment = find_experiment(name)
-        ground = await self._ground_with(setting_of(experiment, seed).before.shards)
+        setting = setting_of(experiment, seed)
+        if setting.before.processor_limits:
+            _check_limits()
+        replicas = max(setting.before.replicas, setting.after.replicas)
+        ground = await self._ground_with(setting.before.shards, replicas)
         return Trial(
             experiment,
             testbed=ground.testbed,
@@ -112,16 +123,24 @@ class Suite:
             say=self._say,
         )
 
-    async def _ground_with(self, shards: int) -> _Ground:
-        """Return a testbed with so many servers of orders; one with another number ends."""
-        if self._ground is None or self._ground.shards != shards:
+    async def _ground_with(self, shards: int, replicas: int) -> _Ground:
+        """Return a testbed with so many servers of orders and replicas of each; one with other numbers ends."""
+        if self._ground is None or (self._ground.shards, self._ground.replicas) != (shards, replicas):
             await self._stack.aclose()
             self._say("starting PostgreSQL, preparing the services, stocking the shop")
             folder = self._options.output / f".testbed-{secrets.token_hex(4)}"
             self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            testbed = await self._stack.enter_async_context(Testbed.open(folder, shards=shards))
-            self._ground = _Ground(shards, testbed, await testbed.describe_environment())
+            testbed = await self._stack.enter_async_context(Testbed.open(folder, shards=shards, replicas=replicas))
+            self._ground = _Ground(shards, replicas, testbed, await testbed.describe_environment())
         return self._ground
+
+
+def _check_limits() -> None:
+    """Raise TrialSkipped if this machine cannot limit processors."""
+    try:
+        check_available()
+    except TestbedError as error:
+        raise TrialSkipped(str(error)) from error
 
 
 def names() -> tuple[str, ...]:

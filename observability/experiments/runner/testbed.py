@@ -8,9 +8,11 @@ async with Testbed.open(folder) as testbed:
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +34,7 @@ from observability.testbed.mail_sink import mail_server
 from observability.testbed.overload_protection import UNPROTECTED
 from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
 from observability.testbed.process_metrics import pin
+from observability.testbed.processor_limit import ProcessorLimit, limited
 from services.infra.address import parse_address
 from services.local.platform.endpoints import Mode
 from services.local.platform.plan import DATABASES, PROCESSES, order_databases
@@ -46,6 +49,9 @@ MODULES = {name: f"observability.experiments.{name}_process" for name in ("inven
 ROOM_BYTES = 4 * 1024**3
 STATEMENT_SECONDS = 120.0
 CACHE_SECONDS = 10.0
+REPLAY_POLL_SECONDS = 0.05
+REPLICAS_OF = ("INVENTORY", "ORDER", "ORDER_SHARD", "ORDER_READ")
+NO_REPLICAS = {f"{name}_REPLICA_DSNS": "" for name in REPLICAS_OF}
 # There is no load balancer, which would need this delay to notice that a process ends.
 DRAIN_DELAYS = {f"{name}_DRAIN_DELAY_SECONDS": "0" for name in ("ORDER", "INVENTORY", "NOTIFICATION")}
 
@@ -57,7 +63,8 @@ class Serving:
     edge: host:port of its HTTP edge.
     admin: host:port of the metrics, by process.
     pids: process ids, by process.
-    more_servers: process ids of PostgreSQL servers beside the one of postgres_pid, by name.
+    postgres_pids: process ids of the PostgreSQL servers, with the replicas, by name.
+    limits: processor limits of PostgreSQL servers, by name.
     databases: DSNs by name.
     traces: folder of the recorded traces.
     generator_cpu: core reserved for the load generator, None on a machine with one core.
@@ -67,13 +74,13 @@ class Serving:
     edge: str
     admin: Mapping[str, str]
     pids: Mapping[str, int]
-    postgres_pid: int
+    postgres_pids: Mapping[str, int]
     admin_dsn: str
     databases: Mapping[str, str]
     traces: Path
     generator_cpu: int | None
     cache_url: str = ""
-    more_servers: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, ProcessorLimit] = field(default_factory=dict)
 
     @property
     def edge_admin(self) -> str:
@@ -102,20 +109,21 @@ class Testbed:
         self.generator_cpu = default_cpu()
         self._servers = servers
         self._admin_dsn = servers[0][0].admin_dsn
-        self._postgres_pid = servers[0][0].process.pid
 
     @staticmethod
     @asynccontextmanager
-    async def open(folder: Path, *, shards: int = 1) -> AsyncIterator["Testbed"]:
+    async def open(folder: Path, *, shards: int = 1, replicas: int = 0) -> AsyncIterator["Testbed"]:
         """Start the servers, stock the shop once, and keep templates. Raises TestbedError, LocalError, LoadError.
 
-        `shards` is the number of servers of orders in all variants that run on it.
+        `shards` is the number of servers of orders in all variants that run on it, `replicas` that of the streaming
+        replicas of each, which a variant reads or not.
         """
         options = ProcessGroupOptions(
             folder=folder,
             mode="services",
             bus="postgres",
             shards=shards,
+            replicas=replicas,
             environment=DRAIN_DELAYS | UNPROTECTED,
             modules=MODULES,
             # On a shared disk other work makes a commit take 1 to 70 ms, which would disturb every experiment.
@@ -132,7 +140,8 @@ class Testbed:
             await stock_shop(str(local_address(group.ports.inventory_grpc)), skus, request_id_prefix="lab")
             await stop(group)
             await testbed._keep_templates()
-            testbed._pin([*(server.process.pid for server, _ in testbed._servers), *testbed._beside().values()])
+            testbed._pin([server.process.pid for server in testbed._all_servers().values()])
+            testbed._pin(testbed._beside().values())
             with keeping_off(testbed.generator_cpu):
                 yield testbed
 
@@ -154,6 +163,7 @@ class Testbed:
             async with administering(server.admin_dsn) as connection:
                 # Otherwise the copies' pending writes would compete with the block's commits.
                 await connection.execute("CHECKPOINT")
+        await self._replay()
         async with AsyncExitStack() as stack:
             settings = await self._settings(variant, stack)
             stack.push_async_callback(group.kill_all)
@@ -161,17 +171,18 @@ class Testbed:
             pids = {name: group.handles[name].pid for name in group.processes}
             self._pin(pids.values())
             await move_shards(foundation.databases, variant.moves)
+            limits = self._limit(variant.processor_limits, stack)
             yield Serving(
                 edge=str(local_address(group.ports.edge_http)),
                 admin={name: group.admin_address(name) for name in group.processes},
                 pids={**pids, **self._beside()},
-                postgres_pid=self._postgres_pid,
+                postgres_pids={name: server.process.pid for name, server in self._all_servers().items()},
                 admin_dsn=self._admin_dsn,
                 databases=foundation.databases,
                 traces=foundation.options.traces_directory,
                 generator_cpu=self.generator_cpu,
                 cache_url=foundation.cache_url,
-                more_servers={server.start.name: server.process.pid for server, _ in self._servers[1:]},
+                limits=limits,
             )
             await stop(group)
 
@@ -181,6 +192,30 @@ class Testbed:
             options = replace(self._groups["services"].options, mode=mode)
             self._groups[mode] = await self._stack.enter_async_context(ProcessGroup.on(self.foundation, options))
         return self._groups[mode]
+
+    def _limit(self, processors: Mapping[str, float], stack: AsyncExitStack) -> dict[str, ProcessorLimit]:
+        """Limit the processors of servers until the stack ends. Raises TestbedError."""
+        servers = self._all_servers()
+        return {
+            name: stack.enter_context(limited(servers[name].process.pid, count, name=name))
+            for name, count in processors.items()
+        }
+
+    def _all_servers(self) -> dict[str, EmbeddedPostgres]:
+        """Return the PostgreSQL servers, with the replicas, by name."""
+        foundation = self.foundation
+        replicas = chain(foundation.replicas, *foundation.shard_replicas)
+        return {server.start.name: server for server in (*(each for each, _ in self._servers), *replicas)}
+
+    async def _replay(self) -> None:
+        """Wait until the replicas have all changes. Raises TrialError."""
+        foundation = self.foundation
+        groups = [foundation.replicas, *foundation.shard_replicas]
+        for (primary, _), replicas in zip(self._servers, groups, strict=False):
+            async with administering(primary.admin_dsn) as connection:
+                position = await connection.fetchval("SELECT pg_current_wal_lsn()")
+            for replica in replicas:
+                await wait_until_replayed(replica, position)
 
     def _beside(self) -> dict[str, int]:
         """Return the processes that all blocks share, except those of PostgreSQL."""
@@ -209,6 +244,8 @@ class Testbed:
     async def _settings(self, variant: Variant, stack: AsyncExitStack) -> dict[str, dict[str, str]]:
         """Return the settings of each service: the variant's, its adapters', and the addresses of its proxies."""
         settings = {name: dict(own) for name, own in variant.environment.items()}
+        if self.foundation.replicas and not variant.replicas:
+            settings["*"] = settings.get("*", {}) | NO_REPLICAS
         for name, adapter in variant.adapters.items():
             service, _, called = name.partition("-")
             variable = CLIENT_VARIABLE if called else VARIABLE
@@ -242,6 +279,16 @@ class Testbed:
     async def _delayed(self, dsn: str, delay: Delay, stack: AsyncExitStack) -> str:
         """Open a proxy to a database that closes with the stack; return the DSN that leads through it."""
         return rerouted(dsn, await open_proxy(local_address(urlsplit(dsn).port or 5432), delay, stack))
+
+
+async def wait_until_replayed(replica: EmbeddedPostgres, position: str) -> None:
+    """Wait until a replica has replayed the log up to a position. Raises TrialError after two minutes."""
+    async with administering(replica.admin_dsn) as connection:
+        ends = time.monotonic() + STATEMENT_SECONDS
+        while not await connection.fetchval("SELECT pg_last_wal_replay_lsn() >= $1", position):
+            if time.monotonic() > ends:
+                raise TrialError(f"{replica.start.name} is still behind after {STATEMENT_SECONDS:.0f} s")
+            await asyncio.sleep(REPLAY_POLL_SECONDS)
 
 
 def settings_of(process: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

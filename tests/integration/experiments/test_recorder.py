@@ -3,9 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from valkey.asyncio import Valkey
 
 from observability.analysis.observation import Observation, Session, StatementUse, TableUse
 from observability.analysis.observation_folder import read_observation
+from observability.analysis.processor_metrics import measured
+from observability.analysis.processor_use import Scope
 from observability.experiments.runner import recorder
 from observability.experiments.runner.recorder import ObserverError, observing
+from observability.testbed.processor_limit import ProcessorLimit
 from services.local.servers.valkey import EmbeddedValkey
 from tests.cancelling import is_cancelled_at
 from tests.patience import PATIENCE_SECONDS
@@ -66,6 +69,7 @@ class Place:
     admin_dsn: str
     postgres_pid: int
     cache_url: str = ""
+    limits: Mapping[str, ProcessorLimit] = field(default_factory=dict)
 
     def observed(self) -> AbstractAsyncContextManager[None]:
         return observing(
@@ -74,7 +78,8 @@ class Place:
             admin_dsn=self.admin_dsn,
             databases=("order", "inventory"),
             pids={"some": psutil.Process().pid},
-            postgres_pid=self.postgres_pid,
+            postgres_pids={"postgres": self.postgres_pid},
+            limits=self.limits,
             cache_url=self.cache_url,
         )
 
@@ -331,12 +336,22 @@ async def observe_for_ever(place: Place, change: Coroutine[Any, Any, None]) -> N
         await asyncio.Event().wait()
 
 
+async def test_a_processor_limit_is_recorded_as_that_of_a_container(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text("nr_periods 10\nnr_throttled 4\nthrottled_usec 5\n")
+    place = replace(place, limits={"postgres": ProcessorLimit(tmp_path, 0.25, 0.01)})
+    async with place.observed():
+        pass
+    [use] = [each for each in measured(place.seen().scrapes) if each.scope is Scope.CONTAINER]
+    assert (use.owner, use.limit) == ("postgres", 0.25)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"admin": {"some": "127.0.0.1:1"}}, "the metrics of some"),
         ({"admin_dsn": "postgresql://postgres@127.0.0.1:1/postgres"}, "PostgreSQL"),
         ({"postgres_pid": 4_194_305}, "processes"),
+        ({"limits": {"postgres": ProcessorLimit(Path("/dev/null"), 0.1, 0.01)}}, "control groups"),
         ({"folder": Path("/dev/null/seen")}, "/dev/null/seen"),
     ],
 )

@@ -1,11 +1,13 @@
 """Tests of the testbed: blocks with three services and with one process run on it, one after the other."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from observability.analysis.observation_folder import read_observation
 from observability.experiments.experiment import HEALTHY, Demand, Variant
 from observability.experiments.runner.block import Block, Schedule, run_block
 from observability.experiments.runner.testbed import Testbed
@@ -67,3 +69,18 @@ async def test_mail_takes_the_round_trip_time_of_the_variant(testbed: Testbed) -
     sent = await block(testbed, far, own_time="notification.send_confirmation")
     assert sent.own_seconds is not None
     assert sent.own_seconds >= MAIL_WAYS * MAIL_WAY_SECONDS
+
+
+async def test_hints_are_read_from_replicas_where_the_variant_has_them(tmp_path: Path) -> None:
+    reads = dict[int, float]()
+    async with Testbed.open(tmp_path / "testbed", replicas=1) as replicated:
+        for replicas in (0, 1):
+            seen = tmp_path / f"seen-{replicas}"
+            variant = Variant(replicas=replicas, environment={"inventory": {"INVENTORY_CACHE_URL": ""}})
+            looks = replace(SCHEDULE, demand=Demand(utilisation=0.5, looked_at=100))
+            await run_block(replicated, variant, looks, observation=seen, on_progress=silent)
+            last = [each for each in read_observation(seen).scrapes if each.target == "inventory"][-1].scrape
+            counted = last.samples.get("shop_replica_reads_total", {})
+            reads[replicas] = sum(count for labels, count in counted.items() if ("target", "replica") in labels)
+    assert reads[0] == 0
+    assert reads[1] > 0

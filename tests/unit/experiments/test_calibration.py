@@ -112,3 +112,33 @@ def test_pool_use_of_idle_workers_is_not_demand_of_orders(tmp_path: Path) -> Non
     (pool,) = demands(block(1, "before", [0.1] * 40).block, 40, folder).pools
     assert pool.idle_share == pytest.approx(0.1)
     assert pool.seconds == pytest.approx((5.2 - 0.2 * 10) / 40 / 2)
+
+
+def test_use_of_a_limited_server_without_orders_is_not_demand_of_orders(tmp_path: Path) -> None:
+    """A hundredth of a processor, much for cold connections, then six at five orders a second; the limit is ten."""
+    folder = tmp_path / "seen"
+    write_observation(folder)
+    used = [(0.0, 0.0), (1.0, 0.01), (2.0, 0.02), (5.0, 0.5), (10.0, 0.8)]
+    lines = [{"at": BEGAN + at, "target": "cadvisor", "text": container_page(seconds)} for at, seconds in used]
+    (folder / "scrapes.jsonl").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in lines))
+    seen = {"from": BEGAN + 2.5 + PROBE_WARM_UP_SECONDS, "until": BEGAN + 10, "scheduled_rate_per_second": 5}
+    (folder / "requests.json").write_bytes(orjson.dumps({**seen, "latencies_seconds": [0.1]}))
+    (server,) = demands(block(1, "before", [0.1] * 40).block, 40, folder).limited
+    assert server.idle_share == pytest.approx(0.1)
+    assert server.seconds == pytest.approx((0.06 - 0.01) / 5 / 0.1)
+
+
+def test_a_limited_server_binds_before_the_core() -> None:
+    """Its work does not take longer on a busier core: its own limit is what it waits for."""
+    asked = replace(CORE, limited=(PoolBaseline(0.2, 0.1),))
+    assert rate_for(asked, 0.7) == pytest.approx((0.7 - 0.2) / 0.1)
+
+
+def container_page(cpu_seconds: float) -> str:
+    """Return the metrics of a container with a tenth of a processor."""
+    values = {"usage_seconds_total": cpu_seconds, "quota": 1_000, "period": 10_000}
+    names = {"usage_seconds_total": "container_cpu_usage_seconds_total"}
+    return "".join(
+        f'{names.get(name, f"container_spec_cpu_{name}")}{{container="postgres"}} {value}\n'
+        for name, value in values.items()
+    )

@@ -31,7 +31,7 @@ def serving(admin: dict[str, str]) -> Serving:
         edge="host:0",
         admin=admin,
         pids={},
-        postgres_pid=1,
+        postgres_pids={"postgres": 1},
         admin_dsn="",
         databases={},
         traces=Path(),
