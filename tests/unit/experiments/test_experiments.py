@@ -148,13 +148,29 @@ def test_logical_shards_move_to_servers_that_there_are(name: str) -> None:
             assert all(logical < LOGICAL_SHARDS and server < variant.shards for logical, server in variant.moves)
 
 
-def test_hot_customers_are_on_one_server_until_one_of_them_is_moved() -> None:
+@every_experiment
+def test_processor_limits_are_of_servers_that_there_are(name: str) -> None:
+    for seed in SEEDS:
+        before, after = drawn(name, seed).before, drawn(name, seed).after
+        assert before.processor_limits == after.processor_limits, "a fix must not come with a faster server"
+        shards = {"postgres", *(f"postgres-{number}" for number in range(1, before.shards))}
+        replicas = range(1, 1 + max(before.replicas, after.replicas))
+        assert before.processor_limits.keys() <= shards | {
+            f"{one}-replica-{each}" for one in shards for each in replicas
+        }
+        assert all(0 < processors < 1 for processors in before.processor_limits.values())
+
+
+def test_hot_customers_are_on_one_limited_server_until_each_server_has_one() -> None:
     for seed in SEEDS:
         setting = drawn("hot_shard", seed)
         shards = [logical_shard_of(UUID(customer)) for customer in setting.demand.hot_customers]
-        [(moved, server)] = setting.after.moves
-        assert {spread(setting.before.shards, epoch=1).servers[shard] for shard in shards} == {1 - server}
-        assert shards.count(moved) == 1
+        servers = list(spread(setting.before.shards, epoch=1).servers)
+        [hot] = {servers[shard] for shard in shards}
+        assert f"postgres-{hot}" in setting.before.processor_limits
+        for shard, server in setting.after.moves:
+            servers[shard] = server
+        assert sorted(servers[shard] for shard in shards) == list(range(setting.before.shards))
 
 
 @every_experiment
