@@ -13,6 +13,7 @@ class Bottleneck(StrEnum):
     MISSING_INDEX = "missing_index"
     HOT_ROW = "hot_row"
     HOT_SHARD = "hot_shard"
+    READ_SATURATION = "read_saturation"
     SYNC_SIDE_EFFECT = "sync_side_effect"
     CHATTY_RPC = "chatty_rpc"
     RETRY_STORM = "retry_storm"

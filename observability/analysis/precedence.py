@@ -23,6 +23,10 @@ _SYMPTOMS_OF_OVERLOAD = (
 )
 # Classes that never count as the cause of a queue for a lock or a worker, although they lengthen the time it is held.
 _NO_CAUSE_OF_A_LIMIT = _RESOURCES | _LIMITS | {Bottleneck.NETWORK_LATENCY, Bottleneck.UNBOUNDED_WAIT}
+# A server of a database has more to do than its processor can.
+_FULL_SERVERS = frozenset({Bottleneck.HOT_SHARD, Bottleneck.READ_SATURATION})
+# These make reads many or expensive, or put them on one server of several.
+_MORE_READS = frozenset({Bottleneck.N_PLUS_ONE, Bottleneck.MISSING_INDEX, Bottleneck.HOT_SHARD})
 # Two waits of which this share is the same are one.
 _SAME_WAIT = 0.5
 
@@ -137,8 +141,11 @@ def _is_cause_of(other: Candidate, first: Candidate) -> bool:
         case Bottleneck.POOL:
             holds = other.bottleneck not in _RESOURCES and other.service == first.service
         case Bottleneck.SLOW_CALL:
-            # Statements of a hot server are slow, whatever they are.
-            holds = other.bottleneck is Bottleneck.HOT_SHARD and other.service == first.service
+            # Statements of a hot or a full server are slow, whatever they are.
+            holds = other.bottleneck in _FULL_SERVERS and other.service == first.service
+        case Bottleneck.READ_SATURATION:
+            # Replicas would have as many statements, and as expensive ones.
+            holds = other.bottleneck in _MORE_READS and other.service == first.service
         case _:
             holds = first.bottleneck in _RESOURCES and other.bottleneck not in _RESOURCES | {Bottleneck.SLOW_CALL}
             holds = holds and other.service == first.service

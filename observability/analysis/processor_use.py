@@ -12,6 +12,9 @@ _THROTTLED = 0.25
 # Counters are read a moment before or after their time, so that a full thread may read as slightly more than one.
 ONE_THREAD = 1.05
 
+# What limits a process whose code is taken to run in one thread at a time.
+ONE_THREAD_LIMIT = "one thread"
+
 
 class Scope(StrEnum):
     """What a processor use belongs to."""

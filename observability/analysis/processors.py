@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from observability.analysis.observation import Observation, ProcessSample, TimedScrape
 from observability.analysis.processor_metrics import measured
-from observability.analysis.processor_use import ONE_THREAD, ProcessorUse, Scope
+from observability.analysis.processor_use import ONE_THREAD, ONE_THREAD_LIMIT, ProcessorUse, Scope
 
 _Timed = TypeVar("_Timed", ProcessSample, TimedScrape)
 
@@ -70,7 +70,7 @@ def _limited(sampled: ProcessorUse, scraped: ProcessorUse | None) -> ProcessorUs
     """Return the use of a sampled process with its limit, which its own metrics may tell."""
     if scraped is not None and scraped.limit is not None:
         return replace(sampled, limit=scraped.limit, limited_by=scraped.limited_by, stopped=scraped.stopped)
-    return replace(sampled, limit=1.0, limited_by="one thread") if sampled.used <= ONE_THREAD else sampled
+    return replace(sampled, limit=1.0, limited_by=ONE_THREAD_LIMIT) if sampled.used <= ONE_THREAD else sampled
 
 
 def within(observation: Observation, start: float, end: float) -> Observation:

@@ -170,6 +170,12 @@ def stretch_of_queue(servers: float, utilisation: float) -> float:
     return 1 + waits / (count * (1 - utilisation))
 
 
+def relative_wait(utilisation: float) -> float:
+    """Return a queue's mean wait relative to the service time, up to a factor that depends on how much that varies."""
+    utilisation = min(utilisation, MOST_UTILISATION)
+    return utilisation / (1 - utilisation)
+
+
 def unchanged(durations: Sequence[float], latencies: Sequence[float] = ()) -> Prediction:
     """Return the prediction that nothing changes."""
     nothing = (0.0,) * len(durations)

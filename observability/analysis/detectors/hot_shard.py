@@ -19,7 +19,7 @@ from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, longest, total_seconds
 from observability.analysis.resources import pools
 from observability.analysis.spans import Span
-from observability.analysis.whatif import Saving
+from observability.analysis.whatif import Saving, relative_wait
 
 _NANOSECONDS = 1e9
 _ADDRESS = ("server.address", "net.peer.name", "net.sock.peer.addr", "peer.address")
@@ -32,8 +32,6 @@ _LEAST_LOAD = 1.4
 _FEWEST_CALLS = 8
 # Without load, a statement takes about as long on all equal servers; at most they differ by this factor.
 _AS_FAST = 2.0
-# Highest utilisation for which the formula of a queue is used: at 1 the queue would be endless.
-_MOST_UTILISATION = 0.95
 
 
 @dataclass(slots=True)
@@ -107,7 +105,7 @@ def _candidate(
     more = [max(0.0, each) for each in more]
     slower = taken / expected if expected else 1.0
     busy = max(_of_queue(slower), _of_pool(service, observation))
-    saved = 1 - _queue(busy / load) / _queue(busy) if busy else 0.0
+    saved = 1 - relative_wait(busy / load) / relative_wait(busy) if busy else 0.0
     share = sum(more) / total_seconds(requests)
     calls = ", ".join(f"{each.count:,}" for each in sorted(others, key=lambda each: -each.count))
     return Candidate(
@@ -148,12 +146,6 @@ def _is_as_fast(hot: _Server, others: Sequence[_Server], usual: Mapping[str, flo
     most = max(shared, key=lambda name: sum(hot.calls[name]))
     elsewhere = sorted(dict(_calls_of(others))[most])
     return quantile(sorted(hot.calls[most]), UNHINDERED) <= _AS_FAST * quantile(elsewhere, UNHINDERED)
-
-
-def _queue(utilisation: float) -> float:
-    """Return a queue's mean wait relative to the service time, up to a factor that depends on how much that varies."""
-    utilisation = min(utilisation, _MOST_UTILISATION)
-    return utilisation / (1 - utilisation)
 
 
 def _of_queue(slower: float) -> float:

@@ -17,6 +17,7 @@ from observability.analysis.detectors.network_latency import find_network_latenc
 from observability.analysis.detectors.overload import find_overload
 from observability.analysis.detectors.payload import find_payload
 from observability.analysis.detectors.pool import find_pool
+from observability.analysis.detectors.read_saturation import find_read_saturation
 from observability.analysis.detectors.retries import find_retries
 from observability.analysis.detectors.serial_resource import find_serial_resource
 from observability.analysis.detectors.side_effect import find_side_effect
@@ -36,6 +37,7 @@ DETECTORS: tuple[Detector, ...] = (
     find_side_effect,
     find_retries,
     find_cold_cache,
+    find_read_saturation,
     find_pool,
     find_blocking_call,
     find_cpu_bound,

@@ -88,7 +88,7 @@ PATTERNS = (
             "services/order/adapters/replicated.py",
             "docs/replicas.md",
         ),
-        shown_by=("plumb bench replicas", "plumb up --replicas 1"),
+        shown_by=("plumb bench replicas", "plumb lab run read_saturation", "plumb up --replicas 1"),
         not_when=(
             "writes fill the primary (a replica replays all of them), reads decide about stock, or the data fits in "
             "the primary's memory and its processor has room."
@@ -102,7 +102,7 @@ PATTERNS = (
             "services/order/domain/shard_map.py",
             "docs/sharding.md",
         ),
-        shown_by=("plumb bench shard-keys", "plumb up --shards 2"),
+        shown_by=("plumb bench shard-keys", "plumb lab run hot_shard", "plumb bench scaling", "plumb up --shards 2"),
         not_when=(
             "one server can still store the writes: first index, archive, and add replicas for reads. Queries without "
             "the key ask every shard, and no transaction spans two."
