@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from observability.analysis.comparison import Estimate, student_t_quantile
-from observability.analysis.conventions.database import database_system, name_of
+from observability.analysis.conventions.database import acquires_a_connection, database_system, name_of
 from observability.analysis.critical_path import PathSegment, Where
 from observability.analysis.requests import Request, total_seconds
 from observability.analysis.spans import Span, SpanKind
@@ -39,7 +39,8 @@ class TimeRow:
     """One part of the requests' time.
 
     name: what the time is spent on, as a reader of the traces would say it.
-    service, operation: of the span that the time belongs to; a wait belongs to the call that was to begin.
+    service, operation: of the span that the time belongs to; a wait belongs to the call that was to begin, and has no
+        operation where a span of its own records it.
     peer: the called service, or the kind of the called database; empty when unknown, and for own code.
     requests: number of requests that have it on their critical path.
     calls_per_request: how often it occurs, on average over all requests.
@@ -120,7 +121,7 @@ def time_table(requests: Sequence[Request]) -> TimeTable:
         counted: set[tuple[str, TimeKind]] = set()
         for kind, node, seconds in _parts(request):
             span = node.span
-            key = kind, span.service, name_of(span), _peer(kind, node)
+            key = _row_key(kind, node)
             if (sums := both.get(key)) is None:
                 whole = kind, span.service, "", key[3]
                 sums = both[key] = by_operation[key], by_service[whole]
@@ -138,7 +139,7 @@ def parts_of(request: Request) -> dict[RowKey, tuple[int, float]]:
     counted: set[tuple[str, TimeKind]] = set()
     found: dict[RowKey, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
     for kind, node, seconds in _parts(request):
-        row, call = (kind, node.span.service, name_of(node.span), _peer(kind, node)), (node.span.span_id, kind)
+        row, call = _row_key(kind, node), (node.span.span_id, kind)
         calls, before = found[row]
         found[row] = calls + (call not in counted), before + seconds
         counted.add(call)
@@ -213,8 +214,16 @@ def _kind(segment: PathSegment) -> TimeKind:
     if segment.where is not Where.SELF:
         return TimeKind.TRANSIT
     node = segment.node
+    if acquires_a_connection(node.span):
+        return TimeKind.WAIT
     is_call = node.span.kind in _CALLS and (not node.children or _served_by(node) is None)
     return TimeKind.CALL if is_call else TimeKind.CODE
+
+
+def _row_key(kind: TimeKind, node: Node) -> RowKey:
+    """Return the row of a part; a span that gets a connection does not tell which call it is for."""
+    operation = "" if acquires_a_connection(node.span) else name_of(node.span)
+    return kind, node.span.service, operation, _peer(kind, node)
 
 
 def _served_by(call: Node) -> Span | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment, Where
 from observability.analysis.detectors.candidate import LEAST_SHARE, UNHINDERED, Candidate
 from observability.analysis.detectors.process_stalls import CodeInterval, code_intervals
@@ -215,4 +216,4 @@ def _unhindered(service: str, requests: Sequence[Request]) -> Callable[[PathSegm
 
 
 def _kind(segment: PathSegment) -> tuple[str, str, Where]:
-    return segment.node.span.service, segment.node.span.name, segment.where
+    return segment.node.span.service, operation_of(segment.node.span), segment.where

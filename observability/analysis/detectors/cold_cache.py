@@ -7,6 +7,7 @@ from statistics import fmean, median
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.conventions.database import is_database_call, summary_of
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment
 from observability.analysis.detectors.candidate import Candidate
 from observability.analysis.observation import CacheUse, Observation
@@ -156,7 +157,7 @@ def _candidate(lookups: _CacheLookups, uses: Sequence[CacheUse], requests: Seque
 
 
 def _location(span: Span) -> CodeLocation:
-    return span.service, span.name
+    return span.service, operation_of(span)
 
 
 def _number(span: Span, name: str) -> int:

@@ -7,6 +7,7 @@ from itertools import accumulate
 from statistics import median
 from typing import NamedTuple
 
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.trees import Node
 
 # A short overlap is a hand-over and no concurrency: the next one starts just before its predecessor's span ends.
@@ -102,8 +103,10 @@ def _limit_by_hand_over(
     if most == 1 or not any(each.siblings > 1 for each in starts):
         return None
     soon = _AT_ONCE_SHARE * median(each.end - each.start for each in starts)
-    starters = {each.parent.span.name for each in starts if each.siblings > 1}
-    waits = [each for each in starts if each.start - each.ready > floor + soon and each.parent.span.name in starters]
+    starters = {operation_of(each.parent.span) for each in starts if each.siblings > 1}
+    waits = [
+        each for each in starts if each.start - each.ready > floor + soon and operation_of(each.parent.span) in starters
+    ]
     replacing = sum(reached.end_within(each.start - soon, each.start) for each in waits)
     by_chance = len(waits) * reached.count * soon / running.busy
     if replacing < max(_FEWEST_WAITS, _TIMES_CHANCE * by_chance):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.critical_path import PathSegment
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.detectors.opaque_calls import OpaqueCalls, Operation, opaque_calls
@@ -105,7 +106,7 @@ class _Code:
             for segment in chain.from_iterable(stretches):
                 span = segment.node.span
                 by_service[span.service] += segment.duration_nanoseconds
-                by_operation[span.service, span.name] += segment.duration_nanoseconds
+                by_operation[span.service, operation_of(span)] += segment.duration_nanoseconds
         late = 0.0
         for (service, _), each in calls.items() if is_full else ():
             if service in names and not each.is_server:

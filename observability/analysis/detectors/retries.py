@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from observability.analysis.bottleneck import Bottleneck
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.detectors.candidate import UNHINDERED, Candidate
 from observability.analysis.detectors.database_calls import beyond, durations
 from observability.analysis.observation import Observation
@@ -32,7 +33,7 @@ Called = tuple[object, object]
 class Retried:
     """The attempts at one call over all requests.
 
-    service, operation: the caller, and the span's name.
+    service, operation: the caller, and the span's operation.
     called: address and port of the server, as the spans record them.
     calls, attempts: logical calls, and attempts at them.
     served: attempts with a server span; 0 when servers record no spans.
@@ -156,14 +157,14 @@ def _spans(requests: Iterable[Request], operations: Iterable[Operation]) -> dict
     for request in requests:
         for node in request.nodes:
             span = node.span
-            if span.name in names and (count := counts.get(_operation(span))) is not None:
+            if operation_of(span) in names and (count := counts.get(_operation(span))) is not None:
                 count["spans"] += 1
                 count["served"] += _served(node)
     return counts
 
 
 def _operation(span: Span) -> Operation:
-    return span.service, span.name, span.kind
+    return span.service, operation_of(span), span.kind
 
 
 def _served(node: Node) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.conventions.database import is_database_call
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.detectors.candidate import LEAST_SHARE, Candidate
 from observability.analysis.observation import Observation, Requests
 from observability.analysis.quantiles import quantile
@@ -99,5 +100,5 @@ def _longest_of(calls: Sequence[tuple[int, Node]], deadline: float) -> str:
     """Return the name of the call that spends most time beyond the deadline."""
     beyond: dict[str, float] = defaultdict(float)
     for _, node in calls:
-        beyond[node.span.name] += max(0.0, seconds([node]) - deadline)
+        beyond[operation_of(node.span)] += max(0.0, seconds([node]) - deadline)
     return max(beyond, key=lambda name: beyond[name])

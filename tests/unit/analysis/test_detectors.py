@@ -1,9 +1,12 @@
 """Detectors of N+1 queries, full pools, synchronous side effects and network latency: what they report and what not."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from observability.analysis import detectors
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.detectors.n_plus_one import find_n_plus_one
 from observability.analysis.detectors.network_latency import find_network_latency
@@ -319,3 +322,11 @@ def _asked(*, on_the_way: float, start: float = 0) -> Node:
     half = on_the_way / 2
     answer = serve("answer", start + half, start + half + 2, service="stock")
     return call("ask", start, start + on_the_way + 2, answer)
+
+
+def test_no_detector_groups_spans_by_a_name_that_may_hold_ids() -> None:
+    """They use `operation_of` or `name_of`."""
+    texts = {path.name: path.read_text() for path in Path(detectors.__file__).parent.glob("*.py")}
+    assert [
+        name for name, text in texts.items() if re.search(r"\[[^]]*span\.name\b|return [^\n]*span\.name\b", text)
+    ] == []

@@ -39,6 +39,17 @@ def test_a_call_that_takes_several_attempts_is_a_retry_storm() -> None:
     assert named(candidate) == (Bottleneck.RETRY_STORM, "shop", "ask")
 
 
+def test_calls_with_ids_in_their_names_are_one_operation() -> None:
+    roots = []
+    for item in range(1_000, 1_030):
+        name = f"GET /items/{item}"
+        roots.append(request(50, failed(call(name, 0, 20)), call(name, 30, 40)))
+    [candidate] = found(find_retries, seen(*roots))
+    assert named(candidate) == (Bottleneck.RETRY_STORM, "shop", "GET /items/{id}")
+    [retried_call] = retried_calls(requests_in(seen(*roots)))
+    assert (retried_call.calls, retried_call.attempts) == (30, 60)
+
+
 def test_the_fix_saves_failed_attempts_and_back_off() -> None:
     observation = seen(*[retried()] * 2, ONCE)
     assert saved_wait(find_retries, observation) == pytest.approx((0.025, 0.025, 0.0))

@@ -55,6 +55,18 @@ def test_a_wait_for_a_connection_is_told_from_the_statement(begin: Node) -> None
     ]
 
 
+@pytest.mark.parametrize("acquire", [step("pg-pool.connect", 2, 12), query("connect", 2, 12)], ids=["pg", "SQLAlchemy"])
+def test_a_span_that_gets_a_connection_is_a_wait_for_it(acquire: Node) -> None:
+    waits = [row for row in rows_of(request(20, acquire, query("SELECT", 12, 14))) if row.kind is TimeKind.WAIT]
+    assert [(row.name, row.operation, round(row.share.value, 3)) for row in waits] == [
+        ("wait for a connection in shop", "", 0.5)
+    ]
+
+
+def test_the_opening_of_a_connection_is_no_wait_for_one() -> None:
+    assert TimeKind.WAIT not in {row.kind for row in rows_of(request(20, call("connect", 2, 12)))}
+
+
 def test_calls_are_counted_a_request() -> None:
     """One request sends it thrice, the other not at all."""
     [row] = [
