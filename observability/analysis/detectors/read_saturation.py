@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from observability.analysis.bottleneck import Bottleneck
 from observability.analysis.conventions.database import database_system, is_database_call, summary_of
+from observability.analysis.conventions.operations import operation_of
 from observability.analysis.detectors.candidate import UNHINDERED, Candidate
 from observability.analysis.detectors.process_stalls import is_own
 from observability.analysis.detectors.service_processors import on_full_processors, window
@@ -104,7 +105,7 @@ def _by_system(requests: Sequence[Request]) -> Mapping[str, _Calls]:
 
 
 def _place(span: Span) -> _Place:
-    return span.service, span.name
+    return span.service, operation_of(span)
 
 
 def _server_of(system: str, observation: Observation, requests: Sequence[Request]) -> ProcessorUse | None:
