@@ -1,8 +1,8 @@
 """Benchmark of what an order costs, in alternating blocks: processor time by process, round trips and spans.
 
-The variants are the platform and the stock parts, with full telemetry and with none; each has its own processes. In
-each round all variants serve the same orders in a closed loop, in a newly drawn sequence. What a variant spends while
-nobody orders is measured first, and is subtracted.
+The variants are the platform and the stock parts, with full telemetry and with none, and the platform with full
+telemetry by OpenTelemetry's own SDK; each has its own processes. In each round all variants serve the same orders in a
+closed loop, in a newly drawn sequence. What a variant spends while nobody orders is measured first, and is subtracted.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from services.local.platform.platform import Platform
 from services.local.processes.errors import LocalError
 
 FULL, NO_TELEMETRY = "full telemetry", "no telemetry"
+STOCK_SDK = "full telemetry, stock SDK"
 STOCK_FULL, STOCK_NO_TELEMETRY = "stock parts, full telemetry", "stock parts, no telemetry"
 OFF = {**NO_TRACES, **NO_METRICS, **NO_LOGS}
 # Processes in the sequence in which an order passes through them.
@@ -129,6 +130,7 @@ def of_stock_parts(environment: Mapping[str, str]) -> Start:
 
 VARIANTS: Mapping[str, Start] = {
     FULL: platform(EXPORT_EVERY),
+    STOCK_SDK: platform({**EXPORT_EVERY, "PLUMB_TELEMETRY_SDK": "stock"}),
     NO_TELEMETRY: platform(OFF),
     STOCK_FULL: of_stock_parts(EXPORT_EVERY),
     STOCK_NO_TELEMETRY: of_stock_parts(OFF),

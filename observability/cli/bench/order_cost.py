@@ -16,6 +16,7 @@ from observability.bench.order_cost import (
     PROCESSES,
     STOCK_FULL,
     STOCK_NO_TELEMETRY,
+    STOCK_SDK,
     OrderCostOptions,
     OrderCosts,
     measure,
@@ -24,6 +25,7 @@ from observability.cli.bench.results import run_folder, run_measurement, write_r
 
 RATIOS = {
     "full telemetry / none, order and inventory": (FULL, NO_TELEMETRY, ("order", "inventory")),
+    "full telemetry, stock SDK / ours, order and inventory": (STOCK_SDK, FULL, ("order", "inventory")),
     "stock parts / ours, full telemetry, all processes": (STOCK_FULL, FULL, ()),
     "stock parts / ours, full telemetry, order and inventory": (STOCK_FULL, FULL, ("order", "inventory")),
     "stock parts / ours, no telemetry, order and inventory": (STOCK_NO_TELEMETRY, NO_TELEMETRY, ("order", "inventory")),
@@ -42,7 +44,7 @@ def bench_order_cost(
     """Measure what an order costs by process: processor time, round trips to PostgreSQL and spans.
 
     The platform and the same order made of stock parts (FastAPI, SQLAlchemy, stock instrumentation) run side by side,
-    with full telemetry and with none, and are measured in turn, in random order. Takes about five minutes. Stock parts
+    with full telemetry and with none, and are measured in turn, in random order. Takes about six minutes. Stock parts
     promise less: they have no events, no mail, no read model and no repair. Figures have 95 % intervals over the
     rounds.
 
