@@ -34,7 +34,7 @@ from observability.telemetry.telemetry import Telemetry
 
 VERSION = "0.1.0"
 # lean: the SDK of observability/telemetry/sdk. stock: opentelemetry-sdk.
-DEFAULT_SDK = "stock"
+DEFAULT_SDK = "lean"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,17 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from io import StringIO
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 
 from observability.network.proxy import rerouted
 from observability.receiver.otlp_client import SendFailed, Sent, open_otlp_client
 from observability.receiver.otlp_endpoint import OtlpEndpoint
-from observability.telemetry.spans import Rejections, make_exporter
+from observability.telemetry import setup
 from services.infra.messaging import nats_log
 from services.infra.messaging.nats_log import NatsLog
 from services.kernel.errors import ServiceError
@@ -25,7 +23,7 @@ from services.local.servers.nats import NatsStart, nats_server_available, start_
 from services.notification.adapters import smtp
 from services.notification.adapters.smtp import SmtpSender, SmtpServer
 from services.notification.api import ConfirmationNotSent
-from tests.integration.infra.test_silent_connections import CONTEXT, assert_back, proxied, silence
+from tests.integration.infra.test_silent_connections import assert_back, proxied, silence
 from tests.integration.notification.conftest import ADDRESSES
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.notification.test_confirmation import NOTIFICATION
@@ -121,24 +119,30 @@ async def collector() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_an_exporter_over_http_loses_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sdk", ["lean", "stock"])
+async def test_an_exporter_over_http_loses_one_batch(monkeypatch: pytest.MonkeyPatch, sdk: str) -> None:
     """It gives up within OTEL_EXPORTER_OTLP_TIMEOUT, and sends the next batch over another connection."""
     async with collector() as address, proxied(address) as proxy:
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{proxy.address}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "5")
-        exporter = make_exporter(Rejections(), console=StringIO())
-        assert exporter is not None
+        monkeypatch.setenv("PLUMB_TELEMETRY_SDK", sdk)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+        runtime = setup.start("test", log_level="info", log_stream=BytesIO())
 
-        async def export() -> SpanExportResult:
-            return await asyncio.to_thread(exporter.export, [ReadableSpan("test", context=CONTEXT)])
+        async def export() -> dict[str, float | None]:
+            """Export one span; return how many were exported and how many were lost since the start."""
+            runtime.for_context("test").tracer.start_span("one").end()
+            await asyncio.to_thread(runtime.provider.force_flush)
+            read, name = runtime.metrics.registry.get_sample_value, "otel_sdk_exporter_span_exported_total"
+            return {outcome: read(name, {"error_type": outcome}) for outcome in ("", "export_failed")}
 
-        assert await export() is SpanExportResult.SUCCESS
+        assert await export() == {"": 1.0, "export_failed": 0.0}
         async with silence(proxy), asyncio.timeout(PATIENCE_SECONDS):
-            assert await export() is SpanExportResult.FAILURE
-            assert await export() is SpanExportResult.SUCCESS
-        await asyncio.to_thread(exporter.shutdown)
+            assert await export() == {"": 1.0, "export_failed": 1.0}
+            assert await export() == {"": 2.0, "export_failed": 1.0}
+        assert await asyncio.to_thread(runtime.shut_down, timeout_seconds=PATIENCE_SECONDS)
 
 
 async def test_a_receivers_forwarding_over_http_fails_once() -> None:

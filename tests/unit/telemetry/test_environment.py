@@ -40,6 +40,7 @@ def events(**variables: str) -> list[str]:
     [
         {"OTEL_PROPAGATORS": "", "OTEL_TRACES_EXPORTER": "none", "OTEL_TRACES_SAMPLER": "", "OTEL_SDK_DISABLED": ""},
         {"OTEL_PROPAGATORS": "b3"},
+        {"PLUMB_TELEMETRY_SDK": "stock"},
         *in_full(
             {"OTEL_PROPAGATORS": "none"},
             {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"},
@@ -51,8 +52,9 @@ def test_a_valid_value_logs_no_warning(variables: dict[str, str]) -> None:
     assert events(**variables) == ["test.ended"]
 
 
-def test_spans_on_the_console_are_lines() -> None:
-    assert sorted(events(OTEL_TRACES_EXPORTER="console")) == ["span", "test.ended"]
+@pytest.mark.parametrize("sdk", ["lean", "stock"])
+def test_spans_on_the_console_are_lines(sdk: str) -> None:
+    assert sorted(events(OTEL_TRACES_EXPORTER="console", PLUMB_TELEMETRY_SDK=sdk)) == ["span", "test.ended"]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,7 @@ def left_out(name: str) -> Callable[[str], bool]:
         ("OTEL_BSP_MAX_QUEUE_SIZE", ["1", "100000"], ["0", "-1", "many", "1e3"]),
         ("OTEL_BSP_SCHEDULE_DELAY", ["200"], ["0", "soon"]),
         ("OTEL_TRACES_SAMPLER", ["always_on", "ALWAYS_OFF", "parentbased_traceidratio"], ["sometimes"]),
+        ("PLUMB_TELEMETRY_SDK", ["lean", "stock", "Stock"], ["other"]),
         ("OTEL_TRACES_SAMPLER_ARG", ["0", "0.25", "1"], ["5", "nan", "half"]),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", ["grpc", "http/protobuf"], ["http/json"]),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", ["10", "0.5"], ["0", "inf", "ten"]),

@@ -71,9 +71,13 @@ def over_grpc() -> Iterator[int]:
     server.stop(None)
 
 
+@pytest.mark.parametrize("sdk", ["lean", "stock"])
 @pytest.mark.parametrize(("protocol", "serving"), [("http/protobuf", http), ("grpc", over_grpc)])
-def test_rejected_spans_are_counted_and_logged(protocol: str, serving: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_spans_are_counted_and_logged(
+    protocol: str, serving: object, sdk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with serving() as port:  # type: ignore[operator]
+        monkeypatch.setenv("PLUMB_TELEMETRY_SDK", sdk)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         logs = BytesIO()
