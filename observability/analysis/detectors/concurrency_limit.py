@@ -17,7 +17,7 @@ from observability.analysis.detectors.path_times import PathTimes
 from observability.analysis.detectors.starts import Group, starts_by_group
 from observability.analysis.observation import Observation
 from observability.analysis.requests import Request, total_seconds
-from observability.analysis.whatif import Saving
+from observability.analysis.whatif import QUEUE_MODEL_ERROR, Saving
 
 _NANOSECONDS = 1e9
 _WAIT_TIME = "db.client.connection.wait_time"
@@ -114,7 +114,7 @@ def _candidate(found: _Limited, requests: Sequence[Request]) -> Candidate:
         bottleneck=_class_of(found),
         service=group.service,
         operation=group.operation,
-        saving=Saving(work=(0.0,) * len(requests), wait=found.waited),
+        saving=Saving(work=(0.0,) * len(requests), wait=found.waited, model_error=QUEUE_MODEL_ERROR),
         evidence=(
             f"at most {limit.most} of the {what} of {group.service} ran at the same time"
             + ("" if serial else f"; that many ran in {limit.busy_share:.0%} of the time in which any ran"),

@@ -24,7 +24,7 @@ from observability.analysis.requests import Request, longest, seconds, total_sec
 from observability.analysis.resources import Pool, pools
 from observability.analysis.spans import Span, SpanStatus
 from observability.analysis.trees import Node
-from observability.analysis.whatif import Saving
+from observability.analysis.whatif import QUEUE_MODEL_ERROR, Saving
 
 _WAIT_TIME = "db.client.connection.wait_time"
 # So many uses of connections show whether all are in use.
@@ -135,7 +135,7 @@ def _pool(
         bottleneck=Bottleneck.POOL,
         service=service,
         operation="",
-        saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited)),
+        saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited), model_error=QUEUE_MODEL_ERROR),
         evidence=tuple(evidence),
         trace_ids=longest(requests),
         predictor="queueing: without the wait for a connection",

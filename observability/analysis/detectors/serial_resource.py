@@ -29,7 +29,7 @@ from observability.analysis.quantiles import quantile
 from observability.analysis.requests import Request, total_seconds
 from observability.analysis.spans import SpanKind
 from observability.analysis.trees import Node
-from observability.analysis.whatif import Saving
+from observability.analysis.whatif import QUEUE_MODEL_ERROR, Saving
 
 _NANOSECONDS = 1e9
 # Fewer ends of calls that overlapped may be chance.
@@ -217,7 +217,7 @@ def _candidate(service: str, operation: str, queue: _Queue, paths: PathTimes, re
         bottleneck=_class_of(queue),
         service=service,
         operation=operation,
-        saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited)),
+        saving=Saving(work=(0.0,) * len(requests), wait=tuple(waited), model_error=QUEUE_MODEL_ERROR),
         evidence=(
             f"{len(queue.waits)} spans {operation!r} of {service} queued: they ended {queue.hold / 1e6:.1f} ms apart",
             f"only {queue.close:.0%} ended less than half of that after the one before; starts came closer together",

@@ -10,6 +10,7 @@ from observability.analysis.detectors.concurrency_limit import find_concurrency_
 from observability.analysis.detectors.pool import find_pool
 from observability.analysis.diagnosis import diagnose
 from observability.analysis.trees import Node
+from observability.analysis.whatif import QUEUE_MODEL_ERROR
 from tests.unit.analysis.queueing import Served, around, arrivals, at_once, closed_loop, in_turn, sharing
 from tests.unit.analysis.seeing import call, found, named, query, request, seen, serve, step
 
@@ -124,6 +125,14 @@ def test_calls_within_a_limited_operation_are_not_what_is_limited(seed: int) -> 
         for each in served
     ]
     assert [named(each)[2] for each in found(find_concurrency_limit, seen(*roots))] == ["run"]
+
+
+def test_how_far_more_workers_go_is_as_uncertain_as_in_other_trials() -> None:
+    """The prediction's interval holds nearly twice and nearly half of the gain."""
+    prediction = diagnose(seen(*_runs(_limited(1, workers=3)))).prediction
+    assert prediction is not None
+    gain = 1 - prediction.ratio["p50"].value
+    assert prediction.ratio["p50"].high >= 1 - gain * (1 - QUEUE_MODEL_ERROR)
 
 
 def test_few_waits_are_chance() -> None:
