@@ -1,4 +1,4 @@
-"""Longer time limits, for slow machines: of calls, database connections, NATS and downloads."""
+"""Longer time limits, for slow machines: of calls, database connections, caches, NATS and downloads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from observability.live.http_client import DownloadLimits
-from services.infra import deadline, postgres
+from services.infra import cache, deadline, postgres, valkey_store
 from services.infra.messaging import nats_log
 from tests.patience import PATIENCE_SECONDS
 
@@ -21,6 +21,15 @@ def unhurried() -> Iterator[None]:
         patch.setattr(deadline, "DEFAULT_SECONDS", PATIENCE_SECONDS)
         for limit in ("CONNECT", "RELEASE", "ROLLBACK"):
             patch.setattr(postgres, f"{limit}_SECONDS", PATIENCE_SECONDS)
+        yield
+
+
+@contextmanager
+def unhurried_cache() -> Iterator[None]:
+    """Within a with block, raise the limits on a command of a cache: three late answers open its circuit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "WAIT_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(valkey_store, "LIMIT_SECONDS", PATIENCE_SECONDS)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of an embedded Valkey, empty for each test and stopped at its end."""
+"""Fixtures of an embedded Valkey, empty for each test and stopped at its end; a cache waits long for it."""
 
 import os
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ import pytest
 
 from services.local.processes.scratch_folder import Scratch
 from services.local.servers.valkey import EmbeddedValkey, ValkeyStart, start_valkey, valkey_server_available
+from tests.unhurried import unhurried_cache
 
 
 @pytest.fixture
@@ -18,7 +19,8 @@ async def valkey_start(tmp_path: Path) -> AsyncIterator[ValkeyStart]:
         pytest.skip("there is no valkey-server on this machine")
     scratch = Scratch()
     try:
-        yield ValkeyStart(scratch=scratch, log_path=tmp_path / "valkey.log", environment=os.environ)
+        with unhurried_cache():
+            yield ValkeyStart(scratch=scratch, log_path=tmp_path / "valkey.log", environment=os.environ)
     finally:
         await scratch.close()
 

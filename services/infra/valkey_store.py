@@ -15,6 +15,7 @@ from observability.telemetry.cache import CacheTelemetry
 from services.infra.cache import CacheUnavailable
 
 MOST_CONNECTIONS = 4
+# Limit of connecting, of each answer, and of the wait for a free connection.
 LIMIT_SECONDS = 0.5
 
 
@@ -30,17 +31,14 @@ class ValkeyStore:
         self._port: int = options.get("port") or 6379
 
     @classmethod
-    def open(cls, url: str, *, telemetry: CacheTelemetry, limit_seconds: float = LIMIT_SECONDS) -> Self:
-        """Return a store that connects when it is first used. Raises ValueError for an invalid URL.
-
-        `limit_seconds` bounds the connecting, each answer, and the wait for a free connection.
-        """
+    def open(cls, url: str, *, telemetry: CacheTelemetry) -> Self:
+        """Return a store that connects when it is first used. Raises ValueError for an invalid URL."""
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=MOST_CONNECTIONS,
-            timeout=limit_seconds,
-            socket_timeout=limit_seconds,
-            socket_connect_timeout=limit_seconds,
+            timeout=LIMIT_SECONDS,
+            socket_timeout=LIMIT_SECONDS,
+            socket_connect_timeout=LIMIT_SECONDS,
             # Saves two round trips on each new connection.
             lib_name=None,
             lib_version=None,

@@ -19,7 +19,7 @@ from observability.network.proxy import Delay, Impairment, Proxy, rerouted
 from observability.telemetry.cache import CacheTelemetry
 from observability.telemetry.spans import Rejections, make_exporter
 from observability.telemetry.telemetry import unobserved
-from services.infra import deadline
+from services.infra import deadline, valkey_store
 from services.infra.address import parse_address
 from services.infra.cache import CacheUnavailable
 from services.infra.postgres import KEEPALIVE_OPTIONS, Database
@@ -135,9 +135,11 @@ async def test_a_pool_of_postgresql_is_back(order_dsn: str) -> None:
         await database.close(timeout_seconds=0)
 
 
-async def test_a_pool_of_valkey_is_back(valkey_server: EmbeddedValkey) -> None:
+async def test_a_pool_of_valkey_is_back(valkey_server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each lost connection costs the request that finds it the limit of an answer."""
     async with proxied(valkey_server.url.partition("@")[2].partition("/")[0]) as proxy:
         url = rerouted(valkey_server.url, proxy.address)
+        monkeypatch.setattr(valkey_store, "LIMIT_SECONDS", 0.5)
         store = ValkeyStore.open(url, telemetry=CacheTelemetry(unobserved("test"), "test"))
         assert CONNECTIONS == MOST_CONNECTIONS
         await assert_back(proxy, lambda: store.read(["key"]), CacheUnavailable)

@@ -13,7 +13,6 @@ from observability.telemetry.cache import CacheTelemetry
 from services.infra.cache import Cache
 from services.infra.valkey_store import ValkeyStore
 from services.local.servers.valkey import EmbeddedValkey
-from tests.patience import PATIENCE_SECONDS
 from tests.unit.infra.test_cache import Numbers
 from tests.unit.telemetry.counted import counting
 
@@ -60,9 +59,7 @@ class Source:
 @pytest.fixture
 async def store(valkey_server: EmbeddedValkey) -> AsyncIterator[ValkeyStore]:
     """Yield an empty store on a real server."""
-    opened = ValkeyStore.open(
-        valkey_server.url, telemetry=CacheTelemetry(counting("shop"), "numbers"), limit_seconds=PATIENCE_SECONDS
-    )
+    opened = ValkeyStore.open(valkey_server.url, telemetry=CacheTelemetry(counting("shop"), "numbers"))
     yield opened
     await opened.close()
 
