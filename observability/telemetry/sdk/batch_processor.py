@@ -109,7 +109,9 @@ class BatchProcessor:
             self._wake.set()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export the queued spans; return whether that was done in time."""
+        """Export the queued spans; return whether that was done in time. After a shutdown nothing is exported."""
+        if self._is_closed:
+            return False
         done = Event()
         self._flushes.append(done)
         self._wake.set()

@@ -133,6 +133,12 @@ def test_a_span_that_ends_after_the_shutdown_is_dropped() -> None:
     assert counts.found == {"queued": 0, "dropped": 1, "exported": 0, "failed": 0}
 
 
+def test_a_flush_after_the_shutdown_does_not_wait() -> None:
+    provider, _, _ = open_processor(Exporter())
+    assert provider.shutdown()
+    assert not provider.force_flush(10**9)
+
+
 @pytest.mark.parametrize("error", [ExportFailed("refused"), ZeroDivisionError()])
 def test_a_failed_batch_is_counted_and_the_next_is_exported(error: Exception) -> None:
     exporter = Exporter(error)
