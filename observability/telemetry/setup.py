@@ -35,6 +35,8 @@ from observability.telemetry.telemetry import Telemetry
 VERSION = "0.1.0"
 # lean: the SDK of observability/telemetry/sdk. stock: opentelemetry-sdk.
 DEFAULT_SDK = "lean"
+# The convention: an SDK that is not OpenTelemetry's own has another name.
+LEAN_SDK = {"telemetry.sdk.name": "plumbline", "telemetry.sdk.version": VERSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,14 @@ def start(
 
 def make_provider(resource: Resource) -> TracerProvider | RecordingTracerProvider:
     """Return a provider of the SDK that PLUMB_TELEMETRY_SDK names: ours (lean), or OpenTelemetry's own (stock)."""
-    if os.environ.get("PLUMB_TELEMETRY_SDK", DEFAULT_SDK).lower() == "stock":
+    if uses_stock_sdk():
         return TracerProvider(resource=resource, shutdown_on_exit=False)
     return RecordingTracerProvider(resource=resource)
+
+
+def uses_stock_sdk() -> bool:
+    """Return whether PLUMB_TELEMETRY_SDK names OpenTelemetry's own SDK."""
+    return os.environ.get("PLUMB_TELEMETRY_SDK", DEFAULT_SDK).lower() == "stock"
 
 
 def add_exporting_processor(runtime: Runtime) -> None:
@@ -160,4 +167,5 @@ def make_resource(service_name: str) -> Resource:
     )
     given = Resource.create().attributes
     unnamed = {key for key in ("service.name",) if str(given.get(key, "")).startswith("unknown_service")}
-    return defaults.merge(Resource({key: value for key, value in given.items() if key not in unnamed}))
+    resource = defaults.merge(Resource({key: value for key, value in given.items() if key not in unnamed}))
+    return resource if uses_stock_sdk() else resource.merge(Resource(LEAN_SDK))

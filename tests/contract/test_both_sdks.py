@@ -26,6 +26,8 @@ VARYING = {
     "shop.order.id",
     "shop.reservation.id",
     "service.instance.id",
+    "telemetry.sdk.name",
+    "telemetry.sdk.version",
 }
 
 

@@ -119,3 +119,9 @@ def test_the_resource_is_the_environments_where_it_says_so(monkeypatch: pytest.M
     attributes = setup.make_resource("order").attributes
     assert (attributes["service.name"], attributes["deployment.environment.name"]) == ("mine", "staging")
     assert attributes["service.namespace"] == "shop"
+
+
+@pytest.mark.parametrize(("chosen", "name"), [("lean", "plumbline"), ("stock", "opentelemetry")])
+def test_the_resource_names_the_sdk(monkeypatch: pytest.MonkeyPatch, chosen: str, name: str) -> None:
+    monkeypatch.setenv("PLUMB_TELEMETRY_SDK", chosen)
+    assert setup.make_resource("order").attributes["telemetry.sdk.name"] == name
