@@ -24,8 +24,10 @@ SLOW_SECONDS = 0.010
 _TIMES_OTHERS = 3.0
 # So many calls that overlapped tell whether they wait for each other; the search for a serial resource needs as many.
 _FEWEST_OVERLAPPING = 20
-# Where calls vary by so much beyond the fastest ones, what they may wait for is at least half as much as the rest.
-_TIMES_FASTEST = 1.5
+# Where calls vary by so much beyond the fastest tenth, what they may wait for is as much as the rest. Of few calls the
+# fastest tenth may have waited too, so that half as much is enough.
+_TIMES_FASTEST, _TIMES_FASTEST_OF_FEW = 2.0, 1.5
+_FEW_CALLS = 30
 # How fast the call could be is unknown. The assumed fix makes it as fast as others; half of that gain is as likely.
 _MODEL_ERROR = 0.5
 
@@ -130,7 +132,8 @@ def _undecided(slow: _SlowCall) -> str:
     A sample of the traces looks like that: a lock or a limit shows only where most of its users were recorded.
     """
     fastest, mean, overlapping = slow.calls.fastest_seconds, slow.calls.mean_seconds, slow.calls.overlapping()
-    if mean < _TIMES_FASTEST * fastest or overlapping >= _FEWEST_OVERLAPPING or slow.late:
+    times = _TIMES_FASTEST if len(slow.calls.durations) >= _FEW_CALLS else _TIMES_FASTEST_OF_FEW
+    if mean < times * fastest or overlapping >= _FEWEST_OVERLAPPING or slow.late:
         return ""
     return (
         f"these calls take {mean * 1e3:.0f} ms on average but {fastest * 1e3:.0f} ms at their fastest, and only "

@@ -176,3 +176,15 @@ def test_a_service_that_stands_for_a_database_is_asked_statements() -> None:
     """Spans by hand name the store as their service, and say no more."""
     calls = [call("GetDriver", at, at + 5, service="redis-manual") for at in range(0, 50, 5)]
     assert diagnose(seen(*[request(100, *calls)] * 30)).bottleneck is Bottleneck.N_PLUS_ONE
+
+
+@pytest.mark.parametrize(("count", "named_as"), [(29, None), (30, Bottleneck.SLOW_CALL)])
+def test_calls_that_vary_moderately_are_undecided_only_where_there_are_few(
+    count: int, named_as: Bottleneck | None
+) -> None:
+    """No two overlap; they take 1.7 times as long on average as the fastest tenth."""
+    roots = [
+        later(request(slowest + 2, query("SELECT report", 1, 1 + slowest)), 1_000 * number)
+        for number, slowest in enumerate((20 if number % 5 == 0 else 38) for number in range(count))
+    ]
+    assert diagnose(seen(*roots)).bottleneck is named_as
