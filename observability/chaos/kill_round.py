@@ -14,6 +14,7 @@ from observability.chaos.crash_point_catalog import POSTPONED, Point, Trigger, p
 from observability.chaos.history import History
 from observability.chaos.invariant_report import InvariantReport, examine, write_evidence
 from observability.chaos.kill_schedule import PlannedKill, plan_round
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.process_killer import (
     Kill,
     ProcessKiller,
@@ -24,8 +25,7 @@ from observability.chaos.process_killer import (
 )
 from observability.chaos.table_dump import dump_databases
 from observability.chaos.workload import Workload, WorkloadOptions
-from observability.testbed.process_group import MOVER_PROCESS, QUICK, ProcessGroup, ProcessGroupOptions
-from services.local.platform.endpoints import Bus, Mode
+from observability.testbed.process_group import MOVER_PROCESS, QUICK, ProcessGroup
 from services.local.processes.child_process import ChildProcess
 
 # Events that TRUNCATE_LOG removes.
@@ -39,11 +39,10 @@ OnKill = Callable[[Kill], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundOptions:
+class RoundOptions(CampaignPlatformOptions):
     """Options of one round.
 
     folder: where it writes.
-    mode, bus, shards, replicas: the platform.
     seed: the campaign's seed.
     number: the round's number in the campaign, from 0.
     kills: number of kills.
@@ -52,13 +51,9 @@ class RoundOptions:
     """
 
     folder: Path
-    mode: Mode
-    bus: Bus
     seed: int
     number: int
     kills: int
-    shards: int = 1
-    replicas: int = 0
     moves: bool = False
     only: tuple[str, ...] = ()
 
@@ -109,12 +104,8 @@ class Round:
 
     async def run(self) -> RoundResult:
         """Run the round. Raises LocalError, TestbedError."""
-        group_options = ProcessGroupOptions(
-            folder=self._options.folder,
-            mode=self._options.mode,
-            bus=self._options.bus,
-            shards=self._options.shards,
-            replicas=self._options.replicas,
+        group_options = self._options.process_group(
+            self._options.folder,
             environment=QUICK,
             modules={MOVER_PROCESS: shard_mover.__name__} if self._options.moves else {},
         )

@@ -230,7 +230,7 @@ class ProcessGroup:
 
     async def end_lease(self) -> None:
         """End the relays' leases, since their holder is dead, so that the next relays start without a wait."""
-        for name in order_databases(self.foundation.databases):
+        for name in self.order_databases:
             await self.execute(name, "UPDATE relay SET lease_end_time = '-infinity'")
 
     async def execute(self, database: str, sql: str, *arguments: object) -> None:
@@ -247,6 +247,15 @@ class ProcessGroup:
         """Read one number from one of the shop's databases."""
         ((number,),) = await self.fetch(database, sql, *arguments)
         return int(number)
+
+    async def fetch_from_orders(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Read rows from the databases of all servers of orders, in their order."""
+        return [row for name in self.order_databases for row in await self.fetch(name, sql, *arguments)]
+
+    @property
+    def order_databases(self) -> list[str]:
+        """Names of the databases of orders, in the order of their servers."""
+        return order_databases(self.foundation.databases)
 
     @property
     def _event_logs(self) -> list[str]:

@@ -25,15 +25,15 @@ from observability.chaos.campaign_context import CampaignContext, Say, until
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
 from observability.chaos.honest_customers import SKUS, HonestCustomers, HonestOrder, goodput
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.stallable_log import StallableLog
 from observability.chaos.workload import UNIT_PRICE
 from observability.network.proxy import Delay, Impairment, Proxy
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import QUICK, ProcessGroup
 from observability.testbed.requests import PlaceRequest, RequestedLine
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.platform.endpoints import Bus
 from services.local.servers.ports import local_address
 
 ATTACKERS = "observability.chaos.attackers"
@@ -57,17 +57,15 @@ LIMIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AbuseOptions:
+class AbuseOptions(CampaignPlatformOptions):
     """Options of the campaign.
 
-    bus: where events are published; stray messages need NATS.
     seed: fixes the honest orders and customers.
     rate_per_second: honest orders, in an open loop.
     attack_seconds, rest_seconds: how long each attack and each rest takes.
-    attacks: names out of NAMES, in their order.
+    attacks: names out of NAMES, in their order; stray messages need NATS.
     """
 
-    bus: Bus
     seed: int
     rate_per_second: float
     attack_seconds: float
@@ -118,9 +116,7 @@ async def abuse(options: AbuseOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError, LoadError."""
     report = Report("abuse", asdict(options))
     log = StallableLog(folder / "logs" / "order.pipe", folder / "logs" / "order.log")
-    group_options = ProcessGroupOptions(
-        folder=folder, mode="services", bus=options.bus, environment=QUICK, log_paths={"order": log.pipe}
-    )
+    group_options = options.process_group(folder, environment=QUICK, log_paths={"order": log.pipe})
     with log.open():
         async with ProcessGroup.open(group_options) as group, _inventory_proxy(group) as proxy:
             context = CampaignContext(group, History(), report, say)

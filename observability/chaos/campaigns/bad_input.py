@@ -25,10 +25,11 @@ from google.protobuf.message_factory import GetMessageClass
 from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.load.orders import stream
 from observability.load.stock_plan import ample_stock
 from observability.load.stocking import stock_shop
-from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup
 from services.infra.rpc.client import OPTIONS
 from services.infra.rpc.server import MAX_MESSAGE_BYTES
 from services.inventory.rpc.server import SERVICE as INVENTORY
@@ -74,8 +75,8 @@ WEIGHTS = {InputKind.DESCRIBED: 84, InputKind.RAW: 12, InputKind.OVERSIZED: 3, I
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BadInputOptions:
-    """Options of the campaign."""
+class BadInputOptions(CampaignPlatformOptions):
+    """Options of the campaign; `cases` is the number of calls."""
 
     seed: int
     cases: int
@@ -94,8 +95,7 @@ class Case:
 async def bad_input(options: BadInputOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError, LoadError."""
     report = Report("bad-input", asdict(options))
-    group_options = ProcessGroupOptions(folder=folder, mode="services", bus="postgres", environment=PLAIN)
-    async with ProcessGroup.open(group_options) as group:
+    async with ProcessGroup.open(options.process_group(folder, environment=PLAIN)) as group:
         context = CampaignContext(group, History(), report, say)
         await group.start_all()
         target = str(local_address(group.ports.inventory_grpc))

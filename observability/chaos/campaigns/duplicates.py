@@ -14,14 +14,14 @@ from uuid import UUID
 from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import QUIET_SECONDS, wait_for_quiet
 from observability.testbed.api_clients import ApiClient
-from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup
 from observability.testbed.requests import CancelRequest, PlaceRequest, RequestedLine
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.platform.endpoints import Bus
 
 ORDERS = 600
 AT_ONCE = 20
@@ -38,18 +38,16 @@ REWIND = "UPDATE consumer_cursors SET position = 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicatesOptions:
+class DuplicatesOptions(CampaignPlatformOptions):
     """Options of the campaign; `deliveries` is the number of duplicate deliveries to reach."""
 
-    bus: Bus
     deliveries: int
 
 
 async def duplicates(options: DuplicatesOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError, NotQuiet."""
     report = Report("duplicates", asdict(options))
-    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
-    async with ProcessGroup.open(group_options) as group:
+    async with ProcessGroup.open(options.process_group(folder, environment=PLAIN)) as group:
         context = CampaignContext(group, History(), report, say)
         await group.start_all()
         say(f"sending {ORDERS} orders, each three times, and cancelling every third, twice")

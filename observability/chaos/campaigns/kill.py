@@ -14,10 +14,10 @@ from typing import Any
 
 from observability.chaos.crash_point_catalog import OUTSIDE, Point, points_of
 from observability.chaos.kill_round import Round, RoundOptions, RoundResult
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.process_killer import Kill
 from observability.testbed.errors import TestbedError
 from services.infra.atomic_file import write_json
-from services.local.platform.endpoints import Bus, Mode
 
 KILLS_A_ROUND = 60
 # Rounds beyond the planned ones, for points that were missed in all of them.
@@ -25,23 +25,18 @@ MOST_EXTRA_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignOptions:
+class CampaignOptions(CampaignPlatformOptions):
     """Options of a campaign, which a resumed campaign reads back.
 
-    mode, bus, shards, replicas: the platform.
     seed: fixes the schedule.
     kills: number of kills in all.
     kills_a_round: number of kills in each round.
     moves: kill moves of logical shards, instead of the shop's processes.
     """
 
-    mode: Mode
-    bus: Bus
     seed: int
     kills: int
     kills_a_round: int = KILLS_A_ROUND
-    shards: int = 1
-    replicas: int = 0
     moves: bool = False
 
     @property

@@ -8,7 +8,7 @@ itself must be answered within the deadline. Afterwards all invariants are check
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.workload import Workload, WorkloadOptions
 from observability.network.proxy import Delay, Impairment, Proxy, rerouted
 from observability.testbed.api_clients import ATTEMPT_SECONDS, ApiClient, open_api_clients
-from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import QUICK, ProcessGroup
 from observability.testbed.requests import ApiName
-from services.local.platform.endpoints import Bus
+from services.local.platform.plan import notification_stores, order_stores, replica_settings, shard_replica_settings
 from services.local.servers.ports import local_address
 
 FAULT_SECONDS = 6.0
@@ -31,13 +32,13 @@ DEADLINE_SECONDS = 2.0
 SLACK_SECONDS = 1.0
 CLIENT_PATH = "client-order"
 NO_DELAY = Delay(latency_seconds=0.0)
+POSTGRES_PORT = 5432
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkOptions:
+class NetworkOptions(CampaignPlatformOptions):
     """Options of the campaign; `faults` are the impairments of each path."""
 
-    bus: Bus
     seed: int
     faults: Sequence[Impairment] = tuple(Impairment)
 
@@ -60,12 +61,13 @@ class Network:
 async def network(options: NetworkOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError."""
     report = Report("network", asdict(options))
-    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
+    group_options = options.process_group(folder, environment=QUICK)
     async with ProcessGroup.open(group_options) as group, _network(group) as net:
         context = CampaignContext(group, History(), report, say)
         await asyncio.gather(*(group.start_ready(name, **net.environment) for name in group.processes))
         async with net.api_clients() as apis, group.stock() as stock:
-            workload = Workload(WorkloadOptions(seed=options.seed), apis=apis, stock=stock, history=context.history)
+            settings = WorkloadOptions(seed=options.seed, has_replicas=options.replicas > 0)
+            workload = Workload(settings, apis=apis, stock=stock, history=context.history)
             await workload.stock_up()
             async with workload.running():
                 report.figures["faults"] = [
@@ -113,30 +115,47 @@ def _all_impaired(proxies: Sequence[Proxy], fault: Impairment) -> Iterator[None]
 @asynccontextmanager
 async def _network(group: ProcessGroup) -> AsyncIterator[Network]:
     """Open a proxy on each network path during a with block."""
-    ports, databases = group.ports, group.foundation.databases
+    ports, foundation = group.ports, group.foundation
+    replicas, event_log = foundation.replica_databases, foundation.event_log
+    names = {server.port: server.start.name for server in foundation.postgres_servers}
     async with AsyncExitStack() as stack:
 
         async def proxy(port: int) -> Proxy:
             return await stack.enter_async_context(Proxy.open(target=local_address(port), delay=NO_DELAY, seed=0))
 
+        def through(url: str) -> str:
+            return rerouted(url, servers[port_of(url)].address)
+
         inventory = await proxy(ports.inventory_grpc)
-        postgres = await proxy(urlsplit(databases["order"]).port or 5432)
         proxies = {
             CLIENT_PATH: [await proxy(ports.edge_http), await proxy(ports.order_grpc)],
             "order-inventory": [inventory],
-            "services-postgres": [postgres],
         }
+        servers: dict[int, Proxy] = {}
+        for url in [dsn for dsns in (foundation.databases, *replicas) for dsn in dsns.values()] + [event_log.url]:
+            if (port := port_of(url)) not in servers:
+                servers[port] = await proxy(port)
+                name = "nats" if port == ports.nats else names.get(port, "postgres")
+                proxies[f"services-{name}"] = [servers[port]]
+        databases = {name: through(dsn) for name, dsn in foundation.databases.items()}
+        replicas = tuple({name: through(dsn) for name, dsn in dsns.items()} for dsns in replicas)
+        event_log = replace(event_log, url=through(event_log.url), shard_urls=tuple(map(through, event_log.shard_urls)))
         environment = {
             "ORDER_INVENTORY_TARGET": inventory.address,
-            "ORDER_DATABASE_DSN": rerouted(databases["order"], postgres.address),
-            "ORDER_READ_DATABASE_DSN": rerouted(databases["order_read"], postgres.address),
-            "INVENTORY_DATABASE_DSN": rerouted(databases["inventory"], postgres.address),
-            "NOTIFICATION_DATABASE_DSN": rerouted(databases["notification"], postgres.address),
+            "INVENTORY_DATABASE_DSN": databases["inventory"],
+            **order_stores(databases=databases, event_log=event_log),
+            **notification_stores(dsn=databases["notification"], event_log=event_log),
+            **replica_settings(
+                replicas,
+                INVENTORY_REPLICA_DSNS="inventory",
+                ORDER_REPLICA_DSNS="order",
+                ORDER_READ_REPLICA_DSNS="order_read",
+            ),
+            **shard_replica_settings(replicas),
         }
-        log = postgres
-        if group.options.bus == "nats":
-            log = await proxy(ports.nats)
-            proxies["services-nats"] = [log]
-        url = rerouted(group.foundation.event_log.url, log.address)
-        environment |= {"ORDER_EVENT_LOG_URL": url, "NOTIFICATION_EVENT_LOG_URL": url}
         yield Network(proxies=proxies, environment=environment)
+
+
+def port_of(url: str) -> int:
+    """Return the port of a server's URL; PostgreSQL's own if it names none."""
+    return urlsplit(url).port or POSTGRES_PORT

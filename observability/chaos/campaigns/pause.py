@@ -15,8 +15,9 @@ from typing import Any
 from observability.chaos.campaign_context import CampaignContext, Say, is_written, until
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import QUICK, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import QUICK, SECOND_ORDER, ProcessGroup
 from services.local.platform.endpoints import Bus
 from services.local.processes.child_process import ChildProcess
 
@@ -26,14 +27,15 @@ STOP_SECONDS = 30.0
 WAKE_SECONDS = 20.0
 # A saga worker may stop without any orders, since the other one has claimed them: then the pause is repeated.
 MOST_ATTEMPTS = 5
+# Each server of orders has a relay of its own, so epochs are compared by their sum.
 EPOCH = "SELECT epoch FROM relay"
 CLAIMED = "SELECT order_id FROM sagas WHERE epoch > 0 AND due_time > clock_timestamp()"
-STILL_THERE = "SELECT count(*) FROM sagas WHERE order_id = ANY($1)"
+STILL_THERE = "SELECT FROM sagas WHERE order_id = ANY($1)"
 # By then an attempt of the running worker is over, and the lease of the paused one is not.
 ATTEMPT_SECONDS = 0.7
 UNPUBLISHED = """
-    SELECT count(*) FROM outbox JOIN events USING (stream_id, version)
-    WHERE occur_time < clock_timestamp() - interval '5 seconds'"""
+    SELECT FROM outbox JOIN events USING (stream_id, version)
+    WHERE occur_time < clock_timestamp() - interval '5 seconds' LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,9 @@ PAUSES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PauseOptions:
+class PauseOptions(CampaignPlatformOptions):
     """Options of the campaign; `most` limits the pauses, in the order of PAUSES."""
 
-    bus: Bus
     seed: int
     most: int = len(PAUSES)
 
@@ -78,7 +79,7 @@ async def pause(options: PauseOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError."""
     report = Report("pause", asdict(options))
     chosen = [each for each in PAUSES if each.only_bus in {None, options.bus}][: options.most]
-    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=QUICK)
+    group_options = options.process_group(folder, environment=QUICK)
     async with ProcessGroup.open(group_options, more=(SECOND_ORDER,)) as group:
         context = CampaignContext(group, History(), report, say)
         for name in ("inventory", "order", "notification"):
@@ -120,10 +121,14 @@ async def _paused_leader(context: CampaignContext, planned: Pause) -> AsyncItera
 async def _lease_passes(context: CampaignContext, planned: Pause, handle: ChildProcess) -> dict[str, Any]:
     """Wait until the other relay publishes, then resume the first one, which must be fenced."""
     group = context.group
-    before = await group.fetch_number("order", EPOCH)
+
+    async def epochs() -> int:
+        return sum(row["epoch"] for row in await group.fetch_from_orders(EPOCH))
+
+    before = await epochs()
 
     async def taken_over() -> bool:
-        return await group.fetch_number("order", EPOCH) > before and not await group.fetch_number("order", UNPUBLISHED)
+        return await epochs() > before and not await group.fetch_from_orders(UNPUBLISHED)
 
     async def fenced() -> bool:
         return await context.counter(SECOND_ORDER, "shop_relay_fenced", context="order") > 0
@@ -133,7 +138,7 @@ async def _lease_passes(context: CampaignContext, planned: Pause, handle: ChildP
     if planned.is_fenced:
         await until("the first relay is fenced", fenced, limit_seconds=WAKE_SECONDS)
     return {
-        "epochs": [before, await group.fetch_number("order", EPOCH)],
+        "epochs": [before, await epochs()],
         "fenced": int(planned.is_fenced),
         "taken_over_after_seconds": round(seconds, 2),
     }
@@ -142,14 +147,14 @@ async def _lease_passes(context: CampaignContext, planned: Pause, handle: ChildP
 async def _orders_pass(context: CampaignContext, _planned: Pause, handle: ChildProcess) -> dict[str, Any] | None:
     """Wait until the other saga worker has finished the first one's orders; return None if it had claimed none."""
     group = context.group
-    first = {row["order_id"] for row in await group.fetch("order", CLAIMED)}
+    first = {row["order_id"] for row in await group.fetch_from_orders(CLAIMED)}
     await asyncio.sleep(ATTEMPT_SECONDS)
-    claimed = first & {row["order_id"] for row in await group.fetch("order", CLAIMED)}
+    claimed = first & {row["order_id"] for row in await group.fetch_from_orders(CLAIMED)}
     if not claimed:
         return None
 
     async def finished() -> bool:
-        return await group.fetch_number("order", STILL_THERE, list(claimed)) == 0
+        return not await group.fetch_from_orders(STILL_THERE, list(claimed))
 
     seconds = await until("the other saga worker finishes the orders", finished, limit_seconds=TAKEOVER_SECONDS)
     handle.send(signal.SIGCONT)

@@ -19,14 +19,14 @@ import aiohttp
 from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import Delivered, History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.workload import UNIT_PRICE
 from observability.load.orders import stream
 from observability.testbed.api_clients import ApiClient, RestApiClient
-from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_ORDER, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import PLAIN, SECOND_INVENTORY, SECOND_ORDER, ProcessGroup
 from observability.testbed.requests import PlaceRequest, ReadRequest, RequestedLine, Response
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.platform.endpoints import Bus
 from services.local.servers.ports import local_address
 
 REPLICAS = {"inventory": ("inventory", SECOND_INVENTORY), "order": ("order", SECOND_ORDER)}
@@ -41,10 +41,9 @@ RETRIED_AT_THE_OTHER_EDGE = frozenset({"CONNECTION_LOST", "OVERLOADED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollingOptions:
+class RollingOptions(CampaignPlatformOptions):
     """Options of the campaign; `times` is the number of restarts of a service, alternating between the services."""
 
-    bus: Bus
     seed: int
     times: int
 
@@ -71,7 +70,7 @@ class Balancer:
 async def rolling(options: RollingOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError."""
     report = Report("rolling-restart", asdict(options))
-    group_options = ProcessGroupOptions(folder=folder, mode="services", bus=options.bus, environment=PLAIN)
+    group_options = options.process_group(folder, environment=PLAIN)
     async with ProcessGroup.open(group_options, more=(SECOND_INVENTORY, SECOND_ORDER)) as group:
         context = CampaignContext(group, History(), report, say)
         await group.start_all()
@@ -148,6 +147,7 @@ async def _customer(
                 last.order_id,
                 consistency_token=last.consistency_token,
                 seen_version=last.version or 0,
+                may_be_older=context.group.options.replicas > 0,
             )
         else:
             request = PlaceRequest(

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.history import History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.load.orders import stream
 from observability.testbed.errors import TestbedError
-from observability.testbed.process_group import QUICK, ProcessGroup, ProcessGroupOptions
-from services.local.platform.endpoints import Bus, Mode
+from observability.testbed.process_group import QUICK, ProcessGroup
 
 Break = Literal["postgres-restart", "broker-wipe", "broker-kill"]
 # Load between two breaks.
@@ -22,12 +22,10 @@ HEAL_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServersOptions:
+class ServersOptions(CampaignPlatformOptions):
     """Options of the campaign; `what` is broken, so many `times`."""
 
     what: Break
-    mode: Mode
-    bus: Bus
     seed: int
     times: int
 
@@ -35,8 +33,7 @@ class ServersOptions:
 async def servers(options: ServersOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError."""
     report = Report(options.what, asdict(options))
-    group_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=QUICK)
-    async with ProcessGroup.open(group_options) as group:
+    async with ProcessGroup.open(options.process_group(folder, environment=QUICK)) as group:
         break_once = BREAKS[options.what]
         context = CampaignContext(group, History(), report, say)
         await group.start_all()
@@ -54,18 +51,21 @@ async def servers(options: ServersOptions, folder: Path, say: Say) -> Report:
 
 
 async def _restart_postgres(context: CampaignContext, number: int) -> dict[str, Any]:
-    server = context.group.foundation.postgres
-    if server is None:
+    """Restart the next server: first each in an orderly way, then each as in a crash, and so on."""
+    servers = context.group.foundation.postgres_servers
+    if not servers:
         raise TestbedError("a PostgreSQL given by PLUMB_POSTGRES_DSN cannot be restarted here: unset the variable")
-    how: Literal["fast", "immediate"] = "fast" if number % 2 == 0 else "immediate"
-    context.say(f"restarting PostgreSQL ({how})")
+    server = servers[number % len(servers)]
+    how: Literal["fast", "immediate"] = "fast" if number // len(servers) % 2 == 0 else "immediate"
+    context.say(f"restarting {server.start.name} ({how})")
     began = context.history.seconds()
     await server.restart(how=how)
-    return {"how": how, "away_seconds": round(context.history.seconds() - began, 2)}
+    return {"server": server.start.name, "how": how, "away_seconds": round(context.history.seconds() - began, 2)}
 
 
 async def _wipe_broker(context: CampaignContext, _number: int) -> dict[str, Any]:
-    events = await context.group.fetch_number("order", "SELECT count(*) FROM events")
+    counts = await context.group.fetch_from_orders("SELECT count(*) FROM events")
+    events = sum(row["count"] for row in counts)
     context.say(f"emptying the event log, after {events:,} events")
     await context.group.wipe_log()
     await asyncio.sleep(HEAL_SECONDS)

@@ -15,15 +15,15 @@ from observability.chaos.campaign_context import CampaignContext, Say
 from observability.chaos.campaign_report import Report
 from observability.chaos.database_snapshot import read_orders
 from observability.chaos.history import Delivered, History
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.chaos.workload import UNIT_PRICE
 from observability.invariants.quiescence import QUIET_SECONDS, wait_for_quiet
 from observability.load.orders import stream
 from observability.testbed.api_clients import ApiClient
-from observability.testbed.process_group import PLAIN, ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import PLAIN, ProcessGroup
 from observability.testbed.requests import PlaceRequest, RequestedLine, StoredOrder
 from services.infra import deadline
 from services.inventory import api as inventory
-from services.local.platform.endpoints import Bus, Mode
 
 IN_STOCK = 100
 ORDERS = 400
@@ -33,11 +33,9 @@ PAUSE_SECONDS = (0.05, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StormOptions:
+class StormOptions(CampaignPlatformOptions):
     """Options of the campaign: `times` storms, alternately with one unit an order and with one to three."""
 
-    mode: Mode
-    bus: Bus
     seed: int
     times: int
 
@@ -45,8 +43,7 @@ class StormOptions:
 async def storm(options: StormOptions, folder: Path, say: Say) -> Report:
     """Run the campaign. Raises LocalError, TestbedError, NotQuiet."""
     report = Report("storm", asdict(options))
-    group_options = ProcessGroupOptions(folder=folder, mode=options.mode, bus=options.bus, environment=PLAIN)
-    async with ProcessGroup.open(group_options) as group:
+    async with ProcessGroup.open(options.process_group(folder, environment=PLAIN)) as group:
         context = CampaignContext(group, History(), report, say)
         await group.start_all()
         async with group.api_clients() as apis:

@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from observability.chaos.campaigns.abuse import NAMES, AbuseOptions, abuse
-from observability.cli.chaos.running import BusOption, OutputOption, SeedOption, run_campaign
+from observability.cli.chaos.running import (
+    BusOption,
+    OutputOption,
+    ReplicasOption,
+    SeedOption,
+    ShardsOption,
+    run_campaign,
+)
 
 
 def abuse_command(
@@ -20,6 +27,8 @@ def abuse_command(
     attack: Annotated[
         list[str] | None, typer.Option(help=f"Attack to run; may be repeated. Default: all of {', '.join(NAMES)}.")
     ] = None,
+    shards: ShardsOption = 1,
+    replicas: ReplicasOption = 0,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Attack the platform as a few hostile clients would, while normal customers place orders.
@@ -33,6 +42,13 @@ def abuse_command(
     if unknown := set(attacks) - set(NAMES):
         raise typer.BadParameter(f"there is no attack {', '.join(sorted(unknown))}", param_hint="--attack")
     options = AbuseOptions(
-        bus=bus, seed=seed, rate_per_second=rate, attack_seconds=seconds, rest_seconds=seconds, attacks=attacks
+        bus=bus,
+        shards=shards,
+        replicas=replicas,
+        seed=seed,
+        rate_per_second=rate,
+        attack_seconds=seconds,
+        rest_seconds=seconds,
+        attacks=attacks,
     )
-    run_campaign(lambda folder, say: abuse(options, folder, say), output, f"abuse-{bus}")
+    run_campaign(lambda folder, say: abuse(options, folder, say), output, options.folder_name("abuse"))

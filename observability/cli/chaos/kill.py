@@ -13,7 +13,9 @@ from observability.cli.chaos.running import (
     BusOption,
     ModeOption,
     OutputOption,
+    ReplicasOption,
     SeedOption,
+    ShardsOption,
     make_directory,
     run_until_signal,
 )
@@ -28,8 +30,8 @@ def kill_command(  # noqa: PLR0913 - an option of the command is an argument her
     seed: SeedOption = 1,
     kills: Annotated[int, typer.Option(min=1, help="Kills in all.")] = 200,
     kills_a_round: Annotated[int, typer.Option(min=3, help="Kills between two checks.")] = KILLS_A_ROUND,
-    shards: Annotated[int, typer.Option(min=1, max=8, help="Servers of orders.")] = 1,
-    replicas: Annotated[int, typer.Option(min=0, max=4, help="Streaming replicas of each PostgreSQL server.")] = 0,
+    shards: ShardsOption = 1,
+    replicas: ReplicasOption = 0,
     resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted campaign to continue.")] = None,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
@@ -55,15 +57,9 @@ def kill_command(  # noqa: PLR0913 - an option of the command is an argument her
             shards=shards,
             replicas=replicas,
         )
-        directory = make_directory(output, "-".join(["kill", mode, bus, *_scale_of(options)]))
+        directory = make_directory(output, options.folder_name("kill"))
         options.write(directory)
     run_campaign(options, directory, console)
-
-
-def _scale_of(options: CampaignOptions) -> list[str]:
-    """Return words on the number of servers, for a folder's name."""
-    counts = {"shards": options.shards, "replicas": options.replicas}
-    return [f"{count}-{name}" for name, count in counts.items() if count > (name == "shards")]
 
 
 def run_campaign(options: CampaignOptions, directory: Path, console: Console) -> NoReturn:

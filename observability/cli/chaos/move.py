@@ -8,7 +8,14 @@ from rich.console import Console
 
 from observability.chaos.campaigns.kill import CampaignOptions
 from observability.cli.chaos.kill import run_campaign
-from observability.cli.chaos.running import BusOption, ModeOption, OutputOption, SeedOption, make_directory
+from observability.cli.chaos.running import (
+    BusOption,
+    ModeOption,
+    OutputOption,
+    ReplicasOption,
+    SeedOption,
+    make_directory,
+)
 
 # A move takes seconds.
 KILLS_A_ROUND = 30
@@ -22,6 +29,7 @@ def move_command(
     kills: Annotated[int, typer.Option(min=1, help="Kills in all.")] = 200,
     kills_a_round: Annotated[int, typer.Option(min=1, help="Kills between two checks.")] = KILLS_A_ROUND,
     shards: Annotated[int, typer.Option(min=2, max=8, help="Servers of orders.")] = 2,
+    replicas: ReplicasOption = 0,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Move the logical shards of customers from server to server, and kill each move at one of its steps.
@@ -33,8 +41,15 @@ def move_command(
     never reached.
     """
     options = CampaignOptions(
-        mode=mode, bus=bus, seed=seed, kills=kills, kills_a_round=kills_a_round, shards=shards, moves=True
+        mode=mode,
+        bus=bus,
+        seed=seed,
+        kills=kills,
+        kills_a_round=kills_a_round,
+        shards=shards,
+        replicas=replicas,
+        moves=True,
     )
-    directory = make_directory(output, f"move-{mode}-{bus}")
+    directory = make_directory(output, options.folder_name("move"))
     options.write(directory)
     run_campaign(options, directory, Console(highlight=False))

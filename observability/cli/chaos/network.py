@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from observability.chaos.campaigns.network import NetworkOptions, network
-from observability.cli.chaos.running import BusOption, OutputOption, SeedOption, run_campaign
+from observability.cli.chaos.running import (
+    BusOption,
+    OutputOption,
+    ReplicasOption,
+    SeedOption,
+    ShardsOption,
+    run_campaign,
+)
 from observability.network.proxy import Impairment
 
 
@@ -15,6 +22,8 @@ def network_command(
     bus: BusOption = "nats",
     seed: SeedOption = 1,
     fault: Annotated[list[Impairment] | None, typer.Option(help="Fault to try; may be repeated. Default: all.")] = None,
+    shards: ShardsOption = 1,
+    replicas: ReplicasOption = 0,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Break each network connection of the platform in each way under load: resets, a blackhole, and more.
@@ -22,5 +31,5 @@ def network_command(
     No answer may come after its deadline, and afterwards the platform must work as before. Takes ten seconds for each
     fault on each connection.
     """
-    options = NetworkOptions(bus=bus, seed=seed, faults=tuple(fault or Impairment))
-    run_campaign(lambda folder, say: network(options, folder, say), output, f"network-{bus}")
+    options = NetworkOptions(bus=bus, shards=shards, replicas=replicas, seed=seed, faults=tuple(fault or Impairment))
+    run_campaign(lambda folder, say: network(options, folder, say), output, options.folder_name("network"))

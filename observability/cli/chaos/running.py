@@ -24,6 +24,8 @@ EXIT_VIOLATED = 1
 ModeOption = Annotated[Mode, typer.Option(help="Separate services, or one process that runs the same code.")]
 BusOption = Annotated[Bus, typer.Option(help="Event log: a database, or a NATS server.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of everything that is drawn, such as orders, processes and times.")]
+ShardsOption = Annotated[int, typer.Option(min=1, max=8, help="Servers of orders.")]
+ReplicasOption = Annotated[int, typer.Option(min=0, max=4, help="Streaming replicas of each PostgreSQL server.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder of all campaigns.")]
 TimesOption = Annotated[int, typer.Option(min=1, help="Repetitions.")]
 

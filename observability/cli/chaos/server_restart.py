@@ -2,9 +2,17 @@
 
 from pathlib import Path
 
-from observability.chaos.campaigns.server_restart import Break, ServersOptions, servers
-from observability.cli.chaos.running import BusOption, ModeOption, OutputOption, SeedOption, TimesOption, run_campaign
-from services.local.platform.endpoints import Bus, Mode
+from observability.chaos.campaigns.server_restart import ServersOptions, servers
+from observability.cli.chaos.running import (
+    BusOption,
+    ModeOption,
+    OutputOption,
+    ReplicasOption,
+    SeedOption,
+    ShardsOption,
+    TimesOption,
+    run_campaign,
+)
 
 
 def postgres_restart_command(
@@ -13,10 +21,15 @@ def postgres_restart_command(
     bus: BusOption = "postgres",
     seed: SeedOption = 1,
     times: TimesOption = 6,
+    shards: ShardsOption = 1,
+    replicas: ReplicasOption = 0,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Restart PostgreSQL under load, in turn with a fast and an immediate shutdown; the latter is like a crash."""
-    _restart("postgres-restart", mode, bus, seed, times, output)
+    options = ServersOptions(
+        what="postgres-restart", mode=mode, bus=bus, shards=shards, replicas=replicas, seed=seed, times=times
+    )
+    _run(options, output)
 
 
 def broker_wipe_command(
@@ -25,10 +38,15 @@ def broker_wipe_command(
     bus: BusOption = "postgres",
     seed: SeedOption = 1,
     times: TimesOption = 4,
+    shards: ShardsOption = 1,
+    replicas: ReplicasOption = 0,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Delete the event log under load: it is filled again, and events that are delivered again have no effect."""
-    _restart("broker-wipe", mode, bus, seed, times, output)
+    options = ServersOptions(
+        what="broker-wipe", mode=mode, bus=bus, shards=shards, replicas=replicas, seed=seed, times=times
+    )
+    _run(options, output)
 
 
 def broker_kill_command(
@@ -36,12 +54,16 @@ def broker_kill_command(
     mode: ModeOption = "services",
     seed: SeedOption = 1,
     times: TimesOption = 6,
+    shards: ShardsOption = 1,
+    replicas: ReplicasOption = 0,
     output: OutputOption = Path("out/chaos"),
 ) -> None:
     """Kill the NATS server under load, and start it again with its data."""
-    _restart("broker-kill", mode, "nats", seed, times, output)
+    options = ServersOptions(
+        what="broker-kill", mode=mode, bus="nats", shards=shards, replicas=replicas, seed=seed, times=times
+    )
+    _run(options, output)
 
 
-def _restart(what: Break, mode: Mode, bus: Bus, seed: int, times: int, output: Path) -> None:
-    options = ServersOptions(what=what, mode=mode, bus=bus, seed=seed, times=times)
-    run_campaign(lambda folder, say: servers(options, folder, say), output, f"{what}-{mode}-{bus}")
+def _run(options: ServersOptions, output: Path) -> None:
+    run_campaign(lambda folder, say: servers(options, folder, say), output, options.folder_name(options.what))

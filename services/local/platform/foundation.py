@@ -120,6 +120,12 @@ class Foundation:
         )
 
     @property
+    def postgres_servers(self) -> list[EmbeddedPostgres]:
+        """All embedded PostgreSQL servers: that of all contexts, the further servers of orders, then the replicas."""
+        primaries = [*([self.postgres] if self.postgres else []), *self.shard_servers]
+        return [*primaries, *self.replicas, *itertools.chain.from_iterable(self.shard_replicas)]
+
+    @property
     def cache_url(self) -> str:
         """URL of the cache of stock hints; empty without a cache."""
         return self.cache.url if self.cache else ""

@@ -17,6 +17,9 @@ SECONDS = 800.0
 pytestmark = pytest.mark.full
 
 
+# Two servers of orders, each with a replica. Campaigns whose faults are those of servers run on such a platform, of
+# which one server is a special case.
+SCALED = ("--shards", "2", "--replicas", "1")
 # Exit code of a campaign with too few kills to reach every point.
 INCOMPLETE = 3
 
@@ -73,14 +76,17 @@ async def test_repeated_requests_and_deliveries_have_no_effect(tmp_path: Path) -
 
 
 async def test_a_paused_relay_is_fenced(tmp_path: Path) -> None:
-    found = await chaos(tmp_path, "pause", "--most", "1")
+    found = await chaos(tmp_path, "pause", "--most", "1", *SCALED)
     assert found["holds"] is True
 
 
 async def test_a_database_that_ends_under_load_keeps_its_orders(tmp_path: Path) -> None:
-    """Once with an orderly shutdown, once as in a crash."""
-    found = await chaos(tmp_path, "postgres-restart", "--times", "2")
+    """Each of four servers with an orderly shutdown, and one as in a crash."""
+    found = await chaos(tmp_path, "postgres-restart", "--times", "5", *SCALED)
     assert found["holds"] is True
+    broken = [(each["server"], each["how"]) for each in found["figures"]["breaks"]]
+    names = ("postgres", "postgres-1", "postgres-replica-1", "postgres-1-replica-1")
+    assert broken == [*((name, "fast") for name in names), ("postgres", "immediate")]
 
 
 async def test_the_breaker_opens_for_an_outage_and_closes_after_it(tmp_path: Path) -> None:
@@ -99,12 +105,15 @@ async def test_a_rolling_restart_causes_no_visible_error(tmp_path: Path) -> None
 
 
 async def test_connections_that_are_reset_lose_nothing(tmp_path: Path) -> None:
-    found = await chaos(tmp_path, "network", "--bus", "postgres", "--fault", "reset")
+    found = await chaos(tmp_path, "network", "--bus", "postgres", "--fault", "reset", *SCALED)
     assert found["holds"] is True
     assert {each["path"] for each in found["figures"]["faults"]} == {
         "client-order",
         "order-inventory",
         "services-postgres",
+        "services-postgres-1",
+        "services-postgres-replica-1",
+        "services-postgres-1-replica-1",
     }
 
 
@@ -115,7 +124,7 @@ async def test_bad_input_is_answered_or_rejected(tmp_path: Path) -> None:
 
 async def test_an_emptied_log_is_republished(tmp_path: Path) -> None:
     """Every event that had been published by then is published again."""
-    found = await chaos(tmp_path, "broker-wipe", "--times", "1")
+    found = await chaos(tmp_path, "broker-wipe", "--times", "1", *SCALED)
     lost = sum(each["events_before"] for each in found["figures"]["breaks"])
     assert 0 < lost <= found["figures"]["republished_events"]
 
