@@ -8,13 +8,15 @@ from typing import Any
 
 from observability.alert_drill.environment import ALWAYS, DrillEnvironment, DrillOptions
 from observability.alert_drill.expressions import Expressions
-from observability.alert_drill.faults.registry import LONGEST_SECONDS, Fault
+from observability.alert_drill.faults.registry import LONGEST_SECONDS, SHARD_FAULTS, Fault
 from observability.testbed.monitoring.client import PrometheusClient
 from observability.testbed.monitoring.webhook import Notice, Webhook
 
 POLL_SECONDS = 0.1
 # An alert must end within this time after its fault: an order's next attempt may be a minute away.
 CLEAR_SECONDS = 180.0
+# On the platform of the faults of logical shards.
+SERVERS_OF_ORDERS = 2
 
 Say = Callable[[str], None]
 
@@ -76,14 +78,24 @@ async def drill(options: DrillOptions, faults: Sequence[Fault], *, quiet_seconds
     """Run a case for each fault, then watch a healthy platform. Raises as `DrillEnvironment.open` does."""
     result = DrillResult({**asdict(options), "folder": str(options.folder)})
     expressions = Expressions.of_platform(scale=options.scale)
-    async with DrillEnvironment.open(options) as environment:
-        for fault in faults:
+    of_shards = [fault for fault in faults if fault in SHARD_FAULTS]
+    others = [fault for fault in faults if fault not in SHARD_FAULTS]
+
+    async def run(environment: DrillEnvironment, chosen: Sequence[Fault]) -> None:
+        for fault in chosen:
             case = await run_case(environment, fault, expressions)
             result.rows.append(case)
             say(sentence(case))
-        if quiet_seconds:
-            result.healthy = await stay_healthy(environment, quiet_seconds)
-            say(f"{quiet_seconds:.0f} s of healthy load: {', '.join(result.healthy['fired']) or 'no alert'}")
+
+    if of_shards:
+        async with DrillEnvironment.open(options, shards=SERVERS_OF_ORDERS) as environment:
+            await run(environment, of_shards)
+    if others or quiet_seconds:
+        async with DrillEnvironment.open(options) as environment:
+            await run(environment, others)
+            if quiet_seconds:
+                result.healthy = await stay_healthy(environment, quiet_seconds)
+                say(f"{quiet_seconds:.0f} s of healthy load: {', '.join(result.healthy['fired']) or 'no alert'}")
     result.expressions = expressions.as_document()
     return result
 

@@ -9,7 +9,9 @@ from itertools import count
 from pathlib import Path
 
 from observability.alert_drill.fault_context import FaultContext
+from observability.chaos import shard_mover
 from observability.chaos.campaign_context import until
+from observability.chaos.platform_options import CampaignPlatformOptions
 from observability.load.arrival_plan import plan_orders
 from observability.load.client import open_client
 from observability.load.open_loop import drive
@@ -22,7 +24,7 @@ from observability.testbed.monitoring.client import PrometheusClient
 from observability.testbed.monitoring.exporter import postgres_exporter
 from observability.testbed.monitoring.servers import MonitoringOptions, monitoring
 from observability.testbed.monitoring.webhook import Webhook, webhook
-from observability.testbed.process_group import ProcessGroup, ProcessGroupOptions
+from observability.testbed.process_group import MOVER_PROCESS, ProcessGroup
 from services.local.servers.ports import local_address
 
 # Abandoned reservations expire within their case.
@@ -31,9 +33,10 @@ SETTINGS = {
     # Only inventory reads the replica: other cases are about orders and lists that are read on the primary.
     "ORDER_REPLICA_DSNS": "",
     "ORDER_READ_REPLICA_DSNS": "",
+    "ORDER_SHARD_REPLICA_DSNS": "",
 }
-# The same program, whose mail client a fault can replace.
-MODULES = {"notification": "observability.alert_drill.notification_process"}
+# Faults replace the mail client of notification, and run the mover of logical shards.
+MODULES = {"notification": "observability.alert_drill.notification_process", MOVER_PROCESS: shard_mover.__name__}
 ALWAYS = "ShopWatchdog"
 WELL_SECONDS = 120.0
 PLAN_SECONDS = 600.0
@@ -68,11 +71,13 @@ class DrillEnvironment:
 
     @staticmethod
     @asynccontextmanager
-    async def open(options: DrillOptions) -> AsyncIterator["DrillEnvironment"]:
-        """Run the platform under load during a with block. Raises LocalError, TestbedError, LoadError."""
-        group_options = ProcessGroupOptions(
-            folder=options.folder, mode="services", bus="postgres", environment=SETTINGS, modules=MODULES, replicas=1
-        )
+    async def open(options: DrillOptions, *, shards: int = 1) -> AsyncIterator["DrillEnvironment"]:
+        """Run the platform under load during a with block, with so many servers of orders.
+
+        Raises LocalError, TestbedError, LoadError.
+        """
+        platform = CampaignPlatformOptions(shards=shards, replicas=1)
+        group_options = platform.process_group(options.folder, environment=SETTINGS, modules=MODULES)
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(ProcessGroup.open(group_options))
             listener = await stack.enter_async_context(webhook())

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from observability.alert_drill.drill import DrillResult, drill
 from observability.alert_drill.environment import DrillOptions
-from observability.alert_drill.faults.registry import FAULTS, NOT_DRILLED
+from observability.alert_drill.faults.registry import FAULTS, NOT_DRILLED, SHARD_FAULTS
 from observability.cli.exit_codes import CommandFailed
 from services.infra.atomic_file import write_json
 from services.local.processes.signals import run_interruptible
@@ -36,10 +36,11 @@ def drill_command(
     Exit codes: 0 each alert fired and cleared, 1 an alert did not, or fired without its fault, 2 the drill failed.
     """
     console = Console(highlight=False)
-    unknown = set(alerts or ()) - {fault.alert for fault in FAULTS}
+    faults = (*FAULTS, *SHARD_FAULTS)
+    unknown = set(alerts or ()) - {fault.alert for fault in faults}
     if unknown:
         raise CommandFailed(f"no fault for {', '.join(sorted(unknown))}")
-    chosen = [fault for fault in FAULTS if not alerts or fault.alert in alerts]
+    chosen = [fault for fault in faults if not alerts or fault.alert in alerts]
     directory = output / time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     directory.mkdir(parents=True, exist_ok=True)
     options = DrillOptions(folder=directory, scale=scale, rate_per_second=rate, healthy_seconds=healthy, seed=seed)

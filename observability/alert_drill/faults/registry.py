@@ -35,6 +35,7 @@ from observability.alert_drill.faults.process import (
     reservations_abandoned,
 )
 from observability.alert_drill.faults.rpc import connections_cut, too_few_connections
+from observability.alert_drill.faults.shards import mover_killed
 
 # An alert on an age waits for the age at any scale: an order is stuck after two minutes.
 LONGEST_SECONDS = 240.0
@@ -49,6 +50,7 @@ class Fault:
     begin: Begin
 
 
+# Faults of the usual platform, which has one server of orders.
 FAULTS = (
     Fault("ShopWatchdog", "nothing: it always fires", no_fault),
     Fault("ShopOrderPlacementErrors", "the database `order` takes no connections", closed("order")),
@@ -99,12 +101,21 @@ FAULTS = (
     Fault("ShopAlertSendingFailing", "one of two Alertmanagers is gone", alertmanager_gone),
     Fault("ShopAlertmanagerNotifyingFailing", "one receiver rejects notifications", notifications_refused),
 )
+# Faults of a platform with several servers of orders.
+SHARD_FAULTS = (
+    Fault(
+        "ShopShardMoveInterrupted",
+        "the process that moves a logical shard is killed before it copies",
+        mover_killed("shard_move.publish.after_commit"),
+    ),
+    Fault(
+        "ShopShardsUnavailable",
+        "the process that moves a logical shard is killed after it has fenced the source",
+        mover_killed("shard_move.fence_source.after_commit"),
+    ),
+)
 # Alerts without a case, each with the reason; other tests break the real thing.
 NO_COLLECTOR = "there is no Collector on this machine's platform: see `make test-stack`"
-ONE_SERVER = "the drill has one server of orders: see tests/integration/order/test_shard_watch.py"
-NOT_DRILLED = {
-    **dict.fromkeys(
-        ("ShopCollectorSpansRefused", "ShopCollectorSpansFailed", "ShopCollectorSpansDropped"), NO_COLLECTOR
-    ),
-    **dict.fromkeys(("ShopShardMoveInterrupted", "ShopShardsUnavailable"), ONE_SERVER),
-}
+NOT_DRILLED = dict.fromkeys(
+    ("ShopCollectorSpansRefused", "ShopCollectorSpansFailed", "ShopCollectorSpansDropped"), NO_COLLECTOR
+)

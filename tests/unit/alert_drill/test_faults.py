@@ -3,7 +3,7 @@
 from typing import Any
 
 from observability.alert_drill.faults.process import READERS
-from observability.alert_drill.faults.registry import FAULTS, NO_COLLECTOR, NOT_DRILLED
+from observability.alert_drill.faults.registry import FAULTS, NO_COLLECTOR, NOT_DRILLED, SHARD_FAULTS
 from observability.prometheus.build.rule_files import rule_documents
 from services.infra.admission import SHARES, SLOTS_PER_CONNECTION, Priority
 from services.order.settings import OrderSettings
@@ -11,7 +11,7 @@ from tests.stack.test_collector_alerts import FAULTS as BEHIND_THE_COLLECTOR
 
 
 def test_every_alert_has_one_fault_or_a_reason() -> None:
-    drilled = [fault.alert for fault in FAULTS]
+    drilled = [fault.alert for fault in (*FAULTS, *SHARD_FAULTS)]
     assert sorted([*drilled, *NOT_DRILLED]) == sorted(alerts())
 
 
