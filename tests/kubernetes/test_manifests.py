@@ -1,4 +1,4 @@
-"""The manifests of each overlay mean what the platform needs, and each seeded mistake is found by a check."""
+"""Each overlay passes all checks, and names images of the project's version."""
 
 import tomllib
 

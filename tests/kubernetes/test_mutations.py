@@ -1,4 +1,4 @@
-"""Each mistake that is put into the manifests is found, and by the check that is about it."""
+"""Each mistake made in the manifests is found by its check, and each check has a mistake."""
 
 from tests.each import for_each
 from tests.kubernetes.checks.registry import ALL

@@ -12,20 +12,20 @@ from tests.kubernetes.manifests import OVERLAYS, Document, manifests
 
 # The three newest minor versions are supported; `kubernetes-validate` has a set of schemas for each.
 SUPPORTED = ("1.35", "1.37")
-# Kinds of the operator of Prometheus.
+# Kinds of the Prometheus operator; `make test-stack` validates them.
 CUSTOM = {"PodMonitor", "PrometheusRule"}
 
 
 @functools.cache
 def definitions(version: str) -> dict[str, Any]:
-    """Return the strict schemas of a version, which know no field that the API does not know."""
+    """Return the strict schemas of a version, which reject unknown fields."""
     folder = files("kubernetes_validate") / f"kubernetes-json-schema/v{version}.0-local-strict"
     return json.loads((folder / "_definitions.json").read_text())["$defs"]  # type: ignore[no-any-return]  # JSON
 
 
 @functools.cache
 def validator(version: str, api_version: str, kind: str) -> jsonschema_rs.Validator:
-    """Return what validates documents of a kind. Raises KeyError for one that this version does not have."""
+    """Return the validator of a kind. Raises KeyError if this version does not have the kind."""
     for name, schema in definitions(version).items():
         properties = schema.get("properties", {})
         enums = [properties.get(each, {}).get("enum") for each in ("apiVersion", "kind")]
@@ -35,7 +35,7 @@ def validator(version: str, api_version: str, kind: str) -> jsonschema_rs.Valida
 
 
 def faults(version: str, document: Document) -> list[str]:
-    """Return what a version does not accept of a document."""
+    """Return the errors of a document in this version."""
     checked = validator(version, document["apiVersion"], document["kind"])
     return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in checked.iter_errors(document)]
 

@@ -1,1 +1,1 @@
-"""Checks of what the manifests mean, each a function that says the faults it finds."""
+"""Checks of the rendered manifests; each is a function that yields one sentence for each fault."""

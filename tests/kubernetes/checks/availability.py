@@ -14,13 +14,13 @@ from services.order.settings import OrderSettings
 from tests.kubernetes.checks.settings import KINDS, settings_of
 from tests.kubernetes.manifests import Manifests, Workload
 
-# A scaled workload's pods each fill one core at most.
+# The CPU request of a pod that is scaled: its event loop uses at most one core.
 ONE_CORE = "1"
 SCALED = ("order", "inventory")
 
 
 class Pages:
-    """Renders no metrics."""
+    """Fake of the telemetry runtime, without metrics."""
 
     def render_metrics(self, *_: object, **__: object) -> tuple[bytes, str]:
         return b"", "text/plain"
@@ -41,7 +41,7 @@ def answer(path: str, readiness: Readiness) -> int:
 
 
 def probes_tell_alive_from_ready(manifests: Manifests) -> Iterator[str]:
-    """Check that an unready process is alive, and is not started again; and that the paths of probes exist."""
+    """Check that probes exist, and that an unready process still passes its liveness probe."""
     ready, unready = Readiness({}), Readiness({})
     ready.serve()
     for name in KINDS:
@@ -61,7 +61,7 @@ def probes_tell_alive_from_ready(manifests: Manifests) -> Iterator[str]:
 
 
 def a_drain_has_its_time(manifests: Manifests) -> Iterator[str]:
-    """Check that there is a preStop, for calls that still come, and that it and the drain fit into the grace period."""
+    """Check that there is a preStop, and that it and the drain fit into the grace period."""
     for name in KINDS:
         workload = manifests.workload(name)
         sleep_seconds = workload.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -69,17 +69,17 @@ def a_drain_has_its_time(manifests: Manifests) -> Iterator[str]:
             yield f"{name} has no preStop"
         needed = sleep_seconds + settings_of(manifests, name).drain_limit_seconds + LAST_LINE_SECONDS
         if workload.pod["terminationGracePeriodSeconds"] < needed:
-            yield f"{name}: a drain may take {needed} s"
+            yield f"{name}: preStop and drain take up to {needed} s, more than terminationGracePeriodSeconds"
 
 
 def budgets_let_a_node_be_drained(manifests: Manifests) -> Iterator[str]:
-    """Check that a pod may leave, also when there are as few as there may be."""
+    """Check that one pod may be evicted, but not all, when the fewest replicas run."""
     for budget in manifests.of("PodDisruptionBudget"):
         name = budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]
         fewest = manifests.replicas(name)[0]
         allowed = budget["spec"].get("maxUnavailable", fewest - budget["spec"].get("minAvailable", 0))
         if not isinstance(allowed, int) or not 1 <= allowed < fewest:
-            yield f"{name}: its budget lets {allowed} of {fewest} pods leave"
+            yield f"{name}: its budget lets {allowed} of {fewest} pods be evicted"
     for name in SCALED:
         if not any(each["metadata"]["name"] == name for each in manifests.of("PodDisruptionBudget")):
             yield f"{name} has no budget"
@@ -91,18 +91,18 @@ def an_update_keeps_all_pods(manifests: Manifests) -> Iterator[str]:
         workload = manifests.workload(name)
         rolling = workload.document["spec"].get("strategy", {}).get("rollingUpdate", {})
         if (rolling.get("maxUnavailable"), rolling.get("maxSurge")) != (0, 1):
-            yield f"{name}: an update takes pods away before there are others"
+            yield f"{name}: an update removes pods before new ones are ready"
         if manifests.replicas(name)[0] < 2:
-            yield f"{name} may have one pod"
+            yield f"{name} may run with a single pod"
         spread = workload.pod.get("topologySpreadConstraints", [])
         if {each["topologyKey"] for each in spread} != {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}:
             yield f"{name}: its pods are not spread"
         if any(manifests.selected(each["labelSelector"]["matchLabels"]) != [workload] for each in spread):
-            yield f"{name}: its pods are spread by the labels of others"
+            yield f"{name}: its pods are spread by labels that select other pods"
 
 
 def autoscalers_can_act(manifests: Manifests) -> Iterator[str]:
-    """Check that targets exist, request what is measured, and have no `replicas` that undo the scaling."""
+    """Check that targets exist, request the resource that is measured, and do not set `replicas`."""
     for scaler in manifests.of("HorizontalPodAutoscaler"):
         spec = scaler["spec"]
         try:
@@ -111,20 +111,20 @@ def autoscalers_can_act(manifests: Manifests) -> Iterator[str]:
             yield f"an autoscaler's target does not exist: {error}"
             continue
         if "replicas" in target.document["spec"]:
-            yield f"{target.name}: each apply undoes what its autoscaler did"
+            yield f"{target.name}: remove `replicas`: each apply would undo the scaling"
         if not 1 < spec["minReplicas"] < spec["maxReplicas"]:
             yield f"{target.name} cannot be scaled from {spec['minReplicas']} to {spec['maxReplicas']}"
         if not spec.get("metrics") or spec["scaleTargetRef"].get("apiVersion") != target.document["apiVersion"]:
-            yield f"{target.name} is scaled by nothing"
+            yield f"{target.name} has an autoscaler without metrics, or with another apiVersion than its target"
         for metric in spec.get("metrics", []):
             if not 0 < metric["resource"].get("target", {}).get("averageUtilization", 0) < 100:
-                yield f"{target.name} is scaled by a use of processors that it cannot have"
+                yield f"{target.name} has a target utilisation that is not between 0 and 100 percent"
             if str(target.container["resources"]["requests"].get(metric["resource"]["name"])) != ONE_CORE:
-                yield f"{target.name} requests other than one core, which its autoscaler reckons in"
+                yield f"{target.name} must request {ONE_CORE} core: utilisation is a share of the request"
 
 
 def connections_fit_the_database(manifests: Manifests) -> Iterator[str]:
-    """Check that PostgreSQL, where it is here, has room for the pools of all pods and of one more during an update."""
+    """Check that the overlay's PostgreSQL has room for the pools of all pods and of one more during an update."""
     for server in manifests.of("StatefulSet"):
         if found := re.search(r"--max_connections=(\d+)", str(Workload(server).container.get("args"))):
             order, inventory = settings_of(manifests, "order"), settings_of(manifests, "inventory")
@@ -132,20 +132,20 @@ def connections_fit_the_database(manifests: Manifests) -> Iterator[str]:
             assert isinstance(inventory, InventorySettings)
             pools = (order.connections + order.read_database_pool_size, inventory.database_pool_size)
             most = sum(pool * (manifests.replicas(name)[1] + 1) for name, pool in zip(SCALED, pools, strict=True))
-            # Those of notification, of the Jobs, of operators, and the three that PostgreSQL keeps back.
+            # 12 are for notification, Jobs and operators, and the three that PostgreSQL reserves for superusers.
             if most + 12 > int(found[1]):
-                yield f"{most} connections of order and inventory, and PostgreSQL has {found[1]}"
+                yield f"order and inventory open up to {most} connections, too many for max_connections={found[1]}"
 
 
 def clients_find_new_pods(manifests: Manifests) -> Iterator[str]:
-    """Check that clients get the addresses of all pods, and ask for them again when their connections end by age."""
+    """Check that Services of gRPC are headless, and that connections have a maximum age."""
     host, _, port = manifests.environment(manifests.workload("order"))["ORDER_INVENTORY_TARGET"].partition(":")
     if not any(each["port"] == int(port) for each in manifests.get("Service", host)["spec"].get("ports", [])):
         yield f"Service {host} has no port {port}"
     for service in manifests.of("Service"):
         has_grpc = any(each["targetPort"] == "grpc" for each in service["spec"].get("ports", []))
         if has_grpc and service["spec"].get("clusterIP") != "None":
-            yield f"Service {service['metadata']['name']} is one address: calls would stay on one pod"
+            yield f"Service {service['metadata']['name']} must be headless: with one address, calls stay on one pod"
     for name in SCALED:
         settings = settings_of(manifests, name)
         assert isinstance(settings, OrderSettings | InventorySettings)
@@ -154,6 +154,6 @@ def clients_find_new_pods(manifests: Manifests) -> Iterator[str]:
 
 
 def _grpc_probe(workload: Workload, probe: str, action: dict[str, Any]) -> Iterator[str]:
-    """Check that health is asked for readiness alone, of which it tells."""
+    """Check that only the readiness probe uses gRPC's health service, which reports readiness."""
     if probe != "readinessProbe" or workload.ports.get("grpc") != action["port"] or action.get("service"):
-        yield f"{workload.name}: its {probe} asks gRPC's health for something else than readiness"
+        yield f"{workload.name}: its {probe} must not use gRPC's health service, or names a wrong port or service"

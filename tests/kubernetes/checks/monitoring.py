@@ -1,4 +1,4 @@
-"""Checks that what is monitored in a cluster is what is monitored elsewhere."""
+"""Checks that a cluster has the same rules, dashboards and job labels as the other platforms."""
 
 import json
 import re
@@ -16,7 +16,7 @@ DASHBOARDS = ROOT / "grafana/dashboards"
 
 
 def rules_are_those_of_promtool(manifests: Manifests) -> Iterator[str]:
-    """Compare with the groups of all rule files."""
+    """Compare each PrometheusRule with its rule file."""
     if not manifests.of("PodMonitor"):
         return
     groups = {
@@ -26,7 +26,7 @@ def rules_are_those_of_promtool(manifests: Manifests) -> Iterator[str]:
     found = {each["metadata"]["name"]: each["spec"]["groups"] for each in manifests.of("PrometheusRule")}
     for name in sorted(groups.keys() | found.keys()):
         if groups.get(name) != found.get(name):
-            yield f"PrometheusRule {name} is not its rule file"
+            yield f"PrometheusRule {name} differs from its rule file"
 
 
 def dashboards_are_those_of_grafana(manifests: Manifests) -> Iterator[str]:
@@ -42,11 +42,11 @@ def dashboards_are_those_of_grafana(manifests: Manifests) -> Iterator[str]:
     }
     for name in sorted(files.keys() | found.keys()):
         if files.get(name) != found.get(name):
-            yield f"dashboard {name} is not the one of grafana/dashboards"
+            yield f"dashboard {name} differs from its file in grafana/dashboards"
 
 
 def jobs_are_those_of_the_rules(manifests: Manifests) -> Iterator[str]:
-    """Check the label `job`, by which rules know a process, and the interval that they are written for."""
+    """Check the label `job`, by which rules select processes, and the scrape interval that they assume."""
     for monitor in manifests.of("PodMonitor"):
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
             jobs = {

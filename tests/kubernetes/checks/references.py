@@ -5,12 +5,12 @@ from typing import Any
 
 from tests.kubernetes.manifests import ROOT, Manifests, Workload
 
-# Kinds with selectors of pods.
+# Kinds that select pods by labels.
 SELECTING = ("Service", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor")
 
 
 def selectors_find_pods(manifests: Manifests) -> Iterator[str]:
-    """Check that each selector finds pods; one that finds none is no error for Kubernetes."""
+    """Check that each selector finds pods; Kubernetes accepts one that finds none."""
     for kind in SELECTING:
         for each in manifests.of(kind):
             if not manifests.selected(labels_of(each)):
@@ -33,7 +33,7 @@ def services_find_the_pods_of_one_workload(manifests: Manifests) -> Iterator[str
 
 
 def ports_of_services_exist(manifests: Manifests) -> Iterator[str]:
-    """Check that a Service leads to a port of its pods, and has the same number."""
+    """Check that a Service targets a port of its pods, and has the same number."""
     for service in manifests.of("Service"):
         name = service["metadata"]["name"]
         if not service["spec"].get("ports"):
@@ -47,7 +47,7 @@ def ports_of_services_exist(manifests: Manifests) -> Iterator[str]:
 
 
 def ports_of_policies_exist(manifests: Manifests) -> Iterator[str]:
-    """Check that what a policy lets in is a port of the pods."""
+    """Check that a policy allows only ports that its pods have."""
     for policy in manifests.of("NetworkPolicy"):
         ports = [port["port"] for rule in policy["spec"].get("ingress", []) for port in rule.get("ports", [])]
         for workload in manifests.selected(labels_of(policy)):
@@ -57,7 +57,7 @@ def ports_of_policies_exist(manifests: Manifests) -> Iterator[str]:
 
 
 def ports_of_probes_exist(manifests: Manifests) -> Iterator[str]:
-    """Check that probes and monitors ask a port of their pods."""
+    """Check that probes and monitors use a port of their pods."""
     for monitor in manifests.of("PodMonitor"):
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
             if not any(each.has_port(endpoint["port"]) for each in manifests.selected(labels_of(monitor))):
@@ -71,7 +71,7 @@ def ports_of_probes_exist(manifests: Manifests) -> Iterator[str]:
 
 
 def volumes_exist(manifests: Manifests) -> Iterator[str]:
-    """Check that mounts have a volume, and volumes what they are made of."""
+    """Check that mounts have a volume, and that the source of each volume exists."""
     made_with = {"configMap": ("ConfigMap", "name"), "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName")}
     for workload in manifests.workloads():
         claims = workload.document["spec"].get("volumeClaimTemplates", [])
@@ -83,20 +83,20 @@ def volumes_exist(manifests: Manifests) -> Iterator[str]:
             yield f"{workload.name}: volumes {sorted(volumes)} and mounts {sorted(mounted)}"
         for volume in workload.pod.get("volumes", []):
             if len(volume) != 2:
-                yield f"{workload.name}: volume {volume['name']} is made of nothing"
+                yield f"{workload.name}: volume {volume['name']} must have exactly one source"
             for source, (kind, field) in made_with.items():
                 if source in volume and not _exists(manifests, kind, volume[source][field]):
                     yield f"{workload.name}: there is no {kind} {volume[source][field]}"
 
 
 def one_pod_mounts_a_volume(manifests: Manifests) -> Iterator[str]:
-    """Check that no two pods want one claim: neither two replicas, nor an old and a new one."""
+    """Check that no two pods mount one claim: neither two replicas, nor an old and a new pod."""
     for workload in manifests.workloads("Deployment"):
         for volume in workload.pod.get("volumes", []):
             if "persistentVolumeClaim" in volume:
                 spec = workload.document["spec"]
                 if manifests.replicas(workload.name) != (1, 1) or spec.get("strategy", {}).get("type") != "Recreate":
-                    yield f"{workload.name}: two of its pods may want the volume {volume['name']}"
+                    yield f"{workload.name}: two of its pods may mount the volume {volume['name']}"
 
 
 def secrets_are_named_and_made_elsewhere(manifests: Manifests) -> Iterator[str]:
@@ -117,7 +117,7 @@ def secrets_are_named_and_made_elsewhere(manifests: Manifests) -> Iterator[str]:
 
 
 def all_are_in_one_namespace(manifests: Manifests) -> Iterator[str]:
-    """Check that references lead to the same namespace, which is among the manifests."""
+    """Check that all documents are in the namespace that the manifests create."""
     (namespace,) = [each["metadata"]["name"] for each in manifests.of("Namespace")]
     for each in manifests.documents:
         if each["kind"] != "Namespace" and each["metadata"].get("namespace") != namespace:

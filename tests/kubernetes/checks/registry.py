@@ -1,4 +1,4 @@
-"""All checks, by their names."""
+"""List of all checks of the manifests."""
 
 from tests.kubernetes.checks import availability, hardening, monitoring, references, settings, traffic
 from tests.kubernetes.manifests import Check

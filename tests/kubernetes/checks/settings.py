@@ -1,4 +1,4 @@
-"""Checks that the environment of each container is one that its program accepts, and the one of docker compose."""
+"""Checks that programs accept the environments of their containers, and that these match docker compose."""
 
 import os
 import re
@@ -21,7 +21,7 @@ KINDS: dict[str, type[RunnableSettings]] = {
     "inventory": InventorySettings,
     "notification": NotificationSettings,
 }
-# What `migrate` runs, one after the other.
+# Settings of the migrations that the Job `migrate` runs, in this order.
 MIGRATED = (InventorySettings, OrderContextSettings, NotificationSettings)
 SETTING = re.compile(r"\b((?:ORDER|INVENTORY|NOTIFICATION)_[A-Z_]+)(?==|: )")
 # Compose has a profile with replicas, and a shared volume of logs, which a cluster collects from standard output.
@@ -29,7 +29,7 @@ ONLY_IN_COMPOSE = {
     *("ORDER_REPLICA_DSNS", "ORDER_READ_REPLICA_DSNS", "INVENTORY_REPLICA_DSNS", "REPLICA_HOST"),
     "LOG_FOLDER",
 }
-# Servers of compose do not change behind their names, and what `dev` leaves out is there.
+# In compose the servers behind a name do not change, and traces are always exported.
 ONLY_IN_KUBERNETES = {
     *("ORDER_GRPC_CONNECTION_AGE_SECONDS", "INVENTORY_GRPC_CONNECTION_AGE_SECONDS"),
     "OTEL_TRACES_EXPORTER",
@@ -64,25 +64,25 @@ def references_are_resolved(manifests: Manifests) -> Iterator[str]:
     for workload in manifests.workloads():
         for variable in workload.container.get("env", []):
             if manifests.value(variable) is None:
-                yield f"{workload.name}: {variable['name']} comes from nowhere"
+                yield f"{workload.name}: {variable['name']} has no value: its ConfigMap or key does not exist"
         for name, value in manifests.environment(workload).items():
             if "$(" in value:
                 yield f"{workload.name}: {name} uses a name that is not defined before it: {value}"
 
 
 def settings_are_those_of_compose(manifests: Manifests) -> Iterator[str]:
-    """Compare the names of settings; where they lead is for `edges_are_dependencies`."""
+    """Compare the names of settings; `edges_are_dependencies` compares the addresses."""
     for workload in ours(manifests):
         service = compose_services()[workload.name]
         expected = {*service["environment"], *SETTING.findall(str(service["command"]))} - ONLY_IN_COMPOSE
         used = set(manifests.environment(workload)) - ONLY_IN_KUBERNETES
         used = {name for name in used if not name.endswith("_HOST") and "_PASSWORD" not in name}
         if expected ^ used:
-            yield f"{workload.name}: {sorted(expected ^ used)}"
+            yield f"{workload.name}: set in only one of docker compose and the manifests: {sorted(expected ^ used)}"
 
 
 def commands_are_those_of_compose(manifests: Manifests) -> Iterator[str]:
-    """Compare the programs that are run."""
+    """Compare the programs of containers with those of docker compose."""
     for workload in ours(manifests):
         expected = re.findall(r"python -m (.+)", compose_services()[workload.name]["command"][-1])
         found = re.findall(r"python -m (.+)", " ".join(workload.container.get("command", [])))
@@ -91,7 +91,7 @@ def commands_are_those_of_compose(manifests: Manifests) -> Iterator[str]:
 
 
 def ports_are_listened_on(manifests: Manifests) -> Iterator[str]:
-    """Compare named ports with settings, as http with ORDER_HTTP_LISTEN; other pods must reach them."""
+    """Compare each named port with its setting (http with ORDER_HTTP_LISTEN), which must listen on all addresses."""
     for name in KINDS:
         environment = manifests.environment(manifests.workload(name))
         listened = {
@@ -116,7 +116,7 @@ def folders_are_mounted(manifests: Manifests) -> Iterator[str]:
 
 
 def ours(manifests: Manifests) -> list[Workload]:
-    """Return what runs the platform's own image."""
+    """Return the workloads that run the platform's own image."""
     return [manifests.workload(name) for name in (*KINDS, "migrate")]
 
 

@@ -1,4 +1,4 @@
-"""Checks that network policies let through what the platform needs, and nothing else."""
+"""Checks that network policies allow the connections that the platform needs, and no others."""
 
 import re
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from tests.kubernetes.checks.references import labels_of
 from tests.kubernetes.checks.settings import compose_services, ours
 from tests.kubernetes.manifests import NAME, Document, Manifests
 
-# From, to, and the port.
+# A connection: the workload that opens it, the host that accepts it, and the port.
 Edge: TypeAlias = tuple[str, str, int]
 ADDRESS = re.compile(r"(?:://(?:[^@/\s]*@)?|^)([a-z][a-z0-9.-]*):(\d+)")
 EXPORTED = re.compile(r'="([^"]*)"')
-# Who may connect from elsewhere: customers through a gateway, and Prometheus.
+# Connections from other namespaces: a gateway for customers, and Prometheus.
 PROMETHEUS = f"kubernetes.io/metadata.name=monitoring {NAME}=prometheus"
 ENTRANCES = {
     ("order", "http", "plumbline.example/gateway=true"),
     *((name, "admin", PROMETHEUS) for name in ("order", "inventory", "notification")),
 }
-# The rule by which every pod asks for names.
+# The rule by which every pod may query DNS.
 NAMES = [
     {
         "to": [
@@ -41,11 +41,13 @@ def edges_are_dependencies(manifests: Manifests) -> Iterator[str]:
         for value in manifests.environment(workload).values()
         for host, port in addresses(value)
     }
-    # The migration only reads where the event log is: it is none of PostgreSQL's.
+    # The migration reads the address of NATS, but does not connect to it.
     needed -= {edge for edge in needed if edge[:2] == ("migrate", "nats")}
     own = {each.name for each in ours(manifests)}
-    yield from (f"{edge} is needed, and no policy lets it out" for edge in sorted(needed - allowed))
-    yield from (f"{edge} is let out, and not needed" for edge in sorted(allowed - needed) if edge[0] in own)
+    yield from (f"{edge} is needed, and no egress rule allows it" for edge in sorted(needed - allowed))
+    yield from (
+        f"{edge} is allowed by an egress rule, and not needed" for edge in sorted(allowed - needed) if edge[0] in own
+    )
     in_compose = {
         (name, host, port)
         for name in own
@@ -53,23 +55,23 @@ def edges_are_dependencies(manifests: Manifests) -> Iterator[str]:
         for host, port in addresses(text)
         if (name, host) != ("migrate", "nats")
     }
-    yield from (f"{edge} is not the same in docker compose" for edge in sorted(needed ^ in_compose))
+    yield from (f"{edge} is in only one of docker compose and the manifests" for edge in sorted(needed ^ in_compose))
 
 
 def edges_are_let_in(manifests: Manifests) -> Iterator[str]:
-    """Check that what leaves a pod may enter another, and that from elsewhere come a gateway and Prometheus alone."""
+    """Check that egress and ingress rules agree, and that only ENTRANCES are open to other namespaces."""
     present = {each.name for each in manifests.workloads()}
     out = {edge for policy in policies(manifests) for edge in outgoing(policy) if edge[1] in present}
     into = {edge for policy in policies(manifests) for edge in incoming(manifests, policy)}
-    yield from (f"{edge} is let out, and not in" for edge in sorted(out - into))
-    yield from (f"{edge} is let in, and not out" for edge in sorted(into - out))
+    yield from (f"{edge} has an egress rule and no ingress rule" for edge in sorted(out - into))
+    yield from (f"{edge} has an ingress rule and no egress rule" for edge in sorted(into - out))
     entrances = {entrance for policy in policies(manifests) for entrance in from_elsewhere(policy)}
-    yield from (f"{each} is not let in" for each in sorted(ENTRANCES - entrances))
-    yield from (f"{each} is let in" for each in sorted(entrances - ENTRANCES))
+    yield from (f"{each} is needed, and no ingress rule allows it" for each in sorted(ENTRANCES - entrances))
+    yield from (f"{each} is allowed by an ingress rule, and not needed" for each in sorted(entrances - ENTRANCES))
 
 
 def all_else_is_denied(manifests: Manifests) -> Iterator[str]:
-    """Check that a policy without rules selects each pod, for both directions, and that no rule is open to all."""
+    """Check that a default deny selects each pod, for both directions, and that no rule allows all peers or ports."""
     closed = [
         policy
         for policy in manifests.of("NetworkPolicy")
@@ -78,46 +80,46 @@ def all_else_is_denied(manifests: Manifests) -> Iterator[str]:
     ]
     for workload in manifests.workloads():
         if not any(labels_of(policy).items() <= workload.labels.items() for policy in closed):
-            yield f"{workload.name} may connect to anything"
+            yield f"{workload.name} is not selected by a default deny"
     for policy in manifests.of("NetworkPolicy"):
         for direction, peers in (("ingress", "from"), ("egress", "to")):
             for rule in policy["spec"].get(direction, []):
                 narrow = [each for each in rule.get(peers, []) if _matches_something_certain(each)]
                 ports = [each for each in rule.get("ports", []) if each.keys() == {"protocol", "port"}]
                 if not narrow or narrow != rule[peers] or not ports or ports != rule["ports"]:
-                    yield f"NetworkPolicy {policy['metadata']['name']} is open to all in a rule of {direction}"
+                    yield f"NetworkPolicy {policy['metadata']['name']} has a rule of {direction} that is too wide"
 
 
 def all_pods_share_names_alone(manifests: Manifests) -> Iterator[str]:
-    """Check that a policy lets every pod ask for names, and that none of many workloads lets them do more."""
+    """Check that every pod may query DNS, and that policies of several workloads allow nothing else."""
     shared = [policy for policy in manifests.of("NetworkPolicy") if NAME not in labels_of(policy)]
     for policy in shared:
         if "ingress" in policy["spec"] or policy["spec"].get("egress", NAMES) != NAMES:
-            yield f"NetworkPolicy {policy['metadata']['name']} lets all pods do more than ask for names"
+            yield f"NetworkPolicy {policy['metadata']['name']} allows several workloads more than DNS"
     asking = [labels_of(policy).items() for policy in shared if "egress" in policy["spec"]]
     for workload in manifests.workloads():
         if not any(labels <= workload.labels.items() for labels in asking):
-            yield f"{workload.name} may not ask for names"
+            yield f"{workload.name} may not query DNS"
 
 
 def rules_are_of_their_types(manifests: Manifests) -> Iterator[str]:
-    """Check that a policy names the directions that it has rules for; without them Kubernetes guesses."""
+    """Check that `policyTypes` names each direction for which a policy has rules."""
     for policy in manifests.of("NetworkPolicy"):
         spec = policy["spec"]
         missing = {each.capitalize() for each in ("ingress", "egress") if each in spec} - set(
             spec.get("policyTypes", [])
         )
         if missing or not spec.get("policyTypes"):
-            yield f"NetworkPolicy {policy['metadata']['name']} has rules of no type, or names none"
+            yield f"NetworkPolicy {policy['metadata']['name']} must name in policyTypes each direction of its rules"
 
 
 def policies(manifests: Manifests) -> list[Document]:
-    """Return the policies of one workload each."""
+    """Return the policies that select a single workload."""
     return [each for each in manifests.of("NetworkPolicy") if NAME in labels_of(each)]
 
 
 def outgoing(policy: Document) -> Iterator[Edge]:
-    """Yield the edges that a policy lets out."""
+    """Yield the connections that the egress rules of a policy allow."""
     for rule in policy["spec"].get("egress", []):
         for peer in rule["to"]:
             for port in rule["ports"]:
@@ -125,7 +127,7 @@ def outgoing(policy: Document) -> Iterator[Edge]:
 
 
 def incoming(manifests: Manifests, policy: Document) -> Iterator[Edge]:
-    """Yield the edges from pods of the same namespace that a policy lets in."""
+    """Yield the connections from pods of the same namespace that the ingress rules of a policy allow."""
     name = labels_of(policy)[NAME]
     for rule in policy["spec"].get("ingress", []):
         for peer in rule["from"]:
@@ -136,7 +138,7 @@ def incoming(manifests: Manifests, policy: Document) -> Iterator[Edge]:
 
 
 def from_elsewhere(policy: Document) -> Iterator[tuple[str, str, str]]:
-    """Yield workload, port, and labels of namespace and pods of who may connect from another namespace."""
+    """Yield each connection from another namespace: workload, port, and labels of the peer."""
     for rule in policy["spec"].get("ingress", []):
         for peer in rule["from"]:
             if "namespaceSelector" in peer:
@@ -147,7 +149,7 @@ def from_elsewhere(policy: Document) -> Iterator[tuple[str, str, str]]:
 
 
 def addresses(text: str) -> Iterator[tuple[str, int]]:
-    """Yield host and port of each address that is not this machine's."""
+    """Yield host and port of each address whose host is a name."""
     for host, port in ADDRESS.findall(text):
         yield host, int(port)
 
@@ -158,7 +160,7 @@ def _texts(service: Document) -> Iterator[str]:
 
 
 def _pods_of_here(peer: Document) -> str:
-    """Return the name of the workload that a peer is, or "?" for another peer."""
+    """Return the workload that a peer selects by name, or "?" if it selects otherwise."""
     labels = peer.get("podSelector", {}).get("matchLabels", {})
     return str(labels[NAME]) if labels.keys() == {NAME} and peer.keys() == {"podSelector"} else "?"
 

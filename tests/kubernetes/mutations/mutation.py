@@ -1,4 +1,4 @@
-"""A mistake in the manifests, and the places where mistakes are made."""
+"""Type of a mistake in the manifests, and functions that find and change documents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ POD, PART = "app.kubernetes.io/name", "app.kubernetes.io/part-of"
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A mistake.
+    """A mistake that one check must find.
 
     what: the mistake, in words
     check: the check that must find it
-    make: makes it
+    make: changes the manifests
     overlay: the overlay in which it is made
     """
 
