@@ -92,11 +92,11 @@ sbom: $(UV) ## Write out/sbom.cdx.json: the packages that the platform needs, wi
 		--preview-features sbom-export --format cyclonedx1.5 --output-file $(SBOM) >/dev/null
 	@echo 'Wrote $(SBOM).'
 
-licences: environment-dev ## List the licence of each package that is installed; fails for one that is not allowed.
+licences: environment-dev ## List the licence of each package that is installed; fail if one is not allowed.
 	@exec .venv/bin/python -m tests.architecture.licences
 
-# Not part of `make lint`: a vulnerability becomes known without a change of ours, and its database needs the network.
-audit: $(UV) ## Look for known vulnerabilities of locked packages in OSV's database; skipped, aloud, without it.
+# Not part of `make lint`: vulnerabilities become known without a change here, and the database needs the network.
+audit: $(UV) ## Look for known vulnerabilities of locked packages; skip if OSV's database cannot be reached.
 	@if said="$$($(UV) audit --locked --preview-features audit-command 2>&1)"; then printf '%s\n' "$$said"; else \
 		printf '%s\n' "$$said" >&2; \
 		case "$$said" in *'error sending request'*) echo 'SKIPPED: the database cannot be reached.' >&2;; *) exit 1;; esac; fi
