@@ -15,7 +15,7 @@ from observability.testbed.monitoring.webhook import Notice, Webhook
 POLL_SECONDS = 0.1
 # An alert must end within this time after its fault: an order's next attempt may be a minute away.
 CLEAR_SECONDS = 180.0
-# On the platform of the faults of logical shards.
+# Faults of logical shards need a platform with several servers of orders.
 SERVERS_OF_ORDERS = 2
 
 Say = Callable[[str], None]

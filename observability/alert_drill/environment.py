@@ -72,7 +72,7 @@ class DrillEnvironment:
     @staticmethod
     @asynccontextmanager
     async def open(options: DrillOptions, *, shards: int = 1) -> AsyncIterator["DrillEnvironment"]:
-        """Run the platform under load during a with block, with so many servers of orders.
+        """Run the platform under load during a with block; `shards` is the number of servers of orders.
 
         Raises LocalError, TestbedError, LoadError.
         """

@@ -44,8 +44,8 @@ class CampaignPlatformOptions:
         )
 
     def folder_name(self, campaign: str) -> str:
-        """Return the name of a campaign's folder: the campaign, and the platform's options."""
-        scale = {"shards": self.shards, "replicas": self.replicas}
-        # One server of orders and no replica are the usual platform.
-        unusual = [f"{count}-{name}" for name, count in scale.items() if count > (name == "shards")]
-        return "-".join([campaign, self.mode, self.bus, *unusual])
+        """Return the folder name of a campaign: its name, and the options of its platform."""
+        # The defaults, one server of orders and no replica, are left out.
+        shards = [f"{self.shards}-shards"] if self.shards > 1 else []
+        replicas = [f"{self.replicas}-replicas"] if self.replicas > 0 else []
+        return "-".join([campaign, self.mode, self.bus, *shards, *replicas])

@@ -50,7 +50,7 @@ class Fault:
     begin: Begin
 
 
-# Faults of the usual platform, which has one server of orders.
+# Faults of a platform with one server of orders, the default.
 FAULTS = (
     Fault("ShopWatchdog", "nothing: it always fires", no_fault),
     Fault("ShopOrderPlacementErrors", "the database `order` takes no connections", closed("order")),

@@ -1,4 +1,4 @@
-"""Faults of logical shards: a program that moves them is killed at one of its steps, and continues afterwards."""
+"""Faults of logical shards: a move is killed at a crash point, and completed when the fault ends."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,11 +19,11 @@ def mover_killed(crash_point: str) -> Begin:
         group = context.group
         mover = await group.start(MOVER_PROCESS, PLUMB_CRASH_POINT=crash_point)
         if not await mover.ended_within(KILL_SECONDS):
-            raise TestbedError(f"no move came to {crash_point} within {KILL_SECONDS:.0f} s")
+            raise TestbedError(f"no move reached {crash_point} within {KILL_SECONDS:.0f} s")
         try:
             yield
         finally:
-            # The next process completes the move, and ends since it is told to.
+            # A new mover completes the interrupted move before it stops.
             await group.start_ready(MOVER_PROCESS)
             await group.finish(MOVER_PROCESS, limit_seconds=MOVE_SECONDS)
 

@@ -26,7 +26,7 @@ from observability.load.options import Progress
 from observability.load.recorder import RequestRecord
 from observability.testbed.side_effects import wait_for_effects
 
-# A breaker opens after some failed calls, which must be over before the counted part.
+# A breaker opens only after some failed calls; this rate is high enough to make them before the counted part.
 RATE_PER_SECOND = 20.0
 GUARD = "ORDER_INVENTORY_GUARDED"
 # From the start of the load. The breaker opens less than two seconds after the start of the outage.

@@ -23,7 +23,7 @@ def main(
     """Run once; `plumb diagnose OUTPUT/traces` then names the bottleneck."""
 
     async def run() -> None:
-        # Without processor metrics code that works cannot be told from code that waits.
+        # Traces alone do not tell whether code computes or waits; processor metrics do.
         with_processes = fault is StockFault.CPU_BOUND
         async with serving(output, fault) as served:
             with recording_processes(served, output / "traces") if with_processes else nullcontext():

@@ -35,7 +35,7 @@ MODULES = {name: f"{__package__}.{name}" for name in ("inventory", "order")}
 START_SECONDS = 180.0
 STATEMENT_SECONDS = 120.0
 HASH_ROUNDS = 30_000
-# Each has so many times this number of entries of points as its place in the list.
+# The first customer has this many entries of points, the second twice as many, and so on.
 POINTS_ENTRIES = 5_000
 CUSTOMERS = tuple(str(UUID(int=number, version=4)) for number in range(1, 9))
 STOCK = """

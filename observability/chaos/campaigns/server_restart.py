@@ -51,7 +51,7 @@ async def servers(options: ServersOptions, folder: Path, say: Say) -> Report:
 
 
 async def _restart_postgres(context: CampaignContext, number: int) -> dict[str, Any]:
-    """Restart the next server: first each in an orderly way, then each as in a crash, and so on."""
+    """Restart the next PostgreSQL server; after all had a fast shutdown, all get an immediate one, in turn."""
     servers = context.group.foundation.postgres_servers
     if not servers:
         raise TestbedError("a PostgreSQL given by PLUMB_POSTGRES_DSN cannot be restarted here: unset the variable")

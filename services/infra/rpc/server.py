@@ -44,7 +44,7 @@ MAX_PENDING_CALLS = 64
 MOST_PENDING_CALLS = 128
 # A call that has waited this long without being accepted is rejected.
 MAX_PENDING_SECONDS = 2
-# Most seconds for calls in flight on a connection whose client was told to connect again; streams end with them.
+# After a connection has reached its age, its calls and streams get this many seconds before they are cut off.
 MOST_SECONDS_BEYOND_AGE = 10
 # Tells gRPC's client that another attempt would fail in the same way.
 DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
@@ -143,7 +143,7 @@ def without_not_begun(error: ServiceError) -> ServiceError:
 
 
 def age_options(seconds: float | None) -> tuple[tuple[str, int], ...]:
-    """Return gRPC's options for connections that end after so many seconds; none without an age."""
+    """Return gRPC's options that end a connection after this age; none if there is no age."""
     if seconds is None:
         return ()
     return (
@@ -160,7 +160,7 @@ class RpcServer:
     """Serves contexts over gRPC with health and reflection; implements `lifecycle.Server`.
 
     `readiness` gives the status of the health service, and ends its streams when the process drains.
-    `connection_age_seconds` is when a client is told to connect again; None is never.
+    `connection_age_seconds` is the age at which a client is told to connect again; None means never.
     """
 
     def __init__(

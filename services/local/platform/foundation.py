@@ -121,7 +121,7 @@ class Foundation:
 
     @property
     def postgres_servers(self) -> list[EmbeddedPostgres]:
-        """All embedded PostgreSQL servers: that of all contexts, the further servers of orders, then the replicas."""
+        """All embedded PostgreSQL servers: the first one, the other servers of orders, then the replicas."""
         primaries = [*([self.postgres] if self.postgres else []), *self.shard_servers]
         return [*primaries, *self.replicas, *itertools.chain.from_iterable(self.shard_replicas)]
 

@@ -27,7 +27,7 @@ PROCESSES: Mapping[Mode, tuple[str, ...]] = {
 DATABASES = ("order", "order_read", "inventory", "notification", "event_log")
 # Variables for single processes, which the processes must not inherit from the shell that started `plumb`.
 OWN_PREFIXES = ("ORDER_", "INVENTORY_", "NOTIFICATION_", "RECEIVER_", "OTEL_EXPORTER_OTLP_", "PLUMB_", "PG")
-# Settings of all processes although their names begin with one of these.
+# Settings that all processes inherit, although their names begin with one of these prefixes.
 COMMON_SETTINGS = frozenset({"PLUMB_TELEMETRY_SDK"})
 # The monolith has one admin port and one ready file, those of order, and calls inventory in process.
 UNUSED_BY_MONOLITH = frozenset(
