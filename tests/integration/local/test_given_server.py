@@ -19,6 +19,7 @@ from services.local.servers.databases import Databases
 from services.local.servers.ports import free_port
 from services.local.servers.postgres import PostgresStart, start_postgres
 from services.order.adapters.shard_move_session import MoveRefused
+from services.order.workers import shard_move
 from services.order.workers.shard_move import move_shard
 from tests.patience import PATIENCE_SECONDS
 
@@ -122,6 +123,7 @@ async def test_logical_shards_move_between_databases_of_a_given_server(
     superuser_dsn: str, options: PlatformOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A move that is interrupted leaves a subscription and a slot, and both are gone with the platform."""
+    monkeypatch.setattr(shard_move, "DRAIN_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setenv("PLUMB_POSTGRES_DSN", superuser_dsn)
     modules = {name: module for name, module in options.modules.items() if name != "order-migrate"}
     async with Platform.start(replace(options, shards=2, modules=modules)) as platform:

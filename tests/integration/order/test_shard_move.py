@@ -26,6 +26,7 @@ from services.order.adapters.shard_move_session import TABLES, MoveRefused
 from services.order.api import CancelOrder, GetOrder, OrderNotFound, OrderState
 from services.order.domain.logical_shard import logical_shard_of
 from services.order.domain.shard_map import spread
+from services.order.workers import shard_move
 from services.order.workers.shard_move import Moved, move_shard
 from tests.contract.shop import Shop, open_shop, place, request_id, stock
 from tests.patience import PATIENCE_SECONDS
@@ -86,8 +87,9 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 @pytest.fixture
-async def shop(servers: Servers) -> AsyncIterator[Shop]:
-    """Open an empty shop in this process with two servers of orders."""
+async def shop(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    """Open an empty shop in this process with two servers of orders; a move waits as long as a slow machine takes."""
+    monkeypatch.setattr(shard_move, "DRAIN_SECONDS", PATIENCE_SECONDS)
     for dsn in servers.dsns.values():
         await empty(dsn)
     async with open_shop("sharded", servers.dsns) as opened:
